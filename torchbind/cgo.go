@@ -1,0 +1,39 @@
+package torchbind
+
+// #cgo CXXFLAGS: -std=c++17 -O2 -fopenmp -I${SRCDIR}/../third_party/include -I${SRCDIR}/../third_party/include/torch/csrc/api/include
+// #cgo LDFLAGS: -L${SRCDIR}/../third_party/lib -Wl,-rpath,${SRCDIR}/../third_party/lib -lcgotorch -ltorch_cpu -lc10 -lgomp -ldl
+// #cgo noescape tb_free
+// #cgo nocallback tb_free
+// #cgo noescape tb_from_data
+// #cgo nocallback tb_from_data
+// #cgo noescape tb_empty
+// #cgo nocallback tb_empty
+// #cgo noescape tb_info
+// #cgo nocallback tb_info
+// #cgo noescape tb_copy_to_host
+// #cgo nocallback tb_copy_to_host
+// #cgo noescape tb_reshape
+// #cgo nocallback tb_reshape
+// #cgo noescape tb_cat
+// #cgo nocallback tb_cat
+// #cgo noescape tb_block_diag
+// #cgo nocallback tb_block_diag
+// #cgo noescape tb_grad
+// #cgo nocallback tb_grad
+// #cgo noescape tb_foreach_add
+// #cgo nocallback tb_foreach_add
+// #cgo noescape tb_foreach_add_
+// #cgo nocallback tb_foreach_add_
+// #cgo noescape tb_foreach_mul
+// #cgo nocallback tb_foreach_mul
+// #cgo noescape tb_foreach_mul_scalar_
+// #cgo nocallback tb_foreach_mul_scalar_
+// #cgo noescape tb_foreach_norm
+// #cgo nocallback tb_foreach_norm
+// #cgo noescape tb_fused_adamw_
+// #cgo nocallback tb_fused_adamw_
+// #cgo noescape tb_adam_lookahead
+// #cgo nocallback tb_adam_lookahead
+// #include <stdlib.h>
+// #include "shim.h"
+import "C"

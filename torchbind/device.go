@@ -1,0 +1,132 @@
+package torchbind
+
+// #include <stdlib.h>
+// #include "shim.h"
+import "C"
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"unsafe"
+)
+
+// Device says where a tensor's elements are: CPU, or the number of a CUDA
+// device.
+type Device int
+
+// CPU is the host.
+const CPU Device = -1
+
+// String returns the PyTorch name, "cpu" or "cuda:0".
+func (d Device) String() string {
+	if d == CPU {
+		return "cpu"
+	}
+	return fmt.Sprintf("cuda:%d", int(d))
+}
+
+// openCUDA opens libtorch_cuda.so, once, before the first tensor, so that one
+// binary serves machines with and without CUDA.
+var openCUDA = sync.OnceValue(func() error {
+	candidates := []string{"libtorch_cuda.so"} // the binary's run path, LD_LIBRARY_PATH
+	if dir := os.Getenv("LIBTORCH"); dir != "" {
+		candidates = append(candidates, filepath.Join(dir, "lib", "libtorch_cuda.so"))
+	}
+	var reasons []error
+	for _, path := range candidates {
+		name := C.CString(path)
+		defer C.free(unsafe.Pointer(name))
+		var why [512]C.char
+		if C.tb_open_cuda(name, &why[0], C.int64_t(len(why))) != 0 {
+			return nil
+		}
+		reasons = append(reasons, errors.New(C.GoString(&why[0])))
+	}
+	return errors.Join(reasons...)
+})
+
+// CUDADevices returns the number of CUDA devices; the error says why
+// libtorch's CUDA library could not be opened.
+func CUDADevices() (int, error) {
+	if err := openCUDA(); err != nil {
+		return 0, err
+	}
+	return int(C.tb_cuda_devices()), nil
+}
+
+// ParseDevice reads "cpu", "cuda", "cuda:N" or "auto": the first CUDA device
+// where there is one, else the CPU.
+func ParseDevice(name string) (Device, error) {
+	switch {
+	case name == "cpu":
+		return CPU, nil
+	case name == "auto":
+		if _, err := os.Stat("/dev/nvidiactl"); err != nil {
+			return CPU, nil // no driver: do not spend seconds on opening libtorch_cuda
+		}
+		if n, err := CUDADevices(); err != nil || n == 0 {
+			return CPU, nil
+		}
+		return 0, nil
+	case name == "cuda" || strings.HasPrefix(name, "cuda:"):
+		index := 0
+		if _, text, ok := strings.Cut(name, ":"); ok {
+			var err error
+			if index, err = strconv.Atoi(text); err != nil || index < 0 {
+				return 0, fmt.Errorf("device %q: %q is not a device number", name, text)
+			}
+		}
+		n, err := CUDADevices()
+		if err != nil {
+			return 0, fmt.Errorf("device %q: libtorch_cuda.so cannot be opened: %s", name, firstLine(err.Error()))
+		}
+		if index >= n {
+			return 0, fmt.Errorf("device %q: this machine has %d CUDA devices", name, n)
+		}
+		return Device(index), nil
+	default:
+		return 0, fmt.Errorf("unknown device %q, want auto, cpu, cuda or cuda:N", name)
+	}
+}
+
+// Version returns libtorch's version.
+func Version() string { return C.GoString(C.tb_version()) }
+
+// CPUCapability returns the instruction set that libtorch chose, "AVX2".
+func CPUCapability() string { return C.GoString(C.tb_cpu_capability()) }
+
+// HasBFloat16 reports whether this CPU multiplies bfloat16 matrices in
+// hardware; without, bfloat16 saves memory but not time.
+func HasBFloat16() bool { return C.tb_cpu_bfloat16() != 0 }
+
+// SetNumThreads sets the threads of one operation.
+func SetNumThreads(n int) {
+	if n < 1 {
+		misuse("set_num_threads", "%d threads", n)
+	}
+	check(C.tb_set_num_threads(C.int(n)), "set_num_threads")
+}
+
+// NumThreads returns the threads of one operation.
+func NumThreads() int { return int(C.tb_num_threads()) }
+
+// PeakMemory returns the highest resident size of this process so far, in
+// bytes, as the kernel counts it (VmHWM).
+func PeakMemory() (int64, error) {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(status)) {
+		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			kb, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(rest), "kB")), 10, 64)
+			return kb << 10, err
+		}
+	}
+	return 0, errors.New("/proc/self/status has no VmHWM line")
+}

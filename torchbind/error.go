@@ -1,0 +1,82 @@
+package torchbind
+
+// #include "shim.h"
+import "C"
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// ErrOutOfMemory is matched, with errors.Is, by every *Error that reports
+// exhausted memory of the host or of a device.
+var ErrOutOfMemory = errors.New("out of memory: lower --batch-size or --max-length")
+
+// Error is a failure inside libtorch. Operations panic with it; Run and
+// Thread.Do return it.
+type Error struct {
+	Op     string    // the PyTorch name of the operation
+	Msg    string    // libtorch's message, first line
+	Shapes [][]int64 // shapes of the operands, where there were any
+	Trace  string    // libtorch's message with its C++ backtrace
+	memory bool
+}
+
+func (e *Error) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "torch %s: ", e.Op)
+	if e.memory {
+		fmt.Fprintf(&b, "%v: ", ErrOutOfMemory)
+	}
+	b.WriteString(e.Msg)
+	if len(e.Shapes) > 0 {
+		fmt.Fprintf(&b, " (operands %v)", e.Shapes)
+	}
+	return b.String()
+}
+
+// Is reports whether target is ErrOutOfMemory and e is about memory.
+func (e *Error) Is(target error) bool { return target == ErrOutOfMemory && e.memory }
+
+// check panics with an *Error if the shim reported one, and frees it.
+func check(err *C.tb_error, op string, operands ...*Tensor) {
+	if err == nil {
+		return
+	}
+	defer C.tb_error_free(err)
+	e := &Error{
+		Op:     op,
+		Msg:    firstLine(C.GoString(err.msg)),
+		Trace:  C.GoString(err.trace),
+		memory: err.code == C.TB_ERR_MEMORY,
+	}
+	for _, t := range operands {
+		if t != nil && t.ptr != nil {
+			e.Shapes = append(e.Shapes, t.Shape())
+		}
+	}
+	panic(e)
+}
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(s, "\n")
+	return line
+}
+
+// misuse panics with an *Error that Go found before calling libtorch.
+func misuse(op, format string, args ...any) {
+	panic(&Error{Op: op, Msg: fmt.Sprintf(format, args...)})
+}
+
+// recoverError is deferred at the boundary: an *Error that is being thrown
+// becomes the returned error, any other panic goes on with its stack.
+func recoverError(err *error) {
+	switch r := recover().(type) {
+	case nil:
+	case *Error:
+		*err = r
+	default:
+		panic(r)
+	}
+}

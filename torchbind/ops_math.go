@@ -1,0 +1,147 @@
+package torchbind
+
+// #include "shim.h"
+import "C"
+
+// Add returns a + b, with broadcasting.
+func Add(s *Scope, a, b *Tensor) *Tensor {
+	var out C.tb_tensor
+	err := C.tb_add(a.handle("add"), b.handle("add"), 1, &out)
+	return s.adopt(out, err, "add", a, b)
+}
+
+// Sub returns a - b, with broadcasting.
+func Sub(s *Scope, a, b *Tensor) *Tensor {
+	var out C.tb_tensor
+	err := C.tb_add(a.handle("sub"), b.handle("sub"), -1, &out)
+	return s.adopt(out, err, "sub", a, b)
+}
+
+// Mul returns a * b, with broadcasting.
+func Mul(s *Scope, a, b *Tensor) *Tensor {
+	var out C.tb_tensor
+	err := C.tb_mul(a.handle("mul"), b.handle("mul"), &out)
+	return s.adopt(out, err, "mul", a, b)
+}
+
+// Div returns a / b, with broadcasting.
+func Div(s *Scope, a, b *Tensor) *Tensor {
+	var out C.tb_tensor
+	err := C.tb_div(a.handle("div"), b.handle("div"), &out)
+	return s.adopt(out, err, "div", a, b)
+}
+
+// AddScalar returns a + v.
+func AddScalar(s *Scope, a *Tensor, v float64) *Tensor {
+	var out C.tb_tensor
+	err := C.tb_add_scalar(a.handle("add"), C.double(v), &out)
+	return s.adopt(out, err, "add", a)
+}
+
+// MulScalar returns a * v.
+func MulScalar(s *Scope, a *Tensor, v float64) *Tensor {
+	var out C.tb_tensor
+	err := C.tb_mul_scalar(a.handle("mul"), C.double(v), &out)
+	return s.adopt(out, err, "mul", a)
+}
+
+// Sqrt returns the square root of every element.
+func Sqrt(s *Scope, a *Tensor) *Tensor {
+	var out C.tb_tensor
+	err := C.tb_sqrt(a.handle("sqrt"), &out)
+	return s.adopt(out, err, "sqrt", a)
+}
+
+// Tanh returns the hyperbolic tangent of every element.
+func Tanh(s *Scope, a *Tensor) *Tensor {
+	var out C.tb_tensor
+	err := C.tb_tanh(a.handle("tanh"), &out)
+	return s.adopt(out, err, "tanh", a)
+}
+
+// Sigmoid returns the logistic function of every element.
+func Sigmoid(s *Scope, a *Tensor) *Tensor {
+	var out C.tb_tensor
+	err := C.tb_sigmoid(a.handle("sigmoid"), &out)
+	return s.adopt(out, err, "sigmoid", a)
+}
+
+// Softmax returns a's softmax along dim.
+func Softmax(s *Scope, a *Tensor, dim int) *Tensor {
+	var out C.tb_tensor
+	err := C.tb_softmax(a.handle("softmax"), C.int64_t(dim), &out)
+	return s.adopt(out, err, "softmax", a)
+}
+
+// Sum returns the sum of all elements, a scalar.
+func Sum(s *Scope, a *Tensor) *Tensor {
+	var out C.tb_tensor
+	err := C.tb_sum(a.handle("sum"), &out)
+	return s.adopt(out, err, "sum", a)
+}
+
+// Mean returns the mean of all elements, a scalar.
+func Mean(s *Scope, a *Tensor) *Tensor {
+	var out C.tb_tensor
+	err := C.tb_mean(a.handle("mean"), &out)
+	return s.adopt(out, err, "mean", a)
+}
+
+// MatMul returns the matrix product of a and b, as torch.matmul.
+func MatMul(s *Scope, a, b *Tensor) *Tensor {
+	var out C.tb_tensor
+	err := C.tb_matmul(a.handle("matmul"), b.handle("matmul"), &out)
+	return s.adopt(out, err, "matmul", a, b)
+}
+
+// AddMMInPlace adds the product of a [N, K] and b [K, M] to t [N, M].
+func (t *Tensor) AddMMInPlace(a, b *Tensor) {
+	err := C.tb_addmm_(t.handle("addmm_"), a.handle("addmm_"), b.handle("addmm_"))
+	check(err, "addmm_", t, a, b)
+}
+
+// Transpose returns a view of a with two dimensions exchanged.
+func Transpose(s *Scope, a *Tensor, dim0, dim1 int) *Tensor {
+	var out C.tb_tensor
+	err := C.tb_transpose(a.handle("transpose"), C.int64_t(dim0), C.int64_t(dim1), &out)
+	return s.adopt(out, err, "transpose", a)
+}
+
+// Reshape returns a with another shape; one size may be -1.
+func Reshape(s *Scope, a *Tensor, shape ...int64) *Tensor {
+	var out C.tb_tensor
+	err := C.tb_reshape(a.handle("reshape"), dims(shape), C.int64_t(len(shape)), &out)
+	return s.adopt(out, err, "reshape", a)
+}
+
+// Narrow returns a view of length entries of dimension dim from start on.
+func Narrow(s *Scope, a *Tensor, dim int, start, length int64) *Tensor {
+	var out C.tb_tensor
+	err := C.tb_narrow(a.handle("narrow"), C.int64_t(dim), C.int64_t(start), C.int64_t(length), &out)
+	return s.adopt(out, err, "narrow", a)
+}
+
+// IndexSelect returns the entries of dimension dim that index (int64, 1-D)
+// names.
+func IndexSelect(s *Scope, a *Tensor, dim int, index *Tensor) *Tensor {
+	var out C.tb_tensor
+	err := C.tb_index_select(a.handle("index_select"), C.int64_t(dim), index.handle("index_select"), &out)
+	return s.adopt(out, err, "index_select", a, index)
+}
+
+// Cat joins ts along dim.
+func Cat(s *Scope, ts []*Tensor, dim int) *Tensor {
+	ptrs := list("cat", ts)
+	var out C.tb_tensor
+	err := C.tb_cat(first(ptrs), C.int64_t(len(ptrs)), C.int64_t(dim), &out)
+	return s.adopt(out, err, "cat", ts...)
+}
+
+// BlockDiag returns the matrix with the matrices ts along its diagonal and
+// zeros elsewhere. A matrix with no columns, [n, 0], leaves n rows of zeros.
+func BlockDiag(s *Scope, ts []*Tensor) *Tensor {
+	ptrs := list("block_diag", ts)
+	var out C.tb_tensor
+	err := C.tb_block_diag(first(ptrs), C.int64_t(len(ptrs)), &out)
+	return s.adopt(out, err, "block_diag", ts...)
+}

@@ -1,0 +1,87 @@
+// Loops over all parameters, one call each.
+#include <ATen/ops/_foreach_add.h>
+#include <ATen/ops/_foreach_mul.h>
+#include <ATen/ops/_foreach_norm.h>
+#include <ATen/ops/_fused_adamw.h>
+#include <ATen/ops/linalg_vector_norm.h>
+#include <ATen/ops/mul.h>
+#include <ATen/ops/stack.h>
+#include <ATen/TensorOperators.h>
+#include <c10/core/GradMode.h>
+
+#include <cmath>
+
+#include "guard.h"
+
+using namespace tb;
+
+extern "C" {
+
+tb_error *tb_foreach_add(const tb_tensor *a, const tb_tensor *b, double alpha, int64_t n, tb_tensor *out) noexcept {
+  return guard([&] { emit(out, at::_foreach_add(list(a, n), list(b, n), alpha)); });
+}
+
+tb_error *tb_foreach_add_(const tb_tensor *a, const tb_tensor *b, double alpha, int64_t n) noexcept {
+  return guard([&] {
+    at::NoGradGuard no_grad;
+    at::_foreach_add_(list(a, n), list(b, n), alpha);
+  });
+}
+
+tb_error *tb_foreach_mul(const tb_tensor *a, const tb_tensor *b, int64_t n, tb_tensor *out) noexcept {
+  return guard([&] { emit(out, at::_foreach_mul(list(a, n), list(b, n))); });
+}
+
+tb_error *tb_foreach_mul_scalar_(const tb_tensor *a, double v, int64_t n) noexcept {
+  return guard([&] {
+    at::NoGradGuard no_grad;
+    at::_foreach_mul_(list(a, n), v);
+  });
+}
+
+tb_error *tb_foreach_norm(const tb_tensor *a, int64_t n, tb_tensor *out) noexcept {
+  return guard([&] {
+    at::NoGradGuard no_grad;
+    emit(out, at::linalg_vector_norm(at::stack(at::_foreach_norm(list(a, n), 2)), 2));
+  });
+}
+
+tb_error *tb_fused_adamw_(const tb_tensor *params, const tb_tensor *grads, const tb_tensor *m, const tb_tensor *v, const tb_tensor *steps,
+                          int64_t n, double lr, double beta1, double beta2, double weight_decay, double eps) noexcept {
+  return guard([&] {
+    at::NoGradGuard no_grad;
+    auto counts = list(steps, n);
+    at::_foreach_add_(counts, 1);
+    at::_fused_adamw_(list(params, n), list(grads, n), list(m, n), list(v, n), {}, counts, lr, beta1, beta2, weight_decay, eps,
+                      /*amsgrad=*/false, /*maximize=*/false, std::nullopt, std::nullopt);
+  });
+}
+
+// The step that Adam would take from (m, v) with these gradients, and its
+// diagonal derivative with the preconditioner held constant:
+//   m' = b1 m + (1-b1) g,  v' = b2 v + (1-b2) g^2,  c = 1 / (sqrt(v'/(1-b2^t)) + eps)
+//   params_out = params - eta * c * m'/(1-b1^t),  scale_out = c * (1-b1)/(1-b1^t)
+tb_error *tb_adam_lookahead(const tb_tensor *params, const tb_tensor *grads, const tb_tensor *m, const tb_tensor *v, int64_t n, int64_t step,
+                            double eta, double beta1, double beta2, double eps, tb_tensor *params_out, tb_tensor *scale_out) noexcept {
+  return guard([&] {
+    at::NoGradGuard no_grad;
+    const double c1 = 1 - std::pow(beta1, step), c2 = 1 - std::pow(beta2, step);
+    std::vector<at::Tensor> moved, scale;
+    for (int64_t i = 0; i < n; i++) {
+      const auto &g = ref(grads[i]);
+      auto m_hat = (ref(m[i]) * beta1 + g * (1 - beta1)) / c1;
+      auto c = (((ref(v[i]) * beta2 + g * g * (1 - beta2)) / c2).sqrt() + eps).reciprocal();
+      moved.push_back(ref(params[i]) - m_hat * c * eta);
+      scale.push_back(c * ((1 - beta1) / c1));
+    }
+    std::vector<at::Tensor> all(moved);
+    all.insert(all.end(), scale.begin(), scale.end());
+    std::vector<tb_tensor> handles(2 * n);
+    emit(handles.data(), std::move(all));
+    for (int64_t i = 0; i < n; i++) {
+      params_out[i] = handles[i];
+      scale_out[i] = handles[n + i];
+    }
+  });
+}
+}

@@ -3,8 +3,11 @@ package torchbind
 // #include "shim.h"
 import "C"
 
+import "runtime"
+
 // Grad returns the gradients of outputs with respect to inputs, one per input.
-// gradOutputs weigh the outputs; nil means that every output is a scalar. With
+// gradOutputs weigh the outputs; nil means that every output is a scalar, and a
+// nil among them that this one is. With
 // createGraph the gradients can be differentiated again. An input that the
 // outputs do not depend on is an error.
 func Grad(s *Scope, outputs, inputs, gradOutputs []*Tensor, createGraph bool) []*Tensor {
@@ -24,12 +27,17 @@ func grad(s *Scope, outputs, inputs, gradOutputs []*Tensor, createGraph, allowUn
 	var weights []C.tb_tensor
 	if gradOutputs != nil {
 		sameLength("grad", outputs, gradOutputs)
-		weights = list("grad", gradOutputs)
+		weights = make([]C.tb_tensor, len(gradOutputs))
+		for i, t := range gradOutputs {
+			weights[i] = t.optionalHandle("grad")
+		}
 	}
 	out, in := list("grad", outputs), list("grad", inputs)
 	grads := make([]C.tb_tensor, len(inputs))
 	err := C.tb_grad(first(out), C.int64_t(len(out)), first(in), C.int64_t(len(in)), first(weights), flag(createGraph), flag(allowUnused), first(grads))
 	check(err, "grad", outputs...)
+	runtime.KeepAlive(inputs)
+	runtime.KeepAlive(gradOutputs)
 	return s.adoptAll(grads, "grad")
 }
 

@@ -1,7 +1,7 @@
 package torchbind
 
-// #cgo CXXFLAGS: -std=c++17 -O2 -fopenmp -I${SRCDIR}/../third_party/include -I${SRCDIR}/../third_party/include/torch/csrc/api/include
-// #cgo LDFLAGS: -L${SRCDIR}/../third_party/lib -Wl,-rpath,${SRCDIR}/../third_party/lib -lcgotorch -ltorch_cpu -lc10 -lgomp -ldl
+// #cgo CFLAGS: -I${SRCDIR}/internal/shim
+// #cgo LDFLAGS: -L${SRCDIR}/../third_party/lib
 // #cgo noescape tb_free
 // #cgo nocallback tb_free
 // #cgo noescape tb_from_data
@@ -28,6 +28,8 @@ package torchbind
 // #cgo nocallback tb_foreach_mul
 // #cgo noescape tb_foreach_mul_scalar_
 // #cgo nocallback tb_foreach_mul_scalar_
+// #cgo noescape tb_foreach_copy_
+// #cgo nocallback tb_foreach_copy_
 // #cgo noescape tb_foreach_norm
 // #cgo nocallback tb_foreach_norm
 // #cgo noescape tb_fused_adamw_
@@ -37,3 +39,5 @@ package torchbind
 // #include <stdlib.h>
 // #include "shim.h"
 import "C"
+
+import _ "autolora/torchbind/internal/shim" // the C++ behind shim.h

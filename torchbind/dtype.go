@@ -36,6 +36,13 @@ func (d DType) String() string {
 // Size returns the bytes of one element.
 func (d DType) Size() int64 { return dtypes[d].size }
 
+// mustBeKnown panics for a number that libtorch would end the process for.
+func (d DType) mustBeKnown(op string) {
+	if d.Size() == 0 {
+		misuse(op, "unknown %v", d)
+	}
+}
+
 // ParseDType reads a PyTorch name, "float32".
 func ParseDType(name string) (DType, error) {
 	for d, t := range dtypes {
@@ -47,7 +54,7 @@ func ParseDType(name string) (DType, error) {
 }
 
 // element is a Go type with a tensor type of the same layout.
-type element interface{ ~int64 | ~float32 | ~float64 }
+type element interface{ int64 | float32 | float64 }
 
 func dtypeOf[T element]() DType {
 	var zero T

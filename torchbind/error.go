@@ -39,23 +39,32 @@ func (e *Error) Error() string {
 // Is reports whether target is ErrOutOfMemory and e is about memory.
 func (e *Error) Is(target error) bool { return target == ErrOutOfMemory && e.memory }
 
+// newError returns the *Error for libtorch's message msg and its longer form
+// trace.
+func newError(op, msg, trace string, shapes [][]int64) *Error {
+	return &Error{
+		Op:     op,
+		Msg:    firstLine(msg),
+		Shapes: shapes,
+		Trace:  trace,
+		memory: strings.Contains(msg, "DefaultCPUAllocator"), // the host's; it has no exception type of its own
+	}
+}
+
 // check panics with an *Error if the shim reported one, and frees it.
 func check(err *C.tb_error, op string, operands ...*Tensor) {
 	if err == nil {
 		return
 	}
 	defer C.tb_error_free(err)
-	e := &Error{
-		Op:     op,
-		Msg:    firstLine(C.GoString(err.msg)),
-		Trace:  C.GoString(err.trace),
-		memory: err.code == C.TB_ERR_MEMORY,
-	}
+	var shapes [][]int64
 	for _, t := range operands {
-		if t != nil && t.ptr != nil {
-			e.Shapes = append(e.Shapes, t.Shape())
+		if t != nil && t.alive() {
+			shapes = append(shapes, t.Shape())
 		}
 	}
+	e := newError(op, C.GoString(err.msg), C.GoString(err.trace), shapes)
+	e.memory = e.memory || err.code == C.TB_ERR_MEMORY
 	panic(e)
 }
 

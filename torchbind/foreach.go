@@ -3,48 +3,82 @@ package torchbind
 // #include "shim.h"
 import "C"
 
+import "runtime"
+
 // ForeachAdd returns a[i] + alpha·b[i] for every i.
 func ForeachAdd(s *Scope, a, b []*Tensor, alpha float64) []*Tensor {
-	n := sameLength("_foreach_add", a, b)
+	const op = "_foreach_add"
+	n := sameLength(op, a, b)
+	if n == 0 {
+		return nil
+	}
 	out := make([]C.tb_tensor, n)
-	pa, pb := list("_foreach_add", a), list("_foreach_add", b)
-	check(C.tb_foreach_add(first(pa), first(pb), C.double(alpha), n, first(out)), "_foreach_add")
-	return s.adoptAll(out, "_foreach_add")
+	pa, pb := list(op, a), list(op, b)
+	check(C.tb_foreach_add(first(pa), first(pb), C.double(alpha), n, first(out)), op, a...)
+	runtime.KeepAlive(b)
+	return s.adoptAll(out, op)
 }
 
 // ForeachAddInPlace adds alpha·b[i] to a[i], outside of the graph.
 func ForeachAddInPlace(a, b []*Tensor, alpha float64) {
-	n := sameLength("_foreach_add_", a, b)
-	pa, pb := list("_foreach_add_", a), list("_foreach_add_", b)
-	check(C.tb_foreach_add_(first(pa), first(pb), C.double(alpha), n), "_foreach_add_")
+	const op = "_foreach_add_"
+	n := sameLength(op, a, b)
+	if n == 0 {
+		return
+	}
+	pa, pb := list(op, a), list(op, b)
+	check(C.tb_foreach_add_(first(pa), first(pb), C.double(alpha), n), op, a...)
+	runtime.KeepAlive(b)
 }
 
 // ForeachMul returns a[i] * b[i] for every i.
 func ForeachMul(s *Scope, a, b []*Tensor) []*Tensor {
-	n := sameLength("_foreach_mul", a, b)
+	const op = "_foreach_mul"
+	n := sameLength(op, a, b)
+	if n == 0 {
+		return nil
+	}
 	out := make([]C.tb_tensor, n)
-	pa, pb := list("_foreach_mul", a), list("_foreach_mul", b)
-	check(C.tb_foreach_mul(first(pa), first(pb), n, first(out)), "_foreach_mul")
-	return s.adoptAll(out, "_foreach_mul")
+	pa, pb := list(op, a), list(op, b)
+	check(C.tb_foreach_mul(first(pa), first(pb), n, first(out)), op, a...)
+	runtime.KeepAlive(b)
+	return s.adoptAll(out, op)
 }
 
 // ForeachMulScalarInPlace multiplies a[i] by v, outside of the graph.
 func ForeachMulScalarInPlace(a []*Tensor, v float64) {
-	pa := list("_foreach_mul_", a)
-	check(C.tb_foreach_mul_scalar_(first(pa), C.double(v), C.int64_t(len(a))), "_foreach_mul_")
+	const op = "_foreach_mul_"
+	if len(a) == 0 {
+		return
+	}
+	pa := list(op, a)
+	check(C.tb_foreach_mul_scalar_(first(pa), C.double(v), C.int64_t(len(a))), op, a...)
+}
+
+// ForeachCopyInPlace overwrites dst[i] with src[i], outside of the graph.
+func ForeachCopyInPlace(dst, src []*Tensor) {
+	const op = "_foreach_copy_"
+	n := sameLength(op, dst, src)
+	if n == 0 {
+		return
+	}
+	pd, ps := list(op, dst), list(op, src)
+	check(C.tb_foreach_copy_(first(pd), first(ps), n), op, dst...)
+	runtime.KeepAlive(src)
 }
 
 // ForeachNorm returns the Euclidean norm of all elements of all tensors.
 func ForeachNorm(ts []*Tensor) float64 {
+	const op = "_foreach_norm"
 	if len(ts) == 0 {
 		return 0
 	}
-	s := NewScope()
+	s := newScope()
 	defer s.Close()
 	var out C.tb_tensor
-	ptrs := list("_foreach_norm", ts)
+	ptrs := list(op, ts)
 	err := C.tb_foreach_norm(first(ptrs), C.int64_t(len(ts)), &out)
-	return s.adopt(out, err, "_foreach_norm").Item()
+	return s.adopt(out, err, op, ts...).Item()
 }
 
 // DetachAll returns Detach of every tensor.

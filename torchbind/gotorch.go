@@ -4,7 +4,7 @@ package torchbind
 import "C"
 
 import (
-	"fmt"
+	"math"
 	"runtime"
 	"unsafe"
 
@@ -17,12 +17,14 @@ import (
 // they are; its finalizers, which free tensors that are in use, are cleared,
 // and its panics of strings become *Error.
 
-// Full returns a tensor filled with value.
+// Full returns a tensor filled with value, rounded to float32. Where that would
+// be seen, in float64 and int64, value must be a float32.
 func Full(s *Scope, shape []int64, value float64, dtype DType, device Device) *Tensor {
-	t := fromGotorch(s, "full", shape, func() gotorch.Tensor { return gotorch.Full(shape, float32(value), false) })
-	if float64(float32(value)) != value { // gotorch passes float32
-		misuse("full", "value %v is not a float32", value)
+	rounded := float32(value) // gotorch passes float32
+	if (dtype == Float64 || dtype == Int64) && float64(rounded) != value && !math.IsNaN(value) {
+		misuse("full", "value %v is not a float32, and the tensor is %v", value, dtype)
 	}
+	t := fromGotorch(s, "full", shape, func() gotorch.Tensor { return gotorch.Full(shape, rounded, false) })
 	return convert(s, t, dtype, device)
 }
 
@@ -54,7 +56,7 @@ func fromGotorch(s *Scope, op string, shape []int64, make func() gotorch.Tensor)
 	defer func() {
 		if r := recover(); r != nil {
 			if msg, ok := r.(string); ok {
-				panic(&Error{Op: op, Msg: firstLine(msg), Shapes: [][]int64{shape}, Trace: fmt.Sprint(r)})
+				panic(newError(op, msg, msg, [][]int64{shape}))
 			}
 			panic(r)
 		}

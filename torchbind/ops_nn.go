@@ -3,6 +3,8 @@ package torchbind
 // #include "shim.h"
 import "C"
 
+import "slices"
+
 // Linear returns x Wᵀ + b for x [N, in], w [out, in] and b [out] or nil.
 func Linear(s *Scope, x, w, b *Tensor) *Tensor {
 	var out C.tb_tensor
@@ -34,8 +36,12 @@ func CrossEntropy(s *Scope, logits, labels *Tensor) *Tensor {
 	return s.adopt(out, err, "cross_entropy", logits, labels)
 }
 
-// MSELoss returns the mean squared difference of x and target, a scalar.
+// MSELoss returns the mean squared difference of x and target, of one shape, a
+// scalar. Broadcasting here, [N, 1] against [N], would be a mistake.
 func MSELoss(s *Scope, x, target *Tensor) *Tensor {
+	if !slices.Equal(x.Shape(), target.Shape()) {
+		misuse("mse_loss", "shapes %v and %v", x.Shape(), target.Shape())
+	}
 	var out C.tb_tensor
 	err := C.tb_mse_loss(x.handle("mse_loss"), target.handle("mse_loss"), &out)
 	return s.adopt(out, err, "mse_loss", x, target)

@@ -4,6 +4,7 @@ package torchbind
 import "C"
 
 import (
+	"math"
 	"runtime"
 	"unsafe"
 )
@@ -12,7 +13,8 @@ import (
 // its scope was closed panics with an *Error.
 type Tensor struct {
 	ptr    C.tb_tensor
-	owner  *handles
+	scope  *Scope
+	slot   int // of ptr, in the scope's list
 	shape  []int64
 	dtype  DType
 	device Device
@@ -23,11 +25,13 @@ func (t *Tensor) handle(op string) C.tb_tensor {
 	if t == nil {
 		misuse(op, "nil tensor")
 	}
-	if t.ptr == nil {
+	if !t.alive() {
 		misuse(op, "tensor was used after its scope was closed")
 	}
 	return t.ptr
 }
+
+func (t *Tensor) alive() bool { return t.ptr != nil && !t.scope.owned.closed }
 
 // optionalHandle is handle for an argument that may be nil.
 func (t *Tensor) optionalHandle(op string) C.tb_tensor {
@@ -62,14 +66,18 @@ func (t *Tensor) Shape() []int64 {
 // Size returns the size of dimension dim, counted from the end if negative.
 func (t *Tensor) Size(dim int) int64 {
 	shape := t.Shape()
-	if dim < 0 {
-		dim += len(shape)
+	i := dim
+	if i < 0 {
+		i += len(shape)
 	}
-	return shape[dim]
+	if i < 0 || i >= len(shape) {
+		misuse("size", "dimension %d of shape %v", dim, shape)
+	}
+	return shape[i]
 }
 
 // NumEl returns the number of elements.
-func (t *Tensor) NumEl() int64 { return count(t.Shape()) }
+func (t *Tensor) NumEl() int64 { return count("numel", t.Shape()) }
 
 // DType returns the element type.
 func (t *Tensor) DType() DType {
@@ -123,7 +131,7 @@ func (t *Tensor) Float64s() []float64 { return toSlice[float64](t) }
 func (t *Tensor) Int64s() []int64 { return toSlice[int64](t) }
 
 func toSlice[T element](t *Tensor) []T {
-	s := NewScope()
+	s := newScope()
 	defer s.Close()
 	t = Detach(s, t)
 	if want := dtypeOf[T](); t.DType() != want {
@@ -148,7 +156,7 @@ func copyToHost(t *Tensor, dst unsafe.Pointer, bytes int64) {
 // FromSlice returns a tensor of the given shape on device with a copy of data,
 // which is in row-major order.
 func FromSlice[T element](s *Scope, data []T, shape []int64, device Device) *Tensor {
-	if n := count(shape); n != int64(len(data)) {
+	if n := count("from_slice", shape); n != int64(len(data)) {
 		misuse("from_slice", "%d elements for shape %v", len(data), shape)
 	}
 	return fromPointer(s, unsafe.Pointer(unsafe.SliceData(data)), dtypeOf[T](), shape, device)
@@ -156,7 +164,7 @@ func FromSlice[T element](s *Scope, data []T, shape []int64, device Device) *Ten
 
 // FromBytes is FromSlice for little-endian bytes of any dtype.
 func FromBytes(s *Scope, data []byte, dtype DType, shape []int64, device Device) *Tensor {
-	if n := count(shape) * dtype.Size(); n != int64(len(data)) {
+	if n := count("from_bytes", shape); dtype.Size() == 0 || n != int64(len(data))/dtype.Size() || int64(len(data))%dtype.Size() != 0 {
 		misuse("from_bytes", "%d bytes for shape %v of %v", len(data), shape, dtype)
 	}
 	return fromPointer(s, unsafe.Pointer(unsafe.SliceData(data)), dtype, shape, device)
@@ -171,6 +179,7 @@ func fromPointer(s *Scope, data unsafe.Pointer, dtype DType, shape []int64, devi
 
 // Empty returns an uninitialised tensor.
 func Empty(s *Scope, shape []int64, dtype DType, device Device) *Tensor {
+	dtype.mustBeKnown("empty")
 	var out C.tb_tensor
 	err := C.tb_empty(C.int(dtype), dims(shape), C.int64_t(len(shape)), C.int(device), &out)
 	return s.adopt(out, err, "empty")
@@ -179,6 +188,7 @@ func Empty(s *Scope, shape []int64, dtype DType, device Device) *Tensor {
 // To returns t with another dtype and device; t itself, shared, if both are the
 // same. Gradients flow through.
 func To(s *Scope, t *Tensor, dtype DType, device Device) *Tensor {
+	dtype.mustBeKnown("to")
 	var out C.tb_tensor
 	err := C.tb_to(t.handle("to"), C.int(dtype), C.int(device), &out)
 	return s.adopt(out, err, "to", t)
@@ -191,6 +201,13 @@ func Clone(s *Scope, t *Tensor) *Tensor {
 	return s.adopt(out, err, "clone", t)
 }
 
+// ZerosLike returns zeros of t's shape, dtype and device.
+func ZerosLike(s *Scope, t *Tensor) *Tensor {
+	var out C.tb_tensor
+	err := C.tb_zeros_like(t.handle("zeros_like"), &out)
+	return s.adopt(out, err, "zeros_like", t)
+}
+
 // Detach returns t's values, shared, cut from the graph.
 func Detach(s *Scope, t *Tensor) *Tensor {
 	var out C.tb_tensor
@@ -198,9 +215,14 @@ func Detach(s *Scope, t *Tensor) *Tensor {
 	return s.adopt(out, err, "detach", t)
 }
 
-func count(shape []int64) int64 {
+// count returns the number of elements of shape; it panics if that is negative
+// or no int64.
+func count(op string, shape []int64) int64 {
 	n := int64(1)
 	for _, d := range shape {
+		if d < 0 || d > 0 && n > math.MaxInt64/d {
+			misuse(op, "shape %v", shape)
+		}
 		n *= d
 	}
 	return n
@@ -211,24 +233,16 @@ func dims(shape []int64) *C.int64_t {
 	return (*C.int64_t)(unsafe.Pointer(unsafe.SliceData(shape)))
 }
 
-// list returns the C handles of ts; nil tensors become NULL.
+// list returns the C handles of ts.
 func list(op string, ts []*Tensor) []C.tb_tensor {
 	ptrs := make([]C.tb_tensor, len(ts))
 	for i, t := range ts {
-		ptrs[i] = t.optionalHandle(op)
+		if t == nil {
+			misuse(op, "tensor %d of %d is nil", i, len(ts))
+		}
+		ptrs[i] = t.handle(op)
 	}
 	return ptrs
-}
-
-// adoptAll makes s the owner of every handle in ptrs; NULL becomes nil.
-func (s *Scope) adoptAll(ptrs []C.tb_tensor, op string) []*Tensor {
-	ts := make([]*Tensor, len(ptrs))
-	for i, p := range ptrs {
-		if p != nil {
-			ts[i] = s.adopt(p, nil, op)
-		}
-	}
-	return ts
 }
 
 // sameLength panics unless every list is as long as the first; n is that length.

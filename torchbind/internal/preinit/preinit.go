@@ -11,10 +11,12 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"strings"
 )
 
 func init() {
-	if n, err := strconv.Atoi(os.Getenv("OMP_NUM_THREADS")); err != nil || n < 1 {
+	outermost, _, _ := strings.Cut(os.Getenv("OMP_NUM_THREADS"), ",") // OpenMP allows a list, one per nesting level
+	if n, err := strconv.Atoi(strings.TrimSpace(outermost)); err != nil || n < 1 {
 		os.Setenv("OMP_NUM_THREADS", strconv.Itoa(max(1, runtime.NumCPU())))
 	}
 }

@@ -1,8 +1,10 @@
 // Loops over all parameters, one call each.
 #include <ATen/ops/_foreach_add.h>
+#include <ATen/ops/_foreach_copy.h>
 #include <ATen/ops/_foreach_mul.h>
 #include <ATen/ops/_foreach_norm.h>
 #include <ATen/ops/_fused_adamw.h>
+#include <ATen/ops/full.h>
 #include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/mul.h>
 #include <ATen/ops/stack.h>
@@ -14,6 +16,18 @@
 #include "guard.h"
 
 using namespace tb;
+
+namespace {
+
+// The fused kernels walk all buffers of a parameter with one index: they check
+// neither shapes nor strides.
+void check_like(const at::Tensor &p, const at::Tensor &t, const char *what, int64_t i) {
+  TORCH_CHECK(t.defined(), what, " ", i, " is missing");
+  TORCH_CHECK(t.sizes() == p.sizes() && t.scalar_type() == p.scalar_type(), what, " ", i, " is ", t.scalar_type(), t.sizes(), ", want ",
+              p.scalar_type(), p.sizes());
+}
+
+}  // namespace
 
 extern "C" {
 
@@ -39,6 +53,13 @@ tb_error *tb_foreach_mul_scalar_(const tb_tensor *a, double v, int64_t n) noexce
   });
 }
 
+tb_error *tb_foreach_copy_(const tb_tensor *dst, const tb_tensor *src, int64_t n) noexcept {
+  return guard([&] {
+    at::NoGradGuard no_grad;
+    at::_foreach_copy_(list(dst, n), list(src, n));
+  });
+}
+
 tb_error *tb_foreach_norm(const tb_tensor *a, int64_t n, tb_tensor *out) noexcept {
   return guard([&] {
     at::NoGradGuard no_grad;
@@ -46,13 +67,20 @@ tb_error *tb_foreach_norm(const tb_tensor *a, int64_t n, tb_tensor *out) noexcep
   });
 }
 
-tb_error *tb_fused_adamw_(const tb_tensor *params, const tb_tensor *grads, const tb_tensor *m, const tb_tensor *v, const tb_tensor *steps,
-                          int64_t n, double lr, double beta1, double beta2, double weight_decay, double eps) noexcept {
+tb_error *tb_fused_adamw_(const tb_tensor *params, const tb_tensor *grads, const tb_tensor *m, const tb_tensor *v, int64_t n,
+                          int64_t step, double lr, double beta1, double beta2, double weight_decay, double eps) noexcept {
   return guard([&] {
     at::NoGradGuard no_grad;
-    auto counts = list(steps, n);
-    at::_foreach_add_(counts, 1);
-    at::_fused_adamw_(list(params, n), list(grads, n), list(m, n), list(v, n), {}, counts, lr, beta1, beta2, weight_decay, eps,
+    auto ps = list(params, n), gs = list(grads, n), ms = list(m, n), vs = list(v, n);
+    for (int64_t i = 0; i < n; i++) {
+      check_like(ps[i], gs[i], "gradient", i);
+      check_like(ps[i], ms[i], "first moment", i);
+      check_like(ps[i], vs[i], "second moment", i);
+      TORCH_CHECK(ps[i].is_contiguous() && ms[i].is_contiguous() && vs[i].is_contiguous(), "parameter ", i, " or its state is not contiguous");
+      gs[i] = gs[i].contiguous();
+    }
+    std::vector<at::Tensor> steps(n, at::full({}, step, ps[0].options().dtype(at::kFloat)));
+    at::_fused_adamw_(ps, gs, ms, vs, {}, steps, lr, beta1, beta2, weight_decay, eps,
                       /*amsgrad=*/false, /*maximize=*/false, std::nullopt, std::nullopt);
   });
 }
@@ -69,6 +97,7 @@ tb_error *tb_adam_lookahead(const tb_tensor *params, const tb_tensor *grads, con
     std::vector<at::Tensor> moved, scale;
     for (int64_t i = 0; i < n; i++) {
       const auto &g = ref(grads[i]);
+      check_like(ref(params[i]), g, "gradient", i);
       auto m_hat = (ref(m[i]) * beta1 + g * (1 - beta1)) / c1;
       auto c = (((ref(v[i]) * beta2 + g * g * (1 - beta2)) / c2).sqrt() + eps).reciprocal();
       moved.push_back(ref(params[i]) - m_hat * c * eta);

@@ -12,6 +12,7 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <new>
 #include <vector>
 
@@ -26,11 +27,6 @@ inline tb_error *make_error(int code, const char *msg, const char *trace) noexce
   return e;
 }
 
-// libtorch's CPU allocator reports exhaustion as a plain c10::Error.
-inline bool is_host_memory_error(const char *msg) {
-  return std::strstr(msg, "DefaultCPUAllocator") != nullptr;
-}
-
 template <class F>
 tb_error *guard(F &&f) noexcept {
   try {
@@ -39,8 +35,7 @@ tb_error *guard(F &&f) noexcept {
   } catch (const c10::OutOfMemoryError &e) {
     return make_error(TB_ERR_MEMORY, e.what_without_backtrace(), e.what());
   } catch (const c10::Error &e) {
-    const char *msg = e.what_without_backtrace();
-    return make_error(is_host_memory_error(msg) ? TB_ERR_MEMORY : TB_ERR_TORCH, msg, e.what());
+    return make_error(TB_ERR_TORCH, e.what_without_backtrace(), e.what());
   } catch (const std::bad_alloc &e) {
     return make_error(TB_ERR_MEMORY, e.what(), "");
   } catch (const std::exception &e) {

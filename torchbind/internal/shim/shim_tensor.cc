@@ -1,6 +1,7 @@
 // Handles, and data going in and out of them.
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
+#include <ATen/ops/zeros_like.h>
 
 #include "guard.h"
 
@@ -68,6 +69,10 @@ tb_error *tb_to(tb_tensor t, int dtype, int dev, tb_tensor *out) noexcept {
 
 tb_error *tb_clone(tb_tensor t, tb_tensor *out) noexcept {
   return guard([&] { emit(out, ref(t).clone()); });
+}
+
+tb_error *tb_zeros_like(tb_tensor t, tb_tensor *out) noexcept {
+  return guard([&] { emit(out, at::zeros_like(ref(t))); });
 }
 
 tb_error *tb_detach(tb_tensor t, tb_tensor *out) noexcept {

@@ -14,7 +14,7 @@ extern "C" {
 
 enum {
   TB_ERR_TORCH = 1,   // c10::Error: wrong shape, dtype, device, argument
-  TB_ERR_MEMORY = 2,  // out of memory, on the host or on a device
+  TB_ERR_MEMORY = 2,  // out of memory
   TB_ERR_OTHER = 3,   // any other C++ exception
 };
 
@@ -29,7 +29,7 @@ typedef void *tb_tensor;
 void tb_error_free(tb_error *e) TB_NOEXCEPT;
 
 // shim_tensor.cc: handles, data in and out.
-void tb_free(const tb_tensor *ts, int64_t n) TB_NOEXCEPT;
+void tb_free(const tb_tensor *ts, int64_t n) TB_NOEXCEPT;  // skips NULL
 tb_error *tb_from_data(const void *data, int dtype, const int64_t *shape, int64_t ndim, int device, tb_tensor *out) TB_NOEXCEPT;
 tb_error *tb_empty(int dtype, const int64_t *shape, int64_t ndim, int device, tb_tensor *out) TB_NOEXCEPT;
 tb_error *tb_info(tb_tensor t, int64_t *shape, int64_t *ndim, int *dtype, int *device) TB_NOEXCEPT;
@@ -38,6 +38,7 @@ tb_error *tb_copy_(tb_tensor dst, tb_tensor src) TB_NOEXCEPT;
 tb_error *tb_item(tb_tensor t, double *out) TB_NOEXCEPT;
 tb_error *tb_to(tb_tensor t, int dtype, int device, tb_tensor *out) TB_NOEXCEPT;
 tb_error *tb_clone(tb_tensor t, tb_tensor *out) TB_NOEXCEPT;
+tb_error *tb_zeros_like(tb_tensor t, tb_tensor *out) TB_NOEXCEPT;
 tb_error *tb_detach(tb_tensor t, tb_tensor *out) TB_NOEXCEPT;
 tb_error *tb_requires_grad(tb_tensor t, int *out) TB_NOEXCEPT;
 tb_error *tb_requires_grad_(tb_tensor t, int on) TB_NOEXCEPT;
@@ -88,11 +89,21 @@ tb_error *tb_foreach_add(const tb_tensor *a, const tb_tensor *b, double alpha, i
 tb_error *tb_foreach_add_(const tb_tensor *a, const tb_tensor *b, double alpha, int64_t n) TB_NOEXCEPT;
 tb_error *tb_foreach_mul(const tb_tensor *a, const tb_tensor *b, int64_t n, tb_tensor *out) TB_NOEXCEPT;
 tb_error *tb_foreach_mul_scalar_(const tb_tensor *a, double v, int64_t n) TB_NOEXCEPT;
+tb_error *tb_foreach_copy_(const tb_tensor *dst, const tb_tensor *src, int64_t n) TB_NOEXCEPT;
 tb_error *tb_foreach_norm(const tb_tensor *a, int64_t n, tb_tensor *out) TB_NOEXCEPT;
-tb_error *tb_fused_adamw_(const tb_tensor *params, const tb_tensor *grads, const tb_tensor *m, const tb_tensor *v, const tb_tensor *steps,
-                          int64_t n, double lr, double beta1, double beta2, double weight_decay, double eps) TB_NOEXCEPT;
+tb_error *tb_fused_adamw_(const tb_tensor *params, const tb_tensor *grads, const tb_tensor *m, const tb_tensor *v, int64_t n,
+                          int64_t step, double lr, double beta1, double beta2, double weight_decay, double eps) TB_NOEXCEPT;
 tb_error *tb_adam_lookahead(const tb_tensor *params, const tb_tensor *grads, const tb_tensor *m, const tb_tensor *v, int64_t n, int64_t step,
                             double eta, double beta1, double beta2, double eps, tb_tensor *params_out, tb_tensor *scale_out) TB_NOEXCEPT;
+
+// shim_fused.cc: operators with kernels of their own, see fused.h.
+tb_error *tb_pack_frozen(tb_tensor w, tb_tensor *forward, tb_tensor *transpose) TB_NOEXCEPT;  // both NULL where packing gains nothing
+tb_error *tb_frozen_linear(tb_tensor x, tb_tensor w, tb_tensor forward, tb_tensor transpose, tb_tensor b, tb_tensor *out) TB_NOEXCEPT;
+tb_error *tb_packed_attention(tb_tensor q, tb_tensor kv, tb_tensor offsets_q, tb_tensor offsets_kv, int64_t heads, double scale, double p,
+                              uint64_t seed, tb_tensor *out) TB_NOEXCEPT;
+tb_error *tb_add_dropout_layer_norm(tb_tensor x, tb_tensor residual, tb_tensor w, tb_tensor b, double eps, double p, uint64_t seed, tb_tensor *out) TB_NOEXCEPT;
+tb_error *tb_gelu(tb_tensor x, int tanh, tb_tensor *out) TB_NOEXCEPT;
+tb_error *tb_dropout(tb_tensor x, double p, uint64_t seed, tb_tensor *out) TB_NOEXCEPT;
 
 #ifdef __cplusplus
 }

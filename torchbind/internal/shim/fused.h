@@ -1,0 +1,77 @@
+// Operators of packed Transformer batches that libtorch composes from many
+// element-wise ones: here each is one pass over memory, and so are its first
+// and second derivatives. float32, float64 and bfloat16 (computed in float32)
+// on the CPU; anything else takes the composed form, with the same dropout
+// masks. A third derivative is an error, except where a function says "any
+// order".
+//
+// Packed: the N tokens of all sequences in one [N, C]; sequence s owns rows
+// cu[s] to cu[s+1].
+//
+// Dropout with probability p keeps an element with the scale 1/(1-p). The mask
+// is a pure function of (seed, position), so the derivatives regenerate it; a
+// call site needs a seed of its own at every step.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <utility>
+
+namespace tb {
+
+// x [N, in] times the frozen weight [out, in] transposed, plus bias [out] if
+// defined: [N, out]. The derivative is for x alone, of any order. packed is
+// what pack_frozen made of the weight, or two undefined tensors.
+using PackedWeight = std::pair<at::Tensor, at::Tensor>;
+at::Tensor frozen_linear(const at::Tensor &x, const at::Tensor &weight, const PackedWeight &packed, const at::Tensor &bias);
+
+// The forms of a weight [out, in] in which this CPU multiplies fastest: first
+// for y = x W^T, second for dx = dy W. Undefined where the weight itself is
+// as good. Together they take up to twice the weight's memory (four times for
+// bfloat16 on a CPU without bfloat16 products).
+PackedWeight pack_frozen(const at::Tensor &weight);
+
+// True if this CPU multiplies bfloat16 matrices in hardware. Elsewhere
+// frozen_linear computes them in float32.
+bool cpu_multiplies_bfloat16();
+
+// Attention of each sequence and head for itself: softmax(scale q k^T) v, with
+// dropout on the probabilities: [M, C]. Either q is qkv [N, 3C] (columns q, k,
+// v), kv is undefined and cu_k equals cu_q; or q is [M, C] and kv [N, 2C], and
+// cu_q says which query rows belong to which sequence, perhaps none. cu_q and
+// cu_k are int32 or int64 [B+1] on the CPU.
+struct AttentionArgs {
+  int64_t heads;
+  double scale;
+  double dropout = 0;
+  uint64_t seed = 0;
+};
+at::Tensor packed_attention(const at::Tensor &q, const at::Tensor &kv, const at::Tensor &cu_q, const at::Tensor &cu_k, const AttentionArgs &args);
+
+// The same from ATen operators on padded batches, for any device; derivatives
+// of any order.
+at::Tensor packed_attention_composed(const at::Tensor &q, const at::Tensor &kv, const at::Tensor &cu_q, const at::Tensor &cu_k,
+                                     const AttentionArgs &args);
+
+// Layer norm over the columns of residual + dropout(x), [N, C]. residual may be
+// undefined. A weight or bias that requires a gradient takes the composed form.
+at::Tensor add_dropout_layer_norm(const at::Tensor &x, const at::Tensor &residual, const at::Tensor &weight, const at::Tensor &bias, double eps,
+                                  double dropout, uint64_t seed);
+at::Tensor add_dropout_layer_norm_composed(const at::Tensor &x, const at::Tensor &residual, const at::Tensor &weight, const at::Tensor &bias,
+                                           double eps, double dropout, uint64_t seed);
+
+// x Phi(x), or with tanh_form its approximation by a hyperbolic tangent
+// (Hugging Face's gelu_new).
+at::Tensor gelu(const at::Tensor &x, bool tanh_form);
+
+// x with elements dropped; derivatives of any order. The mask depends on the
+// row (all dimensions but the last) and the column of an element.
+at::Tensor dropout(const at::Tensor &x, double p, uint64_t seed);
+at::Tensor dropout_composed(const at::Tensor &x, double p, uint64_t seed);
+
+// 1 where attention (heads > 1) or dropout (heads == 1) keeps, else 0: [heads,
+// rows, columns] in the type and on the device of like.
+at::Tensor dropout_mask(int64_t heads, int64_t rows, int64_t columns, double p, uint64_t seed, const at::Tensor &like);
+
+}  // namespace tb

@@ -1,0 +1,43 @@
+// What fused_attention.cc and its kernels agree on.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "fused.h"
+#include "fused_dropout.h"
+
+namespace tb {
+
+// Row i starts at data + i * stride.
+template <class T>
+struct Rows {
+  T *data;
+  int64_t stride;
+};
+
+// Queries [M, C], keys and values [N, C], or their gradients.
+template <class T>
+struct Qkv {
+  Rows<T> q, k, v;
+};
+
+struct AttentionShape {
+  std::vector<int64_t> cu_q, cu_k;
+  int64_t heads, head_size;
+  double scale;
+  Dropout drop;
+
+  int64_t sequences() const { return static_cast<int64_t>(cu_q.size()) - 1; }
+  int64_t queries() const { return cu_q.back(); }
+  int64_t keys() const { return cu_k.back(); }
+};
+
+// The checked arguments of packed_attention.
+AttentionShape attention_shape(const at::Tensor &q, const at::Tensor &kv, const at::Tensor &cu_q, const at::Tensor &cu_k, const AttentionArgs &args);
+
+// Query rows that are worked on at a time: bounds the scratch memory to
+// kQueryBlock rows of scores, whatever the length.
+constexpr int64_t kQueryBlock = 32;
+
+}  // namespace tb

@@ -1,0 +1,40 @@
+// The operators with kernels of their own; fused.h says what each computes.
+#include "fused.h"
+
+#include "guard.h"
+
+using namespace tb;
+
+extern "C" {
+
+tb_error *tb_pack_frozen(tb_tensor w, tb_tensor *forward, tb_tensor *transpose) noexcept {
+  return guard([&] {
+    auto [there, back] = pack_frozen(ref(w));
+    tb_tensor handles[2] = {nullptr, nullptr};
+    emit(handles, std::vector<at::Tensor>{there, back});
+    *forward = handles[0];
+    *transpose = handles[1];
+  });
+}
+
+tb_error *tb_frozen_linear(tb_tensor x, tb_tensor w, tb_tensor forward, tb_tensor transpose, tb_tensor b, tb_tensor *out) noexcept {
+  return guard([&] { emit(out, frozen_linear(ref(x), ref(w), {optional(forward), optional(transpose)}, optional(b))); });
+}
+
+tb_error *tb_packed_attention(tb_tensor q, tb_tensor kv, tb_tensor offsets_q, tb_tensor offsets_kv, int64_t heads, double scale, double p,
+                              uint64_t seed, tb_tensor *out) noexcept {
+  return guard([&] { emit(out, packed_attention(ref(q), optional(kv), ref(offsets_q), ref(offsets_kv), {heads, scale, p, seed})); });
+}
+
+tb_error *tb_add_dropout_layer_norm(tb_tensor x, tb_tensor residual, tb_tensor w, tb_tensor b, double eps, double p, uint64_t seed, tb_tensor *out) noexcept {
+  return guard([&] { emit(out, add_dropout_layer_norm(ref(x), optional(residual), ref(w), ref(b), eps, p, seed)); });
+}
+
+tb_error *tb_gelu(tb_tensor x, int tanh, tb_tensor *out) noexcept {
+  return guard([&] { emit(out, gelu(ref(x), tanh != 0)); });
+}
+
+tb_error *tb_dropout(tb_tensor x, double p, uint64_t seed, tb_tensor *out) noexcept {
+  return guard([&] { emit(out, dropout(ref(x), p, seed)); });
+}
+}

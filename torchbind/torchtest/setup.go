@@ -1,0 +1,42 @@
+package torchtest
+
+import (
+	"runtime"
+	"testing"
+
+	"autolora/torchbind"
+)
+
+// Setup locks the test to its OS thread and seeds libtorch. When the test ends,
+// it fails if tensors are alive that were not before, or a scope was lost
+// without Close. Both counts are the process's: such tests do not run in
+// parallel.
+func Setup(t testing.TB) {
+	t.Helper()
+	runtime.LockOSThread()
+	torchbind.Seed(1)
+	live, leaked := torchbind.Live(), torchbind.LeakedScopes()
+	t.Cleanup(func() {
+		defer runtime.UnlockOSThread()
+		// In this order: a lost scope is counted before its tensors are freed.
+		if n := torchbind.Live() - live; n > 0 {
+			t.Errorf("%d tensors were not freed", n)
+		}
+		if n := torchbind.LeakedScopes() - leaked; n > 0 {
+			t.Errorf("%d scopes were not closed", n)
+		}
+	})
+}
+
+// Run is Setup and torchbind.Run; an error of an operation ends the test.
+func Run(t testing.TB, fn func(s *torchbind.Scope)) {
+	t.Helper()
+	Setup(t)
+	err := torchbind.Run(func(s *torchbind.Scope) error {
+		fn(s)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,122 @@
+package nn
+
+import (
+	"fmt"
+	"strings"
+
+	"autolora/nn/peft"
+	"autolora/nn/safetensors"
+	"autolora/torchbind"
+)
+
+// Adapter returns the model's LoRA layers and head as PEFT knows them. skipped
+// names modules that were candidates and got rank 0: they are left out, which
+// is exactly the base layer.
+func (m *Classifier) Adapter(base string, alpha float64, skipped []string) *peft.Adapter {
+	a := &peft.Adapter{Config: peft.Config{TaskType: "SEQ_CLS", BaseModel: base, LoraAlpha: alpha, ModulesToSave: []string{"classifier"}}}
+	for _, l := range m.LoRAs() {
+		a.Config.R = max(a.Config.R, int(l.Rank))
+		a.Config.LoraDropout = l.Dropout
+		a.Layers = append(a.Layers, peft.Layer{
+			Name: l.Module, Rank: int(l.Rank), Alpha: l.Alpha,
+			A: stored(l.A, "lora_A.weight", l.A.Value), B: stored(l.B, "lora_B.weight", l.B.Value),
+		})
+	}
+	for _, name := range skipped {
+		a.Layers = append(a.Layers, peft.Layer{Name: name})
+	}
+	if a.Config.R == 0 { // every layer has rank 0; PEFT wants a positive global rank
+		a.Config.R = 1
+	}
+	for _, p := range m.Head.Params() {
+		a.Saved = append(a.Saved, stored(p, p.Name, p.Value))
+	}
+	return a
+}
+
+// stored returns a copy of value as an F32 tensor under name.
+func stored(p *Param, name string, value *torchbind.Tensor) safetensors.Tensor {
+	s := torchbind.NewScope()
+	defer s.Close()
+	return safetensors.FromFloat32s(name, p.Shape, torchbind.Detach(s, value).Float32s())
+}
+
+// LoadAdapter gives the model the LoRA layers and the head of a PEFT adapter.
+// Every layer of it must be a module of the model, and the head must fit.
+func (m *Classifier) LoadAdapter(dir string) error {
+	a, err := peft.Read(dir)
+	if err != nil {
+		return err
+	}
+	for _, l := range a.Layers {
+		if err := m.setLoRA(a, l); err != nil {
+			return fmt.Errorf("load adapter %s: %w", dir, err)
+		}
+	}
+	if err := m.setHead(a.Saved); err != nil {
+		return fmt.Errorf("load adapter %s: %w", dir, err)
+	}
+	return nil
+}
+
+func (m *Classifier) setLoRA(a *peft.Adapter, layer peft.Layer) error {
+	if layer.Rank == 0 {
+		return nil
+	}
+	linear, part := m.linear(layer.Name)
+	if linear == nil {
+		return fmt.Errorf("layer %q is not in the model %s", layer.Name, m.Dir)
+	}
+	rank := int64(layer.Rank)
+	for _, f := range []struct {
+		name string
+		t    safetensors.Tensor
+		want []int64
+	}{{"lora_A", layer.A, []int64{rank, linear.In()}}, {"lora_B", layer.B, []int64{linear.Out(), rank}}} {
+		if !equalShape(f.t.Shape, f.want) {
+			return fmt.Errorf("layer %q: %s has shape %v, want %v: the adapter belongs to another model", layer.Name, f.name, f.t.Shape, f.want)
+		}
+	}
+	weightA, err := safetensors.Float32s(layer.A)
+	if err != nil {
+		return err
+	}
+	weightB, err := safetensors.Float32s(layer.B)
+	if err != nil {
+		return err
+	}
+	// LoRA.Scale is alpha/rank; this alpha gives it PEFT's scale under any rule.
+	alpha := a.Config.Scale(layer.Rank, layer.Alpha) * float64(rank)
+	linear.LoRA[part] = m.newLoRA(layer.Name, weightA, weightB, rank, linear, alpha, a.Config.LoraDropout)
+	return nil
+}
+
+func (m *Classifier) setHead(saved []safetensors.Tensor) error {
+	byName := make(map[string]safetensors.Tensor, len(saved))
+	for _, t := range saved {
+		byName[t.Name] = t
+	}
+	s := torchbind.NewScope()
+	defer s.Close()
+	for _, p := range m.Head.Params() {
+		t, ok := byName[p.Name]
+		if !ok {
+			return fmt.Errorf("%q is missing: the adapter has no classification head", p.Name)
+		}
+		delete(byName, p.Name)
+		if !equalShape(t.Shape, p.Shape) {
+			return fmt.Errorf("%q: shape %v, want %v: the adapter was trained for another number of labels or another model", p.Name, t.Shape, p.Shape)
+		}
+		data, err := safetensors.Float32s(t)
+		if err != nil {
+			return err
+		}
+		torchbind.NoGrad(func() { p.Value.CopyInPlace(torchbind.FromSlice(s, data, t.Shape, torchbind.CPU)) })
+	}
+	for name := range byName {
+		if !strings.HasPrefix(name, "score.") { // PEFT lists it beside "classifier" for any model
+			return fmt.Errorf("%q is saved in the adapter, but not part of this model's head", name)
+		}
+	}
+	return nil
+}

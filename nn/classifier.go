@@ -1,0 +1,208 @@
+package nn
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+
+	"autolora/nn/safetensors"
+	"autolora/torchbind"
+)
+
+// Classifier is an encoder with a head for sequence classification (K > 1
+// labels) or regression (K = 1).
+type Classifier struct {
+	*Encoder
+	Head       *Head
+	Regression bool
+	Dir        string // the model folder
+
+	params []*Param // base model and head, in the order of the architecture
+	scope  *torchbind.Scope
+	dtype  torchbind.DType
+	device torchbind.Device
+	full   bool
+}
+
+// HeadSource says where the head's weights come from.
+type HeadSource int
+
+const (
+	// HeadIfStored takes the checkpoint's head, and a fresh one where it has none.
+	HeadIfStored HeadSource = iota
+	// HeadStored wants a head in the checkpoint.
+	HeadStored
+	// HeadFresh draws a new head, whatever the checkpoint has.
+	HeadFresh
+)
+
+// LoadConfig says how to load a model.
+type LoadConfig struct {
+	Labels     int64 // K; 1 with Regression
+	Regression bool
+	Head       HeadSource
+	Seed       uint64   // of a fresh head
+	Dropout    *float64 // overrides every dropout of config.json
+	Full       bool     // train every weight; else the base model is frozen
+	Pack       bool     // keep frozen matrices in oneDNN's packed forms
+	DType      torchbind.DType
+	Device     torchbind.Device
+}
+
+// Load reads a Hugging Face folder: config.json and *.safetensors, in one file
+// or in shards, of float32, float16 or bfloat16. Loading is strict: every
+// parameter once, every key used or known to belong to another head.
+// The model is to be closed.
+func Load(dir string, cfg LoadConfig) (model *Classifier, err error) {
+	arch, err := ReadConfig(dir)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Dropout != nil {
+		p := *cfg.Dropout
+		if !(p >= 0 && p < 1) {
+			return nil, fmt.Errorf("dropout: got %v, want at least 0 and less than 1", p)
+		}
+		arch.HiddenDropout, arch.AttentionDropout, arch.ClassifierDropout = p, p, &p
+	}
+	if cfg.Full && cfg.DType == torchbind.BFloat16 {
+		return nil, errors.New("full fine-tuning in bfloat16 loses small updates: use float32")
+	}
+	ckpt, err := safetensors.OpenCheckpoint(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer ckpt.Close()
+
+	m := &Classifier{Regression: cfg.Regression, Dir: dir, scope: torchbind.NewScope(), dtype: cfg.DType, device: cfg.Device, full: cfg.Full}
+	defer func() {
+		if model == nil { // an error, or a panic of an operation
+			m.Close()
+		}
+	}()
+	prefix := families[arch.ModelType].prefix
+	ld := &loader{scope: m.scope, ckpt: ckpt, prefix: prefix, dtype: cfg.DType, device: cfg.Device, used: map[string]bool{}}
+	m.Encoder = newEncoder(ld, arch, prefix)
+	rng := rand.New(rand.NewPCG(cfg.Seed, headStream))
+	m.Head = newHead(ld, arch, cfg.Labels, useFreshHead(ld, arch, cfg.Head), rng)
+	if err := ld.finish(dir); err != nil {
+		return nil, err
+	}
+	m.params = ld.params
+	if cfg.Full {
+		for _, p := range m.params {
+			p.Value.SetRequiresGrad(true)
+		}
+		return m, nil
+	}
+	for _, l := range ld.linears {
+		l.freeze(m.scope, cfg.Pack)
+	}
+	for _, p := range m.Head.Params() {
+		p.Value.SetRequiresGrad(true)
+	}
+	return m, nil
+}
+
+// Streams keep the random numbers of one seed apart.
+const (
+	headStream = 1
+	loraStream = 2
+)
+
+// useFreshHead decides, and marks a stored head that is not used as known.
+func useFreshHead(ld *loader, arch Config, source HeadSource) bool {
+	stored := false
+	for _, name := range ld.ckpt.Names() {
+		if hasAnyPrefix(name, []string{"classifier."}) {
+			stored = true
+			if source == HeadFresh {
+				ld.used[name] = true
+			}
+		}
+	}
+	return source == HeadFresh || (source == HeadIfStored && !stored)
+}
+
+// Close frees the model's memory.
+func (m *Classifier) Close() { m.scope.Close() }
+
+// DType returns the type of the base model's weights.
+func (m *Classifier) DType() torchbind.DType { return m.dtype }
+
+// Device returns where the model is.
+func (m *Classifier) Device() torchbind.Device { return m.device }
+
+// Scope returns the scope of the model's life, for what lives as long:
+// optimiser states and the like.
+func (m *Classifier) Scope() *torchbind.Scope { return m.scope }
+
+// Logits returns the scores [B, K] of each sequence of b, in the head's type.
+func (m *Classifier) Logits(s *torchbind.Scope, b *Batch, masks *Masks) *torchbind.Tensor {
+	return s.Tidy(func(s *torchbind.Scope) *torchbind.Tensor {
+		h := m.Encoder.Forward(s, b, b.First, b.FirstAt, masks)
+		return m.Head.Forward(s, h, masks)
+	})
+}
+
+// Loss returns the mean loss of the batch: cross entropy against labels [B]
+// int64, or for regression mean squared error against labels [B] of floats.
+func (m *Classifier) Loss(s *torchbind.Scope, b *Batch, labels *torchbind.Tensor, masks *Masks) *torchbind.Tensor {
+	return s.Tidy(func(s *torchbind.Scope) *torchbind.Tensor {
+		logits := m.Logits(s, b, masks)
+		if !m.Regression {
+			return torchbind.CrossEntropy(s, logits, labels)
+		}
+		return torchbind.MSELoss(s, torchbind.Reshape(s, logits, -1), torchbind.To(s, labels, logits.DType(), m.device))
+	})
+}
+
+// Params returns every parameter of the base model and the head, in the order
+// of the architecture.
+func (m *Classifier) Params() []*Param { return m.params }
+
+// LoRAs returns the model's LoRA layers, in the order of the architecture:
+// query and value of layer 0, of layer 1, and so on.
+func (m *Classifier) LoRAs() []*LoRA {
+	var all []*LoRA
+	for _, l := range m.linears() {
+		for _, a := range l.LoRA {
+			if a != nil {
+				all = append(all, a)
+			}
+		}
+	}
+	return all
+}
+
+// AdapterParams returns A and B of every LoRA layer.
+func (m *Classifier) AdapterParams() []*Param {
+	var all []*Param
+	for _, l := range m.LoRAs() {
+		all = append(all, l.Params()...)
+	}
+	return all
+}
+
+// TrainableParams returns what training changes: everything, or the LoRA
+// factors and the head.
+func (m *Classifier) TrainableParams() []*Param {
+	if m.full {
+		return m.params
+	}
+	return append(m.AdapterParams(), m.Head.Params()...)
+}
+
+// ReorderHead makes the head's output order[i] the i-th, for a task whose
+// classes stand in another order than the checkpoint's id2label.
+func (m *Classifier) ReorderHead(order []int) error {
+	if int64(len(order)) != m.Head.Labels() {
+		return fmt.Errorf("%d classes for a head of %d labels", len(order), m.Head.Labels())
+	}
+	index := make([]int64, len(order))
+	for i, o := range order {
+		index[i] = int64(o)
+	}
+	m.Head.reorder(index)
+	return nil
+}

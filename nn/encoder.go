@@ -1,0 +1,144 @@
+package nn
+
+import (
+	"fmt"
+	"math"
+
+	"autolora/torchbind"
+)
+
+// Encoder is the Transformer that BERT and RoBERTa share.
+type Encoder struct {
+	Config
+	Words     *Param // [V, C]
+	Places    *Param // [positions, C]
+	Types     *Param // [type_vocab, C]
+	EmbedNorm *Norm
+	Layers    []*Layer
+}
+
+// Norm is a LayerNorm's weight and bias [C].
+type Norm struct {
+	Weight, Bias *Param
+	Eps          float64
+}
+
+// Layer is one Transformer block. The last one reads queries for the wanted
+// rows only, so there the query matrix stands apart.
+type Layer struct {
+	QKV             *Linear // [3C, C], all layers but the last
+	Query, KeyValue *Linear // [C, C] and [2C, C], the last layer
+	Out             *Linear // [C, C]
+	AttentionNorm   *Norm
+	Up, Down        *Linear // [I, C] and [C, I]
+	OutputNorm      *Norm
+}
+
+// linears returns the block's linear layers, in the order of computation.
+func (l *Layer) linears() []*Linear {
+	if l.QKV != nil {
+		return []*Linear{l.QKV, l.Out, l.Up, l.Down}
+	}
+	return []*Linear{l.Query, l.KeyValue, l.Out, l.Up, l.Down}
+}
+
+func (e *Encoder) linears() []*Linear {
+	var all []*Linear
+	for _, l := range e.Layers {
+		all = append(all, l.linears()...)
+	}
+	return all
+}
+
+// Forward returns the last hidden states of the wanted rows: [M, C]. want
+// [M] int64 names rows of the batch, in order; wantAt [B+1] int64 on the CPU
+// says which of them belong to which sequence.
+func (e *Encoder) Forward(s *torchbind.Scope, b *Batch, want, wantAt *torchbind.Tensor, masks *Masks) *torchbind.Tensor {
+	x := s.Tidy(func(s *torchbind.Scope) *torchbind.Tensor { return e.embed(s, b, masks) })
+	last := len(e.Layers) - 1
+	for i, layer := range e.Layers {
+		x = s.Tidy(func(s *torchbind.Scope) *torchbind.Tensor {
+			if i < last {
+				return e.block(s, layer, x, b, masks)
+			}
+			return e.lastBlock(s, layer, x, b, want, wantAt, masks)
+		})
+	}
+	return x
+}
+
+// embed sums the three embeddings: [N, C].
+func (e *Encoder) embed(s *torchbind.Scope, b *Batch, masks *Masks) *torchbind.Tensor {
+	words := torchbind.Embedding(s, e.Words.Value, b.IDs)
+	types := torchbind.Embedding(s, e.Types.Value, b.Segments)
+	places := torchbind.Embedding(s, e.Places.Value, b.Positions)
+	x := torchbind.Add(s, torchbind.Add(s, words, types), places)
+	x = torchbind.LayerNorm(s, x, e.EmbedNorm.Weight.Value, e.EmbedNorm.Bias.Value, e.EmbedNorm.Eps)
+	p, seed := masks.draw(e.HiddenDropout)
+	return torchbind.Dropout(s, x, p, seed)
+}
+
+// block maps x [N, C] to [N, C].
+func (e *Encoder) block(s *torchbind.Scope, l *Layer, x *torchbind.Tensor, b *Batch, masks *Masks) *torchbind.Tensor {
+	qkv := l.QKV.Forward(s, x, masks) // [N, 3C]
+	p, seed := masks.draw(e.AttentionDropout)
+	context := torchbind.SelfAttention(s, qkv, b.Offsets, e.NumAttentionHeads, e.attentionScale(), p, seed)
+	return e.feedForward(s, l, x, context, masks)
+}
+
+// lastBlock maps x [N, C] to the wanted rows [M, C]: keys and values of all
+// rows, everything else of those only.
+func (e *Encoder) lastBlock(s *torchbind.Scope, l *Layer, x *torchbind.Tensor, b *Batch, want, wantAt *torchbind.Tensor, masks *Masks) *torchbind.Tensor {
+	rows := torchbind.IndexSelect(s, x, 0, want)
+	q := l.Query.Forward(s, rows, masks)
+	kv := l.KeyValue.Forward(s, x, masks) // [N, 2C]
+	p, seed := masks.draw(e.AttentionDropout)
+	context := torchbind.CrossAttention(s, q, kv, wantAt, b.Offsets, e.NumAttentionHeads, e.attentionScale(), p, seed)
+	return e.feedForward(s, l, rows, context, masks)
+}
+
+// feedForward is the block after attention, on rows x and their context.
+func (e *Encoder) feedForward(s *torchbind.Scope, l *Layer, x, context *torchbind.Tensor, masks *Masks) *torchbind.Tensor {
+	y := e.addNorm(s, l.AttentionNorm, l.Out.Forward(s, context, masks), x, masks)
+	h := torchbind.GELU(s, l.Up.Forward(s, y, masks), e.HiddenAct != "gelu")
+	return e.addNorm(s, l.OutputNorm, l.Down.Forward(s, h, masks), y, masks)
+}
+
+// addNorm returns LayerNorm(residual + dropout(x)).
+func (e *Encoder) addNorm(s *torchbind.Scope, n *Norm, x, residual *torchbind.Tensor, masks *Masks) *torchbind.Tensor {
+	p, seed := masks.draw(e.HiddenDropout)
+	return torchbind.AddDropoutLayerNorm(s, x, residual, n.Weight.Value, n.Bias.Value, n.Eps, p, seed)
+}
+
+func (e *Encoder) attentionScale() float64 {
+	return 1 / math.Sqrt(float64(e.HiddenSize/e.NumAttentionHeads))
+}
+
+// newEncoder builds the encoder from a checkpoint whose keys begin with prefix
+// and a dot.
+func newEncoder(ld *loader, cfg Config, prefix string) *Encoder {
+	e := &Encoder{Config: cfg}
+	c, inner := cfg.HiddenSize, cfg.IntermediateSize
+	name := func(format string, args ...any) string { return prefix + "." + fmt.Sprintf(format, args...) }
+	e.Words = ld.param(name("embeddings.word_embeddings.weight"), cfg.VocabSize, c)
+	e.Places = ld.param(name("embeddings.position_embeddings.weight"), cfg.MaxPositionEmbeddings, c)
+	e.Types = ld.param(name("embeddings.token_type_embeddings.weight"), cfg.TypeVocabSize, c)
+	e.EmbedNorm = ld.norm(name("embeddings.LayerNorm"), c, cfg.LayerNormEps)
+	for i := range cfg.NumHiddenLayers {
+		at := func(module string) string { return name("encoder.layer.%d.%s", i, module) }
+		q, k, v := at("attention.self.query"), at("attention.self.key"), at("attention.self.value")
+		l := &Layer{}
+		if i < cfg.NumHiddenLayers-1 {
+			l.QKV = ld.linear(c, c, q, k, v)
+		} else {
+			l.Query, l.KeyValue = ld.linear(c, c, q), ld.linear(c, c, k, v)
+		}
+		l.Out = ld.linear(c, c, at("attention.output.dense"))
+		l.AttentionNorm = ld.norm(at("attention.output.LayerNorm"), c, cfg.LayerNormEps)
+		l.Up = ld.linear(inner, c, at("intermediate.dense"))
+		l.Down = ld.linear(c, inner, at("output.dense"))
+		l.OutputNorm = ld.norm(at("output.LayerNorm"), c, cfg.LayerNormEps)
+		e.Layers = append(e.Layers, l)
+	}
+	return e
+}

@@ -1,0 +1,182 @@
+package nn
+
+import (
+	"fmt"
+	"strings"
+
+	"autolora/nn/safetensors"
+	"autolora/torchbind"
+)
+
+// loader builds a model from a checkpoint. Building is loading: every
+// parameter is asked for once, by name and shape, and whatever does not fit is
+// collected, so that one error tells all.
+type loader struct {
+	scope  *torchbind.Scope // of the model
+	ckpt   *safetensors.Checkpoint
+	prefix string // "bert": left out in checkpoints of the bare encoder
+	dtype  torchbind.DType
+	device torchbind.Device
+
+	params   []*Param
+	linears  []*Linear
+	used     map[string]bool
+	problems []string
+}
+
+// oldNames are spellings of TensorFlow's time, still found in checkpoints.
+var oldNames = strings.NewReplacer("LayerNorm.weight", "LayerNorm.gamma", "LayerNorm.bias", "LayerNorm.beta")
+
+// ignored lists the beginnings of keys that a checkpoint may have and this
+// model does not: heads of pre-training, and buffers.
+var ignored = []string{"cls.", "lm_head.", "bert.embeddings.position_ids", "roberta.embeddings.position_ids", "embeddings.position_ids", "roberta.pooler.", "pooler."}
+
+// find returns the checkpoint's tensor for a key, under any of its spellings.
+func (ld *loader) find(key string) (safetensors.Tensor, bool) {
+	bare := strings.TrimPrefix(key, ld.prefix+".")
+	for _, name := range []string{key, bare, oldNames.Replace(key), oldNames.Replace(bare)} {
+		if t, ok := ld.ckpt.Tensor(name); ok {
+			ld.used[name] = true
+			return t, true
+		}
+	}
+	return safetensors.Tensor{}, false
+}
+
+// read returns the tensor of a key as it should be in the model, or nil and a
+// problem noted.
+func (ld *loader) read(s *torchbind.Scope, key string, dtype torchbind.DType, shape []int64) *torchbind.Tensor {
+	t, ok := ld.find(key)
+	if !ok {
+		ld.problems = append(ld.problems, fmt.Sprintf("%q: missing", key))
+		return nil
+	}
+	if !equalShape(t.Shape, shape) {
+		ld.problems = append(ld.problems, fmt.Sprintf("%q: shape %v, want %v", key, t.Shape, shape))
+		return nil
+	}
+	stored, ok := storedTypes[t.DType]
+	if !ok {
+		ld.problems = append(ld.problems, fmt.Sprintf("%q: dtype %v, want F32, F16 or BF16", key, t.DType))
+		return nil
+	}
+	return s.Tidy(func(s *torchbind.Scope) *torchbind.Tensor {
+		return torchbind.To(s, torchbind.FromBytes(s, t.Data, stored, shape, torchbind.CPU), dtype, ld.device)
+	})
+}
+
+var storedTypes = map[safetensors.DType]torchbind.DType{
+	safetensors.F64: torchbind.Float64, safetensors.F32: torchbind.Float32,
+	safetensors.F16: torchbind.Float16, safetensors.BF16: torchbind.BFloat16,
+}
+
+func equalShape(a, b []int64) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if a[i] != b[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// param loads one tensor of the pre-trained model.
+func (ld *loader) param(key string, shape ...int64) *Param {
+	return ld.add(&Param{Name: key, Shape: shape, Value: ld.read(ld.scope, key, ld.dtype, shape)})
+}
+
+// headParam is param in the arithmetic of heads and adapters.
+func (ld *loader) headParam(key string, shape ...int64) *Param {
+	return ld.add(&Param{Name: key, Shape: shape, Value: ld.read(ld.scope, key, factorType(ld.dtype), shape)})
+}
+
+// fresh makes a parameter that is not in the checkpoint.
+func (ld *loader) fresh(key string, data []float32, shape ...int64) *Param {
+	value := ld.scope.Tidy(func(s *torchbind.Scope) *torchbind.Tensor {
+		return torchbind.To(s, torchbind.FromSlice(s, data, shape, ld.device), factorType(ld.dtype), ld.device)
+	})
+	return ld.add(&Param{Name: key, Shape: shape, Value: value})
+}
+
+func (ld *loader) add(p *Param) *Param {
+	ld.params = append(ld.params, p)
+	return p
+}
+
+// factorType is the type of LoRA factors, heads and optimiser states over a
+// base model of type base.
+func factorType(base torchbind.DType) torchbind.DType {
+	if base == torchbind.Float64 {
+		return base
+	}
+	return torchbind.Float32
+}
+
+func (ld *loader) norm(name string, c int64, eps float64) *Norm {
+	return &Norm{Weight: ld.param(name+".weight", c), Bias: ld.param(name+".bias", c), Eps: eps}
+}
+
+// linear loads a linear layer [out·len(modules), in] whose rows are those of
+// the modules, one after the other.
+func (ld *loader) linear(out, in int64, modules ...string) *Linear {
+	rows := out * int64(len(modules))
+	l := &Linear{
+		Weight:  ld.stacked(modules, ".weight", []int64{out, in}, []int64{rows, in}),
+		Bias:    ld.stacked(modules, ".bias", []int64{out}, []int64{rows}),
+		Modules: modules,
+		LoRA:    make([]*LoRA, len(modules)),
+	}
+	ld.linears = append(ld.linears, l)
+	return l
+}
+
+func (ld *loader) stacked(modules []string, suffix string, part, shape []int64) *Param {
+	if len(modules) == 1 {
+		return ld.param(modules[0]+suffix, part...)
+	}
+	p := &Param{Name: modules[0] + suffix, Shape: shape}
+	var parts []*torchbind.Tensor
+	s := torchbind.NewScope()
+	defer s.Close()
+	for _, m := range modules {
+		p.Parts = append(p.Parts, m+suffix)
+		if t := ld.read(s, m+suffix, ld.dtype, part); t != nil {
+			parts = append(parts, t)
+		}
+	}
+	if len(parts) == len(modules) {
+		p.Value = ld.scope.Keep(torchbind.Cat(s, parts, 0))
+	}
+	return ld.add(p)
+}
+
+// finish returns one error that lists everything that did not fit.
+func (ld *loader) finish(dir string) error {
+	for _, name := range ld.ckpt.Names() {
+		if !ld.used[name] && !hasAnyPrefix(name, ignored) {
+			ld.problems = append(ld.problems, fmt.Sprintf("%q: unexpected", name))
+		}
+	}
+	if len(ld.problems) == 0 {
+		return nil
+	}
+	const most = 8
+	shown := ld.problems
+	more := ""
+	if len(shown) > most {
+		more = fmt.Sprintf("; and %d more", len(shown)-most)
+		shown = shown[:most]
+	}
+	return fmt.Errorf("load %s: %s%s: the weights are not those of config.json's model", dir, strings.Join(shown, "; "), more)
+}
+
+func hasAnyPrefix(s string, prefixes []string) bool {
+	for _, p := range prefixes {
+		if strings.HasPrefix(s, p) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,92 @@
+package nn
+
+import "autolora/torchbind"
+
+// LoRA is the low-rank update of one module's weight,
+//
+//	ΔW = s · Σ_j α_j B[:,j] A[j,:],  s = Alpha / Rank    (paper, Eq. 2)
+//
+// A and B are float32 (or float64) whatever the base model's type.
+type LoRA struct {
+	Module  string // Hugging Face path of the module it changes
+	Rank    int64
+	Alpha   float64 // lora_alpha
+	Dropout float64 // on x, in training
+	A       *Param  // [R, in]
+	B       *Param  // [out, R]
+	// Select holds the selection variables α [R]; nil means all 1.
+	Select *torchbind.Tensor
+}
+
+// Scale returns s = lora_alpha / rank.
+func (l *LoRA) Scale() float64 { return l.Alpha / float64(l.Rank) }
+
+// Params returns A and B.
+func (l *LoRA) Params() []*Param { return []*Param{l.A, l.B} }
+
+// Delta returns ΔW [out, in].
+func (l *LoRA) Delta(s *torchbind.Scope) *torchbind.Tensor {
+	b := torchbind.MulScalar(s, l.B.Value, l.Scale())
+	if l.Select != nil {
+		b = torchbind.Mul(s, b, l.Select) // [out, R] · [R]
+	}
+	return torchbind.MatMul(s, b, l.A.Value)
+}
+
+// adapt adds to y [N, out] what the LoRA layers of its parts make of x [N, in].
+// The A factors of all parts are one product, and so are the B factors as one
+// block-diagonal matrix: q and v cost one addmm, and k gets rows of zeros.
+func adapt(s *torchbind.Scope, loras []*LoRA, x, y *torchbind.Tensor, masks *Masks) *torchbind.Tensor {
+	var as, bs, alphas []*torchbind.Tensor
+	var dropout float64
+	rows := y.Size(1) / max(1, int64(len(loras)))
+	for _, l := range loras {
+		if l == nil {
+			// A block without columns leaves its rows zero.
+			bs = append(bs, nil)
+			continue
+		}
+		as = append(as, l.A.Value)
+		bs = append(bs, torchbind.MulScalar(s, l.B.Value, l.Scale()))
+		if l.Select != nil {
+			alphas = append(alphas, l.Select)
+		}
+		dropout = l.Dropout
+	}
+	if len(as) == 0 {
+		return y
+	}
+	factors := as[0].DType()
+	for i, b := range bs {
+		if b == nil {
+			bs[i] = torchbind.Empty(s, []int64{rows, 0}, factors, x.Device())
+		}
+	}
+	p, seed := masks.draw(dropout)
+	xf := torchbind.Dropout(s, x, p, seed)
+	if x.DType() != factors {
+		xf = torchbind.To(s, xf, factors, x.Device())
+	}
+	h := torchbind.Linear(s, xf, concat(s, as), nil) // [N, ΣR]
+	if len(alphas) > 0 {
+		h = torchbind.Mul(s, h, concat(s, alphas))
+	}
+	b := bs[0]
+	if len(bs) > 1 {
+		b = torchbind.BlockDiag(s, bs) // [out, ΣR]
+	}
+	bt := torchbind.Transpose(s, b, 0, 1)
+	if x.DType() != factors {
+		delta := torchbind.To(s, torchbind.MatMul(s, h, bt), x.DType(), x.Device())
+		return torchbind.Add(s, y, delta)
+	}
+	y.AddMMInPlace(h, bt)
+	return y
+}
+
+func concat(s *torchbind.Scope, ts []*torchbind.Tensor) *torchbind.Tensor {
+	if len(ts) == 1 {
+		return ts[0]
+	}
+	return torchbind.Cat(s, ts, 0)
+}

@@ -1,0 +1,98 @@
+package nn
+
+import (
+	"math"
+	"math/rand/v2"
+
+	"autolora/torchbind"
+)
+
+// Param is one tensor of a model. Value is replaced, not changed, where the
+// search evaluates the model at looked-ahead weights W'.
+type Param struct {
+	Name  string // Hugging Face key; of an adapter, PEFT's without its prefix
+	Shape []int64
+	Value *torchbind.Tensor
+	// Parts names the keys whose rows, one after the other and equally many,
+	// make Value, where that is several: query, key and value are one matrix.
+	Parts []string
+}
+
+// Keys returns the checkpoint keys that Value holds, in the order of its rows.
+func (p *Param) Keys() []string {
+	if p.Parts != nil {
+		return p.Parts
+	}
+	return []string{p.Name}
+}
+
+// Part returns the rows of t, which has Value's shape, that belong to the i-th
+// key: a view in s.
+func (p *Param) Part(s *torchbind.Scope, t *torchbind.Tensor, i int) *torchbind.Tensor {
+	if p.Parts == nil {
+		return t
+	}
+	rows := t.Size(0) / int64(len(p.Parts))
+	return torchbind.Narrow(s, t, 0, int64(i)*rows, rows)
+}
+
+// Values returns the tensors of params.
+func Values(params []*Param) []*torchbind.Tensor {
+	ts := make([]*torchbind.Tensor, len(params))
+	for i, p := range params {
+		ts[i] = p.Value
+	}
+	return ts
+}
+
+// At runs fn with the parameters' values replaced by values, and puts the old
+// ones back, also when fn panics.
+func At(params []*Param, values []*torchbind.Tensor, fn func()) {
+	old := Values(params)
+	set := func(values []*torchbind.Tensor) {
+		for i, p := range params {
+			p.Value = values[i]
+		}
+	}
+	defer set(old)
+	set(values)
+	fn()
+}
+
+// NumEl returns the number of elements of all params.
+func NumEl(params []*Param) int64 {
+	var n int64
+	for _, p := range params {
+		n += numEl(p.Shape)
+	}
+	return n
+}
+
+func numEl(shape []int64) int64 {
+	n := int64(1)
+	for _, d := range shape {
+		n *= d
+	}
+	return n
+}
+
+// uniform returns float32 values drawn evenly from [-bound, bound).
+func uniform(rng *rand.Rand, n int64, bound float64) []float32 {
+	data := make([]float32, n)
+	for i := range data {
+		data[i] = float32((2*rng.Float64() - 1) * bound)
+	}
+	return data
+}
+
+// normal returns float32 values drawn from a normal distribution.
+func normal(rng *rand.Rand, n int64, std float64) []float32 {
+	data := make([]float32, n)
+	for i := range data {
+		data[i] = float32(rng.NormFloat64() * std)
+	}
+	return data
+}
+
+// kaimingBound is the bound of PyTorch's kaiming_uniform_(a=√5): 1/√fan_in.
+func kaimingBound(fanIn int64) float64 { return 1 / math.Sqrt(float64(fanIn)) }

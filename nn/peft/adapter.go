@@ -1,0 +1,142 @@
+package peft
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"autolora/nn/safetensors"
+)
+
+// Adapter is a LoRA adapter with every layer's rank and alpha resolved.
+type Adapter struct {
+	// Config has the global settings. Write derives TargetModules, RankPattern
+	// and AlphaPattern from Layers, whatever is in them.
+	Config Config
+	// Layers are the adapted linear layers. Read leaves them sorted by name, with
+	// numbers in numeric order.
+	Layers []Layer
+	// Saved are the trained weights of whole modules, such as the task head, by
+	// their full parameter names in the model ("classifier.out_proj.weight").
+	Saved []safetensors.Tensor
+	// Metadata are free-form strings in the weight file. "format" is PEFT's.
+	Metadata map[string]string
+}
+
+// Layer is one adapted linear layer with a base weight of [out, in].
+type Layer struct {
+	Name  string             // full module path in the model, "roberta.encoder.layer.0.attention.self.query"
+	Rank  int                // r; 0 is a layer left exactly as in the base
+	Alpha float64            // see Config.Scale
+	A     safetensors.Tensor // [r, in]; not used at rank 0
+	B     safetensors.Tensor // [out, r]; not used at rank 0
+}
+
+// Scale returns the factor of B·A: alpha/rank, or alpha/√rank with UseRSLora,
+// and 0 for rank 0.
+func (c *Config) Scale(rank int, alpha float64) float64 {
+	switch {
+	case rank == 0:
+		return 0
+	case c.UseRSLora:
+		return alpha / math.Sqrt(float64(rank))
+	}
+	return alpha / float64(rank)
+}
+
+// Fold returns the same adapter with every layer's scale multiplied into B, and
+// rank and alpha equal: for programs that take one scale, lora_alpha / r, for all
+// layers (vLLM). R becomes the largest rank. The new B are F32.
+func (a *Adapter) Fold() (*Adapter, error) {
+	folded := *a
+	folded.Config.UseRSLora = false
+	folded.Layers = slices.Clone(a.Layers)
+	for i := range folded.Layers {
+		l := &folded.Layers[i]
+		if l.Rank == 0 {
+			l.Alpha = 0
+			continue
+		}
+		b, err := safetensors.Float32s(l.B)
+		if err != nil {
+			return nil, fmt.Errorf("fold layer %q: %w", l.Name, err)
+		}
+		scale := float32(a.Config.Scale(l.Rank, l.Alpha))
+		for j := range b {
+			b[j] *= scale
+		}
+		l.B = safetensors.FromFloat32s(l.B.Name, l.B.Shape, b)
+		l.Alpha = float64(l.Rank)
+	}
+	if largest := folded.largestRank(); largest > 0 {
+		folded.Config.R = largest
+	}
+	folded.Config.LoraAlpha = float64(folded.Config.R)
+	return &folded, nil
+}
+
+func (a *Adapter) largestRank() int {
+	largest := 0
+	for _, l := range a.Layers {
+		largest = max(largest, l.Rank)
+	}
+	return largest
+}
+
+// Parameters returns the number of weights in A and B of all layers, and in the
+// saved modules.
+func (a *Adapter) Parameters() (adapter, head int64) {
+	for _, l := range a.Layers {
+		if l.Rank > 0 {
+			adapter += l.A.NumElements() + l.B.NumElements()
+		}
+	}
+	for _, t := range a.Saved {
+		head += t.NumElements()
+	}
+	return adapter, head
+}
+
+// check says why l is not a layer with the rank that it claims.
+func (l *Layer) check() error {
+	if l.Rank < 0 {
+		return fmt.Errorf("layer %q: rank %d", l.Name, l.Rank)
+	}
+	if l.Rank == 0 {
+		return nil
+	}
+	r := int64(l.Rank)
+	if len(l.A.Shape) != 2 || l.A.Shape[0] != r {
+		return fmt.Errorf("layer %q: lora_A has shape %v, want [%d in] for rank %d", l.Name, l.A.Shape, r, r)
+	}
+	if len(l.B.Shape) != 2 || l.B.Shape[1] != r {
+		return fmt.Errorf("layer %q: lora_B has shape %v, want [out %d] for rank %d", l.Name, l.B.Shape, r, r)
+	}
+	for _, t := range []safetensors.Tensor{l.A, l.B} {
+		switch t.DType {
+		case safetensors.F64, safetensors.F32, safetensors.F16, safetensors.BF16:
+		default:
+			return fmt.Errorf("layer %q: factor has dtype %s, want F32, F16, BF16 or F64", l.Name, t.DType)
+		}
+	}
+	if math.IsNaN(l.Alpha) || math.IsInf(l.Alpha, 0) {
+		return fmt.Errorf("layer %q: alpha is %v, want a number", l.Name, l.Alpha)
+	}
+	return nil
+}
+
+// compareNames orders module names part by part, numbers by their value, so
+// that layer.2 comes before layer.10.
+func compareNames(a, b string) int {
+	return slices.CompareFunc(strings.Split(a, "."), strings.Split(b, "."), func(x, y string) int {
+		m, errX := strconv.Atoi(x)
+		n, errY := strconv.Atoi(y)
+		if errX == nil && errY == nil {
+			return cmp.Compare(m, n)
+		}
+		return cmp.Compare(x, y)
+	})
+}

@@ -1,0 +1,204 @@
+package peft
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// ModelCard is what the README.md of an adapter says beyond the adapter itself.
+// Empty parts are left out. No licence is stated: that of the base model and of
+// the data is not known here.
+type ModelCard struct {
+	Task   string   // what the adapter was trained for, "sst2"
+	Labels []string // in the order of the logits; none for regression
+	Scores []Score
+	Made   []Fact // how it was made: settings, seed, version, …
+}
+
+// Score is a measured value, such as an accuracy as a fraction of 1.
+type Score struct {
+	Name  string
+	Value float64
+}
+
+// Fact is a line of a card's account of how the adapter was made.
+type Fact struct {
+	Name, Value string
+}
+
+// cardTask has, for the task types whose loading a card can show, the
+// transformers class that takes the adapter's head, and the hub's name of the
+// task.
+var cardTask = map[string]struct{ class, pipeline string }{
+	"SEQ_CLS":   {"AutoModelForSequenceClassification", "text-classification"},
+	"TOKEN_CLS": {"AutoModelForTokenClassification", "token-classification"},
+	"CAUSAL_LM": {"AutoModelForCausalLM", "text-generation"},
+}
+
+// hubName matches names of models on the hub, as opposed to folders.
+var hubName = regexp.MustCompile(`^[\w-][\w.-]*(/[\w.-]+)?$`)
+
+// markdown renders the card for a.
+func (m ModelCard) markdown(a *Adapter) string {
+	var b strings.Builder
+	c := &a.Config
+	m.frontMatter(&b, c)
+	title := "LoRA adapter"
+	if m.Task != "" {
+		title += " for " + m.Task
+	}
+	fmt.Fprintf(&b, "# %s\n\n", oneLine(title))
+	adapter, head := a.Parameters()
+	fmt.Fprintf(&b, "A LoRA adapter")
+	if c.BaseModel != "" {
+		fmt.Fprintf(&b, " for the base model `%s`", oneLine(c.BaseModel))
+	}
+	fmt.Fprintf(&b, ", with a rank of its own for each layer. It has %d parameters", adapter)
+	if head > 0 {
+		fmt.Fprintf(&b, ", and %d in the saved modules", head)
+	}
+	b.WriteString(". It was made with autolora.\n\n")
+	m.usage(&b, c)
+	if len(m.Scores) > 0 {
+		b.WriteString("## Scores\n\n| metric | value |\n|---|---|\n")
+		for _, s := range m.Scores {
+			fmt.Fprintf(&b, "| %s | %.4f |\n", cell(s.Name), s.Value)
+		}
+		b.WriteByte('\n')
+	}
+	writeRanks(&b, a)
+	if len(m.Made) > 0 {
+		b.WriteString("## How it was made\n\n| | |\n|---|---|\n")
+		for _, f := range m.Made {
+			fmt.Fprintf(&b, "| %s | %s |\n", cell(f.Name), cell(f.Value))
+		}
+		b.WriteByte('\n')
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// frontMatter writes the YAML block that the hub reads.
+func (m ModelCard) frontMatter(b *strings.Builder, c *Config) {
+	b.WriteString("---\nlibrary_name: peft\n")
+	onHub := hubName.MatchString(c.BaseModel)
+	if onHub {
+		fmt.Fprintf(b, "base_model: %s\n", quote(c.BaseModel))
+	}
+	if t, ok := cardTask[c.TaskType]; ok {
+		fmt.Fprintf(b, "pipeline_tag: %s\n", t.pipeline)
+	}
+	b.WriteString("tags:\n- autolora\n- lora\n")
+	if onHub {
+		fmt.Fprintf(b, "- %s\n", quote("base_model:adapter:"+c.BaseModel))
+	}
+	b.WriteString("---\n\n")
+}
+
+// usage shows how to load the adapter in PEFT.
+func (m ModelCard) usage(b *strings.Builder, c *Config) {
+	task, ok := cardTask[c.TaskType]
+	if !ok {
+		return
+	}
+	base := c.BaseModel
+	if base == "" {
+		base = "path/to/the/base/model"
+	}
+	b.WriteString("## Use\n\n```python\nfrom peft import PeftModel\n")
+	fmt.Fprintf(b, "from transformers import %s, AutoTokenizer\n\nbase = %s\n", task.class, quote(base))
+	switch {
+	case c.TaskType == "CAUSAL_LM":
+		fmt.Fprintf(b, "model = %s.from_pretrained(base)\n", task.class)
+	case len(m.Labels) == 0:
+		fmt.Fprintf(b, "model = %s.from_pretrained(base, num_labels=1, problem_type=\"regression\")\n", task.class)
+	default:
+		labels := make([]string, len(m.Labels))
+		for i, l := range m.Labels {
+			labels[i] = quote(l)
+		}
+		fmt.Fprintf(b, "labels = [%s]\n", strings.Join(labels, ", "))
+		fmt.Fprintf(b, "model = %s.from_pretrained(\n    base,\n    num_labels=len(labels),\n"+
+			"    id2label=dict(enumerate(labels)),\n    label2id={label: i for i, label in enumerate(labels)},\n)\n", task.class)
+	}
+	b.WriteString("model = PeftModel.from_pretrained(model, \"path/to/this/folder\").eval()\n" +
+		"tokenizer = AutoTokenizer.from_pretrained(base)\n```\n\n")
+	switch {
+	case c.TaskType == "CAUSAL_LM":
+	case len(m.Labels) == 0:
+		b.WriteString("The single logit is the predicted value. The adapter does not store this: " +
+			"the base model must be built with `num_labels=1`, as above.\n\n")
+	default:
+		fmt.Fprintf(b, "The adapter does not store its labels: the base model must be built with `num_labels=%d`, "+
+			"and the logits are in the order of `labels`, as above.\n\n", len(m.Labels))
+	}
+}
+
+// writeRanks writes the ranks as a table of blocks by kinds of layer.
+func writeRanks(b *strings.Builder, a *Adapter) {
+	if len(a.Layers) == 0 {
+		return
+	}
+	b.WriteString("## Ranks\n\n")
+	ranks := map[[2]string]int{}
+	var rows, columns []string
+	hasZero := false
+	for _, l := range a.Layers {
+		row, column := splitBlock(l.Name)
+		if !slices.Contains(rows, row) {
+			rows = append(rows, row)
+		}
+		if !slices.Contains(columns, column) {
+			columns = append(columns, column)
+		}
+		ranks[[2]string{row, column}] = l.Rank
+		hasZero = hasZero || l.Rank == 0
+	}
+	slices.SortFunc(rows, compareNames)
+	b.WriteString("| block |")
+	for _, column := range columns {
+		fmt.Fprintf(b, " %s |", cell(column))
+	}
+	b.WriteString("\n|---|" + strings.Repeat("---|", len(columns)) + "\n")
+	for _, row := range rows {
+		fmt.Fprintf(b, "| %s |", cell(row))
+		for _, column := range columns {
+			if rank, ok := ranks[[2]string{row, column}]; ok {
+				fmt.Fprintf(b, " %d |", rank)
+			} else {
+				b.WriteString(" |")
+			}
+		}
+		b.WriteByte('\n')
+	}
+	b.WriteByte('\n')
+	if hasZero {
+		b.WriteString("A layer of rank 0 is exactly that of the base model and not in the files.\n\n")
+	}
+}
+
+var blockNumber = regexp.MustCompile(`^(.*?\.\d+)\.(.+)$`)
+
+// splitBlock splits a module's name after its block number:
+// "roberta.encoder.layer.3" and "attention.self.query".
+func splitBlock(name string) (block, rest string) {
+	if m := blockNumber.FindStringSubmatch(name); m != nil {
+		return m[1], m[2]
+	}
+	return name, "rank"
+}
+
+// quote writes s as a literal that Python and YAML read alike.
+func quote(s string) string { return strconv.Quote(s) }
+
+// oneLine makes s fit for running text.
+func oneLine(s string) string {
+	return strings.Join(strings.Fields(strings.ReplaceAll(s, "`", "'")), " ")
+}
+
+// cell makes s fit for a table.
+func cell(s string) string {
+	return strings.ReplaceAll(oneLine(s), "|", `\|`)
+}

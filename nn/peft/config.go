@@ -1,0 +1,211 @@
+package peft
+
+import (
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+)
+
+// Config is what adapter_config.json says about a LoRA adapter, apart from
+// settings that are the same in every adapter handled here: peft_type LORA, bias
+// none, inference_mode true, no DoRA.
+type Config struct {
+	TaskType    string // SEQ_CLS, TOKEN_CLS, CAUSAL_LM, …, or ""
+	BaseModel   string // base_model_name_or_path
+	Revision    string // of the base model, or ""
+	R           int    // rank of layers that RankPattern does not name
+	LoraAlpha   float64
+	LoraDropout float64
+	FanInFanOut bool // base weights are stored [in, out] (GPT-2's Conv1D); A and B are not affected
+	UseRSLora   bool // scale is alpha/√rank, not alpha/rank
+
+	TargetModules     Modules
+	ExcludeModules    Modules
+	LayersToTransform []int    // block numbers that list entries of TargetModules are limited to
+	LayersPattern     []string // names of the block lists that the numbers count
+	RankPattern       Pattern[int]
+	AlphaPattern      Pattern[float64]
+	ModulesToSave     []string // modules whose own weights are in the file
+
+	// Unknown lists keys that this package does not know, sorted: settings of a
+	// newer PEFT, worth a warning.
+	Unknown []string
+}
+
+// taskHeads has the task types of PEFT, and the modules that PEFT adds to
+// modules_to_save by itself (peft/peft_model.py).
+var taskHeads = map[string][]string{
+	"":                   nil,
+	"SEQ_CLS":            {"classifier", "score"},
+	"TOKEN_CLS":          {"classifier", "score"},
+	"CAUSAL_LM":          nil,
+	"SEQ_2_SEQ_LM":       nil,
+	"QUESTION_ANS":       {"qa_outputs"},
+	"FEATURE_EXTRACTION": nil,
+}
+
+// modulesToSave returns all entries that are in force.
+func (c *Config) modulesToSave() []string {
+	saved := slices.Clone(c.ModulesToSave)
+	for _, m := range taskHeads[c.TaskType] {
+		if !slices.Contains(saved, m) {
+			saved = append(saved, m)
+		}
+	}
+	return saved
+}
+
+// MarshalJSON writes adapter_config.json's object with PEFT's keys in sorted
+// order. Only keys are written that PEFT has had since 0.10, since versions up to
+// 0.12 refuse what they do not know.
+func (c Config) MarshalJSON() ([]byte, error) {
+	optional := func(s string) any {
+		if s == "" {
+			return nil
+		}
+		return s
+	}
+	object := map[string]any{
+		"alpha_pattern":           c.AlphaPattern,
+		"base_model_name_or_path": optional(c.BaseModel),
+		"bias":                    "none",
+		"fan_in_fan_out":          c.FanInFanOut,
+		"inference_mode":          true,
+		"init_lora_weights":       true,
+		"lora_alpha":              c.LoraAlpha,
+		"lora_dropout":            c.LoraDropout,
+		"modules_to_save":         c.ModulesToSave,
+		"peft_type":               "LORA",
+		"r":                       c.R,
+		"rank_pattern":            c.RankPattern,
+		"revision":                optional(c.Revision),
+		"target_modules":          c.TargetModules,
+		"task_type":               optional(c.TaskType),
+		"use_dora":                false,
+		"use_rslora":              c.UseRSLora,
+	}
+	if !c.ExcludeModules.isZero() {
+		object["exclude_modules"] = c.ExcludeModules
+	}
+	if c.LayersToTransform != nil {
+		object["layers_to_transform"] = c.LayersToTransform
+		object["layers_pattern"] = c.LayersPattern
+	}
+	return marshal(object)
+}
+
+// resolver answers what PEFT makes of a module under a config.
+type resolver struct {
+	config   *Config
+	rank     func(module string, otherwise int) int
+	alpha    func(module string, otherwise float64) float64
+	target   func(module string) bool
+	exclude  func(module string) bool
+	saved    []*regexp.Regexp
+	patterns []*regexp.Regexp // of LayersPattern, with the block's number as group 1
+}
+
+func newResolver(c *Config) (*resolver, error) {
+	r := &resolver{config: c}
+	var err error
+	if r.rank, err = c.RankPattern.compile(); err != nil {
+		return nil, fmt.Errorf("rank_pattern: %w", err)
+	}
+	if r.alpha, err = c.AlphaPattern.compile(); err != nil {
+		return nil, fmt.Errorf("alpha_pattern: %w", err)
+	}
+	if r.target, err = c.TargetModules.compile(); err != nil {
+		return nil, fmt.Errorf("target_modules: %w", err)
+	}
+	if r.exclude, err = c.ExcludeModules.compile(); err != nil {
+		return nil, fmt.Errorf("exclude_modules: %w", err)
+	}
+	for _, m := range c.modulesToSave() {
+		re, err := compilePython(`^(^|.*\.)` + m + `($|\..*)`)
+		if err != nil {
+			return nil, fmt.Errorf("modules_to_save: %q: %w", m, err)
+		}
+		r.saved = append(r.saved, re)
+	}
+	for _, p := range c.LayersPattern {
+		re, err := compilePython(`^(?:^|.*?\.)` + p + `\.(\d+)\.`)
+		if err != nil {
+			return nil, fmt.Errorf("layers_pattern: %q: %w", p, err)
+		}
+		r.patterns = append(r.patterns, re)
+	}
+	if r.patterns == nil {
+		r.patterns = []*regexp.Regexp{regexp.MustCompile(`^.*?\.[^.]*\.(\d+)\.`)}
+	}
+	return r, nil
+}
+
+// adapts reports whether PEFT would put a LoRA layer on module
+// (check_target_module_exists in peft/tuners/tuners_utils.py).
+func (r *resolver) adapts(module string) bool {
+	c := r.config
+	isMatch := func(re *regexp.Regexp) bool { return re.MatchString(module) }
+	switch {
+	case r.exclude(module), slices.ContainsFunc(r.saved, isMatch):
+		return false
+	case c.TargetModules.isZero(), c.TargetModules.Regexp == "all-linear":
+		return true // depends on the model; a tensor in the file is witness enough
+	case slices.Contains(c.TargetModules.Names, module):
+		return true
+	case !r.target(module):
+		return false
+	case len(c.LayersToTransform) == 0:
+		return true
+	}
+	for _, re := range r.patterns {
+		if m := re.FindStringSubmatch(module); m != nil {
+			n, err := strconv.Atoi(m[1])
+			return err == nil && slices.Contains(c.LayersToTransform, n)
+		}
+	}
+	return false
+}
+
+// Adapts returns those of a model's modules, in their order, on which PEFT would
+// put a LoRA layer. It tells which layers an adapter's file could have had: PEFT
+// starts one that the file lacks with B = 0, which leaves the base as it is. An
+// absent target_modules and "all-linear" choose every module given.
+func (c *Config) Adapts(modules []string) ([]string, error) {
+	r, err := newResolver(c)
+	if err != nil {
+		return nil, err
+	}
+	var adapted []string
+	for _, m := range modules {
+		if r.adapts(m) {
+			adapted = append(adapted, m)
+		}
+	}
+	return adapted, nil
+}
+
+// ints and stringList read a single value as a list of one, as PEFT does for
+// layers_to_transform and layers_pattern.
+type ints []int
+
+func (l *ints) UnmarshalJSON(data []byte) error {
+	var one int
+	if json.Unmarshal(data, &one) == nil {
+		*l = ints{one}
+		return nil
+	}
+	return json.Unmarshal(data, (*[]int)(l))
+}
+
+type stringList []string
+
+func (l *stringList) UnmarshalJSON(data []byte) error {
+	var one string
+	if json.Unmarshal(data, &one) == nil {
+		*l = stringList{one}
+		return nil
+	}
+	return json.Unmarshal(data, (*[]string)(l))
+}

@@ -1,0 +1,182 @@
+package peft
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+// Pattern is a rank_pattern or alpha_pattern: regular expressions over module
+// names with a value for the modules they match. The order counts, as in PEFT
+// the first match wins.
+type Pattern[V int | float64] []PatternEntry[V]
+
+// PatternEntry is one key of a [Pattern] with its value.
+type PatternEntry[V int | float64] struct {
+	Key   string
+	Value V
+}
+
+// MarshalJSON writes the pattern as an object, in order; a nil pattern is {},
+// since PEFT cannot take null.
+func (p Pattern[V]) MarshalJSON() ([]byte, error) {
+	b := []byte{'{'}
+	for i, e := range p {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		key, err := marshal(e.Key)
+		if err != nil {
+			return nil, err
+		}
+		value, err := marshal(e.Value)
+		if err != nil {
+			return nil, err
+		}
+		b = append(append(append(b, key...), ':'), value...)
+	}
+	return append(b, '}'), nil
+}
+
+// UnmarshalJSON reads an object, keeping the order of its keys. A key that is
+// there twice is an error.
+func (p *Pattern[V]) UnmarshalJSON(data []byte) error {
+	d := json.NewDecoder(bytes.NewReader(data))
+	if tok, err := d.Token(); err != nil || tok != json.Delim('{') {
+		return fmt.Errorf("%s, want an object", abridged(data))
+	}
+	*p = nil
+	seen := map[string]bool{}
+	for d.More() {
+		tok, err := d.Token()
+		if err != nil {
+			return err
+		}
+		e := PatternEntry[V]{Key: tok.(string)} // Token allows nothing else as a key
+		if seen[e.Key] {
+			return fmt.Errorf("key %q is there twice", e.Key)
+		}
+		seen[e.Key] = true
+		if err := d.Decode(&e.Value); err != nil {
+			return fmt.Errorf("key %q: %w", e.Key, err)
+		}
+		*p = append(*p, e)
+	}
+	return nil
+}
+
+// compile returns the lookup of PEFT's get_pattern_key (peft/utils/other.py):
+// the value of the first key that matches the module's name from its start or
+// after a dot to its end, else of a key that is the name, else otherwise.
+func (p Pattern[V]) compile() (func(module string, otherwise V) V, error) {
+	keys := make([]*regexp.Regexp, len(p))
+	exact := make(map[string]V, len(p))
+	for i, e := range p {
+		re, err := compilePython(`^(.*\.)?(` + e.Key + `)$`)
+		if err != nil {
+			return nil, fmt.Errorf("key %q: %w", e.Key, err)
+		}
+		keys[i], exact[e.Key] = re, e.Value
+	}
+	return func(module string, otherwise V) V {
+		for i, re := range keys {
+			if re.MatchString(module) {
+				return p[i].Value
+			}
+		}
+		if v, ok := exact[module]; ok {
+			return v
+		}
+		return otherwise
+	}, nil
+}
+
+// dummyTarget is PEFT's DUMMY_TARGET_MODULES (peft/utils/constants.py): no
+// module is adapted, and that is no error.
+const dummyTarget = "dummy-target-modules"
+
+// Modules chooses modules by name: by a list, in which an entry stands for the
+// module of that name and all whose name ends in a dot and the entry, or by a
+// regular expression for the whole name. The zero value chooses nothing by
+// itself: an absent target_modules stands for PEFT's default for the
+// architecture.
+type Modules struct {
+	Names  []string
+	Regexp string
+}
+
+// MarshalJSON writes a list, a string, or null.
+func (m Modules) MarshalJSON() ([]byte, error) {
+	if m.Regexp != "" {
+		return marshal(m.Regexp)
+	}
+	return marshal(m.Names)
+}
+
+// UnmarshalJSON reads a list or a string.
+func (m *Modules) UnmarshalJSON(data []byte) error {
+	*m = Modules{}
+	if json.Unmarshal(data, &m.Regexp) == nil {
+		return nil
+	}
+	if err := json.Unmarshal(data, &m.Names); err != nil {
+		return fmt.Errorf("%s, want a list of module names or a regular expression", abridged(data))
+	}
+	return nil
+}
+
+func (m Modules) isZero() bool { return m.Names == nil && m.Regexp == "" }
+
+// hasName reports whether an entry of the list chooses module.
+func (m Modules) hasName(module string) bool {
+	for _, name := range m.Names {
+		if module == name || strings.HasSuffix(module, "."+name) {
+			return true
+		}
+	}
+	return false
+}
+
+// compile returns whether m chooses a module.
+func (m Modules) compile() (func(module string) bool, error) {
+	if m.Regexp == "" {
+		return m.hasName, nil
+	}
+	re, err := compilePython(`^(?:` + m.Regexp + `)$`)
+	if err != nil {
+		return nil, fmt.Errorf("%q: %w", m.Regexp, err)
+	}
+	return re.MatchString, nil
+}
+
+// compilePython compiles a Python regular expression. Those over module names
+// are the same in Go, but for look-around and back references, which Go lacks.
+func compilePython(expr string) (*regexp.Regexp, error) {
+	re, err := regexp.Compile(expr)
+	if err != nil {
+		return nil, fmt.Errorf("regular expression that Go cannot compile (write plain module names instead): %w", err)
+	}
+	return re, nil
+}
+
+// marshal is json.Marshal without HTML's escapes.
+func marshal(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}
+
+// abridged shows a JSON value in an error message.
+func abridged(data []byte) string {
+	const most = 40
+	if len(data) > most {
+		return string(data[:most]) + "…"
+	}
+	return string(data)
+}

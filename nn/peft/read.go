@@ -1,0 +1,185 @@
+package peft
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"autolora/nn/safetensors"
+)
+
+const (
+	configName  = "adapter_config.json"
+	weightsName = "adapter_model.safetensors"
+	pickleName  = "adapter_model.bin"
+)
+
+// Read reads the adapter in the folder dir, as PEFT or [Write] left it. The
+// tensors are copies. Names may be spelt with or without PEFT's
+// "base_model.model." prefix and with or without an adapter name.
+func Read(dir string) (*Adapter, error) {
+	c, err := ReadConfig(dir)
+	if err != nil {
+		return nil, err
+	}
+	path := filepath.Join(dir, weightsName)
+	f, err := safetensors.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, e := os.Stat(filepath.Join(dir, pickleName)); e == nil {
+			return nil, fmt.Errorf("read %s: the adapter's weights are only in %s, a pickle, which is never read: "+
+				"load and save the adapter once in PEFT to get %s", dir, pickleName, weightsName)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	a, err := assemble(c, f)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	return a, nil
+}
+
+// ReadConfig reads the adapter_config.json in the folder dir; see [ParseConfig].
+func ReadConfig(dir string) (*Config, error) {
+	path := filepath.Join(dir, configName)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		var pe *fs.PathError
+		if errors.As(err, &pe) {
+			err = pe.Err
+		}
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	c, err := ParseConfig(data)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	return c, nil
+}
+
+// assemble sorts the tensors of f into layers and saved modules, and checks
+// that they are what c describes.
+func assemble(c *Config, f *safetensors.File) (*Adapter, error) {
+	r, err := newResolver(c)
+	if err != nil {
+		return nil, err
+	}
+	a := &Adapter{Config: *c, Metadata: f.Metadata()}
+	modulesToSave := c.modulesToSave()
+	layers := map[string]*Layer{}
+	saved := map[string]bool{}
+	var unknown []string
+	for _, key := range f.Names() {
+		t, _ := f.Tensor(key)
+		t.Data = bytes.Clone(t.Data)
+		if module, factor, ok := splitFactorKey(key); ok {
+			if layers[module] == nil {
+				layers[module] = &Layer{Name: module}
+			}
+			if err := layers[module].set(factor, t); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		name, ok := savedName(key, modulesToSave)
+		switch {
+		case !ok:
+			unknown = append(unknown, key)
+		case saved[name]:
+			return nil, fmt.Errorf("%q is there twice, in two spellings", name)
+		default:
+			saved[name] = true
+			t.Name = name
+			a.Saved = append(a.Saved, t)
+		}
+	}
+	if unknown != nil {
+		return nil, fmt.Errorf("has tensors that are neither LoRA factors of linear layers nor in modules_to_save (%s): %s",
+			strings.Join(modulesToSave, ", "), some(unknown))
+	}
+	for _, name := range slices.SortedFunc(maps.Keys(layers), compareNames) {
+		l := layers[name]
+		if err := l.resolve(r); err != nil {
+			return nil, err
+		}
+		a.Layers = append(a.Layers, *l)
+	}
+	slices.SortFunc(a.Saved, func(x, y safetensors.Tensor) int { return compareNames(x.Name, y.Name) })
+	if err := checkComplete(r, a.Layers); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+// set puts a factor in its place.
+func (l *Layer) set(factor string, t safetensors.Tensor) error {
+	place := &l.A
+	if factor == "B" {
+		place = &l.B
+	}
+	if place.DType != "" {
+		return fmt.Errorf("layer %q has lora_%s twice, in two spellings", l.Name, factor)
+	}
+	*place = t
+	return nil
+}
+
+// resolve gives a layer its rank and alpha as PEFT would, and checks it.
+func (l *Layer) resolve(r *resolver) error {
+	if l.A.DType == "" || l.B.DType == "" {
+		has, lacks := "lora_A", "lora_B"
+		if l.A.DType == "" {
+			has, lacks = lacks, has
+		}
+		return fmt.Errorf("layer %q has %s and no %s", l.Name, has, lacks)
+	}
+	if !r.adapts(l.Name) {
+		return fmt.Errorf("layer %q is not chosen by target_modules in %s: PEFT would ignore its tensors", l.Name, configName)
+	}
+	l.Rank = r.rank(l.Name, r.config.R)
+	l.Alpha = r.alpha(l.Name, r.config.LoraAlpha)
+	return l.check()
+}
+
+// checkComplete refuses a file without LoRA factors, or without those of a
+// layer that target_modules names by its number. Other entries may lack a layer:
+// lists are often written for several architectures at once.
+func checkComplete(r *resolver, layers []Layer) error {
+	if r.config.TargetModules.Regexp == dummyTarget {
+		return nil
+	}
+	if len(layers) == 0 {
+		return errors.New("has no LoRA factors (names ending in lora_A.weight and lora_B.weight)")
+	}
+	for _, target := range r.config.TargetModules.Names {
+		if !numbered.MatchString(target) || !r.adapts(target) {
+			continue
+		}
+		one := Modules{Names: []string{target}}
+		if !slices.ContainsFunc(layers, func(l Layer) bool { return one.hasName(l.Name) }) {
+			return fmt.Errorf("has neither lora_A nor lora_B of %q, which target_modules in %s names", target, configName)
+		}
+	}
+	return nil
+}
+
+// numbered finds a block number among the parts of a module's name.
+var numbered = regexp.MustCompile(`(?:^|\.)\d+\.`)
+
+// some joins names for an error message, leaving out all but the first few.
+func some(names []string) string {
+	const most = 5
+	if len(names) > most {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,248 @@
+package peft
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"autolora/nn/safetensors"
+)
+
+const cardName = "README.md"
+
+// WriteConfig has options of [Write].
+type WriteConfig struct {
+	// Replace allows an adapter that is already in the folder to be replaced.
+	// A folder that holds anything else is never touched.
+	Replace bool
+}
+
+// Write writes the adapter into the folder dir: adapter_config.json,
+// adapter_model.safetensors, and README.md with the card. It sets target_modules
+// to the full paths of the layers with a rank above 0, and rank_pattern and
+// alpha_pattern to the ranks and alphas that differ from a.Config.R and
+// a.Config.LoraAlpha, which must be set. Every saved tensor must lie in a
+// module of a.Config.ModulesToSave; for the classification task types
+// "classifier" and "score" are added to it, as PEFT does.
+//
+// The files are written into a new folder beside dir, flushed to disk, and the
+// folder is then renamed: dir is whole or not there. With Replace the old folder
+// is first renamed away, and removed at the end; a crash between the two renames
+// leaves it under that other name.
+func Write(dir string, a *Adapter, card ModelCard, cfg WriteConfig) error {
+	c, tensors, err := a.files()
+	if err != nil {
+		return fmt.Errorf("write adapter %s: %w", dir, err)
+	}
+	config, err := indented(c)
+	if err != nil {
+		return fmt.Errorf("write adapter %s: %w", dir, err)
+	}
+	metadata := maps.Clone(a.Metadata)
+	if metadata == nil {
+		metadata = map[string]string{}
+	}
+	metadata["format"] = "pt"
+	return writeFolder(dir, cfg.Replace, func(dir string) error {
+		if err := writeFile(filepath.Join(dir, configName), config); err != nil {
+			return err
+		}
+		if err := safetensors.Write(filepath.Join(dir, weightsName), metadata, tensors); err != nil {
+			return err
+		}
+		return writeFile(filepath.Join(dir, cardName), []byte(card.markdown(a)))
+	})
+}
+
+// files returns the configuration and the tensors that stand for a in PEFT's
+// files, having checked that they resolve to a again.
+func (a *Adapter) files() (*Config, []safetensors.Tensor, error) {
+	c := a.Config
+	c.ModulesToSave = c.modulesToSave()
+	c.TargetModules, c.ExcludeModules = Modules{}, Modules{}
+	c.LayersToTransform, c.LayersPattern = nil, nil
+	c.RankPattern, c.AlphaPattern = nil, nil
+	var tensors []safetensors.Tensor
+	seen := map[string]bool{}
+	for _, l := range a.Layers {
+		if err := l.check(); err != nil {
+			return nil, nil, err
+		}
+		if l.Name == "" || seen[l.Name] {
+			return nil, nil, fmt.Errorf("layer %q: name is empty or given twice", l.Name)
+		}
+		seen[l.Name] = true
+		if l.Rank == 0 {
+			continue
+		}
+		c.TargetModules.Names = append(c.TargetModules.Names, l.Name)
+		if l.Rank != c.R {
+			c.RankPattern = append(c.RankPattern, PatternEntry[int]{l.Name, l.Rank})
+		}
+		if l.Alpha != c.LoraAlpha {
+			c.AlphaPattern = append(c.AlphaPattern, PatternEntry[float64]{l.Name, l.Alpha})
+		}
+		l.A.Name, l.B.Name = prefix+l.Name+".lora_A.weight", prefix+l.Name+".lora_B.weight"
+		tensors = append(tensors, l.A, l.B)
+	}
+	for _, t := range a.Saved {
+		if !isSaved(t.Name, c.ModulesToSave) {
+			return nil, nil, fmt.Errorf("saved tensor %q lies in none of the modules to save (%s): PEFT would ignore it",
+				t.Name, strings.Join(c.ModulesToSave, ", "))
+		}
+		t.Name = prefix + t.Name
+		tensors = append(tensors, t)
+	}
+	if tensors == nil {
+		return nil, nil, errors.New("all ranks are 0 and no module is saved: there is nothing to write")
+	}
+	if c.TargetModules.Names == nil {
+		c.TargetModules.Regexp = dummyTarget
+	}
+	// PEFT sorts keys when it saves an adapter again; in this order from the
+	// start, nothing changes then.
+	slices.SortFunc(c.RankPattern, func(x, y PatternEntry[int]) int { return cmp.Compare(x.Key, y.Key) })
+	slices.SortFunc(c.AlphaPattern, func(x, y PatternEntry[float64]) int { return cmp.Compare(x.Key, y.Key) })
+	if err := c.validate(); err != nil {
+		return nil, nil, err
+	}
+	return &c, tensors, c.resolvesTo(a.Layers)
+}
+
+// resolvesTo checks that PEFT gives every layer its own rank and alpha, and does
+// not adapt those of rank 0: full names are patterns too, and could meet the
+// name of another layer.
+func (c *Config) resolvesTo(layers []Layer) error {
+	r, err := newResolver(c)
+	if err != nil {
+		return err
+	}
+	for _, l := range layers {
+		if r.adapts(l.Name) != (l.Rank > 0) {
+			return fmt.Errorf("layer %q: rank %d cannot be expressed: another layer's name, or modules_to_save, takes precedence", l.Name, l.Rank)
+		}
+		if l.Rank == 0 {
+			continue
+		}
+		rank, alpha := r.rank(l.Name, c.R), r.alpha(l.Name, c.LoraAlpha)
+		if rank != l.Rank || alpha != l.Alpha {
+			return fmt.Errorf("layer %q: PEFT would read rank %d and alpha %v, want %d and %v: its name is matched by another layer's", l.Name, rank, alpha, l.Rank, l.Alpha)
+		}
+	}
+	return nil
+}
+
+// indented returns v as PEFT formats adapter_config.json.
+func indented(v any) ([]byte, error) {
+	raw, err := marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	if err := json.Indent(&b, raw, "", "  "); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
+}
+
+// writeFolder puts a folder with the files that fill writes at dir, whole or
+// not at all.
+func writeFolder(dir string, replace bool, fill func(dir string) error) error {
+	dir = filepath.Clean(dir)
+	err := checkTarget(dir, replace)
+	if err == nil {
+		err = os.MkdirAll(filepath.Dir(dir), 0o777)
+	}
+	if err != nil {
+		return fmt.Errorf("write adapter %s: %w", dir, err)
+	}
+	temp, err := makeBeside(dir)
+	if err != nil {
+		return fmt.Errorf("write adapter %s: %w", dir, err)
+	}
+	if err = fill(temp); err == nil {
+		err = syncFolder(temp)
+	}
+	if err == nil {
+		err = move(temp, dir, replace)
+	}
+	if err != nil {
+		_ = os.RemoveAll(temp)
+		return fmt.Errorf("write adapter %s: %w", dir, err)
+	}
+	return syncFolder(filepath.Dir(dir))
+}
+
+// makeBeside makes a new folder beside dir. Unlike os.MkdirTemp it leaves the
+// permissions to the umask, for the folder is to stay.
+func makeBeside(dir string) (string, error) {
+	for i := 0; ; i++ {
+		temp := fmt.Sprintf("%s.%d-%d.tmp", dir, os.Getpid(), i)
+		if err := os.Mkdir(temp, 0o777); !errors.Is(err, fs.ErrExist) {
+			return temp, err
+		}
+	}
+}
+
+// move renames temp to dir. With replace, a folder that is there already is
+// renamed away first and removed at the end.
+func move(temp, dir string, replace bool) error {
+	if _, err := os.Lstat(dir); !replace || errors.Is(err, fs.ErrNotExist) {
+		return os.Rename(temp, dir) // fails if a folder has appeared meanwhile
+	}
+	old := temp + ".old"
+	if err := os.Rename(dir, old); err != nil {
+		return err
+	}
+	if err := os.Rename(temp, dir); err != nil {
+		return errors.Join(err, os.Rename(old, dir))
+	}
+	return os.RemoveAll(old)
+}
+
+// checkTarget refuses a dir that is there, unless it may be replaced and holds
+// an adapter or nothing.
+func checkTarget(dir string, replace bool) error {
+	files, err := os.ReadDir(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case !replace:
+		return fmt.Errorf("folder is there already: %w", fs.ErrExist)
+	}
+	isConfig := func(f fs.DirEntry) bool { return f.Name() == configName }
+	if len(files) > 0 && !slices.ContainsFunc(files, isConfig) {
+		return fmt.Errorf("folder holds something that is not an adapter, and is not replaced: %w", fs.ErrExist)
+	}
+	return nil
+}
+
+func writeFile(path string, data []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	if err != nil {
+		return err
+	}
+	if _, err := f.Write(data); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// syncFolder makes what happened in a folder outlast a power failure.
+func syncFolder(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

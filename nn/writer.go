@@ -1,0 +1,123 @@
+package nn
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+
+	"autolora/nn/safetensors"
+	"autolora/torchbind"
+)
+
+// maxShard is the size from which a model is written in several files, as
+// transformers does.
+const maxShard = 5 << 30
+
+// copied lists the files of a model folder that a written model keeps.
+var copied = []string{
+	"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
+	"vocab.txt", "vocab.json", "merges.txt", "sentencepiece.bpe.model",
+}
+
+// Write writes the whole model as a Hugging Face folder that transformers
+// loads: weights in float32 with every LoRA layer merged into its base weight,
+// config.json with the head's labels, and the tokenizer's files. dir must not
+// exist; it appears whole or not at all.
+func (m *Classifier) Write(dir string, labels []string) (err error) {
+	if _, err := os.Lstat(dir); err == nil {
+		return fmt.Errorf("write model: %s exists", dir)
+	}
+	temp, err := os.MkdirTemp(filepath.Dir(filepath.Clean(dir)), "."+filepath.Base(dir)+".*")
+	if err != nil {
+		return fmt.Errorf("write model: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			os.RemoveAll(temp)
+			err = fmt.Errorf("write model %s: %w", dir, err)
+		}
+	}()
+	if err := os.Chmod(temp, 0o755); err != nil {
+		return err
+	}
+	if err := safetensors.WriteSharded(temp, maxShard, map[string]string{"format": "pt"}, m.merged()); err != nil {
+		return err
+	}
+	config, err := m.configJSON(labels)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(temp, "config.json"), config, 0o644); err != nil {
+		return err
+	}
+	for _, name := range copied {
+		data, err := os.ReadFile(filepath.Join(m.Dir, name))
+		if os.IsNotExist(err) {
+			continue
+		}
+		if err == nil {
+			err = os.WriteFile(filepath.Join(temp, name), data, 0o644)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return os.Rename(temp, dir)
+}
+
+// merged returns every tensor of the model, with W + ΔW for W.
+func (m *Classifier) merged() []safetensors.Tensor {
+	s := torchbind.NewScope()
+	defer s.Close()
+	var out []safetensors.Tensor
+	torchbind.NoGrad(func() {
+		for _, p := range m.params {
+			for i, key := range p.Keys() {
+				value := p.Part(s, p.Value, i)
+				if l := m.loraOf(p, i); l != nil {
+					value = torchbind.Add(s, torchbind.To(s, value, l.A.Value.DType(), m.device), l.Delta(s))
+				}
+				out = append(out, safetensors.FromFloat32s(key, slices.Clone(value.Shape()), value.Float32s()))
+			}
+		}
+	})
+	return out
+}
+
+// loraOf returns the LoRA layer on the i-th part of the weight p, if any.
+func (m *Classifier) loraOf(p *Param, i int) *LoRA {
+	for _, l := range m.linears() {
+		if l.Weight == p {
+			return l.LoRA[i]
+		}
+	}
+	return nil
+}
+
+// configJSON returns the model's config.json with this head's labels.
+func (m *Classifier) configJSON(labels []string) ([]byte, error) {
+	config := make(map[string]any, len(m.raw))
+	for key, value := range m.raw {
+		config[key] = value
+	}
+	config["architectures"] = []string{m.Architecture()}
+	for _, key := range []string{"dtype", "torch_dtype"} {
+		delete(config, key)
+	}
+	config["dtype"] = "float32"
+	config["problem_type"] = "single_label_classification"
+	if m.Regression {
+		config["problem_type"], labels = "regression", []string{"LABEL_0"}
+	}
+	id2label, label2id := make(map[string]string), make(map[string]int)
+	for i, label := range labels {
+		id2label[strconv.Itoa(i)] = label
+		label2id[label] = i
+	}
+	config["id2label"], config["label2id"] = id2label, label2id
+	data, err := json.MarshalIndent(config, "", "  ")
+	return append(data, '\n'), err
+}

@@ -1,0 +1,41 @@
+package autolora
+
+import (
+	"fmt"
+
+	"autolora/data"
+	"autolora/nn"
+	"autolora/torchbind"
+)
+
+// Batch is a packed batch on the model's device, with its labels.
+type Batch struct {
+	*nn.Batch
+	Labels *torchbind.Tensor // [B] int64 classes or float64 targets; nil without labels
+	Size   int               // B
+	Index  []int             // place of each example in its data set
+}
+
+// newBatch copies b to the model's device. Labels must fit the model's head.
+func newBatch(s *torchbind.Scope, model *nn.Classifier, b *data.Batch) (*Batch, error) {
+	packed, err := model.NewBatch(s, nn.Sequences{IDs: b.IDs, Segments: b.Segments, Lengths: b.Lengths})
+	if err != nil {
+		return nil, err
+	}
+	out := &Batch{Batch: packed, Size: b.Len(), Index: b.Index}
+	shape := []int64{int64(b.Len())}
+	if b.Values != nil {
+		out.Labels = torchbind.FromSlice(s, b.Values, shape, model.Device())
+		return out, nil
+	}
+	for _, l := range b.Labels {
+		if l == data.NoLabel {
+			return out, nil
+		}
+		if l < 0 || l >= model.Head.Labels() {
+			return nil, fmt.Errorf("label %d does not fit the head of %d labels", l, model.Head.Labels())
+		}
+	}
+	out.Labels = torchbind.FromSlice(s, b.Labels, shape, model.Device())
+	return out, nil
+}

@@ -1,0 +1,121 @@
+package autolora
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"autolora/data"
+	"autolora/nn"
+	"autolora/torchbind"
+)
+
+// BenchResult holds the medians of one `autolora bench`.
+type BenchResult struct {
+	LoRAStep     float64 `json:"lora_step_ms"`
+	SearchStep   float64 `json:"search_step_ms"`
+	TokensPerSec float64 `json:"tokens_per_s"` // real tokens, in LoRA steps
+	// PeakMemory is the process's highest resident size after the LoRA steps.
+	PeakMemory int64  `json:"peak_memory_bytes"`
+	SearchPeak int64  `json:"search_peak_memory_bytes"`
+	Batches    int    `json:"batches"` // timed
+	Threads    int    `json:"threads"`
+	DType      string `json:"dtype"`
+}
+
+// benchWarmup is the number of batches whose times are not counted.
+const benchWarmup = 2
+
+// bench times the LoRA step on every batch in turn, then the search iteration,
+// whose validation batch is the one before. The first two batches warm up.
+func bench(ctx context.Context, cfg Config, load func() (*nn.Classifier, error), batches []*data.Batch, rep Reporter) (*BenchResult, error) {
+	if len(batches) <= benchWarmup {
+		return nil, fmt.Errorf("%d batches of %d examples: want at least %d (%d warm up)", len(batches), cfg.BatchSize, benchWarmup+1, benchWarmup)
+	}
+	r := &BenchResult{Batches: len(batches) - benchWarmup, Threads: torchbind.NumThreads(), DType: cfg.DType}
+	lora, err := benchLoRA(ctx, cfg, load, batches, rep)
+	if err != nil {
+		return nil, err
+	}
+	tokens, total := 0, time.Duration(0)
+	for i, d := range lora[benchWarmup:] {
+		tokens += len(batches[benchWarmup+i].IDs)
+		total += d
+	}
+	r.LoRAStep, r.TokensPerSec = median(lora[benchWarmup:]), float64(tokens)/total.Seconds()
+	if r.PeakMemory, err = torchbind.PeakMemory(); err != nil {
+		return nil, err
+	}
+	search, err := benchSearch(ctx, cfg, load, batches, rep)
+	if err != nil {
+		return nil, err
+	}
+	r.SearchStep = median(search[benchWarmup:])
+	r.SearchPeak, err = torchbind.PeakMemory()
+	return r, err
+}
+
+func benchLoRA(ctx context.Context, cfg Config, load func() (*nn.Classifier, error), batches []*data.Batch, rep Reporter) ([]time.Duration, error) {
+	model, err := load()
+	if err != nil {
+		return nil, err
+	}
+	defer model.Close()
+	if err := model.AddLoRA(nn.LoRAConfig{Targets: cfg.Targets, Rank: cfg.K, Alpha: cfg.LoRAAlpha, Dropout: cfg.LoRADropout, Seed: cfg.Seed}); err != nil {
+		return nil, err
+	}
+	t := NewTrainer(model, cfg.training(len(batches)), cfg.Seed)
+	return timed(ctx, "lora", model, batches, rep, func(s *torchbind.Scope, b, _ *Batch) { t.Step(s, []*Batch{b}) })
+}
+
+func benchSearch(ctx context.Context, cfg Config, load func() (*nn.Classifier, error), batches []*data.Batch, rep Reporter) ([]time.Duration, error) {
+	model, err := load()
+	if err != nil {
+		return nil, err
+	}
+	defer model.Close()
+	x, err := NewSearch(model, nn.LoRAConfig{Targets: cfg.Targets, Alpha: cfg.LoRAAlpha, Dropout: cfg.LoRADropout, Seed: cfg.Seed}, cfg.search(len(batches)), cfg.Seed)
+	if err != nil {
+		return nil, err
+	}
+	return timed(ctx, "search", model, batches, rep, func(s *torchbind.Scope, t, v *Batch) { x.Iterate(s, t, v, true) })
+}
+
+// timed runs step on every batch and the batch before it.
+func timed(ctx context.Context, phase string, model *nn.Classifier, batches []*data.Batch, rep Reporter, step func(s *torchbind.Scope, b, previous *Batch)) ([]time.Duration, error) {
+	rep.Begin(phase, len(batches))
+	defer rep.End()
+	var times []time.Duration
+	for i := range batches {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		began := time.Now()
+		err := torchbind.Run(func(s *torchbind.Scope) error {
+			b, err := newBatch(s, model, batches[i])
+			if err != nil {
+				return err
+			}
+			previous, err := newBatch(s, model, batches[(i+len(batches)-1)%len(batches)])
+			if err == nil {
+				step(s, b, previous)
+			}
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		times = append(times, time.Since(began))
+		rep.Advance(i+1, "")
+	}
+	return times, nil
+}
+
+// median returns the median in milliseconds.
+func median(times []time.Duration) float64 {
+	sorted := slices.Clone(times)
+	slices.Sort(sorted)
+	n := len(sorted)
+	return float64(sorted[n/2]+sorted[(n-1)/2]) / 2 / float64(time.Millisecond)
+}

@@ -1,0 +1,185 @@
+package autolora
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"autolora/torchbind"
+)
+
+// Config holds every setting of a run. Its JSON names are the command-line
+// flags, so that a run's config.json can be fed back with --config.
+type Config struct {
+	Model string `json:"model"`
+	Out   string `json:"out"`
+	// Overwrite lets a run replace the results of an earlier one in Out.
+	Overwrite bool `json:"overwrite"`
+
+	Task       string   `json:"task"`
+	Data       string   `json:"data"`
+	TrainFile  string   `json:"train"`
+	DevFile    string   `json:"dev"`
+	Kind       string   `json:"kind"`
+	Text       []string `json:"text"`
+	Label      string   `json:"label"`
+	LimitTrain int      `json:"limit-train"`
+	MaxLength  int      `json:"max-length"`
+
+	Seed    uint64 `json:"seed"`
+	Device  string `json:"device"`
+	DType   string `json:"dtype"`
+	Threads int    `json:"threads"`
+	Pack    string `json:"pack"`
+
+	Targets     []string `json:"target"`
+	Rank        int64    `json:"rank"`
+	LoRAAlpha   float64  `json:"lora-alpha"`
+	LoRADropout float64  `json:"lora-dropout"`
+	Dropout     float64  `json:"dropout"` // negative: the model's own
+	NewHead     bool     `json:"new-head"`
+
+	K                int64   `json:"k"`
+	AlphaForm        string  `json:"alpha-form"`
+	Hypergradient    string  `json:"hypergradient"`
+	LookAhead        string  `json:"look-ahead"`
+	Eta              float64 `json:"eta"` // negative: the learning rate of the search
+	Unroll           int     `json:"unroll"`
+	SearchEpochs     float64 `json:"search-epochs"`
+	SearchSteps      int     `json:"search-steps"` // 0: by epochs
+	SearchLR         float64 `json:"search-lr"`
+	AlphaLR          float64 `json:"alpha-lr"`
+	AlphaWeightDecay float64 `json:"alpha-weight-decay"`
+	Split            float64 `json:"split"`
+
+	Method      string  `json:"method"`
+	RanksFile   string  `json:"ranks"`
+	Epochs      float64 `json:"epochs"`
+	Steps       int     `json:"steps"` // 0: by epochs
+	BatchSize   int     `json:"batch-size"`
+	Accumulate  int     `json:"accumulate"`
+	LR          float64 `json:"lr"`
+	Warmup      float64 `json:"warmup"`
+	WeightDecay float64 `json:"weight-decay"`
+	Clip        float64 `json:"clip"`
+	LogEvery    int     `json:"log-every"`
+}
+
+// DefaultConfig returns the paper's settings, where it gives any.
+func DefaultConfig() Config {
+	return Config{
+		Device: "auto", DType: "float32", Pack: "auto", MaxLength: 128, Seed: 1,
+		Targets: []string{"query", "value"}, Rank: 4, LoRAAlpha: 16, Dropout: -1,
+		K: 8, AlphaForm: string(Softmax), Hypergradient: string(Exact), LookAhead: string(SGD), Eta: -1, Unroll: 1,
+		SearchEpochs: 3, SearchLR: 1e-4, AlphaLR: 1e-3, Split: 0.5,
+		Method: MethodAutoLoRA, Epochs: 3, BatchSize: 16, Accumulate: 1, LR: 1e-4, Warmup: 0.06, WeightDecay: 0.01, LogEvery: 10,
+	}
+}
+
+// The methods of train.
+const (
+	MethodFull     = "full"     // every weight
+	MethodLoRA     = "lora"     // LoRA of one rank everywhere
+	MethodAutoLoRA = "autolora" // LoRA at the ranks of a ranks.json
+)
+
+// Methods lists the methods of train.
+var Methods = []string{MethodFull, MethodLoRA, MethodAutoLoRA}
+
+// Check returns an error that names the first flag whose value makes no sense.
+func (c Config) Check() error {
+	oneOf := func(flag, value string, allowed ...string) error {
+		if !slices.Contains(allowed, value) {
+			return fmt.Errorf("--%s: got %q, want one of %s", flag, value, strings.Join(allowed, ", "))
+		}
+		return nil
+	}
+	atLeast := func(flag string, value, least float64) error {
+		if !(value >= least) || math.IsInf(value, 0) {
+			return fmt.Errorf("--%s: got %v, want at least %v", flag, value, least)
+		}
+		return nil
+	}
+	above := func(flag string, value float64) error {
+		if !(value > 0) || math.IsInf(value, 0) {
+			return fmt.Errorf("--%s: got %v, want more than 0", flag, value)
+		}
+		return nil
+	}
+	within := func(flag string, value float64) error {
+		if !(value >= 0 && value < 1) {
+			return fmt.Errorf("--%s: got %v, want at least 0 and less than 1", flag, value)
+		}
+		return nil
+	}
+	dropout := within("dropout", c.Dropout)
+	if c.Dropout < 0 {
+		dropout = nil
+	}
+	var split error
+	if !(c.Split > 0 && c.Split < 1) {
+		split = fmt.Errorf("--split: got %v, want between 0 and 1", c.Split)
+	}
+	return first(
+		oneOf("alpha-form", c.AlphaForm, names(AlphaForms)...), oneOf("hypergradient", c.Hypergradient, names(Modes)...),
+		oneOf("look-ahead", c.LookAhead, names(LookAheads)...), oneOf("method", c.Method, Methods...),
+		oneOf("dtype", c.DType, "float32", "bfloat16"), oneOf("pack", c.Pack, "auto", "on", "off"),
+		atLeast("k", float64(c.K), 1), atLeast("rank", float64(c.Rank), 0), atLeast("unroll", float64(c.Unroll), 1),
+		atLeast("batch-size", float64(c.BatchSize), 1), atLeast("accumulate", float64(c.Accumulate), 1),
+		atLeast("max-length", float64(c.MaxLength), 3), atLeast("threads", float64(c.Threads), 0), atLeast("log-every", float64(c.LogEvery), 1),
+		atLeast("limit-train", float64(c.LimitTrain), 0), atLeast("steps", float64(c.Steps), 0), atLeast("search-steps", float64(c.SearchSteps), 0),
+		above("epochs", c.Epochs), above("search-epochs", c.SearchEpochs), above("lr", c.LR), above("search-lr", c.SearchLR), above("alpha-lr", c.AlphaLR),
+		atLeast("weight-decay", c.WeightDecay, 0), atLeast("alpha-weight-decay", c.AlphaWeightDecay, 0), atLeast("clip", c.Clip, 0),
+		above("lora-alpha", c.LoRAAlpha), within("lora-dropout", c.LoRADropout), within("warmup", c.Warmup), dropout, split,
+		c.checkTargets(),
+	)
+}
+
+func (c Config) checkTargets() error {
+	if len(c.Targets) == 0 {
+		return errors.New("--target: none is given")
+	}
+	return nil
+}
+
+func first(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func names[T ~string](values []T) []string {
+	out := make([]string, len(values))
+	for i, v := range values {
+		out[i] = string(v)
+	}
+	return out
+}
+
+// search returns the settings of the search for steps of W.
+func (c Config) search(steps int) SearchConfig {
+	eta := c.Eta
+	if eta < 0 {
+		eta = c.SearchLR
+	}
+	return SearchConfig{
+		K: c.K, Form: AlphaForm(c.AlphaForm), Mode: Mode(c.Hypergradient), LookAhead: LookAhead(c.LookAhead), Eta: eta, Unroll: c.Unroll,
+		Steps: steps, LRWeights: c.SearchLR, LRAlpha: c.AlphaLR,
+		AdamW: adamW(c.WeightDecay), AdamWA: adamW(c.AlphaWeightDecay),
+	}
+}
+
+// training returns the settings of training for steps optimiser steps.
+func (c Config) training(steps int) TrainConfig {
+	return TrainConfig{Steps: steps, LR: c.LR, Warmup: c.Warmup, Clip: c.Clip, AdamW: adamW(c.WeightDecay)}
+}
+
+// adamW has PyTorch's defaults but for the weight decay.
+func adamW(weightDecay float64) torchbind.AdamWConfig {
+	return torchbind.AdamWConfig{Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, WeightDecay: weightDecay}
+}

@@ -1,0 +1,207 @@
+package autolora
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"autolora/data"
+	"autolora/data/metrics"
+	"autolora/nn"
+	"autolora/torchbind"
+)
+
+// Predict returns the logits of every example of corpus, in its order: one row
+// of K numbers each. Every example is computed once, in batches of similar
+// length.
+func Predict(ctx context.Context, model *nn.Classifier, corpus *data.Corpus, batchSize, workers int, progress func(done, total int)) ([][]float64, error) {
+	batches, err := corpus.EvalBatches(ctx, batchSize, workers)
+	if err != nil {
+		return nil, err
+	}
+	logits := make([][]float64, corpus.Data.Len())
+	done := 0
+	for _, indices := range batches {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		packed, err := corpus.Batch(indices)
+		if err != nil {
+			return nil, err
+		}
+		if err := predictBatch(model, packed, logits); err != nil {
+			return nil, err
+		}
+		done += len(indices)
+		if progress != nil {
+			progress(done, len(logits))
+		}
+	}
+	return logits, nil
+}
+
+func predictBatch(model *nn.Classifier, packed *data.Batch, logits [][]float64) error {
+	return torchbind.Run(func(s *torchbind.Scope) error {
+		b, err := newBatch(s, model, packed)
+		if err != nil {
+			return err
+		}
+		var flat []float64
+		torchbind.InferenceMode(func() { flat = model.Logits(s, b.Batch, nil).Float64s() })
+		k := len(flat) / b.Size
+		for row, i := range b.Index {
+			logits[i] = flat[row*k : (row+1)*k]
+			for _, v := range logits[i] {
+				if !finite(v) {
+					return fmt.Errorf("example %d: the model's output is %v: its weights are broken", i, v)
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// score evaluates model on data sets and returns the task's scores: the plain
+// names for the first set, and for another its variant after the name
+// ("accuracy_mismatched").
+func (s *session) score(ctx context.Context, model *nn.Classifier, sets []*data.Dataset) (metrics.Scores, int, error) {
+	total := 0
+	for _, d := range sets {
+		total += d.Len()
+	}
+	s.rep.Begin("eval", total)
+	defer s.rep.End()
+	scores, done := metrics.Scores{}, 0
+	for i, d := range sets {
+		logits, err := Predict(ctx, model, s.corpus(d), s.BatchSize, workers, func(n, _ int) { s.rep.Advance(done+n, "") })
+		if err != nil {
+			return nil, 0, err
+		}
+		done += d.Len()
+		part, err := scoreLogits(s.task, d, logits)
+		if err != nil {
+			return nil, 0, fmt.Errorf("%s: %w", d.Name, err)
+		}
+		for name, v := range part {
+			if i > 0 {
+				name += "_" + d.Variant
+			}
+			scores[name] = v
+		}
+	}
+	return scores, total, nil
+}
+
+// scoreLogits compares logits [examples][K] with the labels of d.
+func scoreLogits(task data.Task, d *data.Dataset, logits [][]float64) (metrics.Scores, error) {
+	if task.Kind == data.Regression {
+		gold, pred := make([]float64, len(logits)), make([]float64, len(logits))
+		for i, row := range logits {
+			gold[i], pred[i] = d.Examples[i].Value, row[0]
+		}
+		return metrics.Regression(task.Metrics, gold, pred)
+	}
+	gold, pred := make([]int, len(logits)), make([]int, len(logits))
+	for i, row := range logits {
+		best, err := metrics.ArgMax(row)
+		if err != nil {
+			return nil, err
+		}
+		gold[i], pred[i] = d.Examples[i].Label, best
+	}
+	return metrics.Classification(task.Metrics, gold, pred)
+}
+
+// RunEval scores a model with an adapter on the task's dev or test set. The
+// adapter may be the output folder of a run; without one, the model has the
+// head itself.
+func RunEval(ctx context.Context, cfg Config, adapterDir, split string, rep Reporter) (*Outcome, error) {
+	part := data.Part(split)
+	if part != data.Dev && part != data.Test {
+		return nil, fmt.Errorf("--split: got %q, want dev or test", split)
+	}
+	s, err := newSession(ctx, cfg, rep)
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	if err := s.readTask(part); err != nil {
+		return nil, err
+	}
+	sets := s.splits.Dev
+	if part == data.Test {
+		sets = s.splits.Test
+	}
+	for _, d := range sets {
+		if !d.Labelled() {
+			return nil, fmt.Errorf("%s has no labels (GLUE keeps those of its test sets): use autolora predict", d.Files[0])
+		}
+	}
+	model, err := s.trained(adapterDir)
+	if err != nil {
+		return nil, err
+	}
+	defer model.Close()
+	began := time.Now()
+	r := &Results{Task: s.task.Name, Method: "eval", Seed: cfg.Seed, Primary: s.task.Primary, Parameters: countParameters(model)}
+	if r.Scores, r.Examples, err = s.score(ctx, model, sets); err != nil {
+		return nil, err
+	}
+	r.Seconds = Seconds{Load: s.loaded.Seconds(), Eval: time.Since(began).Seconds()}
+	r.PeakMemory, err = torchbind.PeakMemory()
+	return &Outcome{Results: r}, err
+}
+
+// trained loads the model as it was trained: with the adapter, or with its own
+// head.
+func (s *session) trained(adapterDir string) (*nn.Classifier, error) {
+	if adapterDir == "" {
+		model, err := s.load(nn.HeadStored, false)
+		if err != nil {
+			return nil, err
+		}
+		if err := fitHead(s.task, model); err != nil {
+			model.Close()
+			return nil, err
+		}
+		return model, nil
+	}
+	model, err := s.load(nn.HeadFresh, false)
+	if err != nil {
+		return nil, err
+	}
+	if err := model.LoadAdapter(adapterFolder(adapterDir)); err != nil {
+		model.Close()
+		return nil, err
+	}
+	return model, nil
+}
+
+// fitHead makes sure that the outputs of a model's own head are the task's
+// classes, in their order.
+func fitHead(task data.Task, model *nn.Classifier) error {
+	names := model.LabelNames()
+	if task.Kind == data.Regression || names == nil {
+		return nil
+	}
+	order, err := data.FitHead(task.Labels, names)
+	if err != nil {
+		return err
+	}
+	return model.ReorderHead(order)
+}
+
+// adapterFolder accepts a run's output folder for the adapter in it.
+func adapterFolder(dir string) string {
+	if inner := filepath.Join(dir, AdapterDir); isDir(inner) {
+		return inner
+	}
+	return dir
+}
+
+func isDir(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}

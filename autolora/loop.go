@@ -1,0 +1,145 @@
+package autolora
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"autolora/data"
+	"autolora/nn"
+	"autolora/torchbind"
+)
+
+// loop is what the search and training share: batches come in, steps are
+// counted, reported and logged, and a number that is not finite ends it.
+type loop struct {
+	phase    string
+	steps    int
+	logEvery int
+	out      *Output
+	rep      Reporter
+	began    time.Time
+}
+
+func newLoop(phase string, steps, logEvery int, out *Output, rep Reporter) *loop {
+	rep.Begin(phase, steps)
+	return &loop{phase: phase, steps: steps, logEvery: logEvery, out: out, rep: rep, began: time.Now()}
+}
+
+// done reports step i, counted from 0, and logs it where its turn has come.
+func (l *loop) done(i int, note string, record func() Record) error {
+	l.rep.Advance(i+1, note)
+	if (i+1)%l.logEvery != 0 && i+1 != l.steps {
+		return nil
+	}
+	r := record()
+	r.Phase, r.Step, r.Seconds = l.phase, i+1, time.Since(l.began).Seconds()
+	return l.out.Log(r)
+}
+
+// nextBatch moves the loader's next batch to the model's device.
+func nextBatch(s *torchbind.Scope, model *nn.Classifier, l *data.Loader) (*Batch, error) {
+	packed, err := l.Next()
+	if err != nil {
+		return nil, err
+	}
+	return newBatch(s, model, packed)
+}
+
+// runSearch takes all steps of the search x.
+func (l *loop) runSearch(ctx context.Context, x *Search, train, val *data.Loader) error {
+	defer l.rep.End()
+	var latest SearchStep // the latest step that updated a
+	for i := range l.steps {
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("search stopped after step %d of %d: %w", i, l.steps, err)
+		}
+		step, err := l.searchStep(x, train, val, (i+1)%x.Unroll == 0)
+		if err != nil {
+			return err
+		}
+		if !step.Finite() {
+			return &DivergedError{Phase: "search", Step: i + 1, What: step.trouble(), Good: x.good.restore()}
+		}
+		if step.updatesA {
+			latest = step
+		}
+		note := fmt.Sprintf("loss %.3f  implicit/direct %.1e", step.TrainLoss, latest.Ratio())
+		err = l.done(i, note, func() Record {
+			return Record{
+				Loss: number(step.TrainLoss), ValLoss: number(latest.ValLoss), Direct: number(latest.Direct), Implicit: number(latest.Implicit),
+				Ratio: number(latest.Ratio()), Ranks: x.Ranks().list(),
+			}
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *loop) searchStep(x *Search, train, val *data.Loader, updateA bool) (step SearchStep, err error) {
+	err = torchbind.Run(func(s *torchbind.Scope) error {
+		t, err := nextBatch(s, x.model, train)
+		if err != nil {
+			return err
+		}
+		var v *Batch
+		if updateA {
+			if v, err = nextBatch(s, x.model, val); err != nil {
+				return err
+			}
+		}
+		step = x.Iterate(s, t, v, updateA)
+		return nil
+	})
+	return step, err
+}
+
+// runTrain takes all steps of the trainer t.
+func (l *loop) runTrain(ctx context.Context, t *Trainer, accumulate int, train *data.Loader) error {
+	defer l.rep.End()
+	for i := range l.steps {
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("training stopped after step %d of %d: %w", i, l.steps, err)
+		}
+		step, err := l.trainStep(t, accumulate, train)
+		if err != nil {
+			return err
+		}
+		if !step.finite() {
+			return &DivergedError{Phase: "training", Step: i + 1, What: step.trouble(), Good: t.good.restore()}
+		}
+		err = l.done(i, fmt.Sprintf("loss %.3f", step.Loss), func() Record {
+			return Record{Loss: number(step.Loss), GradNorm: number(step.GradNorm), LR: number(step.LR)}
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *loop) trainStep(t *Trainer, accumulate int, train *data.Loader) (step TrainStep, err error) {
+	err = torchbind.Run(func(s *torchbind.Scope) error {
+		var batches []*Batch
+		for range accumulate {
+			b, err := nextBatch(s, t.model, train)
+			if err != nil {
+				return err
+			}
+			batches = append(batches, b)
+		}
+		step = t.Step(s, batches)
+		return nil
+	})
+	return step, err
+}
+
+// number returns v for a Record; nil if v is not finite.
+func number(v float64) *float64 {
+	if !finite(v) {
+		return nil
+	}
+	return &v
+}

@@ -1,0 +1,270 @@
+package autolora
+
+import (
+	"fmt"
+	"math"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"autolora/nn"
+	"autolora/nn/safetensors"
+	"autolora/torchbind"
+)
+
+// The reference of these tests is testdata/nn/make_search.py: METHOD's search
+// written a second time in plain PyTorch on transformers' BERT.
+
+const (
+	keyPrefix    = "base_model.model." // PEFT's, before the names of W
+	tolExact     = 1e-9                // float64 against float64, relative to the largest number
+	tolSingle    = 2e-4                // a hypergradient in float32, likewise: second derivatives lose digits
+	searchK      = 4
+	searchLayers = 4
+)
+
+func fixturePath(name string) string { return filepath.Join("..", "testdata", "nn", name) }
+
+type fixture struct {
+	t *testing.T
+	*safetensors.File
+}
+
+func openFixture(t *testing.T, name string) fixture {
+	t.Helper()
+	f, err := safetensors.Open(fixturePath(name + ".safetensors"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return fixture{t, f}
+}
+
+// tensor returns a fixture's tensor in s.
+func (f fixture) tensor(s *torchbind.Scope, name string) *torchbind.Tensor {
+	f.t.Helper()
+	x, ok := f.Tensor(name)
+	if !ok {
+		f.t.Fatalf("%s has no %q", f.Path(), name)
+	}
+	types := map[safetensors.DType]torchbind.DType{safetensors.I64: torchbind.Int64, safetensors.F32: torchbind.Float32, safetensors.F64: torchbind.Float64}
+	return torchbind.FromBytes(s, x.Data, types[x.DType], x.Shape, torchbind.CPU)
+}
+
+func (f fixture) floats(s *torchbind.Scope, name string) []float64 {
+	f.t.Helper()
+	return f.tensor(s, name).Float64s()
+}
+
+// batch returns the padded batch under prefix, packed.
+func (f fixture) batch(s *torchbind.Scope, m *nn.Classifier, prefix string) *Batch {
+	f.t.Helper()
+	ids, segments := f.tensor(s, prefix+".ids"), f.tensor(s, prefix+".segments").Int64s()
+	flat, width := ids.Int64s(), ids.Size(1)
+	var seqs nn.Sequences
+	for i, n := range f.tensor(s, prefix+".lengths").Int64s() {
+		at := int64(i) * width
+		seqs.IDs = append(seqs.IDs, flat[at:at+n]...)
+		seqs.Segments = append(seqs.Segments, segments[at:at+n]...)
+		seqs.Lengths = append(seqs.Lengths, int(n))
+	}
+	b, err := m.NewBatch(s, seqs)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return &Batch{Batch: b, Labels: f.tensor(s, prefix+".labels"), Size: len(seqs.Lengths)}
+}
+
+// near fails unless got is want to tolerance, relative to want's largest number.
+func near(t *testing.T, name string, got, want []float64, tolerance float64) {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Errorf("%s: %d values, want %d", name, len(got), len(want))
+		return
+	}
+	scale, worst, at := 1e-30, 0.0, 0
+	for _, w := range want {
+		scale = max(scale, math.Abs(w))
+	}
+	for i := range want {
+		if d := math.Abs(got[i]-want[i]) / scale; !(d <= worst) {
+			worst, at = d, i
+		}
+	}
+	if !(worst <= tolerance) {
+		t.Errorf("%s: element %d is %v, want %v (difference %.2g of %.3g, tolerance %g)", name, at, got[at], want[at], worst, scale, tolerance)
+	}
+}
+
+// newReferenceSearch returns the search of the fixtures at its start: W of the
+// adapter bert-tiny-lora and its head, a as given.
+func newReferenceSearch(t *testing.T, s *torchbind.Scope, dtype torchbind.DType, form AlphaForm, start []float64, cfg SearchConfig) *Search {
+	t.Helper()
+	model, err := nn.Load(fixturePath("bert-tiny"), nn.LoadConfig{Labels: 3, Head: nn.HeadStored, DType: dtype, Device: torchbind.CPU})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.K, cfg.Form, cfg.AdamW, cfg.AdamWA = searchK, form, adamW(0.01), adamW(0)
+	cfg.LRWeights, cfg.LRAlpha = 1e-3, 1e-2
+	x, err := NewSearch(model, nn.LoRAConfig{Targets: []string{"query", "value"}, Alpha: 8}, cfg, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	weights := openFixture(t, "bert-tiny-lora/adapter_model")
+	for _, p := range x.weights {
+		torchbind.NoGrad(func() { p.Value.CopyInPlace(weights.tensor(s, keyPrefix+p.Name)) })
+	}
+	torchbind.NoGrad(func() {
+		x.a.CopyInPlace(torchbind.FromSlice(s, start, []int64{searchLayers, searchK}, torchbind.CPU))
+	})
+	return x
+}
+
+func run(t *testing.T, fn func(s *torchbind.Scope)) {
+	t.Helper()
+	before := torchbind.Live()
+	if err := torchbind.Run(func(s *torchbind.Scope) error { fn(s); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if n := torchbind.Live() - before; n != 0 {
+		t.Errorf("%d tensors leaked", n)
+	}
+}
+
+var referenceForms = []struct {
+	name string
+	form AlphaForm
+}{{"softmax", Softmax}, {"softmax-uniform", Softmax}, {"none", Free}, {"sigmoid", Sigmoid}}
+
+// hypergradient returns the parts of one iteration on t.0 and v.0.
+func (x *Search) hypergradient(s *torchbind.Scope, t, v *Batch) (lossT, lossV float64, g, ahead, u, d, implicit []*torchbind.Tensor) {
+	masks := *x.masks
+	loss := x.loss(s, t)
+	g = torchbind.Grad(s, []*torchbind.Tensor{loss}, nn.Values(x.weights), nil, x.Mode == Exact)
+	ahead, scale := x.lookAhead(s, g)
+	val, u, d := x.validation(s, ahead, v)
+	return loss.Item(), val.Item(), g, ahead, u, d, x.implicit(s, g, u, scale, t, masks)
+}
+
+// One iteration, every part of it, in all modes, look-aheads and forms.
+func TestHypergradientAgainstPyTorch(t *testing.T) {
+	inputs := openFixture(t, "search-inputs")
+	for _, form := range referenceForms {
+		want := openFixture(t, "search-"+form.name)
+		for _, ahead := range LookAheads {
+			for _, eta := range []float64{0.05, 0.01} {
+				for _, mode := range Modes {
+					for _, dtype := range []torchbind.DType{torchbind.Float64, torchbind.Float32} {
+						name := fmt.Sprintf("%s/%s-%v/%s/%s", form.name, ahead, eta, mode, dtype)
+						t.Run(name, func(t *testing.T) {
+							run(t, func(s *torchbind.Scope) {
+								x := newReferenceSearch(t, s, dtype, form.form, want.floats(s, "a"), SearchConfig{Mode: mode, LookAhead: ahead, Eta: eta})
+								defer x.model.Close()
+								checkIteration(t, s, x, inputs, want, fmt.Sprintf("%s-%v", ahead, eta))
+							})
+						})
+					}
+				}
+			}
+		}
+	}
+}
+
+func checkIteration(t *testing.T, s *torchbind.Scope, x *Search, inputs, want fixture, lookAhead string) {
+	t.Helper()
+	if x.LookAhead == Adam {
+		for i, p := range x.weights {
+			x.optimW.M[i].CopyInPlace(inputs.tensor(s, "moment1."+keyPrefix+p.Name))
+			x.optimW.V[i].CopyInPlace(inputs.tensor(s, "moment2."+keyPrefix+p.Name))
+		}
+		x.optimW.Step = 3
+	}
+	lossT, lossV, g, ahead, u, d, implicit := x.hypergradient(s, inputs.batch(s, x.model, "t.0"), inputs.batch(s, x.model, "v.0"))
+	suffix, tolerance := "", tolExact
+	if x.model.DType() == torchbind.Float32 {
+		suffix, tolerance = ".f32", tolSingle
+	}
+	near(t, "training loss", []float64{lossT}, want.floats(s, "train_loss"+suffix), tolerance)
+	if x.Mode == FirstOrder {
+		near(t, "h", d[0].Float64s(), want.floats(s, "first-order.h"+suffix), tolerance)
+		near(t, "validation loss", []float64{lossV}, want.floats(s, "first-order.val_loss"+suffix), tolerance)
+		return
+	}
+	near(t, "validation loss", []float64{lossV}, want.floats(s, lookAhead+".val_loss"+suffix), tolerance)
+	near(t, "d", d[0].Float64s(), want.floats(s, lookAhead+".d"+suffix), tolerance)
+	part, tolImplicit := ".implicit", tolerance
+	if x.Mode == FiniteDifference {
+		part = ".fd.implicit"
+		if suffix != "" {
+			tolImplicit = 0.05 // of two nearly equal float32 gradients' difference
+		}
+	}
+	torchbind.ForeachMulScalarInPlace(implicit, -x.Eta)
+	near(t, "implicit part", implicit[0].Float64s(), want.floats(s, lookAhead+part+suffix), tolImplicit)
+	if suffix != "" {
+		return
+	}
+	for i, p := range x.weights {
+		near(t, "g of "+p.Name, g[i].Float64s(), want.floats(s, "g."+keyPrefix+p.Name), tolerance)
+		if strings.HasSuffix(lookAhead, "0.05") {
+			near(t, "W' of "+p.Name, ahead[i].Float64s(), want.floats(s, lookAhead+".w."+keyPrefix+p.Name), tolerance)
+			near(t, "u of "+p.Name, u[i].Float64s(), want.floats(s, lookAhead+".u."+keyPrefix+p.Name), tolerance)
+		}
+	}
+}
+
+// Whole iterations: five updates of a, with W and a moved by AdamW.
+func TestSearchStepsAgainstPyTorch(t *testing.T) {
+	inputs, want := openFixture(t, "search-inputs"), openFixture(t, "search-steps")
+	runs := make(map[string]bool)
+	for _, name := range want.Names() {
+		if run, ok := strings.CutSuffix(name, ".train_loss"); ok {
+			runs[run] = true
+		}
+	}
+	if len(runs) < 6 {
+		t.Fatalf("%d runs in the fixture", len(runs))
+	}
+	for name := range runs {
+		t.Run(name, func(t *testing.T) {
+			run(t, func(s *torchbind.Scope) {
+				cfg := SearchConfig{Mode: Exact, LookAhead: SGD, Eta: 0.05, Unroll: 1}
+				formName, rest, _ := strings.Cut(name, ".")
+				switch {
+				case strings.HasSuffix(rest, ".fd"):
+					cfg.Mode = FiniteDifference
+				case strings.HasSuffix(rest, ".first-order"):
+					cfg.Mode = FirstOrder
+				case strings.HasSuffix(rest, ".unroll-2"):
+					cfg.Unroll = 2
+				}
+				if strings.HasPrefix(rest, "adam") {
+					cfg.LookAhead = Adam
+				}
+				if strings.Contains(rest, "0.01") {
+					cfg.Eta = 0.01
+				}
+				form := map[string]AlphaForm{"softmax": Softmax, "softmax-uniform": Softmax, "none": Free, "sigmoid": Sigmoid}[formName]
+				x := newReferenceSearch(t, s, torchbind.Float64, form, openFixture(t, "search-"+formName).floats(s, "a"), cfg)
+				defer x.model.Close()
+				var trainLosses, valLosses []float64
+				for i := range want.tensor(s, name+".train_loss").Size(0) {
+					update := (int(i)+1)%cfg.Unroll == 0
+					v := fmt.Sprintf("v.%d", int(i)/cfg.Unroll)
+					step := x.Iterate(s, inputs.batch(s, x.model, fmt.Sprintf("t.%d", i)), inputs.batch(s, x.model, v), update)
+					trainLosses = append(trainLosses, step.TrainLoss)
+					if update {
+						valLosses = append(valLosses, step.ValLoss)
+					}
+				}
+				tolerance := 1e-8 // AdamW's division magnifies rounding in the first steps
+				near(t, "training losses", trainLosses, want.floats(s, name+".train_loss"), tolerance)
+				near(t, "validation losses", valLosses, want.floats(s, name+".val_loss"), tolerance)
+				near(t, "a", torchbind.Detach(s, x.a).Float64s(), want.floats(s, name+".a"), tolerance)
+				for _, p := range x.weights {
+					near(t, p.Name, torchbind.Detach(s, p.Value).Float64s(), want.floats(s, name+".w."+keyPrefix+p.Name), tolerance)
+				}
+			})
+		})
+	}
+}

@@ -1,0 +1,225 @@
+package autolora
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"runtime"
+	"runtime/debug"
+	"time"
+
+	"autolora/data"
+	"autolora/data/tokenizer"
+	"autolora/nn"
+	"autolora/torchbind"
+)
+
+// Version is the program's version; the build sets it.
+var Version = "devel"
+
+// session is what the commands share: the task's data, the tokenizer, and how
+// models are loaded. It is to be closed.
+type session struct {
+	Config
+	dir    string // the model folder
+	arch   nn.Config
+	task   data.Task
+	splits *data.Splits // nil where the data come from elsewhere
+	tok    *tokenizer.Tokenizer
+	enc    *tokenizer.Encoder
+	device torchbind.Device
+	dtype  torchbind.DType
+	rep    Reporter
+	loaded time.Duration // spent on data, tokenizer and weights
+}
+
+// newSession checks cfg and opens the model's configuration and tokenizer.
+func newSession(ctx context.Context, cfg Config, rep Reporter) (s *session, err error) {
+	began := time.Now()
+	if err := cfg.Check(); err != nil {
+		return nil, err
+	}
+	s = &session{Config: cfg, rep: rep}
+	if s.device, err = torchbind.ParseDevice(cfg.Device); err != nil {
+		return nil, fmt.Errorf("--device: %w", err)
+	}
+	if s.dtype, err = torchbind.ParseDType(cfg.DType); err != nil {
+		return nil, fmt.Errorf("--dtype: %w", err)
+	}
+	if s.dtype == torchbind.BFloat16 && s.device == torchbind.CPU && !torchbind.HasBFloat16() {
+		rep.Note("this CPU has no bfloat16 instructions: bfloat16 is computed in float32 and rounded, which is not faster")
+	}
+	if cfg.Threads > 0 {
+		torchbind.SetNumThreads(cfg.Threads)
+	}
+	if s.dir, err = modelFolder(ctx, cfg.Model); err != nil {
+		return nil, err
+	}
+	if s.arch, err = nn.ReadConfig(s.dir); err != nil {
+		return nil, err
+	}
+	if s.tok, err = tokenizer.Load(s.dir); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			s.tok.Close()
+		}
+	}()
+	if err := s.tok.CheckVocab(int(s.arch.VocabSize)); err != nil {
+		return nil, err
+	}
+	if s.enc, err = tokenizer.NewEncoder(s.tok, cfg.MaxLength, int(s.arch.MaxTokens())); err != nil {
+		return nil, err
+	}
+	s.loaded = time.Since(began)
+	return s, nil
+}
+
+// close frees the tokenizer.
+func (s *session) close() { s.tok.Close() }
+
+// readTask reads the parts of the task's data: a GLUE task, or the user's own
+// files.
+func (s *session) readTask(parts ...data.Part) error {
+	began := time.Now()
+	defer func() { s.loaded += time.Since(began) }()
+	var err error
+	if s.TrainFile != "" || s.DevFile != "" {
+		s.splits, err = s.readFiles(parts)
+	} else {
+		s.splits, err = s.readGLUE(parts)
+	}
+	if err != nil {
+		return err
+	}
+	s.task = s.splits.Task
+	for _, note := range s.splits.Notes {
+		s.rep.Note(note)
+	}
+	if train := s.splits.Train; train != nil && s.LimitTrain > 0 && s.LimitTrain < train.Len() {
+		s.splits.Train = train.Select(data.Subset(train.Len(), s.LimitTrain, s.Seed))
+	}
+	return nil
+}
+
+func (s *session) readGLUE(parts []data.Part) (*data.Splits, error) {
+	if s.Task == "" {
+		return nil, fmt.Errorf("--task: none is given; want one of %v, or your own files with --train and --dev", data.GLUETasks())
+	}
+	if s.Data == "" {
+		return nil, fmt.Errorf("--data: no folder with the data of task %s is given", s.Task)
+	}
+	return data.LoadGLUE(s.Task, s.Data, parts...)
+}
+
+func (s *session) readFiles(parts []data.Part) (*data.Splits, error) {
+	if s.Task != "" {
+		return nil, fmt.Errorf("--task %s and own files (--train, --dev) exclude each other", s.Task)
+	}
+	kind, err := data.ParseKind(s.Kind)
+	if err != nil {
+		return nil, fmt.Errorf("--kind: %w", err)
+	}
+	files := data.FileTask{Kind: kind, Text: s.Text, Label: s.Label, Train: s.TrainFile}
+	for _, part := range parts {
+		switch part {
+		case data.Train:
+			if s.TrainFile == "" {
+				return nil, fmt.Errorf("--train: no file is given")
+			}
+		case data.Dev:
+			if files.Dev = s.DevFile; s.DevFile == "" {
+				return nil, fmt.Errorf("--dev: no file is given")
+			}
+		default:
+			return nil, fmt.Errorf("own files have no %s part: give the file as --dev", part)
+		}
+	}
+	return files.Load()
+}
+
+// corpus joins a data set and the model's tokenizer.
+func (s *session) corpus(d *data.Dataset) *data.Corpus { return data.NewCorpus(d, s.enc) }
+
+// load reads the model with a head for the task.
+func (s *session) load(head nn.HeadSource, full bool) (*nn.Classifier, error) {
+	began := time.Now()
+	defer func() { s.loaded += time.Since(began) }()
+	if s.NewHead && head == nn.HeadIfStored {
+		head = nn.HeadFresh
+	}
+	cfg := nn.LoadConfig{
+		Labels: int64(s.task.Outputs()), Regression: s.task.Kind == data.Regression, Head: head, Seed: s.Seed,
+		Full: full, Pack: s.Pack != "off", DType: s.dtype, Device: s.device,
+	}
+	if s.Dropout >= 0 {
+		cfg.Dropout = &s.Dropout
+	}
+	return nn.Load(s.dir, cfg)
+}
+
+// lora returns the LoRA settings with uniform rank.
+func (s *session) lora() nn.LoRAConfig {
+	return nn.LoRAConfig{Targets: s.Targets, Rank: s.Rank, Alpha: s.LoRAAlpha, Dropout: s.LoRADropout, Seed: s.Seed}
+}
+
+// workers is the number of goroutines that tokenise ahead of the trainer.
+const workers = 2
+
+// loader returns the batches of the examples at indices, shuffled anew in
+// every epoch, made ahead by other goroutines. It is to be closed.
+func (s *session) loader(ctx context.Context, corpus *data.Corpus, indices []int, stream string) (*data.Loader, int, error) {
+	order, err := data.NewOrder(data.OrderConfig{Indices: indices, Size: s.BatchSize, Seed: s.Seed, Stream: stream})
+	if err != nil {
+		return nil, 0, err
+	}
+	return data.NewLoader(ctx, corpus, order, data.LoaderConfig{Workers: workers, Ahead: 2 * workers}), order.BatchesPerEpoch(), nil
+}
+
+// stepsFor returns steps if it is set, else those of so many epochs.
+func stepsFor(steps int, epochs float64, batchesPerEpoch, accumulate int) int {
+	if steps > 0 {
+		return steps
+	}
+	return max(1, int(math.Round(epochs*float64(batchesPerEpoch)/float64(accumulate))))
+}
+
+// about is what config.json says beside the settings.
+type about struct {
+	Command  string            `json:"command"`
+	Version  string            `json:"version"`
+	Go       string            `json:"go"`
+	Torch    string            `json:"libtorch"`
+	CPU      string            `json:"cpu_capability"`
+	Device   string            `json:"device"`
+	Threads  int               `json:"threads"`
+	Revision string            `json:"revision,omitempty"`
+	Began    time.Time         `json:"began"`
+	Data     map[string]string `json:"data"` // SHA-256 of the files of each part
+}
+
+// writeConfig writes config.json: every setting as resolved, and about.
+func (s *session) writeConfig(out *Output, command string) error {
+	a := about{
+		Command: command, Version: Version, Go: runtime.Version(), Torch: torchbind.Version(), CPU: torchbind.CPUCapability(),
+		Device: s.device.String(), Threads: torchbind.NumThreads(), Began: time.Now().UTC().Truncate(time.Second), Data: map[string]string{},
+	}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, setting := range info.Settings {
+			if setting.Key == "vcs.revision" {
+				a.Revision = setting.Value
+			}
+		}
+	}
+	if s.splits.Train != nil {
+		a.Data["train"] = s.splits.Train.Fingerprint
+	}
+	for _, d := range s.splits.Dev {
+		a.Data[d.Name+d.Variant] = d.Fingerprint
+	}
+	return out.WriteJSON(ConfigFile, struct {
+		Config
+		About about `json:"about"`
+	}{s.Config, a})
+}

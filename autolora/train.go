@@ -1,0 +1,104 @@
+package autolora
+
+import (
+	"fmt"
+
+	"autolora/nn"
+	"autolora/torchbind"
+)
+
+// TrainConfig holds the settings of a training run.
+type TrainConfig struct {
+	Steps  int     // optimiser steps
+	LR     float64 // highest learning rate
+	Warmup float64 // fraction of the steps over which the rate rises from 0; it falls to 0 after
+	Clip   float64 // largest norm of the gradient; 0 is no clipping
+	AdamW  torchbind.AdamWConfig
+}
+
+// Rate returns the learning rate of step i, counted from 0: linear warm-up and
+// linear decay, as transformers' get_linear_schedule_with_warmup.
+func (c TrainConfig) Rate(i int) float64 {
+	warm := int(c.Warmup * float64(c.Steps))
+	if i < warm {
+		return c.LR * float64(i) / float64(max(1, warm))
+	}
+	return c.LR * max(0, float64(c.Steps-i)/float64(max(1, c.Steps-warm)))
+}
+
+// Trainer minimises a model's loss over its trainable parameters.
+type Trainer struct {
+	TrainConfig
+	model *nn.Classifier
+	optim *torchbind.AdamW
+	masks *nn.Masks
+	good  *lastGood
+}
+
+// TrainStep reports one step.
+type TrainStep struct {
+	Loss     float64 // mean over the step's batches
+	GradNorm float64 // before clipping
+	LR       float64
+}
+
+// NewTrainer returns a trainer whose dropout masks come from seed.
+func NewTrainer(model *nn.Classifier, cfg TrainConfig, seed uint64) *Trainer {
+	return &Trainer{
+		TrainConfig: cfg,
+		model:       model,
+		optim:       torchbind.NewAdamW(model.Scope(), nn.Values(model.TrainableParams()), cfg.AdamW),
+		masks:       &nn.Masks{State: seed},
+		good:        newLastGood(model),
+	}
+}
+
+// finite reports whether every number of the step is.
+func (st TrainStep) finite() bool { return finite(st.Loss) && finite(st.GradNorm) }
+
+// trouble says which number is not finite.
+func (st TrainStep) trouble() string {
+	if !finite(st.Loss) {
+		return fmt.Sprintf("training loss is %v", st.Loss)
+	}
+	return fmt.Sprintf("the gradient's norm is %v", st.GradNorm)
+}
+
+// Step takes one optimiser step on batches, whose gradients are averaged with
+// the weight of their sizes: the gradient of one large batch. A step with a
+// loss or gradient that is not finite changes nothing; the caller may then
+// go back to the last good weights.
+func (t *Trainer) Step(s *torchbind.Scope, batches []*Batch) TrainStep {
+	step := TrainStep{LR: t.Rate(int(t.optim.Step))}
+	total := 0
+	for _, b := range batches {
+		total += b.Size
+	}
+	var sum []*torchbind.Tensor
+	for _, b := range batches {
+		share := float64(b.Size) / float64(total)
+		loss := t.model.Loss(s, b.Batch, b.Labels, t.masks)
+		g := torchbind.Grad(s, []*torchbind.Tensor{loss}, t.optim.Params, nil, false)
+		step.Loss += loss.Item() * share
+		if len(batches) == 1 {
+			sum = g
+			break
+		}
+		torchbind.ForeachMulScalarInPlace(g, share)
+		if sum == nil {
+			sum = g
+		} else {
+			torchbind.ForeachAddInPlace(sum, g, 1)
+		}
+	}
+	step.GradNorm = torchbind.ForeachNorm(sum)
+	if !step.finite() {
+		return step
+	}
+	t.good.keep(t.optim.Step)
+	if t.Clip > 0 && step.GradNorm > t.Clip {
+		torchbind.ForeachMulScalarInPlace(sum, t.Clip/step.GradNorm)
+	}
+	t.optim.Apply(sum, step.LR)
+	return step
+}

@@ -1,0 +1,90 @@
+package data
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+)
+
+// Batch is a packed batch of B examples and N tokens in all: the tokens of one example after those of the
+// other, and no padding.
+type Batch struct {
+	IDs      []int64   // [N] token ids
+	Segments []int64   // [N] segments (token types)
+	Lengths  []int     // [B] tokens of each example, at least 1; their sum is N
+	Labels   []int64   // [B] classes, NoLabel when not known; nil in regression
+	Values   []float64 // [B] targets, NaN when not known; nil in classification
+	Index    []int     // [B] place of each example in its data set
+}
+
+// Len is the number of examples, B.
+func (b *Batch) Len() int { return len(b.Lengths) }
+
+// Batch packs the examples at indices, in that order, encoding those that are not encoded yet. The batch
+// belongs to the caller. The error names the example's file and line.
+func (c *Corpus) Batch(indices []int) (*Batch, error) {
+	b := &Batch{Lengths: make([]int, len(indices)), Index: slices.Clone(indices)}
+	total := 0
+	for k, i := range indices {
+		if i < 0 || i >= len(c.entries) {
+			return nil, fmt.Errorf("%s: no example %d: it has %d", c.Data.Name, i, len(c.entries))
+		}
+		n, err := c.Length(i)
+		if err != nil {
+			return nil, err
+		}
+		b.Lengths[k] = n
+		total += n
+	}
+	b.IDs, b.Segments = make([]int64, 0, total), make([]int64, total)
+	for _, i := range indices {
+		e := &c.entries[i]
+		for k, s := range e.segments {
+			b.Segments[len(b.IDs)+k] = int64(s)
+		}
+		for _, id := range e.ids {
+			b.IDs = append(b.IDs, int64(id))
+		}
+	}
+	if c.Data.Kind == Regression {
+		b.Values = make([]float64, len(indices))
+		for k, i := range indices {
+			b.Values[k] = c.Data.Examples[i].Value
+		}
+		return b, nil
+	}
+	b.Labels = make([]int64, len(indices))
+	for k, i := range indices {
+		b.Labels[k] = int64(c.Data.Examples[i].Label)
+	}
+	return b, nil
+}
+
+// EvalBatches encodes the whole data set with the given number of goroutines and returns the batches to
+// evaluate it in: every example once, those of similar length together. Give each to Batch.
+func (c *Corpus) EvalBatches(ctx context.Context, size, workers int) ([][]int, error) {
+	if size < 1 {
+		return nil, fmt.Errorf("batch size %d: want at least 1", size)
+	}
+	if err := c.EncodeAll(ctx, workers); err != nil {
+		return nil, err
+	}
+	lengths := make([]int, len(c.entries))
+	for i := range lengths {
+		lengths[i] = len(c.entries[i].ids)
+	}
+	return GroupByLength(lengths, size), nil
+}
+
+// GroupByLength cuts the indices 0..len(lengths)-1 into batches of size examples (the last may be smaller),
+// longest first, equal lengths in their own order. Longest first, so that a batch that does not fit into
+// memory fails at the start. Size must be at least 1.
+func GroupByLength(lengths []int, size int) [][]int {
+	order := make([]int, len(lengths))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(lengths[b], lengths[a]) })
+	return slices.Collect(slices.Chunk(order, size))
+}

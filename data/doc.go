@@ -1,0 +1,14 @@
+// Package data turns files into the batches that a trainer takes. It is pure Go and knows no tensors.
+//
+//	file ─► Dataset ─► Corpus ─► Loader ─► Batch
+//	TSV, CSV, JSONL,   tokens,   ahead,    packed: no
+//	parquet            once      seeded    padding
+//
+// LoadGLUE reads the nine GLUE tasks in the official or the hub's layout, FileTask the user's own files,
+// ReadInputs the input of a prediction. Split and Subset choose examples, an Order shuffles them epoch after
+// epoch, and a Loader makes the batches in other goroutines; Corpus.EvalBatches gives the batches of an
+// evaluation, in which every example is once.
+//
+// Everything random comes from a seed and does not depend on the number of goroutines. Errors of the data
+// name file and line.
+package data

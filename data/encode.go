@@ -1,0 +1,132 @@
+package data
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"sync"
+	"sync/atomic"
+)
+
+// Encoded is the token form of one example.
+type Encoded struct {
+	IDs      []int64 // token ids, special tokens included
+	Segments []int64 // segment (token type) of each token, 0 to 255; nil means 0 for all
+}
+
+// Encoder turns an example into tokens. Encode is called from several goroutines at once.
+type Encoder interface {
+	Encode(ex Example) (Encoded, error)
+}
+
+// Corpus is a data set with its tokens. Each example is encoded once, when it is first needed, and kept.
+// All methods may be called from several goroutines.
+type Corpus struct {
+	Data    *Dataset
+	encoder Encoder
+	entries []entry // [len(Data.Examples)]
+}
+
+// entry keeps an encoding in 4 to 5 bytes a token where Encoded takes 16: MNLI is 16 million tokens.
+type entry struct {
+	once     sync.Once
+	ids      []int32
+	segments []uint8 // nil: all 0
+	err      error
+}
+
+// NewCorpus joins a data set and the encoder for it. Nothing is encoded yet.
+func NewCorpus(d *Dataset, enc Encoder) *Corpus {
+	return &Corpus{Data: d, encoder: enc, entries: make([]entry, len(d.Examples))}
+}
+
+// Length is the number of tokens of example i. The error names the example's file and line.
+func (c *Corpus) Length(i int) (int, error) {
+	e, err := c.entry(i)
+	if err != nil {
+		return 0, err
+	}
+	return len(e.ids), nil
+}
+
+// EncodeAll encodes what is not encoded yet with the given number of goroutines (at least 1). The error is
+// that of the first bad example in the order of the data set, or the context's.
+func (c *Corpus) EncodeAll(ctx context.Context, workers int) error {
+	// Examples are handed out in order, so once one fails all before it have been handed out too: letting
+	// those finish makes the error the same in every run.
+	var next atomic.Int64
+	var failed atomic.Bool
+	var wg sync.WaitGroup
+	for range max(workers, 1) {
+		wg.Go(func() {
+			for ctx.Err() == nil && !failed.Load() {
+				i := int(next.Add(1)) - 1
+				if i >= len(c.entries) {
+					return
+				}
+				if _, err := c.entry(i); err != nil {
+					failed.Store(true)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if !failed.Load() {
+		return nil
+	}
+	for i := range c.entries[:min(int(next.Load()), len(c.entries))] {
+		if err := c.entries[i].err; err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Corpus) entry(i int) (*entry, error) {
+	e := &c.entries[i]
+	e.once.Do(func() {
+		ex := c.Data.Examples[i]
+		enc, err := c.encoder.Encode(ex)
+		if err == nil {
+			err = e.store(enc)
+		}
+		if err != nil {
+			e.err = fmt.Errorf("%s: %w", ex.Where(), err)
+		}
+	})
+	return e, e.err
+}
+
+func (e *entry) store(enc Encoded) error {
+	if len(enc.IDs) == 0 {
+		return errors.New("the tokenizer gave no tokens: want at least one a text")
+	}
+	if enc.Segments != nil && len(enc.Segments) != len(enc.IDs) {
+		return fmt.Errorf("the tokenizer gave %d segments for %d tokens", len(enc.Segments), len(enc.IDs))
+	}
+	ids := make([]int32, len(enc.IDs))
+	for k, id := range enc.IDs {
+		if id < 0 || id > math.MaxInt32 {
+			return fmt.Errorf("the tokenizer gave token id %d: want 0 to %d", id, math.MaxInt32)
+		}
+		ids[k] = int32(id)
+	}
+	var segments []uint8
+	for k, s := range enc.Segments {
+		if s < 0 || s > math.MaxUint8 {
+			return fmt.Errorf("the tokenizer gave segment %d: want 0 to %d", s, math.MaxUint8)
+		}
+		if s != 0 && segments == nil {
+			segments = make([]uint8, len(ids))
+		}
+		if segments != nil {
+			segments[k] = uint8(s)
+		}
+	}
+	e.ids, e.segments = ids, segments
+	return nil
+}

@@ -1,0 +1,89 @@
+package data
+
+import (
+	"fmt"
+	"math"
+	"path/filepath"
+	"strings"
+)
+
+// Kind says what a task's labels are.
+type Kind string
+
+// The kinds of task.
+const (
+	Classification Kind = "classification" // one class out of several
+	Regression     Kind = "regression"     // one number
+)
+
+// ParseKind returns the kind of that name.
+func ParseKind(name string) (Kind, error) {
+	switch k := Kind(name); k {
+	case Classification, Regression:
+		return k, nil
+	}
+	return "", fmt.Errorf("unknown kind of task %q: want %s or %s", name, Classification, Regression)
+}
+
+// NoLabel is the class of an example without a label, as in GLUE's test sets.
+const NoLabel = -1
+
+// Example is one row of a data set: a text or a pair of texts, and its label.
+type Example struct {
+	Text    string
+	Pair    string  // the second text; meant only if HasPair
+	HasPair bool    // an empty second text is still a pair
+	Label   int     // index of the class, NoLabel when not known; 0 in regression
+	Value   float64 // target of a regression, NaN when not known; 0 in classification
+	File    string  // where the example was read
+	Line    int     // 1-based line of File, or row if it is a parquet file
+}
+
+// Where names the example's place for an error message: "dev.tsv: line 12".
+func (e Example) Where() string { return place(e.File, e.Line) }
+
+// place names a line of a text file or a row of a parquet file.
+func place(file string, line int) string {
+	unit := "line"
+	if strings.EqualFold(filepath.Ext(file), ".parquet") {
+		unit = "row"
+	}
+	return fmt.Sprintf("%s: %s %d", file, unit, line)
+}
+
+// Dataset is the examples of one part of a task, in file order.
+type Dataset struct {
+	Name     string // task and part: "mnli/dev"
+	Variant  string // tells data sets of one part apart: "mismatched" for MNLI's second dev set, else ""
+	Kind     Kind
+	Labels   []string // names of the classes, by index; nil in regression
+	Examples []Example
+
+	Files       []string // the files read, in order
+	Fingerprint string   // SHA-256 of the files' bytes, one after the other, in hex
+	Skipped     []int    // lines left out because the official loaders leave them out (QQP only)
+}
+
+// Len is the number of examples.
+func (d *Dataset) Len() int { return len(d.Examples) }
+
+// Labelled reports whether every example has a label.
+func (d *Dataset) Labelled() bool {
+	for i := range d.Examples {
+		if e := &d.Examples[i]; e.Label == NoLabel || math.IsNaN(e.Value) {
+			return false
+		}
+	}
+	return true
+}
+
+// Select returns the data set of the examples at indices, in that order. The examples are shared, the
+// fingerprint stays that of the files.
+func (d *Dataset) Select(indices []int) *Dataset {
+	s := *d
+	s.Examples = make([]Example, len(indices))
+	for i, index := range indices {
+		s.Examples[i] = d.Examples[index]
+	}
+	return &s
+}

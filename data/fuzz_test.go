@@ -1,0 +1,112 @@
+package data
+
+import (
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+// fuzzReader checks what must hold for any bytes: no panic, cells of valid UTF-8 on lines that go up, and
+// memory within a multiple of the input, which is the cost of a line: a row, its cells, its parsed object.
+func fuzzReader(f *testing.F, file string, header []string, base uint64) {
+	read := readers[filepath.Ext(file)]
+	spec := tableSpec{columns: []column{{name: "text"}, {name: "label", optional: true}}, header: header}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		last := 0
+		err := read(file, b, spec, func(line int, cells []cell) error {
+			if line <= last {
+				t.Fatalf("line %d after %d", line, last)
+			}
+			last = line
+			if !cells[0].ok || !utf8.ValidString(cells[0].text) || !utf8.ValidString(cells[1].text) {
+				t.Fatalf("line %d: cells %+v", line, cells)
+			}
+			return nil
+		})
+		runtime.ReadMemStats(&after)
+		if err != nil && (!strings.HasPrefix(err.Error(), file+": ") || strings.Contains(err.Error(), "\n")) {
+			t.Fatalf("error %q: want one line with the file's name", err)
+		}
+		const perByte = 1000
+		if got := after.TotalAlloc - before.TotalAlloc; got > base+perByte*uint64(len(b)) {
+			t.Fatalf("allocated %d bytes for %d", got, len(b))
+		}
+	})
+}
+
+func FuzzTSV(f *testing.F) {
+	f.Add([]byte("text\tlabel\nfine\t1\nbad \"\t0\n"))
+	f.Add([]byte("\ufeffid\ttext\tlabel\r\n1\ta\tb\r\n\r\n2\tc\td"))
+	f.Add([]byte("text\nshort\tlong\n"))
+	f.Add([]byte("text\tlabel\n\xff\t1\n"))
+	f.Add([]byte(fixture(f, "glue/CoLA/train.tsv")))
+	fuzzReader(f, "fuzz.tsv", nil, 1<<20)
+}
+
+func FuzzTSVWithoutHeader(f *testing.F) {
+	f.Add([]byte("1\tfine\n0\tbad\n"))
+	f.Add([]byte("\t\t\n"))
+	fuzzReader(f, "fuzz.tsv", []string{"label", "text"}, 1<<20)
+}
+
+func FuzzCSV(f *testing.F) {
+	f.Add([]byte("text,label\n\"a, \"\"b\"\"\nc\",1\n"))
+	f.Add([]byte("\ufefftext,label\r\nfine,1\r\n"))
+	f.Add([]byte("text,label\n\"not closed,1\n"))
+	f.Add([]byte("text,label\na \"b\" c,1,\xff\n"))
+	fuzzReader(f, "fuzz.csv", nil, 1<<20)
+}
+
+func FuzzJSONL(f *testing.F) {
+	f.Add([]byte("{\"text\": \"fine\", \"label\": 1}\n\n{\"text\": \"b\\u0061d\", \"label\": null, \"more\": [1, {}]}\n"))
+	f.Add([]byte("{\"text\": 1e5, \"label\": true}\n"))
+	f.Add([]byte("{\"text\": \"\\ud800\"}\n[[[[\n"))
+	f.Add([]byte("null"))
+	fuzzReader(f, "fuzz.jsonl", nil, 1<<20)
+}
+
+func FuzzParquet(f *testing.F) {
+	names, err := filepath.Glob("parquet/testdata/*.parquet")
+	if err != nil || len(names) == 0 {
+		f.Fatal("no seeds", err)
+	}
+	for _, name := range names {
+		f.Add([]byte(fixture(f, filepath.Join("..", name))))
+	}
+	// Package parquet bounds a column by its own limit, here for two columns and the slices that grow.
+	fuzzReader(f, "fuzz.parquet", nil, 2*6*(4<<20))
+}
+
+func FuzzOrderState(f *testing.F) {
+	config := OrderConfig{Indices: []int{4, 5, 6, 7, 8}, Size: 2, Seed: 1, Stream: "train"}
+	o, err := NewOrder(config)
+	if err != nil {
+		f.Fatal(err)
+	}
+	for range 4 {
+		state, err := o.MarshalBinary()
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(state)
+		o.Next()
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		o, err := NewOrder(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if o.UnmarshalBinary(b) != nil {
+			return
+		}
+		for range 4 {
+			if n := len(o.Next()); n < 1 || n > 2 {
+				t.Fatalf("batch of %d", n)
+			}
+		}
+	})
+}

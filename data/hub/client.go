@@ -1,0 +1,193 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	defaultEndpoint = "https://huggingface.co"
+	defaultTimeout  = 10 * time.Second
+)
+
+// Client talks to one hub and fills one cache folder. Its methods may be called from several goroutines.
+type Client struct {
+	// Endpoint is the hub's address, without a slash at its end.
+	Endpoint string
+	// Token is sent to Endpoint, and to no other host that it redirects to; "" sends none.
+	Token string
+	// CacheDir holds a folder per repository.
+	CacheDir string
+	// Offline forbids every request.
+	Offline bool
+	// HTTP makes the requests; nil is http.DefaultClient. Its CheckRedirect is not used.
+	HTTP *http.Client
+	// AnswerTimeout is how long the hub may take to answer a question, ReadTimeout how long a download may stand
+	// still; 0 is 10 s.
+	AnswerTimeout, ReadTimeout time.Duration
+
+	// pause is the first pause between two tries; 0 is 500 ms.
+	pause time.Duration
+}
+
+// Progress is how far a fetch has come, in bytes over all its files, what was in the cache included.
+type Progress struct {
+	File        string // the file being fetched
+	Done, Total int64
+}
+
+// NewClientFromEnv returns a client with the settings that the Python libraries would use.
+func NewClientFromEnv() (*Client, error) {
+	home := os.Getenv("HF_HOME")
+	if home == "" {
+		cache := os.Getenv("XDG_CACHE_HOME")
+		if cache == "" {
+			user, err := os.UserHomeDir()
+			if err != nil {
+				return nil, fmt.Errorf("hub: no folder for the cache: %w: set HF_HOME", err)
+			}
+			cache = filepath.Join(user, ".cache")
+		}
+		home = filepath.Join(cache, "huggingface")
+	}
+	c := &Client{
+		Endpoint: strings.TrimRight(firstEnv("HF_ENDPOINT"), "/"),
+		Token:    firstEnv("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"),
+		CacheDir: firstEnv("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"),
+		Offline:  truth(os.Getenv("HF_HUB_OFFLINE")) || truth(os.Getenv("TRANSFORMERS_OFFLINE")),
+	}
+	if c.Endpoint == "" {
+		c.Endpoint = defaultEndpoint
+	}
+	if u, err := url.Parse(c.Endpoint); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+		return nil, fmt.Errorf("hub: HF_ENDPOINT %q: want an address like %s", c.Endpoint, defaultEndpoint)
+	}
+	if c.CacheDir == "" {
+		c.CacheDir = filepath.Join(home, "hub")
+	}
+	if c.Token == "" {
+		path := firstEnv("HF_TOKEN_PATH")
+		if path == "" {
+			path = filepath.Join(home, "token") // where "hf auth login" leaves it
+		}
+		switch token, err := os.ReadFile(path); {
+		case err == nil:
+			c.Token = strings.TrimSpace(string(token))
+		case !errors.Is(err, os.ErrNotExist):
+			return nil, fmt.Errorf("hub: token: %w", err)
+		}
+	}
+	var err error
+	if c.AnswerTimeout, err = secondsEnv("HF_HUB_ETAG_TIMEOUT"); err != nil {
+		return nil, err
+	}
+	if c.ReadTimeout, err = secondsEnv("HF_HUB_DOWNLOAD_TIMEOUT"); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func firstEnv(names ...string) string {
+	for _, name := range names {
+		if v := strings.TrimSpace(os.Getenv(name)); v != "" {
+			return v
+		}
+	}
+	return ""
+}
+
+func truth(v string) bool {
+	return slices.Contains([]string{"1", "ON", "YES", "TRUE"}, strings.ToUpper(v))
+}
+
+func secondsEnv(name string) (time.Duration, error) {
+	v := firstEnv(name)
+	if v == "" {
+		return 0, nil
+	}
+	s, err := strconv.ParseFloat(v, 64)
+	if err != nil || !(s > 0 && s < 1e6) {
+		return 0, fmt.Errorf("hub: %s %q: want a number of seconds", name, v)
+	}
+	return time.Duration(s * float64(time.Second)), nil
+}
+
+// do sends a request to the hub. It follows redirects, those to other hosts only where elsewhere is set: the
+// answer to a HEAD request that the hub itself gives has the headers that describe the file.
+func (c *Client) do(req *http.Request, elsewhere bool) (*http.Response, error) {
+	base := c.HTTP
+	if base == nil {
+		base = http.DefaultClient
+	}
+	origin := req.URL
+	client := *base
+	client.Transport = &hubTransport{base: base.Transport, origin: origin, token: c.Token}
+	client.CheckRedirect = func(next *http.Request, via []*http.Request) error {
+		if !elsewhere && !sameOrigin(next.URL, origin) {
+			return http.ErrUseLastResponse
+		}
+		if len(via) >= 10 {
+			return errors.New("more than 10 redirects")
+		}
+		return nil
+	}
+	// A compressed answer would have another length and no ranges.
+	req.Header.Set("Accept-Encoding", "identity")
+	return client.Do(req)
+}
+
+// hubTransport adds the token to requests to the origin alone. As the token is in no request that http.Client
+// sees, no redirect can carry it to another host, port or scheme.
+type hubTransport struct {
+	base   http.RoundTripper
+	origin *url.URL
+	token  string
+}
+
+func (t *hubTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	req = req.Clone(req.Context())
+	req.Header.Set("User-Agent", "autolora")
+	if t.token != "" && sameOrigin(req.URL, t.origin) {
+		req.Header.Set("Authorization", "Bearer "+t.token)
+	}
+	base := t.base
+	if base == nil {
+		base = http.DefaultTransport
+	}
+	return base.RoundTrip(req)
+}
+
+func sameOrigin(a, b *url.URL) bool { return a.Scheme == b.Scheme && a.Host == b.Host }
+
+// watch returns a context that ends with an error of its own when alive is not called for d.
+func watch(ctx context.Context, d time.Duration) (watched context.Context, alive, stop func()) {
+	if d == 0 {
+		d = defaultTimeout
+	}
+	watched, cancel := context.WithCancelCause(ctx)
+	timer := time.AfterFunc(d, func() { cancel(fmt.Errorf("no answer for %v", d)) })
+	return watched, func() { timer.Reset(d) }, func() { timer.Stop(); cancel(nil) }
+}
+
+// sleep pauses before try n (from 1) of a request, longer every time, and at least for atLeast.
+func (c *Client) sleep(ctx context.Context, n int, atLeast time.Duration) error {
+	pause := c.pause
+	if pause == 0 {
+		pause = 500 * time.Millisecond
+	}
+	select {
+	case <-time.After(max(pause<<min(n-1, 6), atLeast)):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,283 @@
+package hub
+
+import (
+	"context"
+	"crypto/sha1" // git names its blobs by it
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// blob makes sure that the file's content is among the repository's blobs, and reports every step forward to
+// advance: the bytes that came in, or a negative number where some had to be thrown away.
+func (c *Client) blob(ctx context.Context, r repo, f file, advance func(int64)) error {
+	path := filepath.Join(c.dir(r), "blobs", f.etag)
+	unlock, err := c.lock(ctx, r, f.etag)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if info, err := os.Stat(path); err == nil { // another process may have been faster
+		advance(info.Size())
+		return nil
+	}
+	// The Python library resumes from the same name.
+	d := download{client: c, file: f, path: path + ".incomplete", advance: advance}
+	defer d.close()
+	if err := d.open(); err != nil {
+		return fmt.Errorf("%v: %s: %w", r, f.path, err)
+	}
+	resumed := d.have > 0
+	for {
+		if err := d.fetch(ctx); err != nil {
+			return d.explain(r, err)
+		}
+		err := d.check()
+		if err == nil {
+			break
+		}
+		// What an earlier run left may have been the bad part; then a download from the start is good.
+		if err := d.restart(); err != nil {
+			return fmt.Errorf("%v: %s: %w", r, f.path, err)
+		}
+		if !resumed {
+			os.Remove(d.path)
+			return fmt.Errorf("%v: %s: %w", r, f.path, err)
+		}
+		resumed = false
+	}
+	if err := d.finish(path); err != nil {
+		return fmt.Errorf("%v: %s: %w", r, f.path, err)
+	}
+	return nil
+}
+
+// download is one file on its way.
+type download struct {
+	client  *Client
+	file    file
+	path    string // of the incomplete file
+	advance func(int64)
+
+	out  *os.File
+	have int64     // bytes in out
+	sum  hash.Hash // of these bytes; nil where the ETag is no sum
+}
+
+// newSum returns the hash that the ETag is a sum by; git puts a header before the content, which has the size in it.
+func (d *download) newSum() hash.Hash {
+	raw, err := hex.DecodeString(d.file.etag)
+	switch {
+	case err == nil && len(raw) == sha256.Size:
+		return sha256.New()
+	case err == nil && len(raw) == sha1.Size && d.file.size >= 0:
+		h := sha1.New()
+		fmt.Fprintf(h, "blob %d\x00", d.file.size)
+		return h
+	}
+	return nil
+}
+
+// open takes up what an earlier run left.
+func (d *download) open() error {
+	out, err := os.OpenFile(d.path, os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return err
+	}
+	d.out, d.sum = out, d.newSum()
+	var into io.Writer = io.Discard
+	if d.sum != nil {
+		into = d.sum
+	}
+	if d.have, err = io.Copy(into, out); err != nil {
+		return err
+	}
+	d.advance(d.have)
+	if d.file.size >= 0 && d.have > d.file.size {
+		return d.restart()
+	}
+	return nil
+}
+
+func (d *download) restart() error {
+	d.advance(-d.have)
+	d.have, d.sum = 0, d.newSum()
+	if err := d.out.Truncate(0); err != nil {
+		return err
+	}
+	_, err := d.out.Seek(0, io.SeekStart)
+	return err
+}
+
+// fetch brings the rest of the file. It gives up after some tries that brought nothing.
+func (d *download) fetch(ctx context.Context) error {
+	for try := 1; d.file.size < 0 || d.have < d.file.size; try++ {
+		before := d.have
+		err := d.fetchOnce(ctx)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err == nil && (d.file.size < 0 || d.have == d.file.size) {
+			return nil
+		}
+		if err == nil {
+			err = fmt.Errorf("got %d bytes, want %d", d.have, d.file.size)
+		}
+		if d.have > before {
+			try = 1
+		}
+		again, wait := passing(err)
+		if !again || try >= tries || errors.As(err, new(*os.PathError)) {
+			return err
+		}
+		if err := d.client.sleep(ctx, try, wait); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// explain says what to do about a failure of fetch.
+func (d *download) explain(r repo, err error) error {
+	var status *statusError
+	switch {
+	case errors.Is(err, syscall.ENOSPC):
+		return fmt.Errorf("%v: %s: %w: %w: free some space, or set HF_HOME to a folder on a larger disk; the next call goes on from here",
+			r, d.file.path, ErrDiskFull, err)
+	case errors.As(err, &status), unreachable(err):
+		return fmt.Errorf("%s: %w", d.file.path, d.client.explain(r, err))
+	}
+	return fmt.Errorf("%v: %s: %w", r, d.file.path, err)
+}
+
+func (d *download) fetchOnce(ctx context.Context) error {
+	watched, alive, stop := watch(ctx, d.client.ReadTimeout)
+	defer stop()
+	req, err := http.NewRequestWithContext(watched, http.MethodGet, d.file.url, nil)
+	if err != nil {
+		return err
+	}
+	if d.have > 0 {
+		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", d.have))
+	}
+	resp, err := d.client.do(req, true)
+	if err != nil {
+		return causeOf(watched, err)
+	}
+	defer resp.Body.Close()
+	switch resp.StatusCode {
+	case http.StatusOK: // the whole file, whatever was asked for
+		if d.have > 0 {
+			if err := d.restart(); err != nil {
+				return err
+			}
+		}
+	case http.StatusPartialContent:
+		if from := fmt.Sprintf("bytes %d-", d.have); !strings.HasPrefix(resp.Header.Get("Content-Range"), from) {
+			return fmt.Errorf("server sent range %q, want %q", resp.Header.Get("Content-Range"), from)
+		}
+	case http.StatusRequestedRangeNotSatisfiable:
+		if err := d.restart(); err != nil {
+			return err
+		}
+		return errors.New("server has no such range") // the next try asks for all of it
+	default:
+		return newStatusError(resp)
+	}
+	buf := make([]byte, 256<<10)
+	for {
+		n, err := resp.Body.Read(buf)
+		alive()
+		if n > 0 {
+			if d.file.size >= 0 && d.have+int64(n) > d.file.size {
+				return fmt.Errorf("server sent more than the %d bytes of the file", d.file.size)
+			}
+			if err := d.write(buf[:n]); err != nil {
+				return err
+			}
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return causeOf(watched, err)
+		}
+	}
+}
+
+func (d *download) write(p []byte) error {
+	n, err := d.out.Write(p)
+	d.have += int64(n)
+	d.advance(int64(n))
+	if d.sum != nil {
+		d.sum.Write(p[:n])
+	}
+	return err
+}
+
+// check compares the whole file with its ETag.
+func (d *download) check() error {
+	if d.sum == nil {
+		return nil
+	}
+	if got := hex.EncodeToString(d.sum.Sum(nil)); got != strings.ToLower(d.file.etag) {
+		return fmt.Errorf("%w: got %s, want %s: fetch it again; if it stays so, a proxy or mirror alters it",
+			ErrChecksum, got, d.file.etag)
+	}
+	return nil
+}
+
+// finish gives the complete file its name.
+func (d *download) finish(path string) error {
+	if err := d.out.Sync(); err != nil {
+		return err
+	}
+	d.close()
+	return os.Rename(d.path, path)
+}
+
+func (d *download) close() {
+	if d.out != nil {
+		d.out.Close()
+		d.out = nil
+	}
+}
+
+// lock keeps other processes, the Python library's among them, from writing the same blob.
+func (c *Client) lock(ctx context.Context, r repo, etag string) (unlock func(), err error) {
+	dir := filepath.Join(c.CacheDir, ".locks", filepath.Base(c.dir(r)))
+	for _, d := range []string{dir, filepath.Join(c.dir(r), "blobs")} {
+		if err := os.MkdirAll(d, 0o755); err != nil {
+			return nil, fmt.Errorf("hub cache: %w: set HF_HOME to a folder that can be written", err)
+		}
+	}
+	f, err := os.OpenFile(filepath.Join(dir, etag+".lock"), os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("hub cache: %w", err)
+	}
+	for {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			return func() { f.Close() }, nil // closing unlocks
+		}
+		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
+			f.Close()
+			return nil, fmt.Errorf("hub cache: lock %s: %w", f.Name(), err)
+		}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+			f.Close()
+			return nil, ctx.Err()
+		}
+	}
+}

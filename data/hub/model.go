@@ -1,0 +1,186 @@
+package hub
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+// Resolve turns what a user gives as a model into a folder: the folder itself, or a name "ORG/NAME" or "NAME" on
+// the hub, if need be with "@REVISION" after it. A name that is complete in the cache costs no request; another is
+// fetched as by [Client.Model]. progress may be nil.
+func (c *Client) Resolve(ctx context.Context, model string, progress func(Progress)) (dir string, err error) {
+	info, err := os.Stat(model)
+	switch {
+	case err == nil && info.IsDir():
+		return model, nil
+	case err == nil:
+		return "", fmt.Errorf("model %s: a file, want a folder with config.json and *.safetensors, or a name on the hub", model)
+	case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR):
+		return "", fmt.Errorf("model %s: %w", model, err)
+	}
+	name, revision, _ := strings.Cut(model, "@")
+	r, err := newRepo("models", name, revision)
+	if err != nil {
+		return "", fmt.Errorf("model %q: no such folder, and %w", model, err)
+	}
+	if dir, err := c.cachedModel(r); dir != "" || err != nil {
+		return dir, err
+	}
+	dir, err = c.Model(ctx, name, revision, progress)
+	if err != nil {
+		return "", fmt.Errorf("model %q is neither a folder nor in the cache %s: %w", model, c.CacheDir, err)
+	}
+	return dir, nil
+}
+
+// Model fetches what this project reads of a model: its configuration, its safetensors weights, single or in
+// shards, and its tokenizer. It returns the snapshot's folder. revision is a branch, tag or commit, "" is "main".
+// The hub is asked even when the model is in the cache, unless revision is a commit or the client is offline.
+func (c *Client) Model(ctx context.Context, name, revision string, progress func(Progress)) (dir string, err error) {
+	r, err := newRepo("models", name, revision)
+	if err != nil {
+		return "", err
+	}
+	if c.Offline || commitPattern.MatchString(r.revision) {
+		if dir, err := c.cachedModel(r); dir != "" || err != nil {
+			return dir, err
+		}
+	}
+	if c.Offline {
+		return "", fmt.Errorf("%v: %w: not complete in %s, and HF_HUB_OFFLINE is set", r, ErrOffline, c.CacheDir)
+	}
+	commit, listed, err := c.list(ctx, r)
+	if err != nil {
+		return "", err
+	}
+	paths, err := modelFiles(listed)
+	if err != nil {
+		return "", fmt.Errorf("%v: %w", r, err)
+	}
+	dir, err = c.fetch(ctx, r, commit, paths, &Progress{}, progress)
+	if err != nil {
+		return "", err
+	}
+	if err := complete(dir); err != nil {
+		return "", fmt.Errorf("%v: %w", r, err)
+	}
+	return dir, c.setRef(r, commit)
+}
+
+// cachedModel returns the folder of a model that needs nothing from the hub, or "".
+func (c *Client) cachedModel(r repo) (string, error) {
+	dir, err := c.cached(r)
+	if dir == "" || err != nil || complete(dir) != nil {
+		return "", err
+	}
+	return dir, nil
+}
+
+var (
+	shardPattern = regexp.MustCompile(`^(.+)-\d{5}-of-\d{5}\.safetensors$`)
+
+	// sideFiles are what a model may have beside its weights, as far as this project or transformers reads them.
+	sideFiles = []string{
+		"config.json", "generation_config.json", "adapter_config.json", "tokenizer.json", "tokenizer_config.json",
+		"special_tokens_map.json", "added_tokens.json", "vocab.txt", "vocab.json", "merges.txt",
+	}
+)
+
+// weightIndex is the file that tells which shard a tensor is in; weights is "model" or "adapter_model".
+func weightIndex(weights string) string { return weights + ".safetensors.index.json" }
+
+// modelFiles picks the files to fetch. Repositories hold the same weights in many forms (pickles, ONNX, other
+// precisions); only those are taken that transformers would load.
+func modelFiles(listed []string) ([]string, error) {
+	var paths []string
+	for _, name := range sideFiles {
+		if slices.Contains(listed, name) {
+			paths = append(paths, name)
+		}
+	}
+	if !slices.Contains(paths, "config.json") && !slices.Contains(paths, "adapter_config.json") {
+		return nil, fmt.Errorf("%w: it has no config.json: is it a model for transformers?", ErrNotFound)
+	}
+	for _, weights := range []string{"model", "adapter_model"} {
+		if single := weights + ".safetensors"; slices.Contains(listed, single) {
+			return append(paths, single), nil
+		}
+		if !slices.Contains(listed, weightIndex(weights)) {
+			continue
+		}
+		paths = append(paths, weightIndex(weights))
+		for _, path := range listed {
+			if m := shardPattern.FindStringSubmatch(path); m != nil && m[1] == weights {
+				paths = append(paths, path)
+			}
+		}
+		return paths, nil
+	}
+	found := "none at all"
+	for _, path := range listed {
+		switch filepath.Ext(path) {
+		case ".bin", ".pt", ".pth", ".ckpt", ".h5", ".msgpack", ".gguf":
+			found = "only " + path
+		}
+	}
+	return nil, fmt.Errorf("%w (%s): only safetensors is read, never pickle: choose another model, or convert this one with transformers' save_pretrained",
+		ErrNoSafetensors, found)
+}
+
+// complete says what a model's folder lacks of a configuration, all weights and, but for an adapter, a tokenizer.
+func complete(dir string) error {
+	has := func(name string) bool {
+		info, err := os.Stat(filepath.Join(dir, name))
+		return err == nil && info.Mode().IsRegular()
+	}
+	weights := "model"
+	switch {
+	case has("config.json"):
+		if !has("tokenizer.json") && !has("vocab.txt") && !(has("vocab.json") && has("merges.txt")) {
+			return fmt.Errorf("%w: it has no tokenizer.json, no vocab.txt and no vocab.json with merges.txt", ErrNotFound)
+		}
+	case has("adapter_config.json"):
+		weights = "adapter_model"
+	default:
+		return fmt.Errorf("%w: it has no config.json", ErrNotFound)
+	}
+	if has(weights + ".safetensors") {
+		return nil
+	}
+	if !has(weightIndex(weights)) {
+		return fmt.Errorf("%w: it has neither %s.safetensors nor %s", ErrNoSafetensors, weights, weightIndex(weights))
+	}
+	raw, err := os.ReadFile(filepath.Join(dir, weightIndex(weights)))
+	if err != nil {
+		return err
+	}
+	var index struct {
+		WeightMap map[string]string `json:"weight_map"`
+	}
+	if err := json.Unmarshal(raw, &index); err != nil {
+		return fmt.Errorf("%s: %w", weightIndex(weights), err)
+	}
+	var lost []string
+	for _, shard := range index.WeightMap {
+		if !has(shard) && !slices.Contains(lost, shard) {
+			lost = append(lost, shard)
+		}
+	}
+	if len(lost) > 0 {
+		slices.Sort(lost)
+		return fmt.Errorf("%w: %s names %s, which it has not", ErrNotFound, weightIndex(weights), strings.Join(lost, ", "))
+	}
+	if len(index.WeightMap) == 0 {
+		return fmt.Errorf("%s: no weight_map", weightIndex(weights))
+	}
+	return nil
+}

@@ -1,0 +1,144 @@
+package hub
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// tries is how often a request is made before its failure counts; a download counts from its last progress.
+const tries = 5
+
+// statusError is an answer other than the wanted one.
+type statusError struct {
+	status     int
+	code       string        // the hub's X-Error-Code
+	retryAfter time.Duration // what the hub asks for with 429 and 503
+}
+
+func newStatusError(resp *http.Response) *statusError {
+	e := &statusError{status: resp.StatusCode, code: resp.Header.Get("X-Error-Code")}
+	if s, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && s > 0 {
+		e.retryAfter = min(time.Duration(s)*time.Second, time.Minute)
+	}
+	return e
+}
+
+func (e *statusError) Error() string {
+	return strings.TrimSpace(fmt.Sprintf("status %d %s %s", e.status, http.StatusText(e.status), e.code))
+}
+
+// passing says whether a failure may be gone at the next try, and how long to wait at least.
+func passing(err error) (bool, time.Duration) {
+	var status *statusError
+	if errors.As(err, &status) {
+		return status.status == http.StatusTooManyRequests || status.status == http.StatusRequestTimeout || status.status >= 500,
+			status.retryAfter
+	}
+	return !unreachable(err), 0
+}
+
+// unreachable says whether no connection came about. Trying again at once is seldom of use then, and a user
+// without a network should not have to wait.
+func unreachable(err error) bool {
+	var op *net.OpError
+	var dns *net.DNSError
+	return errors.As(err, &dns) || errors.As(err, &op) && (op.Op == "dial" || op.Op == "proxyconnect")
+}
+
+// ask makes a small request, again after passing failures, and hands the answer to read. The error names
+// neither the repository nor what to do: see [Client.explain].
+func (c *Client) ask(ctx context.Context, method, address string, read func(*http.Response) error) error {
+	for try := 1; ; try++ {
+		err := c.askOnce(ctx, method, address, read)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		again, wait := passing(err)
+		if !again || try == tries {
+			return err
+		}
+		if err := c.sleep(ctx, try, wait); err != nil {
+			return err
+		}
+	}
+}
+
+func (c *Client) askOnce(ctx context.Context, method, address string, read func(*http.Response) error) error {
+	watched, _, stop := watch(ctx, c.AnswerTimeout)
+	defer stop()
+	req, err := http.NewRequestWithContext(watched, method, address, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := c.do(req, method != http.MethodHead)
+	if err != nil {
+		return causeOf(watched, err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode >= 400 {
+		return newStatusError(resp)
+	}
+	return causeOf(watched, read(resp))
+}
+
+// causeOf names the reason for which a watched context ended, which err does not.
+func causeOf(watched context.Context, err error) error {
+	if err != nil && watched.Err() != nil {
+		return context.Cause(watched)
+	}
+	return err
+}
+
+// askJSON decodes the answer to a GET request.
+func (c *Client) askJSON(ctx context.Context, address string, v any) error {
+	const limit = 64 << 20 // the listing of a repository with 100,000 files has 10 MB
+	return c.ask(ctx, http.MethodGet, address, func(resp *http.Response) error {
+		body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
+		if err != nil {
+			return err
+		}
+		if len(body) > limit {
+			return fmt.Errorf("%s: answer is longer than %d bytes", address, limit)
+		}
+		if err := json.Unmarshal(body, v); err != nil {
+			return fmt.Errorf("%s: answer is not the hub's JSON: %w", address, err)
+		}
+		return nil
+	})
+}
+
+// explain turns the failure of a request about a repository into an error that says what to do.
+func (c *Client) explain(r repo, err error) error {
+	if err == nil || errors.Is(err, context.Canceled) && !errors.As(err, new(*statusError)) {
+		return err
+	}
+	if unreachable(err) {
+		return fmt.Errorf("%v: %w at %s: %w: check the network, or set HF_ENDPOINT to a mirror", r, ErrUnreachable, c.Endpoint, err)
+	}
+	var status *statusError
+	if !errors.As(err, &status) {
+		return fmt.Errorf("%v: %w", r, err)
+	}
+	switch {
+	case status.code == "RevisionNotFound":
+		return fmt.Errorf("%v: %w: there is no revision %q", r, ErrNotFound, r.revision)
+	case status.code == "RepoNotFound" || status.status == http.StatusNotFound:
+		return fmt.Errorf("%v: %w on %s: check the name; a private repository needs HF_TOKEN", r, ErrNotFound, c.Endpoint)
+	case status.code == "GatedRepo" || status.status == http.StatusForbidden || status.status == http.StatusUnauthorized:
+		todo := "set HF_TOKEN to a token that may read it"
+		if c.Token != "" {
+			todo = "the token in use may not read it"
+		}
+		return fmt.Errorf("%v: %w (%w): the repository is gated or private, or its name is wrong: accept its terms on %s and %s",
+			r, ErrAccess, status, c.pageURL(r), todo)
+	}
+	return fmt.Errorf("%v: %s: %w", r, c.Endpoint, err)
+}

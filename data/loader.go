@@ -1,0 +1,132 @@
+package data
+
+import (
+	"context"
+	"errors"
+	"sync"
+)
+
+// ErrClosed is what Loader.Next returns after Close.
+var ErrClosed = errors.New("the loader is closed")
+
+// LoaderConfig says how far a Loader works ahead. The batches do not depend on it.
+type LoaderConfig struct {
+	Workers int // goroutines that tokenise and pack; less than 1 means 1
+	Ahead   int // batches that may be ready before they are asked for; less than 1 means 1
+}
+
+// Loader makes the batches of an Order in other goroutines, ahead of the trainer, and hands them out in
+// order. It is for one consumer: Next, MarshalBinary and Close are called from one goroutine.
+type Loader struct {
+	corpus *Corpus
+	order  *Order
+	handed orderPlace // after the batch that Next returned last
+	err    error      // what every further Next returns
+
+	ctx    context.Context
+	cancel context.CancelFunc
+	queue  chan *load // in the order of the batches
+	work   chan *load
+	wg     sync.WaitGroup
+}
+
+// load is a batch in the making.
+type load struct {
+	indices []int
+	after   orderPlace
+	done    chan struct{} // closed when batch or err is set
+	batch   *Batch
+	err     error
+}
+
+// NewLoader starts the goroutines. They end when ctx ends or Close is called; the caller must do one of
+// the two. From now on the Order belongs to the Loader: it runs ahead of what Next returns.
+func NewLoader(ctx context.Context, corpus *Corpus, order *Order, config LoaderConfig) *Loader {
+	ctx, cancel := context.WithCancel(ctx)
+	l := &Loader{
+		corpus: corpus,
+		order:  order,
+		handed: order.place,
+		ctx:    ctx,
+		cancel: cancel,
+		queue:  make(chan *load, max(config.Ahead, 1)),
+		work:   make(chan *load),
+	}
+	l.wg.Go(l.schedule)
+	for range max(config.Workers, 1) {
+		l.wg.Go(l.pack)
+	}
+	return l
+}
+
+// schedule puts every load first into the queue, whose length is the limit, then before the workers.
+func (l *Loader) schedule() {
+	for {
+		indices := l.order.Next()
+		next := &load{indices: indices, after: l.order.place, done: make(chan struct{})}
+		for _, c := range []chan *load{l.queue, l.work} {
+			select {
+			case c <- next:
+			case <-l.ctx.Done():
+				return
+			}
+		}
+	}
+}
+
+func (l *Loader) pack() {
+	for {
+		select {
+		case next := <-l.work:
+			next.batch, next.err = l.corpus.Batch(next.indices)
+			close(next.done)
+		case <-l.ctx.Done():
+			return
+		}
+	}
+}
+
+// Next returns the next batch, which belongs to the caller. An error of tokenising names file and line; it,
+// the context's error and ErrClosed are final.
+func (l *Loader) Next() (*Batch, error) {
+	if l.err == nil {
+		l.err = l.ctx.Err()
+	}
+	if l.err != nil {
+		return nil, l.err
+	}
+	var next *load
+	select {
+	case next = <-l.queue:
+	case <-l.ctx.Done():
+		l.err = l.ctx.Err()
+		return nil, l.err
+	}
+	select {
+	case <-next.done:
+	case <-l.ctx.Done():
+		l.err = l.ctx.Err()
+		return nil, l.err
+	}
+	if next.err != nil {
+		l.err = next.err
+		l.cancel()
+		return nil, l.err
+	}
+	l.handed = next.after
+	return next.batch, nil
+}
+
+// MarshalBinary returns the state of the Order at the batch that Next returned last, whatever has been
+// made ahead: an Order that is given it goes on with the batch that Next would return now. The error is
+// always nil.
+func (l *Loader) MarshalBinary() ([]byte, error) { return l.order.marshal(l.handed), nil }
+
+// Close stops the goroutines and waits for them. It may be called more than once.
+func (l *Loader) Close() {
+	if l.err == nil {
+		l.err = ErrClosed
+	}
+	l.cancel()
+	l.wg.Wait()
+}

@@ -1,0 +1,338 @@
+package data
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"reflect"
+	"runtime"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// fakeEncoder makes a token of every byte, 101 before the text and 102 behind each; the pair is segment 1.
+type fakeEncoder struct {
+	calls atomic.Int64
+	slow  bool
+}
+
+var errBadText = errors.New("bad text")
+
+func (f *fakeEncoder) Encode(ex Example) (Encoded, error) {
+	f.calls.Add(1)
+	if f.slow {
+		time.Sleep(time.Duration(rand.IntN(200)) * time.Microsecond)
+	}
+	if ex.Text == "bad" {
+		return Encoded{}, errBadText
+	}
+	e := Encoded{IDs: []int64{101}, Segments: []int64{0}}
+	texts := []string{ex.Text}
+	if ex.HasPair {
+		texts = append(texts, ex.Pair)
+	}
+	for i, text := range texts {
+		for _, c := range []byte(text) {
+			e.IDs = append(e.IDs, int64(c))
+			e.Segments = append(e.Segments, int64(i))
+		}
+		e.IDs = append(e.IDs, 102)
+		e.Segments = append(e.Segments, int64(i))
+	}
+	return e, nil
+}
+
+// numbered returns a data set of n different examples of two classes.
+func numbered(n int) *Dataset {
+	d := &Dataset{Name: "test/train", Kind: Classification, Labels: []string{"a", "b"}}
+	for i := range n {
+		d.Examples = append(d.Examples, Example{Text: strings.Repeat("x", i%7) + fmt.Sprint(i), Label: i % 2, File: "train.tsv", Line: i + 2})
+	}
+	return d
+}
+
+func TestBatchIsPacked(t *testing.T) {
+	d := &Dataset{Name: "test", Kind: Classification, Examples: []Example{
+		{Text: "ab", Pair: "c", HasPair: true, Label: 1},
+		{Text: "", Label: NoLabel},
+		{Text: "d", HasPair: true},
+	}}
+	b, err := NewCorpus(d, &fakeEncoder{}).Batch([]int{2, 0, 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &Batch{
+		IDs:      []int64{101, 'd', 102, 102, 101, 'a', 'b', 102, 'c', 102, 101, 102},
+		Segments: []int64{0, 0, 0, 1, 0, 0, 0, 0, 1, 1, 0, 0},
+		Lengths:  []int{4, 6, 2},
+		Labels:   []int64{0, 1, -1},
+		Index:    []int{2, 0, 1},
+	}
+	if !reflect.DeepEqual(b, want) {
+		t.Errorf("got %+v\nwant %+v", b, want)
+	}
+	d.Kind, d.Examples[0].Value = Regression, 2.5
+	if b, err = NewCorpus(d, &fakeEncoder{}).Batch([]int{0}); err != nil || b.Labels != nil || !slices.Equal(b.Values, []float64{2.5}) || b.Len() != 1 {
+		t.Errorf("got %+v, %v", b, err)
+	}
+	for _, i := range []int{-1, 3} {
+		if _, err := NewCorpus(d, &fakeEncoder{}).Batch([]int{i}); err == nil || err.Error() != fmt.Sprintf("test: no example %d: it has 3", i) {
+			t.Errorf("got %v", err)
+		}
+	}
+}
+
+type encoderFunc func(Example) (Encoded, error)
+
+func (f encoderFunc) Encode(ex Example) (Encoded, error) { return f(ex) }
+
+func TestEncodingErrors(t *testing.T) {
+	for _, test := range []struct {
+		enc  Encoded
+		want string
+	}{
+		{Encoded{}, "the tokenizer gave no tokens: want at least one a text"},
+		{Encoded{IDs: []int64{1, 2}, Segments: []int64{0}}, "the tokenizer gave 1 segments for 2 tokens"},
+		{Encoded{IDs: []int64{-1}}, "the tokenizer gave token id -1: want 0 to 2147483647"},
+		{Encoded{IDs: []int64{math.MaxInt32 + 1}}, "the tokenizer gave token id 2147483648: want 0 to 2147483647"},
+		{Encoded{IDs: []int64{1}, Segments: []int64{256}}, "the tokenizer gave segment 256: want 0 to 255"},
+	} {
+		c := NewCorpus(numbered(1), encoderFunc(func(Example) (Encoded, error) { return test.enc, nil }))
+		if _, err := c.Length(0); err == nil || err.Error() != "train.tsv: line 2: "+test.want {
+			t.Errorf("got %v\nwant train.tsv: line 2: %s", err, test.want)
+		}
+	}
+}
+
+func TestEvalBatches(t *testing.T) {
+	d := numbered(100)
+	enc := &fakeEncoder{}
+	c := NewCorpus(d, enc)
+	groups, err := c.EvalBatches(t.Context(), 16, 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(groups) != 7 || len(groups[6]) != 4 {
+		t.Fatalf("%d batches, the last of %d", len(groups), len(groups[len(groups)-1]))
+	}
+	all := slices.Concat(groups...)
+	for k := 1; k < len(all); k++ {
+		a, _ := c.Length(all[k-1])
+		b, _ := c.Length(all[k])
+		if a < b || a == b && all[k-1] > all[k] {
+			t.Errorf("example %d (%d tokens) before %d (%d tokens)", all[k-1], a, all[k], b)
+		}
+	}
+	partition(t, 100, slices.Sorted(slices.Values(all)), nil)
+	if _, err := c.EvalBatches(t.Context(), 7, 2); err != nil || enc.calls.Load() != 100 {
+		t.Errorf("%d encodings of 100 examples, %v", enc.calls.Load(), err)
+	}
+	if _, err := c.EvalBatches(t.Context(), 0, 2); err == nil || err.Error() != "batch size 0: want at least 1" {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestEncodeAllErrors(t *testing.T) {
+	d := numbered(500)
+	d.Examples[40].Text, d.Examples[41].Text, d.Examples[400].Text = "bad", "bad", "bad"
+	for _, workers := range []int{0, 1, 3, 16} {
+		err := NewCorpus(d, &fakeEncoder{slow: true}).EncodeAll(t.Context(), workers)
+		if !errors.Is(err, errBadText) || err.Error() != "train.tsv: line 42: bad text" {
+			t.Errorf("%d workers: got %v", workers, err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := NewCorpus(d, &fakeEncoder{}).EncodeAll(ctx, 2); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestLoaderIsDeterministic compares with batches made one after the other.
+func TestLoaderIsDeterministic(t *testing.T) {
+	d := numbered(103)
+	config := OrderConfig{Indices: ints(3, 103), Size: 8, Seed: 3, Stream: "train"}
+	var want []*Batch
+	order, plain := newOrder(t, config), NewCorpus(d, &fakeEncoder{})
+	for range 60 {
+		b, err := plain.Batch(order.Next())
+		if err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, b)
+	}
+	for _, workers := range []LoaderConfig{{}, {Workers: 1, Ahead: 1}, {Workers: 2, Ahead: 8}, {Workers: 9, Ahead: 3}} {
+		t.Run(fmt.Sprintf("%+v", workers), func(t *testing.T) {
+			enc := &fakeEncoder{slow: true}
+			l := NewLoader(t.Context(), NewCorpus(d, enc), newOrder(t, config), workers)
+			defer l.Close()
+			for i := range want {
+				got, err := l.Next()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !reflect.DeepEqual(got, want[i]) {
+					t.Fatalf("batch %d: got %+v\nwant %+v", i, got, want[i])
+				}
+			}
+			if n := enc.calls.Load(); n > 100 {
+				t.Errorf("%d encodings of 100 examples", n)
+			}
+		})
+	}
+}
+
+// TestTwoLoaders runs one for each half over one corpus, as the search does.
+func TestTwoLoaders(t *testing.T) {
+	enc := &fakeEncoder{slow: true}
+	c := NewCorpus(numbered(64), enc)
+	a, b, err := SplitHalf(64, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	train := NewLoader(t.Context(), c, newOrder(t, OrderConfig{Indices: a, Size: 8, Stream: "train"}), LoaderConfig{Workers: 2, Ahead: 2})
+	validation := NewLoader(t.Context(), c, newOrder(t, OrderConfig{Indices: b, Size: 8, Stream: "validation"}), LoaderConfig{Workers: 2, Ahead: 2})
+	defer train.Close()
+	defer validation.Close()
+	for range 20 {
+		x, err := train.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		y, err := validation.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, i := range x.Index {
+			if slices.Contains(b, i) || slices.Contains(y.Index, i) {
+				t.Fatalf("example %d is in both halves", i)
+			}
+		}
+	}
+	if n := enc.calls.Load(); n != 64 {
+		t.Errorf("%d encodings of 64 examples", n)
+	}
+}
+
+func TestLoaderResume(t *testing.T) {
+	d := numbered(30)
+	config := OrderConfig{Indices: ints(0, 30), Size: 4, Seed: 9, Stream: "train"}
+	workers := LoaderConfig{Workers: 3, Ahead: 5}
+	l := NewLoader(t.Context(), NewCorpus(d, &fakeEncoder{}), newOrder(t, config), workers)
+	defer l.Close()
+	for step := range 20 {
+		state, err := l.MarshalBinary()
+		if err != nil {
+			t.Fatal(err)
+		}
+		order := newOrder(t, config)
+		if err := order.UnmarshalBinary(state); err != nil {
+			t.Fatal(err)
+		}
+		again, err := order.MarshalBinary()
+		if err != nil || !bytes.Equal(state, again) {
+			t.Fatalf("step %d: the state changes on the way", step)
+		}
+		resumed := NewLoader(t.Context(), NewCorpus(d, &fakeEncoder{}), order, workers)
+		want, err := l.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := resumed.Next()
+		resumed.Close()
+		if err != nil || !reflect.DeepEqual(got, want) {
+			t.Fatalf("step %d: got %+v, %v\nwant %+v", step, got, err, want)
+		}
+	}
+}
+
+func TestLoaderError(t *testing.T) {
+	d := numbered(12)
+	d.Examples[5].Text = "bad"
+	config := OrderConfig{Indices: ints(0, 12), Size: 2, Seed: 9}
+	at := slices.IndexFunc(slices.Collect(slices.Chunk(newOrder(t, OrderConfig{Indices: config.Indices, Size: 12, Seed: 9}).Next(), 2)),
+		func(batch []int) bool { return slices.Contains(batch, 5) })
+	l := NewLoader(t.Context(), NewCorpus(d, &fakeEncoder{}), newOrder(t, config), LoaderConfig{Workers: 3, Ahead: 4})
+	defer l.Close()
+	for i := range at {
+		if _, err := l.Next(); err != nil {
+			t.Fatalf("batch %d of %d before the bad one: %v", i, at, err)
+		}
+	}
+	for range 3 {
+		if _, err := l.Next(); !errors.Is(err, errBadText) || err.Error() != "train.tsv: line 7: bad text" {
+			t.Errorf("got %v", err)
+		}
+	}
+}
+
+// TestLoaderEnds fails if a goroutine is left, whoever ends the loader.
+func TestLoaderEnds(t *testing.T) {
+	before := runtime.NumGoroutine()
+	for round := range 50 {
+		ctx, cancel := context.WithCancel(t.Context())
+		l := NewLoader(ctx, NewCorpus(numbered(40), &fakeEncoder{slow: round%2 == 0}),
+			newOrder(t, OrderConfig{Indices: ints(0, 40), Size: 4}), LoaderConfig{Workers: 4, Ahead: 3})
+		for range round % 5 {
+			if _, err := l.Next(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if round%3 == 0 {
+			cancel()
+			if _, err := l.Next(); !errors.Is(err, context.Canceled) {
+				t.Errorf("got %v, want the context's error", err)
+			}
+			l.wg.Wait()
+		} else {
+			l.Close()
+			l.Close()
+			if _, err := l.Next(); !errors.Is(err, ErrClosed) {
+				t.Errorf("got %v, want %v", err, ErrClosed)
+			}
+		}
+		cancel()
+	}
+	if after := runtime.NumGoroutine(); after > before {
+		t.Errorf("%d goroutines, %d before", after, before)
+	}
+}
+
+// BenchmarkBatch is the cost of a batch of 16 when all is encoded: what is left on the way of a step.
+func BenchmarkBatch(b *testing.B) {
+	c := NewCorpus(numbered(1000), &fakeEncoder{})
+	if err := c.EncodeAll(b.Context(), 1); err != nil {
+		b.Fatal(err)
+	}
+	indices := Subset(1000, 16, 1)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := c.Batch(indices); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func ExampleLoader() {
+	corpus := NewCorpus(&Dataset{Kind: Classification, Examples: []Example{{Text: "good", Label: 1}, {Text: "no", Label: 0}}}, &fakeEncoder{})
+	order, err := NewOrder(OrderConfig{Indices: []int{0, 1}, Size: 2, Seed: 1, Stream: "train"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	loader := NewLoader(context.Background(), corpus, order, LoaderConfig{Workers: 2, Ahead: 4})
+	defer loader.Close()
+	batch, err := loader.Next()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(batch.Len(), "examples,", len(batch.IDs), "tokens")
+	// Output: 2 examples, 10 tokens
+}

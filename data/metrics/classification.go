@@ -1,0 +1,80 @@
+package metrics
+
+import "math"
+
+// Accuracy is the fraction of examples whose prediction is right; NaN for no examples. It panics if the
+// lengths differ; Classification checks that.
+func Accuracy[L comparable](gold, pred []L) float64 {
+	right := 0
+	for i, g := range gold {
+		if pred[i] == g {
+			right++
+		}
+	}
+	return float64(right) / float64(same(len(gold), len(pred)))
+}
+
+// F1 is the harmonic mean of precision and recall of the class positive (GLUE: 1), 0 where it is neither
+// predicted nor gold (zero_division=0); NaN for no examples. It panics if the lengths differ;
+// Classification checks that.
+func F1[L comparable](gold, pred []L, positive L) float64 {
+	if same(len(gold), len(pred)) == 0 {
+		return math.NaN()
+	}
+	var hits, golds, preds int
+	for i, g := range gold {
+		if g == positive {
+			golds++
+		}
+		if pred[i] == positive {
+			preds++
+			if g == positive {
+				hits++
+			}
+		}
+	}
+	if golds+preds == 0 {
+		return 0
+	}
+	return 2 * float64(hits) / float64(golds+preds)
+}
+
+// Matthews is the Matthews correlation coefficient for any number of classes (Gorodkin's R_K), 0 where it
+// is not defined because all gold or all predicted classes are the same; NaN for no examples. It panics if
+// the lengths differ; Classification checks that.
+func Matthews[L comparable](gold, pred []L) float64 {
+	n := same(len(gold), len(pred))
+	if n == 0 {
+		return math.NaN()
+	}
+	right := 0
+	golds, preds := make(map[L]int), make(map[L]int)
+	for i, g := range gold {
+		golds[g]++
+		preds[pred[i]]++
+		if g == pred[i] {
+			right++
+		}
+	}
+	// The three covariances, times n². Integers, so that the order of the maps does not matter.
+	both, goldOnly, predOnly := n*right, n*n, n*n
+	for class, k := range golds {
+		both -= k * preds[class]
+		goldOnly -= k * k
+	}
+	for _, k := range preds {
+		predOnly -= k * k
+	}
+	if goldOnly == 0 || predOnly == 0 {
+		return 0
+	}
+	return float64(both) / math.Sqrt(float64(goldOnly)*float64(predOnly))
+}
+
+// same returns the common length of two lists. That it is common is the caller's to see to.
+func same(a, b int) int {
+	if a != b {
+		panic("metrics: gold and predicted lists of different length")
+	}
+	return a
+}

@@ -1,0 +1,4 @@
+// Package metrics computes the scores of classification and regression as scikit-learn and SciPy do:
+// accuracy, F1, the Matthews correlation coefficient, Pearson's and Spearman's correlation. All are
+// fractions of 1.
+package metrics

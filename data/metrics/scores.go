@@ -1,0 +1,131 @@
+package metrics
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+)
+
+// Names of the scores, as they stand in results.json.
+const (
+	NameAccuracy = "accuracy"
+	NameF1       = "f1"
+	NameMatthews = "matthews"
+	NamePearson  = "pearson"
+	NameSpearman = "spearman"
+)
+
+// Scores are values by name, fractions of 1. A score that is not defined is NaN, and null in JSON.
+type Scores map[string]float64
+
+// MarshalJSON writes the scores in the order of their names.
+func (s Scores) MarshalJSON() ([]byte, error) {
+	values := make(map[string]*float64, len(s))
+	for name, v := range s {
+		values[name] = nil
+		if !math.IsNaN(v) {
+			values[name] = &v
+		}
+	}
+	return json.Marshal(values)
+}
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (s *Scores) UnmarshalJSON(b []byte) error {
+	var values map[string]*float64
+	if err := json.Unmarshal(b, &values); err != nil {
+		return err
+	}
+	*s = make(Scores, len(values))
+	for name, v := range values {
+		(*s)[name] = math.NaN()
+		if v != nil {
+			(*s)[name] = *v
+		}
+	}
+	return nil
+}
+
+// Classification computes the scores named accuracy, f1 (of class 1) and matthews from the classes, given
+// as indices. It is an error if the lists differ in length or are empty, or a gold class is negative: that
+// is an example without a label.
+func Classification(names []string, gold, pred []int) (Scores, error) {
+	if err := checkLengths(len(gold), len(pred)); err != nil {
+		return nil, err
+	}
+	for i, g := range gold {
+		if g < 0 {
+			return nil, fmt.Errorf("score: example %d has no label", i)
+		}
+	}
+	scores := make(Scores, len(names))
+	for _, name := range names {
+		switch name {
+		case NameAccuracy:
+			scores[name] = Accuracy(gold, pred)
+		case NameF1:
+			scores[name] = F1(gold, pred, 1)
+		case NameMatthews:
+			scores[name] = Matthews(gold, pred)
+		default:
+			return nil, fmt.Errorf("score: %q is no score of a classification", name)
+		}
+	}
+	return scores, nil
+}
+
+// Regression computes the scores named pearson and spearman. It is an error if the lists differ in length
+// or are empty, or a value is NaN or infinite.
+func Regression(names []string, gold, pred []float64) (Scores, error) {
+	if err := checkLengths(len(gold), len(pred)); err != nil {
+		return nil, err
+	}
+	for i := range gold {
+		switch {
+		case !finite(gold[i : i+1]):
+			return nil, fmt.Errorf("score: example %d has the label %v: want a finite number", i, gold[i])
+		case !finite(pred[i : i+1]):
+			return nil, fmt.Errorf("score: example %d has the prediction %v: want a finite number", i, pred[i])
+		}
+	}
+	scores := make(Scores, len(names))
+	for _, name := range names {
+		switch name {
+		case NamePearson:
+			scores[name] = Pearson(gold, pred)
+		case NameSpearman:
+			scores[name] = Spearman(gold, pred)
+		default:
+			return nil, fmt.Errorf("score: %q is no score of a regression", name)
+		}
+	}
+	return scores, nil
+}
+
+func checkLengths(gold, pred int) error {
+	switch {
+	case gold != pred:
+		return fmt.Errorf("score: %d labels and %d predictions", gold, pred)
+	case gold == 0:
+		return errors.New("score: no examples")
+	}
+	return nil
+}
+
+// ArgMax returns the place of the largest logit, the first of equal ones. A NaN or an empty list is an error.
+func ArgMax[F float32 | float64](logits []F) (int, error) {
+	best := -1
+	for i, v := range logits {
+		if v != v {
+			return 0, fmt.Errorf("logit %d is NaN", i)
+		}
+		if best < 0 || v > logits[best] {
+			best = i
+		}
+	}
+	if best < 0 {
+		return 0, errors.New("no logits")
+	}
+	return best, nil
+}

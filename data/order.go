@@ -1,0 +1,127 @@
+package data
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// OrderConfig says what an Order goes through and how.
+type OrderConfig struct {
+	Indices  []int  // examples to go through, say one half of a split
+	Size     int    // examples a batch
+	DropLast bool   // leave out the short batch at the end of an epoch; else it is kept
+	Seed     uint64 // seed of the run
+	Stream   string // tells the orders of one run apart ("train", "validation"): each has its own shuffles
+}
+
+// Order gives batches of indices without end: every epoch is a new shuffle of all indices. The shuffle of
+// an epoch depends on seed, stream and the epoch's number only, so the state is just a place.
+type Order struct {
+	config OrderConfig
+	place  orderPlace
+	perm   []int // the shuffle of place.epoch, nil before its first batch
+}
+
+// orderPlace is how far an Order has come: the examples of the epoch that have been handed out.
+type orderPlace struct {
+	epoch, done uint64
+}
+
+// NewOrder returns an Order at its start.
+func NewOrder(config OrderConfig) (*Order, error) {
+	n := len(config.Indices)
+	switch {
+	case config.Size < 1:
+		return nil, fmt.Errorf("batch size %d: want at least 1", config.Size)
+	case n == 0:
+		return nil, errors.New("no examples to make batches of")
+	case config.DropLast && n < config.Size:
+		return nil, fmt.Errorf("%d examples do not fill one batch of %d: want a smaller batch size", n, config.Size)
+	}
+	config.Indices = slices.Clone(config.Indices)
+	return &Order{config: config}, nil
+}
+
+// BatchesPerEpoch is the number of batches in one pass over the indices.
+func (o *Order) BatchesPerEpoch() int {
+	n, size := len(o.config.Indices), o.config.Size
+	if o.config.DropLast {
+		return n / size
+	}
+	return (n + size - 1) / size
+}
+
+// Next returns the indices of the next batch. They belong to the caller.
+func (o *Order) Next() []int {
+	n := uint64(len(o.config.Indices))
+	left := n - o.place.done
+	if left == 0 || o.config.DropLast && left < uint64(o.config.Size) {
+		o.place = orderPlace{epoch: o.place.epoch + 1}
+		o.perm = nil
+		left = n
+	}
+	if o.perm == nil {
+		o.perm = newRand(o.config.Seed, "order "+o.config.Stream, o.place.epoch).Perm(int(n))
+	}
+	batch := make([]int, min(uint64(o.config.Size), left))
+	for i := range batch {
+		batch[i] = o.config.Indices[o.perm[o.place.done+uint64(i)]]
+	}
+	o.place.done += uint64(len(batch))
+	return batch
+}
+
+var orderMagic = []byte("order\x001\n")
+
+const orderStateSize = 8 + 16 + sha256.Size
+
+// MarshalBinary returns the state: an Order of the same config that is given it goes on with the batch
+// that would have come next here. The error is always nil.
+func (o *Order) MarshalBinary() ([]byte, error) { return o.marshal(o.place), nil }
+
+// marshal writes the magic, the place (two little-endian uint64) and the digest of the config.
+func (o *Order) marshal(p orderPlace) []byte {
+	b := slices.Grow(bytes.Clone(orderMagic), orderStateSize)
+	b = binary.LittleEndian.AppendUint64(b, p.epoch)
+	b = binary.LittleEndian.AppendUint64(b, p.done)
+	digest := o.digest()
+	return append(b, digest[:]...)
+}
+
+// UnmarshalBinary sets the state. It must come from an Order of the same config.
+func (o *Order) UnmarshalBinary(b []byte) error {
+	if len(b) != orderStateSize || !bytes.HasPrefix(b, orderMagic) {
+		return fmt.Errorf("not the state of a batch order: %d bytes, want %d", len(b), orderStateSize)
+	}
+	p := orderPlace{epoch: binary.LittleEndian.Uint64(b[8:]), done: binary.LittleEndian.Uint64(b[16:])}
+	if digest := o.digest(); !bytes.Equal(b[24:], digest[:]) {
+		return errors.New("the saved batch order is of another run: data, split, batch size or seed differ")
+	}
+	if p.done > uint64(len(o.config.Indices)) {
+		return fmt.Errorf("the saved batch order is at example %d of %d", p.done, len(o.config.Indices))
+	}
+	o.place, o.perm = p, nil
+	return nil
+}
+
+// digest is a hash of everything that decides the batches.
+func (o *Order) digest() [sha256.Size]byte {
+	c := o.config
+	drop := uint64(0)
+	if c.DropLast {
+		drop = 1
+	}
+	b := binary.LittleEndian.AppendUint64(nil, uint64(len(c.Stream)))
+	b = append(b, c.Stream...)
+	b = binary.LittleEndian.AppendUint64(b, c.Seed)
+	b = binary.LittleEndian.AppendUint64(b, uint64(c.Size))
+	b = binary.LittleEndian.AppendUint64(b, drop)
+	for _, i := range c.Indices {
+		b = binary.LittleEndian.AppendUint64(b, uint64(i))
+	}
+	return sha256.Sum256(b)
+}

@@ -1,0 +1,225 @@
+package parquet
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/binary"
+	"errors"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/klauspost/compress/snappy"
+	"github.com/klauspost/compress/zstd"
+)
+
+func TestRejected(t *testing.T) {
+	whole := read(t, "required.parquet")
+	replaced := func(old, new string) []byte {
+		if !bytes.Contains(whole, []byte(old)) {
+			t.Fatalf("the file does not contain %q", old)
+		}
+		return bytes.ReplaceAll(whole, []byte(old), []byte(new))
+	}
+	longFooter := bytes.Clone(whole)
+	binary.LittleEndian.PutUint32(longFooter[len(longFooter)-8:], 1<<31)
+	tests := []struct {
+		name string
+		b    []byte
+		want string
+	}{
+		{"empty", nil, "not a parquet file: it does not begin with PAR1"},
+		{"text", []byte("sentence\tlabel\nfine\t1\n"), "not a parquet file: it does not begin with PAR1"},
+		{"magic alone", []byte("PAR1"), "not a parquet file: it does not begin with PAR1"},
+		{"encrypted", []byte("PARE\x00\x00\x00\x00PARE"), "the parquet file is encrypted"},
+		{"half a file", whole[:len(whole)/2], "the parquet file is cut off: it does not end with PAR1"},
+		{"last byte missing", whole[:len(whole)-1], "the parquet file is cut off: it does not end with PAR1"},
+		{"footer longer than the file", longFooter, "the parquet file is damaged: a footer of 2147483648 bytes in a file of 1060"},
+		{"no footer", []byte("PAR1\x00\x00\x00\x00PAR1"), "the parquet file is damaged: footer: bad metadata"},
+		{"empty footer", []byte("PAR1\x00\x01\x00\x00\x00PAR1"), "the parquet file is damaged: it has no schema"},
+		{"renamed in the schema only", replaced("\x05label", "\x05labex"), ""},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			f, err := Open(test.b)
+			if test.want == "" {
+				if err == nil {
+					_, err = f.Column("label")
+				}
+				if err == nil {
+					t.Fatal("no error")
+				}
+				return
+			}
+			if err == nil || err.Error() != test.want {
+				t.Errorf("got %v\nwant %s", err, test.want)
+			}
+		})
+	}
+}
+
+func TestRejectedColumns(t *testing.T) {
+	const want = ": want strings, integers, floats or booleans"
+	tests := []struct{ file, column, want string }{
+		{"other_types", "missing", `no column "missing"`},
+		{"other_types", "list", `column "list": it is a list or a struct` + want},
+		{"other_types", "struct", `column "struct": it is a list or a struct` + want},
+		{"other_types", "date", `column "date": it holds decimals, dates or times` + want},
+		{"other_types", "time", `column "time": it holds decimals, dates or times` + want},
+		{"other_types", "decimal", `column "decimal": it has the type FIXED_LEN_BYTE_ARRAY` + want},
+		{"other_types", "fixed", `column "fixed": it has the type FIXED_LEN_BYTE_ARRAY` + want},
+		{"brotli", "text", `column "text", row group 0: page: decompress brotli: not supported: write the file with zstd, snappy, gzip or none`},
+	}
+	for _, test := range tests {
+		t.Run(test.file+"/"+test.column, func(t *testing.T) {
+			_, err := open(t, test.file+".parquet").Column(test.column)
+			if err == nil || err.Error() != test.want {
+				t.Errorf("got %v\nwant %s", err, test.want)
+			}
+		})
+	}
+	label, err := open(t, "other_types.parquet").Column("label")
+	if err != nil || len(label) != 2 || label[0].Text != "1" {
+		t.Errorf("the column behind the nested ones: %v, %v", label, err)
+	}
+}
+
+// TestChecksum flips a bit that nothing but the checksum can see.
+func TestChecksum(t *testing.T) {
+	b := bytes.Clone(read(t, "small_pages.parquet"))
+	at := bytes.Index(b, []byte("meaningful"))
+	if at < 0 {
+		t.Fatal("the text is not in the file")
+	}
+	b[at] ^= 1
+	f, err := Open(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var failed error
+	for _, name := range f.Columns() {
+		_, err := f.Column(name)
+		failed = errors.Join(failed, err)
+	}
+	if failed == nil || !strings.Contains(failed.Error(), "a page has a wrong checksum") {
+		t.Errorf("got %v, want a wrong checksum", failed)
+	}
+}
+
+// TestDecompressClaims has pages that hold more or less than their header says.
+func TestDecompressClaims(t *testing.T) {
+	big := make([]byte, 1<<20)
+	encoder, err := zstd.NewWriter(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var zipped bytes.Buffer
+	w := gzip.NewWriter(&zipped)
+	if _, err := w.Write(big); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		codec codec
+		b     []byte
+	}{
+		{codecSnappy, snappy.Encode(nil, big)},
+		{codecZstd, encoder.EncodeAll(big, nil)},
+		{codecGzip, zipped.Bytes()},
+		{codecNone, big},
+	} {
+		t.Run(test.codec.String(), func(t *testing.T) {
+			if got, err := test.codec.decompress(test.b, len(big)); err != nil || !bytes.Equal(got, big) {
+				t.Fatalf("%d bytes, %v", len(got), err)
+			}
+			for _, size := range []int{0, 1, len(big) - 1, len(big) + 1} {
+				if _, err := test.codec.decompress(test.b, size); err == nil {
+					t.Errorf("no error for a size of %d", size)
+				}
+			}
+			if _, err := test.codec.decompress([]byte("no such thing"), 5); err == nil {
+				t.Error("no error for garbage")
+			}
+		})
+	}
+}
+
+// readAll reads every column and returns the bytes that this allocated.
+func readAll(b []byte) (allocated uint64) {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if f, err := Open(b); err == nil {
+		for _, name := range f.Columns() {
+			_, _ = f.Column(name)
+		}
+	}
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc
+}
+
+// allowance is what reading all columns of a file may allocate: each has its limit for pages, and as much
+// again for the values they become and the growth of slices.
+func allowance(b []byte) uint64 {
+	columns := 1
+	if f, err := Open(b); err == nil {
+		columns += len(f.Columns())
+	}
+	return uint64(6 * columns * newLimit(len(b)))
+}
+
+// TestDamage changes some bytes of good files: whatever comes of it, no panic, and memory within bounds.
+func TestDamage(t *testing.T) {
+	names, err := filepath.Glob("testdata/*.parquet")
+	if err != nil || len(names) < 10 {
+		t.Fatalf("%d files, %v", len(names), err)
+	}
+	rounds := 300
+	if testing.Short() {
+		rounds = 30
+	}
+	rng := rand.New(rand.NewPCG(1, 2))
+	for _, name := range names {
+		good, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Run(filepath.Base(name), func(t *testing.T) {
+			for round := range rounds {
+				b := bytes.Clone(good)
+				for range 1 + rng.IntN(3) {
+					b[rng.IntN(len(b))] = byte(rng.IntN(256))
+				}
+				if round%10 == 0 {
+					b = append(b[:rng.IntN(len(b))], good[len(good)-8:]...)
+				}
+				if got := readAll(b); got > allowance(b) {
+					t.Fatalf("round %d: allocated %d bytes for a file of %d", round, got, len(b))
+				}
+			}
+		})
+	}
+}
+
+func FuzzOpen(f *testing.F) {
+	names, err := filepath.Glob("testdata/*.parquet")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, name := range names {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if got := readAll(b); got > allowance(b) {
+			t.Fatalf("allocated %d bytes for a file of %d", got, len(b))
+		}
+	})
+}

@@ -1,0 +1,171 @@
+package parquet
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// File is a parquet file in memory whose footer has been read.
+type File struct {
+	b       []byte // up to the footer
+	meta    metadata
+	columns []column
+	limit   int // bytes that the values of one column may take, see newLimit
+}
+
+// column is a node right under the root of the schema.
+type column struct {
+	schemaElement
+	leafIndex int // place among the chunks of a row group
+}
+
+// Value is one value of a column as text: integers in decimal, floats in the fewest digits that give the
+// same value of their width, booleans as true and false. Text is not checked to be UTF-8.
+type Value struct {
+	Text string
+	Null bool
+}
+
+const (
+	magic          = "PAR1"
+	encryptedMagic = "PARE"
+	bytesPerValue  = 24 // a Value in memory
+)
+
+// newLimit bounds what a column may take in memory, so that a small file that claims much cannot take
+// everything. Text compresses 2 to 10 times; only a file of little else than repetition comes near it.
+func newLimit(fileSize int) int { return 4<<20 + 64*fileSize }
+
+// Open reads the footer of a whole parquet file. The bytes are kept and must not change.
+func Open(b []byte) (*File, error) {
+	const tail = 8 // length of the footer, magic
+	if len(b) < len(magic)+tail || string(b[:len(magic)]) != magic {
+		if len(b) >= len(magic) && string(b[:len(magic)]) == encryptedMagic {
+			return nil, errors.New("the parquet file is encrypted")
+		}
+		return nil, fmt.Errorf("not a parquet file: it does not begin with %s", magic)
+	}
+	end := b[len(b)-tail:]
+	if string(end[4:]) != magic {
+		return nil, fmt.Errorf("the parquet file is cut off: it does not end with %s", magic)
+	}
+	footer := uint64(binary.LittleEndian.Uint32(end))
+	if footer > uint64(len(b)-len(magic)-tail) {
+		return nil, fmt.Errorf("the parquet file is damaged: a footer of %d bytes in a file of %d", footer, len(b))
+	}
+	split := len(b) - tail - int(footer)
+	f := &File{b: b[:split], limit: newLimit(len(b))}
+	t := &thrift{b: b[split : len(b)-tail]}
+	f.meta.read(t)
+	if t.err != nil {
+		return nil, fmt.Errorf("the parquet file is damaged: footer: %w", t.err)
+	}
+	if err := f.check(); err != nil {
+		return nil, fmt.Errorf("the parquet file is damaged: %w", err)
+	}
+	return f, nil
+}
+
+// check builds the list of columns and compares the counts of rows.
+func (f *File) check() error {
+	schema := f.meta.schema
+	if len(schema) == 0 || schema[0].leaf {
+		return errors.New("it has no schema")
+	}
+	next, leaves := 1, 0
+	for range schema[0].children {
+		if next >= len(schema) {
+			return errors.New("the schema ends too early")
+		}
+		c := column{schemaElement: schema[next], leafIndex: leaves}
+		for open := 1; open > 0; open-- { // the node and all below it
+			if next >= len(schema) {
+				return errors.New("the schema ends too early")
+			}
+			if schema[next].leaf {
+				leaves++
+			} else {
+				open += schema[next].children
+			}
+			next++
+		}
+		f.columns = append(f.columns, c)
+	}
+	rows := int64(0)
+	most := int64(f.limit / bytesPerValue)
+	for i, g := range f.meta.groups {
+		if len(g.chunks) != leaves {
+			return fmt.Errorf("row group %d has %d columns, the schema %d", i, len(g.chunks), leaves)
+		}
+		if g.rows < 0 || g.rows > most-rows {
+			return fmt.Errorf("row group %d says it has %d rows, too many for a file of this size", i, g.rows)
+		}
+		rows += g.rows
+	}
+	if rows != f.meta.rows {
+		return fmt.Errorf("the footer says %d rows, the row groups %d", f.meta.rows, rows)
+	}
+	return nil
+}
+
+// Rows is the number of rows.
+func (f *File) Rows() int { return int(f.meta.rows) }
+
+// Columns returns the names of the columns in file order, those that Column cannot read (lists, structs,
+// dates, ...) included.
+func (f *File) Columns() []string {
+	names := make([]string, len(f.columns))
+	for i, c := range f.columns {
+		names[i] = c.name
+	}
+	return names
+}
+
+// Column returns the values of a column, Rows of them.
+func (f *File) Column(name string) ([]Value, error) {
+	i := slices.IndexFunc(f.columns, func(c column) bool { return c.name == name })
+	if i < 0 {
+		return nil, fmt.Errorf("no column %q", name)
+	}
+	c := f.columns[i]
+	if err := c.readable(); err != nil {
+		return nil, fmt.Errorf("column %q: %w", name, err)
+	}
+	r := columnReader{file: f, schema: c.schemaElement, left: f.limit}
+	for g, group := range f.meta.groups {
+		if err := r.readChunk(group.chunks[c.leafIndex], int(group.rows)); err != nil {
+			return nil, fmt.Errorf("column %q, row group %d: %w", name, g, err)
+		}
+	}
+	return r.values, nil
+}
+
+// readable says why a column is not one that Column reads.
+func (c column) readable() error {
+	const want = "want strings, integers, floats or booleans"
+	switch {
+	case !c.leaf:
+		return fmt.Errorf("it is a list or a struct: %s", want)
+	case c.repetition != repRequired && c.repetition != repOptional:
+		return fmt.Errorf("it is a list: %s", want)
+	}
+	switch c.physical {
+	case physBoolean, physFloat, physDouble, physByteArray, physInt32, physInt64:
+	default:
+		return fmt.Errorf("it has the type %v: %s", c.physical, want)
+	}
+	switch c.logical {
+	case logicalNone, logicalString, logicalEnum, logicalInteger, logicalJSON:
+	default:
+		return fmt.Errorf("it holds decimals, dates or times: %s", want)
+	}
+	switch k := c.converted; {
+	case k == convertedNone, k == convertedUTF8, k == convertedEnum, k == convertedJSON:
+	case k >= convertedUint8 && k <= convertedInt64:
+	default:
+		return fmt.Errorf("it holds decimals, dates or times: %s", want)
+	}
+	return nil
+}

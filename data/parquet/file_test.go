@@ -1,0 +1,188 @@
+package parquet
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	parquetgo "github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/compress"
+)
+
+func read(t testing.TB, name string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("testdata", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func open(t testing.TB, name string) *File {
+	t.Helper()
+	f, err := Open(read(t, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// TestArrow reads one table in every way in which Apache Arrow writes it.
+func TestArrow(t *testing.T) {
+	var want struct{ Columns map[string][]any }
+	if err := json.Unmarshal(read(t, "want.json"), &want); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"default", "zstd", "gzip_v2", "snappy_v2", "none_plain", "row_groups",
+		"small_pages", "dictionary_overflow", "delta", "delta_length_v2"} {
+		f := open(t, name+".parquet")
+		if len(f.Columns()) != len(want.Columns) {
+			t.Fatalf("%s: columns %v, want %d", name, f.Columns(), len(want.Columns))
+		}
+		for column, values := range want.Columns {
+			t.Run(name+"/"+column, func(t *testing.T) {
+				got, err := f.Column(column)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if len(got) != len(values) {
+					t.Fatalf("%d values, want %d", len(got), len(values))
+				}
+				for i, v := range values {
+					if !equal(got[i], v) {
+						t.Fatalf("value %d: got %+v, want %v", i, got[i], v)
+					}
+				}
+			})
+		}
+	}
+}
+
+// equal compares with a value of want.json, where floats are numbers.
+func equal(got Value, want any) bool {
+	switch want := want.(type) {
+	case nil:
+		return got.Null && got.Text == ""
+	case string:
+		return !got.Null && got.Text == want
+	case float64:
+		wide, err := strconv.ParseFloat(got.Text, 64)
+		return err == nil && (wide == want || float32(wide) == float32(want) && float64(float32(want)) == want)
+	}
+	return false
+}
+
+func TestRequiredColumns(t *testing.T) {
+	f := open(t, "required.parquet")
+	got, err := f.Column("label")
+	if err != nil || f.Rows() != 150 || len(got) != 150 {
+		t.Fatalf("%d rows, %d values, %v", f.Rows(), len(got), err)
+	}
+	for i, v := range got {
+		if want := strconv.Itoa(i%3 - 1); v != (Value{Text: want}) {
+			t.Fatalf("value %d: got %+v, want %s", i, v, want)
+		}
+	}
+}
+
+func TestNoRows(t *testing.T) {
+	f := open(t, "no_rows.parquet")
+	got, err := f.Column("text")
+	if err != nil || f.Rows() != 0 || len(got) != 0 {
+		t.Fatalf("%d rows, %d values, %v", f.Rows(), len(got), err)
+	}
+}
+
+// TestParquetGo reads what the Go library writes, which has other defaults than Arrow: version 2 pages,
+// DELTA_LENGTH_BYTE_ARRAY for strings.
+func TestParquetGo(t *testing.T) {
+	type row struct {
+		Text   string   `parquet:"text"`
+		Delta  string   `parquet:"delta,delta"`
+		Dict   string   `parquet:"dict,dict"`
+		Maybe  *string  `parquet:"maybe,optional"`
+		Label  int64    `parquet:"label,delta"`
+		Small  uint16   `parquet:"small"`
+		Score  *float32 `parquet:"score,optional"`
+		Double float64  `parquet:"double,split"`
+		Right  bool     `parquet:"right"`
+	}
+	rows := make([]row, 1000)
+	for i := range rows {
+		text := strings.Repeat("x", i%9) + strconv.Itoa(i)
+		rows[i] = row{Text: text, Delta: text, Dict: strconv.Itoa(i % 5), Label: int64(i*i - 5000), Small: uint16(i * 60),
+			Double: float64(i) / 3, Right: i%7 == 0}
+		if i%3 == 0 {
+			score := float32(i) / 10
+			rows[i].Maybe, rows[i].Score = &text, &score
+		}
+	}
+	want := func(r row) []Value {
+		maybe, score := Value{Null: true}, Value{Null: true}
+		if r.Maybe != nil {
+			maybe = Value{Text: *r.Maybe}
+			score = Value{Text: strconv.FormatFloat(float64(*r.Score), 'g', -1, 32)}
+		}
+		return []Value{{Text: r.Text}, {Text: r.Delta}, {Text: r.Dict}, maybe, {Text: strconv.FormatInt(r.Label, 10)},
+			{Text: strconv.Itoa(int(r.Small))}, score, {Text: strconv.FormatFloat(r.Double, 'g', -1, 64)}, {Text: strconv.FormatBool(r.Right)}}
+	}
+	columns := []string{"text", "delta", "dict", "maybe", "label", "small", "score", "double", "right"}
+	for _, codec := range []compress.Codec{&parquetgo.Uncompressed, &parquetgo.Snappy, &parquetgo.Zstd, &parquetgo.Gzip} {
+		for _, version := range []int{1, 2} {
+			t.Run(fmt.Sprintf("%v/pages of version %d", codec, version), func(t *testing.T) {
+				var b bytes.Buffer
+				w := parquetgo.NewGenericWriter[row](&b, parquetgo.Compression(codec), parquetgo.DataPageVersion(version),
+					parquetgo.PageBufferSize(2000), parquetgo.MaxRowsPerRowGroup(300))
+				if _, err := w.Write(rows); err != nil {
+					t.Fatal(err)
+				}
+				if err := w.Close(); err != nil {
+					t.Fatal(err)
+				}
+				f, err := Open(b.Bytes())
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !slices.Equal(f.Columns(), columns) {
+					t.Fatalf("columns %v, want %v", f.Columns(), columns)
+				}
+				for c, name := range columns {
+					got, err := f.Column(name)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if len(got) != len(rows) {
+						t.Fatalf("%s: %d values, want %d", name, len(got), len(rows))
+					}
+					for i, r := range rows {
+						if want := want(r)[c]; got[i] != want {
+							t.Fatalf("%s, row %d: got %+v, want %+v", name, i, got[i], want)
+						}
+					}
+				}
+			})
+		}
+	}
+}
+
+func ExampleOpen() {
+	b, err := os.ReadFile("testdata/required.parquet")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	f, err := Open(b)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	labels, err := f.Column("label")
+	fmt.Println(f.Rows(), f.Columns(), labels[:3], err)
+	// Output: 150 [text label] [{-1 false} {0 false} {1 false}] <nil>
+}

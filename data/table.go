@@ -1,0 +1,143 @@
+package data
+
+import (
+	"bytes"
+	"fmt"
+	"hash"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// column is a column that a reader is asked for.
+type column struct {
+	name     string
+	optional bool // the file may lack it, and a cell may be null
+}
+
+// cell is one value in the form it has in the file; numbers of a parquet file in their shortest decimal form.
+type cell struct {
+	text string
+	ok   bool // false: the column or the value is missing; only in optional columns
+}
+
+// tableSpec says which columns to read.
+type tableSpec struct {
+	columns []column
+	header  []string // names of the columns of a TSV file that has no header line, like CoLA's
+	// shortRow, if not nil, is called for a TSV row that ends before a wanted column; the row is left out.
+	// Without it such a row is an error.
+	shortRow func(line int)
+}
+
+// yieldRow takes one row: its line (or row, in parquet) from 1 and a cell for every column of the spec. The
+// slice is reused.
+type yieldRow func(line int, cells []cell) error
+
+// readers has the reader of each kind of file. A reader gets the file's name for its errors and all its bytes.
+var readers = map[string]func(file string, b []byte, spec tableSpec, yield yieldRow) error{
+	".tsv":     readTSV,
+	".csv":     readCSV,
+	".jsonl":   readJSONL,
+	".ndjson":  readJSONL,
+	".json":    readJSONL,
+	".parquet": readParquet,
+}
+
+// readTable reads the rows of one file, whose kind follows from its name, and adds the file's bytes to sum.
+func readTable(file string, sum hash.Hash, spec tableSpec, yield yieldRow) error {
+	ext := filepath.Ext(file)
+	read, ok := readers[strings.ToLower(ext)]
+	if !ok {
+		return fmt.Errorf("%s: unknown kind of file %q: want .tsv, .csv, .jsonl or .parquet", file, ext)
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("read data: %w", err)
+	}
+	if len(b) == 0 {
+		return fmt.Errorf("%s: the file is empty", file)
+	}
+	sum.Write(b)
+	return read(file, b, spec, yield)
+}
+
+// locate returns the place of each wanted column among the names of a file, -1 for an optional one that
+// is not there.
+func (s tableSpec) locate(file string, names []string) ([]int, error) {
+	at := make([]int, len(s.columns))
+	for i, c := range s.columns {
+		at[i] = slices.Index(names, c.name)
+		switch {
+		case at[i] < 0 && !c.optional:
+			return nil, fmt.Errorf("%s: no column %q: it has %s", file, c.name, listNames(names))
+		case at[i] >= 0 && slices.Contains(names[at[i]+1:], c.name):
+			return nil, fmt.Errorf("%s: there are several columns %q: want one", file, c.name)
+		}
+	}
+	return at, nil
+}
+
+// listNames writes names for an error message, at most the first 20.
+func listNames(names []string) string {
+	const most = 20
+	var b strings.Builder
+	for i, name := range names[:min(len(names), most)] {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(shorten(name))
+	}
+	if len(names) > most {
+		fmt.Fprintf(&b, " and %d more", len(names)-most)
+	}
+	return b.String()
+}
+
+// shorten quotes a text of the user's data for an error message, cut to a length that keeps the message one line.
+func shorten(s string) string {
+	const most = 40
+	if utf8.RuneCountInString(s) > most {
+		s = string([]rune(s)[:most]) + "…"
+	}
+	return strconv.Quote(s)
+}
+
+var utf8BOM = []byte("\xef\xbb\xbf")
+
+// lines calls fn with each line of b and its number from 1, without the byte order mark and the line ends
+// LF or CRLF. A lone CR is an ordinary character. Empty lines are left out.
+func lines(b []byte, fn func(line int, text string) error) error {
+	b = bytes.TrimPrefix(b, utf8BOM)
+	for line := 1; len(b) > 0; line++ {
+		var text []byte
+		text, b, _ = bytes.Cut(b, []byte{'\n'})
+		text = bytes.TrimSuffix(text, []byte{'\r'})
+		if len(text) == 0 {
+			continue
+		}
+		if err := fn(line, string(text)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkUTF8 names the first byte of a line that is not UTF-8.
+func checkUTF8(file string, line int, text string) error {
+	if utf8.ValidString(text) {
+		return nil
+	}
+	at := 0
+	for at < len(text) {
+		r, n := utf8.DecodeRuneInString(text[at:])
+		if r == utf8.RuneError && n == 1 {
+			break
+		}
+		at += n
+	}
+	return fmt.Errorf("%s: byte %d is not UTF-8 (0x%02x): convert the file to UTF-8", place(file, line), at+1, text[at])
+}

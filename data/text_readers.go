@@ -1,0 +1,171 @@
+package data
+
+import (
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// readTSV reads GLUE's tab-separated form: there is no quoting, a " is a character like any other
+// (csv.QUOTE_NONE in the official loaders). A row shorter than the header is an error, and so is a longer
+// one unless what is too much is empty.
+func readTSV(file string, b []byte, spec tableSpec, yield yieldRow) error {
+	names := spec.header
+	var at []int
+	var err error
+	if names != nil {
+		if at, err = spec.locate(file, names); err != nil {
+			return err
+		}
+	}
+	cells := make([]cell, len(spec.columns))
+	err = lines(b, func(line int, text string) error {
+		if err := checkUTF8(file, line, text); err != nil {
+			return err
+		}
+		row := strings.Split(text, "\t")
+		if at == nil {
+			names = row
+			var err error
+			at, err = spec.locate(file, names)
+			return err
+		}
+		if len(row) < len(names) && spec.shortRow != nil && len(row) <= slices.Max(at) {
+			spec.shortRow(line)
+			return nil
+		}
+		for len(row) > len(names) && row[len(row)-1] == "" {
+			row = row[:len(row)-1]
+		}
+		if len(row) != len(names) && (len(row) > len(names) || spec.shortRow == nil) {
+			return fmt.Errorf("%s: %d cells, want %d (%s)", place(file, line), len(row), len(names), listNames(names))
+		}
+		for i, k := range at {
+			cells[i] = cell{}
+			if k >= 0 {
+				cells[i] = cell{strings.Clone(row[k]), true} // not the whole line
+			}
+		}
+		return yield(line, cells)
+	})
+	if err == nil && at == nil {
+		err = fmt.Errorf("%s: the file is empty", file)
+	}
+	return err
+}
+
+// readCSV reads RFC 4180: cells with a comma, a quote or a line end are in double quotes, "" is a quote.
+func readCSV(file string, b []byte, spec tableSpec, yield yieldRow) error {
+	r := csv.NewReader(bytes.NewReader(bytes.TrimPrefix(b, utf8BOM)))
+	r.FieldsPerRecord = -1
+	names, err := r.Read()
+	if err == io.EOF {
+		return fmt.Errorf("%s: the file is empty", file)
+	}
+	if err != nil {
+		return csvError(file, err)
+	}
+	at, err := spec.locate(file, names)
+	if err != nil {
+		return err
+	}
+	r.ReuseRecord = true
+	cells := make([]cell, len(spec.columns))
+	for {
+		row, err := r.Read()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return csvError(file, err)
+		}
+		line, _ := r.FieldPos(0)
+		if len(row) != len(names) {
+			return fmt.Errorf("%s: %d cells, want %d (%s)", place(file, line), len(row), len(names), listNames(names))
+		}
+		for i, k := range at {
+			cells[i] = cell{}
+			if k < 0 {
+				continue
+			}
+			line, _ := r.FieldPos(k)
+			if err := checkUTF8(file, line, row[k]); err != nil {
+				return err
+			}
+			cells[i] = cell{strings.Clone(row[k]), true} // not the whole row
+		}
+		if err := yield(line, cells); err != nil {
+			return err
+		}
+	}
+}
+
+func csvError(file string, err error) error {
+	if p, ok := errors.AsType[*csv.ParseError](err); ok {
+		return fmt.Errorf("%s: column %d: %w", place(file, p.Line), p.Column, p.Err)
+	}
+	return fmt.Errorf("%s: %w", file, err)
+}
+
+// readJSONL reads one JSON object a line. Strings, numbers and booleans are cells; other values are an
+// error in a wanted column and ignored elsewhere.
+func readJSONL(file string, b []byte, spec tableSpec, yield yieldRow) error {
+	cells := make([]cell, len(spec.columns))
+	empty := true
+	err := lines(b, func(line int, text string) error {
+		if len(strings.TrimSpace(text)) == 0 {
+			return nil
+		}
+		empty = false
+		if err := checkUTF8(file, line, text); err != nil {
+			return err
+		}
+		var object map[string]json.RawMessage
+		if err := json.Unmarshal([]byte(text), &object); err != nil || object == nil {
+			if _, ok := errors.AsType[*json.UnmarshalTypeError](err); ok || err == nil {
+				err = errors.New("not a JSON object")
+			}
+			return fmt.Errorf("%s: %w: want one object a line, {%q: ...}", place(file, line), err, spec.columns[0].name)
+		}
+		for i, c := range spec.columns {
+			value, there := object[c.name]
+			var err error
+			if cells[i], err = jsonCell(value); err != nil {
+				return fmt.Errorf("%s: %q: %w", place(file, line), c.name, err)
+			}
+			switch {
+			case cells[i].ok || c.optional:
+			case there:
+				return fmt.Errorf("%s: %q is null: want a value", place(file, line), c.name)
+			default:
+				return fmt.Errorf("%s: no %q: it has %s", place(file, line), c.name, listNames(slices.Sorted(maps.Keys(object))))
+			}
+		}
+		return yield(line, cells)
+	})
+	if err == nil && empty {
+		err = fmt.Errorf("%s: the file is empty", file)
+	}
+	return err
+}
+
+// jsonCell returns a value's text. A value that is missing or null is no error, but not ok.
+func jsonCell(value json.RawMessage) (cell, error) {
+	switch {
+	case len(value) == 0 || value[0] == 'n':
+		return cell{}, nil
+	case value[0] == '"':
+		var s string
+		err := json.Unmarshal(value, &s)
+		return cell{s, true}, err
+	case value[0] == '[' || value[0] == '{':
+		return cell{}, errors.New("is a list or an object: want a string or a number")
+	}
+	return cell{string(value), true}, nil
+}

@@ -1,0 +1,331 @@
+package tokenizer
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// definition is a checked tokenizer.json, or one made from vocabulary files.
+type definition struct {
+	name     string // of the file, for messages
+	sections sections
+	model    *model
+	added    []addedToken
+	template template
+}
+
+// sections are the parts of a tokenizer.json that the library reads.
+type sections map[string]json.RawMessage
+
+// addedToken is a token outside the model, which the library finds in a text before anything else.
+type addedToken struct {
+	ID         uint32 `json:"id"`
+	Content    string `json:"content"`
+	SingleWord bool   `json:"single_word"`
+	LStrip     bool   `json:"lstrip"`
+	RStrip     bool   `json:"rstrip"`
+	Normalized bool   `json:"normalized"`
+	Special    bool   `json:"special"`
+}
+
+// maxDepth bounds nesting; the library's JSON reader stops at 128.
+const maxDepth = 64
+
+// parseDefinition checks the text of a tokenizer.json. set changes the parts that transformers lets
+// tokenizer_config.json change.
+//
+// The sections normalizer, pre_tokenizer and decoder are written anew from their parsed form, so that the library
+// reads nothing that was not checked here. post_processor, padding and truncation stay with us.
+func parseDefinition(name string, text []byte, set *settings) (*definition, error) {
+	var file map[string]json.RawMessage
+	if err := parseJSON(name, text, &file); err != nil {
+		return nil, err
+	}
+	fail := func(section string, err error) (*definition, error) {
+		return nil, fmt.Errorf("%s: %s: %w", name, section, err)
+	}
+	if v, ok := file["version"]; ok && string(v) != `"1.0"` {
+		return fail("version", fmt.Errorf("%.20s is not supported: want \"1.0\"", v))
+	}
+	if isNull(file["model"]) {
+		return fail("model", errors.New("missing"))
+	}
+	d := &definition{name: name, sections: sections{"model": file["model"]}}
+	var err error
+	if d.model, err = parseModel(file["model"]); err != nil {
+		return fail("model", err)
+	}
+	for _, section := range []string{"normalizer", "pre_tokenizer", "decoder"} {
+		if d.sections[section], err = cleanSection(file[section], section, set); err != nil {
+			return fail(section, err)
+		}
+	}
+	if d.added, err = parseAdded(file["added_tokens"], d.model.vocab); err != nil {
+		return fail("added_tokens", err)
+	}
+	if d.sections["added_tokens"], err = json.Marshal(d.added); err != nil {
+		return fail("added_tokens", err)
+	}
+	if d.template, err = parsePostProcessor(file["post_processor"]); err != nil {
+		return fail("post_processor", err)
+	}
+	return d, nil
+}
+
+// library is the tokenizer.json that the library gets, with the given normalizers before the tokenizer's own.
+func (s sections) library(first []any) ([]byte, error) {
+	all := map[string]any{"version": "1.0"}
+	for name, section := range s {
+		all[name] = section
+	}
+	if len(first) > 0 {
+		list := slices.Clone(first)
+		if own := s["normalizer"]; !isNull(own) {
+			list = append(list, own)
+		}
+		all["normalizer"] = map[string]any{"type": "Sequence", "normalizers": list}
+	}
+	return json.Marshal(all)
+}
+
+// token returns the id of a token, -1 if there is none of that name.
+func (d *definition) token(content string) int64 {
+	for _, t := range d.added {
+		if t.Content == content {
+			return int64(t.ID)
+		}
+	}
+	if id, ok := d.model.vocab[content]; ok {
+		return int64(id)
+	}
+	return -1
+}
+
+// maxID is the largest id that encoding can give.
+func (d *definition) maxID() int64 {
+	largest := d.template.maxID()
+	for _, t := range d.added {
+		largest = max(largest, int64(t.ID))
+	}
+	for id := range maps.Values(d.model.vocab) {
+		largest = max(largest, int64(id))
+	}
+	return largest
+}
+
+// parseAdded reads added_tokens. The library does not take the ids from the file: a token that the model does not
+// know gets the next free one. A file where that differs would give ids that its author did not mean.
+func parseAdded(raw json.RawMessage, vocab map[string]uint32) ([]addedToken, error) {
+	if isNull(raw) {
+		return []addedToken{}, nil
+	}
+	var tokens []addedToken
+	if err := json.Unmarshal(raw, &tokens); err != nil {
+		return nil, err
+	}
+	known := map[string]uint32{}
+	next := uint32(len(vocab))
+	for i, t := range tokens {
+		if t.Content == "" {
+			return nil, fmt.Errorf("token %d: no content", i)
+		}
+		if err := checkString(t.Content); err != nil {
+			return nil, fmt.Errorf("token %d: %w", i, err)
+		}
+		if _, twice := known[t.Content]; twice {
+			return nil, fmt.Errorf("token %d: %q is listed twice", i, t.Content)
+		}
+		want, ok := vocab[t.Content]
+		if !ok {
+			want = next
+		}
+		if t.ID != want {
+			return nil, fmt.Errorf("token %d: %q has id %d, want %d (its id in the model's vocabulary, or the next free one)", i, t.Content, t.ID, want)
+		}
+		if want >= next {
+			next = want + 1
+		}
+		known[t.Content] = want
+	}
+	return tokens, nil
+}
+
+// cleanSection parses a section, checks it, applies the settings and writes it anew.
+func cleanSection(raw json.RawMessage, section string, set *settings) (json.RawMessage, error) {
+	if isNull(raw) {
+		return json.RawMessage("null"), nil
+	}
+	decoder := json.NewDecoder(bytes.NewReader(raw))
+	decoder.UseNumber()
+	var value any
+	if err := decoder.Decode(&value); err != nil {
+		return nil, err
+	}
+	if err := checkValue(value, 0); err != nil {
+		return nil, err
+	}
+	part, ok := value.(map[string]any)
+	if !ok {
+		return nil, errors.New("want an object or null")
+	}
+	switch section {
+	case "normalizer":
+		if err := checkCharsmaps(part); err != nil {
+			return nil, err
+		}
+		set.changeNormalizer(part)
+	case "pre_tokenizer":
+		set.changePreTokenizer(part)
+	}
+	return json.Marshal(part)
+}
+
+// checkValue refuses what the library's JSON reader refuses, since in some places it aborts then.
+func checkValue(value any, depth int) error {
+	if depth > maxDepth {
+		return fmt.Errorf("more than %d levels deep", maxDepth)
+	}
+	switch v := value.(type) {
+	case string:
+		return checkString(v)
+	case json.Number:
+		if f, err := v.Float64(); err != nil || math.IsInf(f, 0) {
+			return fmt.Errorf("the number %s is out of range", v)
+		}
+	case []any:
+		for _, element := range v {
+			if err := checkValue(element, depth+1); err != nil {
+				return err
+			}
+		}
+	case map[string]any:
+		for key, element := range v {
+			if err := errors.Join(checkString(key), checkValue(element, depth+1)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// checkString refuses NUL characters: the library makes C strings of messages that quote its input, and aborts
+// when it finds one there.
+func checkString(s string) error {
+	if strings.Contains(s, "\x00") {
+		return fmt.Errorf("%q has a NUL character", s)
+	}
+	return nil
+}
+
+// checkCharsmaps looks for charsmaps, which the library trusts, in all objects: the library guesses the type of
+// one that does not say it.
+func checkCharsmaps(value any) error {
+	switch v := value.(type) {
+	case []any:
+		for i, element := range v {
+			if err := checkCharsmaps(element); err != nil {
+				return fmt.Errorf("%d: %w", i, err)
+			}
+		}
+	case map[string]any:
+		charsmap, ok := v["precompiled_charsmap"]
+		if ok || v["type"] == "Precompiled" {
+			text, _ := charsmap.(string)
+			if err := checkCharsmap(text); err != nil {
+				return fmt.Errorf("precompiled_charsmap: %w", err)
+			}
+		}
+		for key, element := range v {
+			if err := checkCharsmaps(element); err != nil {
+				return fmt.Errorf("%s: %w", key, err)
+			}
+		}
+	}
+	return nil
+}
+
+func isNull(raw json.RawMessage) bool { return len(raw) == 0 || string(raw) == "null" }
+
+// parseJSON decodes a whole file; its error names the file and the line.
+func parseJSON(name string, text []byte, into any) error {
+	if at := invalidUTF8(text); at >= 0 {
+		return fmt.Errorf("%s: line %d: not valid UTF-8", name, lineOf(text, at))
+	}
+	if at := loneSurrogate(text); at >= 0 {
+		return fmt.Errorf("%s: line %d: %s is half of a surrogate pair", name, lineOf(text, at), text[at:at+6])
+	}
+	err := json.Unmarshal(text, into)
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &syntax):
+		return fmt.Errorf("%s: line %d: not JSON: %w", name, lineOf(text, int(syntax.Offset)), err)
+	case errors.As(err, &kind):
+		return fmt.Errorf("%s: line %d: %w", name, lineOf(text, int(kind.Offset)), err)
+	case err != nil:
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}
+
+// lineOf is the 1-based number of the line that holds byte at of text.
+func lineOf(text []byte, at int) int {
+	return 1 + bytes.Count(text[:min(max(at, 0), len(text))], []byte("\n"))
+}
+
+// invalidUTF8 is the place of the first byte that is not UTF-8, -1 if all are.
+func invalidUTF8(text []byte) int {
+	for at := 0; at < len(text); {
+		r, size := utf8.DecodeRune(text[at:])
+		if r == utf8.RuneError && size <= 1 {
+			return at
+		}
+		at += size
+	}
+	return -1
+}
+
+// loneSurrogate is the place of the first \uD800 to \uDFFF that is no pair, -1 if there is none. encoding/json
+// would read U+FFFD there.
+func loneSurrogate(text []byte) int {
+	hex := func(at int) (v int) {
+		if at+6 > len(text) || text[at] != '\\' || text[at+1] != 'u' {
+			return -1
+		}
+		for _, c := range text[at+2 : at+6] {
+			digit := strings.IndexByte("0123456789abcdef", c|0x20)
+			if digit < 0 {
+				return -1
+			}
+			v = v<<4 | digit
+		}
+		return v
+	}
+	for at := 0; ; {
+		next := bytes.IndexByte(text[at:], '\\')
+		if next < 0 {
+			return -1
+		}
+		at += next
+		switch v := hex(at); {
+		case v >= 0xd800 && v < 0xdc00:
+			if low := hex(at + 6); low < 0xdc00 || low > 0xdfff {
+				return at
+			}
+			at += 12
+		case v >= 0xdc00 && v <= 0xdfff:
+			return at
+		case v >= 0:
+			at += 6
+		default:
+			at = min(at+2, len(text))
+		}
+	}
+}

@@ -1,0 +1,46 @@
+package tokenizer
+
+import (
+	"fmt"
+	"sync/atomic"
+
+	"autolora/data"
+)
+
+// Encoder encodes the examples of package data for a model, and counts those it had to cut.
+type Encoder struct {
+	tok       *Tokenizer
+	maxLength int
+	truncated atomic.Int64
+}
+
+var _ data.Encoder = (*Encoder)(nil)
+
+// NewEncoder returns an encoder that cuts each example to maxLength tokens. positions is the largest number of
+// tokens that the model takes; a maxLength above it, or without room for any text, is an error that names the
+// flag --max-length.
+func NewEncoder(t *Tokenizer, maxLength, positions int) (*Encoder, error) {
+	if maxLength > positions {
+		return nil, fmt.Errorf("--max-length %d: the model has positions for %d tokens: want at most that", maxLength, positions)
+	}
+	if least := t.Added(true) + 1; maxLength < least {
+		return nil, fmt.Errorf("--max-length %d: the tokenizer adds %d special tokens to a pair of texts: want at least %d", maxLength, least-1, least)
+	}
+	return &Encoder{tok: t, maxLength: maxLength}, nil
+}
+
+// Encode gives the tokens of an example.
+func (e *Encoder) Encode(ex data.Example) (data.Encoded, error) {
+	var pair *string
+	if ex.HasPair {
+		pair = &ex.Pair
+	}
+	enc, truncated, err := e.tok.Encode(ex.Text, pair, e.maxLength)
+	if truncated {
+		e.truncated.Add(1)
+	}
+	return enc, err
+}
+
+// Truncated is how many examples were cut to the maximum length so far.
+func (e *Encoder) Truncated() int64 { return e.truncated.Load() }

@@ -1,0 +1,174 @@
+package tokenizer
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// settings are the parts of tokenizer_config.json, special_tokens_map.json and added_tokens.json that bear on
+// encoding. What a file leaves out is nil.
+type settings struct {
+	Class                string  `json:"tokenizer_class"`
+	TruncationSide       string  `json:"truncation_side"`
+	DoLowerCase          *bool   `json:"do_lower_case"`
+	StripAccents         *bool   `json:"strip_accents"`
+	TokenizeChineseChars *bool   `json:"tokenize_chinese_chars"`
+	AddPrefixSpace       *bool   `json:"add_prefix_space"`
+	AddBOS               *bool   `json:"add_bos_token"`
+	Added                tokenID `json:"added_tokens_decoder"`
+	names
+}
+
+// names are the special tokens by the part they play.
+type names struct {
+	Pad        *namedToken  `json:"pad_token"`
+	Unk        *namedToken  `json:"unk_token"`
+	CLS        *namedToken  `json:"cls_token"`
+	Sep        *namedToken  `json:"sep_token"`
+	Mask       *namedToken  `json:"mask_token"`
+	BOS        *namedToken  `json:"bos_token"`
+	EOS        *namedToken  `json:"eos_token"`
+	Additional []namedToken `json:"additional_special_tokens"`
+}
+
+// namedToken is a special token: its content alone, or an object with the flags of an added token.
+type namedToken addedToken
+
+func (t *namedToken) UnmarshalJSON(text []byte) error {
+	var err error
+	if len(text) > 0 && text[0] == '"' {
+		err = json.Unmarshal(text, &t.Content)
+	} else {
+		err = json.Unmarshal(text, (*addedToken)(t))
+	}
+	t.Special = true
+	return err
+}
+
+// tokenID is added_tokens_decoder: an object of added tokens by their ids.
+type tokenID []addedToken
+
+func (l *tokenID) UnmarshalJSON(text []byte) error {
+	var byID map[string]addedToken
+	if err := json.Unmarshal(text, &byID); err != nil {
+		return err
+	}
+	for key, t := range byID {
+		id, err := strconv.ParseUint(key, 10, 32)
+		if err != nil {
+			return fmt.Errorf("added_tokens_decoder: %q is not a token id", key)
+		}
+		t.ID = uint32(id)
+		*l = append(*l, t)
+	}
+	return nil
+}
+
+// readSettings reads the three files, each of which may be absent. tokenizer_config.json goes before the others.
+func readSettings(dir string) (*settings, error) {
+	s := &settings{}
+	var byMap names
+	var added map[string]uint32
+	for _, file := range []struct {
+		name string
+		into any
+	}{
+		{"tokenizer_config.json", s},
+		{"special_tokens_map.json", &byMap},
+		{"added_tokens.json", &added},
+	} {
+		path := filepath.Join(dir, file.name)
+		text, err := readFile(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err == nil {
+			err = parseJSON(path, text, file.into)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	if side := s.TruncationSide; side != "" && side != "left" && side != "right" {
+		return nil, fmt.Errorf("%s: truncation_side %q: want left or right", filepath.Join(dir, "tokenizer_config.json"), side)
+	}
+	mine, other := s.parts(), byMap.parts()
+	for i := range mine {
+		if *mine[i] == nil {
+			*mine[i] = *other[i]
+		}
+	}
+	if s.Additional == nil {
+		s.Additional = byMap.Additional
+	}
+	if s.Added == nil {
+		for _, content := range slices.Sorted(maps.Keys(added)) {
+			s.Added = append(s.Added, addedToken{ID: added[content], Content: content, Normalized: true})
+		}
+	}
+	return s, nil
+}
+
+// parts lists the single tokens.
+func (n *names) parts() []**namedToken {
+	return []**namedToken{&n.Pad, &n.Unk, &n.CLS, &n.Sep, &n.Mask, &n.BOS, &n.EOS}
+}
+
+// changeNormalizer lets tokenizer_config.json overrule tokenizer.json, as transformers does.
+func (s *settings) changeNormalizer(part map[string]any) {
+	if part["type"] == "BertNormalizer" {
+		change(part, "lowercase", s.DoLowerCase)
+		change(part, "strip_accents", s.StripAccents)
+		change(part, "handle_chinese_chars", s.TokenizeChineseChars)
+	}
+}
+
+func (s *settings) changePreTokenizer(part map[string]any) {
+	if part["type"] == "ByteLevel" {
+		change(part, "add_prefix_space", s.AddPrefixSpace)
+	}
+}
+
+func change(part map[string]any, key string, value *bool) {
+	if value != nil {
+		part[key] = *value
+	}
+}
+
+// class is the tokenizer class without "Fast", "" if the config names none or one that fits any tokenizer.
+func (s *settings) class() string {
+	switch c := strings.TrimSuffix(s.Class, "Fast"); c {
+	case "PreTrainedTokenizer", "TokenizersBackend":
+		return ""
+	default:
+		return c
+	}
+}
+
+// maxFile bounds a file of a tokenizer. The largest in use, with 256,000 tokens, have 35 MB.
+const maxFile = 512 << 20
+
+func readFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(text) > maxFile {
+		return nil, fmt.Errorf("%s: more than %d MB: not a tokenizer file", path, maxFile>>20)
+	}
+	return text, nil
+}

@@ -1,0 +1,251 @@
+package tokenizer
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+)
+
+// template says what stands around one text, and around a pair.
+type template struct {
+	single, pair []piece
+}
+
+// piece is a part of a template: one of the texts, or special tokens.
+type piece struct {
+	text    int // 0 or 1: the first or the second text; otherwise noText
+	ids     []int64
+	segment int64
+}
+
+const noText = -1
+
+// bare adds no special tokens. The second text is segment 1, as in the library.
+var bare = template{
+	single: []piece{{text: 0}},
+	pair:   []piece{{text: 0}, {text: 1, segment: 1}},
+}
+
+func (t template) pieces(pair bool) []piece {
+	if pair {
+		return t.pair
+	}
+	return t.single
+}
+
+// added is the number of special tokens around one text, or around a pair.
+func (t template) added(pair bool) int {
+	n := 0
+	for _, p := range t.pieces(pair) {
+		n += len(p.ids)
+	}
+	return n
+}
+
+// maxID is the largest id of a special token, -1 if there is none.
+func (t template) maxID() int64 {
+	largest := int64(-1)
+	for _, pieces := range [][]piece{t.single, t.pair} {
+		for _, p := range pieces {
+			for _, id := range p.ids {
+				largest = max(largest, id)
+			}
+		}
+	}
+	return largest
+}
+
+// join puts the special tokens around the texts. segments is nil if all are 0.
+func (t template) join(texts [2][]uint32, pair bool) (ids, segments []int64) {
+	n := t.added(pair) + len(texts[0]) + len(texts[1])
+	ids = make([]int64, 0, n)
+	for _, p := range t.pieces(pair) {
+		start := len(ids)
+		ids = append(ids, p.ids...)
+		if p.text != noText {
+			for _, id := range texts[p.text] {
+				ids = append(ids, int64(id))
+			}
+		}
+		if p.segment == 0 || start == len(ids) {
+			continue
+		}
+		if segments == nil {
+			segments = make([]int64, n)
+		}
+		for i := start; i < len(ids); i++ {
+			segments[i] = p.segment
+		}
+	}
+	return ids, segments
+}
+
+// parsePostProcessor reads the post_processor of a tokenizer.json; null is one that adds nothing.
+func parsePostProcessor(raw json.RawMessage) (template, error) {
+	return parseProcessor(raw, 0)
+}
+
+func parseProcessor(raw json.RawMessage, depth int) (template, error) {
+	if isNull(raw) {
+		return bare, nil
+	}
+	var head struct {
+		Type string `json:"type"`
+	}
+	if err := json.Unmarshal(raw, &head); err != nil {
+		return template{}, err
+	}
+	switch head.Type {
+	case "ByteLevel": // moves offsets only
+		return bare, nil
+	case "BertProcessing", "RobertaProcessing":
+		return parseClsSep(raw, head.Type == "RobertaProcessing")
+	case "TemplateProcessing":
+		return parseTemplate(raw)
+	case "Sequence":
+		if depth > maxDepth {
+			return template{}, fmt.Errorf("more than %d levels deep", maxDepth)
+		}
+		return parseSequence(raw, depth)
+	}
+	return template{}, fmt.Errorf("type %q is not supported: want BertProcessing, RobertaProcessing, TemplateProcessing, ByteLevel or a Sequence of these", head.Type)
+}
+
+// parseSequence takes a sequence in which one processor at most adds tokens; the others move offsets.
+func parseSequence(raw json.RawMessage, depth int) (template, error) {
+	var s struct {
+		Processors []json.RawMessage `json:"processors"`
+	}
+	if err := json.Unmarshal(raw, &s); err != nil {
+		return template{}, err
+	}
+	result := bare
+	for i, p := range s.Processors {
+		t, err := parseProcessor(p, depth+1)
+		if err != nil {
+			return template{}, fmt.Errorf("processor %d: %w", i, err)
+		}
+		if t.added(false) == 0 && t.added(true) == 0 {
+			continue
+		}
+		if result.added(false) > 0 || result.added(true) > 0 {
+			return template{}, fmt.Errorf("processor %d: a second processor that adds tokens is not supported", i)
+		}
+		result = t
+	}
+	return result, nil
+}
+
+// specialPair is a token and its id, a JSON list of the two.
+type specialPair struct {
+	token string
+	id    int64
+}
+
+func (s *specialPair) UnmarshalJSON(text []byte) error {
+	var id *uint32
+	list := []any{&s.token, &id}
+	if err := json.Unmarshal(text, &list); err != nil {
+		return err
+	}
+	if len(list) != 2 || id == nil {
+		return fmt.Errorf("%.40s: want a token and its id", text)
+	}
+	s.id = int64(*id)
+	return nil
+}
+
+// parseClsSep reads the two fixed forms: BERT's [CLS] A [SEP] B [SEP] with segment 1 from B on, and RoBERTa's
+// <s> A </s></s> B </s>, all segment 0.
+func parseClsSep(raw json.RawMessage, roberta bool) (template, error) {
+	var s struct {
+		Cls, Sep *specialPair
+	}
+	if err := json.Unmarshal(raw, &s); err != nil {
+		return template{}, err
+	}
+	if s.Cls == nil || s.Sep == nil {
+		return template{}, errors.New(`no "cls" or no "sep"`)
+	}
+	cls, sep := piece{text: noText, ids: []int64{s.Cls.id}}, piece{text: noText, ids: []int64{s.Sep.id}}
+	first := []piece{cls, {text: 0}, sep}
+	second := []piece{{text: 1, segment: 1}, {text: noText, ids: sep.ids, segment: 1}}
+	if roberta {
+		second = []piece{sep, {text: 1}, sep}
+	}
+	return template{single: first, pair: append(append([]piece{}, first...), second...)}, nil
+}
+
+// parseTemplate reads a TemplateProcessing: lists of pieces, each {"Sequence": {"id": "A", "type_id": 0}} or
+// {"SpecialToken": {"id": NAME, "type_id": 0}} with NAME a key of special_tokens.
+func parseTemplate(raw json.RawMessage) (template, error) {
+	var s struct {
+		Single, Pair  []rawPiece
+		SpecialTokens specialTokens `json:"special_tokens"`
+	}
+	if err := json.Unmarshal(raw, &s); err != nil {
+		return template{}, err
+	}
+	single, err := readPieces(s.Single, s.SpecialTokens, [2]int{1, 0})
+	if err != nil {
+		return template{}, fmt.Errorf("single: %w", err)
+	}
+	pair, err := readPieces(s.Pair, s.SpecialTokens, [2]int{1, 1})
+	if err != nil {
+		return template{}, fmt.Errorf("pair: %w", err)
+	}
+	return template{single, pair}, nil
+}
+
+type rawPiece struct {
+	Sequence, SpecialToken *struct {
+		ID     string `json:"id"`
+		TypeID uint8  `json:"type_id"`
+	}
+}
+
+type specialTokens map[string]struct {
+	IDs []uint32 `json:"ids"`
+}
+
+// readPieces reads a list in which the sequences A and B are there as often as want says.
+func readPieces(list []rawPiece, tokens specialTokens, want [2]int) ([]piece, error) {
+	var seen [2]int
+	pieces := make([]piece, 0, len(list))
+	for i, raw := range list {
+		p, err := raw.read(tokens)
+		if err != nil {
+			return nil, fmt.Errorf("piece %d: %w", i, err)
+		}
+		if p.text != noText {
+			seen[p.text]++
+		}
+		pieces = append(pieces, p)
+	}
+	if seen != want {
+		return nil, fmt.Errorf("has sequence A %d times and B %d times, want %d and %d", seen[0], seen[1], want[0], want[1])
+	}
+	return pieces, nil
+}
+
+func (r rawPiece) read(tokens specialTokens) (piece, error) {
+	switch {
+	case (r.Sequence == nil) == (r.SpecialToken == nil):
+		return piece{}, errors.New("want either a Sequence or a SpecialToken")
+	case r.SpecialToken != nil:
+		token, ok := tokens[r.SpecialToken.ID]
+		if !ok {
+			return piece{}, fmt.Errorf("%q is not in special_tokens", r.SpecialToken.ID)
+		}
+		p := piece{text: noText, segment: int64(r.SpecialToken.TypeID)}
+		for _, id := range token.IDs {
+			p.ids = append(p.ids, int64(id))
+		}
+		return p, nil
+	case r.Sequence.ID == "A":
+		return piece{text: 0, segment: int64(r.Sequence.TypeID)}, nil
+	case r.Sequence.ID == "B":
+		return piece{text: 1, segment: int64(r.Sequence.TypeID)}, nil
+	}
+	return piece{}, fmt.Errorf("sequence %q: want A or B", r.Sequence.ID)
+}

@@ -1,0 +1,197 @@
+package tokenizer
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"strings"
+	"unicode/utf8"
+
+	"autolora/data"
+)
+
+// Tokenizer encodes texts for one model. All methods may be called from several goroutines at once.
+type Tokenizer struct {
+	native   *native
+	template template
+	special  Special
+	left     bool // truncation keeps the last tokens
+	size     int
+	nul      map[uint32]bool // tokens whose text has a NUL character
+}
+
+// Special holds the ids of the special tokens, -1 for one that the tokenizer does not have.
+type Special struct {
+	Pad, Unk, CLS, Sep, Mask, BOS, EOS int64
+}
+
+// Load opens the tokenizer of a model folder: tokenizer.json, or else vocab.txt (BERT's WordPiece), or else
+// vocab.json and merges.txt (byte-level BPE: RoBERTa's form if the vocabulary has <s> and </s>, else GPT-2's).
+// tokenizer_config.json and special_tokens_map.json are honoured where present. Padding and truncation that
+// tokenizer.json asks for are not: [Tokenizer.Encode] is told. The caller closes the tokenizer.
+//
+// The error names the file and what is wrong with it.
+func Load(dir string) (*Tokenizer, error) {
+	if info, err := os.Stat(dir); err != nil {
+		return nil, fmt.Errorf("tokenizer: %w", err)
+	} else if !info.IsDir() {
+		return nil, fmt.Errorf("tokenizer: %s: want a folder with the tokenizer's files: %w", dir, fs.ErrInvalid)
+	}
+	t, err := load(dir)
+	if err != nil {
+		return nil, fmt.Errorf("tokenizer: %w", err)
+	}
+	return t, nil
+}
+
+func load(dir string) (*Tokenizer, error) {
+	set, err := readSettings(dir)
+	if err != nil {
+		return nil, err
+	}
+	name, text, err := readDefinition(dir, set)
+	if err != nil {
+		return nil, err
+	}
+	return build(name, text, set)
+}
+
+func build(name string, text []byte, set *settings) (*Tokenizer, error) {
+	def, err := parseDefinition(name, text, set)
+	if err != nil {
+		return nil, err
+	}
+	n, err := newNative(name, def.sections)
+	if err != nil {
+		return nil, err
+	}
+	return &Tokenizer{
+		native:   n,
+		template: def.template,
+		special:  def.special(&set.names),
+		left:     set.TruncationSide == "left",
+		size:     int(def.maxID()) + 1,
+		nul:      def.nulTokens(),
+	}, nil
+}
+
+// Close frees the tokenizer, after the calls under way. Later calls return an error.
+func (t *Tokenizer) Close() error { return t.native.close() }
+
+// maxText bounds one text: the library takes 500 bytes of memory for each byte of it (measured).
+const maxText = 4 << 20
+
+// Encode gives the ids and segments of a text, or of a pair of texts if pair is not nil, with the special tokens
+// around them. Where that is more than maxLength tokens, the longer text is cut first ("longest first"), and
+// truncated is true. maxLength 0 cuts nothing.
+//
+// The error is for a text that is not UTF-8 or has more than 4 MiB, for a maxLength that does not even hold the
+// special tokens, and for a closed tokenizer.
+func (t *Tokenizer) Encode(text string, pair *string, maxLength int) (enc data.Encoded, truncated bool, err error) {
+	isPair := pair != nil
+	var texts [2][]uint32
+	if texts[0], err = t.encode(text); err != nil {
+		return data.Encoded{}, false, err
+	}
+	if isPair {
+		if texts[1], err = t.encode(*pair); err != nil {
+			return data.Encoded{}, false, fmt.Errorf("second text: %w", err)
+		}
+	}
+	if maxLength != 0 {
+		room := maxLength - t.template.added(isPair)
+		if room < 0 {
+			return data.Encoded{}, false, fmt.Errorf("max length %d: the tokenizer adds %d special tokens", maxLength, t.template.added(isPair))
+		}
+		truncated = len(texts[0])+len(texts[1]) > room
+		a, b := longestFirst(len(texts[0]), len(texts[1]), room)
+		texts[0], texts[1] = cut(texts[0], a, t.left), cut(texts[1], b, t.left)
+	}
+	enc.IDs, enc.Segments = t.template.join(texts, isPair)
+	return enc, truncated, nil
+}
+
+func (t *Tokenizer) encode(text string) ([]uint32, error) {
+	if len(text) > maxText {
+		return nil, fmt.Errorf("text of %d bytes: want at most %d", len(text), maxText)
+	}
+	if !utf8.ValidString(text) {
+		return nil, fmt.Errorf("text is not valid UTF-8 at byte %d", invalidUTF8([]byte(text)))
+	}
+	return t.native.encode(text)
+}
+
+// Decode gives the text of token ids, without the special tokens if skipSpecial is set. Ids that no token has are
+// left out.
+func (t *Tokenizer) Decode(ids []int64, skipSpecial bool) (string, error) {
+	tokens := make([]uint32, len(ids))
+	for i, id := range ids {
+		if id < 0 || id > math.MaxUint32 {
+			return "", fmt.Errorf("token id %d: want 0 to %d", id, t.size-1)
+		}
+		tokens[i] = uint32(id)
+		if t.nul[tokens[i]] {
+			return "", errors.New("the text has a NUL character, which the tokenizers library cannot return")
+		}
+	}
+	return t.native.decode(tokens, skipSpecial)
+}
+
+// VocabSize is the number of rows that a model's embedding needs: the largest token id plus one.
+func (t *Tokenizer) VocabSize() int { return t.size }
+
+// CheckVocab returns an error if a model whose embedding has that many rows lacks some of the tokens.
+func (t *Tokenizer) CheckVocab(rows int) error {
+	if t.size > rows {
+		return fmt.Errorf("the tokenizer has token ids up to %d, the model's embedding only %d rows: is it another model's tokenizer?", t.size-1, rows)
+	}
+	return nil
+}
+
+// Special returns the ids of the special tokens.
+func (t *Tokenizer) Special() Special { return t.special }
+
+// Added is the number of special tokens that Encode puts around a text, or around a pair.
+func (t *Tokenizer) Added(pair bool) int { return t.template.added(pair) }
+
+// special finds the special tokens by the names in the settings, or by their usual names.
+func (d *definition) special(set *names) Special {
+	find := func(t *namedToken, usual ...string) int64 {
+		if t != nil {
+			return d.token(t.Content)
+		}
+		for _, name := range usual {
+			if id := d.token(name); id >= 0 {
+				return id
+			}
+		}
+		return -1
+	}
+	return Special{
+		Pad:  find(set.Pad, "[PAD]", "<pad>"),
+		Unk:  find(set.Unk, d.model.unk, "[UNK]", "<unk>"),
+		CLS:  find(set.CLS, "[CLS]", "<s>"),
+		Sep:  find(set.Sep, "[SEP]", "</s>"),
+		Mask: find(set.Mask, "[MASK]", "<mask>"),
+		BOS:  find(set.BOS, "<s>", "<|endoftext|>"),
+		EOS:  find(set.EOS, "</s>", "<|endoftext|>"),
+	}
+}
+
+// nulTokens lists the tokens that decode to a text with a NUL character: written as such, as a letter of
+// byte-level BPE, or as <0x00>.
+func (d *definition) nulTokens() map[uint32]bool {
+	letter := string(byteLetter(0))
+	if !strings.Contains(string(d.sections["decoder"]), `"ByteLevel"`) {
+		letter = "\x00"
+	}
+	found := map[uint32]bool{}
+	for token, id := range d.model.vocab {
+		if strings.Contains(token, letter) || strings.Contains(token, "\x00") || token == "<0x00>" {
+			found[id] = true
+		}
+	}
+	return found
+}

@@ -1,0 +1,213 @@
+package tokenizer
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// readDefinition finds the tokenizer of a model folder: tokenizer.json, or the text of one made from vocab.txt
+// (WordPiece) or from vocab.json and merges.txt (byte-level BPE).
+func readDefinition(dir string, set *settings) (name string, text []byte, err error) {
+	for _, form := range []struct {
+		file string
+		make func(path string, text []byte, set *settings) ([]byte, error)
+	}{
+		{"tokenizer.json", func(_ string, text []byte, _ *settings) ([]byte, error) { return text, nil }},
+		{"vocab.txt", wordPiece},
+		{"vocab.json", byteLevel},
+	} {
+		name = filepath.Join(dir, form.file)
+		text, err = readFile(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err == nil {
+			text, err = form.make(name, text, set)
+		}
+		return name, text, err
+	}
+	return "", nil, fmt.Errorf("%s: no tokenizer: looked for tokenizer.json, vocab.txt, and vocab.json with merges.txt", dir)
+}
+
+// wordPiece makes BERT's tokenizer from vocab.txt.
+func wordPiece(path string, text []byte, set *settings) ([]byte, error) {
+	switch class := set.class(); class {
+	case "", "BertTokenizer", "DistilBertTokenizer", "ElectraTokenizer", "MobileBertTokenizer":
+	default:
+		return nil, cannotMake(path, class)
+	}
+	vocab, err := parseVocabText(path, text)
+	if err != nil {
+		return nil, err
+	}
+	unk, cls, sep := named(set.Unk, "[UNK]"), named(set.CLS, "[CLS]"), named(set.Sep, "[SEP]")
+	for _, t := range []addedToken{unk, cls, sep} {
+		if !has(vocab, t.Content) {
+			return nil, fmt.Errorf("%s: has no token %q: not the vocabulary of a BERT model", path, t.Content)
+		}
+	}
+	return json.Marshal(map[string]any{
+		"added_tokens":  set.addedTokens(vocab, unk, cls, sep, named(set.Pad, "[PAD]"), named(set.Mask, "[MASK]")),
+		"normalizer":    map[string]any{"type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true, "strip_accents": nil, "lowercase": true},
+		"pre_tokenizer": map[string]any{"type": "BertPreTokenizer"},
+		"post_processor": map[string]any{
+			"type": "BertProcessing",
+			"cls":  []any{cls.Content, vocab[cls.Content]},
+			"sep":  []any{sep.Content, vocab[sep.Content]},
+		},
+		"decoder": map[string]any{"type": "WordPiece", "prefix": "##", "cleanup": true},
+		"model": map[string]any{
+			"type": "WordPiece", "vocab": vocab, "unk_token": unk.Content,
+			"continuing_subword_prefix": "##", "max_input_chars_per_word": 100,
+		},
+	})
+}
+
+// parseVocabText reads vocab.txt: a token a line, the first one with id 0. Of equal lines the last one counts, as
+// in transformers.
+func parseVocabText(path string, text []byte) (map[string]uint32, error) {
+	vocab := map[string]uint32{}
+	id := uint32(0)
+	for line := range bytes.Lines(text) {
+		token := strings.TrimSuffix(strings.TrimSuffix(string(line), "\n"), "\r")
+		if !utf8.ValidString(token) {
+			return nil, fmt.Errorf("%s: line %d: not valid UTF-8", path, id+1)
+		}
+		vocab[token] = id
+		id++
+	}
+	if len(vocab) == 0 {
+		return nil, fmt.Errorf("%s: empty", path)
+	}
+	return vocab, nil
+}
+
+// byteLevel makes RoBERTa's tokenizer from vocab.json and the merges.txt beside it, or GPT-2's where the
+// vocabulary has no <s> and </s>.
+func byteLevel(path string, text []byte, set *settings) ([]byte, error) {
+	var vocab map[string]uint32
+	if err := parseJSON(path, text, &vocab); err != nil {
+		return nil, err
+	}
+	if err := checkVocab(vocab); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	mergesPath := filepath.Join(filepath.Dir(path), "merges.txt")
+	mergesText, err := readFile(mergesPath)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s: no merges.txt beside it", path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	merges, err := parseMerges(mergesPath, mergesText, vocab)
+	if err != nil {
+		return nil, err
+	}
+	cls, sep := named(set.CLS, "<s>"), named(set.Sep, "</s>")
+	roberta := has(vocab, cls.Content) && has(vocab, sep.Content)
+	switch class := set.class(); {
+	case class == "":
+	case class == "GPT2Tokenizer":
+		roberta = false
+	case roberta && slices.Contains([]string{"RobertaTokenizer", "BartTokenizer", "LongformerTokenizer", "LEDTokenizer"}, class):
+	default:
+		return nil, cannotMake(path, class)
+	}
+	if !roberta && set.AddBOS != nil && *set.AddBOS {
+		return nil, fmt.Errorf("%s: add_bos_token is not supported without tokenizer.json: save one with transformers", path)
+	}
+	file := map[string]any{
+		"pre_tokenizer": map[string]any{"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true},
+		"decoder":       map[string]any{"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true},
+		"model":         map[string]any{"type": "BPE", "vocab": vocab, "merges": merges},
+	}
+	if roberta {
+		mask := addedToken{Content: "<mask>", LStrip: true}
+		if set.Mask != nil {
+			mask = addedToken(*set.Mask)
+		}
+		file["added_tokens"] = set.addedTokens(vocab, cls, sep, named(set.BOS, "<s>"), named(set.EOS, "</s>"),
+			named(set.Pad, "<pad>"), named(set.Unk, "<unk>"), mask)
+		file["post_processor"] = map[string]any{
+			"type": "RobertaProcessing", "trim_offsets": true, "add_prefix_space": false,
+			"cls": []any{cls.Content, vocab[cls.Content]},
+			"sep": []any{sep.Content, vocab[sep.Content]},
+		}
+	} else {
+		const end = "<|endoftext|>"
+		file["added_tokens"] = set.addedTokens(vocab, named(set.BOS, end), named(set.EOS, end), named(set.Unk, end), named(set.Pad, end))
+	}
+	return json.Marshal(file)
+}
+
+// parseMerges reads merges.txt: a merge a line, the first one being the first to apply. The first line may be a
+// header that starts with "#version"; other lines that start with '#' are merges.
+func parseMerges(path string, text []byte, vocab map[string]uint32) ([]merge, error) {
+	merges := []merge{}
+	number := 0
+	for line := range bytes.Lines(text) {
+		number++
+		s := strings.TrimSuffix(strings.TrimSuffix(string(line), "\n"), "\r")
+		if number == 1 && strings.HasPrefix(s, "#version") || s == "" {
+			continue
+		}
+		if !utf8.ValidString(s) {
+			return nil, fmt.Errorf("%s: line %d: not valid UTF-8", path, number)
+		}
+		m, err := splitMerge(s)
+		if err == nil {
+			err = m.check(vocab, "")
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: line %d: %w", path, number, err)
+		}
+		merges = append(merges, m)
+	}
+	return merges, nil
+}
+
+// named is the special token that the settings name, or the usual one.
+func named(t *namedToken, usual string) addedToken {
+	if t != nil {
+		return addedToken(*t)
+	}
+	return addedToken{Content: usual, Special: true}
+}
+
+// addedTokens lists the special tokens that the vocabulary has and the tokens that the settings add, by id.
+func (s *settings) addedTokens(vocab map[string]uint32, special ...addedToken) []addedToken {
+	for _, t := range s.Additional {
+		special = append(special, addedToken(t))
+	}
+	all := map[string]addedToken{}
+	for _, t := range special {
+		if id, ok := vocab[t.Content]; ok {
+			t.ID, t.Special = id, true
+			all[t.Content] = t
+		}
+	}
+	for _, t := range s.Added {
+		all[t.Content] = t
+	}
+	list := make([]addedToken, 0, len(all))
+	for _, t := range all {
+		list = append(list, t)
+	}
+	slices.SortFunc(list, func(a, b addedToken) int {
+		return cmp.Or(cmp.Compare(a.ID, b.ID), strings.Compare(a.Content, b.Content))
+	})
+	return list
+}
+
+func cannotMake(path, class string) error {
+	return fmt.Errorf("%s: cannot make a %s from it: save a tokenizer.json with transformers' save_pretrained", path, class)
+}

@@ -1,0 +1,62 @@
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+FUZZTIME ?= 10s
+
+# What the demo runs: a search and a training that take a few minutes on two cores.
+DEMO_MODEL := third_party/models/all-MiniLM-L6-v2
+DEMO_FLAGS ?= --model $(DEMO_MODEL) --task sst2 --data testdata/sst2 --out out/demo
+
+# The peers that bench-peers times; they get an environment of their own.
+PEERS := torch==2.11.0 transformers==5.23.0 peft==0.21.2
+PEERS_VENV := third_party/peers-venv
+BENCH_FLAGS ?=
+
+.PHONY: help
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: ## fetch and build the native parts into third_party (once; later calls take no time)
+	@scripts/host_tools.sh
+	@scripts/fetch_libtorch.sh
+
+.PHONY: build
+build: setup ## build bin/autolora
+	go build -ldflags '-X main.version=$(VERSION)' -o bin/autolora ./cmd/autolora
+
+.PHONY: demo
+demo: build ## set everything up, search ranks and train on real SST-2 data, write out/demo
+	@scripts/fetch_model.sh $(DEMO_MODEL) >/dev/null
+	bin/autolora run $(DEMO_FLAGS)
+
+.PHONY: test
+test: setup ## check the format, vet, and run all tests with the race detector
+	@unformatted=$$(gofmt -l autolora cmd data nn torchbind); \
+	if [[ -n $$unformatted ]]; then echo "not formatted, run gofmt -w:" $$unformatted >&2; exit 1; fi
+	go vet ./...
+	go test -race ./...
+
+.PHONY: asan
+asan: setup ## run torchbind's tests under the address sanitizer, C++ included
+	CGO_CXXFLAGS='-O2 -g -fsanitize=address' go test -asan ./torchbind/...
+
+.PHONY: fuzz
+fuzz: setup ## run every fuzz target for FUZZTIME (default 10s)
+	scripts/fuzz.sh $(FUZZTIME)
+
+$(PEERS_VENV)/.installed: Makefile
+	python3 -m venv --clear $(PEERS_VENV)
+	$(PEERS_VENV)/bin/pip --disable-pip-version-check install --quiet $(PEERS)
+	touch $@
+
+.PHONY: bench-peers
+bench-peers: build $(PEERS_VENV)/.installed ## time this program and PEFT on the same batches (installs PyTorch and PEFT, 5 GB)
+	@scripts/fetch_model.sh $(DEMO_MODEL) >/dev/null
+	$(PEERS_VENV)/bin/python scripts/bench_peers.py $(BENCH_FLAGS)
+
+.PHONY: clean
+clean: ## remove what was built and written; the cache folder and third_party stay
+	rm -rf bin out

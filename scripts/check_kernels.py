@@ -1,0 +1,516 @@
+#!/usr/bin/env python3
+"""Proves and times the fused operators of torchbind/internal/shim/fused.h against PyTorch.
+
+    python scripts/check_kernels.py            proves them: every line says ok, or the exit status is 1
+    python scripts/check_kernels.py --bench    times them as well
+
+Needs torch 2.11, numpy, ninja and g++. It compiles fused_*.cc of that folder with a small
+binding into a temporary folder (--build DIR keeps it for the next call).
+ATEN_CPU_CAPABILITY=default or avx2 proves the code of a lesser CPU.
+"""
+import argparse
+import glob
+import math
+import os
+import sys
+import tempfile
+import time
+
+import torch
+import torch.nn.functional as F
+from torch.autograd import gradcheck, gradgradcheck
+
+SHIM = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "torchbind", "internal", "shim")
+
+BINDING = r"""
+#include <torch/extension.h>
+
+#include "fused.h"
+
+using at::Tensor;
+
+PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
+  const auto t = [](const std::optional<Tensor> &x) { return x.value_or(Tensor()); };
+  m.def("frozen_linear", [t](Tensor x, Tensor w, std::optional<Tensor> p, std::optional<Tensor> pt, std::optional<Tensor> b) {
+    return tb::frozen_linear(x, w, {t(p), t(pt)}, t(b));
+  });
+  m.def("pack_frozen", [](Tensor w) { return tb::pack_frozen(w); });
+  m.def("cpu_multiplies_bfloat16", tb::cpu_multiplies_bfloat16);
+  const auto attention = [t](auto f) {
+    return [t, f](Tensor q, std::optional<Tensor> kv, Tensor cu_q, Tensor cu_k, int64_t heads, double scale, double p, uint64_t seed) {
+      return f(q, t(kv), cu_q, cu_k, tb::AttentionArgs{heads, scale, p, seed});
+    };
+  };
+  m.def("attention", attention(tb::packed_attention));
+  m.def("attention_composed", attention(tb::packed_attention_composed));
+  const auto norm = [t](auto f) {
+    return [t, f](Tensor x, std::optional<Tensor> residual, Tensor w, Tensor b, double eps, double p, uint64_t seed) {
+      return f(x, t(residual), w, b, eps, p, seed);
+    };
+  };
+  m.def("norm", norm(tb::add_dropout_layer_norm));
+  m.def("norm_composed", norm(tb::add_dropout_layer_norm_composed));
+  m.def("gelu", tb::gelu);
+  m.def("dropout", tb::dropout);
+  m.def("dropout_composed", tb::dropout_composed);
+  m.def("dropout_mask", tb::dropout_mask);
+}
+"""
+
+
+def build(folder):
+    from torch.utils.cpp_extension import load
+
+    binding = os.path.join(folder, "binding.cc")
+    if not os.path.exists(binding) or open(binding).read() != BINDING:
+        with open(binding, "w") as f:
+            f.write(BINDING)
+    sources = sorted(glob.glob(os.path.join(SHIM, "fused_*.cc"))) + [binding]
+    return load(
+        name="tb_fused",
+        sources=sources,
+        extra_include_paths=[SHIM],
+        extra_cflags=["-O2", "-std=c++17", "-fopenmp"] + os.environ.get("CHECK_CFLAGS", "").split(),
+        extra_ldflags=["-fopenmp"] + os.environ.get("CHECK_LDFLAGS", "").split(),
+        build_directory=folder,
+        verbose=bool(os.environ.get("CHECK_VERBOSE")),
+    )
+
+
+failures = 0
+
+
+def report(name, ok, note=""):
+    global failures
+    failures += not ok
+    print(f"{'ok  ' if ok else 'FAIL'} {name} {note}", flush=True)
+
+
+def expect(name, f):
+    """f returns (passed, note); an exception is a failure too."""
+    try:
+        ok, note = f()
+    except Exception as e:  # a failed check must not hide the others
+        ok, note = False, f"{type(e).__name__}: {str(e)[:300]}"
+    report(name, ok, note)
+
+
+def expect_error(name, want, f):
+    try:
+        f()
+    except RuntimeError as e:
+        report(name, want in str(e), str(e).split("\n")[0][:160])
+        return
+    report(name, False, "no error")
+
+
+def cu(lengths):
+    return torch.tensor([0] + lengths).cumsum(0).to(torch.int32)
+
+
+def random(*shape, dtype=torch.float64, grad=True, scale=1.0):
+    return (torch.randn(*shape, dtype=torch.float64) * scale).to(dtype).requires_grad_(grad)
+
+
+def three_orders(f, inputs, seed):
+    """f's value, its gradients, and the gradients of a random function of those."""
+    inputs = [x.detach().clone().requires_grad_() for x in inputs]
+    y = f(*inputs)
+    g = torch.Generator().manual_seed(seed)
+    weigh = lambda x: torch.randn(x.shape, generator=g).to(x.dtype)
+    dy = weigh(y).requires_grad_()
+    first = torch.autograd.grad(y, inputs, dy, create_graph=True)
+    second = torch.autograd.grad(first, inputs + [dy], [weigh(x) for x in first], allow_unused=True)
+    return [y.detach(), *(x.detach() for x in first), *(torch.zeros(()) if x is None else x for x in second)]
+
+
+def difference(got, want):
+    """The largest difference of two lists of tensors, each relative to the largest element of its pair."""
+    worst = 0.0
+    for a, b in zip(got, want, strict=True):
+        a, b = a.double(), b.double()
+        if a.shape != b.shape:
+            return math.inf
+        if a.numel() == 0:
+            continue
+        d = ((a - b).abs().max() / b.abs().max().clamp_min(1e-30)).item()
+        worst = max(worst, d) if d == d else math.inf
+    return worst
+
+
+def agree(name, fused, composed, inputs, tolerance):
+    """Compares in float32 or bfloat16 with the composed form on the same numbers in float64."""
+
+    def run():
+        want = three_orders(composed, [x.double() for x in inputs], 7)
+        theirs = difference(three_orders(composed, inputs, 7), want)
+        ours = difference(three_orders(fused, inputs, 7), want)
+        return ours <= tolerance, f"fused {ours:.1e}, composed {theirs:.1e} of the largest element"
+
+    expect(name, run)
+
+
+# Rounding of a few hundred float32 sums; bfloat16 has 8 bits.
+FLOAT32, BFLOAT16 = 5e-6, 2e-2
+
+
+def check_attention(k):
+    cases = [
+        ("one token", [1], [1], 1, 4, 0.0),
+        ("unequal lengths", [3, 1, 5], None, 2, 8, 0.0),
+        ("dropout", [3, 1, 5], None, 2, 8, 0.3),
+        ("odd head size", [4, 2], None, 3, 5, 0.2),
+        ("more than one block", [40], None, 1, 3, 0.2),
+        ("wanted rows", [1, 0, 2], [3, 2, 4], 2, 4, 0.25),
+        ("empty sequence", [2, 0, 3], None, 2, 4, 0.0),
+    ]
+    for name, lq, lk, heads, d, p in cases:
+        m, c = sum(lq), heads * d
+        if lk is None or lk == lq:
+            inputs = [random(m, 3 * c)]
+            call = lambda f: lambda qkv: f(qkv, None, cu(lq), cu(lq), heads, d**-0.5, p, 11)
+        else:
+            inputs = [random(m, c), random(sum(lk), 2 * c)]
+            call = lambda f: lambda q, kv: f(q, kv, cu(lq), cu(lk).long(), heads, d**-0.5, p, 11)
+        expect(f"attention, {name}: gradcheck", lambda: (gradcheck(call(k.attention), inputs), ""))
+        expect(f"attention, {name}: gradgradcheck", lambda: (gradgradcheck(call(k.attention), inputs), ""))
+        agree(f"attention, {name}: float64 against composed", call(k.attention), call(k.attention_composed), inputs, 1e-12)
+    lengths = [13, 53, 1, 128, 7]
+    for dtype, tolerance in ((torch.float32, FLOAT32), (torch.bfloat16, BFLOAT16)):
+        for d, p in ((32, 0.0), (32, 0.1), (64, 0.1), (40, 0.0)):
+            qkv = random(sum(lengths), 3 * 4 * d, dtype=dtype)
+            call = lambda f: lambda x: f(x, None, cu(lengths), cu(lengths), 4, d**-0.5, p, 5)
+            agree(f"attention, D={d}, p={p}, {dtype}", call(k.attention), call(k.attention_composed), [qkv], tolerance)
+    q, kv = random(2, 64, dtype=torch.float32), random(512 + 300, 128, dtype=torch.float32)
+    call = lambda f: lambda q, kv: f(q, kv, cu([1, 1]), cu([512, 300]), 2, 0.2, 0.1, 5)
+    agree("attention, 512 keys", call(k.attention), call(k.attention_composed), [q, kv], FLOAT32)
+
+    x = random(6, 24, dtype=torch.float32)
+    y = k.attention(x.detach().repeat(1, 2)[:, :24], None, cu([6]), cu([6]), 2, 0.5, 0.0, 0)
+    report("attention, rows with a stride", torch.equal(y, k.attention(x.detach(), None, cu([6]), cu([6]), 2, 0.5, 0.0, 0)))
+    bad = x.detach().clone()
+    bad[2, 0] = math.nan
+    y = k.attention(bad, None, cu([6]), cu([6]), 2, 0.5, 0.3, 0)
+    report("attention, NaN in one query", y.isnan().any(1).tolist() == [False, False, True, False, False, False])
+    bad = x.detach().clone()
+    bad[2, 8] = math.nan
+    y = k.attention(bad, None, cu([6]), cu([6]), 2, 0.5, 0.0, 0)
+    report("attention, NaN in one key", y.isnan()[:, :4].all().item() and not y.isnan()[:, 4:].any().item())
+    big = x.detach() * 1e4
+    y = k.attention(big, None, cu([6]), cu([6]), 2, 1.0, 0.0, 0)
+    report("attention, huge scores stay finite", y.isfinite().all().item())
+    z = k.attention(x, None, cu([6]), cu([6]), 2, 0.5, 1.0, 0)
+    report("attention, dropout 1 gives 0", z.abs().max().item() == 0)
+
+    def third():
+        x = random(4, 12)
+        y = k.attention(x, None, cu([4]), cu([4]), 1, 0.5, 0.0, 0)
+        (g,) = torch.autograd.grad(y.square().sum(), x, create_graph=True)
+        (h,) = torch.autograd.grad(g.square().sum(), x, create_graph=True)
+        return torch.autograd.grad(h.sum(), x)
+
+    expect_error("attention, third derivative", "fused attention has derivatives up to second order", third)
+
+    def partly():
+        q, kv = random(3, 4), random(5, 8)
+        f = lambda: k.attention(q, kv, cu([3]), cu([5]), 1, 0.5, 0.0, 0)
+        f0 = lambda: k.attention_composed(q, kv, cu([3]), cu([5]), 1, 0.5, 0.0, 0)
+        out = []
+        for g in (f, f0):
+            (dq,) = torch.autograd.grad(g().square().sum(), q, create_graph=True)
+            (dkv,) = torch.autograd.grad(g().square().sum(), kv, create_graph=True)
+            out.append([*torch.autograd.grad(dq.square().sum(), [q, kv]), *torch.autograd.grad(dkv.square().sum(), [q, kv])])
+        d = difference(*out)
+        return d < 1e-12, f"{d:.1e}"
+
+    expect("attention, gradients of q alone and of kv alone", partly)
+    c = cu([6])
+    for name, want, f in [
+        ("falling offsets", "falls from", lambda: k.attention(x, None, torch.tensor([0, 4, 2, 6]), torch.tensor([0, 4, 2, 6]), 2, 1, 0, 0)),
+        ("offsets that end early", "want 0 to 6", lambda: k.attention(x, None, cu([5]), cu([5]), 2, 1, 0, 0)),
+        ("heads", "heads do not divide", lambda: k.attention(x, None, c, c, 5, 1, 0, 0)),
+        ("queries without keys", "no keys", lambda: k.attention(x[:, :8], x[:0, :16], c, cu([0]), 2, 1, 0, 0)),
+        ("kv width", "want [N, 16]", lambda: k.attention(x[:, :8], x, c, c, 2, 1, 0, 0)),
+        ("probability", "dropout probability", lambda: k.attention(x, None, c, c, 2, 1, 1.5, 0)),
+    ]:
+        expect_error(f"attention, {name}", want, f)
+
+
+def check_norm(k):
+    for name, n, c, residual, p in [
+        ("plain", 3, 6, False, 0.0),
+        ("residual", 3, 7, True, 0.0),
+        ("dropout", 4, 9, False, 0.4),
+        ("residual, dropout", 4, 8, True, 0.4),
+    ]:
+        w, b = random(c, grad=False), random(c, grad=False)
+        inputs = [random(n, c) for _ in range(1 + residual)]
+        call = lambda f: lambda x, r=None: f(x, r, w.to(x.dtype), b.to(x.dtype), 1e-5, p, 3)
+        expect(f"layer norm, {name}: gradcheck", lambda: (gradcheck(call(k.norm), inputs), ""))
+        expect(f"layer norm, {name}: gradgradcheck", lambda: (gradgradcheck(call(k.norm), inputs), ""))
+        for dtype, tolerance in ((torch.float64, 1e-12), (torch.float32, FLOAT32), (torch.bfloat16, BFLOAT16)):
+            for width in (384, 39):
+                wide = [random(50, width, dtype=dtype) for _ in inputs]
+                ww, bb = random(width, grad=False).to(dtype), random(width, grad=False).to(dtype)
+                call2 = lambda f: lambda x, r=None: f(x, r, ww.to(x.dtype), bb.to(x.dtype), 1e-5, p, 3)
+                agree(f"layer norm, {name}, C={width}, {dtype}", call2(k.norm), call2(k.norm_composed), wide, tolerance)
+    w, b = torch.ones(384), torch.zeros(384)
+    x = (torch.randn(5, 384, dtype=torch.float64) + 3000).float()
+    want = F.layer_norm(x.double(), (384,), eps=1e-5)
+    d, theirs = (k.norm(x, None, w, b, 1e-5, 0.0, 0) - want).abs().max().item(), (F.layer_norm(x, (384,), eps=1e-5) - want).abs().max().item()
+    report("layer norm, mean 3000", d <= max(theirs, 2e-4), f"fused {d:.1e}, at::layer_norm {theirs:.1e}")
+    w.requires_grad_()
+    r = torch.randn_like(x)
+    y = k.norm(x, r, w, b, 1e-5, 0.2, 9)
+    (g,) = torch.autograd.grad(y.square().sum(), w)
+    report("layer norm, a trained weight has a gradient", g.abs().max().item() > 0 and difference([y], [k.norm(x, r, w.detach(), b, 1e-5, 0.2, 9)]) < FLOAT32)
+
+    def third():
+        x = random(3, 5)
+        y = k.norm(x, None, torch.ones(5).double(), torch.zeros(5).double(), 1e-5, 0.0, 0)
+        (g,) = torch.autograd.grad(y.pow(3).sum(), x, create_graph=True)
+        (h,) = torch.autograd.grad(g.square().sum(), x, create_graph=True)
+        return torch.autograd.grad(h.sum(), x)
+
+    expect_error("layer norm, third derivative", "fused layer_norm has derivatives up to second order", third)
+    expect_error("layer norm, weight shape", "want shape [384]", lambda: k.norm(x, None, w[:3], b, 1e-5, 0, 0))
+
+
+def check_gelu(k):
+    for tanh in (False, True):
+        form = "tanh" if tanh else "erf"
+        composed = lambda x: F.gelu(x, approximate="tanh" if tanh else "none")
+        expect(f"gelu {form}: gradcheck", lambda: (gradcheck(lambda x: k.gelu(x, tanh), [random(5, 7, scale=2)]), ""))
+        expect(f"gelu {form}: gradgradcheck", lambda: (gradgradcheck(lambda x: k.gelu(x, tanh), [random(5, 7, scale=2)]), ""))
+        for dtype, tolerance in ((torch.float64, 1e-13), (torch.float32, 1e-6), (torch.bfloat16, BFLOAT16)):
+            agree(f"gelu {form}, {dtype}", lambda x: k.gelu(x, tanh), composed, [random(211, 33, dtype=dtype, scale=2)], tolerance)
+        x = torch.linspace(-12, 12, 400001)
+        d = (k.gelu(x, tanh).double() - composed(x.double())).abs().max().item()
+        theirs = (composed(x).double() - composed(x.double())).abs().max().item()
+        report(f"gelu {form}, -12 to 12", d <= max(1.5 * theirs, 1e-6), f"fused {d:.1e}, at::gelu {theirs:.1e} absolute")
+        special = torch.tensor([math.nan, math.inf, -100.0, 100.0, 0.0])
+        y = k.gelu(special, tanh)
+        report(f"gelu {form}, NaN, infinity and large", y[0].isnan().item() and y[1:].tolist() == [math.inf, 0, 100, 0])
+    x = random(4, 6)
+    expect("gelu, transposed input", lambda: (torch.equal(k.gelu(x.t(), False), k.gelu(x.t().contiguous(), False)), ""))
+
+    def third():
+        x = random(5)
+        (g,) = torch.autograd.grad(k.gelu(x, False).sum(), x, create_graph=True)
+        (h,) = torch.autograd.grad(g.sum(), x, create_graph=True)
+        return torch.autograd.grad(h.sum(), x)
+
+    expect_error("gelu, third derivative", "fused gelu has derivatives up to second order", third)
+
+    def freed():
+        x = random(5)
+        y = k.gelu(x, False)
+        y.sum().backward()
+        y.sum().backward()
+
+    expect_error("gelu, a freed graph", "already freed", freed)
+
+
+def check_dropout(k):
+    x = random(9, 21)
+    expect("dropout: gradgradcheck", lambda: (gradgradcheck(lambda x: k.dropout(x, 0.3, 5), [x]), ""))
+    for dtype in (torch.float64, torch.float32, torch.bfloat16):
+        agree(f"dropout, {dtype}", lambda x: k.dropout(x, 0.3, 5), lambda x: k.dropout_composed(x, 0.3, 5), [x.detach().to(dtype)], 1e-2 if dtype == torch.bfloat16 else 1e-6)
+    report("dropout 0 is the input", k.dropout(x, 0.0, 5) is x or torch.equal(k.dropout(x, 0.0, 5), x))
+    report("dropout 1 is 0", k.dropout(x, 1.0, 5).abs().max().item() == 0)
+    y = k.dropout(torch.full((4, 9), math.nan), 0.5, 1)
+    report("dropout keeps NaN", y.isnan().all().item())
+
+    def deviations(values):
+        """The largest of many sums, in standard deviations."""
+        return max(abs(v) for v in values)
+
+    like, n, width = torch.zeros((), dtype=torch.float64), 2048, 1024
+    bound = 5.0  # of about 500 normal variables the largest is below 3.9 in 95 of 100 runs; the masks never change
+    for p in (0.1, 0.5):
+        sigma = math.sqrt(p * (1 - p))
+        means, lags, rows, heads, seeds = [], [], [], [], []
+        previous = None
+        for seed in list(range(8)) + [2**32, 2**63, 12345678901234567]:
+            mask = (k.dropout_mask(2, n, width, p, seed, like) - (1 - p)) / sigma
+            a, count = mask[0], n * width
+            means += [a.sum() / math.sqrt(count), *(a.sum(0)[:16] / math.sqrt(n)), *(a.sum(1)[:16] / math.sqrt(width))]
+            for lag in (1, 2, 3, 4, 7, 8, 16, 32, 64, 384):
+                lags.append((a[:, lag:] * a[:, :-lag]).sum() / math.sqrt(n * (width - lag)))
+                rows.append((a[lag:] * a[:-lag]).sum() / math.sqrt((n - lag) * width))
+            heads.append((a * mask[1]).sum() / math.sqrt(count))
+            if previous is not None:
+                seeds.append((a * previous).sum() / math.sqrt(count))
+            previous = a
+        for name, values in (("mean", means), ("columns a lag apart", lags), ("rows a lag apart", rows), ("heads", heads), ("seeds", seeds)):
+            worst = deviations([float(v) for v in values])
+            report(f"dropout mask, p={p}: {name}", worst < bound, f"{worst:.1f} standard deviations, largest of {len(values)}")
+        counts = k.dropout_mask(1, 20000, 64, p, 3, like)[0].sum(1)
+        ratio = (counts.var() / (64 * p * (1 - p))).item()
+        report(f"dropout mask, p={p}: variance of row sums", abs(ratio - 1) < 0.05, f"{ratio:.3f} of the binomial's")
+
+
+def check_linear(k):
+    w, b = random(6, 5, grad=False), random(6, grad=False)
+    call = lambda x: k.frozen_linear(x, w, None, None, b)
+    x = random(4, 5)
+    expect("frozen linear: gradcheck", lambda: (gradcheck(call, [x]), ""))
+    expect("frozen linear: gradgradcheck", lambda: (gradgradcheck(call, [x]), ""))
+    for dtype, tolerance in ((torch.float32, FLOAT32), (torch.bfloat16, BFLOAT16)):
+        w, b = random(96, 64, dtype=dtype, grad=False), random(96, dtype=dtype, grad=False)
+        p, pt = k.pack_frozen(w)
+        x = random(50, 64, dtype=dtype)
+        composed = lambda x: F.linear(x, w.to(x.dtype), b.to(x.dtype))
+        agree(f"frozen linear, {dtype}", lambda x: k.frozen_linear(x, w, None, None, b), composed, [x], tolerance)
+        agree(f"frozen linear packed, {dtype}", lambda x: k.frozen_linear(x, w, p, pt, b), composed, [x], tolerance)
+        want = F.linear(x.float(), w.float(), b.float()).to(dtype)
+        same = (k.frozen_linear(x, w, p, pt, b) == want).float().mean().item()
+        report(f"frozen linear, {dtype}: the float32 product rounded", same > (0.99 if dtype == torch.bfloat16 else 0.3), f"{same:.4f} of the numbers identical")
+
+    def any_order():
+        x = random(4, 5)
+        w = random(5, 5, grad=False)
+        y = k.frozen_linear(x, w, None, None, None).pow(4).sum()
+        z = F.linear(x, w).pow(4).sum()
+        for _ in range(3):
+            y = torch.autograd.grad(y, x, create_graph=True)[0].pow(2).sum()
+            z = torch.autograd.grad(z, x, create_graph=True)[0].pow(2).sum()
+        return difference([y.detach()], [z.detach()]) < 1e-12, ""
+
+    expect("frozen linear, three derivatives", any_order)
+    expect_error("frozen linear, shapes", "want [N, in] and [out, in]", lambda: k.frozen_linear(random(4, 3), random(5, 5), None, None, None))
+
+
+def check_memory(k):
+    """In the forward-only case 512 tokens must not cost a matrix of scores."""
+    import resource
+
+    lengths = [512] * 16
+    x = torch.randn(sum(lengths), 3 * 384)
+    with torch.no_grad():
+        k.attention(x[:512], None, cu([512]), cu([512]), 12, 0.1, 0.1, 0)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        k.attention(x, None, cu(lengths), cu(lengths), 12, 0.1, 0.1, 0)
+        grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    report("attention, 16 x 512 tokens: memory", grown < 40, f"{grown:.0f} MB more, all scores would be {16 * 12 * 512 * 512 * 4 >> 20} MB")
+
+
+def check_repeatable(k):
+    lengths = [13, 53, 20]
+    x = random(sum(lengths), 3 * 96, dtype=torch.float32)
+    call = lambda x: k.attention(x, None, cu(lengths), cu(lengths), 3, 0.2, 0.1, 1)
+    a, b = three_orders(call, [x], 1), three_orders(call, [x], 1)
+    report("the same bytes twice", all(torch.equal(u, v) for u, v in zip(a, b)))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    c = three_orders(call, [x], 1)
+    torch.set_num_threads(threads)
+    report("the same bytes on one thread", all(torch.equal(u, v) for u, v in zip(a, c)))
+
+
+def stages(f, inputs, others=()):
+    """What to time: forward alone, with backward, with the double backward."""
+    inputs = [x.detach().clone().requires_grad_() for x in inputs]
+    y = f(*inputs)
+    dy = torch.randn_like(y, requires_grad=True)
+    weights = [torch.randn_like(x) for x in inputs]
+
+    def forward():
+        with torch.no_grad():
+            f(*inputs)
+
+    def backward():
+        torch.autograd.grad(f(*inputs), inputs, dy)
+
+    def double():
+        first = torch.autograd.grad(f(*inputs), inputs, dy, create_graph=True)
+        torch.autograd.grad(first, inputs + [dy], weights)
+
+    return {"forward": forward, "+backward": backward, "+double": double}
+
+
+def bench(k, clock):
+    def table(name, fused, composed, inputs):
+        a, b = stages(fused, inputs), stages(composed, inputs)
+        cells = []
+        for stage in a:
+            best = {}
+            runs = {"fused": a[stage], "composed": b[stage]}
+            for run in runs.values():
+                run()
+            end = time.monotonic() + 1.0
+            while time.monotonic() < end:
+                for label, run in runs.items():
+                    start = clock()
+                    run()
+                    best[label] = min(best.get(label, 1e9), clock() - start)
+            cells.append(f"{best['fused'] * 1e3:7.3f} / {best['composed'] * 1e3:7.3f} = {best['composed'] / best['fused']:5.1f}")
+        print(f"{name:44s} " + "   ".join(cells), flush=True)
+
+    print(f"\nms, fused / composed = ratio; best run; {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}")
+    print(f"{'':44s} {'forward':25s}   {'+backward':25s}   +double backward")
+    g = torch.Generator().manual_seed(1)
+    for mean, spread in ((13, 8), (53, 20)):
+        lengths = (mean + spread * torch.randn(16, generator=g)).round().clamp(3, 128).int().tolist()
+        for p in (0.0, 0.1):
+            call = lambda f: lambda x: f(x, None, cu(lengths), cu(lengths), 12, 32**-0.5, p, 5)
+            table(f"attention B=16 H=12 D=32 T={mean}±{spread} p={p}", call(k.attention), call(k.attention_composed), [torch.randn(sum(lengths), 1152)])
+    for n in (210, 850):
+        w, b = torch.randn(384), torch.randn(384)
+        for p in (0.0, 0.1):
+            call = lambda f: lambda x, r: f(x, r, w, b, 1e-5, p, 5)
+            native = lambda x, r: F.layer_norm(F.dropout(x, p) + r, (384,), w, b, 1e-5)
+            table(f"add, dropout {p}, layer norm N={n} C=384", call(k.norm), native, [torch.randn(n, 384), torch.randn(n, 384)])
+        table(f"gelu N={n} C=1536", lambda x: k.gelu(x, False), F.gelu, [torch.randn(n, 1536)])
+        table(f"gelu tanh N={n} C=1536", lambda x: k.gelu(x, True), lambda x: F.gelu(x, approximate="tanh"), [torch.randn(n, 1536)])
+        table(f"dropout 0.1 N={n} C=384", lambda x: k.dropout(x, 0.1, 5), lambda x: F.dropout(x, 0.1), [torch.randn(n, 384)])
+    print("\nfrozen linear, GFLOP/s, best run")
+    for n in (210, 850):
+        for o, i in ((1152, 384), (384, 384), (1536, 384), (384, 1536)):
+            line = f"N={n} out={o} in={i}:"
+            for dtype in (torch.float32, torch.bfloat16):
+                w, b = torch.randn(o, i).to(dtype), torch.randn(o).to(dtype)
+                p, pt = k.pack_frozen(w)
+                x, dy, wt = torch.randn(n, i).to(dtype), torch.randn(n, o).to(dtype), w.t()
+                runs = {
+                    "forward": lambda: k.frozen_linear(x, w, None, None, b),
+                    "packed": lambda: k.frozen_linear(x, w, p, pt, b),
+                    "backward": lambda: k.frozen_linear(dy, wt, None, None, None),
+                    "backward packed": lambda: k.frozen_linear(dy, wt, pt, p, None),
+                }
+                best = {}
+                end = time.monotonic() + 1.0
+                while time.monotonic() < end:
+                    for label, run in runs.items():
+                        start = clock()
+                        run()
+                        best[label] = min(best.get(label, 1e9), clock() - start)
+                line += f"  {dtype}: " + ", ".join(f"{label} {2 * n * o * i / t / 1e9:.0f}" for label, t in best.items())
+            print(line, flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--bench", action="store_true", help="time the operators as well")
+    parser.add_argument("--no-check", action="store_true", help="do not prove them")
+    parser.add_argument("--build", metavar="DIR", help="build in DIR and keep it")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--cpu-time", action="store_true", help="measure processor time: for a busy machine, with --threads 1")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(0)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = os.path.abspath(args.build) if args.build else scratch
+        os.makedirs(folder, exist_ok=True)
+        k = build(folder)
+        if not args.no_check:
+            for check in (check_memory, check_dropout, check_gelu, check_norm, check_linear, check_attention, check_repeatable):
+                check(k)
+        if args.bench:
+            bench(k, time.process_time if args.cpu_time else time.perf_counter)
+    print(f"{failures} failed" if failures else "all ok")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,319 @@
+#!/usr/bin/env bash
+# Fills third_party/ with the native parts that the Go packages link:
+#
+#   include/  libtorch's headers
+#   lib/      libtorch_cpu.so and what it needs, libtorch.so (a linker script), libcgotorch.so, libtokenizers.a
+#   cuda/     headers of CUDA, NCCL and CCCL (with --cuda only)
+#
+# They are kept in ${XDG_CACHE_HOME:-~/.cache}/autolora/native, a folder per part and version, and third_party
+# links there, so a second clone needs seconds. Says nothing when everything is in place.
+set -euo pipefail
+
+usage() {
+	cat <<'USAGE'
+Usage: scripts/fetch_libtorch.sh [--cuda] [--dry-run]
+
+  --cuda     add libtorch_cuda and the CUDA libraries it needs (2.5 GB more to download)
+  --dry-run  say what would be done, and do nothing
+
+Environment:
+  LIBTORCH        an unpacked libtorch, or the folder "torch" of an installed PyTorch, used instead of a download
+  LIBTOKENIZERS   a folder with libtokenizers.a, used instead of a build by cargo
+  XDG_CACHE_HOME  where the parts are kept (default ~/.cache)
+  CXX             the C++ compiler (default g++)
+USAGE
+}
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+ROOT=$PWD
+# shellcheck source=scripts/native.sh
+. scripts/native.sh
+
+CUDA=no
+DRY_RUN=no
+for arg in "$@"; do
+	case $arg in
+	--cuda) CUDA=yes ;;
+	--dry-run) DRY_RUN=yes ;;
+	-h | --help)
+		usage
+		exit 0
+		;;
+	*)
+		usage >&2
+		exit 2
+		;;
+	esac
+done
+
+# module_version MODULE prints the version that go.mod pins; go.sum has its sum.
+module_version() {
+	awk -v module="$1" '$1 == module { print $2; exit } $1 == "require" && $2 == module { print $3; exit }' go.mod
+}
+
+readonly GOTORCH=github.com/wangkuiyi/gotorch TOKENIZERS=github.com/daulet/tokenizers
+TORCH_VERSION=$(wheel_field torch 2)
+GOTORCH_VERSION=$(module_version $GOTORCH)
+TOKENIZERS_VERSION=$(module_version $TOKENIZERS)
+[[ -n $GOTORCH_VERSION && -n $TOKENIZERS_VERSION ]] || die "go.mod lacks $GOTORCH or $TOKENIZERS"
+: "${CXX:=g++}"
+
+LIBTORCH=${LIBTORCH:+$(realpath -m -- "$LIBTORCH")}
+LIBTOKENIZERS=${LIBTOKENIZERS:+$(realpath -m -- "$LIBTOKENIZERS")}
+
+STORE=${XDG_CACHE_HOME:-$HOME/.cache}/autolora/native
+TORCH_DIR=$STORE/libtorch-$TORCH_VERSION
+CUDART_DIR=$STORE/cudart-$(wheel_field nvidia-cuda-runtime 2)
+CUDA_DIR=$STORE/libtorch-cuda-$TORCH_VERSION
+CGOTORCH_DIR=$STORE/cgotorch-${GOTORCH_VERSION##*-}-libtorch-$TORCH_VERSION
+TOKENIZERS_DIR=$STORE/tokenizers-$TOKENIZERS_VERSION
+
+# The parts of the CUDA build of libtorch, which libtorch_cpu.so does without.
+readonly CUDA_LIBS=(libtorch_cuda.so libtorch_cuda_linalg.so libtorch_nvshmem.so libc10_cuda.so libcaffe2_nvrtc.so)
+
+# in_place says whether third_party already is what this call asks for.
+in_place() {
+	local file
+	[[ -f third_party/.parts && $(<third_party/.parts) == "$(parts)" ]] || return 1
+	for file in include/ATen/ATen.h lib/lib{torch_cpu,c10,torch,cgotorch}.so lib/libtokenizers.a; do
+		[[ -e third_party/$file ]] || return 1
+	done
+	[[ $CUDA == no || -e third_party/lib/libtorch_cuda.so ]]
+}
+
+parts() {
+	printf '%s\n' "libtorch ${LIBTORCH:-$TORCH_DIR}" "cgotorch $CGOTORCH_DIR" \
+		"tokenizers ${LIBTOKENIZERS:-$TOKENIZERS_DIR}" "cuda $CUDA"
+}
+
+if [[ -n $LIBTORCH && $CUDA == yes ]]; then
+	die "--cuda downloads libtorch's CUDA parts; LIBTORCH=$LIBTORCH brings its own, if it has any: leave out one of the two"
+fi
+# A checkout that was set up with CUDA stays so.
+if [[ -z $LIBTORCH && -f third_party/.parts ]] && grep -qx 'cuda yes' third_party/.parts; then
+	CUDA=yes
+fi
+if in_place; then
+	exit 0
+fi
+
+# What this machine lacks, all of it in one message and before the long download.
+missing=()
+check_host() {
+	local tool
+	[[ $(uname -s)-$(uname -m) == Linux-x86_64 || -n $LIBTORCH ]] ||
+		missing+=("libtorch for $(uname -s) on $(uname -m): only Linux on x86_64 is fetched; set LIBTORCH to an unpacked libtorch $TORCH_VERSION")
+	command -v go >/dev/null || missing+=("go: install Go 1.26 or later (go.dev/doc/install)")
+	for tool in flock readelf ldd sha256sum; do
+		command -v $tool >/dev/null ||
+			missing+=("$tool: install your distribution's util-linux, binutils, libc-bin and coreutils")
+	done
+	if [[ ! -d $CGOTORCH_DIR ]] && ! command -v "$CXX" >/dev/null; then
+		missing+=("a C++17 compiler ($CXX): apt-get install g++, or set CXX")
+	fi
+	if [[ (-z $LIBTORCH && ! (-d $TORCH_DIR && -d $CUDART_DIR)) || ($CUDA == yes && ! -d $CUDA_DIR) ]] && ! have_pip; then
+		missing+=("pip (python3 -m pip), to download libtorch: apt-get install python3-pip; or set LIBTORCH to an unpacked libtorch $TORCH_VERSION")
+	fi
+	if [[ -z $LIBTOKENIZERS && ! -d $TOKENIZERS_DIR ]] && ! recent_cargo; then
+		missing+=("cargo 1.78 or later, to build libtokenizers.a: install Rust (rustup.rs); or download libtokenizers of ${TOKENIZERS_VERSION} from the releases of $TOKENIZERS and set LIBTOKENIZERS to its folder")
+	fi
+	((${#missing[@]} == 0)) || {
+		say "error: this machine lacks"
+		printf '  - %s\n' "${missing[@]}" >&2
+		exit 1
+	}
+}
+
+check_libtorch() {
+	local header=$LIBTORCH/include/torch/headeronly/version.h version
+	[[ -f $LIBTORCH/lib/libtorch_cpu.so ]] ||
+		die "LIBTORCH=$LIBTORCH has no lib/libtorch_cpu.so: it must be an unpacked libtorch or the folder torch of an installed PyTorch"
+	version=$(sed -n '/define TORCH_VERSION \\/{n;s/[ "]//gp}' "$header" 2>/dev/null) || version=unknown
+	[[ $version == "$TORCH_VERSION" ]] ||
+		die "LIBTORCH=$LIBTORCH is version ${version:-unknown}, want $TORCH_VERSION: unset LIBTORCH to have it downloaded"
+}
+
+check_libtokenizers() {
+	local symbol=tokenizers_version_${TOKENIZERS_VERSION#v}
+	[[ -f $LIBTOKENIZERS/libtokenizers.a ]] ||
+		die "LIBTOKENIZERS=$LIBTOKENIZERS has no libtokenizers.a: unset it to have it built by cargo"
+	grep -q "${symbol//./_}" "$LIBTOKENIZERS/libtokenizers.a" ||
+		die "LIBTOKENIZERS=$LIBTOKENIZERS is not version $TOKENIZERS_VERSION: unset it to have it built by cargo"
+}
+
+# part DIR COMMAND makes DIR by COMMAND, which fills the folder it is given. DIR appears whole or not at all.
+part() {
+	local dir=$1 name=${1##*/}
+	[[ ! -d $dir ]] || return 0
+	mkdir -p "$WORK/$name"
+	"$2" "$WORK/$name"
+	mv -T "$WORK/$name" "$dir"
+}
+
+module_dir() { go mod download "$1" >&2 && go list -m -f '{{.Dir}}' "$1"; }
+
+# quietly LOG COMMAND... runs COMMAND and shows the end of its output if it fails.
+quietly() {
+	local log=$1
+	shift
+	"$@" >"$log" 2>&1 || {
+		tail -n 20 "$log" >&2
+		return 1
+	}
+}
+
+make_libtorch() {
+	download_wheel torch "$WORK/wheels"
+	unpack_wheel "$WHEEL" "$1" 'torch/include/*' torch/lib/lib{torch_cpu,c10}.so torch/lib/libgomp.so.1
+	say "libtorch $TORCH_VERSION: $(du -sm "$1" | cut -f 1) MB unpacked"
+}
+
+# libtorch_cpu.so is linked to these two even where there is no GPU.
+make_cudart() {
+	download_wheel nvidia-cuda-runtime "$WORK/wheels"
+	unpack_wheel "$WHEEL" "$1" 'nvidia/*/lib/libcudart.so.13'
+	download_wheel nvidia-cuda-cupti "$WORK/wheels"
+	unpack_wheel "$WHEEL" "$1" 'nvidia/*/lib/libcupti.so.13'
+}
+
+cuda_wheels() { awk '$1 ~ /^nvidia-/ { print $1 }' <<<"$WHEELS"; }
+
+make_cuda() {
+	local name
+	download_wheel torch "$WORK/wheels"
+	unpack_wheel "$WHEEL" "$1" "${CUDA_LIBS[@]/#/torch/lib/}"
+	rm -rf "$WORK/wheels/torch"
+	for name in $(cuda_wheels); do
+		download_wheel "$name" "$WORK/wheels"
+		case $name in
+		nvidia-cuda-crt | nvidia-cuda-cccl) unpack_wheel "$WHEEL" "$1" 'nvidia/*/include/*' ;;
+		*) unpack_wheel "$WHEEL" "$1" 'nvidia/*/include/*' 'nvidia/*/lib/*.so*' ;;
+		esac
+		rm -rf "${WORK:?}/wheels/$name"
+	done
+	say "libtorch_cuda $TORCH_VERSION: $(du -sm "$1" | cut -f 1) MB unpacked"
+}
+
+# One translation unit: libtorch's headers are parsed once instead of nine times.
+make_cgotorch() {
+	local src torch=${LIBTORCH:-$TORCH_DIR} file
+	src=$(module_dir $GOTORCH)
+	say "libcgotorch.so: compiling gotorch ${GOTORCH_VERSION##*-}, about half a minute"
+	for file in device functional init memory optim pickle tensor torch cuda; do
+		echo "#include \"cgotorch/$file.cc\""
+	done >"$WORK/cgotorch.cc"
+	# shellcheck disable=SC2016 # the loader expands $ORIGIN
+	TMPDIR=$WORK quietly "$WORK/cgotorch.log" "$CXX" -std=c++17 -O2 -fPIC -shared "$WORK/cgotorch.cc" \
+		-o "$1/libcgotorch.so" -I"$src" -I"$torch/include" -I"$torch/include/torch/csrc/api/include" \
+		-L"$torch/lib" -Wl,-rpath,'$ORIGIN' -ltorch_cpu -lc10 ||
+		die "gotorch's C++ does not compile with $CXX (see above): it must know C++17; g++ 12 does"
+	say "libcgotorch.so: $(du -sk "$1" | cut -f 1) KB"
+}
+
+make_tokenizers() {
+	local src
+	src=$(module_dir $TOKENIZERS)
+	say "libtokenizers.a: building tokenizers $TOKENIZERS_VERSION by cargo, one to five minutes"
+	cp -R "$src" "$WORK/tokenizers-src"
+	chmod -R u+w "$WORK/tokenizers-src"
+	(cd "$WORK/tokenizers-src" && CARGO_TARGET_DIR=$WORK/tokenizers-src/target quietly "$WORK/cargo.log" cargo build --release --locked) ||
+		die "cargo could not build libtokenizers.a (see above): it needs the network once and a recent Rust; or download libtokenizers of $TOKENIZERS_VERSION from the releases of $TOKENIZERS and set LIBTOKENIZERS to its folder"
+	mv "$WORK/tokenizers-src/target/release/libtokenizers.a" "$1/"
+	rm -rf "$WORK/tokenizers-src"
+	say "libtokenizers.a: $(du -sm "$1" | cut -f 1) MB"
+}
+
+# link_all DIR FILE... links the files that exist into DIR, the later ones over the earlier.
+link_all() {
+	local dir=$1 file
+	shift
+	for file in "$@"; do
+		[[ ! -e $file ]] || ln -sfn "$file" "$dir/"
+	done
+}
+
+# lay_out DIR makes in DIR what third_party is to hold.
+lay_out() {
+	local dir=$1 torch=${LIBTORCH:-$TORCH_DIR} needs_cudart=yes
+	mkdir -p "$dir/lib"
+	ln -s "$torch/include" "$dir/include"
+	if [[ -n $LIBTORCH ]]; then
+		# An installed PyTorch keeps CUDA's libraries in wheels beside it.
+		link_all "$dir/lib" "$torch"/lib/*.so* "$torch"/../nvidia/*/lib/*.so*
+		rm -f "$dir"/lib/libtorch_python.so "$dir"/lib/libshm.so
+		[[ ! -e $dir/lib/libcudart.so.13 && $(readelf -d "$torch/lib/libtorch_cpu.so") == *libcudart.so.13* ]] || needs_cudart=no
+	else
+		link_all "$dir/lib" "$torch"/lib/*
+	fi
+	[[ $needs_cudart == no ]] || {
+		part "$CUDART_DIR" make_cudart
+		link_all "$dir/lib" "$CUDART_DIR"/lib/*
+	}
+	if [[ $CUDA == yes ]]; then
+		link_all "$dir/lib" "$CUDA_DIR"/lib/*
+		mkdir "$dir/cuda"
+		ln -s "$CUDA_DIR/include" "$dir/cuda/include"
+	fi
+	# gotorch links -ltorch, whose real library pulls CUDA in.
+	rm -f "$dir/lib/libtorch.so"
+	echo 'INPUT(-ltorch_cpu -lc10)' >"$dir/lib/libtorch.so"
+	link_all "$dir/lib" "$CGOTORCH_DIR/libcgotorch.so" "${LIBTOKENIZERS:-$TOKENIZERS_DIR}/libtokenizers.a"
+
+	local lost
+	lost=$(ldd "$dir/lib/libcgotorch.so" | awk '/not found/ { print $1 }' | sort -u | tr '\n' ' ')
+	[[ -z $lost ]] || die "${LIBTORCH:-libtorch} needs libraries that were not found: $lost"
+}
+
+check_host
+[[ -z $LIBTORCH ]] || check_libtorch
+[[ -z $LIBTOKENIZERS ]] || check_libtokenizers
+
+if [[ $DRY_RUN == yes ]]; then
+	todo() { [[ -d $1 ]] || say "would $2, into $1"; }
+	[[ -n $LIBTORCH ]] || todo "$TORCH_DIR" "download torch $TORCH_VERSION ($(wheel_field torch 3) MB)"
+	[[ -n $LIBTORCH ]] || todo "$CUDART_DIR" "download the CUDA runtime and CUPTI (13 MB)"
+	[[ $CUDA == no ]] || todo "$CUDA_DIR" "download torch and the CUDA libraries ($(awk '$1 ~ /^(torch|nvidia)/ { n += $3 } END { print n }' <<<"$WHEELS") MB)"
+	todo "$CGOTORCH_DIR" "compile gotorch $GOTORCH_VERSION"
+	[[ -n $LIBTOKENIZERS ]] || todo "$TOKENIZERS_DIR" "build tokenizers $TOKENIZERS_VERSION by cargo"
+	say "would link third_party to them"
+	exit 0
+fi
+
+mkdir -p "$STORE" third_party || die "cannot write to $STORE or $ROOT/third_party"
+exec {lock}>"$STORE/.lock"
+flock --nonblock "$lock" || {
+	say "another set-up is at work; waiting for it"
+	flock "$lock"
+}
+in_place && exit 0
+
+# Whoever holds the lock is alone: what lies here was left by a run that was killed.
+rm -rf "$STORE"/.work.* third_party/.new.*
+WORK=$(mktemp -d "$STORE/.work.XXXXXX")
+NEW=$(mktemp -d "$ROOT/third_party/.new.XXXXXX")
+trap 'rm -rf "$WORK" "$NEW"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+if [[ -z $LIBTORCH && ! -d $TORCH_DIR ]]; then
+	room "$STORE" 1300 libtorch
+fi
+[[ $CUDA == no || -d $CUDA_DIR ]] || room "$STORE" 6000 "libtorch with CUDA"
+[[ -n $LIBTOKENIZERS || -d $TOKENIZERS_DIR ]] || room "$STORE" 500 "the build of libtokenizers.a"
+
+if [[ -z $LIBTORCH ]]; then
+	part "$TORCH_DIR" make_libtorch
+	part "$CUDART_DIR" make_cudart
+fi
+[[ $CUDA == no ]] || part "$CUDA_DIR" make_cuda
+rm -rf "$WORK/wheels"
+part "$CGOTORCH_DIR" make_cgotorch
+[[ -n $LIBTOKENIZERS ]] || part "$TOKENIZERS_DIR" make_tokenizers
+
+lay_out "$NEW"
+# The list goes first and comes back last: without it the next call lays everything out again.
+rm -rf third_party/{.parts,include,lib,cuda}
+mv "$NEW"/* third_party/
+parts >"$NEW/.parts"
+mv "$NEW/.parts" third_party/.parts
+say "third_party is ready"

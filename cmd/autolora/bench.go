@@ -1,0 +1,54 @@
+package main
+
+import (
+	"context"
+
+	"autolora/autolora"
+)
+
+func benchCommand() *command {
+	cmd := &command{
+		name:  "bench",
+		short: "time a LoRA step and a search iteration on given batches",
+		long: `Times one LoRA training step and one search iteration on every batch of a file, in
+file order, so that another program can be timed on the same ones. The first two
+batches warm up and are not counted; the figures are medians.
+
+Every line of the input is {"text": ..., "label": ...}, with "text_pair" for pairs.`,
+		examples: []string{"autolora bench --model roberta-base --input batches.jsonl --batch-size 16 --dropout 0 --json"},
+		cfg:      autolora.DefaultConfig(),
+	}
+	var input string
+	s := cmd.section("Model and data").bind("model")
+	s.StringVar(&input, "input", "", "JSON-lines `FILE` with texts and labels")
+	s.bind("task", "batch-size", "max-length")
+	cmd.aliases = map[string]string{"batch": "batch-size"}
+	cmd.section("What is timed").bind("k", "target", "lora-alpha", "lora-dropout", "dropout", "alpha-form", "hypergradient", "look-ahead", "seed")
+	cmd.section("Machine").bind(machine...)
+	s = cmd.section("Results")
+	cmd.configurable(s)
+	cmd.common(s)
+	cmd.run = func(ctx context.Context, c *console, _ string) error {
+		if err := cmd.need("model", "input"); err != nil {
+			return err
+		}
+		var r *autolora.BenchResult
+		err := cmd.onTensors(func() (err error) {
+			r, err = autolora.RunBench(ctx, cmd.cfg, input, newReporter(c))
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if cmd.json {
+			return c.printJSON(r)
+		}
+		return c.print(func(w *writer) {
+			w.printf("LoRA step         %s ms, %s tokens/s\n", significant(r.LoRAStep), significant(r.TokensPerSec))
+			w.printf("search iteration  %s ms, %.2f LoRA steps\n", significant(r.SearchStep), r.SearchStep/r.LoRAStep)
+			w.printf("peak memory       %s\n", byteCount(r.PeakMemory))
+			w.printf("timed             %d batches of %d, %s, %d threads; medians\n", r.Batches, cmd.cfg.BatchSize, r.DType, r.Threads)
+		})
+	}
+	return cmd
+}

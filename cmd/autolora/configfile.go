@@ -1,0 +1,74 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+
+	"autolora/autolora"
+
+	"github.com/spf13/pflag"
+)
+
+// aboutKey is the entry of a run's config.json that is no setting.
+const aboutKey = "about"
+
+// applyConfigFile puts the settings of a JSON file into cfg: those that the
+// command has flags for, and that were not given as flags. Whatever is no
+// setting at all is an error.
+func applyConfigFile(cfg *autolora.Config, path string, flags *pflag.FlagSet) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("--config: %w", err)
+	}
+	var entries map[string]json.RawMessage
+	if err := json.Unmarshal(text, &entries); err != nil {
+		return fmt.Errorf("--config %s: %w", path, jsonError(text, err))
+	}
+	delete(entries, aboutKey)
+	for _, name := range slices.Sorted(maps.Keys(entries)) {
+		if _, ok := settingFields[name]; !ok {
+			known := slices.Sorted(maps.Keys(settingFields))
+			return fmt.Errorf("--config %s: unknown setting %q%s", path, name, suggestion(name, known))
+		}
+		if err := setField(new(autolora.Config), name, entries[name]); err != nil {
+			return fmt.Errorf("--config %s: %q: %w", path, name, err)
+		}
+		if f := flags.Lookup(name); f == nil || f.Changed {
+			delete(entries, name)
+		}
+	}
+	for name, value := range entries {
+		if err := setField(cfg, name, value); err != nil {
+			return fmt.Errorf("--config %s: %q: %w", path, name, err)
+		}
+	}
+	return nil
+}
+
+// setField sets the field of cfg that JSON calls name.
+func setField(cfg *autolora.Config, name string, value json.RawMessage) error {
+	entry, err := json.Marshal(map[string]json.RawMessage{name: value})
+	if err != nil {
+		return err
+	}
+	var wrong *json.UnmarshalTypeError
+	if err = json.Unmarshal(entry, cfg); errors.As(err, &wrong) {
+		return fmt.Errorf("got %s, want a value of type %v", value, wrong.Type)
+	}
+	return err
+}
+
+// jsonError adds the line to an error about the syntax of text.
+func jsonError(text []byte, err error) error {
+	var syntax *json.SyntaxError
+	if !errors.As(err, &syntax) {
+		return errors.New("not a JSON object")
+	}
+	line := 1 + bytes.Count(text[:min(syntax.Offset, int64(len(text)))], []byte("\n"))
+	return fmt.Errorf("line %d: not JSON: %w", line, err)
+}

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"autolora/autolora"
+)
+
+// exportFormats are what export writes.
+var exportFormats = []string{"peft", "folded", "merged"}
+
+func exportCommand() *command {
+	cmd := &command{
+		name:  "export",
+		short: "write an adapter in another form: peft, folded (vLLM) or merged",
+		long: `Writes an adapter in the form that another program reads:
+
+  peft    PEFT's files, each layer scaled by lora_alpha/rank
+  folded  the scaling multiplied into the weights, for programs that know one
+          scaling for all layers, as vLLM
+  merged  the whole model with the adapter added to its weights, for programs
+          that know no adapters; wants --model`,
+		examples: []string{"autolora export --model roberta-base --adapter out/sst2/adapter --format merged --out sst2-model"},
+		cfg:      autolora.DefaultConfig(),
+	}
+	var adapter, format, out string
+	s := cmd.section("Flags")
+	s.StringVar(&adapter, "adapter", "", "adapter `FOLDER`, of autolora or of PEFT")
+	s.StringVar(&format, "format", "peft", "`FORM`: "+strings.Join(exportFormats, ", "))
+	s.StringVar(&out, "out", "", "`FOLDER` to write, new or empty")
+	s.bind("model")
+	cmd.common(s)
+	cmd.run = func(ctx context.Context, c *console, _ string) error {
+		if err := cmd.need("adapter", "out"); err != nil {
+			return err
+		}
+		if !slices.Contains(exportFormats, format) {
+			return usagef("--format: got %q, want one of %s", format, strings.Join(exportFormats, ", "))
+		}
+		if format == "merged" {
+			if err := cmd.need("model"); err != nil {
+				return err
+			}
+		}
+		var files []string
+		err := cmd.onTensors(func() (err error) {
+			files, err = autolora.RunExport(ctx, cmd.cfg, adapter, format, out)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if cmd.json {
+			return c.printJSON(struct {
+				Format string   `json:"format"`
+				Out    string   `json:"out"`
+				Files  []string `json:"files"`
+			}{format, out, files})
+		}
+		return c.print(func(w *writer) {
+			for _, file := range files {
+				w.printf("%s\n", file)
+			}
+		})
+	}
+	return cmd
+}

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"runtime"
+
+	"autolora/autolora"
+	"autolora/torchbind"
+)
+
+func infoCommand() *command {
+	cmd := &command{
+		name:    "info",
+		operand: "[PATH]",
+		short:   "versions and devices; what a file or folder holds",
+		long: `Without PATH: versions, devices, and what the CPU can do. With PATH: what a model
+folder, adapter folder, results folder, ranks.json, results.json or safetensors
+file holds.`,
+		examples: []string{"autolora info", "autolora info out/sst2/adapter", "autolora info out/sst2/ranks.json"},
+		cfg:      autolora.DefaultConfig(),
+	}
+	s := cmd.section("Flags").bind("threads")
+	cmd.common(s)
+	cmd.run = func(_ context.Context, c *console, path string) error {
+		if path != "" {
+			return cmd.describePath(c, path)
+		}
+		var m machineInfo
+		err := cmd.onTensors(func() error {
+			m = newMachineInfo()
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		if cmd.json {
+			return c.printJSON(m)
+		}
+		return c.print(m.print)
+	}
+	return cmd
+}
+
+// machineInfo is what info says about the program and the machine.
+type machineInfo struct {
+	Version       string `json:"version"`
+	Go            string `json:"go"`
+	Torch         string `json:"libtorch"`
+	Platform      string `json:"platform"`
+	Cores         int    `json:"cores"`
+	CPUCapability string `json:"cpu_capability"`
+	BFloat16      bool   `json:"cpu_bfloat16"`
+	Threads       int    `json:"threads"`
+	CUDADevices   int    `json:"cuda_devices"`
+	CUDAProblem   string `json:"cuda_problem,omitempty"`
+	DefaultDevice string `json:"default_device"`
+}
+
+func newMachineInfo() machineInfo {
+	m := machineInfo{
+		Version: autolora.Version, Go: runtime.Version(), Torch: torchbind.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH,
+		Cores: runtime.NumCPU(), CPUCapability: torchbind.CPUCapability(), BFloat16: torchbind.HasBFloat16(), Threads: torchbind.NumThreads(),
+	}
+	n, err := torchbind.CUDADevices()
+	m.CUDADevices = n
+	if err != nil {
+		m.CUDAProblem = oneLine(err.Error())
+	}
+	m.DefaultDevice = torchbind.CPU.String()
+	if d, err := torchbind.ParseDevice("auto"); err == nil {
+		m.DefaultDevice = d.String()
+	}
+	return m
+}
+
+func (m machineInfo) print(w *writer) {
+	w.row("autolora", "%s (%s, %s)", m.Version, m.Go, m.Platform)
+	w.row("libtorch", "%s", m.Torch)
+	bfloat16 := "bfloat16 in hardware"
+	if !m.BFloat16 {
+		bfloat16 = "no bfloat16 in hardware (works, but is not faster)"
+	}
+	w.row("CPU", "%d cores, %s, %s", m.Cores, m.CPUCapability, bfloat16)
+	w.row("threads", "%d", m.Threads)
+	switch {
+	case m.CUDADevices > 0:
+		w.row("CUDA", "%d devices", m.CUDADevices)
+	case m.CUDAProblem != "":
+		w.row("CUDA", "none: %s", m.CUDAProblem)
+	default:
+		w.row("CUDA", "no device")
+	}
+	w.row("device", "%s (--device auto)", m.DefaultDevice)
+}
+
+// describePath says what the file or folder at path holds.
+func (cmd *command) describePath(c *console, path string) error {
+	d, err := inspect(path)
+	if err != nil {
+		return err
+	}
+	if cmd.json {
+		return c.printJSON(d)
+	}
+	return c.print(func(w *writer) {
+		w.row("path", "%s", path)
+		d.print(w)
+	})
+}
+
+// contents is what a file or folder holds; its JSON has a "kind".
+type contents interface{ print(w *writer) }
+
+// inspect finds out what path is.
+func inspect(path string) (contents, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("info: %w", err)
+	}
+	if info.IsDir() {
+		return inspectFolder(path)
+	}
+	return inspectFile(path)
+}

@@ -1,0 +1,280 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"autolora/autolora"
+	"autolora/nn"
+	"autolora/nn/peft"
+	"autolora/nn/safetensors"
+)
+
+// inspectFolder tells adapters, results and models apart by their files.
+func inspectFolder(dir string) (contents, error) {
+	has := func(name string) bool {
+		_, err := os.Stat(filepath.Join(dir, name))
+		return err == nil
+	}
+	switch {
+	case has("adapter_config.json"):
+		return inspectAdapter(dir)
+	case has(autolora.ResultsFile) || has(autolora.RanksFile) || has(autolora.MetricsFile):
+		return inspectResults(dir)
+	case has("config.json"):
+		return inspectModel(dir)
+	}
+	return nil, fmt.Errorf("%s: neither a model (config.json), an adapter (adapter_config.json) nor results (%s)", dir, autolora.ResultsFile)
+}
+
+// inspectFile tells files apart by their names and first bytes.
+func inspectFile(path string) (contents, error) {
+	switch strings.ToLower(filepath.Ext(path)) {
+	case ".json":
+		return inspectJSON(path)
+	case ".bin", ".pt", ".pth", ".ckpt", ".pkl":
+		return nil, fmt.Errorf("%s: pickled weights can run any program when they are read; only safetensors is read", path)
+	}
+	f, err := safetensors.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return &weightsInfo{Kind: "safetensors", Metadata: f.Metadata(), weightList: listWeights(f)}, nil
+}
+
+// inspectJSON tells ranks.json and results.json apart by their keys.
+func inspectJSON(path string) (contents, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("info: %w", err)
+	}
+	var keys map[string]json.RawMessage
+	if err := json.Unmarshal(text, &keys); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, jsonError(text, err))
+	}
+	switch {
+	case keys["layers"] != nil:
+		r, err := autolora.ReadRanks(path)
+		return &ranksInfo{"ranks", r}, err
+	case keys["scores"] != nil:
+		r, err := readResults(path)
+		return &resultsInfo{Kind: "results", Results: r}, err
+	}
+	return nil, fmt.Errorf("%s: neither ranks (\"layers\") nor results (\"scores\")", path)
+}
+
+func readResults(path string) (*autolora.Results, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read results: %w", err)
+	}
+	r := new(autolora.Results)
+	if err := json.NewDecoder(bytes.NewReader(text)).Decode(r); err != nil {
+		return nil, fmt.Errorf("%s: not a results file: %w", path, err)
+	}
+	return r, nil
+}
+
+// tensorInfo is one tensor of a file.
+type tensorInfo struct {
+	Name  string  `json:"name"`
+	DType string  `json:"dtype"`
+	Shape []int64 `json:"shape"`
+}
+
+// weightList is the tensors of a file or checkpoint.
+type weightList struct {
+	Parameters int64            `json:"parameters"`
+	Bytes      int64            `json:"bytes"`
+	DTypes     map[string]int64 `json:"dtypes"` // parameters of each
+	Tensors    []tensorInfo     `json:"tensors"`
+}
+
+func listWeights(src safetensors.Source) weightList {
+	l := weightList{DTypes: map[string]int64{}}
+	for _, name := range src.Names() {
+		t, _ := src.Tensor(name)
+		l.Parameters += t.NumElements()
+		l.Bytes += int64(len(t.Data))
+		l.DTypes[string(t.DType)] += t.NumElements()
+		l.Tensors = append(l.Tensors, tensorInfo{name, string(t.DType), t.Shape})
+	}
+	return l
+}
+
+func (l weightList) print(w *writer) {
+	types := strings.Join(slices.Sorted(maps.Keys(l.DTypes)), ", ")
+	w.row("weights", "%d tensors, %s parameters, %s, %s", len(l.Tensors), thousands(l.Parameters), types, byteCount(l.Bytes))
+}
+
+// weightsInfo is a safetensors file.
+type weightsInfo struct {
+	Kind     string            `json:"kind"`
+	Metadata map[string]string `json:"metadata,omitempty"`
+	weightList
+}
+
+func (i *weightsInfo) print(w *writer) {
+	w.row("kind", "safetensors file")
+	i.weightList.print(w)
+	for _, key := range slices.Sorted(maps.Keys(i.Metadata)) {
+		w.row("metadata", "%s = %s", key, oneLine(i.Metadata[key]))
+	}
+	w.printf("\n")
+	for _, t := range i.Tensors {
+		w.printf("  %-4s %-16s %s\n", t.DType, fmt.Sprint(t.Shape), t.Name)
+	}
+}
+
+// modelInfo is a model folder.
+type modelInfo struct {
+	Kind     string      `json:"kind"`
+	Type     string      `json:"model_type"`
+	Layers   int         `json:"layers"`
+	Hidden   int64       `json:"hidden_size"`
+	Heads    int64       `json:"attention_heads"`
+	Vocab    int64       `json:"vocab_size"`
+	MaxToken int64       `json:"max_tokens"`
+	Labels   []string    `json:"labels,omitempty"`
+	Head     bool        `json:"head"` // the checkpoint has one for classification
+	Files    []string    `json:"files"`
+	Weights  *weightList `json:"weights"`
+}
+
+func inspectModel(dir string) (contents, error) {
+	cfg, err := nn.ReadConfig(dir)
+	if err != nil {
+		return nil, err
+	}
+	ckpt, err := safetensors.OpenCheckpoint(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer ckpt.Close()
+	weights := listWeights(ckpt)
+	return &modelInfo{
+		Kind: "model", Type: cfg.ModelType, Layers: cfg.NumHiddenLayers, Hidden: cfg.HiddenSize, Heads: cfg.NumAttentionHeads,
+		Vocab: cfg.VocabSize, MaxToken: cfg.MaxTokens(), Labels: cfg.LabelNames(), Files: ckpt.Files(), Weights: &weights,
+		Head: slices.ContainsFunc(ckpt.Names(), func(name string) bool { return strings.HasPrefix(name, "classifier.") }),
+	}, nil
+}
+
+func (i *modelInfo) print(w *writer) {
+	w.row("kind", "model folder, %s", i.Type)
+	w.row("size", "%d blocks, hidden size %d, %d heads, vocabulary of %s, texts of up to %d tokens", i.Layers, i.Hidden, i.Heads, thousands(i.Vocab), i.MaxToken)
+	i.Weights.print(w)
+	if i.Head {
+		w.row("head", "classification: %s", strings.Join(i.Labels, ", "))
+	} else {
+		w.row("head", "none")
+	}
+	for _, file := range i.Files {
+		w.row("file", "%s", file)
+	}
+}
+
+// adapterInfo is an adapter folder.
+type adapterInfo struct {
+	Kind      string         `json:"kind"`
+	BaseModel string         `json:"base_model"`
+	TaskType  string         `json:"task_type"`
+	Adapter   int64          `json:"adapter_parameters"`
+	Head      int64          `json:"head_parameters"`
+	Ranks     autolora.Ranks `json:"ranks"`
+}
+
+func inspectAdapter(dir string) (contents, error) {
+	a, err := peft.Read(dir)
+	if err != nil {
+		return nil, err
+	}
+	i := &adapterInfo{Kind: "adapter", BaseModel: a.Config.BaseModel, TaskType: a.Config.TaskType}
+	i.Adapter, i.Head = a.Parameters()
+	for _, l := range a.Layers {
+		i.Ranks.Layers = append(i.Ranks.Layers, autolora.LayerRank{Name: l.Name, Rank: l.Rank})
+	}
+	return i, nil
+}
+
+func (i *adapterInfo) print(w *writer) {
+	w.row("kind", "LoRA adapter in PEFT's form, %s", i.TaskType)
+	w.row("base model", "%s", i.BaseModel)
+	w.row("weights", "%s parameters, and %s of the head", thousands(i.Adapter), thousands(i.Head))
+	if len(i.Ranks.Layers) > 0 {
+		printRanks(w, i.Ranks)
+	}
+}
+
+// ranksInfo is a ranks.json.
+type ranksInfo struct {
+	Kind string `json:"kind"`
+	autolora.Ranks
+}
+
+func (i *ranksInfo) print(w *writer) {
+	w.row("kind", "ranks")
+	for _, f := range []struct{ label, value string }{{"model", i.Model}, {"task", i.Task}, {"rule", i.Rule}} {
+		if f.value != "" {
+			w.row(f.label, "%s", f.value)
+		}
+	}
+	printRanks(w, i.Ranks)
+}
+
+// resultsInfo is a results folder, or a results.json.
+type resultsInfo struct {
+	Kind    string            `json:"kind"`
+	Results *autolora.Results `json:"results,omitempty"`
+	Ranks   *autolora.Ranks   `json:"ranks,omitempty"`
+	Files   []string          `json:"files,omitempty"`
+	dir     string
+}
+
+func inspectResults(dir string) (contents, error) {
+	i := &resultsInfo{Kind: "results folder", dir: dir}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("info: %w", err)
+	}
+	for _, e := range entries {
+		i.Files = append(i.Files, e.Name())
+	}
+	if slices.Contains(i.Files, autolora.RanksFile) {
+		r, err := autolora.ReadRanks(filepath.Join(dir, autolora.RanksFile))
+		if err != nil {
+			return nil, err
+		}
+		i.Ranks = &r
+	}
+	if slices.Contains(i.Files, autolora.ResultsFile) {
+		if i.Results, err = readResults(filepath.Join(dir, autolora.ResultsFile)); err != nil {
+			return nil, err
+		}
+	}
+	return i, nil
+}
+
+func (i *resultsInfo) print(w *writer) {
+	w.row("kind", "%s", i.Kind)
+	if i.Results == nil {
+		w.row("state", "the run is not complete: there is no %s", autolora.ResultsFile)
+	} else {
+		w.row("run", "%s on %s, seed %d", i.Results.Method, i.Results.Task, i.Results.Seed)
+	}
+	if i.Ranks != nil {
+		printRanks(w, *i.Ranks)
+	}
+	if i.Results != nil {
+		printScores(w, i.Results, "dev")
+		printTrained(w, i.Results)
+		printTimes(w, i.Results)
+	}
+	printFiles(w, i.dir, i.Files)
+}

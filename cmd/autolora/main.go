@@ -1,0 +1,100 @@
+// Command autolora finds the rank of every LoRA layer by meta learning, trains
+// the model at these ranks, and writes an adapter that PEFT loads.
+//
+// "autolora --help" lists the commands, "autolora COMMAND --help" their flags.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strings"
+	"syscall"
+
+	"autolora/autolora"
+)
+
+// The exit codes.
+const (
+	exitDone   = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// debugVariable is the environment variable that asks for stack traces.
+const debugVariable = "AUTOLORA_DEBUG"
+
+// version is set by the build.
+var version string
+
+func main() { os.Exit(mainCode(os.Args[1:])) }
+
+// mainCode runs the program and returns its exit code.
+func mainCode(args []string) (code int) {
+	if version != "" {
+		autolora.Version = version
+	}
+	wantTrace := os.Getenv(debugVariable) == "1"
+	if !wantTrace {
+		debug.SetTraceback("none") // of panics in other goroutines, which nobody recovers
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			fmt.Fprintf(os.Stderr, "autolora: this is a bug in autolora, please report it: %s\n", oneLine(fmt.Sprint(r)))
+			if wantTrace {
+				os.Stderr.Write(debug.Stack())
+			}
+			code = exitFailed
+		}
+	}()
+	ctx, stop := untilSignal(context.Background())
+	defer stop()
+	err := dispatch(ctx, newConsole(), args)
+	if err == nil {
+		return exitDone
+	}
+	fmt.Fprintf(os.Stderr, "autolora: %s\n", describe(err))
+	if errors.As(err, new(usageError)) {
+		return exitUsage
+	}
+	return exitFailed
+}
+
+// untilSignal returns a context that ends at the first SIGINT or SIGTERM, after
+// which a run stops within a step. The second one ends the process as if it had
+// not been caught.
+func untilSignal(parent context.Context) (context.Context, context.CancelFunc) {
+	ctx, stop := signal.NotifyContext(parent, os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	return ctx, stop
+}
+
+// describe returns err in one line for people.
+func describe(err error) string {
+	text := oneLine(err.Error())
+	if errors.Is(err, context.Canceled) {
+		text = strings.ReplaceAll(text, context.Canceled.Error(), "interrupted")
+	}
+	return text
+}
+
+// oneLine joins the lines of errors that were joined.
+func oneLine(text string) string {
+	lines := strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '\r' })
+	for i := range lines {
+		lines[i] = strings.TrimSpace(lines[i])
+	}
+	return strings.Join(lines, "; ")
+}
+
+// usageError says that the command line cannot be right. It ends the program
+// with exit code 2.
+type usageError struct{ err error }
+
+func (e usageError) Error() string { return e.err.Error() }
+func (e usageError) Unwrap() error { return e.err }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }

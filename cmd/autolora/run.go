@@ -1,0 +1,76 @@
+package main
+
+import (
+	"context"
+
+	"autolora/autolora"
+)
+
+func runCommand() *command {
+	cmd := &command{
+		name:  "run",
+		short: "the main job: search ranks, train at them, score, write the adapter",
+		long: `Searches the rank of every LoRA layer on one half of the training data while the
+weights learn on the other, trains the model anew at these ranks on all of it,
+scores it on the dev set, and writes an adapter that PEFT loads.`,
+		examples: []string{
+			"autolora run --model roberta-base --task sst2 --data glue/SST-2 --out out/sst2",
+			"autolora run --config out/sst2/config.json --seed 2 --out out/sst2-seed2",
+		},
+		cfg: autolora.DefaultConfig(),
+	}
+	cmd.section("Model and data").bind("model").bind(ownData...).bind("limit-train", "max-length")
+	cmd.section("LoRA").bind(loraFlags...)
+	cmd.section("Search").bind(searchFlags...)
+	cmd.section("Training").bind(trainFlags...)
+	cmd.section("Both").bind("batch-size", "seed", "log-every")
+	cmd.section("Machine").bind(machine...)
+	cmd.results(cmd.section("Results"))
+	cmd.run = func(ctx context.Context, c *console, _ string) error {
+		return cmd.experiment(ctx, c, autolora.Run)
+	}
+	return cmd
+}
+
+// results adds the flags of a command that writes an output folder.
+func (cmd *command) results(s *section) {
+	s.bind("out", "overwrite")
+	cmd.configurable(s)
+	cmd.common(s)
+}
+
+// experiment does a job that writes an output folder, and reports its outcome.
+func (cmd *command) experiment(ctx context.Context, c *console, do func(context.Context, autolora.Config, autolora.Reporter) (*autolora.Outcome, error)) error {
+	if err := cmd.need("model", "out"); err != nil {
+		return err
+	}
+	if err := cmd.needData(); err != nil {
+		return err
+	}
+	if err := cmd.fetchModel(ctx, c); err != nil {
+		return err
+	}
+	var outcome *autolora.Outcome
+	err := cmd.onTensors(func() (err error) {
+		outcome, err = do(ctx, cmd.cfg, newReporter(c))
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return cmd.report(c, outcome)
+}
+
+// needData returns a usage error unless the flags name a task or own files.
+func (cmd *command) needData() error {
+	own := cmd.cfg.TrainFile != "" || cmd.cfg.DevFile != ""
+	switch {
+	case cmd.cfg.Task != "" && own:
+		return usagef("--task %s and own files (--train, --dev) exclude each other", cmd.cfg.Task)
+	case own:
+		return cmd.need("kind", "text", "label")
+	case cmd.cfg.Task == "":
+		return usagef("no data: give --task and --data, or your own files with --train and --dev")
+	}
+	return nil
+}

@@ -1,0 +1,27 @@
+package main
+
+import (
+	"context"
+
+	"autolora/autolora"
+)
+
+func searchCommand() *command {
+	cmd := &command{
+		name:  "search",
+		short: "only the search; writes ranks.json",
+		long: `Searches the rank of every LoRA layer and writes ranks.json, which "autolora
+train --method autolora --ranks FILE" trains at.`,
+		examples: []string{"autolora search --model roberta-base --task rte --data glue/RTE --k 8 --out out/rte-ranks"},
+		cfg:      autolora.DefaultConfig(),
+	}
+	cmd.section("Model and data").bind("model").bind(ownData...).bind("limit-train", "max-length")
+	cmd.section("LoRA").bind(loraFlags...)
+	cmd.section("Search").bind(searchFlags...).bind("weight-decay", "batch-size", "seed", "log-every")
+	cmd.section("Machine").bind(machine...)
+	cmd.results(cmd.section("Results"))
+	cmd.run = func(ctx context.Context, c *console, _ string) error {
+		return cmd.experiment(ctx, c, autolora.RunSearch)
+	}
+	return cmd
+}

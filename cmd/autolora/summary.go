@@ -1,0 +1,196 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"autolora/autolora"
+	"autolora/nn/peft"
+)
+
+// report prints the outcome of a run: as one JSON object, what results.json
+// holds (of a search, ranks.json), or for people.
+func (cmd *command) report(c *console, o *autolora.Outcome) error {
+	searchOnly := cmd.name == "search"
+	if cmd.json {
+		if searchOnly {
+			return c.printJSON(o.Ranks)
+		}
+		return c.printJSON(o.Results)
+	}
+	return c.print(func(w *writer) {
+		w.printf("\n")
+		if o.Ranks != nil {
+			printRanks(w, *o.Ranks)
+			w.printf("\n")
+		}
+		if !searchOnly {
+			printScores(w, o.Results, "dev")
+			printTrained(w, o.Results)
+			w.printf("\n")
+		}
+		printTimes(w, o.Results)
+		w.printf("\n")
+		printFiles(w, cmd.cfg.Out, o.Files)
+		if slices.Contains(o.Files, autolora.AdapterDir) {
+			printPEFT(w, cmd.cfg.Model, filepath.Join(cmd.cfg.Out, autolora.AdapterDir))
+		}
+		if searchOnly {
+			w.printf("\nTrain at these ranks:\n  autolora train --method autolora --ranks %s …\n", filepath.Join(cmd.cfg.Out, autolora.RanksFile))
+		}
+	})
+}
+
+// labelWidth is the width of the column of labels on the left.
+const labelWidth = 12
+
+// row prints a labelled line.
+func (w *writer) row(label, format string, args ...any) {
+	w.printf("%-*s%s\n", labelWidth, label, fmt.Sprintf(format, args...))
+}
+
+// printRanks prints the heat map and what the ranks come to.
+func printRanks(w *writer, r autolora.Ranks) {
+	low, high, sum := r.Layers[0].Rank, r.Layers[0].Rank, 0
+	for _, l := range r.Layers {
+		low, high, sum = min(low, l.Rank), max(high, l.Rank), sum+l.Rank
+	}
+	most := ""
+	if r.K > 0 {
+		most = fmt.Sprintf(", at most %d", r.K)
+	}
+	w.row("ranks", "%d to %d%s; mean %.2f, sum %d, in %d layers", low, high, most, r.Mean(), sum, len(r.Layers))
+	w.printf("\n")
+	newHeatMap(r).print(w, "  ")
+}
+
+// printScores prints the scores on a part of the data, the task's main one
+// first.
+func printScores(w *writer, r *autolora.Results, part string) {
+	names := slices.Sorted(maps.Keys(r.Scores))
+	slices.SortStableFunc(names, func(a, b string) int {
+		return boolRank(b == r.Primary) - boolRank(a == r.Primary)
+	})
+	for i, name := range names {
+		note := ""
+		if i == 0 {
+			note = fmt.Sprintf("   on all %s examples of %s's %s set", thousands(int64(r.Examples)), r.Task, part)
+		}
+		w.row(strings.ReplaceAll(name, "_", " "), "%s%s", w.bold(fmt.Sprintf("%.4f", r.Scores[name])), note)
+	}
+}
+
+func boolRank(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// printTrained prints how many parameters were trained.
+func printTrained(w *writer, r *autolora.Results) {
+	what := "adapter"
+	if r.Method == autolora.MethodFull {
+		what = "model"
+	}
+	w.row("trained", "%s parameters of the %s, %s of the head", thousands(r.Parameters.Adapter), what, thousands(r.Parameters.Head))
+}
+
+// printTimes prints where the time went.
+func printTimes(w *writer, r *autolora.Results) {
+	total := r.Seconds.Load + r.Seconds.Search + r.Seconds.Train + r.Seconds.Eval
+	label := "time"
+	for _, phase := range []struct {
+		name    string
+		seconds float64
+		steps   int
+	}{
+		{"load", r.Seconds.Load, 0}, {"search", r.Seconds.Search, r.Steps.Search},
+		{"train", r.Seconds.Train, r.Steps.Train}, {"eval", r.Seconds.Eval, 0},
+	} {
+		if phase.seconds == 0 {
+			continue
+		}
+		steps := ""
+		if phase.steps > 0 {
+			steps = fmt.Sprintf("   %s steps of %s ms", thousands(int64(phase.steps)), significant(1000*phase.seconds/float64(phase.steps)))
+		}
+		w.row(label, "%-7s%8.1f s  %3.0f %%%s", phase.name, phase.seconds, 100*phase.seconds/total, steps)
+		label = ""
+	}
+	w.row("", "%-7s%8.1f s          peak memory %s", "total", total, byteCount(r.PeakMemory))
+}
+
+// printFiles prints where the results are.
+func printFiles(w *writer, dir string, names []string) {
+	what := map[string]string{
+		autolora.AdapterDir:  "adapter in PEFT's form, with a model card",
+		autolora.ModelDir:    "the trained model",
+		autolora.RanksFile:   "rank and selection variables of every layer",
+		autolora.ResultsFile: "scores, parameters, times",
+		autolora.MetricsFile: "a line per logged step",
+		autolora.ConfigFile:  "every setting; --config takes it",
+	}
+	label := "files"
+	for _, name := range []string{autolora.AdapterDir, autolora.ModelDir, autolora.RanksFile, autolora.ResultsFile, autolora.MetricsFile, autolora.ConfigFile} {
+		if slices.Contains(names, name) {
+			path := filepath.Join(dir, name)
+			w.row(label, "%-*s  %s", len(dir)+len(autolora.MetricsFile)+1, path, what[name])
+			label = ""
+		}
+	}
+}
+
+// printPEFT prints how to load the adapter in Python.
+func printPEFT(w *writer, model, dir string) {
+	labels := ""
+	if n := adapterLabels(dir); n > 0 {
+		labels = fmt.Sprintf(", num_labels=%d", n)
+	}
+	name, revision, ok := strings.Cut(model, "@")
+	if _, err := os.Stat(model); err == nil || !ok {
+		name = model
+	} else {
+		labels += ", revision=" + strconv.Quote(revision)
+	}
+	w.printf("\nLoad it in Python:\n")
+	w.printf("  from peft import PeftModel; from transformers import AutoModelForSequenceClassification\n")
+	w.printf("  model = AutoModelForSequenceClassification.from_pretrained(%q%s)\n", name, labels)
+	w.printf("  model = PeftModel.from_pretrained(model, %q)\n", dir)
+}
+
+// adapterLabels returns the outputs of the head in an adapter, 0 if unknown.
+func adapterLabels(dir string) int64 {
+	a, err := peft.Read(dir)
+	if err != nil {
+		return 0
+	}
+	for _, t := range a.Saved {
+		if len(t.Shape) == 1 && (t.Name == "classifier.bias" || t.Name == "classifier.out_proj.bias") {
+			return t.Shape[0]
+		}
+	}
+	return 0
+}
+
+// bold marks text on a terminal.
+func (w *writer) bold(text string) string {
+	if !w.color {
+		return text
+	}
+	return "\x1b[1m" + text + "\x1b[0m"
+}
+
+// thousands returns n with commas: 19,584.
+func thousands(n int64) string {
+	s := strconv.FormatInt(n, 10)
+	for at := len(s) - 3; at > 0 && s[at-1] != '-'; at -= 3 {
+		s = s[:at] + "," + s[at:]
+	}
+	return s
+}

@@ -7,12 +7,15 @@ FUZZTIME ?= 10s
 
 # What the demo runs: a search and a training that take a few minutes on two cores.
 DEMO_MODEL := third_party/models/all-MiniLM-L6-v2
-DEMO_FLAGS ?= --model $(DEMO_MODEL) --task sst2 --data testdata/sst2 --out out/demo
+DEMO_FLAGS ?= --model $(DEMO_MODEL) --task sst2 --data testdata/sst2 --out out/demo --overwrite \
+	--search-steps 150 --search-lr 2e-3 --alpha-lr 1e-2 --steps 600 --lr 2e-3
 
 # The peers that bench-peers times; they get an environment of their own.
 PEERS := torch==2.11.0 transformers==5.23.0 peft==0.21.2
 PEERS_VENV := third_party/peers-venv
-BENCH_FLAGS ?=
+BENCH_FLAGS ?= --model $(DEMO_MODEL) --sst2 testdata/sst2/train-00000-of-00001.parquet $(if $(MRPC),--mrpc $(MRPC))
+# GLUE's MRPC is not ours to ship: give its train.tsv as MRPC=FILE.
+MRPC ?= $(wildcard ../shared/datasets/glue/MRPC/train.tsv)
 
 .PHONY: help
 help: ## print this list
@@ -22,6 +25,9 @@ help: ## print this list
 setup: ## fetch and build the native parts into third_party (once; later calls take no time)
 	@scripts/host_tools.sh
 	@scripts/fetch_libtorch.sh
+
+$(DEMO_MODEL):
+	@scripts/fetch_model.sh $@ >/dev/null || echo "the real MiniLM weights are not to be had: tests with them will be skipped" >&2
 
 .PHONY: build
 build: setup ## build bin/autolora
@@ -33,11 +39,10 @@ demo: build ## set everything up, search ranks and train on real SST-2 data, wri
 	bin/autolora run $(DEMO_FLAGS)
 
 .PHONY: test
-test: setup ## check the format, vet, and run all tests with the race detector
+test: setup $(DEMO_MODEL) ## check the format, vet, and run all tests with the race detector
 	@unformatted=$$(gofmt -l autolora cmd data nn torchbind); \
 	if [[ -n $$unformatted ]]; then echo "not formatted, run gofmt -w:" $$unformatted >&2; exit 1; fi
-	go vet ./...
-	go test -race ./...
+	go test -race -vet=all ./...
 
 .PHONY: asan
 asan: setup ## run torchbind's tests under the address sanitizer, C++ included

@@ -55,7 +55,7 @@ func (j *job) export(model *nn.Classifier) (string, error) {
 			card.Scores = append(card.Scores, peft.Score{Name: name, Value: v})
 		}
 	}
-	adapter := model.Adapter(j.Model, j.LoRAAlpha, skipped)
+	adapter := model.Adapter(j.Model, skipped)
 	return AdapterDir, peft.Write(j.out.Path(AdapterDir), adapter, card, peft.WriteConfig{})
 }
 

@@ -34,12 +34,13 @@ type session struct {
 }
 
 // newSession checks cfg and opens the model's configuration and tokenizer.
-func newSession(ctx context.Context, cfg Config, rep Reporter) (s *session, err error) {
+func newSession(ctx context.Context, cfg Config, rep Reporter) (*session, error) {
 	began := time.Now()
-	if err := cfg.Check(); err != nil {
+	err := cfg.Check()
+	if err != nil {
 		return nil, err
 	}
-	s = &session{Config: cfg, rep: rep}
+	s := &session{Config: cfg, rep: rep}
 	if s.device, err = torchbind.ParseDevice(cfg.Device); err != nil {
 		return nil, fmt.Errorf("--device: %w", err)
 	}
@@ -61,15 +62,11 @@ func newSession(ctx context.Context, cfg Config, rep Reporter) (s *session, err 
 	if s.tok, err = tokenizer.Load(s.dir); err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			s.tok.Close()
-		}
-	}()
-	if err := s.tok.CheckVocab(int(s.arch.VocabSize)); err != nil {
-		return nil, err
+	if err = s.tok.CheckVocab(int(s.arch.VocabSize)); err == nil {
+		s.enc, err = tokenizer.NewEncoder(s.tok, cfg.MaxLength, int(s.arch.MaxTokens()))
 	}
-	if s.enc, err = tokenizer.NewEncoder(s.tok, cfg.MaxLength, int(s.arch.MaxTokens())); err != nil {
+	if err != nil {
+		s.close()
 		return nil, err
 	}
 	s.loaded = time.Since(began)

@@ -12,11 +12,11 @@ import (
 // Adapter returns the model's LoRA layers and head as PEFT knows them. skipped
 // names modules that were candidates and got rank 0: they are left out, which
 // is exactly the base layer.
-func (m *Classifier) Adapter(base string, alpha float64, skipped []string) *peft.Adapter {
-	a := &peft.Adapter{Config: peft.Config{TaskType: "SEQ_CLS", BaseModel: base, LoraAlpha: alpha, ModulesToSave: []string{"classifier"}}}
+func (m *Classifier) Adapter(base string, skipped []string) *peft.Adapter {
+	a := &peft.Adapter{Config: peft.Config{TaskType: "SEQ_CLS", BaseModel: base, ModulesToSave: []string{"classifier"}}}
 	for _, l := range m.LoRAs() {
 		a.Config.R = max(a.Config.R, int(l.Rank))
-		a.Config.LoraDropout = l.Dropout
+		a.Config.LoraAlpha, a.Config.LoraDropout = l.Alpha, l.Dropout // one for all layers
 		a.Layers = append(a.Layers, peft.Layer{
 			Name: l.Module, Rank: int(l.Rank), Alpha: l.Alpha,
 			A: stored(l.A, "lora_A.weight", l.A.Value), B: stored(l.B, "lora_B.weight", l.B.Value),
@@ -26,7 +26,7 @@ func (m *Classifier) Adapter(base string, alpha float64, skipped []string) *peft
 		a.Layers = append(a.Layers, peft.Layer{Name: name})
 	}
 	if a.Config.R == 0 { // every layer has rank 0; PEFT wants a positive global rank
-		a.Config.R = 1
+		a.Config.R, a.Config.LoraAlpha = 1, 1
 	}
 	for _, p := range m.Head.Params() {
 		a.Saved = append(a.Saved, stored(p, p.Name, p.Value))

@@ -1,6 +1,7 @@
 package peft
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -103,88 +104,58 @@ func TestParseConfigErrors(t *testing.T) {
 	}
 }
 
-// The cases of PEFT's get_pattern_key; each was tried in Python.
-func TestPattern(t *testing.T) {
-	const query = "bert.encoder.layer.1.attention.self.query"
-	tests := []struct {
-		name    string
-		pattern Pattern[int]
-		module  string
-		want    int // 99 for no match
-	}{
-		{"none", nil, query, 99},
-		{"full name", Pattern[int]{{query, 1}}, query, 1},
-		{"full name with a caret", Pattern[int]{{"^" + query, 1}}, query, 1},
-		{"suffix", Pattern[int]{{"self.query", 1}}, query, 1},
-		{"suffix inside a part", Pattern[int]{{"f.query", 1}}, query, 99},
-		{"middle", Pattern[int]{{"attention", 1}}, query, 99},
-		{"first of two", Pattern[int]{{"query", 1}, {query, 2}}, query, 1},
-		{"layer 1 is not layer 11", Pattern[int]{{"layer.1.attention.self.query", 1}}, "bert.encoder.layer.11.attention.self.query", 99},
-		{"a dot is any character", Pattern[int]{{"self.query", 1}}, "x.self_query", 1},
-		{"alternatives", Pattern[int]{{"key|query", 1}}, query, 1},
-		{"numbers", Pattern[int]{{`layer\.[0-2]\..*`, 1}}, query, 1},
-		{"longer name", Pattern[int]{{"query", 1}}, "x.query.y", 99},
-		{"exact name that does not match itself", Pattern[int]{{"a[0].q", 1}}, "a[0].q", 1},
-		{"prefix of the file", Pattern[int]{{"base_model.model." + query, 1}}, query, 99},
+// What PEFT's own matching functions say; see testdata/make_goldens.py.
+func TestMatchingEqualsPEFT(t *testing.T) {
+	var golden struct {
+		Patterns []struct {
+			RankPattern Pattern[int] `json:"rank_pattern"`
+			Module      string
+			Rank        int
+		}
+		Modules []string
+		Targets []struct {
+			Config json.RawMessage
+			Adapts []string
+		}
 	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			lookup, err := tt.pattern.compile()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got := lookup(tt.module, 99); got != tt.want {
-				t.Errorf("%v on %q gives %d, want %d", tt.pattern, tt.module, got, tt.want)
-			}
-		})
+	if err := json.Unmarshal(readFile(t, "testdata/matching.json"), &golden); err != nil {
+		t.Fatal(err)
+	}
+	if len(golden.Patterns) == 0 || len(golden.Targets) == 0 {
+		t.Fatal("no cases")
+	}
+	for _, g := range golden.Patterns {
+		lookup, err := g.RankPattern.compile()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := lookup(g.Module, 99); got != g.Rank {
+			t.Errorf("%v on %q gives %d, PEFT says %d", g.RankPattern, g.Module, got, g.Rank)
+		}
+	}
+	for _, g := range golden.Targets {
+		c, err := ParseConfig(g.Config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := c.Adapts(golden.Modules)
+		if err != nil || !slices.Equal(got, g.Adapts) {
+			t.Errorf("%s adapts %q, PEFT says %q (%v)", g.Config, got, g.Adapts, err)
+		}
 	}
 }
 
-func TestAdapts(t *testing.T) {
-	modules := []string{
-		"bert.encoder.layer.0.attention.self.query", "bert.encoder.layer.0.attention.self.value",
-		"bert.encoder.layer.1.attention.self.query", "bert.encoder.layer.1.attention.self.value",
-		"classifier", "classifier.query",
-	}
-	tests := []struct {
-		name   string
-		config Config
-		want   []int // indices into modules
-	}{
-		{"nothing", Config{TargetModules: Modules{Names: []string{}}}, nil},
-		{"suffix", Config{TargetModules: Modules{Names: []string{"query"}}}, []int{0, 2, 5}},
-		{"suffix inside a part", Config{TargetModules: Modules{Names: []string{"uery"}}}, nil},
-		{"full name", Config{TargetModules: Modules{Names: []string{modules[3]}}}, []int{3}},
-		{"a list is not a pattern", Config{TargetModules: Modules{Names: []string{"self.*"}}}, nil},
-		{"expression", Config{TargetModules: Modules{Regexp: `.*\.1\..*`}}, []int{2, 3}},
-		{"expression for a part of the name", Config{TargetModules: Modules{Regexp: "query"}}, nil},
-		{"no target_modules", Config{}, []int{0, 1, 2, 3, 4, 5}},
-		{"all-linear", Config{TargetModules: Modules{Regexp: "all-linear"}, TaskType: "SEQ_CLS"}, []int{0, 1, 2, 3}},
-		{"dummy", Config{TargetModules: Modules{Regexp: dummyTarget}}, nil},
-		{"excluded by list", Config{TargetModules: Modules{Names: []string{"query", "value"}}, ExcludeModules: Modules{Names: []string{"self.query"}}}, []int{1, 3}},
-		{"excluded by expression", Config{TargetModules: Modules{Names: []string{"query"}}, ExcludeModules: Modules{Regexp: `.*\.0\..*`}}, []int{2, 5}},
-		{"saved modules are not adapted", Config{TargetModules: Modules{Names: []string{"query", "classifier"}}, ModulesToSave: []string{"classifier"}}, []int{0, 2}},
-		{"nor those of the task", Config{TargetModules: Modules{Names: []string{"query", "classifier"}}, TaskType: "SEQ_CLS"}, []int{0, 2}},
-		{"one layer", Config{TargetModules: Modules{Names: []string{"query"}}, LayersToTransform: []int{1}}, []int{2}},
-		{"one layer, named", Config{TargetModules: Modules{Names: []string{"query"}}, LayersToTransform: []int{1}, LayersPattern: []string{"h", "layer"}}, []int{2}},
-		{"one layer, named otherwise", Config{TargetModules: Modules{Names: []string{"query"}}, LayersToTransform: []int{1}, LayersPattern: []string{"h"}}, nil},
-		{"no layers means all", Config{TargetModules: Modules{Names: []string{"self.query"}}, LayersToTransform: []int{}}, []int{0, 2}},
-		{"a full name is not limited", Config{TargetModules: Modules{Names: []string{modules[0]}}, LayersToTransform: []int{1}}, []int{0}},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			got, err := tt.config.Adapts(modules)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var want []string
-			for _, i := range tt.want {
-				want = append(want, modules[i])
-			}
-			if !slices.Equal(got, want) {
-				t.Errorf("adapts %q, want %q", got, want)
-			}
-		})
+// Settings of which PEFT makes something only together with the model.
+func TestAdaptsAnything(t *testing.T) {
+	modules := []string{"a.query", "classifier.dense"}
+	for _, target := range []string{"null", `"all-linear"`} {
+		c, err := ParseConfig([]byte(`{"peft_type": "LORA", "task_type": "SEQ_CLS", "target_modules": ` + target + `}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := c.Adapts(modules); err != nil || !slices.Equal(got, modules[:1]) {
+			t.Errorf("%s adapts %q (%v), want all but the head", target, got, err)
+		}
 	}
 }
 

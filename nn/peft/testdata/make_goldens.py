@@ -13,6 +13,9 @@ writes them. Beside each adapter NAME lie what PEFT makes of it after loading:
 
 roberta/head_only.logits.jsonl has the logits of roberta/unequal with no layer adapted.
 
+matching.json has what PEFT's own functions say about module names: get_pattern_key
+for rank_pattern, check_target_module_exists for target_modules.
+
 Adapters under old/ are spelt in ways that older PEFT versions and other tools
 write; PEFT loads the same weights from bert/plain.
 """
@@ -29,6 +32,8 @@ import peft
 import torch
 import transformers
 from peft import LoraConfig, PeftModel, get_peft_model
+from peft.tuners.tuners_utils import check_target_module_exists
+from peft.utils.other import get_pattern_key
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import (
@@ -185,6 +190,62 @@ def make(family, name, labels, arguments):
         write_lines(HERE / family / "head_only.logits.jsonl", [{"logits": row} for row in logits])
 
 
+QUERY = "bert.encoder.layer.1.attention.self.query"
+PATTERNS = [  # rank_pattern and a module's name
+    ({}, QUERY),
+    ({QUERY: 1}, QUERY),
+    ({"^" + QUERY: 1}, QUERY),
+    ({"self.query": 1}, QUERY),
+    ({"f.query": 1}, QUERY),
+    ({"attention": 1}, QUERY),
+    ({"query": 1, QUERY: 2}, QUERY),
+    ({QUERY: 2, "query": 1}, QUERY),
+    ({"layer.1.attention.self.query": 1}, "bert.encoder.layer.11.attention.self.query"),
+    ({"self.query": 1}, "x.self_query"),
+    ({"key|query": 1}, QUERY),
+    ({r"layer\.[0-2]\..*": 1}, QUERY),
+    ({"query": 1}, "x.query.y"),
+    ({"a[0].q": 1}, "a[0].q"),
+    ({"base_model.model." + QUERY: 1}, QUERY),
+]
+MODULES = [f"bert.encoder.layer.{i}.attention.self.{name}" for i in (0, 1) for name in ("query", "value")]
+MODULES += ["classifier", "classifier.query", "encoder.h.1.self.query", "query"]
+TARGETS = [  # LoraConfig arguments
+    {"target_modules": ["query"]},
+    {"target_modules": ["uery"]},
+    {"target_modules": [MODULES[3]]},
+    {"target_modules": ["self.*"]},
+    {"target_modules": r".*\.1\..*"},
+    {"target_modules": "query"},
+    {"target_modules": "dummy-target-modules"},
+    {"target_modules": ["query", "value"], "exclude_modules": ["self.query"]},
+    {"target_modules": ["query"], "exclude_modules": r".*\.0\..*"},
+    {"target_modules": ["query", "classifier"], "modules_to_save": ["classifier"]},
+    {"target_modules": ["query", "value"], "modules_to_save": ["self", "h.."]},
+    {"target_modules": ["query"], "layers_to_transform": [1]},
+    {"target_modules": ["query"], "layers_to_transform": 1},
+    {"target_modules": ["query"], "layers_to_transform": [1], "layers_pattern": ["nothing", "layer"]},
+    {"target_modules": ["query"], "layers_to_transform": [1], "layers_pattern": "h"},
+    {"target_modules": ["query"], "layers_to_transform": []},
+    {"target_modules": [MODULES[0]], "layers_to_transform": [1]},
+]
+
+
+def matching():
+    """Asks PEFT's own matching functions."""
+    patterns = []
+    for pattern, module in PATTERNS:
+        rank = pattern.get(get_pattern_key(pattern.keys(), module), 99)
+        patterns.append({"rank_pattern": pattern, "module": module, "rank": rank})
+    targets = []
+    for arguments in TARGETS:
+        config = LoraConfig(**arguments)
+        adapted = [m for m in MODULES if check_target_module_exists(config, m)]
+        targets.append({"config": {"peft_type": "LORA", **arguments}, "adapts": adapted})
+    golden = {"made_with": VERSIONS, "patterns": patterns, "modules": MODULES, "targets": targets}
+    (HERE / "matching.json").write_text(json.dumps(golden, indent=1) + "\n")
+
+
 def write_lines(path, rows):
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
@@ -216,6 +277,7 @@ def main():
     for arguments in adapters():
         make(*arguments)
     respell()
+    matching()
     for path in HERE.rglob("*.safetensors"):
         path.chmod(0o644)
 

@@ -1,0 +1,110 @@
+package peft
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestCard(t *testing.T) {
+	card := ModelCard{
+		Task:   "sst2",
+		Labels: []string{"negative", `pos"itive`},
+		Scores: []Score{{"accuracy", 0.8321}},
+		Made:   []Fact{{"seed", "1"}, {"command", "autolora run | tee\nlog"}},
+	}
+	const want = `---
+library_name: peft
+base_model: "roberta-base"
+pipeline_tag: text-classification
+tags:
+- autolora
+- lora
+- "base_model:adapter:roberta-base"
+---
+
+# LoRA adapter for sst2
+
+A LoRA adapter for the base model ` + "`roberta-base`" + `, with a rank of its own for each layer. It has 105 parameters, and 11 in the saved modules. It was made with autolora.
+
+## Use
+
+` + "```python" + `
+from peft import PeftModel
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+base = "roberta-base"
+labels = ["negative", "pos\"itive"]
+model = AutoModelForSequenceClassification.from_pretrained(
+    base,
+    num_labels=len(labels),
+    id2label=dict(enumerate(labels)),
+    label2id={label: i for i, label in enumerate(labels)},
+)
+model = PeftModel.from_pretrained(model, "path/to/this/folder").eval()
+tokenizer = AutoTokenizer.from_pretrained(base)
+` + "```" + `
+
+The adapter does not store its labels: the base model must be built with ` + "`num_labels=2`" + `, and the logits are in the order of ` + "`labels`" + `, as above.
+
+## Scores
+
+| metric | value |
+|---|---|
+| accuracy | 0.8321 |
+
+## Ranks
+
+| block | attention.self.query | attention.self.value |
+|---|---|---|
+| roberta.encoder.layer.0 | 8 | 3 |
+| roberta.encoder.layer.10 | 0 | 10 |
+
+A layer of rank 0 is exactly that of the base model and not in the files.
+
+## How it was made
+
+| | |
+|---|---|
+| seed | 1 |
+| command | autolora run \| tee log |
+`
+	if got := card.markdown(testAdapter()); got != want {
+		t.Errorf("card\n%s\nwant\n%s", got, want)
+	}
+}
+
+func TestCardForms(t *testing.T) {
+	tests := []struct {
+		name, taskType, base string
+		labels               []string
+		want                 []string
+		not                  []string
+	}{
+		{"regression", "SEQ_CLS", "roberta-base", nil,
+			[]string{`num_labels=1, problem_type="regression"`, "The single logit is the predicted value"}, []string{"labels ="}},
+		{"tagging", "TOKEN_CLS", "org/roberta-base", []string{"O", "B-X"},
+			[]string{"AutoModelForTokenClassification", "pipeline_tag: token-classification", `base_model: "org/roberta-base"`, `labels = ["O", "B-X"]`}, nil},
+		{"a folder as base", "SEQ_CLS", "/models/a b", []string{"x"},
+			[]string{`base = "/models/a b"`}, []string{"base_model:"}},
+		{"generation", "CAUSAL_LM", "gpt2", nil,
+			[]string{"AutoModelForCausalLM.from_pretrained(base)", "pipeline_tag: text-generation"}, []string{"num_labels"}},
+		{"no task type", "", "", nil, []string{"# LoRA adapter\n"}, []string{"## Use", "## Scores", "pipeline_tag", "base_model"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			a := testAdapter()
+			a.Config.TaskType, a.Config.BaseModel = tt.taskType, tt.base
+			got := ModelCard{Labels: tt.labels}.markdown(a)
+			for _, w := range tt.want {
+				if !strings.Contains(got, w) {
+					t.Errorf("lacks %q:\n%s", w, got)
+				}
+			}
+			for _, n := range append(tt.not, "license") {
+				if strings.Contains(got, n) {
+					t.Errorf("has %q:\n%s", n, got)
+				}
+			}
+		})
+	}
+}

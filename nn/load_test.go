@@ -1,0 +1,253 @@
+package nn
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"autolora/nn/safetensors"
+	"autolora/torchbind"
+)
+
+// copyModel copies a model of testdata into a folder of the test.
+func copyModel(t *testing.T, name string) string {
+	t.Helper()
+	dir := t.TempDir()
+	entries, err := os.ReadDir(testdata(name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		data, err := os.ReadFile(filepath.Join(testdata(name), e.Name()))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, e.Name()), data, 0o644)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// rewrite changes the tensors of a copied model.
+func rewrite(t *testing.T, dir string, change func(map[string]safetensors.Tensor)) {
+	t.Helper()
+	path := filepath.Join(dir, "model.safetensors")
+	f, err := safetensors.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tensors := make(map[string]safetensors.Tensor)
+	for _, name := range f.Names() {
+		x, _ := f.Tensor(name)
+		x.Data = append([]byte(nil), x.Data...)
+		tensors[name] = x
+	}
+	f.Close()
+	change(tensors)
+	var list []safetensors.Tensor
+	for _, x := range tensors {
+		list = append(list, x)
+	}
+	if err := safetensors.Write(path, nil, list); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func setConfig(t *testing.T, dir, key string, value any) {
+	t.Helper()
+	path := filepath.Join(dir, "config.json")
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := make(map[string]any)
+	if err := json.Unmarshal(data, &config); err != nil {
+		t.Fatal(err)
+	}
+	if value == nil {
+		delete(config, key)
+	} else {
+		config[key] = value
+	}
+	if data, err = json.Marshal(config); err == nil {
+		err = os.WriteFile(path, data, 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+const someWeight = "bert.encoder.layer.1.intermediate.dense.weight"
+
+// Every way in which a folder is not the model it claims to be.
+func TestLoadErrors(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(t *testing.T, dir string)
+		want   string
+	}{
+		{"missing tensor", func(t *testing.T, dir string) {
+			rewrite(t, dir, func(m map[string]safetensors.Tensor) { delete(m, someWeight) })
+		}, `"` + someWeight + `": missing`},
+		{"extra tensor", func(t *testing.T, dir string) {
+			rewrite(t, dir, func(m map[string]safetensors.Tensor) {
+				m["bert.encoder.layer.2.x"] = safetensors.FromFloat32s("bert.encoder.layer.2.x", []int64{1}, []float32{1})
+			})
+		}, `"bert.encoder.layer.2.x": unexpected`},
+		{"misshapen tensor", func(t *testing.T, dir string) {
+			rewrite(t, dir, func(m map[string]safetensors.Tensor) {
+				m[someWeight] = safetensors.FromFloat32s(someWeight, []int64{64, 31}, make([]float32, 64*31))
+			})
+		}, `"` + someWeight + `": shape [64 31], want [64 32]`},
+		{"integer weights", func(t *testing.T, dir string) {
+			rewrite(t, dir, func(m map[string]safetensors.Tensor) {
+				m[someWeight] = safetensors.Tensor{Name: someWeight, DType: safetensors.I32, Shape: []int64{64, 32}, Data: make([]byte, 64*32*4)}
+			})
+		}, "dtype I32, want F32, F16 or BF16"},
+		{"labels that do not fit the head", func(t *testing.T, dir string) {
+			rewrite(t, dir, func(m map[string]safetensors.Tensor) {
+				m["classifier.bias"] = safetensors.FromFloat32s("classifier.bias", []int64{2}, make([]float32, 2))
+			})
+		}, `"classifier.bias": shape [2], want [3]`},
+		{"no weights", func(t *testing.T, dir string) { os.Remove(filepath.Join(dir, "model.safetensors")) }, "model.safetensors"},
+		{"truncated weights", func(t *testing.T, dir string) {
+			if err := os.Truncate(filepath.Join(dir, "model.safetensors"), 20_000); err != nil {
+				t.Fatal(err)
+			}
+		}, "missing"},
+		{"pickle in place of weights", func(t *testing.T, dir string) {
+			if err := os.WriteFile(filepath.Join(dir, "model.safetensors"), []byte("PK\x03\x04archive/data.pkl"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}, "pickle"},
+		{"no config", func(t *testing.T, dir string) { os.Remove(filepath.Join(dir, "config.json")) }, "no config.json"},
+		{"unknown architecture", func(t *testing.T, dir string) { setConfig(t, dir, "model_type", "t5") }, `unknown architecture: model_type "t5"`},
+		{"heads that do not divide", func(t *testing.T, dir string) { setConfig(t, dir, "num_attention_heads", 5) }, "does not divide"},
+		{"huge size", func(t *testing.T, dir string) { setConfig(t, dir, "hidden_size", 1<<40) }, "hidden_size"},
+		{"unknown activation", func(t *testing.T, dir string) { setConfig(t, dir, "hidden_act", "relu") }, "hidden_act"},
+		{"relative positions", func(t *testing.T, dir string) { setConfig(t, dir, "position_embedding_type", "relative_key") }, "position_embedding_type"},
+		{"broken config", func(t *testing.T, dir string) {
+			if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte("{\"model_type\": "), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}, "not a model configuration"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := copyModel(t, "bert-tiny")
+			c.change(t, dir)
+			run(t, func(s *torchbind.Scope) {
+				_, err := Load(dir, LoadConfig{Labels: 3, Head: HeadStored, DType: torchbind.Float32, Device: torchbind.CPU})
+				oneLine(t, err, c.want)
+			})
+		})
+	}
+}
+
+// Heads: stored, fresh, and absent.
+func TestHeadSources(t *testing.T) {
+	run(t, func(s *torchbind.Scope) {
+		load := func(dir string, labels int64, source HeadSource) (*Classifier, error) {
+			return Load(testdata(dir), LoadConfig{Labels: labels, Head: source, Seed: 5, DType: torchbind.Float32, Device: torchbind.CPU})
+		}
+		for _, c := range []struct {
+			dir    string
+			labels int64
+			source HeadSource
+			want   string // "" is no error
+		}{
+			{"bert-tiny", 3, HeadIfStored, ""},
+			{"bert-tiny", 5, HeadFresh, ""},
+			{"bert-tiny", 5, HeadIfStored, "want [5 32]"},
+			{"bert-encoder", 2, HeadIfStored, ""}, // keys without a prefix
+			{"bert-pretraining", 2, HeadIfStored, ""},
+			{"bert-encoder", 2, HeadStored, `"classifier.weight": missing`},
+			{"roberta-tiny", 2, HeadStored, ""},
+		} {
+			m, err := load(c.dir, c.labels, c.source)
+			if err == nil {
+				m.Close()
+			}
+			if c.want == "" && err != nil {
+				t.Errorf("%s, %d labels: %v", c.dir, c.labels, err)
+			} else if c.want != "" {
+				oneLine(t, err, c.want)
+			}
+		}
+	})
+}
+
+// The encoder alone and the pre-training checkpoint have bert-tiny-regression's
+// encoder: with the same fresh head, the same logits.
+func TestEncoderUnderOtherNames(t *testing.T) {
+	run(t, func(s *torchbind.Scope) {
+		seqs, _ := openFixture(t, "expected-bert-tiny-regression").sequences("batch")
+		var logits [][]float64
+		for _, dir := range []string{"bert-tiny-regression", "bert-encoder", "bert-pretraining"} {
+			m, err := Load(testdata(dir), LoadConfig{Labels: 4, Head: HeadFresh, Seed: 3, DType: torchbind.Float32, Device: torchbind.CPU})
+			if err != nil {
+				t.Fatal(err)
+			}
+			b, err := m.NewBatch(s, seqs)
+			if err != nil {
+				t.Fatal(err)
+			}
+			logits = append(logits, m.Logits(s, b, nil).Float64s())
+			m.Close()
+		}
+		near(t, "bert-encoder", logits[1], logits[0], 0)
+		near(t, "bert-pretraining", logits[2], logits[0], 0)
+	})
+}
+
+// Batches that do not fit the model are errors, not reads beyond a tensor.
+func TestNewBatchErrors(t *testing.T) {
+	run(t, func(s *torchbind.Scope) {
+		m := tiny(t, torchbind.Float32)
+		defer m.Close()
+		for _, c := range []struct {
+			name string
+			seqs Sequences
+			want string
+		}{
+			{"token id", Sequences{IDs: []int64{1, 120}, Segments: []int64{0, 0}, Lengths: []int{2}}, "token id 120"},
+			{"segment", Sequences{IDs: []int64{1, 2}, Segments: []int64{0, 2}, Lengths: []int{2}}, "segment id 2"},
+			{"too long", Sequences{IDs: make([]int64, 41), Segments: make([]int64, 41), Lengths: []int{41}}, "want 1 to 40"},
+			{"empty sequence", Sequences{IDs: []int64{1}, Segments: []int64{0}, Lengths: []int{1, 0}}, "0 tokens"},
+			{"lengths", Sequences{IDs: []int64{1, 2}, Segments: []int64{0, 0}, Lengths: []int{1}}, "2 tokens"},
+			{"no sequences", Sequences{}, "0 sequences"},
+		} {
+			_, err := m.NewBatch(s, c.seqs)
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%s: error %v, want %q", c.name, err, c.want)
+			}
+		}
+	})
+}
+
+func FuzzParseConfig(f *testing.F) {
+	for _, name := range []string{"bert-tiny", "roberta-tiny", "bert-encoder"} {
+		data, err := os.ReadFile(filepath.Join(testdata(name), "config.json"))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Add([]byte(`{"model_type": "bert"}`))
+	f.Add([]byte(`{"model_type": "bert", "hidden_size": -1, "num_attention_heads": 0}`))
+	f.Add([]byte(`{"model_type": "roberta", "pad_token_id": 9223372036854775807}`))
+	f.Add([]byte(`{"id2label": {"0": "a", "7": "b"}}`))
+	f.Add([]byte(`[]`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		cfg, err := ParseConfig(data)
+		if err != nil {
+			return
+		}
+		if cfg.HiddenSize%cfg.NumAttentionHeads != 0 || cfg.MaxTokens() < 1 || cfg.firstPosition()+cfg.MaxTokens() > cfg.MaxPositionEmbeddings {
+			t.Errorf("accepted %+v", cfg)
+		}
+		cfg.LabelNames()
+	})
+}

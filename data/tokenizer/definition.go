@@ -171,10 +171,10 @@ func cleanSection(raw json.RawMessage, section string, set *settings) (json.RawM
 	if err := checkValue(value, 0); err != nil {
 		return nil, err
 	}
-	part, ok := value.(map[string]any)
-	if !ok {
-		return nil, errors.New("want an object or null")
+	if err := checkTypes(value, sectionTypes[section]); err != nil {
+		return nil, err
 	}
+	part := value.(map[string]any)
 	switch section {
 	case "normalizer":
 		if err := checkCharsmaps(part); err != nil {
@@ -185,6 +185,47 @@ func cleanSection(raw json.RawMessage, section string, set *settings) (json.RawM
 		set.changePreTokenizer(part)
 	}
 	return json.Marshal(part)
+}
+
+// types are the parts that the library knows of one kind. It does not refuse others by itself: it takes the first
+// kind of part that the fields fit.
+type types struct {
+	known []string
+	list  string // where a Sequence has its parts
+}
+
+var sectionTypes = map[string]types{
+	"normalizer": {[]string{"BertNormalizer", "ByteLevel", "Lowercase", "NFC", "NFD", "NFKC", "NFKD", "Nmt", "Precompiled",
+		"Prepend", "Replace", "Sequence", "Strip", "StripAccents"}, "normalizers"},
+	"pre_tokenizer": {[]string{"BertPreTokenizer", "ByteLevel", "CharDelimiterSplit", "Digits", "Metaspace", "Punctuation",
+		"Sequence", "Split", "UnicodeScripts", "Whitespace", "WhitespaceSplit"}, "pretokenizers"},
+	"decoder": {[]string{"BPEDecoder", "ByteFallback", "ByteLevel", "CTC", "Fuse", "Metaspace", "Replace", "Sequence",
+		"Strip", "WordPiece"}, "decoders"},
+}
+
+// checkTypes refuses a part of an unknown type, by its name.
+func checkTypes(value any, t types) error {
+	part, ok := value.(map[string]any)
+	if !ok {
+		return errors.New("want an object or null")
+	}
+	name, _ := part["type"].(string)
+	if !slices.Contains(t.known, name) {
+		return fmt.Errorf("type %q is not supported: want one of %s", name, strings.Join(t.known, ", "))
+	}
+	if name != "Sequence" {
+		return nil
+	}
+	list, ok := part[t.list].([]any)
+	if !ok {
+		return fmt.Errorf("Sequence: no list %q", t.list)
+	}
+	for i, inner := range list {
+		if err := checkTypes(inner, t); err != nil {
+			return fmt.Errorf("%s: %d: %w", t.list, i, err)
+		}
+	}
+	return nil
 }
 
 // checkValue refuses what the library's JSON reader refuses, since in some places it aborts then.
@@ -224,8 +265,8 @@ func checkString(s string) error {
 	return nil
 }
 
-// checkCharsmaps looks for charsmaps, which the library trusts, in all objects: the library guesses the type of
-// one that does not say it.
+// checkCharsmaps looks for charsmaps, which the library trusts, in all objects, those too that have no business
+// there: the library may try them.
 func checkCharsmaps(value any) error {
 	switch v := value.(type) {
 	case []any:

@@ -19,7 +19,7 @@ type model struct {
 type rawModel struct {
 	Type         string          `json:"type"`
 	Vocab        json.RawMessage `json:"vocab"`
-	Merges       *[]merge        `json:"merges"`
+	Merges       *merges         `json:"merges"`
 	Unk          *string         `json:"unk_token"`
 	UnkID        *int            `json:"unk_id"`
 	Prefix       *string         `json:"continuing_subword_prefix"`
@@ -29,27 +29,34 @@ type rawModel struct {
 	ByteFallback bool            `json:"byte_fallback"`
 }
 
-// merge is two neighbouring tokens that BPE joins: "a b" in JSON, or ["a", "b"].
+// merge is two neighbouring tokens that BPE joins.
 type merge [2]string
 
-func (m *merge) UnmarshalJSON(text []byte) error {
-	if len(text) > 0 && text[0] == '"' {
-		var s string
-		if err := json.Unmarshal(text, &s); err != nil {
-			return err
+// merges are written "a b", or in newer files ["a", "b"].
+type merges []merge
+
+func (l *merges) UnmarshalJSON(text []byte) error {
+	var lines []string
+	if json.Unmarshal(text, &lines) == nil {
+		for _, line := range lines {
+			m, err := splitMerge(line)
+			if err != nil {
+				return err
+			}
+			*l = append(*l, m)
 		}
-		var err error
-		*m, err = splitMerge(s)
+		return nil
+	}
+	var lists [][]string
+	if err := json.Unmarshal(text, &lists); err != nil {
 		return err
 	}
-	var parts []string
-	if err := json.Unmarshal(text, &parts); err != nil {
-		return err
+	for _, parts := range lists {
+		if len(parts) != 2 {
+			return fmt.Errorf("merge %.40q: want two tokens", parts)
+		}
+		*l = append(*l, merge(parts))
 	}
-	if len(parts) != 2 {
-		return fmt.Errorf("merge %.40s: want two tokens", text)
-	}
-	*m = merge(parts)
 	return nil
 }
 

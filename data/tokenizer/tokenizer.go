@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math"
 	"os"
 	"strings"
 	"unicode/utf8"
@@ -123,12 +122,12 @@ func (t *Tokenizer) encode(text string) ([]uint32, error) {
 	return t.native.encode(text)
 }
 
-// Decode gives the text of token ids, without the special tokens if skipSpecial is set. Ids that no token has are
-// left out.
+// Decode gives the text of token ids, without the special tokens if skipSpecial is set. The error is for an id that
+// is not in the vocabulary, for a text with a NUL character, and for a closed tokenizer.
 func (t *Tokenizer) Decode(ids []int64, skipSpecial bool) (string, error) {
 	tokens := make([]uint32, len(ids))
 	for i, id := range ids {
-		if id < 0 || id > math.MaxUint32 {
+		if id < 0 || id >= int64(t.size) {
 			return "", fmt.Errorf("token id %d: want 0 to %d", id, t.size-1)
 		}
 		tokens[i] = uint32(id)

@@ -112,6 +112,10 @@ func byteLevel(path string, text []byte, set *settings) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	lines := make([]string, len(merges))
+	for i, m := range merges {
+		lines[i] = m[0] + " " + m[1]
+	}
 	cls, sep := named(set.CLS, "<s>"), named(set.Sep, "</s>")
 	roberta := has(vocab, cls.Content) && has(vocab, sep.Content)
 	switch class := set.class(); {
@@ -128,7 +132,7 @@ func byteLevel(path string, text []byte, set *settings) ([]byte, error) {
 	file := map[string]any{
 		"pre_tokenizer": map[string]any{"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true},
 		"decoder":       map[string]any{"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true},
-		"model":         map[string]any{"type": "BPE", "vocab": vocab, "merges": merges},
+		"model":         map[string]any{"type": "BPE", "vocab": vocab, "merges": lines},
 	}
 	if roberta {
 		mask := addedToken{Content: "<mask>", LStrip: true}

@@ -14,8 +14,9 @@ DEMO_FLAGS ?= --model $(DEMO_MODEL) --task sst2 --data testdata/sst2 --out out/d
 PEERS := torch==2.11.0 transformers==5.23.0 peft==0.21.2
 PEERS_VENV := third_party/peers-venv
 BENCH_FLAGS ?= --model $(DEMO_MODEL) --sst2 testdata/sst2/train-00000-of-00001.parquet $(if $(MRPC),--mrpc $(MRPC))
-# GLUE's MRPC is not ours to ship: give its train.tsv as MRPC=FILE.
-MRPC ?= $(wildcard ../shared/datasets/glue/MRPC/train.tsv)
+# GLUE's MRPC is not ours to ship: give its train.tsv as MRPC=FILE, or have the archive beside the checkout.
+GLUE_ARCHIVE := ../shared/datasets/glue.tar.xz
+MRPC ?= $(if $(wildcard $(GLUE_ARCHIVE)),third_party/data/MRPC.tsv)
 
 .PHONY: help
 help: ## print this list
@@ -57,8 +58,12 @@ $(PEERS_VENV)/.installed: Makefile
 	$(PEERS_VENV)/bin/pip --disable-pip-version-check install --quiet $(PEERS)
 	touch $@
 
+third_party/data/MRPC.tsv: $(GLUE_ARCHIVE)
+	@mkdir -p $(@D)
+	tar -xJOf $< glue/MRPC/train.tsv >$@.part && mv $@.part $@
+
 .PHONY: bench-peers
-bench-peers: build $(PEERS_VENV)/.installed ## time this program and PEFT on the same batches (installs PyTorch and PEFT, 5 GB)
+bench-peers: build $(PEERS_VENV)/.installed $(MRPC) ## time this program and PEFT on the same batches (installs PyTorch and PEFT, 5 GB)
 	@scripts/fetch_model.sh $(DEMO_MODEL) >/dev/null
 	$(PEERS_VENV)/bin/python scripts/bench_peers.py $(BENCH_FLAGS)
 

@@ -148,12 +148,22 @@ func (s *session) load(head nn.HeadSource, full bool) (*nn.Classifier, error) {
 	}
 	cfg := nn.LoadConfig{
 		Labels: int64(s.task.Outputs()), Regression: s.task.Kind == data.Regression, Head: head, Seed: s.Seed,
-		Full: full, Pack: s.Pack != "off", DType: s.dtype, Device: s.device,
+		Full: full, Pack: s.pack(), DType: s.dtype, Device: s.device,
 	}
 	if s.Dropout >= 0 {
 		cfg.Dropout = &s.Dropout
 	}
 	return nn.Load(s.dir, cfg)
+}
+
+// packLimit is the size of the linear layers, in bytes of float32, up to which
+// "auto" keeps them packed too: beyond, twice their memory more is too much.
+const packLimit = 1 << 30
+
+func (s *session) pack() bool {
+	c, i, layers := s.arch.HiddenSize, s.arch.IntermediateSize, int64(s.arch.NumHiddenLayers)
+	small := 4*layers*(4*c*c+2*c*i) <= packLimit
+	return s.Pack == "on" || s.Pack == "auto" && small
 }
 
 // lora returns the LoRA settings with uniform rank.

@@ -2,6 +2,7 @@ package autolora
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -56,7 +57,31 @@ func (j *job) export(model *nn.Classifier) (string, error) {
 		}
 	}
 	adapter := model.Adapter(j.Model, skipped)
+	if err := setLabels(adapter, j.task.Labels); err != nil {
+		return "", err
+	}
 	return AdapterDir, peft.Write(j.out.Path(AdapterDir), adapter, card, peft.WriteConfig{})
+}
+
+// labelsKey is where an adapter's weight file keeps the names of its classes, a
+// JSON list in the order of the logits: PEFT has no place for them.
+const labelsKey = "labels"
+
+func setLabels(a *peft.Adapter, labels []string) error {
+	data, err := json.Marshal(labels)
+	if err == nil && labels != nil {
+		a.Metadata = map[string]string{labelsKey: string(data)}
+	}
+	return err
+}
+
+// labelsOf returns the names of the adapter's classes, nil if it has none.
+func labelsOf(a *peft.Adapter) []string {
+	var labels []string
+	if json.Unmarshal([]byte(a.Metadata[labelsKey]), &labels) != nil {
+		return nil // of another program
+	}
+	return labels
 }
 
 // RunExport writes an adapter in another form: PEFT's own, PEFT's with the
@@ -83,7 +108,7 @@ func RunExport(ctx context.Context, cfg Config, adapterDir, format, outDir strin
 	default:
 		return nil, fmt.Errorf("--format: got %q, want one of %s, %s, %s", format, FormatPEFT, FormatFolded, FormatMerged)
 	}
-	card := peft.ModelCard{Made: []peft.Fact{{Name: "program", Value: "autolora " + Version}, {Name: "format", Value: format}}}
+	card := peft.ModelCard{Labels: labelsOf(adapter), Made: []peft.Fact{{Name: "program", Value: "autolora " + Version}, {Name: "format", Value: format}}}
 	if err := peft.Write(outDir, adapter, card, peft.WriteConfig{}); err != nil {
 		return nil, err
 	}

@@ -21,8 +21,8 @@ type prediction struct {
 }
 
 // RunPredict writes one JSON line for every example of the file input: logits
-// and label. The labels' names are those of --task or of the model's config,
-// else LABEL_0 and so on. It returns the number of examples.
+// and label. The labels' names are those of --task, of the adapter, or of
+// the model's config, else LABEL_0 and so on. It returns the number of examples.
 func RunPredict(ctx context.Context, cfg Config, adapterDir, input string, out io.Writer, rep Reporter) (int, error) {
 	var adapter *peft.Adapter
 	var err error
@@ -86,6 +86,9 @@ func sessionFor(ctx context.Context, cfg Config, adapter *peft.Adapter) (*sessio
 		if outputs, err = headOutputs(adapter); err != nil {
 			s.close()
 			return nil, nil, err
+		}
+		if own := labelsOf(adapter); own != nil {
+			names = own
 		}
 	}
 	if s.task, err = taskOf(cfg.Task, names, outputs); err != nil {

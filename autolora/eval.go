@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"autolora/data"
 	"autolora/data/metrics"
 	"autolora/nn"
+	"autolora/nn/peft"
 	"autolora/torchbind"
 )
 
@@ -172,9 +174,13 @@ func (s *session) trained(adapterDir string) (*nn.Classifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := model.LoadAdapter(adapterFolder(adapterDir)); err != nil {
+	dir := adapterFolder(adapterDir)
+	if err := model.LoadAdapter(dir); err != nil {
 		model.Close()
 		return nil, err
+	}
+	if cfg, err := peft.ReadConfig(dir); err == nil && len(cfg.Unknown) > 0 {
+		s.rep.Note(fmt.Sprintf("%s: settings of a newer PEFT are not known here and have no effect: %s", dir, strings.Join(cfg.Unknown, ", ")))
 	}
 	return model, nil
 }

@@ -198,6 +198,7 @@ def main():
     args = parse_arguments()
     warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")
     transformers.logging.set_verbosity_error()  # that the head is new is known: the adapter brings it
+    transformers.logging.disable_progress_bar()
     try:
         check(args)
     except Failure as failure:

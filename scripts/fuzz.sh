@@ -13,7 +13,7 @@ while IFS=: read -r file line; do
 	name=${line#func }
 	name=${name%%(*}
 	found=$((found + 1))
-	go test -run '^$' -fuzz "^$name\$" -fuzztime "$time" "./$(dirname "$file")"
+	go test -run '^$' -fuzz "^$name\$" -fuzztime "$time" -fuzzminimizetime 10x "./$(dirname "$file")"
 done < <(grep -rEo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*\(' "${folders[@]}")
 ((found > 0)) || {
 	echo "fuzz.sh: no fuzz target in ${folders[*]}" >&2

@@ -193,14 +193,15 @@ func (d *download) fetchOnce(ctx context.Context) error {
 	default:
 		return newStatusError(resp)
 	}
+	body := io.Reader(resp.Body)
+	if d.file.size >= 0 {
+		body = io.LimitReader(body, d.file.size-d.have)
+	}
 	buf := make([]byte, 256<<10)
 	for {
-		n, err := resp.Body.Read(buf)
+		n, err := body.Read(buf)
 		alive()
 		if n > 0 {
-			if d.file.size >= 0 && d.have+int64(n) > d.file.size {
-				return fmt.Errorf("server sent more than the %d bytes of the file", d.file.size)
-			}
 			if err := d.write(buf[:n]); err != nil {
 				return err
 			}

@@ -69,9 +69,9 @@ func TestDownloadFaults(t *testing.T) {
 		{"wrong content", func(w http.ResponseWriter, r *http.Request, n int, content []byte) {
 			serve(w, r, noise(len(content), 99))
 		}, []string{""}, ErrChecksum},
-		{"too long", func(w http.ResponseWriter, r *http.Request, n int, content []byte) {
+		{"longer than told", func(w http.ResponseWriter, r *http.Request, n int, content []byte) {
 			serve(w, r, append(slices.Clip(content), 'x'))
-		}, nil, errAny},
+		}, []string{""}, nil},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -86,7 +86,7 @@ func TestDownloadFaults(t *testing.T) {
 			for _, r := range h.seen("GET store") {
 				ranges = append(ranges, strings.TrimPrefix(r, "GET store model.safetensors "))
 			}
-			if test.ranges != nil && !slices.Equal(ranges, test.ranges) {
+			if !slices.Equal(ranges, test.ranges) {
 				t.Errorf("ranges %q, want %q", ranges, test.ranges)
 			}
 			if test.err != nil {
@@ -178,7 +178,7 @@ func TestSilentServer(t *testing.T) {
 		http.ServeContent(w, r, "", time.Time{}, strings.NewReader(string(content)))
 	}
 	c := h.client(t)
-	c.ReadTimeout = 200 * time.Millisecond
+	c.ReadTimeout = time.Second
 	dir, err := c.Model(t.Context(), "org/tiny", "", nil)
 	if err != nil {
 		t.Fatal(err)

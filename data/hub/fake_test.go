@@ -63,7 +63,7 @@ func (h *fakeHub) add(repo, revision, commit string, files map[string][]byte) {
 func (h *fakeHub) client(t *testing.T) *Client {
 	return &Client{
 		Endpoint: h.URL, CacheDir: t.TempDir(), HTTP: h.Client(), pause: time.Millisecond,
-		AnswerTimeout: 5 * time.Second, ReadTimeout: 5 * time.Second,
+		AnswerTimeout: 30 * time.Second, ReadTimeout: 30 * time.Second,
 	}
 }
 

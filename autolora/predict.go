@@ -41,6 +41,9 @@ func RunPredict(ctx context.Context, cfg Config, adapterDir, input string, out i
 	}
 	defer s.close()
 	s.rep = rep
+	if err := s.openTokenizer(); err != nil {
+		return 0, err
+	}
 	examples, err := data.ReadInputs(input, s.task)
 	if err != nil {
 		return 0, err
@@ -148,6 +151,9 @@ func RunBench(ctx context.Context, cfg Config, input string, rep Reporter) (*Ben
 		return nil, err
 	}
 	defer s.close()
+	if err := s.openTokenizer(); err != nil {
+		return nil, err
+	}
 	if s.task, err = benchTask(cfg.Task, input); err != nil {
 		return nil, err
 	}

@@ -24,8 +24,8 @@ type session struct {
 	dir    string // the model folder
 	arch   nn.Config
 	task   data.Task
-	splits *data.Splits // nil where the data come from elsewhere
-	tok    *tokenizer.Tokenizer
+	splits *data.Splits         // nil where the data come from elsewhere
+	tok    *tokenizer.Tokenizer // nil before openTokenizer
 	enc    *tokenizer.Encoder
 	device torchbind.Device
 	dtype  torchbind.DType
@@ -33,7 +33,7 @@ type session struct {
 	loaded time.Duration // spent on data, tokenizer and weights
 }
 
-// newSession checks cfg and opens the model's configuration and tokenizer.
+// newSession checks cfg and reads the model's configuration.
 func newSession(ctx context.Context, cfg Config, rep Reporter) (*session, error) {
 	began := time.Now()
 	err := cfg.Check()
@@ -59,29 +59,38 @@ func newSession(ctx context.Context, cfg Config, rep Reporter) (*session, error)
 	if s.arch, err = nn.ReadConfig(s.dir); err != nil {
 		return nil, err
 	}
-	if s.tok, err = tokenizer.Load(s.dir); err != nil {
-		return nil, err
-	}
-	if err = s.tok.CheckVocab(int(s.arch.VocabSize)); err == nil {
-		s.enc, err = tokenizer.NewEncoder(s.tok, cfg.MaxLength, int(s.arch.MaxTokens()))
-	}
-	if err != nil {
-		s.close()
-		return nil, err
-	}
 	s.loaded = time.Since(began)
 	return s, nil
 }
 
-// close frees the tokenizer.
-func (s *session) close() { s.tok.Close() }
+// openTokenizer makes texts into tokens of the model.
+func (s *session) openTokenizer() (err error) {
+	if s.tok, err = tokenizer.Load(s.dir); err != nil {
+		return err
+	}
+	if err := s.tok.CheckVocab(int(s.arch.VocabSize)); err != nil {
+		return err
+	}
+	s.enc, err = tokenizer.NewEncoder(s.tok, s.MaxLength, int(s.arch.MaxTokens()))
+	return err
+}
 
-// readTask reads the parts of the task's data: a GLUE task, or the user's own
-// files.
+// close frees the tokenizer.
+func (s *session) close() {
+	if s.tok != nil {
+		s.tok.Close()
+	}
+}
+
+// readTask opens the tokenizer and reads the parts of the task's data: a GLUE
+// task, or the user's own files.
 func (s *session) readTask(parts ...data.Part) error {
 	began := time.Now()
 	defer func() { s.loaded += time.Since(began) }()
-	var err error
+	err := s.openTokenizer()
+	if err != nil {
+		return err
+	}
 	if s.TrainFile != "" || s.DevFile != "" {
 		s.splits, err = s.readFiles(parts)
 	} else {

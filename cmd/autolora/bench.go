@@ -20,7 +20,7 @@ Every line of the input is {"text": ..., "label": ...}, with "text_pair" for pai
 	}
 	var input string
 	s := cmd.section("Model and data").bind("model")
-	s.StringVar(&input, "input", "", "JSON-lines `FILE` with texts and labels")
+	s.StringVar(&input, "input", "", "`FILE` file of JSON lines with texts and labels")
 	s.bind("task", "batch-size", "max-length")
 	cmd.aliases = map[string]string{"batch": "batch-size"}
 	cmd.section("What is timed").bind("k", "target", "lora-alpha", "lora-dropout", "dropout", "alpha-form", "hypergradient", "look-ahead", "seed")

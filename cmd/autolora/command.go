@@ -75,7 +75,7 @@ func (cmd *command) common(s *section) {
 
 // configurable adds --config, for commands whose flags are settings of a run.
 func (cmd *command) configurable(s *section) {
-	s.StringVar(&cmd.configFile, "config", "", "JSON `FILE` with settings, as an earlier run's config.json; flags go before it")
+	s.StringVar(&cmd.configFile, "config", "", "`FILE` JSON with settings, as an earlier run's config.json; flags take precedence")
 }
 
 // dispatch finds the subcommand that args begin with and runs it.
@@ -190,7 +190,7 @@ func (cmd *command) need(names ...string) error {
 	for _, name := range names {
 		f := flags.Lookup(name)
 		if f.Value.String() == "" {
-			placeholder, usage := pflag.UnquoteUsage(f)
+			placeholder, usage := splitUsage(f)
 			return usagef("--%s %s is missing: %s", name, placeholder, usage)
 		}
 	}

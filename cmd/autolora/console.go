@@ -24,6 +24,16 @@ type console struct {
 // defaultWidth is for text that goes into a file or a pipe.
 const defaultWidth = 80
 
+// liveWidth returns the columns that the terminal behind err has now.
+func (c *console) liveWidth() int {
+	if f, ok := c.err.(*os.File); ok {
+		if width, ok := terminalWidth(f); ok {
+			return width
+		}
+	}
+	return defaultWidth
+}
+
 // newConsole returns the process's own console.
 func newConsole() *console {
 	c := &console{in: os.Stdin, out: os.Stdout, err: os.Stderr, width: defaultWidth}

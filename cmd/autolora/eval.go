@@ -22,8 +22,8 @@ with the head that the checkpoint has.`,
 	}
 	var adapter, part string
 	s := cmd.section("Model and data").bind("model")
-	s.StringVar(&adapter, "adapter", "", "adapter `FOLDER`, of autolora or of PEFT (none: the model as it is)")
-	s.StringVar(&part, "part", string(data.Dev), "`PART` of the data: dev or test")
+	s.StringVar(&adapter, "adapter", "", adapterUsage+" (default: the model as it is)")
+	s.StringVar(&part, "part", string(data.Dev), "`PART` part of the data: dev or test")
 	s.bind(ownData...).bind("max-length")
 	cmd.section("Machine").bind("batch-size").bind(machine...)
 	s = cmd.section("Results")

@@ -9,7 +9,7 @@ import (
 )
 
 // exportFormats are what export writes.
-var exportFormats = []string{"peft", "folded", "merged"}
+var exportFormats = []string{autolora.FormatPEFT, autolora.FormatFolded, autolora.FormatMerged}
 
 func exportCommand() *command {
 	cmd := &command{
@@ -21,16 +21,16 @@ func exportCommand() *command {
   folded  the scaling multiplied into the weights, for programs that know one
           scaling for all layers, as vLLM
   merged  the whole model with the adapter added to its weights, for programs
-          that know no adapters; wants --model`,
-		examples: []string{"autolora export --model roberta-base --adapter out/sst2/adapter --format merged --out sst2-model"},
+          that know no adapters`,
+		examples: []string{"autolora export --adapter out/sst2/adapter --format merged --out sst2-model"},
 		cfg:      autolora.DefaultConfig(),
 	}
 	var adapter, format, out string
 	s := cmd.section("Flags")
-	s.StringVar(&adapter, "adapter", "", "adapter `FOLDER`, of autolora or of PEFT")
-	s.StringVar(&format, "format", "peft", "`FORM`: "+strings.Join(exportFormats, ", "))
-	s.StringVar(&out, "out", "", "`FOLDER` to write, new or empty")
-	s.bind("model")
+	s.StringVar(&adapter, "adapter", "", adapterUsage)
+	s.StringVar(&format, "format", autolora.FormatPEFT, "`FORM` "+strings.Join(exportFormats, ", "))
+	s.StringVar(&out, "out", "", "`FOLDER` folder to write; must not be there yet")
+	s.bind("model").Lookup("model").DefValue = ofAdapter
 	cmd.common(s)
 	cmd.run = func(ctx context.Context, c *console, _ string) error {
 		if err := cmd.need("adapter", "out"); err != nil {
@@ -38,11 +38,6 @@ func exportCommand() *command {
 		}
 		if !slices.Contains(exportFormats, format) {
 			return usagef("--format: got %q, want one of %s", format, strings.Join(exportFormats, ", "))
-		}
-		if format == "merged" {
-			if err := cmd.need("model"); err != nil {
-				return err
-			}
 		}
 		var files []string
 		err := cmd.onTensors(func() (err error) {

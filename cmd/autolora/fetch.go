@@ -24,7 +24,7 @@ folder. A download that was cut off goes on where it was.`,
 	}
 	var revision string
 	s := cmd.section("Flags")
-	s.StringVar(&revision, "revision", "", "branch, tag or commit, `REV` (default main)")
+	s.StringVar(&revision, "revision", "", "`REV` branch, tag or commit (default main)")
 	cmd.common(s)
 	cmd.run = func(ctx context.Context, c *console, name string) error {
 		client, err := hub.NewClientFromEnv()
@@ -58,8 +58,8 @@ them: what --data takes.`,
 	}
 	var config hub.DatasetConfig
 	s := cmd.section("Flags")
-	s.StringVar(&config.Name, "subset", "", "`NAME` of the part (\"configuration\") of a data set that has several")
-	s.StringVar(&config.Revision, "revision", "", "branch, tag or commit, `REV` (default main)")
+	s.StringVar(&config.Name, "subset", "", "`NAME` part (\"configuration\") of a data set that has several")
+	s.StringVar(&config.Revision, "revision", "", "`REV` branch, tag or commit (default main)")
 	cmd.common(s)
 	cmd.run = func(ctx context.Context, c *console, name string) error {
 		if task, err := data.GLUETask(name); err == nil {
@@ -107,6 +107,9 @@ func (cmd *command) printFolder(c *console, dir string) error {
 // fetchModel makes sure that --model is on this machine, with a bar if it has
 // to come from the hub.
 func (cmd *command) fetchModel(ctx context.Context, c *console) error {
+	if cmd.cfg.Model == "" { // the adapter names one
+		return nil
+	}
 	client, err := hub.NewClientFromEnv()
 	if err != nil {
 		return err

@@ -84,7 +84,7 @@ func shortNames(names []string) []string {
 // with the colour in which a digit on it is easy to read: viridis, from dark
 // violet to yellow.
 var ramp = []struct{ back, front int }{
-	{53, 231}, {54, 231}, {61, 231}, {31, 231}, {30, 231}, {36, 16}, {71, 16}, {113, 16}, {149, 16}, {226, 16},
+	{53, 231}, {54, 231}, {61, 231}, {31, 231}, {30, 231}, {36, 16}, {71, 16}, {113, 16}, {148, 16}, {220, 16},
 }
 
 // print draws the table, in bands where the blocks do not fit side by side.
@@ -95,19 +95,22 @@ func (h heatMap) print(w *writer, indent string) {
 	}
 	cell := 2 + max(len(strconv.Itoa(h.top)), len(strconv.Itoa(slices.Max(append([]int{0}, h.blocks...)))))
 	perBand := max(1, (w.width-len(indent)-label-2)/cell)
+	if bands := (len(h.blocks) + perBand - 1) / perBand; bands > 1 {
+		perBand = (len(h.blocks) + bands - 1) / bands // of equal lengths
+	}
 	for band := range slices.Chunk(h.blocks, perBand) {
-		w.printf("%s%-*s  ", indent, label, "block")
+		line := fmt.Sprintf("%-*s  ", label, "block")
 		for _, block := range band {
-			w.WriteString(center(strconv.Itoa(block), cell))
+			line += center(strconv.Itoa(block), cell)
 		}
-		w.WriteString("\n")
+		w.printf("%s%s\n", indent, strings.TrimRight(line, " "))
 		for row, name := range h.rows {
-			w.printf("%s%-*s  ", indent, label, name)
+			line := fmt.Sprintf("%-*s  ", label, name)
 			for _, block := range band {
 				rank, ok := h.ranks[[2]int{row, block}]
-				w.WriteString(h.cell(rank, ok, cell, w.color))
+				line += h.cell(rank, ok, cell, w.color)
 			}
-			w.WriteString("\n")
+			w.printf("%s%s\n", indent, strings.TrimRight(line, " "))
 		}
 	}
 	for _, l := range h.others {

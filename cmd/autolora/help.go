@@ -64,9 +64,9 @@ const helpColumn = 28
 
 // flagHelp prints one flag: its name and placeholder, what it does, its default.
 func flagHelp(w *writer, f *pflag.Flag) {
-	placeholder, usage := pflag.UnquoteUsage(f)
+	placeholder, usage := splitUsage(f)
 	left := "  --" + f.Name
-	if f.Value.Type() != "bool" {
+	if placeholder != "" {
 		left += " " + placeholder
 	}
 	if text := strings.Trim(f.DefValue, "[]"); text != "" && text != "false" {
@@ -81,6 +81,15 @@ func flagHelp(w *writer, f *pflag.Flag) {
 	for _, line := range lines[1:] {
 		w.printf("%*s%s\n", helpColumn, "", line)
 	}
+}
+
+// splitUsage splits a flag's "`PLACEHOLDER` usage".
+func splitUsage(f *pflag.Flag) (placeholder, usage string) {
+	if rest, ok := strings.CutPrefix(f.Usage, "`"); ok {
+		placeholder, usage, _ = strings.Cut(rest, "` ")
+		return placeholder, usage
+	}
+	return "", f.Usage
 }
 
 // wrap breaks text between words into lines of at most width letters.

@@ -170,10 +170,13 @@ func (i *modelInfo) print(w *writer) {
 	w.row("kind", "model folder, %s", i.Type)
 	w.row("size", "%d blocks, hidden size %d, %d heads, vocabulary of %s, texts of up to %d tokens", i.Layers, i.Hidden, i.Heads, thousands(i.Vocab), i.MaxToken)
 	i.Weights.print(w)
-	if i.Head {
-		w.row("head", "classification: %s", strings.Join(i.Labels, ", "))
-	} else {
+	switch {
+	case !i.Head:
 		w.row("head", "none")
+	case len(i.Labels) == 0:
+		w.row("head", "classification")
+	default:
+		w.row("head", "classification: %s", strings.Join(i.Labels, ", "))
 	}
 	for _, file := range i.Files {
 		w.row("file", "%s", file)
@@ -268,13 +271,6 @@ func (i *resultsInfo) print(w *writer) {
 	} else {
 		w.row("run", "%s on %s, seed %d", i.Results.Method, i.Results.Task, i.Results.Seed)
 	}
-	if i.Ranks != nil {
-		printRanks(w, *i.Ranks)
-	}
-	if i.Results != nil {
-		printScores(w, i.Results, "dev")
-		printTrained(w, i.Results)
-		printTimes(w, i.Results)
-	}
-	printFiles(w, i.dir, i.Files)
+	w.printf("\n")
+	printOutcome(w, i.dir, &autolora.Outcome{Results: i.Results, Ranks: i.Ranks, Files: i.Files})
 }

@@ -30,10 +30,10 @@ const debugVariable = "AUTOLORA_DEBUG"
 // version is set by the build.
 var version string
 
-func main() { os.Exit(mainCode(os.Args[1:])) }
+func main() { os.Exit(mainCode(os.Args[1:], dispatch)) }
 
-// mainCode runs the program and returns its exit code.
-func mainCode(args []string) (code int) {
+// mainCode runs the program, which is do, and returns its exit code.
+func mainCode(args []string, do func(context.Context, *console, []string) error) (code int) {
 	if version != "" {
 		autolora.Version = version
 	}
@@ -52,7 +52,7 @@ func mainCode(args []string) (code int) {
 	}()
 	ctx, stop := untilSignal(context.Background())
 	defer stop()
-	err := dispatch(ctx, newConsole(), args)
+	err := do(ctx, newConsole(), args)
 	if err == nil {
 		return exitDone
 	}

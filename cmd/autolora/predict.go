@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"strings"
 
 	"autolora/autolora"
 )
@@ -15,7 +17,8 @@ func predictCommand() *command {
 		name:  "predict",
 		short: "label new texts: one JSON line per example",
 		long: `Computes the model's output for new texts. Every line of the input is {"text": ...},
-with "text_pair" for pairs; every line of the output is {"logits": [...], "label": ...}.`,
+with "text_pair" for pairs; every line of the output is {"logits": [...], "label": ...}.
+The labels' names are those of --task, or of the model's config.json.`,
 		examples: []string{
 			"autolora predict --model roberta-base --adapter out/sst2/adapter --input new.jsonl --output labels.jsonl",
 			`echo '{"text": "a fine film"}' | autolora predict --model roberta-base --adapter out/sst2/adapter --input -`,
@@ -24,35 +27,29 @@ with "text_pair" for pairs; every line of the output is {"logits": [...], "label
 	}
 	var adapter, input, output string
 	s := cmd.section("Model and data").bind("model")
-	s.StringVar(&adapter, "adapter", "", "adapter `FOLDER`, of autolora or of PEFT (none: the model as it is)")
-	s.StringVar(&input, "input", "", "JSON-lines `FILE` with texts; - is stdin")
-	s.StringVar(&output, "output", "", "`FILE` to write, whole or not at all (default stdout)")
+	s.Lookup("model").DefValue = ofAdapter
+	s.StringVar(&adapter, "adapter", "", adapterUsage+" (default: the model as it is)")
+	s.StringVar(&input, "input", "", "`FILE` file of JSON lines with texts; - is stdin")
+	s.StringVar(&output, "output", "", "`FILE` file to write, whole or not at all (default stdout)")
 	s.bind("task", "max-length")
 	cmd.section("Machine").bind("batch-size").bind(machine...)
 	s = cmd.section("Results")
 	cmd.configurable(s)
 	cmd.common(s)
 	cmd.run = func(ctx context.Context, c *console, _ string) error {
-		if err := cmd.need("model", "input"); err != nil {
+		if adapter == "" {
+			if err := cmd.need("model"); err != nil {
+				return err
+			}
+		}
+		if err := cmd.need("input"); err != nil {
 			return err
 		}
 		if cmd.json && output == "" {
 			return usagef("--json: the output is JSON lines already; give --output FILE to get a summary on stdout")
 		}
-		if err := cmd.fetchModel(ctx, c); err != nil {
-			return err
-		}
-		file, done, err := inputFile(ctx, c, input)
-		if err != nil {
-			return err
-		}
-		defer done()
 		var lines bytes.Buffer
-		var n int
-		err = cmd.onTensors(func() (err error) {
-			n, err = autolora.RunPredict(ctx, cmd.cfg, adapter, file, &lines, newReporter(c))
-			return err
-		})
+		n, err := cmd.predict(ctx, c, adapter, input, &lines)
 		if err != nil {
 			return err
 		}
@@ -73,26 +70,66 @@ with "text_pair" for pairs; every line of the output is {"logits": [...], "label
 	return cmd
 }
 
-// inputFile returns the file to read; for "-" a temporary one with what stdin
-// has. done removes that.
-func inputFile(ctx context.Context, c *console, path string) (file string, done func(), err error) {
-	if path != "-" {
-		return path, func() {}, nil
+// predict writes the lines for the examples of a file, or of stdin for "-".
+func (cmd *command) predict(ctx context.Context, c *console, adapter, input string, lines io.Writer) (n int, err error) {
+	if err := cmd.fetchModel(ctx, c); err != nil {
+		return 0, err
 	}
-	f, err := os.CreateTemp("", "autolora-stdin-*.jsonl")
+	if input == "-" {
+		var forget func()
+		if input, forget, err = spool(&cancelReader{ctx, c.in}); err != nil {
+			return 0, err
+		}
+		defer forget()
+		defer func() { err = rename(err, input, "stdin") }()
+	}
+	err = cmd.onTensors(func() (err error) {
+		n, err = autolora.RunPredict(ctx, cmd.cfg, adapter, input, lines, newReporter(c))
+		return err
+	})
+	return n, err
+}
+
+// spool copies stdin to a temporary file, whose name says what it holds.
+func spool(in io.Reader) (path string, forget func(), err error) {
+	dir, err := os.MkdirTemp("", "autolora-")
 	if err != nil {
-		return "", nil, fmt.Errorf("--input: %w", err)
+		return "", nil, fmt.Errorf("read stdin: %w", err)
 	}
-	done = func() { os.Remove(f.Name()) }
-	_, err = io.Copy(f, &cancelReader{ctx, c.in})
+	forget = func() { os.RemoveAll(dir) }
+	defer func() {
+		if err != nil {
+			forget()
+			err = fmt.Errorf("read stdin: %w", err)
+		}
+	}()
+	path = filepath.Join(dir, "stdin.jsonl")
+	f, err := os.Create(path)
+	if err != nil {
+		return "", nil, err
+	}
+	_, err = io.Copy(f, in)
 	if closeErr := f.Close(); err == nil {
 		err = closeErr
 	}
-	if err != nil {
-		done()
-		return "", nil, fmt.Errorf("--input: read stdin: %w", err)
+	return path, forget, err
+}
+
+// renamedError is an error about a file under the name that the user knows.
+type renamedError struct {
+	error
+	text string
+}
+
+func (e renamedError) Error() string { return e.text }
+func (e renamedError) Unwrap() error { return e.error }
+
+// rename replaces path in the text of err.
+func rename(err error, path, name string) error {
+	if err == nil {
+		return nil
 	}
-	return f.Name(), done, nil
+	return renamedError{err, strings.ReplaceAll(err.Error(), path, name)}
 }
 
 // cancelReader ends with the context, also while a read of a pipe or terminal

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"strconv"
 	"strings"
 	"time"
 
@@ -25,7 +26,7 @@ type reporter interface {
 // newReporter returns the reporter that suits the console.
 func newReporter(c *console) reporter {
 	if c.live {
-		return &barReporter{w: c.err, now: time.Now}
+		return &barReporter{w: c.err, width: c.liveWidth, now: time.Now}
 	}
 	return &lineReporter{w: c.err, now: time.Now}
 }
@@ -41,8 +42,8 @@ type phase struct {
 
 // text describes the phase at a time: "search  204/600  4.3 steps/s  loss 0.412".
 func (p phase) text(now time.Time) string {
-	parts := []string{p.name, p.amount(p.done) + "/" + p.amount(p.total), p.speed(now), p.note}
-	return joinWords(parts, "  ")
+	parts := []string{p.amount(p.done) + "/" + p.amount(p.total), p.speed(now), p.note}
+	return p.label() + joinWords(parts, "  ")
 }
 
 // summary describes the phase after its end.
@@ -51,9 +52,12 @@ func (p phase) summary(now time.Time) string {
 	if p.done < p.total {
 		done += " of " + p.amount(p.total)
 	}
-	parts := []string{fmt.Sprintf("%-7s %s %s in %s", p.name, done, p.unit(), spell(now.Sub(p.began))), p.speed(now), p.note}
-	return strings.ReplaceAll(joinWords(parts, ", "), "  ", " ")
+	parts := []string{joinWords([]string{done, p.unit(), "in", spell(now.Sub(p.began))}, " "), p.speed(now), p.note}
+	return p.label() + joinWords(parts, ", ")
 }
+
+// label is the name in a column of its own.
+func (p phase) label() string { return fmt.Sprintf("%-8s", p.name) }
 
 // left returns how long the rest will take at the speed so far, 0 if unknown.
 func (p phase) left(now time.Time) time.Duration {
@@ -105,10 +109,24 @@ func joinWords(parts []string, between string) string {
 	return strings.Join(kept, between)
 }
 
+// fit leaves out the last parts of a text, which two spaces separate, until the
+// rest fits into width columns.
+func fit(text string, width int) string {
+	for len(text) > width {
+		at := strings.LastIndex(text, "  ")
+		if at <= 0 {
+			return ""
+		}
+		text = strings.TrimRight(text[:at], " ")
+	}
+	return text
+}
+
 // significant returns v to three digits: 0.0412, 4.31, 43.1, 431.
 func significant(v float64) string {
 	digits := 2
 	if v > 0 {
+		v, _ = strconv.ParseFloat(strconv.FormatFloat(v, 'g', 3, 64), 64) // 999.6 has four digits when rounded
 		digits = max(0, 2-int(math.Floor(math.Log10(v))))
 	}
 	return fmt.Sprintf("%.*f", min(digits, 6), v)
@@ -145,16 +163,24 @@ func byteCount(n int64) string {
 
 // barReporter draws a bar on a terminal.
 type barReporter struct {
-	w   io.Writer
-	now func() time.Time
+	w     io.Writer
+	width func() int // of the terminal, which may change
+	now   func() time.Time
 
 	phase phase
 	bar   *progressbar.ProgressBar
 	drawn time.Time
 }
 
-// redraw is the time between two drawings of the bar.
-const redraw = 100 * time.Millisecond
+const (
+	// redraw is the time between two drawings of the bar.
+	redraw = 100 * time.Millisecond
+	// barWidth is the columns of a bar that has enough of them.
+	barWidth = 24
+	// besideText is the columns that percentage, elapsed and remaining time, and
+	// the shortest bar take.
+	besideText = 32
+)
 
 func (r *barReporter) Begin(name string, total int) {
 	r.begin(phase{name: name, total: int64(total)})
@@ -174,7 +200,8 @@ func (r *barReporter) begin(p phase) {
 	r.phase = p
 	r.bar = progressbar.NewOptions64(max(1, p.total),
 		progressbar.OptionSetWriter(r.w),
-		progressbar.OptionFullWidth(),
+		progressbar.OptionSetWidth(barWidth),
+		progressbar.OptionShowDescriptionAtLineEnd(),
 		progressbar.OptionUseANSICodes(true),
 		progressbar.OptionClearOnFinish(),
 		progressbar.OptionSetTheme(progressbar.Theme{Saucer: "━", SaucerHead: "╸", SaucerPadding: " "}),
@@ -192,7 +219,7 @@ func (r *barReporter) Advance(done int, note string) {
 // draw draws the bar as it should be now.
 func (r *barReporter) draw() {
 	r.drawn = r.now()
-	r.bar.Describe(r.phase.text(r.drawn))
+	r.bar.Describe(fit(r.phase.text(r.drawn), r.width()-besideText))
 	r.bar.Set64(r.phase.done)
 }
 
@@ -212,14 +239,21 @@ func (r *barReporter) Note(line string) {
 	r.draw()
 }
 
-// lineReporter prints a line at the start, at about every tenth, and at the
-// end, for logs.
+// lineReporter prints lines for a log: at the start, at every tenth unless they
+// fly by, at least every few minutes, and at the end.
 type lineReporter struct {
 	w     io.Writer
 	now   func() time.Time
 	phase phase
-	told  int64 // tenths
+	tenth int64     // of the latest line
+	told  time.Time // when it was printed
 }
+
+// The times between two lines of a lineReporter.
+const (
+	soonest = time.Second
+	latest  = 5 * time.Minute
+)
 
 func (r *lineReporter) Begin(name string, total int) {
 	r.begin(phase{name: name, total: int64(total)})
@@ -233,18 +267,18 @@ func (r *lineReporter) Resize(total int64) { r.phase.total = total }
 
 func (r *lineReporter) begin(p phase) {
 	p.began = r.now()
-	r.phase, r.told = p, 0
-	fmt.Fprintln(r.w, joinWords([]string{p.name, p.amount(p.total), p.unit()}, " "))
+	r.phase, r.tenth, r.told = p, 0, p.began
+	fmt.Fprintln(r.w, p.label()+joinWords([]string{p.amount(p.total), p.unit()}, " "))
 }
 
 func (r *lineReporter) Advance(done int, note string) {
 	r.phase.done, r.phase.note = int64(done), note
-	tenth := 10 * r.phase.done / max(1, r.phase.total)
-	if tenth <= r.told || r.phase.done >= r.phase.total {
+	tenth, now := 10*r.phase.done/max(1, r.phase.total), r.now()
+	waited := now.Sub(r.told)
+	if r.phase.done >= r.phase.total || waited < soonest || tenth == r.tenth && waited < latest {
 		return
 	}
-	r.told = tenth
-	now := r.now()
+	r.tenth, r.told = tenth, now
 	fmt.Fprintf(r.w, "%s  %s left\n", r.phase.text(now), spell(r.phase.left(now)))
 }
 

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -25,25 +24,32 @@ func (cmd *command) report(c *console, o *autolora.Outcome) error {
 	}
 	return c.print(func(w *writer) {
 		w.printf("\n")
-		if o.Ranks != nil {
-			printRanks(w, *o.Ranks)
-			w.printf("\n")
+		printOutcome(w, cmd.cfg.Out, o)
+		if slices.Contains(o.Files, autolora.AdapterDir) {
+			printPEFT(w, filepath.Join(cmd.cfg.Out, autolora.AdapterDir))
 		}
-		if !searchOnly {
+		if searchOnly {
+			w.printf("\nTrain at these ranks with autolora train --method autolora --ranks %s\n", filepath.Join(cmd.cfg.Out, autolora.RanksFile))
+		}
+	})
+}
+
+// printOutcome prints what a results folder holds.
+func printOutcome(w *writer, dir string, o *autolora.Outcome) {
+	if o.Ranks != nil {
+		printRanks(w, *o.Ranks)
+		w.printf("\n")
+	}
+	if o.Results != nil {
+		if len(o.Results.Scores) > 0 {
 			printScores(w, o.Results, "dev")
 			printTrained(w, o.Results)
 			w.printf("\n")
 		}
 		printTimes(w, o.Results)
 		w.printf("\n")
-		printFiles(w, cmd.cfg.Out, o.Files)
-		if slices.Contains(o.Files, autolora.AdapterDir) {
-			printPEFT(w, cmd.cfg.Model, filepath.Join(cmd.cfg.Out, autolora.AdapterDir))
-		}
-		if searchOnly {
-			w.printf("\nTrain at these ranks:\n  autolora train --method autolora --ranks %s …\n", filepath.Join(cmd.cfg.Out, autolora.RanksFile))
-		}
-	})
+	}
+	printFiles(w, dir, o.Files)
 }
 
 // labelWidth is the width of the column of labels on the left.
@@ -65,8 +71,7 @@ func printRanks(w *writer, r autolora.Ranks) {
 		most = fmt.Sprintf(", at most %d", r.K)
 	}
 	w.row("ranks", "%d to %d%s; mean %.2f, sum %d, in %d layers", low, high, most, r.Mean(), sum, len(r.Layers))
-	w.printf("\n")
-	newHeatMap(r).print(w, "  ")
+	newHeatMap(r).print(w, strings.Repeat(" ", labelWidth))
 }
 
 // printScores prints the scores on a part of the data, the task's main one
@@ -147,21 +152,14 @@ func printFiles(w *writer, dir string, names []string) {
 }
 
 // printPEFT prints how to load the adapter in Python.
-func printPEFT(w *writer, model, dir string) {
+func printPEFT(w *writer, dir string) {
 	labels := ""
 	if n := adapterLabels(dir); n > 0 {
 		labels = fmt.Sprintf(", num_labels=%d", n)
 	}
-	name, revision, ok := strings.Cut(model, "@")
-	if _, err := os.Stat(model); err == nil || !ok {
-		name = model
-	} else {
-		labels += ", revision=" + strconv.Quote(revision)
-	}
 	w.printf("\nLoad it in Python:\n")
-	w.printf("  from peft import PeftModel; from transformers import AutoModelForSequenceClassification\n")
-	w.printf("  model = AutoModelForSequenceClassification.from_pretrained(%q%s)\n", name, labels)
-	w.printf("  model = PeftModel.from_pretrained(model, %q)\n", dir)
+	w.printf("  from peft import AutoPeftModelForSequenceClassification as AutoPeft\n")
+	w.printf("  model = AutoPeft.from_pretrained(%q%s)\n", dir, labels)
 }
 
 // adapterLabels returns the outputs of the head in an adapter, 0 if unknown.

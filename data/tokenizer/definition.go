@@ -14,7 +14,6 @@ import (
 
 // definition is a checked tokenizer.json, or one made from vocabulary files.
 type definition struct {
-	name     string // of the file, for messages
 	sections sections
 	model    *model
 	added    []addedToken
@@ -57,7 +56,7 @@ func parseDefinition(name string, text []byte, set *settings) (*definition, erro
 	if isNull(file["model"]) {
 		return fail("model", errors.New("missing"))
 	}
-	d := &definition{name: name, sections: sections{"model": file["model"]}}
+	d := &definition{sections: sections{"model": file["model"]}}
 	var err error
 	if d.model, err = parseModel(file["model"]); err != nil {
 		return fail("model", err)

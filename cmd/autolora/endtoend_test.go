@@ -1,0 +1,273 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// ownFiles are the flags for a table of tinyTable and a model of tinyModel.
+func ownFiles(model, table string) []string {
+	return []string{"--model", model, "--train", table, "--dev", table, "--kind", "classification", "--text", "title", "--label", "label",
+		"--max-length", "16", "--batch-size", "4", "--threads", "1"}
+}
+
+// succeed runs autolora and returns its stdout.
+func succeed(t *testing.T, args ...string) string {
+	t.Helper()
+	got := run(t, program(t, args...))
+	if got.code != exitDone {
+		t.Fatalf("autolora %s: exit code %d: %s", args[0], got.code, got.stderr)
+	}
+	return got.stdout
+}
+
+// decode parses the one JSON object that a command printed.
+func decode(t *testing.T, text string) map[string]any {
+	t.Helper()
+	var v map[string]any
+	if err := json.Unmarshal([]byte(text), &v); err != nil {
+		t.Fatalf("%v in %s", err, text)
+	}
+	return v
+}
+
+// wantKeys checks that v has at least these keys.
+func wantKeys(t *testing.T, v map[string]any, keys ...string) {
+	t.Helper()
+	for _, key := range keys {
+		if _, ok := v[key]; !ok {
+			t.Errorf("no %q in %v", key, v)
+		}
+	}
+}
+
+// TestFromRunToPredictions goes the way of a user: run, then every command that
+// takes what it left.
+func TestFromRunToPredictions(t *testing.T) {
+	model, table, dir := tinyModel(t), tinyTable(t, 60), t.TempDir()
+	out := filepath.Join(dir, "out")
+	adapter := filepath.Join(out, "adapter")
+
+	summary := succeed(t, append([]string{"run", "--out", out, "--k", "4", "--search-steps", "8", "--steps", "8", "--lr", "0.01"}, ownFiles(model, table)...)...)
+	for _, want := range []string{"ranks  ", "\n            block   0  1\n", "accuracy    ", "on all 60 examples of table's dev set", "   8 steps of ", "peak memory", adapter, "num_labels=3)"} {
+		if !strings.Contains(summary, want) {
+			t.Errorf("the summary lacks %q:\n%s", want, summary)
+		}
+	}
+	if strings.Contains(summary, "\x1b") {
+		t.Errorf("escape sequences without a terminal: %q", summary)
+	}
+
+	t.Run("info", func(t *testing.T) {
+		for _, tc := range []struct{ path, kind string }{
+			{out, "results folder"}, {adapter, "adapter"}, {model, "model"},
+			{filepath.Join(out, "ranks.json"), "ranks"}, {filepath.Join(out, "results.json"), "results"},
+			{filepath.Join(adapter, "adapter_model.safetensors"), "safetensors"},
+		} {
+			if v := decode(t, succeed(t, "info", "--json", tc.path)); v["kind"] != tc.kind {
+				t.Errorf("kind of %s: %v, want %q", tc.path, v["kind"], tc.kind)
+			}
+			if text := succeed(t, "info", tc.path); !strings.Contains(text, "\nkind        ") {
+				t.Errorf("info %s: %s", tc.path, text)
+			}
+		}
+		wantKeys(t, decode(t, succeed(t, "info", "--json")), "version", "libtorch", "cpu_capability", "cpu_bfloat16", "threads", "cuda_devices")
+	})
+	t.Run("eval with the run's own settings", func(t *testing.T) {
+		got := decode(t, succeed(t, "eval", "--config", filepath.Join(out, "config.json"), "--adapter", adapter, "--json"))
+		text, err := os.ReadFile(filepath.Join(out, "results.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := decode(t, string(text))
+		wantKeys(t, want, "task", "method", "seed", "scores", "parameters", "seconds", "steps", "peak_memory_bytes")
+		a, b := got["scores"].(map[string]any)["accuracy"], want["scores"].(map[string]any)["accuracy"]
+		if a == nil || a != b {
+			t.Errorf("accuracy %v, want the run's %v", a, b)
+		}
+	})
+	t.Run("train at the ranks", func(t *testing.T) {
+		args := append([]string{"train", "--method", "autolora", "--ranks", filepath.Join(out, "ranks.json"), "--out", filepath.Join(dir, "train"), "--steps", "2", "--json"}, ownFiles(model, table)...)
+		if v := decode(t, succeed(t, args...)); v["method"] != "autolora" {
+			t.Errorf("method %v", v["method"])
+		}
+	})
+	t.Run("search alone", func(t *testing.T) {
+		args := append([]string{"search", "--out", filepath.Join(dir, "search"), "--search-steps", "2", "--json"}, ownFiles(model, table)...)
+		wantKeys(t, decode(t, succeed(t, args...)), "rule", "k", "layers")
+	})
+	t.Run("export", func(t *testing.T) {
+		for _, format := range exportFormats {
+			v := decode(t, succeed(t, "export", "--adapter", adapter, "--format", format, "--out", filepath.Join(dir, format), "--json"))
+			if files, _ := v["files"].([]any); len(files) < 2 {
+				t.Errorf("files of %s: %v", format, v["files"])
+			}
+		}
+	})
+
+	input := filepath.Join(dir, "in.jsonl")
+	const lines = "{\"text\": \"a good film\"}\n{\"text\": \"the bad film\"}\n{\"text\": \"bad\"}\n"
+	writeFile(t, input, lines)
+	t.Run("predict", func(t *testing.T) {
+		output := filepath.Join(dir, "labels.jsonl")
+		stdout := succeed(t, "predict", "--adapter", adapter, "--max-length", "16", "--input", input)
+		if got := succeed(t, "predict", "--adapter", adapter, "--max-length", "16", "--input", input, "--output", output); got != "3 examples written to "+output+"\n" {
+			t.Errorf("stdout %q", got)
+		}
+		fromStdin := program(t, "predict", "--adapter", adapter, "--max-length", "16", "--input", "-")
+		fromStdin.Stdin = strings.NewReader(lines)
+		written, err := os.ReadFile(output)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := run(t, fromStdin); got.stdout != stdout || string(written) != stdout {
+			t.Errorf("to stdout %q, to a file %q, from stdin %q %s", stdout, written, got.stdout, got.stderr)
+		}
+		for line := range strings.Lines(stdout) {
+			v := decode(t, line)
+			if logits, _ := v["logits"].([]any); len(logits) != 3 || v["label"] == nil {
+				t.Errorf("prediction %s", line)
+			}
+		}
+		broken := program(t, "predict", "--adapter", adapter, "--max-length", "16", "--input", "-", "--output", filepath.Join(dir, "none.jsonl"))
+		broken.Stdin = strings.NewReader("{\"text\": \"a\"}\nfilm\n")
+		got := run(t, broken)
+		if got.code != exitFailed || !strings.Contains(got.stderr, "stdin: line 2") {
+			t.Errorf("exit code %d, stderr %q", got.code, got.stderr)
+		}
+		if _, err := os.Stat(filepath.Join(dir, "none.jsonl")); err == nil {
+			t.Error("an output file was left by a failure")
+		}
+	})
+	t.Run("bench", func(t *testing.T) {
+		file := filepath.Join(dir, "bench.jsonl")
+		writeFile(t, file, strings.Repeat("{\"text\": \"a good film\", \"label\": 1}\n{\"text\": \"bad\", \"label\": 0}\n", 8))
+		v := decode(t, succeed(t, "bench", "--model", model, "--input", file, "--batch", "4", "--max-length", "16", "--threads", "1", "--dropout", "0", "--json"))
+		wantKeys(t, v, "lora_step_ms", "search_step_ms", "tokens_per_s", "peak_memory_bytes", "batches", "threads", "dtype")
+		if v["batches"] != 2.0 || v["threads"] != 1.0 || v["dtype"] != "float32" {
+			t.Errorf("%v, want 2 timed batches, 1 thread, float32", v)
+		}
+	})
+}
+
+// TestSignals stops a search in its middle: it ends within a step, says so in
+// one line, and every file it leaves is whole.
+func TestSignals(t *testing.T) {
+	model, table := tinyModel(t), tinyTable(t, 60)
+	for _, tc := range []struct {
+		name   string
+		signal os.Signal
+	}{
+		{"interrupt", os.Interrupt},
+		{"terminate", syscall.SIGTERM},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			out := filepath.Join(t.TempDir(), "out")
+			cmd := program(t, append([]string{"search", "--out", out, "--search-steps", "1000000", "--log-every", "1"}, ownFiles(model, table)...)...)
+			stderr, err := cmd.StderrPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			waitForLines(t, filepath.Join(out, "metrics.jsonl"), 3)
+			if err := cmd.Process.Signal(tc.signal); err != nil {
+				t.Fatal(err)
+			}
+			stuck := time.AfterFunc(30*time.Second, func() { cmd.Process.Kill() })
+			defer stuck.Stop()
+			var last string
+			for lines := bufio.NewScanner(stderr); lines.Scan(); {
+				last = lines.Text()
+			}
+			cmd.Wait()
+			if code := cmd.ProcessState.ExitCode(); code != exitFailed {
+				t.Errorf("exit code %d, want %d (-1: it did not end by itself)", code, exitFailed)
+			}
+			if !strings.HasPrefix(last, "autolora: search stopped after step ") || !strings.HasSuffix(last, "of 1000000: interrupted") {
+				t.Errorf("last line on stderr: %q", last)
+			}
+			entries, err := os.ReadDir(out)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var names []string
+			for _, e := range entries {
+				names = append(names, e.Name())
+			}
+			if want := []string{"config.json", "metrics.jsonl"}; !slices.Equal(names, want) {
+				t.Errorf("left %v, want %v", names, want)
+			}
+			for _, name := range names {
+				wholeJSON(t, filepath.Join(out, name))
+			}
+		})
+	}
+}
+
+// waitForLines waits until a file has n lines.
+func waitForLines(t *testing.T, path string, n int) {
+	t.Helper()
+	for range 1200 {
+		if text, err := os.ReadFile(path); err == nil && strings.Count(string(text), "\n") >= n {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	t.Fatalf("%s did not get %d lines", path, n)
+}
+
+// wholeJSON checks that a file holds JSON values and ends with a line end.
+func wholeJSON(t *testing.T, path string) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	decoder := json.NewDecoder(strings.NewReader(string(text)))
+	for decoder.More() {
+		var v any
+		if err := decoder.Decode(&v); err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+	}
+	if !strings.HasSuffix(string(text), "\n") {
+		t.Errorf("%s does not end with a line end", path)
+	}
+}
+
+// TestReadingFromATerminalIsInterruptible stops a program that waits for stdin.
+func TestReadingFromATerminalIsInterruptible(t *testing.T) {
+	model := tinyModel(t)
+	cmd := program(t, "predict", "--model", model, "--input", "-", "--max-length", "16")
+	stdin, err := cmd.StdinPipe() // stays open
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stdin.Close()
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stdin.Write([]byte("{\"text\": \"a\"}\n")); err != nil {
+		t.Fatal(err)
+	}
+	stuck := time.AfterFunc(60*time.Second, func() { cmd.Process.Kill() })
+	defer stuck.Stop()
+	// The signal may come before the program listens to it, which ends it too.
+	time.Sleep(2 * time.Second)
+	cmd.Process.Signal(os.Interrupt)
+	cmd.Wait()
+	if status := cmd.ProcessState.Sys().(syscall.WaitStatus); status.Signaled() && status.Signal() == syscall.SIGKILL {
+		t.Errorf("the program did not stop; stderr %q", stderr.String())
+	}
+}

@@ -1,0 +1,217 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// childVariable turns the test binary into the program itself: "run", or
+// "panic" for a program with a bug.
+const childVariable = "AUTOLORA_TEST_CHILD"
+
+func TestMain(m *testing.M) {
+	switch os.Getenv(childVariable) {
+	case "run":
+		os.Exit(mainCode(os.Args[1:], dispatch))
+	case "panic":
+		os.Exit(mainCode(os.Args[1:], func(context.Context, *console, []string) error { panic("index out of\nrange") }))
+	}
+	os.Exit(m.Run())
+}
+
+// program returns a command that runs autolora with args.
+func program(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), self, args...)
+	cmd.Env = append(os.Environ(), childVariable+"=run", debugVariable+"=", "HF_HUB_OFFLINE=1", "HF_HOME="+t.TempDir())
+	return cmd
+}
+
+// outcome is what a program left.
+type outcome struct {
+	stdout, stderr string
+	code           int
+}
+
+func run(t *testing.T, cmd *exec.Cmd) outcome {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	if cmd.Stdout == nil {
+		cmd.Stdout = &stdout
+	}
+	cmd.Stderr = &stderr
+	err := cmd.Run()
+	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return outcome{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()}
+}
+
+// tinyModel makes a folder with a tiny BERT checkpoint and a vocabulary of its
+// size.
+func tinyModel(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, name := range []string{"config.json", "model.safetensors"} {
+		data, err := os.ReadFile(filepath.Join("..", "..", "testdata", "nn", "bert-tiny", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		writeFile(t, filepath.Join(dir, name), string(data))
+	}
+	vocab := []string{"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "bad", "film", "a", "the"}
+	for len(vocab) < 120 {
+		vocab = append(vocab, "##"+string(rune('a'+len(vocab)%26))+string(rune('a'+len(vocab)/26)))
+	}
+	writeFile(t, filepath.Join(dir, "vocab.txt"), strings.Join(vocab, "\n")+"\n")
+	return dir
+}
+
+// tinyTable makes a CSV file of n examples with three labels.
+func tinyTable(t *testing.T, n int) string {
+	t.Helper()
+	var b strings.Builder
+	b.WriteString("title,label\n")
+	for i := range n {
+		b.WriteString([]string{"a good film,good\n", "the bad film,bad\n", "a film,so-so\n"}[i%3])
+	}
+	path := filepath.Join(t.TempDir(), "table.csv")
+	writeFile(t, path, b.String())
+	return path
+}
+
+func writeFile(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestExitCodes(t *testing.T) {
+	model, table := tinyModel(t), tinyTable(t, 60)
+	full := t.TempDir()
+	writeFile(t, filepath.Join(full, "mine.txt"), "")
+	badConfig := filepath.Join(t.TempDir(), "config.json")
+	writeFile(t, badConfig, `{"batch_size": 8}`)
+	pickle := filepath.Join(t.TempDir(), "pytorch_model.bin")
+	writeFile(t, pickle, "\x80\x02")
+	own := []string{"--train", table, "--dev", table, "--kind", "classification", "--text", "title", "--label", "label", "--max-length", "16"}
+	out := filepath.Join(t.TempDir(), "out")
+
+	for _, tc := range []struct {
+		name string
+		args []string
+		code int
+		want string // in the line on stderr
+	}{
+		{"unknown command", []string{"serch"}, exitUsage, `unknown command "serch", did you mean search?; see autolora --help`},
+		{"half a command", []string{"fetch"}, exitUsage, "fetch: want fetch model or data"},
+		{"unknown flag", []string{"run", "--batchsize", "8"}, exitUsage, "run: unknown flag --batchsize, did you mean --batch-size?; see autolora run --help"},
+		{"unknown short flag", []string{"run", "-x"}, exitUsage, "unknown shorthand flag: 'x' in -x"},
+		{"no value", []string{"run", "--lr"}, exitUsage, "flag needs an argument: --lr"},
+		{"not a number", []string{"run", "--k", "eight"}, exitUsage, `--k: got "eight", want a whole number`},
+		{"not a fraction", []string{"run", "--lr", "fast"}, exitUsage, `--lr: got "fast", want a number`},
+		{"out of range", []string{"run", "--split", "1.5"}, exitUsage, "--split: got 1.5, want between 0 and 1"},
+		{"not one of", []string{"search", "--hypergradient", "third-order"}, exitUsage, `--hypergradient: got "third-order", want one of exact, fd, first-order`},
+		{"unknown device", []string{"run", "--device", "tpu"}, exitUsage, `--device: unknown device "tpu"`},
+		{"extra argument", []string{"run", "sst2"}, exitUsage, `unexpected argument "sst2"`},
+		{"missing operand", []string{"fetch", "model"}, exitUsage, "fetch model: NAME is missing"},
+		{"no model", []string{"run", "--out", out, "--task", "sst2"}, exitUsage, "--model FOLDER|NAME is missing"},
+		{"no out", []string{"run", "--model", model, "--task", "sst2"}, exitUsage, "--out FOLDER is missing"},
+		{"no data", []string{"run", "--model", model, "--out", out}, exitUsage, "no data: give --task and --data"},
+		{"two kinds of data", append([]string{"run", "--model", model, "--out", out, "--task", "sst2"}, own...), exitUsage, "exclude each other"},
+		{"no ranks", []string{"train", "--method", "autolora", "--model", model, "--out", out}, exitUsage, "--ranks FILE is missing"},
+		{"unknown setting", []string{"run", "--config", badConfig}, exitUsage, `unknown setting "batch_size", did you mean batch-size?`},
+		{"unknown part", []string{"eval", "--model", model, "--task", "sst2", "--part", "train"}, exitUsage, `--part: got "train", want dev or test`},
+		{"unknown format", []string{"export", "--adapter", full, "--out", out, "--format", "onnx"}, exitUsage, `--format: got "onnx", want one of peft, folded, merged`},
+		{"json lines as json", []string{"predict", "--model", model, "--input", table, "--json"}, exitUsage, "give --output FILE"},
+
+		{"missing model", append([]string{"run", "--model", "./nowhere/model", "--out", out}, own...), exitFailed, "no such folder"},
+		{"model not in the cache", append([]string{"run", "--model", "nobody/nothing", "--out", out}, own...), exitFailed, "HF_HUB_OFFLINE is set"},
+		{"full output folder", append([]string{"run", "--model", model, "--out", full}, own...), exitFailed, "is not empty: choose another with --out"},
+		{"missing task data", []string{"run", "--model", model, "--out", out, "--task", "sst2", "--data", filepath.Join(full, "none"), "--max-length", "16"}, exitFailed, "data folder of task sst2"},
+		{"missing ranks", append([]string{"train", "--method", "autolora", "--ranks", "none.json", "--model", model, "--out", out}, own...), exitFailed, "none.json"},
+		{"missing input", []string{"predict", "--model", model, "--input", "none.jsonl", "--max-length", "16"}, exitFailed, "none.jsonl"},
+		{"nothing to describe", []string{"info", "nowhere"}, exitFailed, "info: stat nowhere: no such file or directory"},
+		{"pickle", []string{"info", pickle}, exitFailed, "only safetensors is read"},
+		{"empty folder", []string{"info", t.TempDir()}, exitFailed, "neither a model"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			got := run(t, program(t, tc.args...))
+			if got.code != tc.code || got.stdout != "" {
+				t.Errorf("exit code %d, want %d; stdout %q", got.code, tc.code, got.stdout)
+			}
+			line, rest, ok := strings.Cut(got.stderr, "\n")
+			if !ok || rest != "" || !strings.HasPrefix(line, "autolora: ") || !strings.Contains(line, tc.want) {
+				t.Errorf("stderr %q, want one line with %q", got.stderr, tc.want)
+			}
+		})
+	}
+}
+
+func TestPanicIsOneLine(t *testing.T) {
+	for _, tc := range []struct {
+		name, debug string
+		trace       bool
+	}{
+		{"for users", "", false},
+		{"for debugging", "1", true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			cmd := program(t, "run")
+			cmd.Env = append(cmd.Env, childVariable+"=panic", debugVariable+"="+tc.debug)
+			got := run(t, cmd)
+			const want = "autolora: this is a bug in autolora, please report it: index out of; range\n"
+			if got.code != exitFailed || !strings.HasPrefix(got.stderr, want) {
+				t.Errorf("exit code %d, stderr %q", got.code, got.stderr)
+			}
+			if trace := strings.Contains(got.stderr, "goroutine"); trace != tc.trace || (!trace && got.stderr != want) {
+				t.Errorf("stack trace %v, want %v: %s", trace, tc.trace, got.stderr)
+			}
+		})
+	}
+}
+
+func TestFullDisk(t *testing.T) {
+	device, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skip("no /dev/full here")
+	}
+	defer device.Close()
+	cmd := program(t, "--help")
+	cmd.Stdout = device
+	got := run(t, cmd)
+	if got.code != exitFailed || !strings.Contains(got.stderr, "autolora: write to stdout: ") {
+		t.Errorf("exit code %d, stderr %q", got.code, got.stderr)
+	}
+}
+
+func TestDescribe(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		err  error
+		want string
+	}{
+		{"plain", errors.New("no"), "no"},
+		{"joined", errors.Join(errors.New("one"), errors.New("two")), "one; two"},
+		{"interrupted", errors.Join(context.Canceled), "interrupted"},
+		{"a text that only looks like it", errors.New("context canceled"), "context canceled"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if got := describe(tc.err); got != tc.want {
+				t.Errorf("got %q, want %q", got, tc.want)
+			}
+		})
+	}
+}

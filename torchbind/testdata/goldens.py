@@ -1,0 +1,121 @@
+"""Writes ops.json and adamw.json, which ops_golden_test.go and optim_test.go compare with.
+
+Run with PyTorch of the version that the Go code links (2.11.0):
+    python goldens.py
+"""
+
+import json
+import math
+import pathlib
+
+import torch
+import torch.nn.functional as F
+
+HERE = pathlib.Path(__file__).parent
+torch.set_default_dtype(torch.float64)
+
+
+def ramp(*shape, offset=0.0):
+    """Numbers between -1.5 and 1.5 without a pattern that an operator could hide in."""
+    n = math.prod(shape)
+    return (torch.arange(n, dtype=torch.float64) * 0.618 + 0.31 + offset).remainder(3).sub(1.5).reshape(shape)
+
+
+def positive(*shape):
+    return ramp(*shape).abs() + 0.5
+
+
+def ids(*values):
+    return torch.tensor(values, dtype=torch.int64)
+
+
+# Names and constants are those of the table in ops_golden_test.go.
+OPS = [
+    ("add", torch.add, ramp(2, 3), ramp(3, offset=1)),
+    ("sub", torch.sub, ramp(2, 3), ramp(2, 1, offset=1)),
+    ("mul", torch.mul, ramp(2, 3), ramp(1, 3, offset=1)),
+    ("div", torch.div, ramp(2, 3), positive(3)),
+    ("add_scalar", lambda a: a + 0.3, ramp(4)),
+    ("mul_scalar", lambda a: a * -1.7, ramp(4)),
+    ("sqrt", torch.sqrt, positive(5)),
+    ("tanh", torch.tanh, ramp(5)),
+    ("sigmoid", torch.sigmoid, ramp(5)),
+    ("softmax", lambda a: torch.softmax(a, -1), ramp(2, 4)),
+    ("softmax_first", lambda a: torch.softmax(a, 0), ramp(3, 2)),
+    ("sum", torch.sum, ramp(2, 3)),
+    ("mean", torch.mean, ramp(2, 3)),
+    ("matmul", torch.matmul, ramp(2, 3), ramp(3, 4, offset=1)),
+    ("matmul_batched", torch.matmul, ramp(2, 2, 3), ramp(2, 3, 2, offset=1)),
+    ("matmul_vectors", torch.matmul, ramp(3), ramp(3, offset=1)),
+    ("addmm_", lambda t, a, b: t.clone().addmm_(a, b), ramp(2, 4), ramp(2, 3, offset=1), ramp(3, 4, offset=2)),
+    ("transpose", lambda a: a.transpose(0, 2), ramp(2, 3, 2)),
+    ("reshape", lambda a: a.reshape(3, -1), ramp(2, 3, 2)),
+    ("narrow", lambda a: a.narrow(1, 1, 2), ramp(2, 4)),
+    ("index_select", lambda a, i: a.index_select(1, i), ramp(2, 4), ids(3, 0, 0)),
+    ("cat", lambda a, b: torch.cat([a, b], 1), ramp(2, 3), ramp(2, 1, offset=1)),
+    ("block_diag", lambda a, b: torch.block_diag(a, torch.zeros(2, 0, dtype=a.dtype), b), ramp(2, 3), ramp(1, 2, offset=1)),
+    ("linear", F.linear, ramp(2, 3), ramp(4, 3, offset=1), ramp(4, offset=2)),
+    ("linear_no_bias", F.linear, ramp(2, 3), ramp(4, 3, offset=1)),
+    ("embedding", lambda w, i: F.embedding(i, w), ramp(4, 3), ids(2, 0, 2)),
+    ("layer_norm", lambda x, w, b: F.layer_norm(x, w.shape, w, b, 1e-5), ramp(3, 4), ramp(4, offset=1), ramp(4, offset=2)),
+    ("cross_entropy", F.cross_entropy, ramp(3, 4), ids(3, 0, 1)),
+    ("mse_loss", F.mse_loss, ramp(2, 3), ramp(2, 3, offset=1)),
+]
+
+
+def plain(t):
+    return {"dtype": str(t.dtype).removeprefix("torch."), "shape": list(t.shape), "data": t.flatten().tolist()}
+
+
+def op_cases():
+    for name, fn, *inputs in OPS:
+        leaves = [x.clone().requires_grad_() if x.is_floating_point() else x for x in inputs]
+        output = fn(*leaves)
+        weights = ramp(*output.shape, offset=0.7)
+        variable = [x for x in leaves if x.requires_grad]
+        gradients = torch.autograd.grad(output, variable, weights)
+        yield {
+            "name": name,
+            "inputs": [plain(x) for x in inputs],
+            "output": plain(output.detach()),
+            "weights": plain(weights),
+            "gradients": [plain(g) for g in gradients],
+        }
+
+
+def adamw_case():
+    """Ten steps of torch.optim.AdamW, each with its own gradients and learning rate."""
+    settings = {"beta1": 0.9, "beta2": 0.98, "eps": 1e-6, "weight_decay": 0.1}
+    params = [ramp(2, 3).requires_grad_(), ramp(4, offset=1).requires_grad_(), ramp(offset=2).requires_grad_()]
+    optimizer = torch.optim.AdamW(
+        params, betas=(settings["beta1"], settings["beta2"]), eps=settings["eps"], weight_decay=settings["weight_decay"]
+    )
+    case = {**settings, "params": [plain(p.detach()) for p in params], "steps": []}
+    for step in range(10):
+        rate = 0.02 * (10 - step)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        for i, p in enumerate(params):
+            p.grad = ramp(*p.shape, offset=0.4 * step + i) * 10 ** (i - 1)
+        gradients = [plain(p.grad) for p in params]
+        optimizer.step()
+        state = [optimizer.state[p] for p in params]
+        case["steps"].append(
+            {
+                "lr": rate,
+                "gradients": gradients,
+                "params": [plain(p.detach()) for p in params],
+                "first_moments": [plain(s["exp_avg"]) for s in state],
+                "second_moments": [plain(s["exp_avg_sq"]) for s in state],
+            }
+        )
+    return case
+
+
+def write(name, **content):
+    body = {"made_by": f"goldens.py with torch {torch.__version__}", **content}
+    (HERE / name).write_text(json.dumps(body, separators=(",", ":")).replace('{"name"', '\n{"name"').replace('{"lr"', '\n{"lr"') + "\n")
+
+
+write("ops.json", ops=list(op_cases()))
+write("adamw.json", **adamw_case())

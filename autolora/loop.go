@@ -64,7 +64,10 @@ func (l *loop) runSearch(ctx context.Context, x *Search, train, val *data.Loader
 		if step.updatesA {
 			latest = step
 		}
-		note := fmt.Sprintf("loss %.3f  implicit/direct %.1e", step.TrainLoss, latest.Ratio())
+		note := fmt.Sprintf("loss %.3f", step.TrainLoss)
+		if ratio := latest.Ratio(); finite(ratio) { // else a was not updated yet
+			note += fmt.Sprintf("  implicit/direct %.1e", ratio)
+		}
 		err = l.done(i, note, func() Record {
 			return Record{
 				Loss: number(step.TrainLoss), ValLoss: number(latest.ValLoss), Direct: number(latest.Direct), Implicit: number(latest.Implicit),

@@ -1,4 +1,6 @@
-package shim
+// An outside test: a test inside of the package would compile all of its C++
+// once more.
+package shim_test
 
 import (
 	"os"

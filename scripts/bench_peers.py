@@ -116,13 +116,12 @@ def peft_worker(method, model_dir, path, batch_size, dtype, dropout, threads):
 
 
 def run_json(command, threads):
-    """Runs a command that prints one JSON object as the last line of stdout."""
+    """Runs a command that prints one JSON object on stdout."""
     env = {**os.environ, "OMP_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "false"}
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
-    lines = done.stdout.strip().splitlines()
-    if done.returncode != 0 or not lines:
+    if done.returncode != 0 or "{" not in done.stdout:
         sys.exit(f"{' '.join(command)}: exit {done.returncode}\n{done.stderr[-2000:]}")
-    return json.loads(lines[-1])
+    return json.loads(done.stdout[done.stdout.index("{") :])
 
 
 def run_system(system, args, path, dropout):

@@ -213,12 +213,41 @@ func TestSignals(t *testing.T) {
 	}
 }
 
-// waitForLines waits until a file has n lines.
+// TestSecondInterrupt checks that a program which is stuck can be ended.
+func TestSecondInterrupt(t *testing.T) {
+	cmd := program(t)
+	cmd.Env = append(cmd.Env, childVariable+"=deaf")
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	stuck := time.AfterFunc(30*time.Second, func() { cmd.Process.Kill() })
+	defer stuck.Stop()
+	lines := bufio.NewScanner(stdout)
+	for _, want := range []string{"ready", "told"} {
+		if !lines.Scan() || lines.Text() != want {
+			t.Errorf("stdout %q, want %q", lines.Text(), want)
+		}
+		time.Sleep(100 * time.Millisecond) // until the second signal is no longer caught
+		cmd.Process.Signal(os.Interrupt)
+	}
+	cmd.Wait()
+	if status := cmd.ProcessState.Sys().(syscall.WaitStatus); !status.Signaled() || status.Signal() != syscall.SIGINT {
+		t.Errorf("ended with %v, want by the interrupt", cmd.ProcessState)
+	}
+}
+
+// waitForLines waits until a file, whose path may be a pattern, has n lines.
 func waitForLines(t *testing.T, path string, n int) {
 	t.Helper()
 	for range 1200 {
-		if text, err := os.ReadFile(path); err == nil && strings.Count(string(text), "\n") >= n {
-			return
+		if found, _ := filepath.Glob(path); len(found) > 0 {
+			if text, err := os.ReadFile(found[0]); err == nil && strings.Count(string(text), "\n") >= n {
+				return
+			}
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
@@ -248,6 +277,8 @@ func wholeJSON(t *testing.T, path string) {
 func TestReadingFromATerminalIsInterruptible(t *testing.T) {
 	model := tinyModel(t)
 	cmd := program(t, "predict", "--model", model, "--input", "-", "--max-length", "16")
+	temp := t.TempDir()
+	cmd.Env = append(cmd.Env, "TMPDIR="+temp)
 	stdin, err := cmd.StdinPipe() // stays open
 	if err != nil {
 		t.Fatal(err)
@@ -263,11 +294,13 @@ func TestReadingFromATerminalIsInterruptible(t *testing.T) {
 	}
 	stuck := time.AfterFunc(60*time.Second, func() { cmd.Process.Kill() })
 	defer stuck.Stop()
-	// The signal may come before the program listens to it, which ends it too.
-	time.Sleep(2 * time.Second)
+	waitForLines(t, filepath.Join(temp, "*", "stdin.jsonl"), 1)
 	cmd.Process.Signal(os.Interrupt)
 	cmd.Wait()
-	if status := cmd.ProcessState.Sys().(syscall.WaitStatus); status.Signaled() && status.Signal() == syscall.SIGKILL {
-		t.Errorf("the program did not stop; stderr %q", stderr.String())
+	if code := cmd.ProcessState.ExitCode(); code != exitFailed || stderr.String() != "autolora: read stdin: interrupted\n" {
+		t.Errorf("exit code %d, stderr %q", code, stderr.String())
+	}
+	if left, _ := os.ReadDir(temp); len(left) > 0 {
+		t.Errorf("left in the folder for temporary files: %v", left)
 	}
 }

@@ -34,7 +34,7 @@ var settings = map[string]setting{
 	"seed":    {usage: "`N` seed of everything random: split, order, dropout, fresh weights"},
 	"device":  {usage: "`DEVICE` auto, cpu, cuda or cuda:N; auto takes a GPU where there is one"},
 	"dtype":   {usage: "`TYPE` type of the arithmetic: float32 or bfloat16"},
-	"threads": {usage: "`N` CPU threads", unset: "all cores"},
+	"threads": {usage: "`N` CPU threads", unset: "OMP_NUM_THREADS, else all cores"},
 	"pack":    {usage: "`WHEN` keep frozen weights in a faster form too, for twice their memory: auto, on or off"},
 
 	"target":       {usage: "`LAYERS` layers that get LoRA, by the end of their names, comma-separated; all-linear is every one"},

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,8 +12,8 @@ import (
 	"testing"
 )
 
-// childVariable turns the test binary into the program itself: "run", or
-// "panic" for a program with a bug.
+// childVariable turns the test binary into the program itself: "run", "panic"
+// for a program with a bug, or "deaf" for one that does not end when it should.
 const childVariable = "AUTOLORA_TEST_CHILD"
 
 func TestMain(m *testing.M) {
@@ -21,6 +22,13 @@ func TestMain(m *testing.M) {
 		os.Exit(mainCode(os.Args[1:], dispatch))
 	case "panic":
 		os.Exit(mainCode(os.Args[1:], func(context.Context, *console, []string) error { panic("index out of\nrange") }))
+	case "deaf":
+		os.Exit(mainCode(os.Args[1:], func(ctx context.Context, c *console, _ []string) error {
+			fmt.Fprintln(c.out, "ready")
+			<-ctx.Done()
+			fmt.Fprintln(c.out, "told")
+			select {}
+		}))
 	}
 	os.Exit(m.Run())
 }

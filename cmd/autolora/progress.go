@@ -225,7 +225,7 @@ func (r *barReporter) draw() {
 
 func (r *barReporter) End() {
 	r.bar.Clear()
-	fmt.Fprintln(r.w, r.phase.summary(r.now()))
+	fmt.Fprintln(r.w, fit(r.phase.summary(r.now()), r.width()))
 	r.bar = nil
 }
 

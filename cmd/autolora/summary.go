@@ -86,7 +86,11 @@ func printScores(w *writer, r *autolora.Results, part string) {
 		if i == 0 {
 			note = fmt.Sprintf("   on all %s examples of %s's %s set", thousands(int64(r.Examples)), r.Task, part)
 		}
-		w.row(strings.ReplaceAll(name, "_", " "), "%s%s", w.bold(fmt.Sprintf("%.4f", r.Scores[name])), note)
+		label := name
+		if variant, ok := strings.CutPrefix(name, r.Primary+"_"); ok { // of another dev set
+			label = variant
+		}
+		w.row(label, "%s%s", w.bold(fmt.Sprintf("%.4f", r.Scores[name])), note)
 	}
 }
 

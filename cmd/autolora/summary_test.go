@@ -1,0 +1,76 @@
+package main
+
+import (
+	"testing"
+
+	"autolora/autolora"
+)
+
+func TestOutcome(t *testing.T) {
+	ranks := ranksOf(8, []int{4, 5}, []int{8, 0})
+	for _, tc := range []struct {
+		name    string
+		outcome autolora.Outcome
+		want    string
+	}{
+		{"run", autolora.Outcome{
+			Ranks: &ranks,
+			Results: &autolora.Results{
+				Task: "mnli", Method: "autolora", Primary: "accuracy", Examples: 19647,
+				Scores:     map[string]float64{"accuracy_mismatched": 0.8125, "accuracy": 0.83264},
+				Parameters: autolora.ParameterCount{Adapter: 13056, Head: 1155},
+				Seconds:    autolora.Seconds{Load: 1, Search: 60, Train: 30, Eval: 9},
+				Steps:      autolora.StepCount{Search: 1200, Train: 100},
+				PeakMemory: 683_000_000,
+			},
+			Files: []string{"config.json", "metrics.jsonl", "ranks.json", "adapter", "results.json"},
+		}, `ranks       0 to 8, at most 8; mean 4.25, sum 17, in 4 layers
+            block   0  1
+            query   4  5
+            value   8  0
+
+accuracy    0.8326   on all 19,647 examples of mnli's dev set
+mismatched  0.8125
+trained     13,056 parameters of the adapter, 1,155 of the head
+
+time        load        1.0 s    1 %
+            search     60.0 s   60 %   1,200 steps of 50.0 ms
+            train      30.0 s   30 %   100 steps of 300 ms
+            eval        9.0 s    9 %
+            total     100.0 s          peak memory 683 MB
+
+files       out/adapter        adapter in PEFT's form, with a model card
+            out/ranks.json     rank and selection variables of every layer
+            out/results.json   scores, parameters, times
+            out/metrics.jsonl  a line per logged step
+            out/config.json    every setting; --config takes it
+`},
+		{"full fine-tuning", autolora.Outcome{
+			Results: &autolora.Results{
+				Task: "stsb", Method: "full", Primary: "spearman", Examples: 1500,
+				Scores:     map[string]float64{"pearson": 0.9, "spearman": -0.125},
+				Parameters: autolora.ParameterCount{Adapter: 22_713_216, Head: 385},
+				Seconds:    autolora.Seconds{Train: 3600, Eval: 400},
+				Steps:      autolora.StepCount{Train: 3600},
+				PeakMemory: 1_500_000_000,
+			},
+			Files: []string{"model", "results.json"},
+		}, `spearman    -0.1250   on all 1,500 examples of stsb's dev set
+pearson     0.9000
+trained     22,713,216 parameters of the model, 385 of the head
+
+time        train    3600.0 s   90 %   3,600 steps of 1000 ms
+            eval      400.0 s   10 %
+            total    4000.0 s          peak memory 1.50 GB
+
+files       out/model          the trained model
+            out/results.json   scores, parameters, times
+`},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if got := text(80, false, func(w *writer) { printOutcome(w, "out", &tc.outcome) }); got != tc.want {
+				t.Errorf("got\n%s\nwant\n%s", got, tc.want)
+			}
+		})
+	}
+}

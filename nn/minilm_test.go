@@ -3,19 +3,15 @@ package nn
 import (
 	"encoding/json"
 	"os"
-	"path/filepath"
 	"testing"
 
 	"autolora/torchbind"
 )
 
 // The real MiniLM: texts of SST-2 and MRPC with the values that transformers
-// and PEFT give (testdata/nn/make_minilm.py). `make test` fetches the weights.
+// and PEFT give (testdata/nn/make_minilm.py).
 func TestMiniLM(t *testing.T) {
-	dir := filepath.Join("..", "third_party", "models", "all-MiniLM-L6-v2")
-	if _, err := os.Stat(filepath.Join(dir, "model.safetensors")); err != nil {
-		t.Skip("the MiniLM weights are not in third_party/models: run `make test`, or scripts/fetch_model.sh")
-	}
+	dir := miniLM(t)
 	data, err := os.ReadFile(testdata("minilm.json"))
 	if err != nil {
 		t.Fatal(err)

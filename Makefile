@@ -46,8 +46,8 @@ test: setup $(DEMO_MODEL) ## check the format, vet, and run all tests with the r
 	go test -race -vet=all ./...
 
 .PHONY: asan
-asan: setup ## run torchbind's tests under the address sanitizer, C++ included
-	CGO_CXXFLAGS='-O2 -g -fsanitize=address' go test -asan ./torchbind/...
+asan: setup ## run the tests of what calls C++ under the address sanitizer
+	CGO_CXXFLAGS='-O2 -g -fsanitize=address' go test -asan ./torchbind/... ./nn ./autolora
 
 .PHONY: fuzz
 fuzz: setup ## run every fuzz target for FUZZTIME (default 10s)

@@ -26,6 +26,11 @@ func newLoop(phase string, steps, logEvery int, out *Output, rep Reporter) *loop
 	return &loop{phase: phase, steps: steps, logEvery: logEvery, out: out, rep: rep, began: time.Now()}
 }
 
+// stopped says how far the loop came before err.
+func (l *loop) stopped(steps int, err error) error {
+	return fmt.Errorf("%s stopped after step %d of %d: %w", l.phase, steps, l.steps, err)
+}
+
 // done reports step i, counted from 0, and logs it where its turn has come.
 func (l *loop) done(i int, note string, record func() Record) error {
 	l.rep.Advance(i+1, note)
@@ -52,11 +57,11 @@ func (l *loop) runSearch(ctx context.Context, x *Search, train, val *data.Loader
 	var latest SearchStep // the latest step that updated a
 	for i := range l.steps {
 		if err := ctx.Err(); err != nil {
-			return fmt.Errorf("search stopped after step %d of %d: %w", i, l.steps, err)
+			return l.stopped(i, err)
 		}
 		step, err := l.searchStep(x, train, val, (i+1)%x.Unroll == 0)
 		if err != nil {
-			return err
+			return l.stopped(i, err)
 		}
 		if !step.Finite() {
 			return &DivergedError{Phase: "search", Step: i + 1, What: step.trouble(), Good: x.good.restore()}
@@ -104,11 +109,11 @@ func (l *loop) runTrain(ctx context.Context, t *Trainer, accumulate int, train *
 	defer l.rep.End()
 	for i := range l.steps {
 		if err := ctx.Err(); err != nil {
-			return fmt.Errorf("training stopped after step %d of %d: %w", i, l.steps, err)
+			return l.stopped(i, err)
 		}
 		step, err := l.trainStep(t, accumulate, train)
 		if err != nil {
-			return err
+			return l.stopped(i, err)
 		}
 		if !step.finite() {
 			return &DivergedError{Phase: "training", Step: i + 1, What: step.trouble(), Good: t.good.restore()}

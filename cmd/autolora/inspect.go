@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -76,7 +75,7 @@ func readResults(path string) (*autolora.Results, error) {
 		return nil, fmt.Errorf("read results: %w", err)
 	}
 	r := new(autolora.Results)
-	if err := json.NewDecoder(bytes.NewReader(text)).Decode(r); err != nil {
+	if err := json.Unmarshal(text, r); err != nil {
 		return nil, fmt.Errorf("%s: not a results file: %w", path, err)
 	}
 	return r, nil

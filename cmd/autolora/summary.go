@@ -5,7 +5,6 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	"autolora/autolora"
@@ -78,9 +77,9 @@ func printRanks(w *writer, r autolora.Ranks) {
 // first.
 func printScores(w *writer, r *autolora.Results, part string) {
 	names := slices.Sorted(maps.Keys(r.Scores))
-	slices.SortStableFunc(names, func(a, b string) int {
-		return boolRank(b == r.Primary) - boolRank(a == r.Primary)
-	})
+	if i := slices.Index(names, r.Primary); i > 0 {
+		names = slices.Insert(slices.Delete(names, i, i+1), 0, r.Primary)
+	}
 	for i, name := range names {
 		note := ""
 		if i == 0 {
@@ -92,13 +91,6 @@ func printScores(w *writer, r *autolora.Results, part string) {
 		}
 		w.row(label, "%s%s", w.bold(fmt.Sprintf("%.4f", r.Scores[name])), note)
 	}
-}
-
-func boolRank(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // printTrained prints how many parameters were trained.
@@ -186,13 +178,4 @@ func (w *writer) bold(text string) string {
 		return text
 	}
 	return "\x1b[1m" + text + "\x1b[0m"
-}
-
-// thousands returns n with commas: 19,584.
-func thousands(n int64) string {
-	s := strconv.FormatInt(n, 10)
-	for at := len(s) - 3; at > 0 && s[at-1] != '-'; at -= 3 {
-		s = s[:at] + "," + s[at:]
-	}
-	return s
 }

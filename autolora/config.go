@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"autolora/autolora/runs"
 	"autolora/torchbind"
 )
 
@@ -74,19 +75,12 @@ func DefaultConfig() Config {
 		Targets: []string{"query", "value"}, Rank: 4, LoRAAlpha: 16, Dropout: -1,
 		K: 8, AlphaForm: string(Softmax), Hypergradient: string(Exact), LookAhead: string(SGD), Eta: -1, Unroll: 1,
 		SearchEpochs: 3, SearchLR: 1e-4, AlphaLR: 1e-3, Split: 0.5,
-		Method: MethodAutoLoRA, Epochs: 3, BatchSize: 16, Accumulate: 1, LR: 1e-4, Warmup: 0.06, WeightDecay: 0.01, LogEvery: 10,
+		Method: runs.MethodAutoLoRA, Epochs: 3, BatchSize: 16, Accumulate: 1, LR: 1e-4, Warmup: 0.06, WeightDecay: 0.01, LogEvery: 10,
 	}
 }
 
-// The methods of train.
-const (
-	MethodFull     = "full"     // every weight
-	MethodLoRA     = "lora"     // LoRA of one rank everywhere
-	MethodAutoLoRA = "autolora" // LoRA at the ranks of a ranks.json
-)
-
 // Methods lists the methods of train.
-var Methods = []string{MethodFull, MethodLoRA, MethodAutoLoRA}
+var Methods = []string{runs.MethodFull, runs.MethodLoRA, runs.MethodAutoLoRA}
 
 // Check returns an error that names the first flag whose value makes no sense.
 func (c Config) Check() error {

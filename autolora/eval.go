@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"autolora/autolora/runs"
 	"autolora/data"
 	"autolora/data/metrics"
 	"autolora/nn"
@@ -147,11 +148,11 @@ func RunEval(ctx context.Context, cfg Config, adapterDir, split string, rep Repo
 	}
 	defer model.Close()
 	began := time.Now()
-	r := &Results{Task: s.task.Name, Method: "eval", Seed: cfg.Seed, Primary: s.task.Primary, Parameters: countParameters(model)}
+	r := &runs.Results{Task: s.task.Name, Method: "eval", Seed: cfg.Seed, Primary: s.task.Primary, Parameters: countParameters(model)}
 	if r.Scores, r.Examples, err = s.score(ctx, model, sets); err != nil {
 		return nil, err
 	}
-	r.Seconds = Seconds{Load: s.loaded.Seconds(), Eval: time.Since(began).Seconds()}
+	r.Seconds = runs.Seconds{Load: s.loaded.Seconds(), Eval: time.Since(began).Seconds()}
 	r.PeakMemory, err = torchbind.PeakMemory()
 	return &Outcome{Results: r}, err
 }
@@ -201,7 +202,7 @@ func fitHead(task data.Task, model *nn.Classifier) error {
 
 // adapterFolder accepts a run's output folder for the adapter in it.
 func adapterFolder(dir string) string {
-	if inner := filepath.Join(dir, AdapterDir); isDir(inner) {
+	if inner := filepath.Join(dir, runs.AdapterDir); isDir(inner) {
 		return inner
 	}
 	return dir

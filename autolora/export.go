@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 
+	"autolora/autolora/runs"
 	"autolora/data/hub"
 	"autolora/nn"
 	"autolora/nn/peft"
@@ -36,8 +37,8 @@ func modelFolder(ctx context.Context, model string) (string, error) {
 // export writes what the model learnt into the output folder and returns its
 // name there.
 func (j *job) export(model *nn.Classifier) (string, error) {
-	if j.results.Method == MethodFull {
-		return ModelDir, model.Write(j.out.Path(ModelDir), j.task.Labels)
+	if j.results.Method == runs.MethodFull {
+		return runs.ModelDir, model.Write(j.out.Path(runs.ModelDir), j.task.Labels)
 	}
 	var skipped []string
 	if j.ranks != nil {
@@ -60,7 +61,7 @@ func (j *job) export(model *nn.Classifier) (string, error) {
 	if err := setLabels(adapter, j.task.Labels); err != nil {
 		return "", err
 	}
-	return AdapterDir, peft.Write(j.out.Path(AdapterDir), adapter, card, peft.WriteConfig{})
+	return runs.AdapterDir, peft.Write(j.out.Path(runs.AdapterDir), adapter, card, peft.WriteConfig{})
 }
 
 // labelsKey is where an adapter's weight file keeps the names of its classes, a

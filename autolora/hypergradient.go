@@ -1,6 +1,7 @@
 package autolora
 
 import (
+	"autolora/autolora/runs"
 	"autolora/nn"
 	"autolora/torchbind"
 )
@@ -61,10 +62,10 @@ func (x *Search) Alphas() [][]float64 {
 }
 
 // Ranks returns the ranks that the present α give.
-func (x *Search) Ranks() Ranks {
-	r := Ranks{Rule: rules[x.Form], K: int(x.K), Mode: string(x.Mode), LookAhead: string(x.LookAhead), Eta: &x.Eta}
+func (x *Search) Ranks() runs.Ranks {
+	r := runs.Ranks{Rule: rules[x.Form], K: int(x.K), Mode: string(x.Mode), LookAhead: string(x.LookAhead), Eta: &x.Eta}
 	for i, alpha := range x.Alphas() {
-		r.Layers = append(r.Layers, LayerRank{Name: x.model.LoRAs()[i].Module, Rank: x.Form.Rank(alpha), Alpha: alpha})
+		r.Layers = append(r.Layers, runs.LayerRank{Name: x.model.LoRAs()[i].Module, Rank: x.Form.Rank(alpha), Alpha: alpha})
 	}
 	return r
 }

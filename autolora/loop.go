@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"autolora/autolora/runs"
 	"autolora/data"
 	"autolora/nn"
 	"autolora/torchbind"
@@ -16,12 +17,12 @@ type loop struct {
 	phase    string
 	steps    int
 	logEvery int
-	out      *Output
+	out      *runs.Folder
 	rep      Reporter
 	began    time.Time
 }
 
-func newLoop(phase string, steps, logEvery int, out *Output, rep Reporter) *loop {
+func newLoop(phase string, steps, logEvery int, out *runs.Folder, rep Reporter) *loop {
 	rep.Begin(phase, steps)
 	return &loop{phase: phase, steps: steps, logEvery: logEvery, out: out, rep: rep, began: time.Now()}
 }
@@ -32,7 +33,7 @@ func (l *loop) stopped(steps int, err error) error {
 }
 
 // done reports step i, counted from 0, and logs it where its turn has come.
-func (l *loop) done(i int, note string, record func() Record) error {
+func (l *loop) done(i int, note string, record func() runs.Record) error {
 	l.rep.Advance(i+1, note)
 	if (i+1)%l.logEvery != 0 && i+1 != l.steps {
 		return nil
@@ -73,10 +74,10 @@ func (l *loop) runSearch(ctx context.Context, x *Search, train, val *data.Loader
 		if ratio := latest.Ratio(); finite(ratio) { // else a was not updated yet
 			note += fmt.Sprintf("  implicit/direct %.1e", ratio)
 		}
-		err = l.done(i, note, func() Record {
-			return Record{
+		err = l.done(i, note, func() runs.Record {
+			return runs.Record{
 				Loss: number(step.TrainLoss), ValLoss: number(latest.ValLoss), Direct: number(latest.Direct), Implicit: number(latest.Implicit),
-				Ratio: number(latest.Ratio()), Ranks: x.Ranks().list(),
+				Ratio: number(latest.Ratio()), Ranks: x.Ranks().List(),
 			}
 		})
 		if err != nil {
@@ -118,8 +119,8 @@ func (l *loop) runTrain(ctx context.Context, t *Trainer, accumulate int, train *
 		if !step.finite() {
 			return &DivergedError{Phase: "training", Step: i + 1, What: step.trouble(), Good: t.good.restore()}
 		}
-		err = l.done(i, fmt.Sprintf("loss %.3f", step.Loss), func() Record {
-			return Record{Loss: number(step.Loss), GradNorm: number(step.GradNorm), LR: number(step.LR)}
+		err = l.done(i, fmt.Sprintf("loss %.3f", step.Loss), func() runs.Record {
+			return runs.Record{Loss: number(step.Loss), GradNorm: number(step.GradNorm), LR: number(step.LR)}
 		})
 		if err != nil {
 			return err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"autolora/autolora/runs"
 	"autolora/data"
 	"autolora/nn"
 	"autolora/torchbind"
@@ -13,9 +14,9 @@ import (
 
 // Outcome is what a command reports to people.
 type Outcome struct {
-	Results *Results
-	Ranks   *Ranks   // nil where none were searched or used
-	Files   []string // written, in the output folder
+	Results *runs.Results
+	Ranks   *runs.Ranks // nil where none were searched or used
+	Files   []string    // written, in the output folder
 }
 
 // Run is the main job: search → ranks → retrain → evaluate → export, into
@@ -25,7 +26,7 @@ func Run(ctx context.Context, cfg Config, rep Reporter) (*Outcome, error) {
 		if err := j.search(); err != nil {
 			return err
 		}
-		return j.train(MethodAutoLoRA)
+		return j.train(runs.MethodAutoLoRA)
 	})
 }
 
@@ -38,12 +39,12 @@ func RunSearch(ctx context.Context, cfg Config, rep Reporter) (*Outcome, error) 
 
 // RunTrain trains cfg.Method and evaluates it.
 func RunTrain(ctx context.Context, cfg Config, rep Reporter) (*Outcome, error) {
-	var ranks *Ranks
-	if cfg.Method == MethodAutoLoRA {
+	var ranks *runs.Ranks
+	if cfg.Method == runs.MethodAutoLoRA {
 		if cfg.RanksFile == "" {
 			return nil, errors.New("--ranks: method autolora trains at the ranks of a file; none is given (autolora search writes one, autolora run does both)")
 		}
-		r, err := ReadRanks(cfg.RanksFile)
+		r, err := runs.ReadRanks(cfg.RanksFile)
 		if err != nil {
 			return nil, err
 		}
@@ -59,10 +60,10 @@ func RunTrain(ctx context.Context, cfg Config, rep Reporter) (*Outcome, error) {
 type job struct {
 	*session
 	ctx     context.Context
-	out     *Output
+	out     *runs.Folder
 	corpus  *data.Corpus // of the training set
-	ranks   *Ranks
-	results Results
+	ranks   *runs.Ranks
+	results runs.Results
 	files   []string
 }
 
@@ -75,7 +76,7 @@ func newJob(ctx context.Context, cfg Config, command string, rep Reporter, work 
 	if err := s.readTask(data.Train, data.Dev); err != nil {
 		return nil, err
 	}
-	out, err := NewOutput(cfg.Out, cfg.Overwrite)
+	out, err := runs.Create(cfg.Out, cfg.Overwrite)
 	if err != nil {
 		return nil, err
 	}
@@ -84,11 +85,11 @@ func newJob(ctx context.Context, cfg Config, command string, rep Reporter, work 
 		return nil, err
 	}
 	j := &job{session: s, ctx: ctx, out: out, corpus: s.corpus(s.splits.Train)}
-	j.results = Results{Task: s.task.Name, Method: cfg.Method, Seed: cfg.Seed, Primary: s.task.Primary}
+	j.results = runs.Results{Task: s.task.Name, Method: cfg.Method, Seed: cfg.Seed, Primary: s.task.Primary}
 	if command != "train" {
-		j.results.Method = MethodAutoLoRA
+		j.results.Method = runs.MethodAutoLoRA
 	}
-	j.wrote(ConfigFile, MetricsFile)
+	j.wrote(runs.ConfigFile, runs.MetricsFile)
 	if err := work(j); err != nil {
 		return nil, err
 	}
@@ -99,10 +100,10 @@ func newJob(ctx context.Context, cfg Config, command string, rep Reporter, work 
 	if j.results.PeakMemory, err = torchbind.PeakMemory(); err != nil {
 		return nil, err
 	}
-	if err := out.WriteJSON(ResultsFile, j.results); err != nil {
+	if err := out.WriteJSON(runs.ResultsFile, j.results); err != nil {
 		return nil, err
 	}
-	j.wrote(ResultsFile)
+	j.wrote(runs.ResultsFile)
 	return &Outcome{Results: &j.results, Ranks: j.ranks, Files: j.files}, nil
 }
 
@@ -150,27 +151,27 @@ func (j *job) search() error {
 	ranks.Split = fmt.Sprintf("%d/%d", len(trainHalf), len(valHalf))
 	if diverged != nil {
 		ranks.Steps = int(diverged.Good)
-		diverged.Saved = j.out.Path(RanksFile)
+		diverged.Saved = j.out.Path(runs.RanksFile)
 	}
-	if err := j.out.WriteJSON(RanksFile, ranks); err != nil {
+	if err := j.out.WriteJSON(runs.RanksFile, ranks); err != nil {
 		return errors.Join(failure, err)
 	}
 	j.ranks = &ranks
-	j.wrote(RanksFile)
+	j.wrote(runs.RanksFile)
 	return failure
 }
 
 // train trains one method on the whole training set, evaluates it, and exports
 // what it learnt.
 func (j *job) train(method string) error {
-	full := method == MethodFull
+	full := method == runs.MethodFull
 	model, err := j.load(nn.HeadIfStored, full)
 	if err != nil {
 		return err
 	}
 	defer model.Close()
 	lora := j.lora()
-	if method == MethodAutoLoRA {
+	if method == runs.MethodAutoLoRA {
 		lora.Targets, lora.Ranks = nil, j.ranks.ByName()
 	}
 	if !full {
@@ -221,13 +222,13 @@ func (j *job) evaluate(model *nn.Classifier) error {
 		return err
 	}
 	j.results.Scores, j.results.Examples, j.results.Seconds.Eval = scores, examples, time.Since(began).Seconds()
-	return j.out.Log(Record{Phase: "eval", Scores: scores, Seconds: j.results.Seconds.Eval})
+	return j.out.Log(runs.Record{Phase: "eval", Scores: scores, Seconds: j.results.Seconds.Eval})
 }
 
 // countParameters counts what model trains.
-func countParameters(model *nn.Classifier) ParameterCount {
+func countParameters(model *nn.Classifier) runs.ParameterCount {
 	head := nn.NumEl(model.Head.Params())
-	return ParameterCount{Adapter: nn.NumEl(model.TrainableParams()) - head, Head: head}
+	return runs.ParameterCount{Adapter: nn.NumEl(model.TrainableParams()) - head, Head: head}
 }
 
 // maskSeed keeps the dropout masks of a run's phases apart.

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"autolora/autolora/runs"
 	"autolora/nn"
 	"autolora/torchbind"
 )
@@ -106,7 +107,7 @@ func TestRun(t *testing.T) {
 			cfg := tinyConfig(t, mode)
 			out := mustRun(t, Run, cfg)
 			var results map[string]any
-			readJSON(t, filepath.Join(cfg.Out, ResultsFile), &results)
+			readJSON(t, filepath.Join(cfg.Out, runs.ResultsFile), &results)
 			for _, key := range []string{"task", "method", "seed", "scores", "parameters", "seconds", "steps", "peak_memory_bytes"} {
 				if _, ok := results[key]; !ok {
 					t.Errorf("results.json has no %q", key)
@@ -115,8 +116,8 @@ func TestRun(t *testing.T) {
 			if out.Results.Examples != 23 {
 				t.Errorf("%d examples evaluated, want all 23", out.Results.Examples)
 			}
-			var ranks Ranks
-			readJSON(t, filepath.Join(cfg.Out, RanksFile), &ranks)
+			var ranks runs.Ranks
+			readJSON(t, filepath.Join(cfg.Out, runs.RanksFile), &ranks)
 			if ranks.K != 4 || len(ranks.Layers) != 4 || len(ranks.Layers[0].Alpha) != 4 || ranks.Layers[1].Name != "bert.encoder.layer.0.attention.self.value" {
 				t.Errorf("ranks.json: %+v", ranks)
 			}
@@ -154,7 +155,7 @@ func checkAgain(t *testing.T, cfg Config, out *Outcome) {
 // The same seed gives the same bytes; another seed does not.
 func TestSameSeedSameBytes(t *testing.T) {
 	cfg := tinyConfig(t, "exact")
-	files := []string{RanksFile, "adapter/adapter_model.safetensors", "adapter/adapter_config.json"}
+	files := []string{runs.RanksFile, "adapter/adapter_model.safetensors", "adapter/adapter_config.json"}
 	runs := make([][][]byte, 3)
 	for i := range runs {
 		c := cfg
@@ -193,9 +194,9 @@ func TestTrainMethodsAndExport(t *testing.T) {
 			if out.Results.Method != method || out.Results.Steps.Search != 0 || out.Results.Steps.Train != 6 {
 				t.Errorf("results %+v", out.Results)
 			}
-			if method == MethodFull {
+			if method == runs.MethodFull {
 				eval := cfg
-				eval.Model = filepath.Join(cfg.Out, ModelDir)
+				eval.Model = filepath.Join(cfg.Out, runs.ModelDir)
 				run(t, func(*torchbind.Scope) {
 					again, err := RunEval(context.Background(), eval, "", "dev", silent{})
 					if err != nil {
@@ -248,8 +249,8 @@ func TestDivergence(t *testing.T) {
 		job          func(context.Context, Config, Reporter) (*Outcome, error)
 		change       func(*Config)
 	}{
-		{"search", RanksFile, RunSearch, func(c *Config) { c.SearchLR, c.SearchSteps = 1e30, 50 }},
-		{"training", "adapter/adapter_model.safetensors", RunTrain, func(c *Config) { c.Method, c.LR, c.Steps = MethodLoRA, 1e30, 50 }},
+		{"search", runs.RanksFile, RunSearch, func(c *Config) { c.SearchLR, c.SearchSteps = 1e30, 50 }},
+		{"training", "adapter/adapter_model.safetensors", RunTrain, func(c *Config) { c.Method, c.LR, c.Steps = runs.MethodLoRA, 1e30, 50 }},
 	} {
 		t.Run(c.phase, func(t *testing.T) {
 			cfg := tinyConfig(t, "exact")
@@ -302,7 +303,7 @@ func TestCancelEndsWithinAStep(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, e := range entries {
-			if !slices.Contains(outputNames, e.Name()) {
+			if !slices.Contains(runs.Names, e.Name()) {
 				t.Errorf("%s is left behind", e.Name())
 			}
 		}
@@ -414,9 +415,9 @@ func TestRunErrors(t *testing.T) {
 // A model whose classes stand in another order than the task's is scored right.
 func TestHeadOrder(t *testing.T) {
 	cfg := tinyConfig(t, "exact")
-	cfg.Method = MethodFull
+	cfg.Method = runs.MethodFull
 	mustRun(t, RunTrain, cfg)
-	dir := filepath.Join(cfg.Out, ModelDir)
+	dir := filepath.Join(cfg.Out, runs.ModelDir)
 	run(t, func(s *torchbind.Scope) {
 		m, err := nn.Load(dir, nn.LoadConfig{Labels: 2, Head: nn.HeadStored, DType: torchbind.Float32, Device: torchbind.CPU})
 		if err != nil {

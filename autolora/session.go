@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"autolora/autolora/runs"
 	"autolora/data"
 	"autolora/data/tokenizer"
 	"autolora/nn"
@@ -216,7 +217,7 @@ type about struct {
 }
 
 // writeConfig writes config.json: every setting as resolved, and about.
-func (s *session) writeConfig(out *Output, command string) error {
+func (s *session) writeConfig(out *runs.Folder, command string) error {
 	a := about{
 		Command: command, Version: Version, Go: runtime.Version(), Torch: torchbind.Version(), CPU: torchbind.CPUCapability(),
 		Device: s.device.String(), Threads: torchbind.NumThreads(), Began: time.Now().UTC().Truncate(time.Second), Data: map[string]string{},
@@ -234,7 +235,7 @@ func (s *session) writeConfig(out *Output, command string) error {
 	for _, d := range s.splits.Dev {
 		a.Data[d.Name+d.Variant] = d.Fingerprint
 	}
-	return out.WriteJSON(ConfigFile, struct {
+	return out.WriteJSON(runs.ConfigFile, struct {
 		Config
 		About about `json:"about"`
 	}{s.Config, a})

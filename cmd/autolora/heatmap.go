@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	"autolora/autolora"
+	"autolora/autolora/runs"
 )
 
 // heatMap is the ranks of a model as a table: a row for every kind of layer, a
@@ -15,13 +15,13 @@ type heatMap struct {
 	rows   []string
 	blocks []int
 	ranks  map[[2]int]int // by row and block
-	others []autolora.LayerRank
+	others []runs.LayerRank
 	top    int // the highest rank there could be
 }
 
 // newHeatMap sorts the layers of r into rows and columns. A layer whose name
 // has no number is in no block, and is listed apart.
-func newHeatMap(r autolora.Ranks) heatMap {
+func newHeatMap(r runs.Ranks) heatMap {
 	h := heatMap{ranks: map[[2]int]int{}, top: max(r.K, 1)}
 	for _, l := range r.Layers {
 		h.top = max(h.top, l.Rank)

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"autolora/autolora"
+	"autolora/autolora/runs"
 )
 
 // text returns what fn prints to a console of that width.
@@ -19,11 +19,11 @@ func text(width int, color bool, fn func(w *writer)) string {
 }
 
 // ranksOf returns ranks of query and value in as many blocks as there are.
-func ranksOf(k int, query, value []int) autolora.Ranks {
-	r := autolora.Ranks{K: k}
+func ranksOf(k int, query, value []int) runs.Ranks {
+	r := runs.Ranks{K: k}
 	for i := range query {
 		path := fmt.Sprintf("bert.encoder.layer.%d.attention.self.", i)
-		r.Layers = append(r.Layers, autolora.LayerRank{Name: path + "query", Rank: query[i]}, autolora.LayerRank{Name: path + "value", Rank: value[i]})
+		r.Layers = append(r.Layers, runs.LayerRank{Name: path + "query", Rank: query[i]}, runs.LayerRank{Name: path + "value", Rank: value[i]})
 	}
 	return r
 }
@@ -32,7 +32,7 @@ func TestHeatMap(t *testing.T) {
 	twelve := []int{4, 5, 3, 4, 4, 6, 8, 0, 1, 2, 3, 4}
 	for _, tc := range []struct {
 		name  string
-		ranks autolora.Ranks
+		ranks runs.Ranks
 		width int
 		want  string
 	}{
@@ -54,7 +54,7 @@ block    0   1
 query   10   9
 value   16   1
 `},
-		{"a layer without LoRA in one block, one outside of all", autolora.Ranks{Layers: []autolora.LayerRank{
+		{"a layer without LoRA in one block, one outside of all", runs.Ranks{Layers: []runs.LayerRank{
 			{Name: "roberta.encoder.layer.0.attention.output.dense", Rank: 2},
 			{Name: "roberta.encoder.layer.1.attention.output.dense", Rank: 3},
 			{Name: "roberta.encoder.layer.1.output.dense", Rank: 4},

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"autolora/autolora"
+	"autolora/autolora/runs"
 	"autolora/nn"
 	"autolora/nn/peft"
 	"autolora/nn/safetensors"
@@ -24,12 +25,12 @@ func inspectFolder(dir string) (contents, error) {
 	switch {
 	case has("adapter_config.json"):
 		return inspectAdapter(dir)
-	case has(autolora.ResultsFile) || has(autolora.RanksFile) || has(autolora.MetricsFile):
+	case has(runs.ResultsFile) || has(runs.RanksFile) || has(runs.MetricsFile):
 		return inspectResults(dir)
 	case has("config.json"):
 		return inspectModel(dir)
 	}
-	return nil, fmt.Errorf("%s: neither a model (config.json), an adapter (adapter_config.json) nor results (%s)", dir, autolora.ResultsFile)
+	return nil, fmt.Errorf("%s: neither a model (config.json), an adapter (adapter_config.json) nor results (%s)", dir, runs.ResultsFile)
 }
 
 // inspectFile tells files apart by their names and first bytes.
@@ -60,7 +61,7 @@ func inspectJSON(path string) (contents, error) {
 	}
 	switch {
 	case keys["layers"] != nil:
-		r, err := autolora.ReadRanks(path)
+		r, err := runs.ReadRanks(path)
 		return &ranksInfo{"ranks", r}, err
 	case keys["scores"] != nil:
 		r, err := readResults(path)
@@ -69,12 +70,12 @@ func inspectJSON(path string) (contents, error) {
 	return nil, fmt.Errorf("%s: neither ranks (\"layers\") nor results (\"scores\")", path)
 }
 
-func readResults(path string) (*autolora.Results, error) {
+func readResults(path string) (*runs.Results, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read results: %w", err)
 	}
-	r := new(autolora.Results)
+	r := new(runs.Results)
 	if err := json.Unmarshal(text, r); err != nil {
 		return nil, fmt.Errorf("%s: not a results file: %w", path, err)
 	}
@@ -184,12 +185,12 @@ func (i *modelInfo) print(w *writer) {
 
 // adapterInfo is an adapter folder.
 type adapterInfo struct {
-	Kind      string         `json:"kind"`
-	BaseModel string         `json:"base_model"`
-	TaskType  string         `json:"task_type"`
-	Adapter   int64          `json:"adapter_parameters"`
-	Head      int64          `json:"head_parameters"`
-	Ranks     autolora.Ranks `json:"ranks"`
+	Kind      string     `json:"kind"`
+	BaseModel string     `json:"base_model"`
+	TaskType  string     `json:"task_type"`
+	Adapter   int64      `json:"adapter_parameters"`
+	Head      int64      `json:"head_parameters"`
+	Ranks     runs.Ranks `json:"ranks"`
 }
 
 func inspectAdapter(dir string) (contents, error) {
@@ -200,7 +201,7 @@ func inspectAdapter(dir string) (contents, error) {
 	i := &adapterInfo{Kind: "adapter", BaseModel: a.Config.BaseModel, TaskType: a.Config.TaskType}
 	i.Adapter, i.Head = a.Parameters()
 	for _, l := range a.Layers {
-		i.Ranks.Layers = append(i.Ranks.Layers, autolora.LayerRank{Name: l.Name, Rank: l.Rank})
+		i.Ranks.Layers = append(i.Ranks.Layers, runs.LayerRank{Name: l.Name, Rank: l.Rank})
 	}
 	return i, nil
 }
@@ -217,7 +218,7 @@ func (i *adapterInfo) print(w *writer) {
 // ranksInfo is a ranks.json.
 type ranksInfo struct {
 	Kind string `json:"kind"`
-	autolora.Ranks
+	runs.Ranks
 }
 
 func (i *ranksInfo) print(w *writer) {
@@ -232,10 +233,10 @@ func (i *ranksInfo) print(w *writer) {
 
 // resultsInfo is a results folder, or a results.json.
 type resultsInfo struct {
-	Kind    string            `json:"kind"`
-	Results *autolora.Results `json:"results,omitempty"`
-	Ranks   *autolora.Ranks   `json:"ranks,omitempty"`
-	Files   []string          `json:"files,omitempty"`
+	Kind    string        `json:"kind"`
+	Results *runs.Results `json:"results,omitempty"`
+	Ranks   *runs.Ranks   `json:"ranks,omitempty"`
+	Files   []string      `json:"files,omitempty"`
 	dir     string
 }
 
@@ -248,15 +249,15 @@ func inspectResults(dir string) (contents, error) {
 	for _, e := range entries {
 		i.Files = append(i.Files, e.Name())
 	}
-	if slices.Contains(i.Files, autolora.RanksFile) {
-		r, err := autolora.ReadRanks(filepath.Join(dir, autolora.RanksFile))
+	if slices.Contains(i.Files, runs.RanksFile) {
+		r, err := runs.ReadRanks(filepath.Join(dir, runs.RanksFile))
 		if err != nil {
 			return nil, err
 		}
 		i.Ranks = &r
 	}
-	if slices.Contains(i.Files, autolora.ResultsFile) {
-		if i.Results, err = readResults(filepath.Join(dir, autolora.ResultsFile)); err != nil {
+	if slices.Contains(i.Files, runs.ResultsFile) {
+		if i.Results, err = readResults(filepath.Join(dir, runs.ResultsFile)); err != nil {
 			return nil, err
 		}
 	}
@@ -266,7 +267,7 @@ func inspectResults(dir string) (contents, error) {
 func (i *resultsInfo) print(w *writer) {
 	w.row("kind", "%s", i.Kind)
 	if i.Results == nil {
-		w.row("state", "the run is not complete: there is no %s", autolora.ResultsFile)
+		w.row("state", "the run is not complete: there is no %s", runs.ResultsFile)
 	} else {
 		w.row("run", "%s on %s, seed %d", i.Results.Method, i.Results.Task, i.Results.Seed)
 	}

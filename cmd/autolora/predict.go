@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"autolora/autolora"
+	"autolora/autolora/runs"
 )
 
 func predictCommand() *command {
@@ -56,7 +57,7 @@ The labels' names are those of --task, or of the model's config.json.`,
 		if output == "" {
 			return c.print(func(w *writer) { w.Write(lines.Bytes()) })
 		}
-		if err := autolora.WriteFile(output, lines.Bytes()); err != nil {
+		if err := runs.WriteFile(output, lines.Bytes()); err != nil {
 			return err
 		}
 		if cmd.json {

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"autolora/autolora"
+	"autolora/autolora/runs"
 	"autolora/nn/peft"
 )
 
@@ -24,11 +25,11 @@ func (cmd *command) report(c *console, o *autolora.Outcome) error {
 	return c.print(func(w *writer) {
 		w.printf("\n")
 		printOutcome(w, cmd.cfg.Out, o)
-		if slices.Contains(o.Files, autolora.AdapterDir) {
-			printPEFT(w, filepath.Join(cmd.cfg.Out, autolora.AdapterDir))
+		if slices.Contains(o.Files, runs.AdapterDir) {
+			printPEFT(w, filepath.Join(cmd.cfg.Out, runs.AdapterDir))
 		}
 		if searchOnly {
-			w.printf("\nTrain at these ranks with autolora train --method autolora --ranks %s\n", filepath.Join(cmd.cfg.Out, autolora.RanksFile))
+			w.printf("\nTrain at these ranks with autolora train --method autolora --ranks %s\n", filepath.Join(cmd.cfg.Out, runs.RanksFile))
 		}
 	})
 }
@@ -60,7 +61,7 @@ func (w *writer) row(label, format string, args ...any) {
 }
 
 // printRanks prints the heat map and what the ranks come to.
-func printRanks(w *writer, r autolora.Ranks) {
+func printRanks(w *writer, r runs.Ranks) {
 	low, high, sum := r.Layers[0].Rank, r.Layers[0].Rank, 0
 	for _, l := range r.Layers {
 		low, high, sum = min(low, l.Rank), max(high, l.Rank), sum+l.Rank
@@ -75,7 +76,7 @@ func printRanks(w *writer, r autolora.Ranks) {
 
 // printScores prints the scores on a part of the data, the task's main one
 // first.
-func printScores(w *writer, r *autolora.Results, part string) {
+func printScores(w *writer, r *runs.Results, part string) {
 	names := slices.Sorted(maps.Keys(r.Scores))
 	if i := slices.Index(names, r.Primary); i > 0 {
 		names = slices.Insert(slices.Delete(names, i, i+1), 0, r.Primary)
@@ -94,16 +95,16 @@ func printScores(w *writer, r *autolora.Results, part string) {
 }
 
 // printTrained prints how many parameters were trained.
-func printTrained(w *writer, r *autolora.Results) {
+func printTrained(w *writer, r *runs.Results) {
 	what := "adapter"
-	if r.Method == autolora.MethodFull {
+	if r.Method == runs.MethodFull {
 		what = "model"
 	}
 	w.row("trained", "%s parameters of the %s, %s of the head", thousands(r.Parameters.Adapter), what, thousands(r.Parameters.Head))
 }
 
 // printTimes prints where the time went.
-func printTimes(w *writer, r *autolora.Results) {
+func printTimes(w *writer, r *runs.Results) {
 	total := r.Seconds.Load + r.Seconds.Search + r.Seconds.Train + r.Seconds.Eval
 	label := "time"
 	for _, phase := range []struct {
@@ -130,18 +131,18 @@ func printTimes(w *writer, r *autolora.Results) {
 // printFiles prints where the results are.
 func printFiles(w *writer, dir string, names []string) {
 	what := map[string]string{
-		autolora.AdapterDir:  "adapter in PEFT's form, with a model card",
-		autolora.ModelDir:    "the trained model",
-		autolora.RanksFile:   "rank and selection variables of every layer",
-		autolora.ResultsFile: "scores, parameters, times",
-		autolora.MetricsFile: "a line per logged step",
-		autolora.ConfigFile:  "every setting; --config takes it",
+		runs.AdapterDir:  "adapter in PEFT's form, with a model card",
+		runs.ModelDir:    "the trained model",
+		runs.RanksFile:   "rank and selection variables of every layer",
+		runs.ResultsFile: "scores, parameters, times",
+		runs.MetricsFile: "a line per logged step",
+		runs.ConfigFile:  "every setting; --config takes it",
 	}
 	label := "files"
-	for _, name := range []string{autolora.AdapterDir, autolora.ModelDir, autolora.RanksFile, autolora.ResultsFile, autolora.MetricsFile, autolora.ConfigFile} {
+	for _, name := range []string{runs.AdapterDir, runs.ModelDir, runs.RanksFile, runs.ResultsFile, runs.MetricsFile, runs.ConfigFile} {
 		if slices.Contains(names, name) {
 			path := filepath.Join(dir, name)
-			w.row(label, "%-*s  %s", len(dir)+len(autolora.MetricsFile)+1, path, what[name])
+			w.row(label, "%-*s  %s", len(dir)+len(runs.MetricsFile)+1, path, what[name])
 			label = ""
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"autolora/autolora"
+	"autolora/autolora/runs"
 )
 
 func TestOutcome(t *testing.T) {
@@ -15,12 +16,12 @@ func TestOutcome(t *testing.T) {
 	}{
 		{"run", autolora.Outcome{
 			Ranks: &ranks,
-			Results: &autolora.Results{
+			Results: &runs.Results{
 				Task: "mnli", Method: "autolora", Primary: "accuracy", Examples: 19647,
 				Scores:     map[string]float64{"accuracy_mismatched": 0.8125, "accuracy": 0.83264},
-				Parameters: autolora.ParameterCount{Adapter: 13056, Head: 1155},
-				Seconds:    autolora.Seconds{Load: 1, Search: 60, Train: 30, Eval: 9},
-				Steps:      autolora.StepCount{Search: 1200, Train: 100},
+				Parameters: runs.ParameterCount{Adapter: 13056, Head: 1155},
+				Seconds:    runs.Seconds{Load: 1, Search: 60, Train: 30, Eval: 9},
+				Steps:      runs.StepCount{Search: 1200, Train: 100},
 				PeakMemory: 683_000_000,
 			},
 			Files: []string{"config.json", "metrics.jsonl", "ranks.json", "adapter", "results.json"},
@@ -46,12 +47,12 @@ files       out/adapter        adapter in PEFT's form, with a model card
             out/config.json    every setting; --config takes it
 `},
 		{"full fine-tuning", autolora.Outcome{
-			Results: &autolora.Results{
+			Results: &runs.Results{
 				Task: "stsb", Method: "full", Primary: "spearman", Examples: 1500,
 				Scores:     map[string]float64{"pearson": 0.9, "spearman": -0.125},
-				Parameters: autolora.ParameterCount{Adapter: 22_713_216, Head: 385},
-				Seconds:    autolora.Seconds{Train: 3600, Eval: 400},
-				Steps:      autolora.StepCount{Train: 3600},
+				Parameters: runs.ParameterCount{Adapter: 22_713_216, Head: 385},
+				Seconds:    runs.Seconds{Train: 3600, Eval: 400},
+				Steps:      runs.StepCount{Train: 3600},
 				PeakMemory: 1_500_000_000,
 			},
 			Files: []string{"model", "results.json"},

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"autolora/autolora"
+	"autolora/autolora/runs"
 )
 
 func trainCommand() *command {
@@ -25,7 +26,7 @@ ranks of a ranks.json (autolora).`,
 	cmd.section("Machine").bind(machine...)
 	cmd.results(cmd.section("Results"))
 	cmd.run = func(ctx context.Context, c *console, _ string) error {
-		if cmd.cfg.Method == autolora.MethodAutoLoRA && cmd.cfg.RanksFile == "" {
+		if cmd.cfg.Method == runs.MethodAutoLoRA && cmd.cfg.RanksFile == "" {
 			return usagef("--ranks FILE is missing: --method autolora trains at the ranks that autolora search finds (autolora run does both)")
 		}
 		return cmd.experiment(ctx, c, autolora.RunTrain)

@@ -1,4 +1,4 @@
-package autolora
+package runs
 
 import (
 	"os"
@@ -35,7 +35,7 @@ func TestFullDisk(t *testing.T) {
 		t.Skipf("a small file system cannot be mounted here: %v", err)
 	}
 	t.Cleanup(func() { syscall.Unmount(dir, syscall.MNT_DETACH) })
-	out, err := NewOutput(filepath.Join(dir, "out"), false)
+	out, err := Create(filepath.Join(dir, "out"), false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +62,7 @@ func TestOutputOnReadOnlyDisk(t *testing.T) {
 		t.Skipf("a read-only file system cannot be mounted here: %v", err)
 	}
 	t.Cleanup(func() { syscall.Unmount(dir, syscall.MNT_DETACH) })
-	_, err := NewOutput(filepath.Join(dir, "out"), false)
+	_, err := Create(filepath.Join(dir, "out"), false)
 	if err == nil || !strings.Contains(err.Error(), "output folder") || !strings.Contains(err.Error(), "read-only") {
 		t.Errorf("error %v", err)
 	}
@@ -77,10 +77,10 @@ func TestOverwriteKeepsOtherFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := NewOutput(dir, false); err == nil {
+	if _, err := Create(dir, false); err == nil {
 		t.Error("a folder with files was taken without --overwrite")
 	}
-	out, err := NewOutput(dir, true)
+	out, err := Create(dir, true)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package autolora
+package runs
 
 import "autolora/data/metrics"
 
@@ -16,6 +16,7 @@ type Results struct {
 
 	Primary  string `json:"primary"`  // the task's main score, a key of Scores
 	Examples int    `json:"examples"` // evaluated
+	Cost     Cost   `json:"cost"`
 }
 
 // ParameterCount counts what was trained.
@@ -38,13 +39,20 @@ type StepCount struct {
 	Train  int `json:"train"`
 }
 
-// Reporter is told how a run goes, for the people who watch it. Its methods
-// are called from one goroutine.
-type Reporter interface {
-	Begin(phase string, total int) // "search", "train", "eval"; total steps
-	Advance(done int, note string) // done of total; note: "loss 0.412"
-	End()
-	Note(line string) // a remark: what was truncated, left out, or is slow here
+// Cost counts the work of a run by phase. A pass is one batch through the
+// model: forwards of the loss, and backwards, of which the exact
+// hypergradient's product through the graph of g is one.
+type Cost struct {
+	Search Work `json:"search"` // search of ranks, or of a grid
+	Train  Work `json:"train"`
+	Eval   Work `json:"eval"`
+}
+
+// Work counts what one phase computed.
+type Work struct {
+	Tokens   int64 `json:"tokens"` // real tokens of all forward passes; there is no padding
+	Forward  int64 `json:"forward"`
+	Backward int64 `json:"backward"`
 }
 
 // Record is one line of metrics.jsonl. Absent numbers are nil: JSON has no NaN.
@@ -60,5 +68,7 @@ type Record struct {
 	LR       *float64       `json:"lr,omitempty"`
 	Scores   metrics.Scores `json:"scores,omitempty"`
 	Ranks    []int          `json:"ranks,omitempty"`
-	Seconds  float64        `json:"seconds"` // since the phase began
+	Alpha    [][]float64    `json:"alpha,omitempty"`  // [layers][k]
+	Budget   int            `json:"budget,omitempty"` // AdaLoRA's sum of ranks
+	Seconds  float64        `json:"seconds"`          // since the phase began
 }

@@ -1,4 +1,4 @@
-package autolora
+package runs
 
 import (
 	"encoding/json"
@@ -10,9 +10,9 @@ import (
 	"slices"
 )
 
-// Output is a run's folder of results. Every file in it appears whole or not
+// Folder is a run's folder of results. Every file in it appears whole or not
 // at all, but for metrics.jsonl, which grows by whole lines.
-type Output struct {
+type Folder struct {
 	Dir     string
 	metrics *os.File
 }
@@ -22,17 +22,20 @@ const (
 	ConfigFile  = "config.json"
 	MetricsFile = "metrics.jsonl"
 	RanksFile   = "ranks.json"
+	GridFile    = "grid.json" // configurations of a grid search and their scores
 	ResultsFile = "results.json"
 	AdapterDir  = "adapter"
 	ModelDir    = "model" // of full fine-tuning
+	Checkpoint  = "checkpoint"
 )
 
-var outputNames = []string{ConfigFile, MetricsFile, RanksFile, ResultsFile, AdapterDir, ModelDir}
+// Names lists the files and folders that a run writes.
+var Names = []string{ConfigFile, MetricsFile, RanksFile, GridFile, ResultsFile, AdapterDir, ModelDir, Checkpoint}
 
-// NewOutput makes the folder dir, or takes it if it is empty. With overwrite
+// Create makes the folder dir, or takes it if it is empty. With overwrite
 // the results of an earlier run in it are removed; other files stay, and are
 // an error without.
-func NewOutput(dir string, overwrite bool) (*Output, error) {
+func Create(dir string, overwrite bool) (*Folder, error) {
 	if dir == "" {
 		return nil, errors.New("--out: no output folder is given")
 	}
@@ -47,7 +50,7 @@ func NewOutput(dir string, overwrite bool) (*Output, error) {
 		return nil, fmt.Errorf("output folder %s is not empty: choose another with --out, or replace its results with --overwrite", dir)
 	}
 	for _, e := range entries {
-		if slices.Contains(outputNames, e.Name()) {
+		if slices.Contains(Names, e.Name()) {
 			if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
 				return nil, fmt.Errorf("output folder: %w", err)
 			}
@@ -57,32 +60,32 @@ func NewOutput(dir string, overwrite bool) (*Output, error) {
 	if err != nil {
 		return nil, fmt.Errorf("output folder: %w", err)
 	}
-	return &Output{Dir: dir, metrics: metrics}, nil
+	return &Folder{Dir: dir, metrics: metrics}, nil
 }
 
 // Path returns the path of a file in the folder.
-func (o *Output) Path(name string) string { return filepath.Join(o.Dir, name) }
+func (f *Folder) Path(name string) string { return filepath.Join(f.Dir, name) }
 
 // Close closes metrics.jsonl.
-func (o *Output) Close() error { return o.metrics.Close() }
+func (f *Folder) Close() error { return f.metrics.Close() }
 
 // WriteJSON writes v, indented, as the file name.
-func (o *Output) WriteJSON(name string, v any) error {
+func (f *Folder) WriteJSON(name string, v any) error {
 	data, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
-	return WriteFile(o.Path(name), append(data, '\n'))
+	return WriteFile(f.Path(name), append(data, '\n'))
 }
 
 // Log appends one line to metrics.jsonl.
-func (o *Output) Log(v any) error {
+func (f *Folder) Log(v any) error {
 	line, err := json.Marshal(v)
 	if err != nil {
 		return fmt.Errorf("write %s: %w", MetricsFile, err)
 	}
-	if _, err := o.metrics.Write(append(line, '\n')); err != nil {
-		return fmt.Errorf("write %s: %w", o.Path(MetricsFile), err)
+	if _, err := f.metrics.Write(append(line, '\n')); err != nil {
+		return fmt.Errorf("write %s: %w", f.Path(MetricsFile), err)
 	}
 	return nil
 }

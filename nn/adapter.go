@@ -13,7 +13,7 @@ import (
 // names modules that were candidates and got rank 0: they are left out, which
 // is exactly the base layer.
 func (m *Classifier) Adapter(base string, skipped []string) *peft.Adapter {
-	a := &peft.Adapter{Config: peft.Config{TaskType: "SEQ_CLS", BaseModel: base, ModulesToSave: []string{"classifier"}}}
+	a := &peft.Adapter{Config: peft.Config{TaskType: m.taskType(), BaseModel: base, ModulesToSave: []string{"classifier"}}}
 	for _, l := range m.LoRAs() {
 		a.Config.R = max(a.Config.R, int(l.Rank))
 		a.Config.LoraAlpha, a.Config.LoraDropout = l.Alpha, l.Dropout // one for all layers
@@ -34,6 +34,14 @@ func (m *Classifier) Adapter(base string, skipped []string) *peft.Adapter {
 	return a
 }
 
+// taskType returns PEFT's name of what the head does.
+func (m *Classifier) taskType() string {
+	if m.Tokens {
+		return "TOKEN_CLS"
+	}
+	return "SEQ_CLS"
+}
+
 // stored returns a copy of value as an F32 tensor under name.
 func stored(p *Param, name string, value *torchbind.Tensor) safetensors.Tensor {
 	s := torchbind.NewScope()
@@ -47,6 +55,9 @@ func (m *Classifier) LoadAdapter(dir string) error {
 	a, err := peft.Read(dir)
 	if err != nil {
 		return err
+	}
+	if has := a.Config.TaskType; has != "" && has != m.taskType() {
+		return fmt.Errorf("load adapter %s: task_type is %s, want %s", dir, has, m.taskType())
 	}
 	for _, l := range a.Layers {
 		if err := m.setLoRA(a, l); err != nil {

@@ -2,6 +2,7 @@ package nn
 
 import (
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -21,11 +22,15 @@ var adapterCases = []struct {
 	{"bert-tiny-regression", "bert-tiny-regression-lora", 1, true},
 	{"roberta-tiny", "roberta-tiny-lora", 2, false},
 	{"roberta-tiny", "roberta-tiny-lora-ranks", 2, false},
+	{"bert-tiny-tokens", "bert-tiny-tokens-lora", 5, false},
+	{"roberta-tiny-tokens", "roberta-tiny-tokens-lora", 5, false},
 }
 
 func loadAdapted(t *testing.T, base, adapter string, labels int64, regression bool, dtype torchbind.DType) *Classifier {
 	t.Helper()
-	m, err := Load(testdata(base), LoadConfig{Labels: labels, Regression: regression, Head: HeadFresh, Pack: true, DType: dtype, Device: torchbind.CPU})
+	m, err := Load(testdata(base), LoadConfig{
+		Labels: labels, Regression: regression, Tokens: isTokenModel(base), Head: HeadFresh, Pack: true, DType: dtype, Device: torchbind.CPU,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +120,9 @@ func TestAdapterAndMergedModelRoundTrip(t *testing.T) {
 				if err := m.Write(merged, labels); err != nil {
 					t.Fatal(err)
 				}
-				whole, err := Load(merged, LoadConfig{Labels: c.labels, Regression: c.regression, Head: HeadStored, DType: torchbind.Float32, Device: torchbind.CPU})
+				whole, err := Load(merged, LoadConfig{
+					Labels: c.labels, Regression: c.regression, Tokens: m.Tokens, Head: HeadStored, DType: torchbind.Float32, Device: torchbind.CPU,
+				})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -123,6 +130,9 @@ func TestAdapterAndMergedModelRoundTrip(t *testing.T) {
 				near(t, "logits of the merged model", logits(whole), before, 2e-6)
 				if !c.regression && strings.Join(whole.LabelNames(), " ") != strings.Join(labels, " ") {
 					t.Errorf("labels %v, want %v", whole.LabelNames(), labels)
+				}
+				if want := m.Architectures; !slices.Equal(whole.Architectures, want) {
+					t.Errorf("architectures %v, want %v", whole.Architectures, want)
 				}
 				if err := m.Write(merged, labels); err == nil {
 					t.Error("an existing folder was overwritten")
@@ -142,6 +152,7 @@ func TestLoadAdapterErrors(t *testing.T) {
 		{"other size", "bert-tiny", "bert-tiny-regression-lora", "belongs to another model", 3},
 		{"other number of labels", "bert-tiny", "bert-tiny-lora", "another number of labels", 2},
 		{"no folder", "bert-tiny", "no-such-folder", "no-such-folder", 3},
+		{"other task", "bert-tiny", "bert-tiny-tokens-lora", "task_type is TOKEN_CLS, want SEQ_CLS", 5},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			run(t, func(s *torchbind.Scope) {

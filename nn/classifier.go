@@ -4,17 +4,19 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 
 	"autolora/nn/safetensors"
 	"autolora/torchbind"
 )
 
-// Classifier is an encoder with a head for sequence classification (K > 1
-// labels) or regression (K = 1).
+// Classifier is an encoder with a head for the classification of sequences or
+// tokens (K labels), or for regression (K = 1).
 type Classifier struct {
 	*Encoder
 	Head       *Head
 	Regression bool
+	Tokens     bool   // a label for every wanted row, not for every sequence
 	Dir        string // the model folder
 
 	params []*Param // base model and head, in the order of the architecture
@@ -40,6 +42,7 @@ const (
 type LoadConfig struct {
 	Labels     int64 // K; 1 with Regression
 	Regression bool
+	Tokens     bool // a label for every wanted row, not for every sequence
 	Head       HeadSource
 	Seed       uint64   // of a fresh head
 	Dropout    *float64 // overrides every dropout of config.json
@@ -65,6 +68,9 @@ func Load(dir string, cfg LoadConfig) (model *Classifier, err error) {
 		}
 		arch.HiddenDropout, arch.AttentionDropout, arch.ClassifierDropout = p, p, &p
 	}
+	if cfg.Regression && cfg.Tokens {
+		return nil, errors.New("regression of tokens: want labels for tokens, or regression of sequences")
+	}
 	if cfg.Full && cfg.DType == torchbind.BFloat16 {
 		return nil, errors.New("full fine-tuning in bfloat16 loses small updates: use float32")
 	}
@@ -74,7 +80,7 @@ func Load(dir string, cfg LoadConfig) (model *Classifier, err error) {
 	}
 	defer ckpt.Close()
 
-	m := &Classifier{Regression: cfg.Regression, Dir: dir, scope: torchbind.NewScope(), dtype: cfg.DType, device: cfg.Device, full: cfg.Full}
+	m := &Classifier{Regression: cfg.Regression, Tokens: cfg.Tokens, Dir: dir, scope: torchbind.NewScope(), dtype: cfg.DType, device: cfg.Device, full: cfg.Full}
 	defer func() {
 		if model == nil { // an error, or a panic of an operation
 			m.Close()
@@ -84,7 +90,11 @@ func Load(dir string, cfg LoadConfig) (model *Classifier, err error) {
 	ld := &loader{scope: m.scope, ckpt: ckpt, prefix: prefix, dtype: cfg.DType, device: cfg.Device, used: map[string]bool{}}
 	m.Encoder = newEncoder(ld, arch, prefix)
 	rng := rand.New(rand.NewPCG(cfg.Seed, headStream))
-	m.Head = newHead(ld, arch, cfg.Labels, useFreshHead(ld, arch, cfg.Head), rng)
+	fresh, err := useFreshHead(ld, arch, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("load %s: %w", dir, err)
+	}
+	m.Head = newHead(ld, arch, cfg, fresh, rng)
 	if err := ld.finish(dir); err != nil {
 		return nil, err
 	}
@@ -110,18 +120,22 @@ const (
 	loraStream = 2
 )
 
-// useFreshHead decides, and marks a stored head that is not used as known.
-func useFreshHead(ld *loader, arch Config, source HeadSource) bool {
+// useFreshHead decides, and marks a stored head that is not used as known. A
+// stored head of the other kind is an error, also where its shapes would fit.
+func useFreshHead(ld *loader, arch Config, cfg LoadConfig) (bool, error) {
 	stored := false
 	for _, name := range ld.ckpt.Names() {
 		if hasAnyPrefix(name, []string{"classifier."}) {
 			stored = true
-			if source == HeadFresh {
+			if cfg.Head == HeadFresh {
 				ld.used[name] = true
 			}
 		}
 	}
-	return source == HeadFresh || (source == HeadIfStored && !stored)
+	if stored && cfg.Head != HeadFresh && slices.Contains(arch.Architectures, arch.Architecture(!cfg.Tokens)) {
+		return false, fmt.Errorf("the head is that of %s, want that of %s: use --new-head", arch.Architecture(!cfg.Tokens), arch.Architecture(cfg.Tokens))
+	}
+	return cfg.Head == HeadFresh || (cfg.Head == HeadIfStored && !stored), nil
 }
 
 // Close frees the model's memory.
@@ -137,16 +151,18 @@ func (m *Classifier) Device() torchbind.Device { return m.device }
 // optimiser states and the like.
 func (m *Classifier) Scope() *torchbind.Scope { return m.scope }
 
-// Logits returns the scores [B, K] of each sequence of b, in the head's type.
+// Logits returns the scores [M, K] of the wanted rows of b, which are one for
+// each sequence unless b was made for tokens, in the head's type.
 func (m *Classifier) Logits(s *torchbind.Scope, b *Batch, masks *Masks) *torchbind.Tensor {
 	return s.Tidy(func(s *torchbind.Scope) *torchbind.Tensor {
-		h := m.Encoder.Forward(s, b, b.First, b.FirstAt, masks)
+		h := m.Encoder.Forward(s, b, b.Want, b.WantAt, masks)
 		return m.Head.Forward(s, h, masks)
 	})
 }
 
-// Loss returns the mean loss of the batch: cross entropy against labels [B]
-// int64, or for regression mean squared error against labels [B] of floats.
+// Loss returns the mean loss over the wanted rows of the batch: cross entropy
+// against labels [M] int64, or for regression mean squared error against labels
+// [M] of floats.
 func (m *Classifier) Loss(s *torchbind.Scope, b *Batch, labels *torchbind.Tensor, masks *Masks) *torchbind.Tensor {
 	return s.Tidy(func(s *torchbind.Scope) *torchbind.Tensor {
 		logits := m.Logits(s, b, masks)

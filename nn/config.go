@@ -44,12 +44,13 @@ type Config struct {
 // them.
 var families = map[string]struct {
 	prefix         string // of the encoder's keys in a checkpoint with a head
+	class          string // of transformers' class names
 	positionOffset bool   // positions count from pad_token_id + 1
-	pooler         bool   // the head reads BERT's pooler, else RoBERTa's two-layer head
+	pooler         bool   // the head for sequences reads BERT's pooler, else it is RoBERTa's of two layers
 }{
-	"bert":        {prefix: "bert", pooler: true},
-	"roberta":     {prefix: "roberta", positionOffset: true},
-	"xlm-roberta": {prefix: "roberta", positionOffset: true},
+	"bert":        {prefix: "bert", class: "Bert", pooler: true},
+	"roberta":     {prefix: "roberta", class: "Roberta", positionOffset: true},
+	"xlm-roberta": {prefix: "roberta", class: "XLMRoberta", positionOffset: true},
 }
 
 // maxConfigSize bounds config.json, which is a few kilobytes.
@@ -187,14 +188,12 @@ func (c Config) LabelNames() []string {
 	return labels
 }
 
-// Architecture returns transformers' class name of this model with a sequence
-// classification head.
-func (c Config) Architecture() string {
-	switch c.ModelType {
-	case "roberta":
-		return "RobertaForSequenceClassification"
-	case "xlm-roberta":
-		return "XLMRobertaForSequenceClassification"
+// Architecture returns transformers' class name of this model with a head for
+// the classification of tokens, or of sequences.
+func (c Config) Architecture(tokens bool) string {
+	head := "ForSequenceClassification"
+	if tokens {
+		head = "ForTokenClassification"
 	}
-	return "BertForSequenceClassification"
+	return families[c.ModelType].class + head
 }

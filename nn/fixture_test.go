@@ -3,6 +3,7 @@ package nn
 import (
 	"math"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"autolora/nn/safetensors"
@@ -27,6 +28,9 @@ func openFixture(t *testing.T, name string) fixture {
 }
 
 func testdata(name string) string { return filepath.Join("..", "testdata", "nn", name) }
+
+// isTokenModel tells the models of testdata that label tokens, as the scripts do.
+func isTokenModel(name string) bool { return strings.HasSuffix(name, "-tokens") }
 
 func (f fixture) has(name string) bool {
 	_, ok := f.file.Tensor(name)
@@ -72,6 +76,13 @@ func (f fixture) sequences(prefix string) (Sequences, []float64) {
 		seqs.IDs = append(seqs.IDs, ids[at:at+n]...)
 		seqs.Segments = append(seqs.Segments, segments[at:at+n]...)
 		seqs.Lengths = append(seqs.Lengths, int(n))
+	}
+	if f.has(prefix + ".want") {
+		seqs.Want, _ = f.ints(prefix + ".want")
+		per, _ := f.ints(prefix + ".want_per")
+		for _, n := range per {
+			seqs.WantPer = append(seqs.WantPer, int(n))
+		}
 	}
 	return seqs, f.floats(prefix + ".labels")
 }

@@ -26,6 +26,8 @@ var fullCases = []struct {
 	{"bert-tiny", 3, false},
 	{"bert-tiny-regression", 1, true},
 	{"roberta-tiny", 2, false},
+	{"bert-tiny-tokens", 5, false},
+	{"roberta-tiny-tokens", 5, false},
 }
 
 func TestFullAgainstTransformers(t *testing.T) {
@@ -33,7 +35,7 @@ func TestFullAgainstTransformers(t *testing.T) {
 		for _, dtype := range []torchbind.DType{torchbind.Float32, torchbind.Float64} {
 			t.Run(c.name+"/"+dtype.String(), func(t *testing.T) {
 				run(t, func(s *torchbind.Scope) {
-					m, err := Load(testdata(c.name), LoadConfig{Labels: c.labels, Regression: c.regression, Head: HeadStored, Full: true, DType: dtype, Device: torchbind.CPU})
+					m, err := Load(testdata(c.name), LoadConfig{Labels: c.labels, Regression: c.regression, Tokens: isTokenModel(c.name), Head: HeadStored, Full: true, DType: dtype, Device: torchbind.CPU})
 					if err != nil {
 						t.Fatal(err)
 					}

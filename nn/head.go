@@ -6,22 +6,24 @@ import (
 	"autolora/torchbind"
 )
 
-// Head maps the hidden state of each sequence's first token to K scores: BERT's
-// pooler and classifier, or RoBERTa's two layers. Its arithmetic is float32
-// (float64 where the model is).
+// Head maps hidden states of the wanted rows to K scores: of a sequence, that
+// of its first token, by BERT's pooler and classifier or RoBERTa's two layers;
+// of tokens, each by one layer. Its arithmetic is float32 (float64 where the
+// model is).
 //
 //	BERT:    classifier(dropout(tanh(pooler.dense(h))))
 //	RoBERTa: out_proj(dropout(tanh(dense(dropout(h)))))
+//	tokens:  classifier(dropout(h))
 type Head struct {
-	Dense   *Param // [C, C]
-	DenseB  *Param // [C]
+	Dense   *Param // [C, C]; nil for tokens
+	DenseB  *Param // [C]; nil for tokens
 	Out     *Param // [K, C]
 	OutB    *Param // [K]
 	Dropout float64
 	roberta bool // dropout before Dense too, and Dense belongs to the head
 }
 
-// Forward maps h [B, C] to [B, K].
+// Forward maps x [M, C] to [M, K].
 func (h *Head) Forward(s *torchbind.Scope, x *torchbind.Tensor, masks *Masks) *torchbind.Tensor {
 	drop := func(x *torchbind.Tensor) *torchbind.Tensor {
 		p, seed := masks.draw(h.Dropout)
@@ -33,7 +35,9 @@ func (h *Head) Forward(s *torchbind.Scope, x *torchbind.Tensor, masks *Masks) *t
 	if want := h.Out.Value.DType(); x.DType() != want {
 		x = torchbind.To(s, x, want, x.Device())
 	}
-	x = torchbind.Tanh(s, torchbind.Linear(s, x, h.Dense.Value, h.DenseB.Value))
+	if h.Dense != nil {
+		x = torchbind.Tanh(s, torchbind.Linear(s, x, h.Dense.Value, h.DenseB.Value))
+	}
 	return torchbind.Linear(s, drop(x), h.Out.Value, h.OutB.Value)
 }
 
@@ -61,11 +65,11 @@ func (h *Head) Params() []*Param {
 	return []*Param{h.Out, h.OutB}
 }
 
-// newHead builds the head; with fresh, what a task trains is drawn anew from
+// newHead builds the head that load asks for; with fresh, what a task trains is drawn anew from
 // rng, as transformers does, else it must be in the checkpoint.
-func newHead(ld *loader, cfg Config, labels int64, fresh bool, rng *rand.Rand) *Head {
-	c, std := cfg.HiddenSize, cfg.InitializerRange
-	h := &Head{Dropout: cfg.HeadDropout(), roberta: !families[cfg.ModelType].pooler}
+func newHead(ld *loader, cfg Config, load LoadConfig, fresh bool, rng *rand.Rand) *Head {
+	c, std, labels := cfg.HiddenSize, cfg.InitializerRange, load.Labels
+	h := &Head{Dropout: cfg.HeadDropout(), roberta: !load.Tokens && !families[cfg.ModelType].pooler}
 	weight := func(name string, shape ...int64) *Param {
 		if fresh {
 			data := make([]float32, numEl(shape)) // biases begin at 0
@@ -81,8 +85,10 @@ func newHead(ld *loader, cfg Config, labels int64, fresh bool, rng *rand.Rand) *
 		h.Out, h.OutB = weight("classifier.out_proj.weight", labels, c), weight("classifier.out_proj.bias", labels)
 		return h
 	}
-	pooler := families[cfg.ModelType].prefix + ".pooler.dense"
-	h.Dense, h.DenseB = ld.headParam(pooler+".weight", c, c), ld.headParam(pooler+".bias", c)
+	if !load.Tokens {
+		pooler := families[cfg.ModelType].prefix + ".pooler.dense"
+		h.Dense, h.DenseB = ld.headParam(pooler+".weight", c, c), ld.headParam(pooler+".bias", c)
+	}
 	h.Out, h.OutB = weight("classifier.weight", labels, c), weight("classifier.bias", labels)
 	return h
 }

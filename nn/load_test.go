@@ -149,8 +149,9 @@ func TestLoadErrors(t *testing.T) {
 // Heads: stored, fresh, and absent.
 func TestHeadSources(t *testing.T) {
 	run(t, func(s *torchbind.Scope) {
-		load := func(dir string, labels int64, source HeadSource) (*Classifier, error) {
-			return Load(testdata(dir), LoadConfig{Labels: labels, Head: source, Seed: 5, DType: torchbind.Float32, Device: torchbind.CPU})
+		load := func(dir string, cfg LoadConfig) (*Classifier, error) {
+			cfg.Seed, cfg.DType, cfg.Device = 5, torchbind.Float32, torchbind.CPU
+			return Load(testdata(dir), cfg)
 		}
 		for _, c := range []struct {
 			dir    string
@@ -165,8 +166,11 @@ func TestHeadSources(t *testing.T) {
 			{"bert-pretraining", 2, HeadIfStored, ""},
 			{"bert-encoder", 2, HeadStored, `"classifier.weight": missing`},
 			{"roberta-tiny", 2, HeadStored, ""},
+			{"bert-tiny-tokens", 5, HeadStored, ""},
+			{"roberta-tiny-tokens", 5, HeadIfStored, ""},
+			{"roberta-tiny-tokens", 2, HeadIfStored, "want [2 16]"},
 		} {
-			m, err := load(c.dir, c.labels, c.source)
+			m, err := load(c.dir, LoadConfig{Labels: c.labels, Head: c.source, Tokens: isTokenModel(c.dir)})
 			if err == nil {
 				m.Close()
 			}
@@ -176,6 +180,38 @@ func TestHeadSources(t *testing.T) {
 				oneLine(t, err, c.want)
 			}
 		}
+
+		// A new head of tokens needs no pooler, and may leave one unused.
+		for _, dir := range []string{"bert-tiny", "bert-tiny-tokens", "bert-encoder", "bert-pretraining", "roberta-tiny"} {
+			m, err := load(dir, LoadConfig{Labels: 7, Head: HeadFresh, Tokens: true})
+			if err != nil {
+				t.Errorf("new head of tokens: %v", err)
+				continue
+			}
+			if got := NumEl(m.Head.Params()); got != 7*m.HiddenSize+7 {
+				t.Errorf("%s: a head of tokens has %d parameters, want %d", dir, got, 7*m.HiddenSize+7)
+			}
+			m.Close()
+		}
+
+		// A stored head of the other kind is said so, also where its shapes fit.
+		for _, c := range []struct {
+			dir    string
+			labels int64
+			tokens bool
+			want   string
+		}{
+			{"bert-tiny", 3, true, "the head is that of BertForSequenceClassification, want that of BertForTokenClassification"},
+			{"roberta-tiny", 2, true, "the head is that of RobertaForSequenceClassification"},
+			{"bert-tiny-tokens", 5, false, "the head is that of BertForTokenClassification"},
+		} {
+			for _, source := range []HeadSource{HeadStored, HeadIfStored} {
+				_, err := load(c.dir, LoadConfig{Labels: c.labels, Head: source, Tokens: c.tokens})
+				oneLine(t, err, c.want)
+			}
+		}
+		_, err := load("bert-tiny", LoadConfig{Labels: 1, Head: HeadFresh, Tokens: true, Regression: true})
+		oneLine(t, err, "regression of tokens")
 	})
 }
 
@@ -207,6 +243,9 @@ func TestNewBatchErrors(t *testing.T) {
 	run(t, func(s *torchbind.Scope) {
 		m := tiny(t, torchbind.Float32)
 		defer m.Close()
+		wanting := func(want []int64, per ...int) Sequences { // of 2 and 3 tokens
+			return Sequences{IDs: []int64{2, 3, 2, 9, 3}, Segments: make([]int64, 5), Lengths: []int{2, 3}, Want: want, WantPer: per}
+		}
 		for _, c := range []struct {
 			name string
 			seqs Sequences
@@ -218,6 +257,16 @@ func TestNewBatchErrors(t *testing.T) {
 			{"empty sequence", Sequences{IDs: []int64{1}, Segments: []int64{0}, Lengths: []int{1, 0}}, "0 tokens"},
 			{"lengths", Sequences{IDs: []int64{1, 2}, Segments: []int64{0, 0}, Lengths: []int{1}}, "2 tokens"},
 			{"no sequences", Sequences{}, "0 sequences"},
+			{"no wanted rows", wanting(nil, 0, 0), "wants 0 rows of 2 sequences"},
+			{"wanted rows of other sequences", wanting([]int64{0}, 1), "2 sequences wants 1 rows of 1 sequences"},
+			{"wanted row of the next sequence", wanting([]int64{1, 2}, 2, 0), "sequence 0 of the batch wants row 2, want its rows 0 to 1"},
+			{"wanted row of the sequence before", wanting([]int64{0, 1}, 1, 1), "sequence 1 of the batch wants row 1, want its rows 2 to 4"},
+			{"wanted row twice", wanting([]int64{3, 3}, 0, 2), "sequence 1 of the batch wants row 3, want its rows 2 to 4"},
+			{"wanted row beyond the batch", wanting([]int64{5}, 0, 1), "wants row 5, want its rows 2 to 4"},
+			{"wanted row before the batch", wanting([]int64{-1}, 1, 0), "wants row -1, want its rows 0 to 1"},
+			{"more wanted rows than said", wanting([]int64{0, 1}, 1, 0), "1 rows more"},
+			{"fewer wanted rows than said", wanting([]int64{0, 3}, 1, 2), "sequence 1 of the batch wants 2 rows, and 1 are left"},
+			{"negative number of wanted rows", wanting([]int64{0}, -1, 2), "wants -1 rows"},
 		} {
 			_, err := m.NewBatch(s, c.seqs)
 			if err == nil || !strings.Contains(err.Error(), c.want) {

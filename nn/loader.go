@@ -28,8 +28,9 @@ type loader struct {
 var oldNames = strings.NewReplacer("LayerNorm.weight", "LayerNorm.gamma", "LayerNorm.bias", "LayerNorm.beta")
 
 // ignored lists the beginnings of keys that a checkpoint may have and this
-// model does not: heads of pre-training, and buffers.
-var ignored = []string{"cls.", "lm_head.", "bert.embeddings.position_ids", "roberta.embeddings.position_ids", "embeddings.position_ids", "roberta.pooler.", "pooler."}
+// model does not: heads of pre-training, buffers, and a pooler that the head
+// does not read.
+var ignored = []string{"cls.", "lm_head.", "bert.embeddings.position_ids", "roberta.embeddings.position_ids", "embeddings.position_ids", "bert.pooler.", "roberta.pooler.", "pooler."}
 
 // find returns the checkpoint's tensor for a key, under any of its spellings.
 func (ld *loader) find(key string) (safetensors.Tensor, bool) {

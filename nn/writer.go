@@ -103,14 +103,18 @@ func (m *Classifier) configJSON(labels []string) ([]byte, error) {
 	for key, value := range m.raw {
 		config[key] = value
 	}
-	config["architectures"] = []string{m.Architecture()}
+	config["architectures"] = []string{m.Architecture(m.Tokens)}
 	for _, key := range []string{"dtype", "torch_dtype"} {
 		delete(config, key)
 	}
 	config["dtype"] = "float32"
-	config["problem_type"] = "single_label_classification"
-	if m.Regression {
+	switch {
+	case m.Tokens:
+		delete(config, "problem_type") // of sequences
+	case m.Regression:
 		config["problem_type"], labels = "regression", []string{"LABEL_0"}
+	default:
+		config["problem_type"] = "single_label_classification"
 	}
 	id2label, label2id := make(map[string]string), make(map[string]int)
 	for i, label := range labels {

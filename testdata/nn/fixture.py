@@ -77,10 +77,39 @@ def batch(lengths, pairs, config, labels, seed):
     return {"ids": ids, "lengths": torch.tensor(lengths), "segments": segments, "labels": torch.tensor(labels)}
 
 
+def token_batch(lengths, pairs, config, seed):
+    """A batch with labels for tokens: `want` are rows of the packed batch, most of them, none of them special or in a
+    sequence of 3 tokens, `want_per` how many belong to each sequence, and `labels` theirs."""
+    b = batch(lengths, pairs, config, [], seed)
+    kept = (noise(b["ids"].shape, seed + 100) > -0.4) & (b["ids"] >= 5) & (b["lengths"][:, None] > 3)
+    real = attention_mask(b).bool()
+    b["want"], b["want_per"] = kept[real].nonzero()[:, 0], kept.sum(dim=1)
+    labels = (noise((len(b["want"]),), seed + 200).double() + 1) / 2 * config.num_labels
+    return {**b, "labels": labels.long()}
+
+
+def attention_mask(b):
+    return (torch.arange(b["ids"].shape[1]) < b["lengths"][:, None]).long()
+
+
+def places(b):
+    """Where the wanted rows are in the padded batch: [B, T] of bool."""
+    real = attention_mask(b).bool()
+    wanted = torch.zeros(int(b["lengths"].sum()), dtype=torch.bool)
+    wanted[b["want"]] = True
+    return torch.zeros_like(real).masked_scatter(real, wanted)
+
+
+def padded_labels(b):
+    """The labels as transformers takes them: for tokens [B, T], with -100 where none is wanted."""
+    if "want" not in b:
+        return b["labels"]
+    return torch.full_like(b["ids"], -100).masked_scatter(places(b), b["labels"])
+
+
 def inputs(b):
     """The keyword arguments of a transformers model for a batch."""
-    mask = (torch.arange(b["ids"].shape[1]) < b["lengths"][:, None]).long()
-    return {"input_ids": b["ids"], "attention_mask": mask, "token_type_ids": b["segments"]}
+    return {"input_ids": b["ids"], "attention_mask": attention_mask(b), "token_type_ids": b["segments"]}
 
 
 def prefixed(prefix, tensors):

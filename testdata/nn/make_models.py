@@ -11,11 +11,13 @@ Folders (config.json, model.safetensors):
   bert-encoder           its encoder as BertModel saves it: no prefix, no head, a position_ids buffer (as MiniLM)
   bert-pretraining       its encoder as BertForPreTraining in the first releases: LayerNorm.gamma/beta, cls.* heads
   roberta-tiny           RobertaForSequenceClassification, 2 labels
+  bert-tiny-tokens       BertForTokenClassification, 5 labels, smaller; roberta-tiny-tokens the same of RoBERTa
 Adapters as PEFT writes them (adapter_config.json, adapter_model.safetensors):
-  bert-tiny-lora, bert-tiny-regression-lora, roberta-tiny-lora   r = 4 everywhere
+  bert-tiny-lora, bert-tiny-regression-lora, roberta-tiny-lora   r = 4 everywhere, and so
+  bert-tiny-tokens-lora, roberta-tiny-tokens-lora                of token classification
   bert-tiny-lora-ranks, roberta-tiny-lora-ranks                  unequal ranks, one layer left out (rank 0)
 
-expected-MODEL.safetensors has one padded batch, logits, loss and the gradient of every parameter; expected-MODEL-adamw
+expected-MODEL.safetensors has one padded batch (for tokens, with the wanted rows), logits (of those), loss and the gradient of every parameter; expected-MODEL-adamw
 the losses before each of ten AdamW steps on that batch and the parameters after them (lr 1e-3, weight decay 0.01 on
 all of them). expected-ADAPTER has all of that for A, B and head, which start at the values in the adapter's folder
 (B is not 0). expected-bert-tiny-rounded has the logits of the rounded weights, computed in float32 and float64.
@@ -36,14 +38,17 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import (
     AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
     BertConfig,
     BertForPreTraining,
     BertForSequenceClassification,
+    BertForTokenClassification,
     RobertaConfig,
     RobertaForSequenceClassification,
+    RobertaForTokenClassification,
 )
 
-from fixture import HERE, batch, fill, inputs, noise, prefixed, save, setup, write_json
+from fixture import HERE, batch, fill, inputs, noise, padded_labels, places, prefixed, save, setup, token_batch, write_json
 
 STEPS = 10
 ALPHA = 8
@@ -65,6 +70,19 @@ def configs():
         pad_token_id=1, bos_token_id=0, eos_token_id=2, **SEQUENCE,
     )
     return bert, regression, roberta
+
+
+def token_configs():
+    bert = BertConfig(
+        vocab_size=60, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=24,
+        max_position_embeddings=24, type_vocab_size=2, num_labels=5, **SEQUENCE,
+    )
+    roberta = RobertaConfig(
+        vocab_size=60, hidden_size=16, num_hidden_layers=2, num_attention_heads=4, intermediate_size=32,
+        max_position_embeddings=26, type_vocab_size=1, num_labels=5, layer_norm_eps=1e-5,
+        pad_token_id=1, bos_token_id=0, eos_token_id=2, **SEQUENCE,
+    )
+    return bert, roberta
 
 
 def write_config(name, model, dtype=torch.float32):
@@ -106,9 +124,14 @@ def write_pretraining(name, classifier):
     write_folder(name, model, {old(k): t for k, t in model.state_dict().items() if k not in tied})
 
 
+def is_token_model(name):
+    return name.endswith("-tokens")
+
+
 def load(name, dtype):
     """The folder through transformers, so that every fixture is proved to be a real checkpoint."""
-    model, info = AutoModelForSequenceClassification.from_pretrained(
+    auto = AutoModelForTokenClassification if is_token_model(name) else AutoModelForSequenceClassification
+    model, info = auto.from_pretrained(
         os.path.join(HERE, name), attn_implementation="eager", dtype=torch.float32, output_loading_info=True
     )
     assert not info["mismatched_keys"]
@@ -126,7 +149,8 @@ def trainable(model):
 
 def run(model, b, dtype):
     """Logits, loss and gradients at the start, then ten AdamW steps on the same batch."""
-    labels = b["labels"].to(dtype) if b["labels"].is_floating_point() else b["labels"]
+    labels = padded_labels(b)
+    labels = labels.to(dtype) if labels.is_floating_point() else labels
     params = trainable(model)
     optimizer = torch.optim.AdamW(params.values(), lr=1e-3, weight_decay=0.01)
     losses = []
@@ -137,6 +161,7 @@ def run(model, b, dtype):
         losses.append(out.loss.detach())
         if step == 0:
             logits, grads = out.logits.detach(), {k: p.grad.clone() for k, p in params.items()}
+            logits = logits[places(b)] if "want" in b else logits
         optimizer.step()
     finals = {k: p.detach() for k, p in params.items()}
     return {"logits": logits, "loss": losses[0][None], "grad": grads, "steps.loss": torch.stack(losses), "final": finals}
@@ -179,7 +204,7 @@ def expect_full(name, b):
 def write_adapter(name, base, ranks, seed):
     """An adapter at the ranks {module: rank}, saved by PEFT itself."""
     config = LoraConfig(
-        task_type="SEQ_CLS", r=4, lora_alpha=ALPHA, lora_dropout=0.0, base_model_name_or_path=base,
+        task_type="TOKEN_CLS" if is_token_model(base) else "SEQ_CLS", r=4, lora_alpha=ALPHA, lora_dropout=0.0, base_model_name_or_path=base,
         target_modules=sorted(ranks), rank_pattern={k: r for k, r in ranks.items() if r != 4},
     )
     model = get_peft_model(load(base, torch.float32)[0], config)
@@ -227,15 +252,20 @@ def check_variant(name, reference):
 def main():
     setup()
     bert, regression, roberta = configs()
+    bert_tokens, roberta_tokens = token_configs()
     batches = {
         "bert-tiny": batch([40, 3, 17, 8, 25, 11], [1, 0, 1, 0, 0, 1], bert, [2, 0, 1, 1, 2, 0], seed=10),
         "bert-tiny-regression": batch([9, 24, 3, 14], [0, 1, 0, 1], regression, [0.5, 3.25, 5.0, 1.75], seed=30),
         "roberta-tiny": batch([7, 32, 3, 12, 20], [0, 1, 0, 1, 0], roberta, [1, 0, 0, 1, 1], seed=50),
+        "bert-tiny-tokens": token_batch([9, 24, 3, 14], [0, 1, 0, 0], bert_tokens, seed=70),
+        "roberta-tiny-tokens": token_batch([24, 3, 11, 6], [0, 0, 1, 0], roberta_tokens, seed=90),
     }
     for name, kind, config, seed in (
         ("bert-tiny", BertForSequenceClassification, bert, 100),
         ("bert-tiny-regression", BertForSequenceClassification, regression, 200),
         ("roberta-tiny", RobertaForSequenceClassification, roberta, 300),
+        ("bert-tiny-tokens", BertForTokenClassification, bert_tokens, 600),
+        ("roberta-tiny-tokens", RobertaForTokenClassification, roberta_tokens, 700),
     ):
         model = kind(config)
         fill(model, seed)
@@ -243,7 +273,7 @@ def main():
         expect_full(name, batches[name])
         write_adapter(f"{name}-lora", name, dict.fromkeys(attention_modules(config), 4), seed=1000 + seed)
         expect_adapter(f"{name}-lora", name, batches[name])
-        if config.num_hidden_layers == 2:
+        if config.num_hidden_layers == 2 and not is_token_model(name):
             ranks = {m: r for m, r in zip(attention_modules(config), (3, 1, 0, 6)) if r > 0}
             write_adapter(f"{name}-lora-ranks", name, ranks, seed=2000 + seed)
             expect_adapter(f"{name}-lora-ranks", name, batches[name])

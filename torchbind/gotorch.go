@@ -13,9 +13,9 @@ import (
 	"github.com/wangkuiyi/gotorch"
 )
 
-// This file is the one adapter to gotorch. Its plain constructors are used as
-// they are; its finalizers, which free tensors that are in use, are cleared,
-// and its panics of strings become *Error.
+// This file is the one adapter to gotorch. Its plain constructors, and an
+// operator, are used as they are; its finalizers, which free tensors that are in
+// use, are cleared, and its panics of strings become *Error.
 
 // Full returns a tensor filled with value, rounded to float32. Where that would
 // be seen, in float64 and int64, value must be a float32.
@@ -37,6 +37,15 @@ func Zeros(s *Scope, shape []int64, dtype DType, device Device) *Tensor {
 func RandN(s *Scope, shape []int64, dtype DType, device Device) *Tensor {
 	t := fromGotorch(s, "randn", shape, func() gotorch.Tensor { return gotorch.RandN(shape, false) })
 	return convert(s, t, dtype, device)
+}
+
+// ReLU returns the larger of every element and 0. x must not be a scalar.
+// Derivatives go up to the second.
+func ReLU(s *Scope, x *Tensor) *Tensor {
+	ptr := unsafe.Pointer(x.handle("relu"))
+	y := fromGotorch(s, "relu", x.Shape(), func() gotorch.Tensor { return gotorch.Relu(gotorch.Tensor{T: &ptr}) })
+	runtime.KeepAlive(x)
+	return y
 }
 
 // Seed sets the seed of libtorch's generators on every device.

@@ -48,6 +48,7 @@ var operators = map[string]torchtest.Func{
 	"sqrt":           func(s scope, in tensors) *torchbind.Tensor { return torchbind.Sqrt(s, in[0]) },
 	"tanh":           func(s scope, in tensors) *torchbind.Tensor { return torchbind.Tanh(s, in[0]) },
 	"sigmoid":        func(s scope, in tensors) *torchbind.Tensor { return torchbind.Sigmoid(s, in[0]) },
+	"relu":           func(s scope, in tensors) *torchbind.Tensor { return torchbind.ReLU(s, in[0]) },
 	"softmax":        func(s scope, in tensors) *torchbind.Tensor { return torchbind.Softmax(s, in[0], -1) },
 	"softmax_first":  func(s scope, in tensors) *torchbind.Tensor { return torchbind.Softmax(s, in[0], 0) },
 	"sum":            func(s scope, in tensors) *torchbind.Tensor { return torchbind.Sum(s, in[0]) },

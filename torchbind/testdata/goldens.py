@@ -40,6 +40,7 @@ OPS = [
     ("sqrt", torch.sqrt, positive(5)),
     ("tanh", torch.tanh, ramp(5)),
     ("sigmoid", torch.sigmoid, ramp(5)),
+    ("relu", torch.relu, ramp(5)),
     ("softmax", lambda a: torch.softmax(a, -1), ramp(2, 4)),
     ("softmax_first", lambda a: torch.softmax(a, 0), ramp(3, 2)),
     ("sum", torch.sum, ramp(2, 3)),

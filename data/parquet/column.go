@@ -5,15 +5,46 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	mathbits "math/bits"
+	"slices"
 )
 
-// columnReader gathers the values of one column.
+// columnReader gathers the values of one column, or the elements of its lists.
+//
+// A value in a file has levels in place of the nulls and lists around it (Dremel's encoding). Its definition
+// level counts the optional and repeated nodes on the way to the leaf that are there: below present, something is
+// missing. Its repetition level is 0 for the first element of a row, 1 for the others.
+// See https://parquet.apache.org/docs/file-format/nestedencoding/.
 type columnReader struct {
 	file       *File
-	schema     schemaElement
-	left       int // bytes that may still be decompressed
+	name       string        // of the column
+	schema     schemaElement // of its leaf
+	present    uint32        // definition level of a value that is there
+	element    uint32        // definition level from which on a list has an element; 0 if the column holds no lists
+	left       int           // bytes that may still be decompressed
 	dictionary []string
 	values     []Value
+	lists      []list // one a row
+	open       bool   // the last of them has elements, so more may follow
+	entries    int    // values, and in place of them empty lists and nulls
+}
+
+// list is where the elements of a row begin among the values.
+type list struct {
+	start int
+	null  bool
+}
+
+// setLevels sets the definition levels for the nodes of a path.
+func (r *columnReader) setLevels(path []schemaElement) {
+	for _, node := range path {
+		if node.repetition != repRequired {
+			r.present++
+		}
+		if node.repetition == repRepeated {
+			r.element = r.present
+		}
+	}
 }
 
 // readChunk appends the values of one row group.
@@ -21,10 +52,12 @@ func (r *columnReader) readChunk(c chunk, rows int) error {
 	switch {
 	case c.elsewhere:
 		return errors.New("it is encrypted or lies in another file")
-	case c.path != r.schema.name:
+	case c.path != r.name:
 		return fmt.Errorf("its data are those of column %q", c.path)
-	case c.values != int64(rows):
+	case r.element == 0 && c.values != int64(rows), c.values < int64(rows), rows == 0 && c.values > 0:
 		return fmt.Errorf("%d values for %d rows", c.values, rows)
+	case c.values > int64(r.file.limit/bytesPerValue-r.entries):
+		return fmt.Errorf("it says it has %d values, too many for a file of this size", c.values)
 	case rows == 0:
 		return nil
 	}
@@ -36,8 +69,9 @@ func (r *columnReader) readChunk(c chunk, rows int) error {
 		return fmt.Errorf("its data begin at byte %d, outside the file", start)
 	}
 	rest := r.file.b[start:]
-	r.dictionary = nil
-	for want := len(r.values) + rows; len(r.values) < want; {
+	r.dictionary, r.open = nil, false
+	firstList := len(r.lists)
+	for want := r.entries + int(c.values); r.entries < want; {
 		t := &thrift{b: rest}
 		h := readPageHeader(t)
 		if t.err != nil {
@@ -55,9 +89,12 @@ func (r *columnReader) readChunk(c chunk, rows int) error {
 			return fmt.Errorf("a page says it holds %d bytes, too many for a file of this size", h.uncompressed)
 		}
 		r.left -= h.uncompressed
-		if err := r.readPage(c.codec, h, body, want-len(r.values)); err != nil {
+		if err := r.readPage(c.codec, h, body, want-r.entries); err != nil {
 			return fmt.Errorf("page: %w", err)
 		}
+	}
+	if n := len(r.lists) - firstList; r.element > 0 && n != rows {
+		return fmt.Errorf("%d lists for %d rows", n, rows)
 	}
 	return nil
 }
@@ -83,13 +120,16 @@ func (r *columnReader) readPage(c codec, h pageHeader, body []byte, room int) er
 		return nil // an index page
 	}
 
-	levels, body, err := r.levels(c, h, body)
+	p, body, err := r.levels(c, h, body)
 	if err != nil {
 		return err
 	}
 	present := h.values
-	for _, level := range levels {
-		if level == 0 {
+	for _, level := range p.definition {
+		if level > r.present {
+			return fmt.Errorf("definition level %d: want at most %d", level, r.present)
+		}
+		if level < r.present {
 			present--
 		}
 	}
@@ -97,62 +137,112 @@ func (r *columnReader) readPage(c codec, h pageHeader, body []byte, room int) er
 	if err != nil {
 		return fmt.Errorf("encoding %v: %w", h.encoding, err)
 	}
-	if levels == nil {
-		for _, text := range texts {
-			r.values = append(r.values, Value{Text: text})
-		}
-		return nil
+	r.entries += h.values
+	r.values = slices.Grow(r.values, h.values)
+	if r.element > 0 {
+		return r.appendLists(p, texts)
 	}
-	for _, level := range levels {
-		if level == 0 {
-			r.values = append(r.values, Value{Null: true})
-			continue
-		}
-		r.values = append(r.values, Value{Text: texts[0]})
-		texts = texts[1:]
+	for i := range h.values {
+		r.append(p.definition == nil || p.definition[i] == r.present, &texts)
 	}
 	return nil
 }
 
-// levels returns the definition levels (0 null, 1 present; nil if the column has no nulls) and the
-// decompressed values.
-func (r *columnReader) levels(c codec, h pageHeader, body []byte) (levels []uint32, values []byte, err error) {
-	optional := r.schema.repetition == repOptional
-	var packed []byte
+// append appends the next of the texts, or a null.
+func (r *columnReader) append(present bool, texts *[]string) {
+	if !present {
+		r.values = append(r.values, Value{Null: true})
+		return
+	}
+	r.values = append(r.values, Value{Text: (*texts)[0]})
+	*texts = (*texts)[1:]
+}
+
+// appendLists appends the lists and elements that a page holds.
+func (r *columnReader) appendLists(p levels, texts []string) error {
+	for i, repetition := range p.repetition {
+		definition := p.definition[i]
+		switch {
+		case repetition == 0:
+			r.lists = append(r.lists, list{start: len(r.values), null: definition+1 < r.element})
+			r.open = definition >= r.element
+		case !r.open || definition < r.element:
+			return errors.New("its repetition levels make no lists")
+		}
+		if definition >= r.element {
+			r.append(definition == r.present, &texts)
+		}
+	}
+	return nil
+}
+
+// rows returns the lists with their elements.
+func (r *columnReader) rows() [][]Value {
+	rows := make([][]Value, len(r.lists))
+	end := len(r.values)
+	for i, l := range slices.Backward(r.lists) {
+		if !l.null {
+			rows[i] = r.values[l.start:end:end]
+			end = l.start
+		}
+	}
+	return rows
+}
+
+// levels are those of the values of a page.
+type levels struct {
+	repetition []uint32 // 0 or 1; nil if the column holds no lists
+	definition []uint32 // nil if every value is there
+}
+
+// levels returns the levels and the decompressed values.
+func (r *columnReader) levels(c codec, h pageHeader, body []byte) (p levels, values []byte, err error) {
+	var repetition, definition []byte
 	switch h.typ {
 	case pageDataV2:
 		n := h.repetitionBytes + h.definitionBytes
 		if n > len(body) || n > h.uncompressed {
-			return nil, nil, fmt.Errorf("%d bytes of levels in a page of %d", n, len(body))
+			return p, nil, fmt.Errorf("%d bytes of levels in a page of %d", n, len(body))
 		}
-		packed, values = body[h.repetitionBytes:n], body[n:]
+		repetition, definition, values = body[:h.repetitionBytes], body[h.repetitionBytes:n], body[n:]
 		if h.plainValues {
 			c = codecNone
 		}
 		if values, err = c.decompress(values, h.uncompressed-n); err != nil {
-			return nil, nil, err
+			return p, nil, err
 		}
 	default:
 		if values, err = c.decompress(body, h.uncompressed); err != nil {
-			return nil, nil, err
+			return p, nil, err
 		}
-		if !optional {
-			return nil, values, nil
+		if r.element > 0 {
+			if h.repetitionEncoding != encRLE {
+				return p, nil, fmt.Errorf("repetition levels in encoding %v: want %v", h.repetitionEncoding, encRLE)
+			}
+			if repetition, values, err = prefixed(values); err != nil {
+				return p, nil, err
+			}
 		}
-		if h.levelEncoding != encRLE {
-			return nil, nil, fmt.Errorf("definition levels in encoding %v: want %v", h.levelEncoding, encRLE)
-		}
-		if packed, values, err = prefixed(values); err != nil {
-			return nil, nil, err
+		if r.present > 0 {
+			if h.definitionEncoding != encRLE {
+				return p, nil, fmt.Errorf("definition levels in encoding %v: want %v", h.definitionEncoding, encRLE)
+			}
+			if definition, values, err = prefixed(values); err != nil {
+				return p, nil, err
+			}
 		}
 	}
-	if !optional {
-		return nil, values, nil
+	if r.element > 0 {
+		if p.repetition, err = hybrid(repetition, 1, h.values); err != nil {
+			return p, nil, fmt.Errorf("repetition levels: %w", err)
+		}
 	}
-	if levels, err = hybrid(packed, 1, h.values); err != nil {
-		return nil, nil, fmt.Errorf("definition levels: %w", err)
+	if r.present > 0 {
+		if p.definition, err = hybrid(definition, mathbits.Len32(r.present), h.values); err != nil {
+			return p, nil, fmt.Errorf("definition levels: %w", err)
+		}
 	}
-	return levels, values, nil
+	return p, values, nil
 }
 
 // prefixed cuts off what a little-endian length of 4 bytes announces.

@@ -5,10 +5,12 @@ import (
 	"compress/gzip"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime/metrics"
+	"slices"
 	"strings"
 	"testing"
 
@@ -87,6 +89,73 @@ func TestRejectedColumns(t *testing.T) {
 	}
 }
 
+func TestRejectedLists(t *testing.T) {
+	const want = ": want a list of strings, integers, floats or booleans"
+	tests := []struct{ file, column, want string }{
+		{"nested", "missing", `no column "missing"`},
+		{"nested", "label", `column "label": it is no list` + want},
+		{"nested", "lists", `column "lists": it is a list of lists` + want},
+		{"nested", "wide", `column "wide": it is a struct or a list of structs` + want},
+		{"nested", "dates", `column "dates": it holds decimals, dates or times` + want},
+		{"other_types", "struct", `column "struct": it is a struct or a list of structs` + want},
+	}
+	for _, test := range tests {
+		t.Run(test.file+"/"+test.column, func(t *testing.T) {
+			_, err := open(t, test.file+".parquet").Lists(test.column)
+			if err == nil || err.Error() != test.want {
+				t.Errorf("got %v\nwant %s", err, test.want)
+			}
+		})
+	}
+	label, err := open(t, "nested.parquet").Column("label")
+	if err != nil || len(label) != 2 || label[0].Text != "1" {
+		t.Errorf("the column behind the nested ones: %v, %v", label, err)
+	}
+}
+
+// TestLevels has levels that no writer makes.
+func TestLevels(t *testing.T) {
+	path := []schemaElement{{repetition: repOptional}, {repetition: repRepeated}, {repetition: repOptional}} // levels 1, 2, 3
+	tests := []struct {
+		name                   string
+		repetition, definition []uint32
+		open                   bool
+		want                   string // lists, or the error
+	}{
+		{"lists", []uint32{0, 1, 0, 0, 0}, []uint32{3, 2, 1, 0, 3}, false, "[[{x false} { true}] [] null [{x false}]]"},
+		{"goes on from the page before", []uint32{1, 0}, []uint32{3, 3}, true, "[[{x false} {x false}] [{x false}]]"},
+		{"begins inside a list", []uint32{1, 0}, []uint32{3, 3}, false, "its repetition levels make no lists"},
+		{"goes on after an empty list", []uint32{0, 1}, []uint32{1, 3}, false, "its repetition levels make no lists"},
+		{"goes on after a null", []uint32{0, 1}, []uint32{0, 3}, false, "its repetition levels make no lists"},
+		{"an empty list inside a list", []uint32{0, 1}, []uint32{3, 1}, false, "its repetition levels make no lists"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			r := columnReader{open: test.open}
+			r.setLevels(path)
+			if test.open {
+				r.lists, r.values = []list{{}}, []Value{{Text: "x"}}
+			}
+			err := r.appendLists(levels{test.repetition, test.definition}, slices.Repeat([]string{"x"}, len(test.definition)))
+			var lists []string
+			for _, l := range r.rows() {
+				if l == nil {
+					lists = append(lists, "null")
+				} else {
+					lists = append(lists, fmt.Sprint(l))
+				}
+			}
+			got := fmt.Sprint(lists)
+			if err != nil {
+				got = err.Error()
+			}
+			if got != test.want {
+				t.Errorf("got %s, want %s", got, test.want)
+			}
+		})
+	}
+}
+
 // TestChecksum flips a bit that nothing but the checksum can see.
 func TestChecksum(t *testing.T) {
 	b := bytes.Clone(read(t, "small_pages.parquet"))
@@ -155,6 +224,7 @@ func readAll(b []byte) (allocated uint64) {
 	if f, err := Open(b); err == nil {
 		for _, name := range f.Columns() {
 			_, _ = f.Column(name)
+			_, _ = f.Lists(name)
 		}
 	}
 	return allocs() - before

@@ -1,6 +1,6 @@
-// Package parquet reads flat parquet files, the form in which the Hugging Face hub keeps data sets: columns
-// of strings, integers, floats and booleans, required or nullable, in every encoding the format has for
-// them, compressed with zstd, snappy, gzip or not at all.
+// Package parquet reads parquet files, the form in which the Hugging Face hub keeps data sets: columns of
+// strings, integers, floats and booleans, required or nullable, and of lists of them, in every encoding the
+// format has for them, compressed with zstd, snappy, gzip or not at all.
 //
 // It is small because it does one thing, and it exists because a data file is input like any other: a
 // damaged one must end in an error. The general reader, github.com/parquet-go/parquet-go v0.32.0, trusts

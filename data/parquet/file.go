@@ -18,7 +18,8 @@ type File struct {
 // column is a node right under the root of the schema.
 type column struct {
 	schemaElement
-	leafIndex int // place among the chunks of a row group
+	leafIndex int             // place of its first leaf among the chunks of a row group
+	path      []schemaElement // from it down to its leaf; nil if they are no simple chain
 }
 
 // Value is one value of a column as text: integers in decimal, floats in the fewest digits that give the
@@ -80,6 +81,7 @@ func (f *File) check() error {
 			return errors.New("the schema ends too early")
 		}
 		c := column{schemaElement: schema[next], leafIndex: leaves}
+		start, chain := next, true
 		for open := 1; open > 0; open-- { // the node and all below it
 			if next >= len(schema) {
 				return errors.New("the schema ends too early")
@@ -88,8 +90,12 @@ func (f *File) check() error {
 				leaves++
 			} else {
 				open += schema[next].children
+				chain = chain && schema[next].children == 1
 			}
 			next++
+		}
+		if chain {
+			c.path = schema[start:next]
 		}
 		f.columns = append(f.columns, c)
 	}
@@ -113,8 +119,8 @@ func (f *File) check() error {
 // Rows is the number of rows.
 func (f *File) Rows() int { return int(f.meta.rows) }
 
-// Columns returns the names of the columns in file order, those that Column cannot read (lists, structs,
-// dates, ...) included.
+// Columns returns the names of the columns in file order, those that cannot be read (structs, dates, ...)
+// included.
 func (f *File) Columns() []string {
 	names := make([]string, len(f.columns))
 	for i, c := range f.columns {
@@ -125,43 +131,94 @@ func (f *File) Columns() []string {
 
 // Column returns the values of a column, Rows of them.
 func (f *File) Column(name string) ([]Value, error) {
+	r, err := f.read(name, column.checkFlat)
+	if err != nil {
+		return nil, err
+	}
+	return r.values, nil
+}
+
+// Lists returns the lists of a column that holds them, Rows of them: nil for a null, not nil for an empty list.
+func (f *File) Lists(name string) ([][]Value, error) {
+	r, err := f.read(name, column.checkList)
+	if err != nil {
+		return nil, err
+	}
+	return r.rows(), nil
+}
+
+// read reads all values of a column that check has nothing against.
+func (f *File) read(name string, check func(column) error) (*columnReader, error) {
 	i := slices.IndexFunc(f.columns, func(c column) bool { return c.name == name })
 	if i < 0 {
 		return nil, fmt.Errorf("no column %q", name)
 	}
 	c := f.columns[i]
-	if err := c.readable(); err != nil {
+	if err := check(c); err != nil {
 		return nil, fmt.Errorf("column %q: %w", name, err)
 	}
-	r := columnReader{file: f, schema: c.schemaElement, left: f.limit}
+	r := &columnReader{file: f, name: name, schema: c.path[len(c.path)-1], left: f.limit}
+	r.setLevels(c.path)
 	for g, group := range f.meta.groups {
 		if err := r.readChunk(group.chunks[c.leafIndex], int(group.rows)); err != nil {
 			return nil, fmt.Errorf("column %q, row group %d: %w", name, g, err)
 		}
 	}
-	return r.values, nil
+	return r, nil
 }
 
-// readable says why a column is not one that Column reads.
-func (c column) readable() error {
-	const want = "want strings, integers, floats or booleans"
+const wantValues = "want strings, integers, floats or booleans"
+
+// checkFlat says why a column is not one that Column reads.
+func (c column) checkFlat() error {
 	switch {
 	case !c.leaf:
-		return fmt.Errorf("it is a list or a struct: %s", want)
+		return fmt.Errorf("it is a list or a struct: %s", wantValues)
 	case c.repetition != repRequired && c.repetition != repOptional:
-		return fmt.Errorf("it is a list: %s", want)
+		return fmt.Errorf("it is a list: %s", wantValues)
 	}
-	switch c.physical {
+	return c.schemaElement.checkType(wantValues)
+}
+
+// checkList says why a column is not one that Lists reads. Lists are written in several ways: as an optional
+// group that holds a repeated group that holds an optional element, and with any of the three left out. What
+// counts is that one node on the way to the leaf is repeated.
+func (c column) checkList() error {
+	const want = "want a list of strings, integers, floats or booleans"
+	repeated := 0
+	for _, node := range c.path {
+		switch node.repetition {
+		case repRequired, repOptional:
+		case repRepeated:
+			repeated++
+		default:
+			return fmt.Errorf("it has a node of repetition %d: %s", node.repetition, want)
+		}
+	}
+	switch {
+	case c.path == nil:
+		return fmt.Errorf("it is a struct or a list of structs: %s", want)
+	case repeated == 0:
+		return fmt.Errorf("it is no list: %s", want)
+	case repeated > 1:
+		return fmt.Errorf("it is a list of lists: %s", want)
+	}
+	return c.path[len(c.path)-1].checkType(want)
+}
+
+// checkType says why the values of a leaf cannot be read.
+func (e schemaElement) checkType(want string) error {
+	switch e.physical {
 	case physBoolean, physFloat, physDouble, physByteArray, physInt32, physInt64:
 	default:
-		return fmt.Errorf("it has the type %v: %s", c.physical, want)
+		return fmt.Errorf("it has the type %v: %s", e.physical, want)
 	}
-	switch c.logical {
+	switch e.logical {
 	case logicalNone, logicalString, logicalEnum, logicalInteger, logicalJSON:
 	default:
 		return fmt.Errorf("it holds decimals, dates or times: %s", want)
 	}
-	switch k := c.converted; {
+	switch k := e.converted; {
 	case k == convertedNone, k == convertedUTF8, k == convertedEnum, k == convertedJSON:
 	case k >= convertedUint8 && k <= convertedInt64:
 	default:

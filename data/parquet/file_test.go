@@ -78,6 +78,104 @@ func equal(got Value, want any) bool {
 	return false
 }
 
+// TestArrowLists reads lists in every way in which Apache Arrow writes them.
+func TestArrowLists(t *testing.T) {
+	var want struct{ Lists map[string][][]any }
+	if err := json.Unmarshal(read(t, "want.json"), &want); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"lists", "lists_v2", "lists_small_pages", "lists_row_groups", "lists_delta", "lists_old_names"} {
+		f := open(t, name+".parquet")
+		if len(f.Columns()) != len(want.Lists) {
+			t.Fatalf("%s: columns %v, want %d", name, f.Columns(), len(want.Lists))
+		}
+		for column, lists := range want.Lists {
+			t.Run(name+"/"+column, func(t *testing.T) {
+				got, err := f.Lists(column)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if len(got) != len(lists) {
+					t.Fatalf("%d lists, want %d", len(got), len(lists))
+				}
+				for i, list := range lists {
+					if (got[i] == nil) != (list == nil) || !slices.EqualFunc(got[i], list, equal) {
+						t.Fatalf("list %d: got %+v, want %v", i, got[i], list)
+					}
+				}
+			})
+		}
+	}
+}
+
+// TestParquetGoLists has the forms of lists that Arrow does not write: a repeated leaf, and groups that are
+// not optional.
+func TestParquetGoLists(t *testing.T) {
+	type row struct {
+		Bare     []string `parquet:"bare"`
+		Numbers  []int64  `parquet:"numbers"`
+		Standard []string `parquet:"standard,list"`
+		Optional []int32  `parquet:"optional,optional,list"`
+		Label    int64    `parquet:"label"`
+	}
+	rows := make([]row, 500)
+	for i := range rows {
+		for k := range i % 7 {
+			rows[i].Bare = append(rows[i].Bare, strconv.Itoa(i*k))
+			rows[i].Numbers = append(rows[i].Numbers, int64(i-k))
+			rows[i].Standard = append(rows[i].Standard, strings.Repeat("x", k))
+		}
+		if i%3 > 0 {
+			rows[i].Optional = append([]int32{}, int32(i))
+		}
+		rows[i].Label = int64(i)
+	}
+	for _, version := range []int{1, 2} {
+		t.Run(fmt.Sprintf("pages of version %d", version), func(t *testing.T) {
+			var b bytes.Buffer
+			w := parquetgo.NewGenericWriter[row](&b, parquetgo.DataPageVersion(version), parquetgo.PageBufferSize(500), parquetgo.MaxRowsPerRowGroup(150))
+			if _, err := w.Write(rows); err != nil {
+				t.Fatal(err)
+			}
+			if err := w.Close(); err != nil {
+				t.Fatal(err)
+			}
+			f, err := Open(b.Bytes())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for name, want := range map[string]func(r row) []any{
+				"bare":     func(r row) []any { return anys(r.Bare) },
+				"numbers":  func(r row) []any { return anys(r.Numbers) },
+				"standard": func(r row) []any { return anys(r.Standard) },
+				"optional": func(r row) []any { return anys(r.Optional) },
+			} {
+				got, err := f.Lists(name)
+				if err != nil || len(got) != len(rows) {
+					t.Fatalf("%s: %d lists, %v", name, len(got), err)
+				}
+				for i, r := range rows {
+					if !slices.EqualFunc(got[i], want(r), equal) {
+						t.Fatalf("%s, row %d: got %+v, want %v", name, i, got[i], want(r))
+					}
+				}
+			}
+			if label, err := f.Column("label"); err != nil || label[499].Text != "499" {
+				t.Errorf("the column behind the lists: %v", err)
+			}
+		})
+	}
+}
+
+// anys returns the texts of values.
+func anys[T any](values []T) []any {
+	texts := make([]any, len(values))
+	for i, v := range values {
+		texts[i] = fmt.Sprint(v)
+	}
+	return texts
+}
+
 func TestRequiredColumns(t *testing.T) {
 	f := open(t, "required.parquet")
 	got, err := f.Column("label")

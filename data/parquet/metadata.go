@@ -221,7 +221,7 @@ type pageHeader struct {
 	values       int // nulls included
 	encoding     encoding
 	// Of data pages of version 1.
-	levelEncoding encoding
+	definitionEncoding, repetitionEncoding encoding
 	// Of data pages of version 2, whose levels stand uncompressed before the values.
 	definitionBytes, repetitionBytes int
 	plainValues                      bool // values are not compressed
@@ -257,7 +257,9 @@ func (h *pageHeader) readField(t *thrift, version2 bool, id int, typ byte) {
 	case !version2 && id == 2 && typ == thriftI32 || version2 && id == 4 && typ == thriftI32:
 		h.encoding = encoding(t.int())
 	case !version2 && id == 3 && typ == thriftI32:
-		h.levelEncoding = encoding(t.int())
+		h.definitionEncoding = encoding(t.int())
+	case !version2 && id == 4 && typ == thriftI32:
+		h.repetitionEncoding = encoding(t.int())
 	case version2 && id == 5 && typ == thriftI32:
 		h.definitionBytes = t.count()
 	case version2 && id == 6 && typ == thriftI32:

@@ -102,4 +102,45 @@ other = pa.table({
 })
 pq.write_table(other, HERE / "other_types.parquet", store_schema=False)
 pq.write_table(other.select(["text"]), HERE / "brotli.parquet", compression="brotli", store_schema=False)
-(HERE / "want.json").write_text(json.dumps({"made_with": f"pyarrow {pa.__version__}", "columns": want}, ensure_ascii=False) + "\n")
+
+# Lists, with and without nulls: of the list, of its elements, of neither. Rows and pages end inside long runs.
+rng = random.Random(4)
+sentences = [[rng.choice(words[1:]) for _ in range(rng.choice([0, 1, 2, 3, 9]))] for _ in range(N)]
+lists = {
+    "tokens": pa.array(sentences),
+    "tokens_null": pa.array(nulls(sentences)),
+    "elements_null": pa.array([nulls(s) for s in sentences]),
+    "tags": pa.array([[len(w) for w in s] for s in sentences], pa.list_(pa.int64())),
+    "small_tags": pa.array(nulls([[len(w) for w in s] for s in sentences]), pa.large_list(pa.int8())),
+    "scores": pa.array([[len(w) / 3 for w in s] for s in sentences], pa.list_(pa.float64())),
+    "right": pa.array([[w > "b" for w in s] for s in sentences]),
+    "always": pa.array(sentences, pa.list_(pa.field("element", pa.string(), nullable=False))),
+    "pairs": pa.array([(s + ["x", "y"])[:2] for s in sentences], pa.list_(pa.string(), 2)),
+    "empty": pa.array([[]] * N, pa.list_(pa.string())),
+    "all_null": pa.array([None] * N, pa.list_(pa.string())),
+}
+fields = [pa.field(n, c.type, nullable=n != "always") for n, c in lists.items()]
+table = pa.table(list(lists.values()), schema=pa.schema(fields))
+strings, floats, bools = ["tokens", "tokens_null", "elements_null", "always", "pairs"], ["scores"], ["right"]
+leaves = lambda names: [f"{n}.list.element" for n in names]
+list_files = {
+    "lists": dict(),
+    "lists_v2": dict(compression="zstd", data_page_version="2.0"),
+    "lists_small_pages": dict(compression="none", data_page_size=64, write_batch_size=7, write_page_checksum=True),
+    "lists_row_groups": dict(compression="gzip", row_group_size=64),
+    "lists_delta": dict(compression="zstd", use_dictionary=False, column_encoding=(
+        dict.fromkeys(leaves(strings), "DELTA_BYTE_ARRAY") | dict.fromkeys(leaves(["tags", "small_tags"]), "DELTA_BINARY_PACKED"))),
+    "lists_old_names": dict(use_compliant_nested_type=False),
+}
+for name, options in list_files.items():
+    pq.write_table(table, HERE / f"{name}.parquet", write_statistics=False, store_schema=False, **options)
+nested = pa.table({
+    "lists": pa.array([[["x"], []], [["y", "z"]]]),
+    "structs": pa.array([[{"a": 1}], []]),
+    "wide": pa.array([[{"a": 1, "b": 2}], []]),
+    "dates": pa.array([[datetime.date(2024, 1, 1)], []]),
+    "label": pa.array([1, 0]),
+})
+pq.write_table(nested, HERE / "nested.parquet", store_schema=False)
+want_lists = {n: c.to_pylist() if n in floats else [l if l is None else [text(v) for v in l] for l in c.to_pylist()] for n, c in lists.items()}
+(HERE / "want.json").write_text(json.dumps({"made_with": f"pyarrow {pa.__version__}", "columns": want, "lists": want_lists}, ensure_ascii=False) + "\n")

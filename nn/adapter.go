@@ -11,7 +11,7 @@ import (
 
 // Adapter returns the model's LoRA layers and head as PEFT knows them. skipped
 // names modules that were candidates and got rank 0: they are left out, which
-// is exactly the base layer.
+// is exactly the base layer. Layers of the SVD form are to be folded before.
 func (m *Classifier) Adapter(base string, skipped []string) *peft.Adapter {
 	a := &peft.Adapter{Config: peft.Config{TaskType: m.taskType(), BaseModel: base, ModulesToSave: []string{"classifier"}}}
 	for _, l := range m.LoRAs() {

@@ -191,7 +191,7 @@ func (m *Classifier) LoRAs() []*LoRA {
 	return all
 }
 
-// AdapterParams returns A and B of every LoRA layer.
+// AdapterParams returns A, B and, in the SVD form, E of every LoRA layer.
 func (m *Classifier) AdapterParams() []*Param {
 	var all []*Param
 	for _, l := range m.LoRAs() {

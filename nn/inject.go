@@ -19,7 +19,8 @@ type LoRAConfig struct {
 	Ranks   map[string]int64 // by full path, in place of Rank; 0 is no LoRA
 	Alpha   float64          // lora_alpha
 	Dropout float64
-	Seed    uint64 // of A
+	SVD     bool   // AdaLoRA's form, with E
+	Seed    uint64 // of A, and of B in the SVD form
 }
 
 // Modules returns the full paths of the encoder's linear modules that targets
@@ -51,7 +52,11 @@ func (m *Classifier) Modules(targets []string) ([]string, error) {
 	return paths, nil
 }
 
-// AddLoRA gives the model fresh LoRA layers: A Kaiming-uniform(√5), B zero.
+// svdStd is the standard deviation of A and B in a fresh layer of the SVD form.
+const svdStd = 0.02
+
+// AddLoRA gives the model fresh LoRA layers, which change nothing yet: A
+// Kaiming-uniform(√5) and B zero, or in the SVD form A and B normal and E zero.
 func (m *Classifier) AddLoRA(cfg LoRAConfig) error {
 	targets := cfg.Targets
 	if len(targets) == 0 {
@@ -79,8 +84,14 @@ func (m *Classifier) AddLoRA(cfg LoRAConfig) error {
 		if rank == 0 {
 			continue
 		}
-		a := uniform(rng, rank*l.In(), kaimingBound(l.In()))
-		l.LoRA[part] = m.newLoRA(path, a, make([]float32, l.Out()*rank), rank, l, cfg.Alpha, cfg.Dropout)
+		a, b := uniform(rng, rank*l.In(), kaimingBound(l.In())), make([]float32, l.Out()*rank)
+		if cfg.SVD {
+			a, b = normal(rng, rank*l.In(), svdStd), normal(rng, l.Out()*rank, svdStd)
+		}
+		l.LoRA[part] = m.newLoRA(path, a, b, rank, l, cfg.Alpha, cfg.Dropout)
+		if cfg.SVD {
+			l.LoRA[part].E = m.factor(path+".lora_E", make([]float32, rank), rank)
+		}
 	}
 	return nil
 }
@@ -88,17 +99,58 @@ func (m *Classifier) AddLoRA(cfg LoRAConfig) error {
 // newLoRA returns a trainable LoRA layer with factors a [rank, in] and
 // b [out, rank].
 func (m *Classifier) newLoRA(path string, a, b []float32, rank int64, l *Linear, alpha, dropout float64) *LoRA {
-	factor := func(name string, data []float32, shape ...int64) *Param {
-		value := m.scope.Tidy(func(s *torchbind.Scope) *torchbind.Tensor {
-			return torchbind.To(s, torchbind.FromSlice(s, data, shape, m.device), factorType(m.dtype), m.device)
-		})
-		return &Param{Name: path + "." + name, Shape: shape, Value: value.SetRequiresGrad(true)}
-	}
 	return &LoRA{
 		Module: path, Rank: rank, Alpha: alpha, Dropout: dropout,
-		A: factor("lora_A.weight", a, rank, l.In()),
-		B: factor("lora_B.weight", b, l.Out(), rank),
+		A: m.factor(path+".lora_A.weight", a, rank, l.In()),
+		B: m.factor(path+".lora_B.weight", b, l.Out(), rank),
 	}
+}
+
+// factor returns a trainable parameter of a LoRA layer.
+func (m *Classifier) factor(name string, data []float32, shape ...int64) *Param {
+	value := m.scope.Tidy(func(s *torchbind.Scope) *torchbind.Tensor {
+		return torchbind.To(s, torchbind.FromSlice(s, data, shape, m.device), factorType(m.dtype), m.device)
+	})
+	return &Param{Name: name, Shape: shape, Value: value.SetRequiresGrad(true)}
+}
+
+// FoldSVD makes the layers of the SVD form plain LoRA layers of those triplets
+// (A[j,:], B[:,j], E_j) that stay: keep has a row per layer of LoRAs and a
+// column per triplet. E and the ratio of the two scales go into B, so that Alpha
+// stays and ΔW is the same if E is zero wherever keep is false. A layer of which
+// nothing stays is gone: it is exactly the base.
+func (m *Classifier) FoldSVD(keep [][]bool) {
+	torchbind.NoGrad(func() {
+		for i, l := range m.LoRAs() {
+			linear, part := m.linear(l.Module)
+			linear.LoRA[part] = m.fold(l, keep[i])
+		}
+	})
+}
+
+// fold returns the plain layer of the kept triplets of l; nil if there are none.
+func (m *Classifier) fold(l *LoRA, keep []bool) *LoRA {
+	var kept []int64
+	for j, stays := range keep {
+		if stays {
+			kept = append(kept, int64(j))
+		}
+	}
+	if len(kept) == 0 {
+		return nil
+	}
+	plain := &LoRA{Module: l.Module, Rank: int64(len(kept)), Alpha: l.Alpha, Dropout: l.Dropout}
+	part := func(p *Param, value *torchbind.Tensor, dim int) *Param {
+		value = m.scope.Tidy(func(s *torchbind.Scope) *torchbind.Tensor {
+			return torchbind.IndexSelect(s, value, dim, torchbind.FromSlice(s, kept, []int64{plain.Rank}, m.device))
+		})
+		return &Param{Name: p.Name, Shape: value.Shape(), Value: value.SetRequiresGrad(true)}
+	}
+	s := torchbind.NewScope()
+	defer s.Close()
+	b := torchbind.MulScalar(s, torchbind.Mul(s, l.B.Value, l.E.Value), l.Scale()/plain.Scale())
+	plain.A, plain.B = part(l.A, l.A.Value, 0), part(l.B, b, 1)
+	return plain
 }
 
 // linear returns the layer and the part of it that is the module at path.

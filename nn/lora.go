@@ -6,7 +6,9 @@ import "autolora/torchbind"
 //
 //	ΔW = s · Σ_j α_j B[:,j] A[j,:],  s = Alpha / Rank    (paper, Eq. 2)
 //
-// A and B are float32 (or float64) whatever the base model's type.
+// A and B are float32 (or float64) whatever the base model's type. In the SVD
+// form, that of AdaLoRA (Zhang et al. 2023), α is a trained parameter E: A and B
+// stand for singular vectors, E for singular values.
 type LoRA struct {
 	Module  string // Hugging Face path of the module it changes
 	Rank    int64
@@ -14,21 +16,42 @@ type LoRA struct {
 	Dropout float64 // on x, in training
 	A       *Param  // [R, in]
 	B       *Param  // [out, R]
-	// Select holds the selection variables α [R]; nil means all 1.
+	E       *Param  // [R], α of the SVD form; else nil
+	// Select holds the selection variables α [R] of the other form; nil means
+	// all 1.
 	Select *torchbind.Tensor
 }
 
-// Scale returns s = lora_alpha / rank.
-func (l *LoRA) Scale() float64 { return l.Alpha / float64(l.Rank) }
+// Scale returns s = lora_alpha / rank, and in the SVD form lora_alpha /
+// (rank + 1e-5), as PEFT and the authors of AdaLoRA divide.
+func (l *LoRA) Scale() float64 {
+	if l.E != nil {
+		return l.Alpha / (float64(l.Rank) + 1e-5)
+	}
+	return l.Alpha / float64(l.Rank)
+}
 
-// Params returns A and B.
-func (l *LoRA) Params() []*Param { return []*Param{l.A, l.B} }
+// Params returns A, B and, in the SVD form, E.
+func (l *LoRA) Params() []*Param {
+	if l.E != nil {
+		return []*Param{l.A, l.B, l.E}
+	}
+	return []*Param{l.A, l.B}
+}
+
+// selection returns α [R]; nil means all 1.
+func (l *LoRA) selection() *torchbind.Tensor {
+	if l.E != nil {
+		return l.E.Value
+	}
+	return l.Select
+}
 
 // Delta returns ΔW [out, in].
 func (l *LoRA) Delta(s *torchbind.Scope) *torchbind.Tensor {
 	b := torchbind.MulScalar(s, l.B.Value, l.Scale())
-	if l.Select != nil {
-		b = torchbind.Mul(s, b, l.Select) // [out, R] · [R]
+	if alpha := l.selection(); alpha != nil {
+		b = torchbind.Mul(s, b, alpha) // [out, R] · [R]
 	}
 	return torchbind.MatMul(s, b, l.A.Value)
 }
@@ -48,8 +71,8 @@ func adapt(s *torchbind.Scope, loras []*LoRA, x, y *torchbind.Tensor, masks *Mas
 		}
 		as = append(as, l.A.Value)
 		bs = append(bs, torchbind.MulScalar(s, l.B.Value, l.Scale()))
-		if l.Select != nil {
-			alphas = append(alphas, l.Select)
+		if alpha := l.selection(); alpha != nil {
+			alphas = append(alphas, alpha)
 		}
 		dropout = l.Dropout
 	}

@@ -12,72 +12,21 @@ import (
 // heatMap is the ranks of a model as a table: a row for every kind of layer, a
 // column for every Transformer block.
 type heatMap struct {
-	rows   []string
-	blocks []int
-	ranks  map[[2]int]int // by row and block
-	others []runs.LayerRank
+	runs.Grid
+	layers []runs.LayerRank
 	top    int // the highest rank there could be
 }
 
-// newHeatMap sorts the layers of r into rows and columns. A layer whose name
-// has no number is in no block, and is listed apart.
+// newHeatMap sorts the layers of r into rows and columns.
 func newHeatMap(r runs.Ranks) heatMap {
-	h := heatMap{ranks: map[[2]int]int{}, top: max(r.K, 1)}
+	h := heatMap{layers: r.Layers, top: max(r.K, 1)}
+	var names []string
 	for _, l := range r.Layers {
+		names = append(names, l.Name)
 		h.top = max(h.top, l.Rank)
-		row, block, ok := splitName(l.Name)
-		if !ok {
-			h.others = append(h.others, l)
-			continue
-		}
-		at := slices.Index(h.rows, row)
-		if at < 0 {
-			at = len(h.rows)
-			h.rows = append(h.rows, row)
-		}
-		if !slices.Contains(h.blocks, block) {
-			h.blocks = append(h.blocks, block)
-		}
-		h.ranks[[2]int{at, block}] = l.Rank
 	}
-	slices.Sort(h.blocks)
-	h.rows = shortNames(h.rows)
+	h.Grid = runs.NewGrid(names)
 	return h
-}
-
-// splitName splits "bert.encoder.layer.3.attention.self.query" into
-// "attention.self.query" and 3.
-func splitName(name string) (row string, block int, ok bool) {
-	parts := strings.Split(name, ".")
-	for i, part := range parts[:len(parts)-1] {
-		if n, err := strconv.Atoi(part); err == nil {
-			return strings.Join(parts[i+1:], "."), n, true
-		}
-	}
-	return "", 0, false
-}
-
-// shortNames keeps the last component of every name, or as many as it takes to
-// tell the names apart.
-func shortNames(names []string) []string {
-	short := make([]string, len(names))
-	for i, name := range names {
-		for at := len(name); at > 0; {
-			at = strings.LastIndex(name[:at], ".")
-			short[i] = name[at+1:]
-			suffix := "." + short[i]
-			same := 0
-			for _, other := range names {
-				if strings.HasSuffix("."+other, suffix) {
-					same++
-				}
-			}
-			if same == 1 {
-				break
-			}
-		}
-	}
-	return short
 }
 
 // ramp is the colours of low to high ranks, out of the 256 of terminals, each
@@ -87,42 +36,44 @@ var ramp = []struct{ back, front int }{
 	{53, 231}, {54, 231}, {61, 231}, {31, 231}, {30, 231}, {36, 16}, {71, 16}, {113, 16}, {148, 16}, {220, 16},
 }
 
-// print draws the table, in bands where the blocks do not fit side by side.
+// print draws the table, in bands where the blocks do not fit side by side. A
+// layer that is in no block is listed below.
 func (h heatMap) print(w *writer, indent string) {
 	label := len("block")
-	for _, row := range h.rows {
-		label = max(label, len(row))
+	for _, kind := range h.Kinds {
+		label = max(label, len(kind))
 	}
-	cell := 2 + max(len(strconv.Itoa(h.top)), len(strconv.Itoa(slices.Max(append([]int{0}, h.blocks...)))))
+	cell := 2 + max(len(strconv.Itoa(h.top)), len(strconv.Itoa(slices.Max(append([]int{0}, h.Blocks...)))))
 	perBand := max(1, (w.width-len(indent)-label-2)/cell)
-	if bands := (len(h.blocks) + perBand - 1) / perBand; bands > 1 {
-		perBand = (len(h.blocks) + bands - 1) / bands // of equal lengths
+	if bands := (len(h.Blocks) + perBand - 1) / perBand; bands > 1 {
+		perBand = (len(h.Blocks) + bands - 1) / bands // of equal lengths
 	}
-	for band := range slices.Chunk(h.blocks, perBand) {
+	for band := range slices.Chunk(h.Blocks, perBand) {
 		line := fmt.Sprintf("%-*s  ", label, "block")
 		for _, block := range band {
 			line += center(strconv.Itoa(block), cell)
 		}
 		w.printf("%s%s\n", indent, strings.TrimRight(line, " "))
-		for row, name := range h.rows {
+		for kind, name := range h.Kinds {
 			line := fmt.Sprintf("%-*s  ", label, name)
 			for _, block := range band {
-				rank, ok := h.ranks[[2]int{row, block}]
-				line += h.cell(rank, ok, cell, w.color)
+				line += h.cell(kind, block, cell, w.color)
 			}
 			w.printf("%s%s\n", indent, strings.TrimRight(line, " "))
 		}
 	}
-	for _, l := range h.others {
-		w.printf("%s%s  %d\n", indent, l.Name, l.Rank)
+	for _, i := range h.Others {
+		w.printf("%s%s  %d\n", indent, h.layers[i].Name, h.layers[i].Rank)
 	}
 }
 
 // cell returns one rank, coloured where the terminal shows colours.
-func (h heatMap) cell(rank int, ok bool, width int, color bool) string {
+func (h heatMap) cell(kind, block, width int, color bool) string {
+	i, ok := h.Layer(kind, block)
 	if !ok {
 		return center("", width)
 	}
+	rank := h.layers[i].Rank
 	text := center(strconv.Itoa(rank), width)
 	if !color {
 		return text

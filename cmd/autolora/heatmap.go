@@ -12,7 +12,7 @@ import (
 // heatMap is the ranks of a model as a table: a row for every kind of layer, a
 // column for every Transformer block.
 type heatMap struct {
-	runs.Grid
+	runs.Layout
 	layers []runs.LayerRank
 	top    int // the highest rank there could be
 }
@@ -25,7 +25,7 @@ func newHeatMap(r runs.Ranks) heatMap {
 		names = append(names, l.Name)
 		h.top = max(h.top, l.Rank)
 	}
-	h.Grid = runs.NewGrid(names)
+	h.Layout = runs.NewLayout(names)
 	return h
 }
 

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestGrid(t *testing.T) {
+func TestLayout(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
 		layers []string
@@ -20,7 +20,7 @@ func TestGrid(t *testing.T) {
 		{"one place twice", []string{"encoder.0.q", "decoder.0.q"}, "[q] [0] [1] [0]"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			g := NewGrid(tc.layers)
+			g := NewLayout(tc.layers)
 			cells := []int{}
 			for kind := range g.Kinds {
 				for _, block := range g.Blocks {

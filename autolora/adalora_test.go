@@ -1,0 +1,446 @@
+package autolora
+
+import (
+	"fmt"
+	"math"
+	"math/bits"
+	"slices"
+	"strings"
+	"testing"
+
+	"autolora/nn"
+	"autolora/torchbind"
+)
+
+// The reference of these tests is testdata/nn/make_adalora.py: PEFT's
+// AdaLoraModel.
+
+// peftAdaLoRA is the configuration of the fixtures.
+var peftAdaLoRA = AdaLoRAConfig{InitRank: 6, TargetRank: 3, TInit: 4, TFinal: 8, Total: 30, DeltaT: 3, Beta1: 0.85, Beta2: 0.8, OrthWeight: 0.1}
+
+const (
+	adaLoRALayers  = 4
+	adaLoRAWatched = 12 // the step of which the fixtures have everything
+	tolAdaLoRA     = 1e-9
+	// PyTorch's own float32 run is up to 9e-7 away from its float64 one (E,
+	// logits and scores after 30 steps); sums here have another order.
+	tolAdaLoRA32 = 5e-6
+)
+
+// adaLoRARun is AdaLoRA's training as the lines of make_adalora.py have it.
+type adaLoRARun struct {
+	model     *nn.Classifier
+	allocator *RankAllocator
+	optim     *torchbind.AdamW
+	batches   []*Batch
+}
+
+func newAdaLoRARun(t *testing.T, s *torchbind.Scope, dtype torchbind.DType, cfg AdaLoRAConfig) *adaLoRARun {
+	t.Helper()
+	model, err := nn.Load(fixturePath("bert-tiny"), nn.LoadConfig{Labels: 3, Head: nn.HeadStored, DType: dtype, Device: torchbind.CPU})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &adaLoRARun{model: model}
+	if r.allocator, err = NewRankAllocator(model, nn.LoRAConfig{Targets: []string{"query", "value"}, Alpha: 8}, cfg); err != nil {
+		t.Fatal(err)
+	}
+	inputs := openFixture(t, "adalora-inputs")
+	for _, p := range r.allocator.Params {
+		if start, ok := inputs.Tensor(p.Name); ok && slices.Equal(start.Shape, p.Shape) {
+			torchbind.NoGrad(func() { p.Value.CopyInPlace(inputs.tensor(s, p.Name)) })
+		}
+	}
+	r.optim = torchbind.NewAdamW(model.Scope(), nn.Values(model.TrainableParams()), adamW(0.01))
+	for i := range 3 {
+		r.batches = append(r.batches, inputs.batch(s, model, fmt.Sprintf("b.%d", i)))
+	}
+	return r
+}
+
+// loss returns the loss of a step, counted from 1, without and with the penalty.
+func (r *adaLoRARun) loss(s *torchbind.Scope, step int) (loss, total *torchbind.Tensor) {
+	b := r.batches[step%len(r.batches)]
+	loss = r.model.Loss(s, b.Batch, b.Labels, nil)
+	return loss, torchbind.Add(s, loss, r.allocator.Penalty(s))
+}
+
+// step takes the next step.
+func (r *adaLoRARun) step(s *torchbind.Scope) (loss, total float64, grads []*torchbind.Tensor, report Allocation) {
+	l, both := r.loss(s, r.allocator.Step+1)
+	grads = torchbind.Grad(s, []*torchbind.Tensor{both}, r.optim.Params, nil, false)
+	r.optim.Apply(grads, 2e-2)
+	return l.Item(), both.Item(), grads, r.allocator.Allocate(s, grads)
+}
+
+func (r *adaLoRARun) logits(s *torchbind.Scope) []float64 {
+	return r.model.Logits(s, r.batches[0].Batch, nil).Float64s()
+}
+
+// e returns E of all layers.
+func (r *adaLoRARun) e() []float64 {
+	var all []float64
+	for _, l := range r.model.LoRAs() {
+		all = append(all, l.E.Value.Float64s()...)
+	}
+	return all
+}
+
+func sum(values []int) int {
+	total := 0
+	for _, v := range values {
+		total += v
+	}
+	return total
+}
+
+// flags returns 1 for true.
+func flags(keep [][]bool) []float64 {
+	var all []float64
+	for _, row := range keep {
+		for _, stays := range row {
+			all = append(all, map[bool]float64{true: 1}[stays])
+		}
+	}
+	return all
+}
+
+// Thirty steps through all phases: losses, budgets, scores, masks and E of every
+// step as PEFT has them, and the trained model, folded or not.
+func TestAdaLoRAAgainstPEFT(t *testing.T) {
+	want, watched := openFixture(t, "adalora-steps"), openFixture(t, fmt.Sprintf("adalora-step-%d", adaLoRAWatched))
+	for _, c := range []struct {
+		dtype     torchbind.DType
+		suffix    string
+		tolerance float64
+	}{{torchbind.Float64, "", tolAdaLoRA}, {torchbind.Float32, ".f32", tolAdaLoRA32}} {
+		t.Run(c.dtype.String(), func(t *testing.T) {
+			run(t, func(s *torchbind.Scope) {
+				r := newAdaLoRARun(t, s, c.dtype, peftAdaLoRA)
+				defer r.model.Close()
+				near(t, "logits at the start", r.logits(s), want.floats(s, "base_logits"+c.suffix), c.tolerance)
+				var losses, totals, budgets, es, allocated, scores, kept []float64
+				for step := 1; step <= peftAdaLoRA.Total; step++ {
+					loss, total, grads, report := r.step(s)
+					losses, totals, budgets, es = append(losses, loss), append(totals, total), append(budgets, float64(report.Budget)), append(es, r.e()...)
+					if report.Ranks != nil {
+						if got := sum(report.Ranks); got != report.Budget {
+							t.Errorf("step %d: ranks %v sum to %d, the budget is %d", step, report.Ranks, got, report.Budget)
+						}
+						allocated, kept = append(allocated, float64(step)), append(kept, flags(r.allocator.Keep())...)
+						scores = append(scores, slices.Concat(report.Scores...)...)
+					}
+					if step == adaLoRAWatched && c.dtype == torchbind.Float64 {
+						checkWatched(t, s, r, grads, watched)
+					}
+				}
+				near(t, "losses", losses, want.floats(s, "loss"+c.suffix), c.tolerance)
+				near(t, "losses with the penalty", totals, want.floats(s, "total_loss"+c.suffix), c.tolerance)
+				near(t, "budgets", budgets, want.floats(s, "budget"), 0)
+				near(t, "steps that allocate", allocated, want.floats(s, "allocated"), 0)
+				near(t, "masks", kept, want.floats(s, "kept"), 0)
+				near(t, "scores", scores, want.floats(s, "scores"+c.suffix), c.tolerance)
+				near(t, "E", es, want.floats(s, "E"+c.suffix), c.tolerance)
+				logits := r.logits(s)
+				near(t, "logits at the end", logits, want.floats(s, "logits"+c.suffix), c.tolerance)
+
+				r.model.FoldSVD(r.allocator.Keep())
+				near(t, "logits of the folded model", r.logits(s), logits, c.tolerance)
+				for i, l := range r.model.LoRAs() {
+					if int(l.Rank) != r.allocator.Ranks()[i] {
+						t.Errorf("layer %d: rank %d, want %d", i, l.Rank, r.allocator.Ranks()[i])
+					}
+				}
+			})
+		})
+	}
+}
+
+// checkWatched compares what the allocation saw, and what it knows after.
+func checkWatched(t *testing.T, s *torchbind.Scope, r *adaLoRARun, grads []*torchbind.Tensor, want fixture) {
+	t.Helper()
+	seen := 0
+	for i, p := range r.model.TrainableParams() {
+		if !strings.Contains(p.Name, ".lora_") {
+			continue
+		}
+		at := slices.Index(r.allocator.Params, p)
+		near(t, "gradient of "+p.Name, grads[i].Float64s(), want.floats(s, "grad."+p.Name), tolAdaLoRA)
+		near(t, "sensitivity of "+p.Name, r.allocator.Sensitivity[at].Float64s(), want.floats(s, "ipt."+p.Name), tolAdaLoRA)
+		near(t, "uncertainty of "+p.Name, r.allocator.Uncertainty[at].Float64s(), want.floats(s, "unc."+p.Name), tolAdaLoRA)
+		near(t, "weights of "+p.Name, p.Value.Float64s(), want.floats(s, "weight."+p.Name), tolAdaLoRA)
+		seen += 4
+	}
+	if seen != len(want.Names()) {
+		t.Errorf("compared %d tensors, the fixture has %d", seen, len(want.Names()))
+	}
+}
+
+// The schedule, also where truncation hangs on the last bit.
+func TestAdaLoRAScheduleAgainstPEFT(t *testing.T) {
+	inputs := openFixture(t, "adalora-inputs")
+	run(t, func(s *torchbind.Scope) {
+		cases := 0
+		for _, name := range inputs.Names() {
+			text, ok := strings.CutPrefix(name, "schedule.")
+			if !ok {
+				continue
+			}
+			cases++
+			var layers int
+			var c AdaLoRAConfig
+			if _, err := fmt.Sscanf(text, "%d-%d-%d-%d-%d-%d-%d", &layers, &c.InitRank, &c.TargetRank, &c.TInit, &c.TFinal, &c.Total, &c.DeltaT); err != nil {
+				t.Fatal(err)
+			}
+			want := inputs.tensor(s, name).Int64s()
+			for step := 1; step <= c.Total; step++ {
+				budget, allocates := c.budget(step, layers)
+				wantBudget, wantMask := int(want[2*step-2]), want[2*step-1] == 1
+				// Its caller adds the last allocation, and has none after it.
+				wantMask = step == c.Total-c.TFinal || wantMask && step < c.Total-c.TFinal
+				if budget != wantBudget || allocates != wantMask {
+					t.Errorf("%s, step %d: budget %d, allocates %v; want %d, %v", text, step, budget, allocates, wantBudget, wantMask)
+				}
+			}
+		}
+		if cases < 6 {
+			t.Errorf("%d schedules in the fixture", cases)
+		}
+	})
+}
+
+// Every small world: the kept triplets are the subset of the budget's size with
+// the largest sum, and of those the one that comes first.
+func TestLargestAgainstBruteForce(t *testing.T) {
+	const values = 3 // scores are 0, 1 or 2: most worlds have ties
+	for n := 1; n <= 7; n++ {
+		worlds := 1
+		for range n {
+			worlds *= values
+		}
+		for world := range worlds {
+			scores := make([]float64, n)
+			for i, w := 0, world; i < n; i, w = i+1, w/values {
+				scores[i] = float64(w % values)
+			}
+			for budget := range n + 1 {
+				best, bestSum := []bool(nil), -1.0
+				// The first triplet is the highest bit, so that larger sets come first.
+				for set := 1<<n - 1; set >= 0; set-- {
+					if bits.OnesCount(uint(set)) != budget {
+						continue
+					}
+					keep, total := make([]bool, n), 0.0
+					for i := range keep {
+						if keep[i] = set>>(n-1-i)&1 == 1; keep[i] {
+							total += scores[i]
+						}
+					}
+					if total > bestSum {
+						best, bestSum = keep, total
+					}
+				}
+				if got := largest(scores, budget); !slices.Equal(got, best) {
+					t.Fatalf("largest(%v, %d) = %v, want %v", scores, budget, got, best)
+				}
+			}
+		}
+	}
+}
+
+// Where no scores tie, what stays is what PEFT's rule keeps: above the k-th
+// smallest score, k = number − budget.
+func TestLargestIsAboveTheThreshold(t *testing.T) {
+	scores := []float64{0.5, 0.1, 0.9, 0.3, 0.7, 0.2, 0.8}
+	for budget := range scores { // PEFT has no budget of all
+		threshold := slices.Sorted(slices.Values(scores))[len(scores)-budget-1]
+		for i, stays := range largest(scores, budget) {
+			if stays != (scores[i] > threshold) {
+				t.Errorf("budget %d, threshold %v: score %v stays: %v", budget, threshold, scores[i], stays)
+			}
+		}
+	}
+}
+
+// ∂(loss + penalty) by central differences, for A, B and E.
+func TestAdaLoRAGradients(t *testing.T) {
+	run(t, func(s *torchbind.Scope) {
+		r := newAdaLoRARun(t, s, torchbind.Float64, peftAdaLoRA)
+		defer r.model.Close()
+		for range 8 { // E is not zero any more, but where the step before masked it
+			r.step(s)
+		}
+		objective := func() *torchbind.Tensor { _, total := r.loss(s, 9); return total }
+		grads := torchbind.Grad(s, []*torchbind.Tensor{objective()}, nn.Values(r.allocator.Params), nil, false)
+		for i, p := range r.allocator.Params {
+			got, values := grads[i].Float64s(), p.Value.Float64s()
+			var picked, want []float64
+			for j := range values {
+				if len(values) > 10 && j%23 != 0 {
+					continue
+				}
+				const h = 1e-5
+				at := func(v float64) (out float64) {
+					moved := slices.Clone(values)
+					moved[j] = v
+					value := torchbind.FromSlice(s, moved, p.Shape, torchbind.CPU)
+					torchbind.NoGrad(func() {
+						nn.At([]*nn.Param{p}, []*torchbind.Tensor{value}, func() { out = objective().Item() })
+					})
+					return out
+				}
+				picked, want = append(picked, got[j]), append(want, (at(values[j]+h)-at(values[j]-h))/(2*h))
+			}
+			near(t, p.Name, picked, want, 1e-7) // h² and rounding/h are both 1e-10, of gradients of 1e-2
+		}
+	})
+}
+
+// Where the norm of the orthogonality term is 0 its root has no derivative; the
+// gradient is 0 then, not NaN.
+func TestPenaltyOfOrthonormalFactors(t *testing.T) {
+	run(t, func(s *torchbind.Scope) {
+		cfg := peftAdaLoRA
+		cfg.InitRank, cfg.TargetRank = 1, 1
+		r := newAdaLoRARun(t, s, torchbind.Float32, cfg)
+		defer r.model.Close()
+		torchbind.NoGrad(func() {
+			for _, p := range r.allocator.Params {
+				unit := make([]float64, p.Value.NumEl())
+				unit[0] = 1
+				p.Value.CopyInPlace(torchbind.FromSlice(s, unit, p.Shape, torchbind.CPU))
+			}
+		})
+		penalty := r.allocator.Penalty(s)
+		if v := penalty.Item(); v > 1e-14 {
+			t.Errorf("penalty %v, want 0", v)
+		}
+		l := r.model.LoRAs()[1]
+		for i, g := range torchbind.Grad(s, []*torchbind.Tensor{penalty}, []*torchbind.Tensor{l.A.Value, l.B.Value}, nil, false) {
+			if n := torchbind.ForeachNorm([]*torchbind.Tensor{g}); n != 0 {
+				t.Errorf("gradient %d has norm %v, want 0", i, n)
+			}
+		}
+	})
+}
+
+// With every score the same, ranks sum to the budget all the same: the first
+// triplets stay. PEFT masks all of them then.
+func TestAllocationOfEqualScores(t *testing.T) {
+	run(t, func(s *torchbind.Scope) {
+		r := newAdaLoRARun(t, s, torchbind.Float32, peftAdaLoRA)
+		defer r.model.Close()
+		var zeros []*torchbind.Tensor
+		for _, p := range r.model.TrainableParams() {
+			zeros = append(zeros, torchbind.ZerosLike(s, p.Value))
+		}
+		for range peftAdaLoRA.Total {
+			if report := r.allocator.Allocate(s, zeros); report.Ranks != nil && sum(report.Ranks) != report.Budget {
+				t.Errorf("step %d: ranks %v, want a sum of %d", r.allocator.Step, report.Ranks, report.Budget)
+			}
+		}
+		if got, want := r.allocator.Ranks(), []int{6, 6, 0, 0}; !slices.Equal(got, want) {
+			t.Errorf("ranks %v, want %v", got, want)
+		}
+	})
+}
+
+// With the target at the start nothing is ever masked; PEFT fails there.
+func TestAllocationOfTheWholeBudget(t *testing.T) {
+	run(t, func(s *torchbind.Scope) {
+		cfg := peftAdaLoRA
+		cfg.TargetRank = cfg.InitRank
+		r := newAdaLoRARun(t, s, torchbind.Float32, cfg)
+		defer r.model.Close()
+		allocations := 0
+		for range cfg.Total {
+			if _, _, _, report := r.step(s); report.Ranks != nil {
+				allocations++
+			}
+		}
+		if slices.Contains(flags(r.allocator.Keep()), 0) || slices.Contains(r.e(), 0) || allocations == 0 {
+			t.Errorf("after %d allocations: %v is kept, E is %v", allocations, r.allocator.Keep(), r.e())
+		}
+	})
+}
+
+// A run that goes on from what it knew after a step ends in the same bytes,
+// before the last allocation and after it.
+func TestAdaLoRAResumes(t *testing.T) {
+	run(t, func(s *torchbind.Scope) {
+		whole := newAdaLoRARun(t, s, torchbind.Float32, peftAdaLoRA)
+		defer whole.model.Close()
+		var resumed []*adaLoRARun
+		for step := 1; step <= peftAdaLoRA.Total; step++ {
+			whole.step(s)
+			for _, r := range resumed {
+				r.step(s)
+			}
+			if step == 11 || step == 25 {
+				r := newAdaLoRARun(t, s, torchbind.Float32, peftAdaLoRA)
+				defer r.model.Close()
+				torchbind.ForeachCopyInPlace(r.state(), whole.state())
+				r.optim.Step = whole.optim.Step
+				if err := r.allocator.Restore(whole.allocator.Step, whole.allocator.Keep()); err != nil {
+					t.Fatal(err)
+				}
+				resumed = append(resumed, r)
+			}
+		}
+		for _, r := range resumed {
+			for i, got := range r.state() {
+				if !slices.Equal(got.Bytes(), whole.state()[i].Bytes()) {
+					t.Errorf("tensor %d differs", i)
+				}
+			}
+			near(t, "masks", flags(r.allocator.Keep()), flags(whole.allocator.Keep()), 0)
+		}
+
+		for _, c := range []struct {
+			step int
+			keep [][]bool
+			want string
+		}{
+			{31, whole.allocator.Keep(), "want 0 to 30"},
+			{1, whole.allocator.Keep()[:3], "3 layers, want 4"},
+			{1, [][]bool{{true}, {true}, {true}, {true}}, "got 1 triplets, want 6"},
+		} {
+			if err := whole.allocator.Restore(c.step, c.keep); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("restoring step %d: %v, want one with %q", c.step, err, c.want)
+			}
+		}
+	})
+}
+
+// state returns the tensors that a checkpoint has.
+func (r *adaLoRARun) state() []*torchbind.Tensor {
+	return slices.Concat(r.optim.Params, r.optim.M, r.optim.V, r.allocator.Sensitivity, r.allocator.Uncertainty)
+}
+
+func TestAdaLoRAConfigErrors(t *testing.T) {
+	if err := peftAdaLoRA.Check(); err != nil {
+		t.Error(err)
+	}
+	for _, c := range []struct {
+		spoil func(*AdaLoRAConfig)
+		want  string
+	}{
+		{func(c *AdaLoRAConfig) { c.InitRank = 0 }, "--adalora-init-rank: got 0"},
+		{func(c *AdaLoRAConfig) { c.TargetRank = 7 }, "--adalora-target-rank: got 7, want 1 to 6"},
+		{func(c *AdaLoRAConfig) { c.TargetRank = 0 }, "--adalora-target-rank: got 0"},
+		{func(c *AdaLoRAConfig) { c.TInit = -1 }, "--adalora-t-init: got -1"},
+		{func(c *AdaLoRAConfig) { c.TFinal = -1 }, "--adalora-t-final: got -1"},
+		{func(c *AdaLoRAConfig) { c.TInit = 22 }, "22 and 8 of 30 steps leave none"},
+		{func(c *AdaLoRAConfig) { c.DeltaT = 0 }, "--adalora-delta-t: got 0"},
+		{func(c *AdaLoRAConfig) { c.Beta1 = 1 }, "--adalora-beta1: got 1"},
+		{func(c *AdaLoRAConfig) { c.Beta2 = math.NaN() }, "--adalora-beta2: got NaN"},
+		{func(c *AdaLoRAConfig) { c.OrthWeight = -0.1 }, "--adalora-orth: got -0.1"},
+	} {
+		cfg := peftAdaLoRA
+		c.spoil(&cfg)
+		err := cfg.Check()
+		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("got %v, want one line with %q", err, c.want)
+		}
+	}
+}

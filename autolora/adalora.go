@@ -14,14 +14,14 @@ import (
 // every layer at one rank and, while it trains, masks the triplets (A[j,:], E_j,
 // B[:,j]) that matter least. Steps are counted from 1.
 type AdaLoRAConfig struct {
-	InitRank   int64 // of every layer at the start
-	TargetRank int64 // the mean over the layers in the end
-	TInit      int   // steps before the budget begins to fall
-	TFinal     int   // steps at the end, with the ranks fixed
-	Total      int   // all steps
-	DeltaT     int   // between, the steps from one allocation to the next
-	Beta1      float64
-	Beta2      float64
+	InitRank   int64   // of every layer at the start
+	TargetRank int64   // the mean over the layers in the end
+	TInit      int     // steps before the budget begins to fall
+	TFinal     int     // steps at the end, with the ranks fixed
+	Total      int     // all steps
+	DeltaT     int     // between, the steps from one allocation to the next
+	Beta1      float64 // of the running average of the sensitivity
+	Beta2      float64 // and of its uncertainty
 	// OrthWeight is the weight of the orthogonality term. The authors' scripts
 	// have 0.1 for most tasks; PEFT's default is 0.5.
 	OrthWeight float64

@@ -9,11 +9,13 @@ import (
 
 // Names of the scores, as they stand in results.json.
 const (
-	NameAccuracy = "accuracy"
-	NameF1       = "f1"
-	NameMatthews = "matthews"
-	NamePearson  = "pearson"
-	NameSpearman = "spearman"
+	NameAccuracy  = "accuracy"
+	NameF1        = "f1"
+	NameMatthews  = "matthews"
+	NamePearson   = "pearson"
+	NameSpearman  = "spearman"
+	NamePrecision = "precision"
+	NameRecall    = "recall"
 )
 
 // Scores are values by name, fractions of 1. A score that is not defined is NaN, and null in JSON.

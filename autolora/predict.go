@@ -114,7 +114,7 @@ func headOutputs(a *peft.Adapter) (int, error) {
 // taskOf returns the GLUE task of that name, or one made up for a head.
 func taskOf(name string, labels []string, outputs int) (data.Task, error) {
 	if name != "" {
-		task, err := data.GLUETask(name)
+		task, err := data.NamedTask(name)
 		if err == nil && task.Outputs() != outputs {
 			err = fmt.Errorf("--task %s has %d labels, the head %d", name, task.Outputs(), outputs)
 		}
@@ -186,7 +186,7 @@ func benchTask(name, input string) (data.Task, error) {
 		return data.Task{}, fmt.Errorf("--input: no file of examples is given")
 	}
 	if name != "" {
-		return data.GLUETask(name)
+		return data.NamedTask(name)
 	}
 	return data.Task{Name: "bench", Kind: data.Classification, Labels: []string{"0", "1"}}, nil
 }

@@ -112,12 +112,12 @@ func (s *session) readTask(parts ...data.Part) error {
 
 func (s *session) readGLUE(parts []data.Part) (*data.Splits, error) {
 	if s.Task == "" {
-		return nil, fmt.Errorf("--task: none is given; want one of %v, or your own files with --train and --dev", data.GLUETasks())
+		return nil, fmt.Errorf("--task: none is given; want one of %v, or your own files with --train and --dev", data.TaskNames())
 	}
 	if s.Data == "" {
 		return nil, fmt.Errorf("--data: no folder with the data of task %s is given", s.Task)
 	}
-	return data.LoadGLUE(s.Task, s.Data, parts...)
+	return data.LoadTask(s.Task, s.Data, parts...)
 }
 
 func (s *session) readFiles(parts []data.Part) (*data.Splits, error) {

@@ -8,13 +8,15 @@ import (
 )
 
 // Batch is a packed batch of B examples and N tokens in all: the tokens of one example after those of the
-// other, and no padding.
+// other, and no padding. In tagging M is the number of words in all.
 type Batch struct {
 	IDs      []int64   // [N] token ids
 	Segments []int64   // [N] segments (token types)
 	Lengths  []int     // [B] tokens of each example, at least 1; their sum is N
-	Labels   []int64   // [B] classes, NoLabel when not known; nil in regression
-	Values   []float64 // [B] targets, NaN when not known; nil in classification
+	Want     []int64   // [M] place among the N tokens of the first token of each word; nil but in tagging
+	WantPer  []int     // [B] words of each example, their sum is M; nil but in tagging
+	Labels   []int64   // [B] classes, in tagging [M], NoLabel when not known; nil in regression
+	Values   []float64 // [B] targets, NaN when not known; nil but in regression
 	Index    []int     // [B] place of each example in its data set
 }
 
@@ -40,6 +42,12 @@ func (c *Corpus) Batch(indices []int) (*Batch, error) {
 	b.IDs, b.Segments = make([]int64, 0, total), make([]int64, total)
 	for _, i := range indices {
 		e := &c.entries[i]
+		if c.Data.Kind == Tagging {
+			for _, at := range e.first {
+				b.Want = append(b.Want, int64(len(b.IDs))+int64(at))
+			}
+			b.WantPer = append(b.WantPer, len(e.first))
+		}
 		for k, s := range e.segments {
 			b.Segments[len(b.IDs)+k] = int64(s)
 		}
@@ -47,16 +55,17 @@ func (c *Corpus) Batch(indices []int) (*Batch, error) {
 			b.IDs = append(b.IDs, int64(id))
 		}
 	}
-	if c.Data.Kind == Regression {
-		b.Values = make([]float64, len(indices))
-		for k, i := range indices {
-			b.Values[k] = c.Data.Examples[i].Value
+	for _, i := range indices {
+		switch ex := &c.Data.Examples[i]; c.Data.Kind {
+		case Regression:
+			b.Values = append(b.Values, ex.Value)
+		case Tagging:
+			for _, tag := range ex.Tags {
+				b.Labels = append(b.Labels, int64(tag))
+			}
+		default:
+			b.Labels = append(b.Labels, int64(ex.Label))
 		}
-		return b, nil
-	}
-	b.Labels = make([]int64, len(indices))
-	for k, i := range indices {
-		b.Labels[k] = int64(c.Data.Examples[i].Label)
 	}
 	return b, nil
 }

@@ -4,7 +4,7 @@
 //	TSV, CSV, JSONL,   tokens,   ahead,    packed: no
 //	parquet            once      seeded    padding
 //
-// LoadGLUE reads the nine GLUE tasks in the official or the hub's layout, FileTask the user's own files,
+// LoadTask reads a task that is known by its name, in the official or the hub's layout, FileTask the user's own files,
 // ReadInputs the input of a prediction. Split and Subset choose examples, an Order shuffles them epoch after
 // epoch, and a Loader makes the batches in other goroutines; Corpus.EvalBatches gives the batches of an
 // evaluation, in which every example is once.

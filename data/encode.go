@@ -13,6 +13,7 @@ import (
 type Encoded struct {
 	IDs      []int64 // token ids, special tokens included
 	Segments []int64 // segment (token type) of each token, 0 to 255; nil means 0 for all
+	First    []int   // [words] place of the first token of each word of a sentence; nil for texts
 }
 
 // Encoder turns an example into tokens. Encode is called from several goroutines at once.
@@ -33,6 +34,7 @@ type entry struct {
 	once     sync.Once
 	ids      []int32
 	segments []uint8 // nil: all 0
+	first    []int32 // nil for texts
 	err      error
 }
 
@@ -48,6 +50,19 @@ func (c *Corpus) Length(i int) (int, error) {
 		return 0, err
 	}
 	return len(e.ids), nil
+}
+
+// Tokens is the number of tokens of all examples. The error names the example's file and line.
+func (c *Corpus) Tokens() (int64, error) {
+	total := int64(0)
+	for i := range c.entries {
+		n, err := c.Length(i)
+		if err != nil {
+			return 0, err
+		}
+		total += int64(n)
+	}
+	return total, nil
 }
 
 // EncodeAll encodes what is not encoded yet with the given number of goroutines (at least 1). The error is
@@ -92,7 +107,7 @@ func (c *Corpus) entry(i int) (*entry, error) {
 		ex := c.Data.Examples[i]
 		enc, err := c.encoder.Encode(ex)
 		if err == nil {
-			err = e.store(enc)
+			err = e.store(enc, len(ex.Words))
 		}
 		if err != nil {
 			e.err = fmt.Errorf("%s: %w", ex.Where(), err)
@@ -101,7 +116,8 @@ func (c *Corpus) entry(i int) (*entry, error) {
 	return e, e.err
 }
 
-func (e *entry) store(enc Encoded) error {
+// store keeps the encoding of an example with so many words.
+func (e *entry) store(enc Encoded, words int) error {
 	if len(enc.IDs) == 0 {
 		return errors.New("the tokenizer gave no tokens: want at least one a text")
 	}
@@ -127,6 +143,16 @@ func (e *entry) store(enc Encoded) error {
 			segments[k] = uint8(s)
 		}
 	}
-	e.ids, e.segments = ids, segments
+	if len(enc.First) != words {
+		return fmt.Errorf("the tokenizer gave tokens for %d words: want %d", len(enc.First), words)
+	}
+	first := make([]int32, words)
+	for k, at := range enc.First {
+		if at < 0 || at >= len(ids) || k > 0 && at <= enc.First[k-1] {
+			return fmt.Errorf("the tokenizer gave token %d of %d as the first of word %d", at, len(ids), k+1)
+		}
+		first[k] = int32(at)
+	}
+	e.ids, e.segments, e.first = ids, segments, first
 	return nil
 }

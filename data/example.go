@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -14,33 +15,50 @@ type Kind string
 const (
 	Classification Kind = "classification" // one class out of several
 	Regression     Kind = "regression"     // one number
+	Tagging        Kind = "tagging"        // one class for every word of a sentence
 )
 
 // ParseKind returns the kind of that name.
 func ParseKind(name string) (Kind, error) {
 	switch k := Kind(name); k {
-	case Classification, Regression:
+	case Classification, Regression, Tagging:
 		return k, nil
 	}
-	return "", fmt.Errorf("unknown kind of task %q: want %s or %s", name, Classification, Regression)
+	return "", fmt.Errorf("unknown kind of task %q: want %s, %s or %s", name, Classification, Regression, Tagging)
 }
 
-// NoLabel is the class of an example without a label, as in GLUE's test sets.
+// NoLabel is the class of an example or a word without a label, as in GLUE's test sets.
 const NoLabel = -1
 
-// Example is one row of a data set: a text or a pair of texts, and its label.
+// Example is one row of a data set: a text or a pair of texts, and its label; in tagging the words of a
+// sentence, and their tags.
 type Example struct {
 	Text    string
-	Pair    string  // the second text; meant only if HasPair
-	HasPair bool    // an empty second text is still a pair
-	Label   int     // index of the class, NoLabel when not known; 0 in regression
-	Value   float64 // target of a regression, NaN when not known; 0 in classification
-	File    string  // where the example was read
-	Line    int     // 1-based line of File, or row if it is a parquet file
+	Pair    string   // the second text; meant only if HasPair
+	HasPair bool     // an empty second text is still a pair
+	Words   []string // of a sentence to tag; nil in the other kinds
+	Label   int      // index of the class, NoLabel when not known; 0 in the other kinds
+	Value   float64  // target of a regression, NaN when not known; 0 in the other kinds
+	Tags    []int    // [len(Words)] index of each word's class, NoLabel when not known
+	File    string   // where the example was read
+	Line    int      // 1-based line of File, the first of a sentence, or row if it is a parquet file
 }
 
 // Where names the example's place for an error message: "dev.tsv: line 12".
 func (e Example) Where() string { return place(e.File, e.Line) }
+
+// WordCount is the number of words of the sentence, or of the text and its pair as spaces separate them.
+func (e Example) WordCount() int {
+	return len(e.Words) + len(strings.Fields(e.Text)) + len(strings.Fields(e.Pair))
+}
+
+// whereWord names the place of word i: of a file with one word a line, its own line.
+func (e Example) whereWord(i int) string {
+	if isCoNLL(e.File) {
+		return place(e.File, e.Line+i)
+	}
+	return fmt.Sprintf("%s: word %d", e.Where(), i+1)
+}
 
 // place names a line of a text file or a row of a parquet file.
 func place(file string, line int) string {
@@ -56,7 +74,7 @@ type Dataset struct {
 	Name     string // task and part: "mnli/dev"
 	Variant  string // tells data sets of one part apart: "mismatched" for MNLI's second dev set, else ""
 	Kind     Kind
-	Labels   []string // names of the classes, by index; nil in regression
+	Labels   []string // names of the classes or tags, by index; nil in regression
 	Examples []Example
 
 	Files       []string // the files read, in order
@@ -67,10 +85,10 @@ type Dataset struct {
 // Len is the number of examples.
 func (d *Dataset) Len() int { return len(d.Examples) }
 
-// Labelled reports whether every example has a label.
+// Labelled reports whether every example, in tagging every word, has a label.
 func (d *Dataset) Labelled() bool {
 	for i := range d.Examples {
-		if e := &d.Examples[i]; e.Label == NoLabel || math.IsNaN(e.Value) {
+		if e := &d.Examples[i]; e.Label == NoLabel || math.IsNaN(e.Value) || slices.Contains(e.Tags, NoLabel) {
 			return false
 		}
 	}

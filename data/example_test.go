@@ -2,8 +2,8 @@ package data
 
 import "fmt"
 
-func ExampleLoadGLUE() {
-	splits, err := LoadGLUE("sst2", "../testdata/sst2", Train, Dev)
+func ExampleLoadTask() {
+	splits, err := LoadTask("sst2", "../testdata/sst2", Train, Dev)
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -4,24 +4,31 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 
 	"autolora/data/metrics"
 )
 
 // FileTask is a task on the user's own files. The name's end says what a file is: .tsv (without quoting),
-// .csv, .jsonl or .parquet.
+// .csv, .jsonl or .parquet. In tagging a row of .jsonl or .parquet has a list of words and a list of as many
+// tags, and files with other ends (.conll, .iob2, .tsv, .txt, ...) have a word with its tag on every line and
+// an empty line between sentences.
 type FileTask struct {
 	Train, Dev, Test string   // files; "" where there is none. Test needs no labels
 	Kind             Kind     // what the labels are
 	Text             []string // one column with the text, or two with the texts of a pair
 	Label            string   // column with the label
 	Labels           []string // names of the classes in the order of a given head; nil: those of Train, in order
+	// In tagging Text is one column, "tokens" if it is nil, and Label is "tags" or "ner_tags" if it is "". In
+	// files whose columns have no names they are numbers, 1 for the first column and -1 for the last, which is
+	// what nil and "" mean.
 }
 
 // Load reads the files that are named. The classes are the different labels of Train, in the order of their
-// values if all are whole numbers, else of their names; a label of Dev or Test that Train does not have is
-// an error. Without Train the classes must be given.
+// values if all are whole numbers, else of their names, the tag O before the others; a label of Dev or Test
+// that Train does not have is an error. Without Train the classes must be given.
 func (f FileTask) Load() (*Splits, error) {
 	if err := f.check(); err != nil {
 		return nil, err
@@ -39,27 +46,27 @@ func (f FileTask) Load() (*Splits, error) {
 		if err != nil {
 			return nil, err
 		}
-		switch part.name {
-		case Train:
-			s.Train = d
-		case Dev:
-			s.Dev = []*Dataset{d}
-		default:
-			s.Test = []*Dataset{d}
-		}
+		s.add(part.name, d)
 	}
-	s.Task.Metrics = fileMetrics(s.Task)
-	s.Task.Primary = s.Task.Metrics[0]
+	s.Task.Metrics, s.Task.Primary = fileMetrics(s.Task)
 	return s, nil
 }
 
 func (f FileTask) check() error {
+	if _, err := ParseKind(string(f.Kind)); err != nil && (f.Train != "" || f.Dev != "" || f.Test != "") {
+		return err
+	}
 	switch {
 	case f.Train == "" && f.Dev == "" && f.Test == "":
 		return errors.New("no data files are named: want at least one")
-	case f.Kind != Classification && f.Kind != Regression:
-		_, err := ParseKind(string(f.Kind))
-		return err
+	case f.Kind == Tagging && len(f.Text) > 1:
+		return fmt.Errorf("%d text columns: want the one with the words", len(f.Text))
+	case f.Kind == Tagging && f.Train == "" && f.Labels == nil:
+		return errors.New("no train file and no tags: the meaning of the head's outputs is not known")
+	case f.Labels != nil && f.Kind != Regression && len(f.Labels) < 2:
+		return fmt.Errorf("%d class names are given: want at least two", len(f.Labels))
+	case f.Kind == Tagging:
+		return nil
 	case len(f.Text) != 1 && len(f.Text) != 2:
 		return fmt.Errorf("%d text columns: want one, or two for a pair", len(f.Text))
 	case len(f.Text) == 2 && f.Text[0] == f.Text[1]:
@@ -68,8 +75,6 @@ func (f FileTask) check() error {
 		return errors.New("no label column is named: training and scoring need one")
 	case f.Kind == Classification && f.Train == "" && f.Labels == nil && f.Label != "":
 		return errors.New("no train file and no class names: the meaning of the labels is not known")
-	case f.Labels != nil && f.Kind == Classification && len(f.Labels) < 2:
-		return fmt.Errorf("%d class names are given: want at least two", len(f.Labels))
 	case f.Kind == Regression && f.Labels != nil:
 		return errors.New("class names are given, but a regression has no classes")
 	}
@@ -78,12 +83,18 @@ func (f FileTask) check() error {
 
 // read reads one file. Train sets the task's classes if they are not given.
 func (f FileTask) read(part Part, file string, task *Task) (*Dataset, error) {
-	d, labels, err := readExamples(exampleSpec{
-		files:         []string{file},
-		text:          f.Text,
-		label:         f.Label,
-		labelOptional: part == Test,
-	})
+	spec := exampleSpec{files: []string{file}, text: columns(f.Text...), label: column{name: f.Label}}
+	if f.Kind == Tagging {
+		spec.text, spec.label, spec.lists = []column{wordColumn}, tagColumn, true
+		if len(f.Text) == 1 {
+			spec.text[0] = listColumn(f.Text[0])
+		}
+		if f.Label != "" {
+			spec.label = listColumn(f.Label)
+		}
+	}
+	spec.label.optional = part == Test
+	d, labels, err := readExamples(spec)
 	if err != nil {
 		return nil, err
 	}
@@ -92,20 +103,19 @@ func (f FileTask) read(part Part, file string, task *Task) (*Dataset, error) {
 		return d, d.setValues(labels, floatLabel)
 	}
 	if task.Labels == nil && part == Train {
-		texts := make([]string, len(labels))
-		for i, label := range labels {
-			texts[i] = label.text
-		}
-		if task.Labels = classNames(texts); len(task.Labels) < 2 {
-			return nil, fmt.Errorf("%s: all %d examples have the label %s: want at least two classes",
-				file, d.Len(), shorten(task.Labels[0]))
+		if task.Labels, err = f.classes(d, labels); err != nil {
+			return nil, fmt.Errorf("%s: %w", file, err)
 		}
 	}
 	index := make(map[string]int, len(task.Labels))
 	for i, name := range task.Labels {
 		index[name] = i
 	}
-	return d, d.setClasses(task.Labels, labels, func(text string) (int, error) {
+	set := d.setClasses
+	if f.Kind == Tagging {
+		set = d.setTags
+	}
+	return d, set(task.Labels, labels, func(text string) (int, error) {
 		if i, ok := index[text]; ok {
 			return i, nil
 		}
@@ -123,6 +133,40 @@ func (f FileTask) read(part Part, file string, task *Task) (*Dataset, error) {
 	})
 }
 
+// classes returns the classes of the training set.
+func (f FileTask) classes(d *Dataset, labels []cell) ([]string, error) {
+	var texts []string
+	for _, label := range labels {
+		if f.Kind == Tagging {
+			texts = append(texts, label.list...)
+		} else {
+			texts = append(texts, label.text)
+		}
+	}
+	names := classNames(texts)
+	switch {
+	case f.Kind == Tagging && len(names) == 0:
+		return nil, errors.New("no sentence in it has words")
+	case f.Kind == Tagging && len(names) == 1:
+		return nil, fmt.Errorf("all %d words have the tag %s: want at least two tags", len(texts), shorten(names[0]))
+	case len(names) == 1:
+		return nil, fmt.Errorf("all %d examples have the label %s: want at least two classes", d.Len(), shorten(names[0]))
+	}
+	if outside := slices.Index(names, "O"); f.Kind == Tagging && outside > 0 {
+		names = slices.Insert(slices.Delete(names, outside, outside+1), 0, "O")
+	}
+	return names, nil
+}
+
+// listColumn is a column of lists that the user names: by its number in a file whose columns have no names.
+func listColumn(name string) column {
+	place, err := strconv.Atoi(name)
+	if err != nil {
+		place = 0
+	}
+	return column{name: name, place: place}
+}
+
 // taskName is the name of the first file without its folder and its end.
 func taskName(files ...string) string {
 	for _, file := range files {
@@ -134,13 +178,17 @@ func taskName(files ...string) string {
 	return ""
 }
 
-// fileMetrics returns the scores of a task on own files, the one to go by first.
-func fileMetrics(task Task) []string {
+// fileMetrics returns the scores of a task on own files, and the one to go by.
+func fileMetrics(task Task) (names []string, primary string) {
 	switch {
+	case task.Kind == Tagging && metrics.Chunked(task.Labels):
+		return []string{metrics.NamePrecision, metrics.NameRecall, metrics.NameF1, metrics.NameAccuracy}, metrics.NameF1
+	case task.Kind == Tagging: // parts of speech, say: the words do not join to entities
+		return []string{metrics.NameAccuracy}, metrics.NameAccuracy
 	case task.Kind == Regression:
-		return []string{metrics.NameSpearman, metrics.NamePearson}
+		return []string{metrics.NameSpearman, metrics.NamePearson}, metrics.NameSpearman
 	case len(task.Labels) == 2:
-		return []string{metrics.NameAccuracy, metrics.NameF1, metrics.NameMatthews}
+		return []string{metrics.NameAccuracy, metrics.NameF1, metrics.NameMatthews}, metrics.NameAccuracy
 	}
-	return []string{metrics.NameAccuracy, metrics.NameMatthews}
+	return []string{metrics.NameAccuracy, metrics.NameMatthews}, metrics.NameAccuracy
 }

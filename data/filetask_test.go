@@ -3,6 +3,7 @@ package data
 import (
 	"math"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -99,8 +100,8 @@ func TestFileTaskErrors(t *testing.T) {
 		want string
 	}{
 		{"no files", FileTask{Kind: Classification, Text: text, Label: "label"}, "no data files are named: want at least one"},
-		{"no kind", FileTask{Train: train, Text: text, Label: "label"}, `unknown kind of task "": want classification or regression`},
-		{"unknown kind", FileTask{Train: train, Kind: "ranking", Text: text, Label: "label"}, `unknown kind of task "ranking": want classification or regression`},
+		{"no kind", FileTask{Train: train, Text: text, Label: "label"}, `unknown kind of task "": want classification, regression or tagging`},
+		{"unknown kind", FileTask{Train: train, Kind: "ranking", Text: text, Label: "label"}, `unknown kind of task "ranking": want classification, regression or tagging`},
 		{"no text", FileTask{Train: train, Kind: Classification, Label: "label"}, "0 text columns: want one, or two for a pair"},
 		{"three texts", FileTask{Train: train, Kind: Classification, Text: []string{"a", "b", "c"}, Label: "label"}, "3 text columns: want one, or two for a pair"},
 		{"one text twice", FileTask{Train: train, Kind: Classification, Text: []string{"text", "text"}, Label: "label"}, `both text columns are "text": want two different ones`},
@@ -130,7 +131,7 @@ func TestFileTaskErrors(t *testing.T) {
 }
 
 func TestReadInputs(t *testing.T) {
-	sst2, err := GLUETask("sst2")
+	sst2, err := NamedTask("sst2")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +147,7 @@ func TestReadInputs(t *testing.T) {
 		{Text: "b", HasPair: true, Label: 1, File: file, Line: 2},
 		{Text: "c", Label: 0, File: file, Line: 3},
 	}
-	if !slices.Equal(d.Examples, want) {
+	if !reflect.DeepEqual(d.Examples, want) {
 		t.Errorf("got %+v\nwant %+v", d.Examples, want)
 	}
 	bad := write(t, "bad.jsonl", `{"text": "a", "label": 2}`)

@@ -3,27 +3,9 @@ package data
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"autolora/data/metrics"
 )
-
-// Task is what a model is trained and scored for.
-type Task struct {
-	Name    string   // "sst2", or the name of the user's own task
-	Kind    Kind     // what the labels are
-	Labels  []string // names of the classes in the order of the head's outputs; nil in regression
-	Metrics []string // the scores to report, by the names in package metrics
-	Primary string   // the score that the paper reports, one of Metrics
-}
-
-// Outputs is the number of outputs that a head for the task has: one a class, or one in regression.
-func (t Task) Outputs() int {
-	if t.Kind == Regression {
-		return 1
-	}
-	return len(t.Labels)
-}
 
 // glueTask is where a GLUE task's texts and labels are found. The hub's layout calls the label "label".
 type glueTask struct {
@@ -86,7 +68,6 @@ var glueTasks = []glueTask{
 	},
 }
 
-// task returns the public part, filled in and safe to change.
 func (g glueTask) task() Task {
 	t := g.Task
 	if t.Kind == "" {
@@ -98,30 +79,16 @@ func (g glueTask) task() Task {
 	return t
 }
 
-// GLUETasks returns the names of the nine GLUE tasks.
-func GLUETasks() []string {
-	names := make([]string, len(glueTasks))
-	for i, g := range glueTasks {
-		names[i] = g.Name
-	}
-	return names
-}
+func (g glueTask) inside() string { return g.folder }
 
-// GLUETask returns the GLUE task of that name; "SST-2" is "sst2", "STS-B" is "stsb".
+// GLUETask returns the GLUE task of that name, as NamedTask does.
 func GLUETask(name string) (Task, error) {
-	g, err := findGLUE(name)
+	t, err := findTask(name)
 	if err != nil {
 		return Task{}, err
 	}
-	return g.task(), nil
-}
-
-func findGLUE(name string) (glueTask, error) {
-	plain := strings.NewReplacer("-", "", "_", "").Replace(strings.ToLower(name))
-	for _, g := range glueTasks {
-		if g.Name == plain {
-			return g, nil
-		}
+	if _, ok := t.(glueTask); !ok {
+		return Task{}, fmt.Errorf("%s is no task of GLUE", name)
 	}
-	return glueTask{}, fmt.Errorf("unknown task %q: want one of %s", name, strings.Join(GLUETasks(), ", "))
+	return t.task(), nil
 }

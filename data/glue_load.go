@@ -6,33 +6,12 @@ import (
 	"io/fs"
 	"math"
 	"os"
-	"path"
 	"path/filepath"
 	"strconv"
 	"strings"
 )
 
-// Part is one of the parts that the data of a task come in.
-type Part string
-
-// The parts of a task's data.
-const (
-	Train Part = "train"
-	Dev   Part = "dev"
-	Test  Part = "test"
-)
-
-// Splits is a task with the parts of its data that were asked for.
-type Splits struct {
-	Task  Task
-	Train *Dataset
-	Dev   []*Dataset // one, or for MNLI matched and mismatched
-	Test  []*Dataset // likewise; the labels may be unknown
-	Notes []string   // what the user should know about the files: parts that are missing or only subsets
-}
-
-// LoadGLUE reads parts of a GLUE task from dir: the folder that has the tasks' folders in it, or the task's
-// own. Two layouts are known, looked for in this order:
+// load reads the files of a part, which are known in two layouts, looked for in this order:
 //
 //	SST-2/train.tsv  SST-2/dev.tsv  SST-2/test.tsv               the official download
 //	sst2/train-00000-of-00001.parquet  sst2/validation-...       the hub's
@@ -40,63 +19,41 @@ type Splits struct {
 // MNLI has dev_matched.tsv and dev_mismatched.tsv, validation_matched-... and validation_mismatched-....
 // Where a part is in neither form, a file train_subset*.tsv, dev_subset*.tsv, heldout_subset*.tsv (dev) or
 // test_subset*.tsv stands in for it, and Notes says so. Notes also tells when MNLI's mismatched set is not there.
-func LoadGLUE(name, dir string, parts ...Part) (*Splits, error) {
-	g, err := findGLUE(name)
-	if err != nil {
-		return nil, err
+func (g glueTask) load(dir string, part Part, s *Splits) error {
+	variants := g.variants
+	if part == Train || len(variants) == 0 {
+		variants = []string{""}
 	}
-	if info, err := os.Stat(dir); err != nil {
-		return nil, fmt.Errorf("data folder of task %s: %w", g.Name, err)
-	} else if !info.IsDir() {
-		return nil, fmt.Errorf("data folder of task %s: %s is a file: want the folder with %s in it", g.Name, dir, g.folder)
-	}
-	s := &Splits{Task: g.task()}
-	for _, part := range parts {
-		variants := g.variants
-		if part == Train || len(variants) == 0 {
-			variants = []string{""}
+	for i, variant := range variants {
+		d, err := g.loadVariant(dir, part, variant, s)
+		if i > 0 && errors.Is(err, errNoPart) {
+			s.note("%s: no %s set %q in %s: only the %s one is used", g.Name, part, variant, dir, variants[0])
+			continue
 		}
-		for i, variant := range variants {
-			d, err := g.load(dir, part, variant, s)
-			if i > 0 && errors.Is(err, errNoPart) {
-				s.note("%s: no %s set %q in %s: only the %s one is used", g.Name, part, variant, dir, variants[0])
-				continue
-			}
-			if err != nil {
-				return nil, err
-			}
-			switch part {
-			case Train:
-				s.Train = d
-			case Dev:
-				s.Dev = append(s.Dev, d)
-			default:
-				s.Test = append(s.Test, d)
-			}
+		if err != nil {
+			return err
 		}
+		s.add(part, d)
 	}
-	return s, nil
+	return nil
 }
 
-func (s *Splits) note(format string, args ...any) {
-	s.Notes = append(s.Notes, fmt.Sprintf(format, args...))
-}
-
-// load finds and reads one data set.
-func (g glueTask) load(dir string, part Part, variant string, s *Splits) (*Dataset, error) {
+// loadVariant finds and reads one data set.
+func (g glueTask) loadVariant(dir string, part Part, variant string, s *Splits) (*Dataset, error) {
 	found, err := g.find(dir, part, variant)
 	if err != nil {
 		return nil, err
 	}
-	spec := exampleSpec{files: found.files, labelOptional: part == Test}
+	spec := exampleSpec{files: found.files}
 	if found.hub {
-		spec.text, spec.label = g.hubText, "label"
+		spec.text, spec.label.name = columns(g.hubText...), "label"
 	} else {
-		spec.text, spec.label, spec.skipShort = g.text, g.label, g.skipShort
+		spec.text, spec.label.name, spec.skipShort = columns(g.text...), g.label, g.skipShort
 		if part != Test {
 			spec.header = g.header
 		}
 	}
+	spec.label.optional = part == Test
 	d, labels, err := readExamples(spec)
 	if err != nil {
 		return nil, fmt.Errorf("task %s: %w", g.Name, err)
@@ -133,9 +90,6 @@ func (g glueTask) load(dir string, part Part, variant string, s *Splits) (*Datas
 	}
 	return d, nil
 }
-
-// errNoPart marks the error of a part that is not there.
-var errNoPart = errors.New("not found")
 
 // glueFiles is where a data set lies.
 type glueFiles struct {
@@ -188,42 +142,4 @@ func (g glueTask) find(dir string, part Part, variant string) (glueFiles, error)
 	}
 	return glueFiles{}, fmt.Errorf("task %s: %s set %w: looked for %s.tsv, %s-*-of-*.parquet and %s in %s and its folders %s and %s",
 		g.Name, part, errNoPart, official, hub, strings.Join(subsets, ", "), dir, g.folder, g.Name)
-}
-
-// findShards returns the files stem-00000-of-00002.parquet, ... in order, none if there are none. A missing
-// one is an error.
-func findShards(folder, stem string) ([]string, error) {
-	files, err := match(folder, stem+"-*-of-*.parquet")
-	if err != nil || len(files) == 0 {
-		return nil, err
-	}
-	for i, file := range files {
-		want := fmt.Sprintf("%s-%05d-of-%05d", stem, i, len(files)) // some writers put a hash behind it
-		if !strings.HasPrefix(filepath.Base(file), want) {
-			return nil, fmt.Errorf("%s: some files of the set are missing: %d are there, %s among them", folder, len(files), filepath.Base(file))
-		}
-	}
-	return files, nil
-}
-
-// match returns the files in folder whose names match one of the patterns, in order of their names; none
-// if there is no folder.
-func match(folder string, patterns ...string) ([]string, error) {
-	entries, err := os.ReadDir(folder)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	var files []string
-	for _, entry := range entries {
-		for _, pattern := range patterns {
-			if ok, _ := path.Match(pattern, entry.Name()); ok {
-				files = append(files, filepath.Join(folder, entry.Name()))
-				break
-			}
-		}
-	}
-	return files, nil
 }

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -19,7 +20,7 @@ import (
 
 func loadGLUE(t *testing.T, name, dir string, parts ...Part) *Splits {
 	t.Helper()
-	s, err := LoadGLUE(name, dir, parts...)
+	s, err := LoadTask(name, dir, parts...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +70,7 @@ func compareDatasets(t *testing.T, a, b *Dataset) {
 		if math.IsNaN(x.Value) && math.IsNaN(y.Value) {
 			x.Value, y.Value = 0, 0
 		}
-		if x != y {
+		if !reflect.DeepEqual(x, y) {
 			t.Fatalf("%s: example %d: %+v differs from %+v", a.Name, i, x, y)
 		}
 	}
@@ -82,7 +83,7 @@ func TestGLUEExamples(t *testing.T) {
 		Pair: `Referring to him as only " the witness " , Amrozi accused his brother of deliberately distorting his evidence .`, HasPair: true,
 		Label: 1, File: "testdata/glue/MRPC/train.tsv", Line: 2,
 	}
-	if got := s.Train.Examples[0]; got != want {
+	if got := s.Train.Examples[0]; !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v\nwant %+v", got, want)
 	}
 	file := fixture(t, "glue/MRPC/train.tsv")
@@ -102,7 +103,7 @@ func TestGLUEExamples(t *testing.T) {
 		t.Errorf("value %v, labels %q, kind %s; want 4.75, none, regression", ex.Value, stsb.Labels, stsb.Kind)
 	}
 	mnli := loadGLUE(t, "mnli", "testdata/glue", Dev)
-	if mnli.Dev[0].Variant != "matched" || mnli.Dev[1].Variant != "mismatched" || mnli.Dev[0].Examples[0] == mnli.Dev[1].Examples[0] {
+	if mnli.Dev[0].Variant != "matched" || mnli.Dev[1].Variant != "mismatched" || reflect.DeepEqual(mnli.Dev[0].Examples[0], mnli.Dev[1].Examples[0]) {
 		t.Errorf("variants %q and %q", mnli.Dev[0].Variant, mnli.Dev[1].Variant)
 	}
 }
@@ -112,10 +113,10 @@ func TestGLUETasks(t *testing.T) {
 	all := map[string][]string{
 		"cola": {"matthews", "accuracy"}, "mrpc": {"accuracy", "f1"}, "qqp": {"accuracy", "f1"}, "stsb": {"spearman", "pearson"},
 	}
-	if got := GLUETasks(); len(got) != 9 {
+	if got := TaskNames(); len(got) != 10 || got[9] != "jnlpba" {
 		t.Fatalf("tasks %q", got)
 	}
-	for _, name := range GLUETasks() {
+	for _, name := range TaskNames()[:9] {
 		task, err := GLUETask(strings.ToUpper(name))
 		if err != nil {
 			t.Fatal(err)
@@ -141,8 +142,11 @@ func TestGLUETasks(t *testing.T) {
 		t.Errorf("STS-B is %q, %v", task.Name, err)
 	}
 	_, err := GLUETask("imdb")
-	if want := `unknown task "imdb": want one of cola, sst2, mrpc, qqp, mnli, qnli, rte, stsb, wnli`; err == nil || err.Error() != want {
+	if want := `unknown task "imdb": want one of cola, sst2, mrpc, qqp, mnli, qnli, rte, stsb, wnli, jnlpba`; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
+	}
+	if _, err = GLUETask("jnlpba"); err == nil || err.Error() != "jnlpba is no task of GLUE" {
+		t.Errorf("got %v", err)
 	}
 }
 
@@ -236,20 +240,20 @@ func TestGLUEErrors(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			_, err := LoadGLUE(test.task, dir, test.part)
+			_, err := LoadTask(test.task, dir, test.part)
 			if want := strings.ReplaceAll(test.want, "DIR", dir); err == nil || err.Error() != want {
 				t.Errorf("got %v\nwant %s", err, want)
 			}
 		})
 	}
-	if _, err := LoadGLUE("sst2", filepath.Join(t.TempDir(), "no"), Train); err == nil || !strings.Contains(err.Error(), "data folder of task sst2: ") {
+	if _, err := LoadTask("sst2", filepath.Join(t.TempDir(), "no"), Train); err == nil || !strings.Contains(err.Error(), "data folder of task sst2: ") {
 		t.Errorf("no folder: got %v", err)
 	}
 	file := write(t, "train.tsv", header)
-	if _, err := LoadGLUE("sst2", file, Train); err == nil || err.Error() != "data folder of task sst2: "+file+" is a file: want the folder with SST-2 in it" {
+	if _, err := LoadTask("sst2", file, Train); err == nil || err.Error() != "data folder of task sst2: "+file+" is a file: want the folder with SST-2 in it" {
 		t.Errorf("a file: got %v", err)
 	}
-	if _, err := LoadGLUE("imdb", ".", Train); err == nil {
+	if _, err := LoadTask("imdb", ".", Train); err == nil {
 		t.Error("unknown task: no error")
 	}
 }
@@ -326,7 +330,7 @@ func TestOfficialFiles(t *testing.T) {
 	}
 	want := official(t)
 	unread := maps.Clone(want)
-	for _, name := range GLUETasks() {
+	for name := range table6 {
 		t.Run(name, func(t *testing.T) {
 			s := loadGLUE(t, name, dir, Train, Dev)
 			for i, d := range []*Dataset{s.Train, s.Dev[0]} {

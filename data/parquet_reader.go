@@ -16,31 +16,41 @@ func readParquet(file string, b []byte, spec tableSpec, yield yieldRow) error {
 	if err != nil {
 		return err
 	}
-	columns := make([][]parquet.Value, len(at))
-	for i, c := range spec.columns {
-		if at[i] < 0 {
+	columns := make([]func(row int) (cell, error), len(at)) // a row's cell of each column, nil for one that is not there
+	for i, k := range at {
+		if k < 0 {
 			continue
 		}
-		if columns[i], err = f.Column(c.name); err != nil {
+		name := f.Columns()[k]
+		if spec.lists {
+			lists, err := f.Lists(name)
+			if err != nil {
+				return fmt.Errorf("%s: %w", file, err)
+			}
+			columns[i] = func(row int) (cell, error) { return listCell(file, row+1, name, lists[row]) }
+			continue
+		}
+		values, err := f.Column(name)
+		if err != nil {
 			return fmt.Errorf("%s: %w", file, err)
+		}
+		columns[i] = func(row int) (cell, error) {
+			v := values[row]
+			return cell{text: v.Text, ok: !v.Null}, checkUTF8(file, row+1, v.Text)
 		}
 	}
 	cells := make([]cell, len(at))
 	for row := range f.Rows() {
 		for i, c := range spec.columns {
 			cells[i] = cell{}
-			if at[i] < 0 {
+			if columns[i] == nil {
 				continue
 			}
-			v := columns[i][row]
-			switch {
-			case !v.Null:
-				cells[i] = cell{v.Text, true}
-			case !c.optional:
-				return fmt.Errorf("%s: %q is null: want a value", place(file, row+1), c.name)
-			}
-			if err := checkUTF8(file, row+1, v.Text); err != nil {
+			if cells[i], err = columns[i](row); err != nil {
 				return err
+			}
+			if !cells[i].ok && !c.optional {
+				return fmt.Errorf("%s: %q is null: want a value", place(file, row+1), f.Columns()[at[i]])
 			}
 		}
 		if err := yield(row+1, cells); err != nil {
@@ -48,4 +58,19 @@ func readParquet(file string, b []byte, spec tableSpec, yield yieldRow) error {
 		}
 	}
 	return nil
+}
+
+// listCell returns a list, which has no nulls in it.
+func listCell(file string, row int, name string, values []parquet.Value) (cell, error) {
+	list := make([]string, len(values))
+	for i, v := range values {
+		if v.Null {
+			return cell{}, fmt.Errorf("%s: %q: element %d is null: want a value", place(file, row), name, i+1)
+		}
+		if err := checkUTF8(file, row, v.Text); err != nil {
+			return cell{}, err
+		}
+		list[i] = v.Text
+	}
+	return cell{list: list, ok: values != nil}, nil
 }

@@ -15,18 +15,30 @@ import (
 // column is a column that a reader is asked for.
 type column struct {
 	name     string
-	optional bool // the file may lack it, and a cell may be null
+	other    string // another name for the same, "" if there is none
+	place    int    // in a file whose columns have no names: 1 is the first, -1 the last, 0 is none
+	optional bool   // the file may lack it, and a cell may be null
+}
+
+// String quotes the names.
+func (c column) String() string {
+	if c.other == "" {
+		return strconv.Quote(c.name)
+	}
+	return fmt.Sprintf("%q or %q", c.name, c.other)
 }
 
 // cell is one value in the form it has in the file; numbers of a parquet file in their shortest decimal form.
 type cell struct {
 	text string
-	ok   bool // false: the column or the value is missing; only in optional columns
+	list []string // in place of text where the spec asks for lists; the row's own
+	ok   bool     // false: the column or the value is missing; only in optional columns
 }
 
 // tableSpec says which columns to read.
 type tableSpec struct {
 	columns []column
+	lists   bool     // every column holds lists: the words and tags of sentences
 	header  []string // names of the columns of a TSV file that has no header line, like CoLA's
 	// shortRow, if not nil, is called for a TSV row that ends before a wanted column; the row is left out.
 	// Without it such a row is an error.
@@ -37,8 +49,11 @@ type tableSpec struct {
 // slice is reused.
 type yieldRow func(line int, cells []cell) error
 
-// readers has the reader of each kind of file. A reader gets the file's name for its errors and all its bytes.
-var readers = map[string]func(file string, b []byte, spec tableSpec, yield yieldRow) error{
+// reader reads one kind of file. It gets the file's name for its errors and all its bytes.
+type reader func(file string, b []byte, spec tableSpec, yield yieldRow) error
+
+// readers has the reader of each kind of file.
+var readers = map[string]reader{
 	".tsv":     readTSV,
 	".csv":     readCSV,
 	".jsonl":   readJSONL,
@@ -50,9 +65,19 @@ var readers = map[string]func(file string, b []byte, spec tableSpec, yield yield
 // readTable reads the rows of one file, whose kind follows from its name, and adds the file's bytes to sum.
 func readTable(file string, sum hash.Hash, spec tableSpec, yield yieldRow) error {
 	ext := filepath.Ext(file)
-	read, ok := readers[strings.ToLower(ext)]
-	if !ok {
-		return fmt.Errorf("%s: unknown kind of file %q: want .tsv, .csv, .jsonl or .parquet", file, ext)
+	read := readers[strings.ToLower(ext)]
+	want := ".tsv, .csv, .jsonl or .parquet"
+	if spec.lists {
+		want = "words with tags in .conll, .iob2, .tsv, .txt, .jsonl or .parquet"
+		switch {
+		case isCoNLL(file):
+			read = readCoNLL
+		case strings.EqualFold(ext, ".csv"):
+			read = nil
+		}
+	}
+	if read == nil {
+		return fmt.Errorf("%s: unknown kind of file %q: want %s", file, ext, want)
 	}
 	b, err := os.ReadFile(file)
 	if err != nil {
@@ -70,12 +95,14 @@ func readTable(file string, sum hash.Hash, spec tableSpec, yield yieldRow) error
 func (s tableSpec) locate(file string, names []string) ([]int, error) {
 	at := make([]int, len(s.columns))
 	for i, c := range s.columns {
-		at[i] = slices.Index(names, c.name)
+		if at[i] = slices.Index(names, c.name); at[i] < 0 && c.other != "" {
+			at[i] = slices.Index(names, c.other)
+		}
 		switch {
 		case at[i] < 0 && !c.optional:
-			return nil, fmt.Errorf("%s: no column %q: it has %s", file, c.name, listNames(names))
-		case at[i] >= 0 && slices.Contains(names[at[i]+1:], c.name):
-			return nil, fmt.Errorf("%s: there are several columns %q: want one", file, c.name)
+			return nil, fmt.Errorf("%s: no column %s: it has %s", file, c, listNames(names))
+		case at[i] >= 0 && slices.Contains(names[at[i]+1:], names[at[i]]):
+			return nil, fmt.Errorf("%s: there are several columns %q: want one", file, names[at[i]])
 		}
 	}
 	return at, nil
@@ -109,16 +136,13 @@ func shorten(s string) string {
 var utf8BOM = []byte("\xef\xbb\xbf")
 
 // lines calls fn with each line of b and its number from 1, without the byte order mark and the line ends
-// LF or CRLF. A lone CR is an ordinary character. Empty lines are left out.
+// LF or CRLF. A lone CR is an ordinary character.
 func lines(b []byte, fn func(line int, text string) error) error {
 	b = bytes.TrimPrefix(b, utf8BOM)
 	for line := 1; len(b) > 0; line++ {
 		var text []byte
 		text, b, _ = bytes.Cut(b, []byte{'\n'})
 		text = bytes.TrimSuffix(text, []byte{'\r'})
-		if len(text) == 0 {
-			continue
-		}
 		if err := fn(line, string(text)); err != nil {
 			return err
 		}

@@ -26,6 +26,9 @@ func readTSV(file string, b []byte, spec tableSpec, yield yieldRow) error {
 	}
 	cells := make([]cell, len(spec.columns))
 	err = lines(b, func(line int, text string) error {
+		if text == "" {
+			return nil
+		}
 		if err := checkUTF8(file, line, text); err != nil {
 			return err
 		}
@@ -49,7 +52,7 @@ func readTSV(file string, b []byte, spec tableSpec, yield yieldRow) error {
 		for i, k := range at {
 			cells[i] = cell{}
 			if k >= 0 {
-				cells[i] = cell{strings.Clone(row[k]), true} // not the whole line
+				cells[i] = cell{text: strings.Clone(row[k]), ok: true} // not the whole line
 			}
 		}
 		return yield(line, cells)
@@ -98,7 +101,7 @@ func readCSV(file string, b []byte, spec tableSpec, yield yieldRow) error {
 			if err := checkUTF8(file, line, row[k]); err != nil {
 				return err
 			}
-			cells[i] = cell{strings.Clone(row[k]), true} // not the whole row
+			cells[i] = cell{text: strings.Clone(row[k]), ok: true} // not the whole row
 		}
 		if err := yield(line, cells); err != nil {
 			return err
@@ -113,10 +116,14 @@ func csvError(file string, err error) error {
 	return fmt.Errorf("%s: %w", file, err)
 }
 
-// readJSONL reads one JSON object a line. Strings, numbers and booleans are cells; other values are an
-// error in a wanted column and ignored elsewhere.
+// readJSONL reads one JSON object a line. Strings, numbers and booleans are cells, or elements of lists if
+// the spec asks for lists; other values are an error in a wanted column and ignored elsewhere.
 func readJSONL(file string, b []byte, spec tableSpec, yield yieldRow) error {
 	cells := make([]cell, len(spec.columns))
+	parse := jsonCell
+	if spec.lists {
+		parse = jsonList
+	}
 	empty := true
 	err := lines(b, func(line int, text string) error {
 		if len(strings.TrimSpace(text)) == 0 {
@@ -134,17 +141,22 @@ func readJSONL(file string, b []byte, spec tableSpec, yield yieldRow) error {
 			return fmt.Errorf("%s: %w: want one object a line, {%q: ...}", place(file, line), err, spec.columns[0].name)
 		}
 		for i, c := range spec.columns {
-			value, there := object[c.name]
+			name := c.name
+			value, there := object[name]
+			if !there && c.other != "" {
+				name = c.other
+				value, there = object[name]
+			}
 			var err error
-			if cells[i], err = jsonCell(value); err != nil {
-				return fmt.Errorf("%s: %q: %w", place(file, line), c.name, err)
+			if cells[i], err = parse(value); err != nil {
+				return fmt.Errorf("%s: %q: %w", place(file, line), name, err)
 			}
 			switch {
 			case cells[i].ok || c.optional:
 			case there:
-				return fmt.Errorf("%s: %q is null: want a value", place(file, line), c.name)
+				return fmt.Errorf("%s: %q is null: want a value", place(file, line), name)
 			default:
-				return fmt.Errorf("%s: no %q: it has %s", place(file, line), c.name, listNames(slices.Sorted(maps.Keys(object))))
+				return fmt.Errorf("%s: no %s: it has %s", place(file, line), c, listNames(slices.Sorted(maps.Keys(object))))
 			}
 		}
 		return yield(line, cells)
@@ -163,9 +175,35 @@ func jsonCell(value json.RawMessage) (cell, error) {
 	case value[0] == '"':
 		var s string
 		err := json.Unmarshal(value, &s)
-		return cell{s, true}, err
+		return cell{text: s, ok: true}, err
 	case value[0] == '[' || value[0] == '{':
 		return cell{}, errors.New("is a list or an object: want a string or a number")
 	}
-	return cell{string(value), true}, nil
+	return cell{text: string(value), ok: true}, nil
+}
+
+// jsonList returns the elements of a list. A value that is missing or null is no error, but not ok.
+func jsonList(value json.RawMessage) (cell, error) {
+	if len(value) == 0 || value[0] == 'n' {
+		return cell{}, nil
+	}
+	var elements []json.RawMessage
+	if value[0] != '[' {
+		return cell{}, errors.New("is no list: want a list of strings")
+	}
+	if err := json.Unmarshal(value, &elements); err != nil {
+		return cell{}, err
+	}
+	list := make([]string, len(elements))
+	for i, element := range elements {
+		c, err := jsonCell(element)
+		if err == nil && !c.ok {
+			err = errors.New("is null: want a string or a number")
+		}
+		if err != nil {
+			return cell{}, fmt.Errorf("element %d %w", i+1, err)
+		}
+		list[i] = c.text
+	}
+	return cell{list: list, ok: true}, nil
 }

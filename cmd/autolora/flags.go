@@ -21,9 +21,9 @@ var settings = map[string]setting{
 	"out":       {usage: "`FOLDER` folder for the results; new or empty"},
 	"overwrite": {usage: "replace the results of an earlier run in --out"},
 
-	"task":        {usage: "`NAME` GLUE task: " + strings.Join(data.GLUETasks(), ", ")},
-	"data":        {usage: "`FOLDER` the task's data: GLUE's TSV files or the hub's parquet files"},
-	"train":       {usage: "`FILE` your own training data (.tsv, .csv, .jsonl, .parquet), in place of --task and --data"},
+	"task":        {usage: "`NAME` a task: " + strings.Join(data.TaskNames(), ", ")},
+	"data":        {usage: "`FOLDER` the task's data: its official files or the hub's parquet files"},
+	"train":       {usage: "`FILE` your own training data (.tsv, .csv, .jsonl, .parquet, .conll), in place of --task and --data"},
 	"dev":         {usage: "`FILE` your own data to score on, with the same columns"},
 	"kind":        {usage: "`KIND` what the labels of your own data are: classification or regression"},
 	"text":        {usage: "`COL[,COL]` column of your own data with the text; two for pairs of texts"},

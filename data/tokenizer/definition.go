@@ -94,6 +94,26 @@ func (s sections) library(first []any) ([]byte, error) {
 	return json.Marshal(all)
 }
 
+// forWords are the sections for the words of a sentence, each of which is encoded by itself; nil if they are the
+// same. Byte-level tokenizers get a space before every word, since only the first word of a text has none:
+// add_prefix_space, which transformers requires of RoBERTa and GPT-2 for sentences given as words.
+func (s sections) forWords() sections {
+	var part map[string]any
+	decoder := json.NewDecoder(bytes.NewReader(s["pre_tokenizer"]))
+	decoder.UseNumber()
+	if err := decoder.Decode(&part); err != nil || part["type"] != "ByteLevel" || part["add_prefix_space"] == true {
+		return nil
+	}
+	part["add_prefix_space"] = true
+	changed, err := json.Marshal(part)
+	if err != nil {
+		return nil
+	}
+	words := maps.Clone(s)
+	words["pre_tokenizer"] = changed
+	return words
+}
+
 // token returns the id of a token, -1 if there is none of that name.
 func (d *definition) token(content string) int64 {
 	for _, t := range d.added {

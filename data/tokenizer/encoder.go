@@ -14,7 +14,10 @@ type Encoder struct {
 	truncated atomic.Int64
 }
 
-var _ data.Encoder = (*Encoder)(nil)
+var (
+	_ data.Encoder      = (*Encoder)(nil)
+	_ data.WordSplitter = (*Encoder)(nil)
+)
 
 // NewEncoder returns an encoder that cuts each example to maxLength tokens. positions is the largest number of
 // tokens that the model takes; a maxLength above it, or without room for any text, is an error that names the
@@ -29,8 +32,15 @@ func NewEncoder(t *Tokenizer, maxLength, positions int) (*Encoder, error) {
 	return &Encoder{tok: t, maxLength: maxLength}, nil
 }
 
-// Encode gives the tokens of an example.
+// Encode gives the tokens of an example: of a text or a pair, or of a sentence that Split would not split.
 func (e *Encoder) Encode(ex data.Example) (data.Encoded, error) {
+	if ex.Words != nil {
+		enc, truncated, err := e.tok.EncodeWords(ex.Words, e.maxLength)
+		if truncated {
+			e.truncated.Add(1)
+		}
+		return enc, err
+	}
 	var pair *string
 	if ex.HasPair {
 		pair = &ex.Pair
@@ -41,6 +51,9 @@ func (e *Encoder) Encode(ex data.Example) (data.Encoded, error) {
 	}
 	return enc, err
 }
+
+// Split implements data.WordSplitter.
+func (e *Encoder) Split(words []string) ([]int, error) { return e.tok.SplitWords(words, e.maxLength) }
 
 // Truncated is how many examples were cut to the maximum length so far.
 func (e *Encoder) Truncated() int64 { return e.truncated.Load() }

@@ -14,27 +14,49 @@ import (
 // #cgo LDFLAGS: -L${SRCDIR}/../../third_party/lib
 import "C"
 
-// native is a tokenizer of the Rust library. Encoding reads it only, so any number of goroutines may encode at
-// once; close waits for them.
+// native is a tokenizer of the Rust library, in the forms that are needed, each opened when it first is. Encoding
+// reads it only, so any number of goroutines may encode at once; close waits for them.
 type native struct {
-	mu      sync.RWMutex
-	plain   *tokenizers.Tokenizer // nil once closed
-	withNUL *tokenizers.Tokenizer // opened by openNUL
-	openNUL func() error
+	mu     sync.RWMutex
+	closed bool
+	text   forms // for texts
+	word   forms // for the words of a sentence
+}
+
+// forms are two tokenizers that give the same tokens: one for texts without NUL characters, one for those with.
+type forms struct{ plain, withNUL *form }
+
+// form is a tokenizer that is opened once.
+type form struct {
+	once sync.Once
+	open func() (*tokenizers.Tokenizer, error)
+	t    *tokenizers.Tokenizer // nil if it is not open
+	err  error
+}
+
+func (f *form) get() (*tokenizers.Tokenizer, error) {
+	f.once.Do(func() { f.t, f.err = f.open() })
+	return f.t, f.err
+}
+
+func newForms(name string, s sections) forms {
+	return forms{
+		plain:   &form{open: func() (*tokenizers.Tokenizer, error) { return open(name, s, nil) }},
+		withNUL: &form{open: func() (*tokenizers.Tokenizer, error) { return open(name, s, unescapeNUL) }},
+	}
 }
 
 var errClosed = errors.New("the tokenizer is closed")
 
-func newNative(name string, s sections) (*native, error) {
-	plain, err := open(name, s, nil)
-	if err != nil {
+// newNative opens a tokenizer. words are its sections for the words of a sentence, nil if they are the same.
+func newNative(name string, s, words sections) (*native, error) {
+	n := &native{text: newForms(name, s)}
+	if n.word = n.text; words != nil {
+		n.word = newForms(name, words)
+	}
+	if _, err := n.text.plain.get(); err != nil {
 		return nil, err
 	}
-	n := &native{plain: plain}
-	n.openNUL = sync.OnceValue(func() (err error) {
-		n.withNUL, err = open(name, s, unescapeNUL)
-		return err
-	})
 	return n, nil
 }
 
@@ -55,22 +77,27 @@ func open(name string, s sections, first []any) (*tokenizers.Tokenizer, error) {
 	return t, nil
 }
 
-// encode gives the token ids of one text, without special tokens around it. text is valid UTF-8.
+// encode gives the token ids of one text or one word, without special tokens around it. text is valid UTF-8.
 //
 // The binding gives no ids where the library reports an error. For a definition that passed parseDefinition only
 // an unknown token can be missing, and that is checked there.
-func (n *native) encode(text string) ([]uint32, error) {
+func (n *native) encode(text string, isWord bool) ([]uint32, error) {
 	n.mu.RLock()
 	defer n.mu.RUnlock()
-	if n.plain == nil {
+	if n.closed {
 		return nil, errClosed
 	}
-	t := n.plain
+	use := n.text
+	if isWord {
+		use = n.word
+	}
+	f := use.plain
 	if strings.Contains(text, "\x00") {
-		if err := n.openNUL(); err != nil {
-			return nil, err
-		}
-		t, text = n.withNUL, escapeNUL.Replace(text)
+		f, text = use.withNUL, escapeNUL.Replace(text)
+	}
+	t, err := f.get()
+	if err != nil {
+		return nil, err
 	}
 	return t.EncodeWithOptions(text, false).IDs, nil
 }
@@ -78,23 +105,22 @@ func (n *native) encode(text string) ([]uint32, error) {
 func (n *native) decode(ids []uint32, skipSpecial bool) (string, error) {
 	n.mu.RLock()
 	defer n.mu.RUnlock()
-	if n.plain == nil {
+	if n.closed {
 		return "", errClosed
 	}
-	return n.plain.Decode(ids, skipSpecial), nil
+	return n.text.plain.t.Decode(ids, skipSpecial), nil
 }
 
 func (n *native) close() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.plain == nil {
-		return nil
-	}
-	err := n.plain.Close()
-	n.plain = nil
-	if n.withNUL != nil {
-		err = errors.Join(err, n.withNUL.Close())
-		n.withNUL = nil
+	n.closed = true
+	var err error
+	for _, f := range []*form{n.text.plain, n.text.withNUL, n.word.plain, n.word.withNUL} {
+		if f.t != nil {
+			err = errors.Join(err, f.t.Close())
+			f.t = nil
+		}
 	}
 	return err
 }

@@ -42,6 +42,18 @@ func (t template) added(pair bool) int {
 	return n
 }
 
+// before is the number of special tokens before a single text.
+func (t template) before() int {
+	n := 0
+	for _, p := range t.single {
+		if p.text == 0 {
+			break
+		}
+		n += len(p.ids)
+	}
+	return n
+}
+
 // maxID is the largest id of a special token, -1 if there is none.
 func (t template) maxID() int64 {
 	largest := int64(-1)

@@ -62,7 +62,7 @@ func build(name string, text []byte, set *settings) (*Tokenizer, error) {
 	if err != nil {
 		return nil, err
 	}
-	n, err := newNative(name, def.sections)
+	n, err := newNative(name, def.sections, def.sections.forWords())
 	if err != nil {
 		return nil, err
 	}
@@ -113,13 +113,20 @@ func (t *Tokenizer) Encode(text string, pair *string, maxLength int) (enc data.E
 }
 
 func (t *Tokenizer) encode(text string) ([]uint32, error) {
+	if err := checkText(text); err != nil {
+		return nil, err
+	}
+	return t.native.encode(text, false)
+}
+
+func checkText(text string) error {
 	if len(text) > maxText {
-		return nil, fmt.Errorf("text of %d bytes: want at most %d", len(text), maxText)
+		return fmt.Errorf("text of %d bytes: want at most %d", len(text), maxText)
 	}
 	if !utf8.ValidString(text) {
-		return nil, fmt.Errorf("text is not valid UTF-8 at byte %d", invalidUTF8([]byte(text)))
+		return fmt.Errorf("text is not valid UTF-8 at byte %d", invalidUTF8([]byte(text)))
 	}
-	return t.native.encode(text)
+	return nil
 }
 
 // Decode gives the text of token ids, without the special tokens if skipSpecial is set. The error is for an id that

@@ -1,0 +1,120 @@
+package data
+
+import (
+	"bytes"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// conllEnds are the ends of the names of files with a word a line. They count where words with tags are
+// wanted: elsewhere a .tsv file is a table.
+var conllEnds = []string{".conll", ".iob2", ".iob", ".bio", ".tsv", ".txt"}
+
+func isCoNLL(file string) bool {
+	return slices.Contains(conllEnds, strings.ToLower(filepath.Ext(file)))
+}
+
+// readCoNLL reads the form of the CoNLL shared tasks: on every line a word and its columns, after every
+// sentence an empty line. A sentence is a row. Columns are separated by a tab, or by spaces in a file without
+// tabs. The lines between documents, -DOCSTART- (CoNLL-2003) and ###MEDLINE: (JNLPBA), are left out, and so are
+// comments, which begin with # and have no tab, in a file with tabs; without tabs they cannot be told from
+// the word #.
+func readCoNLL(file string, b []byte, spec tableSpec, yield yieldRow) error {
+	r := conllReader{file: file, spec: spec, yield: yield, tabs: bytes.IndexByte(b, '\t') >= 0}
+	err := lines(b, r.line)
+	if err == nil {
+		err = r.endSentence()
+	}
+	if err == nil && r.columns == 0 {
+		err = fmt.Errorf("%s: there are no words in it", file)
+	}
+	return err
+}
+
+type conllReader struct {
+	file    string
+	spec    tableSpec
+	yield   yieldRow
+	tabs    bool
+	columns int    // of every line; 0 before the first word
+	at      []int  // place of each wanted column, -1 for an optional one that is not there
+	cells   []cell // of the sentence so far
+	first   int    // line of its first word
+}
+
+func (r *conllReader) line(number int, text string) error {
+	if err := checkUTF8(r.file, number, text); err != nil {
+		return err
+	}
+	const blank = " \t"
+	var row []string
+	if r.tabs {
+		row = strings.Split(strings.TrimRight(text, blank), "\t")
+		for i := range row {
+			row[i] = strings.Trim(row[i], blank)
+		}
+	} else {
+		row = strings.FieldsFunc(text, func(c rune) bool { return c == ' ' })
+	}
+	switch {
+	case strings.Trim(text, blank) == "", row[0] == "-DOCSTART-", strings.HasPrefix(row[0], "###MEDLINE:"):
+		return r.endSentence()
+	case r.tabs && len(row) == 1 && strings.HasPrefix(row[0], "#"):
+		return nil
+	case r.columns == 0:
+		if err := r.locate(number, len(row)); err != nil {
+			return err
+		}
+	case len(row) != r.columns:
+		return fmt.Errorf("%s: %d columns, want %d as in the lines before", place(r.file, number), len(row), r.columns)
+	}
+	if r.cells == nil {
+		r.first, r.cells = number, make([]cell, len(r.at))
+	}
+	for i, k := range r.at {
+		if k < 0 {
+			continue
+		}
+		if row[k] == "" {
+			return fmt.Errorf("%s: column %d is empty", place(r.file, number), k+1)
+		}
+		r.cells[i].list = append(r.cells[i].list, row[k])
+		r.cells[i].ok = true
+	}
+	return nil
+}
+
+// locate finds the wanted columns among those of the first line with a word.
+func (r *conllReader) locate(line, columns int) error {
+	r.columns = columns
+	for _, c := range r.spec.columns {
+		k := c.place - 1
+		if c.place < 0 {
+			k = columns + c.place
+		}
+		there := c.place != 0 && k >= 0 && k < columns && !slices.Contains(r.at, k)
+		switch {
+		case c.place == 0:
+			return fmt.Errorf("%s: column %q: the columns of this kind of file have no names: want a number, 1 for the first, -1 for the last",
+				r.file, c.name)
+		case !there && !c.optional && columns == 1:
+			return fmt.Errorf("%s: 1 column: want a word and its tag", place(r.file, line))
+		case !there && !c.optional:
+			return fmt.Errorf("%s: no column %d of its own: there are %d columns", place(r.file, line), c.place, columns)
+		case !there:
+			k = -1
+		}
+		r.at = append(r.at, k)
+	}
+	return nil
+}
+
+func (r *conllReader) endSentence() error {
+	cells := r.cells
+	if r.cells = nil; cells == nil {
+		return nil
+	}
+	return r.yield(r.first, cells)
+}

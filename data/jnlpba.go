@@ -1,0 +1,104 @@
+package data
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"autolora/data/metrics"
+)
+
+// jnlpba is the shared task of JNLPBA 2004 ("BioNLP" in the paper's Table 3): biomedical names in abstracts of
+// the GENIA corpus.
+type jnlpba struct{}
+
+// jnlpbaLabels are in the order of the hub's data set "jnlpba", whose files hold their indices.
+var jnlpbaLabels = []string{"O", "B-DNA", "I-DNA", "B-RNA", "I-RNA", "B-cell_line", "I-cell_line",
+	"B-cell_type", "I-cell_type", "B-protein", "I-protein"}
+
+func (jnlpba) task() Task {
+	return Task{
+		Name: "jnlpba", Kind: Tagging, Labels: slices.Clone(jnlpbaLabels),
+		Metrics: []string{metrics.NamePrecision, metrics.NameRecall, metrics.NameF1}, Primary: metrics.NameF1,
+	}
+}
+
+func (jnlpba) inside() string { return "train.conll or Genia4ERtask1.iob2" }
+
+// jnlpbaLayouts are the names that the files of the parts have, without their ends, each in the order in which
+// they are looked for. One folder is read in one layout: devel.conll is a part of Genia4ERtask1.iob2.
+var jnlpbaLayouts = []struct {
+	parts map[Part][]string
+	find  func(folder, stem string) ([]string, error)
+}{
+	{map[Part][]string{Train: {"train"}, Dev: {"devel", "dev"}, Test: {"test"}}, findCoNLL},
+	{map[Part][]string{Train: {"Genia4ERtask1", "Genia4ERtask2"}, Test: {"Genia4EReval1", "Genia4EReval2"}}, findCoNLL},
+	{map[Part][]string{Train: {"train"}, Test: {"validation"}}, findShards}, // the hub calls the official test set so
+}
+
+// load reads a part in the first layout of which there is a file.
+func (j jnlpba) load(dir string, part Part, s *Splits) error {
+	found, err := j.find(dir)
+	if err != nil {
+		return fmt.Errorf("task jnlpba: %w", err)
+	}
+	files := found[part]
+	if files == nil && part == Dev && found != nil {
+		s.note("jnlpba: there is no dev set in %s, only the official training and test sets: nothing is scored on the way; "+
+			"score the test set at the end with autolora eval --part test", dir)
+		return nil
+	}
+	if files == nil {
+		return fmt.Errorf("task jnlpba: %s set %w: looked for train.conll, devel.conll, test.conll, Genia4ERtask1.iob2 (train), "+
+			"Genia4EReval1.iob2 (test), train-*-of-*.parquet and validation-*-of-*.parquet (test) in %s and its folder JNLPBA", part, errNoPart, dir)
+	}
+	d, tags, err := readExamples(exampleSpec{files: files, text: []column{wordColumn}, label: tagColumn, lists: true})
+	if err == nil {
+		err = d.setTags(s.Task.Labels, tags, func(text string) (int, error) { return classIndex(jnlpbaLabels, text) })
+	}
+	if err != nil {
+		return fmt.Errorf("task jnlpba: %w", err)
+	}
+	d.Name = "jnlpba/" + string(part)
+	s.add(part, d)
+	return nil
+}
+
+// find returns the files of each part; nil if there are none at all.
+func (jnlpba) find(dir string) (map[Part][]string, error) {
+	for _, folder := range []string{filepath.Join(dir, "JNLPBA"), filepath.Join(dir, "jnlpba"), dir} {
+		for _, layout := range jnlpbaLayouts {
+			found := map[Part][]string{}
+			for part, stems := range layout.parts {
+				for _, stem := range stems {
+					files, err := layout.find(folder, stem)
+					if err != nil {
+						return nil, err
+					}
+					if files != nil {
+						found[part] = files
+						break
+					}
+				}
+			}
+			if len(found) > 0 {
+				return found, nil
+			}
+		}
+	}
+	return nil, nil
+}
+
+// findCoNLL returns the file of that name with one of the ends of CoNLL files, nil if there is none.
+func findCoNLL(folder, stem string) ([]string, error) {
+	for _, end := range conllEnds {
+		file := filepath.Join(folder, stem+end)
+		if _, err := os.Stat(file); err == nil {
+			return []string{file}, nil
+		} else if !os.IsNotExist(err) {
+			return nil, err
+		}
+	}
+	return nil, nil
+}

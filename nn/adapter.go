@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"autolora/nn/adapterhub"
 	"autolora/nn/peft"
 	"autolora/nn/safetensors"
 	"autolora/torchbind"
@@ -49,9 +50,13 @@ func stored(p *Param, name string, value *torchbind.Tensor) safetensors.Tensor {
 	return safetensors.FromFloat32s(name, p.Shape, torchbind.Detach(s, value).Float32s())
 }
 
-// LoadAdapter gives the model the LoRA layers and the head of a PEFT adapter.
-// Every layer of it must be a module of the model, and the head must fit.
+// LoadAdapter gives the model the LoRA layers and the head of a PEFT adapter, or
+// the bottleneck adapters and the head of a folder in AdapterHub's form. Every
+// layer of it must be a module of the model, and the head must fit.
 func (m *Classifier) LoadAdapter(dir string) error {
+	if adapterhub.IsAdapter(dir) {
+		return m.loadBottlenecks(dir)
+	}
 	a, err := peft.Read(dir)
 	if err != nil {
 		return err

@@ -59,29 +59,35 @@ func TestLoRAAgainstPEFT(t *testing.T) {
 
 // Training an adapter leaves the base as it was, to the bit.
 func TestBaseIsFrozen(t *testing.T) {
-	run(t, func(s *torchbind.Scope) {
-		m := loadAdapted(t, "bert-tiny", testdata("bert-tiny-lora"), 3, false, torchbind.Float32)
-		defer m.Close()
-		head := make(map[*Param]bool)
-		for _, p := range m.Head.Params() {
-			head[p] = true
-		}
-		before := make(map[*Param][]float64)
-		for _, p := range m.Params() {
-			before[p] = torchbind.Detach(s, p.Value).Float64s()
-		}
-		want := openFixture(t, "expected-bert-tiny-lora")
-		checkTraining(t, s, m, want, want, peftPrefix)
-		for _, p := range m.Params() {
-			changed := false
-			for i, v := range torchbind.Detach(s, p.Value).Float64s() {
-				changed = changed || v != before[p][i]
-			}
-			if changed != head[p] {
-				t.Errorf("%s: changed by training: %v, want %v", p.Name, changed, head[p])
-			}
-		}
-	})
+	for _, c := range []struct{ adapter, keyPrefix string }{
+		{"bert-tiny-lora", peftPrefix}, {"bert-tiny-houlsby", ""}, {"bert-tiny-pfeiffer", ""},
+	} {
+		t.Run(c.adapter, func(t *testing.T) {
+			run(t, func(s *torchbind.Scope) {
+				m := loadAdapted(t, "bert-tiny", testdata(c.adapter), 3, false, torchbind.Float32)
+				defer m.Close()
+				head := make(map[*Param]bool)
+				for _, p := range m.Head.Params() {
+					head[p] = true
+				}
+				before := make(map[*Param][]float64)
+				for _, p := range m.Params() {
+					before[p] = torchbind.Detach(s, p.Value).Float64s()
+				}
+				want := openFixture(t, "expected-"+c.adapter)
+				checkTraining(t, s, m, want, want, c.keyPrefix)
+				for _, p := range m.Params() {
+					changed := false
+					for i, v := range torchbind.Detach(s, p.Value).Float64s() {
+						changed = changed || v != before[p][i]
+					}
+					if changed != head[p] {
+						t.Errorf("%s: changed by training: %v, want %v", p.Name, changed, head[p])
+					}
+				}
+			})
+		})
+	}
 }
 
 // What is written as an adapter, and as a merged model, gives the same logits

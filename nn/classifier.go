@@ -116,8 +116,9 @@ func Load(dir string, cfg LoadConfig) (model *Classifier, err error) {
 
 // Streams keep the random numbers of one seed apart.
 const (
-	headStream = 1
-	loraStream = 2
+	headStream       = 1
+	loraStream       = 2
+	bottleneckStream = 3
 )
 
 // useFreshHead decides, and marks a stored head that is not used as known. A
@@ -191,17 +192,21 @@ func (m *Classifier) LoRAs() []*LoRA {
 	return all
 }
 
-// AdapterParams returns A, B and, in the SVD form, E of every LoRA layer.
+// AdapterParams returns A, B and, in the SVD form, E of every LoRA layer, or the
+// weights of every bottleneck adapter.
 func (m *Classifier) AdapterParams() []*Param {
 	var all []*Param
 	for _, l := range m.LoRAs() {
 		all = append(all, l.Params()...)
 	}
+	for _, b := range m.Bottlenecks() {
+		all = append(all, b.Params()...)
+	}
 	return all
 }
 
-// TrainableParams returns what training changes: everything, or the LoRA
-// factors and the head.
+// TrainableParams returns what training changes: everything, or the adapter and
+// the head.
 func (m *Classifier) TrainableParams() []*Param {
 	if m.full {
 		return m.params

@@ -24,7 +24,8 @@ type Norm struct {
 }
 
 // Layer is one Transformer block. The last one reads queries for the wanted
-// rows only, so there the query matrix stands apart.
+// rows only, so there the query matrix stands apart. The adapters are nil where
+// there is none.
 type Layer struct {
 	QKV             *Linear // [3C, C], all layers but the last
 	Query, KeyValue *Linear // [C, C] and [2C, C], the last layer
@@ -32,6 +33,8 @@ type Layer struct {
 	AttentionNorm   *Norm
 	Up, Down        *Linear // [I, C] and [C, I]
 	OutputNorm      *Norm
+
+	AttentionAdapter, OutputAdapter *Bottleneck
 }
 
 // linears returns the block's linear layers, in the order of computation.
@@ -99,14 +102,19 @@ func (e *Encoder) lastBlock(s *torchbind.Scope, l *Layer, x *torchbind.Tensor, b
 
 // feedForward is the block after attention, on rows x and their context.
 func (e *Encoder) feedForward(s *torchbind.Scope, l *Layer, x, context *torchbind.Tensor, masks *Masks) *torchbind.Tensor {
-	y := e.addNorm(s, l.AttentionNorm, l.Out.Forward(s, context, masks), x, masks)
+	y := e.addNorm(s, l.AttentionNorm, l.AttentionAdapter, l.Out.Forward(s, context, masks), x, masks)
 	h := torchbind.GELU(s, l.Up.Forward(s, y, masks), e.HiddenAct != "gelu")
-	return e.addNorm(s, l.OutputNorm, l.Down.Forward(s, h, masks), y, masks)
+	return e.addNorm(s, l.OutputNorm, l.OutputAdapter, l.Down.Forward(s, h, masks), y, masks)
 }
 
-// addNorm returns LayerNorm(residual + dropout(x)).
-func (e *Encoder) addNorm(s *torchbind.Scope, n *Norm, x, residual *torchbind.Tensor, masks *Masks) *torchbind.Tensor {
+// addNorm returns LayerNorm(residual + adapter(dropout(x))); without an adapter
+// that is one pass over memory.
+func (e *Encoder) addNorm(s *torchbind.Scope, n *Norm, adapter *Bottleneck, x, residual *torchbind.Tensor, masks *Masks) *torchbind.Tensor {
 	p, seed := masks.draw(e.HiddenDropout)
+	if adapter != nil {
+		x = adapter.Forward(s, torchbind.Dropout(s, x, p, seed), residual, n)
+		p, seed = 0, 0
+	}
 	return torchbind.AddDropoutLayerNorm(s, x, residual, n.Weight.Value, n.Bias.Value, n.Eps, p, seed)
 }
 

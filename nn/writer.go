@@ -2,6 +2,7 @@ package nn
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -25,8 +26,12 @@ var copied = []string{
 // Write writes the whole model as a Hugging Face folder that transformers
 // loads: weights in float32 with every LoRA layer merged into its base weight,
 // config.json with the head's labels, and the tokenizer's files. dir must not
-// exist; it appears whole or not at all.
+// exist; it appears whole or not at all. Bottleneck adapters are layers of their
+// own and cannot be merged.
 func (m *Classifier) Write(dir string, labels []string) (err error) {
+	if len(m.Bottlenecks()) > 0 {
+		return errors.New("write model: bottleneck adapters cannot be merged into the model's weights: keep the adapter beside its base")
+	}
 	if _, err := os.Lstat(dir); err == nil {
 		return fmt.Errorf("write model: %s exists", dir)
 	}

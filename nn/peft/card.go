@@ -45,7 +45,7 @@ var hubName = regexp.MustCompile(`^[\w-][\w.-]*(/[\w.-]+)?$`)
 func (m ModelCard) markdown(a *Adapter) string {
 	var b strings.Builder
 	c := &a.Config
-	m.frontMatter(&b, c)
+	b.WriteString(FrontMatter("peft", c.BaseModel, c.TaskType, "autolora", "lora"))
 	title := "LoRA adapter"
 	if m.Task != "" {
 		title += " for " + m.Task
@@ -62,67 +62,89 @@ func (m ModelCard) markdown(a *Adapter) string {
 	}
 	b.WriteString(". It was made with autolora.\n\n")
 	m.usage(&b, c)
-	if len(m.Scores) > 0 {
-		b.WriteString("## Scores\n\n| metric | value |\n|---|---|\n")
-		for _, s := range m.Scores {
-			fmt.Fprintf(&b, "| %s | %.4f |\n", cell(s.Name), s.Value)
-		}
-		b.WriteByte('\n')
-	}
+	b.WriteString(m.ScoreTable())
 	writeRanks(&b, a)
-	if len(m.Made) > 0 {
-		b.WriteString("## How it was made\n\n| | |\n|---|---|\n")
-		for _, f := range m.Made {
-			fmt.Fprintf(&b, "| %s | %s |\n", cell(f.Name), cell(f.Value))
-		}
-		b.WriteByte('\n')
-	}
+	b.WriteString(m.MadeTable())
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// frontMatter writes the YAML block that the hub reads.
-func (m ModelCard) frontMatter(b *strings.Builder, c *Config) {
-	b.WriteString("---\nlibrary_name: peft\n")
-	onHub := hubName.MatchString(c.BaseModel)
-	if onHub {
-		fmt.Fprintf(b, "base_model: %s\n", quote(c.BaseModel))
+// ScoreTable returns the card's section of scores, or "" without scores.
+func (m ModelCard) ScoreTable() string {
+	if len(m.Scores) == 0 {
+		return ""
 	}
-	if t, ok := cardTask[c.TaskType]; ok {
-		fmt.Fprintf(b, "pipeline_tag: %s\n", t.pipeline)
+	var b strings.Builder
+	b.WriteString("## Scores\n\n| metric | value |\n|---|---|\n")
+	for _, s := range m.Scores {
+		fmt.Fprintf(&b, "| %s | %.4f |\n", cell(s.Name), s.Value)
 	}
-	b.WriteString("tags:\n- autolora\n- lora\n")
-	if onHub {
-		fmt.Fprintf(b, "- %s\n", quote("base_model:adapter:"+c.BaseModel))
-	}
-	b.WriteString("---\n\n")
+	return b.String() + "\n"
 }
 
-// usage shows how to load the adapter in PEFT.
-func (m ModelCard) usage(b *strings.Builder, c *Config) {
-	task, ok := cardTask[c.TaskType]
-	if !ok {
-		return
+// MadeTable returns the card's section on how the adapter was made, or "".
+func (m ModelCard) MadeTable() string {
+	if len(m.Made) == 0 {
+		return ""
 	}
-	base := c.BaseModel
+	var b strings.Builder
+	b.WriteString("## How it was made\n\n| | |\n|---|---|\n")
+	for _, f := range m.Made {
+		fmt.Fprintf(&b, "| %s | %s |\n", cell(f.Name), cell(f.Value))
+	}
+	return b.String() + "\n"
+}
+
+// FrontMatter returns the YAML block of a card that the hub reads.
+func FrontMatter(library, baseModel, taskType string, tags ...string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "---\nlibrary_name: %s\n", library)
+	onHub := hubName.MatchString(baseModel)
+	if onHub {
+		fmt.Fprintf(&b, "base_model: %s\n", quote(baseModel))
+		tags = append(slices.Clone(tags), quote("base_model:adapter:"+baseModel))
+	}
+	if t, ok := cardTask[taskType]; ok {
+		fmt.Fprintf(&b, "pipeline_tag: %s\n", t.pipeline)
+	}
+	fmt.Fprintf(&b, "tags:\n- %s\n---\n\n", strings.Join(tags, "\n- "))
+	return b.String()
+}
+
+// BaseCode returns Python that loads the base model, with the card's labels, as
+// model; "" for a task type that a card cannot show.
+func (m ModelCard) BaseCode(base, taskType string) string {
+	task, ok := cardTask[taskType]
+	if !ok {
+		return ""
+	}
 	if base == "" {
 		base = "path/to/the/base/model"
 	}
-	b.WriteString("## Use\n\n```python\nfrom peft import PeftModel\n")
-	fmt.Fprintf(b, "from transformers import %s, AutoTokenizer\n\nbase = %s\n", task.class, quote(base))
+	var b strings.Builder
+	fmt.Fprintf(&b, "from transformers import %s, AutoTokenizer\n\nbase = %s\n", task.class, quote(base))
 	switch {
-	case c.TaskType == "CAUSAL_LM":
-		fmt.Fprintf(b, "model = %s.from_pretrained(base)\n", task.class)
+	case taskType == "CAUSAL_LM":
+		fmt.Fprintf(&b, "model = %s.from_pretrained(base)\n", task.class)
 	case len(m.Labels) == 0:
-		fmt.Fprintf(b, "model = %s.from_pretrained(base, num_labels=1, problem_type=\"regression\")\n", task.class)
+		fmt.Fprintf(&b, "model = %s.from_pretrained(base, num_labels=1, problem_type=\"regression\")\n", task.class)
 	default:
 		labels := make([]string, len(m.Labels))
 		for i, l := range m.Labels {
 			labels[i] = quote(l)
 		}
-		fmt.Fprintf(b, "labels = [%s]\n", strings.Join(labels, ", "))
-		fmt.Fprintf(b, "model = %s.from_pretrained(\n    base,\n    num_labels=len(labels),\n"+
+		fmt.Fprintf(&b, "labels = [%s]\n", strings.Join(labels, ", "))
+		fmt.Fprintf(&b, "model = %s.from_pretrained(\n    base,\n    num_labels=len(labels),\n"+
 			"    id2label=dict(enumerate(labels)),\n    label2id={label: i for i, label in enumerate(labels)},\n)\n", task.class)
 	}
+	return b.String()
+}
+
+// usage shows how to load the adapter in PEFT.
+func (m ModelCard) usage(b *strings.Builder, c *Config) {
+	if _, ok := cardTask[c.TaskType]; !ok {
+		return
+	}
+	fmt.Fprintf(b, "## Use\n\n```python\nfrom peft import PeftModel\n%s", m.BaseCode(c.BaseModel, c.TaskType))
 	b.WriteString("model = PeftModel.from_pretrained(model, \"path/to/this/folder\").eval()\n" +
 		"tokenizer = AutoTokenizer.from_pretrained(base)\n```\n\n")
 	switch {

@@ -51,14 +51,14 @@ func Write(dir string, a *Adapter, card ModelCard, cfg WriteConfig) error {
 		metadata = map[string]string{}
 	}
 	metadata["format"] = "pt"
-	return writeFolder(dir, cfg.Replace, func(dir string) error {
-		if err := writeFile(filepath.Join(dir, configName), config); err != nil {
+	return WriteFolder(dir, cfg.Replace, func(dir string) error {
+		if err := WriteFile(filepath.Join(dir, configName), config); err != nil {
 			return err
 		}
 		if err := safetensors.Write(filepath.Join(dir, weightsName), metadata, tensors); err != nil {
 			return err
 		}
-		return writeFile(filepath.Join(dir, cardName), []byte(card.markdown(a)))
+		return WriteFile(filepath.Join(dir, cardName), []byte(card.markdown(a)))
 	})
 }
 
@@ -153,9 +153,9 @@ func indented(v any) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// writeFolder puts a folder with the files that fill writes at dir, whole or
-// not at all.
-func writeFolder(dir string, replace bool, fill func(dir string) error) error {
+// WriteFolder puts a folder with the files that fill writes at dir, whole or
+// not at all. With replace, an adapter that is there may be replaced.
+func WriteFolder(dir string, replace bool, fill func(dir string) error) error {
 	dir = filepath.Clean(dir)
 	err := checkTarget(dir, replace)
 	if err == nil {
@@ -227,7 +227,8 @@ func checkTarget(dir string, replace bool) error {
 	return nil
 }
 
-func writeFile(path string, data []byte) error {
+// WriteFile writes a new file and flushes it to disk.
+func WriteFile(path string, data []byte) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
 		return err

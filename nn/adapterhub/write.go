@@ -1,0 +1,105 @@
+package adapterhub
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"strings"
+
+	"autolora/nn/peft"
+	"autolora/nn/safetensors"
+)
+
+// Write writes the adapter into the new folder dir, with README.md from the
+// card, whose labels are the adapter's: dir is whole or not there.
+func Write(dir string, a *Adapter, card peft.ModelCard) error {
+	adapter, head, err := a.configs()
+	if err != nil {
+		return fmt.Errorf("write adapter %s: %w", dir, err)
+	}
+	weights := make([]safetensors.Tensor, len(a.Weights))
+	for i, t := range a.Weights {
+		t.Name = a.qualified(t.Name)
+		weights[i] = t
+	}
+	return peft.WriteFolder(dir, false, func(dir string) error {
+		if err := writeModule(dir, configName, adapter, weightsName, weights); err != nil {
+			return err
+		}
+		if err := writeModule(dir, headConfigName, head, headName, a.Head); err != nil {
+			return err
+		}
+		return peft.WriteFile(filepath.Join(dir, cardName), []byte(a.markdown(card)))
+	})
+}
+
+// writeModule writes what AdapterHub calls a module: a configuration and its
+// tensors.
+func writeModule(dir, configName string, c config, tensorsName string, tensors []safetensors.Tensor) error {
+	data, err := json.MarshalIndent(c, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := peft.WriteFile(filepath.Join(dir, configName), data); err != nil {
+		return err
+	}
+	return safetensors.Write(filepath.Join(dir, tensorsName), map[string]string{"format": "pt"}, tensors)
+}
+
+// configs returns the contents of adapter_config.json and head_config.json.
+func (a *Adapter) configs() (adapter, head config, err error) {
+	own, ok := styles[a.Style]
+	if !ok || a.Size < 1 || a.Size > a.HiddenSize || a.Name == "" {
+		return config{}, config{}, fmt.Errorf("adapter %q of style %q has a bottleneck of %d in a model of %d", a.Name, a.Style, a.Size, a.HiddenSize)
+	}
+	head = config{HiddenSize: a.HiddenSize, ModelClass: a.ModelClass, ModelName: a.BaseModel, ModelType: a.ModelType, Version: version}
+	head.Label2ID, head.NumLabels = map[string]int64{"LABEL_0": 0}, 1 // transformers' for regression
+	if a.Labels != nil {
+		head.Label2ID, head.NumLabels = map[string]int64{}, int64(len(a.Labels))
+	}
+	for i, label := range a.Labels {
+		head.Label2ID[label] = int64(i)
+	}
+	if int64(len(head.Label2ID)) != head.NumLabels {
+		return config{}, config{}, fmt.Errorf("a label is there twice: %q", a.Labels)
+	}
+	adapter = head
+	adapter.Label2ID, adapter.NumLabels, adapter.Name = nil, 0, &a.Name
+	adapter.Settings = maps.Clone(defaults)
+	maps.Copy(adapter.Settings, withoutEffect)
+	maps.Copy(adapter.Settings, own)
+	adapter.Settings["reduction_factor"] = factorOf(a.HiddenSize, a.Size)
+	adapter.Settings["scaling"] = json.Number("1.0") // AdapterHub refuses an int, which 1 would be
+	return adapter, head, nil
+}
+
+// papers has what a card says of the styles.
+var papers = map[Style]string{
+	Houlsby:  "of Houlsby et al. (2019), two in each block",
+	Pfeiffer: "of Pfeiffer et al. (2021), one in each block",
+}
+
+// markdown renders the card for a.
+func (a *Adapter) markdown(card peft.ModelCard) string {
+	task := "SEQ_CLS"
+	if strings.HasSuffix(a.ModelClass, "ForTokenClassification") {
+		task = "TOKEN_CLS"
+	}
+	card.Labels = a.Labels
+	var b strings.Builder
+	b.WriteString(peft.FrontMatter("adapter-transformers", a.BaseModel, task, "adapter-transformers", "autolora", a.ModelType))
+	title := "Bottleneck adapter"
+	if card.Task != "" {
+		title += " for " + card.Task
+	}
+	adapter, head := a.Parameters()
+	fmt.Fprintf(&b, "# %s\n\nBottleneck adapters %s (AdapterHub's `%s`), for the base model `%s`. Each has a bottleneck of %d. "+
+		"Together they have %d parameters, and %d in the head. They were made with autolora.\n\n",
+		title, papers[a.Style], a.Style, a.BaseModel, a.Size, adapter, head)
+	fmt.Fprintf(&b, "## Use\n\n```python\nimport adapters\n%sadapters.init(model)\n"+
+		"model.load_adapter(\"path/to/this/folder\", use_safetensors=True, set_active=True)\nmodel.eval()\n"+
+		"tokenizer = AutoTokenizer.from_pretrained(base)\n```\n\n", card.BaseCode(a.BaseModel, task))
+	b.WriteString(card.ScoreTable() + card.MadeTable())
+	return strings.TrimSuffix(b.String(), "\n")
+}

@@ -1,0 +1,215 @@
+package nn
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+
+	"autolora/nn/adapterhub"
+	"autolora/nn/safetensors"
+	"autolora/torchbind"
+)
+
+// Houlsby and Pfeiffer are the forms of bottleneck adapters, as AdapterHub
+// defines them.
+const (
+	Houlsby  = adapterhub.Houlsby
+	Pfeiffer = adapterhub.Pfeiffer
+)
+
+// Bottleneck is an adapter of Houlsby et al. (2019) or Pfeiffer et al. (2021) in
+// a block: x + up(f(down(z))), with f and z those of its style. Its weights are
+// float32 (or float64) whatever the base model's type.
+type Bottleneck struct {
+	Style adapterhub.Style
+	Down  *Param // [S, C]
+	DownB *Param // [S]
+	Up    *Param // [C, S]
+	UpB   *Param // [C]
+}
+
+// Params returns the weights and biases of both projections.
+func (b *Bottleneck) Params() []*Param { return []*Param{b.Down, b.DownB, b.Up, b.UpB} }
+
+// Forward maps x [M, C], the output of attention or of the feed-forward layer
+// after its dropout, to [M, C]. The caller adds residual [M, C] and normalises
+// with n; Pfeiffer's adapter reads what that makes of x alone.
+func (b *Bottleneck) Forward(s *torchbind.Scope, x, residual *torchbind.Tensor, n *Norm) *torchbind.Tensor {
+	z := x
+	if b.Style == Pfeiffer {
+		z = torchbind.AddDropoutLayerNorm(s, x, residual, n.Weight.Value, n.Bias.Value, n.Eps, 0, 0)
+	}
+	own := b.Down.Value.DType()
+	if z.DType() != own {
+		z = torchbind.To(s, z, own, z.Device())
+	}
+	h := torchbind.Linear(s, z, b.Down.Value, b.DownB.Value) // [M, S]
+	if b.Style == Pfeiffer {
+		h = torchbind.ReLU(s, h)
+	} else {
+		h = torchbind.Mul(s, h, torchbind.Sigmoid(s, h)) // swish
+	}
+	y := torchbind.Linear(s, h, b.Up.Value, b.UpB.Value)
+	if x.DType() != own {
+		y = torchbind.To(s, y, x.DType(), x.Device())
+	}
+	return torchbind.Add(s, x, y)
+}
+
+// BottleneckConfig says which bottleneck adapters a model gets.
+type BottleneckConfig struct {
+	Style adapterhub.Style // Houlsby or Pfeiffer
+	// Size is that of the bottleneck. 0 is a 32nd of the hidden size for Houlsby
+	// and a 16th for Pfeiffer: 0.9M parameters either way on RoBERTa-base, as the
+	// adapters that AutoLoRA's paper compares with have.
+	Size int64
+	Seed uint64
+}
+
+// AddBottlenecks gives every block fresh bottleneck adapters: weights normal
+// with a standard deviation of 0.02, biases zero, as AdapterHub's.
+func (m *Classifier) AddBottlenecks(cfg BottleneckConfig) error {
+	fraction, ok := map[adapterhub.Style]int64{Houlsby: 32, Pfeiffer: 16}[cfg.Style]
+	if !ok {
+		return fmt.Errorf("bottleneck adapters: got style %q, want %s or %s", cfg.Style, Houlsby, Pfeiffer)
+	}
+	size := cfg.Size
+	if size == 0 {
+		size = max(1, m.HiddenSize/fraction)
+	}
+	if size < 1 || size > m.HiddenSize {
+		return fmt.Errorf("bottleneck adapters: got size %d, want 1 to %d", size, m.HiddenSize)
+	}
+	rng := rand.New(rand.NewPCG(cfg.Seed, bottleneckStream))
+	return m.setBottlenecks(cfg.Style, size, func(_ string, shape ...int64) ([]float32, error) {
+		if len(shape) == 1 {
+			return make([]float32, shape[0]), nil
+		}
+		return normal(rng, numEl(shape), 0.02), nil
+	})
+}
+
+// setBottlenecks gives every block adapters with the values that are given for
+// each tensor, by AdapterHub's name without the adapter's.
+func (m *Classifier) setBottlenecks(style adapterhub.Style, size int64, values func(name string, shape ...int64) ([]float32, error)) error {
+	if len(m.AdapterParams()) > 0 {
+		return errors.New("bottleneck adapters: the model has an adapter already")
+	}
+	param := func(name string, shape ...int64) (*Param, error) {
+		data, err := values(name, shape...)
+		if err != nil {
+			return nil, err
+		}
+		value := m.scope.Tidy(func(s *torchbind.Scope) *torchbind.Tensor {
+			return torchbind.To(s, torchbind.FromSlice(s, data, shape, m.device), factorType(m.dtype), m.device)
+		})
+		return &Param{Name: name, Shape: shape, Value: value.SetRequiresGrad(true)}, nil
+	}
+	bottleneck := func(module string) (_ *Bottleneck, err error) {
+		b := &Bottleneck{Style: style}
+		for _, p := range []struct {
+			to    **Param
+			name  string
+			shape []int64
+		}{
+			{&b.Down, ".adapter_down.0.weight", []int64{size, m.HiddenSize}}, {&b.DownB, ".adapter_down.0.bias", []int64{size}},
+			{&b.Up, ".adapter_up.weight", []int64{m.HiddenSize, size}}, {&b.UpB, ".adapter_up.bias", []int64{m.HiddenSize}},
+		} {
+			if *p.to, err = param(module+p.name, p.shape...); err != nil {
+				return nil, err
+			}
+		}
+		return b, nil
+	}
+	made := make([]struct{ attention, output *Bottleneck }, len(m.Layers)) // set when all are
+	for i := range m.Layers {
+		block := fmt.Sprintf("%s.encoder.layer.%d", families[m.ModelType].prefix, i)
+		var err error
+		if style == Houlsby {
+			if made[i].attention, err = bottleneck(block + ".attention.output"); err != nil {
+				return err
+			}
+		}
+		if made[i].output, err = bottleneck(block + ".output"); err != nil {
+			return err
+		}
+	}
+	for i, l := range m.Layers {
+		l.AttentionAdapter, l.OutputAdapter = made[i].attention, made[i].output
+	}
+	return nil
+}
+
+// Bottlenecks returns the model's bottleneck adapters, in the order of
+// computation.
+func (m *Classifier) Bottlenecks() []*Bottleneck {
+	var all []*Bottleneck
+	for _, l := range m.Layers {
+		for _, b := range []*Bottleneck{l.AttentionAdapter, l.OutputAdapter} {
+			if b != nil {
+				all = append(all, b)
+			}
+		}
+	}
+	return all
+}
+
+// BottleneckAdapter returns the model's bottleneck adapters and head as
+// AdapterHub knows them; the model must have some. labels are in the order of
+// the logits, nil for regression.
+func (m *Classifier) BottleneckAdapter(base string, labels []string) *adapterhub.Adapter {
+	all := m.Bottlenecks()
+	a := &adapterhub.Adapter{
+		Style: all[0].Style, Size: all[0].Down.Shape[0], Name: "autolora", BaseModel: base, Labels: labels,
+		ModelType: m.ModelType, ModelClass: m.Architecture(m.Tokens), HiddenSize: m.HiddenSize,
+	}
+	for _, b := range all {
+		for _, p := range b.Params() {
+			a.Weights = append(a.Weights, stored(p, p.Name, p.Value))
+		}
+	}
+	for _, p := range m.Head.Params() {
+		a.Head = append(a.Head, stored(p, p.Name, p.Value))
+	}
+	return a
+}
+
+// loadBottlenecks gives the model the bottleneck adapters and the head of a
+// folder in AdapterHub's form. Every tensor of it must be one of the model's.
+func (m *Classifier) loadBottlenecks(dir string) error {
+	a, err := adapterhub.Read(dir)
+	if err != nil {
+		return err
+	}
+	if want := m.Architecture(m.Tokens); a.ModelClass != want || a.HiddenSize != m.HiddenSize {
+		return fmt.Errorf("load adapter %s: it belongs to another model: a %s of hidden size %d, want %s of %d",
+			dir, a.ModelClass, a.HiddenSize, want, m.HiddenSize)
+	}
+	byName := make(map[string]safetensors.Tensor, len(a.Weights))
+	for _, t := range a.Weights {
+		byName[t.Name] = t
+	}
+	err = m.setBottlenecks(a.Style, a.Size, func(name string, shape ...int64) ([]float32, error) {
+		t, ok := byName[name]
+		if !ok {
+			return nil, fmt.Errorf("%q is missing: the adapter belongs to another model", name)
+		}
+		delete(byName, name)
+		if !equalShape(t.Shape, shape) {
+			return nil, fmt.Errorf("%q: shape %v, want %v", name, t.Shape, shape)
+		}
+		return safetensors.Float32s(t)
+	})
+	if err != nil {
+		return fmt.Errorf("load adapter %s: %w", dir, err)
+	}
+	for _, t := range a.Weights {
+		if _, ok := byName[t.Name]; ok {
+			return fmt.Errorf("load adapter %s: %q is not in the model %s: the adapter belongs to another model", dir, t.Name, m.Dir)
+		}
+	}
+	if err := m.setHead(a.Head); err != nil {
+		return fmt.Errorf("load adapter %s: %w", dir, err)
+	}
+	return nil
+}

@@ -1,0 +1,256 @@
+package nn
+
+import (
+	"math"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"autolora/nn/adapterhub"
+	"autolora/nn/peft"
+	"autolora/torchbind"
+	"autolora/torchbind/torchtest"
+)
+
+var bottleneckCases = []struct {
+	base, adapter string
+	style         adapterhub.Style
+	labels        int64
+	regression    bool
+}{
+	{"bert-tiny", "bert-tiny-houlsby", Houlsby, 3, false},
+	{"bert-tiny", "bert-tiny-pfeiffer", Pfeiffer, 3, false},
+	{"roberta-tiny", "roberta-tiny-houlsby", Houlsby, 2, false},
+	{"roberta-tiny", "roberta-tiny-pfeiffer", Pfeiffer, 2, false},
+	{"bert-tiny-tokens", "bert-tiny-tokens-houlsby", Houlsby, 5, false},
+	{"bert-tiny-regression", "bert-tiny-regression-pfeiffer", Pfeiffer, 1, true},
+}
+
+// Adapters written by AdapterHub: logits, loss, every gradient and ten steps.
+func TestBottlenecksAgainstAdapterHub(t *testing.T) {
+	for _, c := range bottleneckCases {
+		for _, dtype := range []torchbind.DType{torchbind.Float32, torchbind.Float64} {
+			t.Run(c.adapter+"/"+dtype.String(), func(t *testing.T) {
+				run(t, func(s *torchbind.Scope) {
+					m := loadAdapted(t, c.base, testdata(c.adapter), c.labels, c.regression, dtype)
+					defer m.Close()
+					want := openFixture(t, "expected-"+c.adapter)
+					checkTraining(t, s, m, want, want, "")
+				})
+			})
+		}
+	}
+}
+
+// The gradients of the loss with respect to every weight of the adapters; the
+// larger models would take seconds.
+func TestBottleneckDifferences(t *testing.T) {
+	for _, c := range bottleneckCases[3:] {
+		t.Run(c.adapter, func(t *testing.T) {
+			torchtest.Run(t, func(s *torchbind.Scope) {
+				m := loadAdapted(t, c.base, testdata(c.adapter), c.labels, c.regression, torchbind.Float64)
+				defer m.Close()
+				seqs, labels := openFixture(t, "expected-"+c.base).sequences("batch")
+				b, y := batchOf(t, s, m, seqs, labels)
+				params := m.AdapterParams()
+				torchtest.GradCheck(t, func(s *torchbind.Scope, moved []*torchbind.Tensor) (loss *torchbind.Tensor) {
+					At(params, moved, func() { loss = m.Loss(s, b, y, nil) })
+					return loss
+				}, Values(params))
+			})
+		})
+	}
+}
+
+// With up-projections of zero an adapter changes nothing, under dropout too: its
+// mask is that of the block.
+func TestZeroBottlenecksAreTheBase(t *testing.T) {
+	p := 0.3
+	for _, style := range []adapterhub.Style{Houlsby, Pfeiffer} {
+		for _, c := range fullCases {
+			t.Run(string(style)+"/"+c.name, func(t *testing.T) {
+				run(t, func(s *torchbind.Scope) {
+					m, err := Load(testdata(c.name), LoadConfig{
+						Labels: c.labels, Regression: c.regression, Tokens: isTokenModel(c.name), Head: HeadStored, Dropout: &p, DType: torchbind.Float32, Device: torchbind.CPU,
+					})
+					if err != nil {
+						t.Fatal(err)
+					}
+					defer m.Close()
+					seqs, _ := openFixture(t, "expected-"+c.name).sequences("batch")
+					b, err := m.NewBatch(s, seqs)
+					if err != nil {
+						t.Fatal(err)
+					}
+					logits := func(masks *Masks) []float64 { return torchbind.Detach(s, m.Logits(s, b, masks)).Float64s() }
+					base, dropped := logits(nil), logits(&Masks{State: 7})
+					if err := m.AddBottlenecks(BottleneckConfig{Style: style, Size: 3, Seed: 1}); err != nil {
+						t.Fatal(err)
+					}
+					if slices.Equal(logits(nil), base) {
+						t.Error("fresh adapters have no effect")
+					}
+					torchbind.NoGrad(func() {
+						for _, a := range m.Bottlenecks() {
+							a.Up.Value.CopyInPlace(torchbind.ZerosLike(s, a.Up.Value))
+						}
+					})
+					near(t, "logits", logits(nil), base, 0)
+					near(t, "logits under dropout", logits(&Masks{State: 7}), dropped, 1e-6) // the dropout is not in the kernel of the norm
+				})
+			})
+		}
+	}
+}
+
+// What is written and read again gives the same logits.
+func TestBottleneckAdapterRoundTrip(t *testing.T) {
+	for _, c := range bottleneckCases {
+		t.Run(c.adapter, func(t *testing.T) {
+			run(t, func(s *torchbind.Scope) {
+				m := loadAdapted(t, c.base, testdata(c.adapter), c.labels, c.regression, torchbind.Float32)
+				defer m.Close()
+				var labels []string
+				for i := range c.labels {
+					labels = append(labels, string(rune('a'+i)))
+				}
+				if c.regression {
+					labels = nil
+				}
+				dir := filepath.Join(t.TempDir(), "adapter")
+				if err := adapterhub.Write(dir, m.BottleneckAdapter("base", labels), peft.ModelCard{}); err != nil {
+					t.Fatal(err)
+				}
+				again := loadAdapted(t, c.base, dir, c.labels, c.regression, torchbind.Float32)
+				defer again.Close()
+				want := openFixture(t, "expected-"+c.adapter)
+				seqs, _ := want.sequences("batch")
+				logits := func(m *Classifier) []float64 {
+					b, err := m.NewBatch(s, seqs)
+					if err != nil {
+						t.Fatal(err)
+					}
+					return m.Logits(s, b, nil).Float64s()
+				}
+				near(t, "logits", logits(m), want.floats("logits"), tolLogits32)
+				near(t, "logits of the adapter read again", logits(again), logits(m), 0)
+				oneLine(t, m.Write(filepath.Join(t.TempDir(), "merged"), labels), "cannot be merged")
+			})
+		})
+	}
+}
+
+// Fresh adapters: how many, how large, and drawn how.
+func TestAddBottlenecks(t *testing.T) {
+	run(t, func(s *torchbind.Scope) {
+		for _, c := range []struct {
+			style    adapterhub.Style
+			size     int64
+			adapters int
+			want     int64
+		}{
+			{Houlsby, 0, 4, 1}, {Pfeiffer, 0, 2, 2}, {Houlsby, 20, 4, 20}, {Pfeiffer, 32, 2, 32},
+		} {
+			m := tiny(t, torchbind.Float32)
+			if err := m.AddBottlenecks(BottleneckConfig{Style: c.style, Size: c.size, Seed: 9}); err != nil {
+				t.Fatal(err)
+			}
+			if got := len(m.Bottlenecks()); got != c.adapters {
+				t.Errorf("%s: %d adapters, want %d", c.style, got, c.adapters)
+			}
+			adapter := 2*c.want*m.HiddenSize + c.want + m.HiddenSize
+			if got, want := NumEl(m.AdapterParams()), int64(c.adapters)*adapter; got != want {
+				t.Errorf("%s of size %d: %d parameters, want %d", c.style, c.size, got, want)
+			}
+			if got, want := NumEl(m.TrainableParams()), NumEl(m.AdapterParams())+NumEl(m.Head.Params()); got != want {
+				t.Errorf("%s: %d trainable parameters, want %d", c.style, got, want)
+			}
+			var squares, n float64
+			for _, p := range m.AdapterParams() {
+				for _, v := range torchbind.Detach(s, p.Value).Float64s() {
+					if len(p.Shape) == 1 && v != 0 {
+						t.Fatalf("%s: bias %s begins at %v", c.style, p.Name, v)
+					}
+					if len(p.Shape) == 2 {
+						squares, n = squares+v*v, n+1
+					}
+				}
+			}
+			if std := math.Sqrt(squares / n); math.Abs(std/0.02-1) > 4/math.Sqrt(2*n) { // four standard errors
+				t.Errorf("%s: weights have a standard deviation of %v, want 0.02", c.style, std)
+			}
+			m.Close()
+		}
+	})
+}
+
+func TestBottleneckErrors(t *testing.T) {
+	run(t, func(s *torchbind.Scope) {
+		m := tiny(t, torchbind.Float32)
+		defer m.Close()
+		oneLine(t, m.AddBottlenecks(BottleneckConfig{Style: "par_bn"}), `style "par_bn", want double_seq_bn or seq_bn`)
+		oneLine(t, m.AddBottlenecks(BottleneckConfig{Style: Houlsby, Size: 33}), "got size 33, want 1 to 32")
+		oneLine(t, m.AddBottlenecks(BottleneckConfig{Style: Houlsby, Size: -1}), "got size -1")
+		for _, c := range []struct{ adapter, want string }{
+			{"roberta-tiny-houlsby", "a RobertaForSequenceClassification of hidden size 24, want BertForSequenceClassification of 32"},
+			{"bert-tiny-tokens-houlsby", "a BertForTokenClassification"},
+			{"bert-tiny-regression-pfeiffer", "hidden size 16"},
+		} {
+			oneLine(t, m.LoadAdapter(testdata(c.adapter)), c.want)
+		}
+		write := func(change func(*adapterhub.Adapter)) string {
+			a, err := adapterhub.Read(testdata("bert-tiny-houlsby"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			change(a)
+			dir := filepath.Join(t.TempDir(), "adapter")
+			if err := adapterhub.Write(dir, a, peft.ModelCard{}); err != nil {
+				t.Fatal(err)
+			}
+			return dir
+		}
+		for _, c := range []struct {
+			name, want string
+			change     func(*adapterhub.Adapter)
+		}{
+			{"a block less", `layer.1.output.adapter_up.weight" is missing`, func(a *adapterhub.Adapter) { a.Weights = a.Weights[:15] }},
+			{"a block more", `layer.7.output.adapter_up.bias" is not in the model`, func(a *adapterhub.Adapter) {
+				more := a.Weights[0]
+				more.Name = "bert.encoder.layer.7.output.adapter_up.bias"
+				a.Weights = append(a.Weights, more)
+			}},
+			{"another size", "shape [4 32], want [8 32]", func(a *adapterhub.Adapter) { a.Size = 8 }},
+			{"no head", "no classification head", func(a *adapterhub.Adapter) { a.Head = nil }},
+			{"another head", "another number of labels", func(a *adapterhub.Adapter) { a.Head[1].Shape = []int64{32, 3} }},
+		} {
+			fresh := tiny(t, torchbind.Float32)
+			err := fresh.LoadAdapter(write(c.change))
+			oneLine(t, err, c.want)
+			fresh.Close()
+		}
+		if err := m.AddBottlenecks(BottleneckConfig{Style: Pfeiffer}); err != nil {
+			t.Fatal(err)
+		}
+		oneLine(t, m.AddBottlenecks(BottleneckConfig{Style: Pfeiffer}), "has an adapter already")
+	})
+}
+
+// Over weights of half the precision an adapter stays float32, and computes the
+// same to that precision.
+func TestBottlenecksOverBFloat16(t *testing.T) {
+	run(t, func(s *torchbind.Scope) {
+		m := loadAdapted(t, "bert-tiny", testdata("bert-tiny-pfeiffer"), 3, false, torchbind.BFloat16)
+		defer m.Close()
+		want := openFixture(t, "expected-bert-tiny-pfeiffer")
+		seqs, labels := want.sequences("batch")
+		b, y := batchOf(t, s, m, seqs, labels)
+		near(t, "logits", m.Logits(s, b, nil).Float64s(), want.floats("logits"), 0.05) // 8 bits
+		params := m.AdapterParams()
+		for i, g := range torchbind.Grad(s, []*torchbind.Tensor{m.Loss(s, b, y, nil)}, Values(params), nil, false) {
+			if g.DType() != torchbind.Float32 {
+				t.Errorf("the gradient of %s is %v, want float32", params[i].Name, g.DType())
+			}
+		}
+	})
+}

@@ -1,6 +1,9 @@
 package autolora
 
-import "math"
+import (
+	"fmt"
+	"math"
+)
 
 // AlphaForm is how the selection variables α come from the free variables a
 // (paper, Eq. 3 and Table 4), which also gives the threshold of the ranks.
@@ -8,7 +11,7 @@ type AlphaForm string
 
 // The three forms.
 const (
-	Softmax AlphaForm = "softmax" // α = softmax(a) per layer, threshold 1/k
+	Softmax AlphaForm = "softmax" // α = S·softmax(a) per layer, threshold S/k, which is their mean
 	Free    AlphaForm = "none"    // α = a ("w/o constraint"), threshold mean(α) of the layer
 	Sigmoid AlphaForm = "sigmoid" // α = sigmoid(a), threshold 0.5
 )
@@ -35,24 +38,43 @@ func (f AlphaForm) Rank(alpha []float64) int {
 const slack = 1e-6
 
 func (f AlphaForm) threshold(alpha []float64) float64 {
-	switch f {
-	case Free:
-		mean, scale := 0.0, 0.0
-		for _, a := range alpha {
-			mean += a / float64(len(alpha))
-			scale = max(scale, math.Abs(a))
-		}
-		return mean - slack*scale
-	case Sigmoid:
+	if f == Sigmoid {
 		return 0.5 - slack
-	default:
-		return (1 - slack) / float64(len(alpha))
 	}
+	mean, scale := 0.0, 0.0
+	for _, a := range alpha {
+		mean += a / float64(len(alpha))
+		scale = max(scale, math.Abs(a))
+	}
+	return mean - slack*scale
 }
 
-// rules are the texts of ranks.json's "rule".
-var rules = map[AlphaForm]string{
-	Softmax: "softmax: number of α ≥ 1/k",
-	Free:    "none: number of α ≥ the layer's mean α",
-	Sigmoid: "sigmoid: number of α ≥ 0.5",
+// RankRule is which of a layer's numbers give its rank.
+type RankRule string
+
+// The two rules.
+const (
+	AlphaRule RankRule = "alpha" // α at or above the form's threshold (paper)
+	// RawRule counts the entries of a at or above their mean. That is what the
+	// published GLUE search does, a/Σa ≥ 1/k, wherever Σa > 0; below, its rule
+	// would count the low entries.
+	RawRule RankRule = "raw"
+)
+
+// RankRules lists the rules.
+var RankRules = []RankRule{AlphaRule, RawRule}
+
+// text says the rule in ranks.json, with S the scale of softmax.
+func (r RankRule) text(form AlphaForm, scale float64) string {
+	switch {
+	case r == RawRule:
+		return string(form) + ": number of raw a ≥ the layer's mean a"
+	case form == Free:
+		return "none: number of α ≥ the layer's mean α"
+	case form == Sigmoid:
+		return "sigmoid: number of α ≥ 0.5"
+	case scale != 1:
+		return fmt.Sprintf("%v·softmax: number of α ≥ %[1]v/k", scale)
+	}
+	return "softmax: number of α ≥ 1/k"
 }

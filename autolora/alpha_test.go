@@ -2,7 +2,11 @@ package autolora
 
 import (
 	"fmt"
+	"math"
+	"slices"
 	"testing"
+
+	"autolora/torchbind"
 )
 
 func TestRank(t *testing.T) {
@@ -26,6 +30,84 @@ func TestRank(t *testing.T) {
 		if got := c.form.Rank(c.alpha); got != c.want {
 			t.Errorf("%s %v: rank %d, want %d", c.form, c.alpha, got, c.want)
 		}
+	}
+}
+
+// The rank rules against exact arithmetic on every layer of a small world:
+// a = n·ln 2 with whole n, so that softmax(a) is 2ⁿ/Σ2ⁿ.
+func TestRankRules(t *testing.T) {
+	const k, low, high = 4, -2, 3
+	differ := 0
+	for code := range int(math.Pow(high-low+1, k)) {
+		var n, power [k]int64 // a/ln 2, and 4·2ⁿ
+		var sum, powers int64
+		for i := range n {
+			n[i] = int64(code%(high-low+1)) + low
+			power[i] = 1 << (n[i] - low)
+			code /= high - low + 1
+			sum, powers = sum+n[i], powers+power[i]
+		}
+		byAlpha, byRaw := 0, 0
+		raw, softmax, scaled := make([]float64, k), make([]float64, k), make([]float64, k)
+		for i := range n {
+			raw[i] = float64(n[i]) * math.Ln2
+			softmax[i] = float64(power[i]) / float64(powers)
+			scaled[i] = k * softmax[i]
+			if k*power[i] >= powers { // α ≥ 1/k
+				byAlpha++
+			}
+			if k*n[i] >= sum { // a/Σa ≥ 1/k, where Σa > 0
+				byRaw++
+			}
+		}
+		if got := Softmax.Rank(softmax); got != byAlpha {
+			t.Fatalf("a = %v·ln 2: rank %d by α, want %d", n, got, byAlpha)
+		}
+		if got := Softmax.Rank(scaled); got != byAlpha {
+			t.Fatalf("a = %v·ln 2: rank %d by α scaled by k, want %d", n, got, byAlpha)
+		}
+		if got := Free.Rank(raw); got != byRaw {
+			t.Fatalf("a = %v·ln 2: rank %d by a, want %d", n, got, byRaw)
+		}
+		if byAlpha > byRaw { // the mean of 2ⁿ is above 2 to the mean of n
+			t.Fatalf("a = %v·ln 2: rank %d by α above %d by a", n, byAlpha, byRaw)
+		}
+		if byAlpha < byRaw {
+			differ++
+		}
+	}
+	if differ == 0 {
+		t.Error("the rules never differ")
+	}
+}
+
+// A search's ranks come from the numbers that its rule names.
+func TestRanksByRule(t *testing.T) {
+	layer := []float64{3, 1, 0, 0} // mean 1, at which α is below 1/k
+	for _, c := range []struct {
+		rule  RankRule
+		scale float64
+		want  int
+		text  string
+	}{
+		{AlphaRule, 1, 1, "softmax: number of α ≥ 1/k"},
+		{AlphaRule, searchK, 1, "4·softmax: number of α ≥ 4/k"},
+		{RawRule, 1, 2, "softmax: number of raw a ≥ the layer's mean a"},
+		{RawRule, searchK, 2, "softmax: number of raw a ≥ the layer's mean a"},
+	} {
+		run(t, func(s *torchbind.Scope) {
+			x := newReferenceSearch(t, s, torchbind.Float64, Softmax, slices.Repeat(layer, searchLayers), SearchConfig{Rule: c.rule, Scale: c.scale})
+			defer x.model.Close()
+			r := x.Ranks()
+			if got, want := r.List(), slices.Repeat([]int{c.want}, searchLayers); !slices.Equal(got, want) || r.Rule != c.text {
+				t.Errorf("ranks %v by %q, want %v by %q", got, r.Rule, want, c.text)
+			}
+			sum := 0.0
+			for _, alpha := range r.Layers[0].Alpha {
+				sum += alpha
+			}
+			near(t, "sum of α", []float64{sum}, []float64{c.scale}, 1e-12)
+		})
 	}
 }
 

@@ -14,6 +14,8 @@ import (
 // Config holds every setting of a run. Its JSON names are the command-line
 // flags, so that a run's config.json can be fed back with --config.
 type Config struct {
+	Preset string `json:"preset"` // where the defaults came from; the other fields say all
+
 	Model string `json:"model"`
 	Out   string `json:"out"`
 	// Overwrite lets a run replace the results of an earlier one in Out.
@@ -42,18 +44,29 @@ type Config struct {
 	Dropout     float64  `json:"dropout"` // negative: the model's own
 	NewHead     bool     `json:"new-head"`
 
-	K                int64   `json:"k"`
-	AlphaForm        string  `json:"alpha-form"`
-	Hypergradient    string  `json:"hypergradient"`
-	LookAhead        string  `json:"look-ahead"`
-	Eta              float64 `json:"eta"` // negative: the learning rate of the search
-	Unroll           int     `json:"unroll"`
-	SearchEpochs     float64 `json:"search-epochs"`
-	SearchSteps      int     `json:"search-steps"` // 0: by epochs
-	SearchLR         float64 `json:"search-lr"`
-	AlphaLR          float64 `json:"alpha-lr"`
-	AlphaWeightDecay float64 `json:"alpha-weight-decay"`
-	Split            float64 `json:"split"`
+	K                 int64   `json:"k"`
+	AlphaForm         string  `json:"alpha-form"`
+	AlphaScale        float64 `json:"alpha-scale"` // 0: k
+	AlphaInit         float64 `json:"alpha-init"`  // negative: by the form
+	RankRule          string  `json:"rank-rule"`
+	Hypergradient     string  `json:"hypergradient"`
+	LookAhead         string  `json:"look-ahead"`
+	Eta               float64 `json:"eta"`             // negative: the learning rate of the search
+	ImplicitFactor    float64 `json:"implicit-factor"` // 0: η and the preconditioner
+	ImplicitAt        string  `json:"implicit-at"`
+	FDMasks           string  `json:"fd-masks"`
+	UpdateOrder       string  `json:"update-order"`
+	Unroll            int     `json:"unroll"`
+	SearchEpochs      float64 `json:"search-epochs"`
+	SearchSteps       int     `json:"search-steps"`      // 0: by epochs
+	SearchBatchSize   int     `json:"search-batch-size"` // 0: that of training
+	SearchLR          float64 `json:"search-lr"`
+	SearchWeightDecay float64 `json:"search-weight-decay"` // negative: that of training
+	SearchLoRADropout float64 `json:"search-lora-dropout"` // negative: that of training
+	AlphaLR           float64 `json:"alpha-lr"`
+	AlphaBeta1        float64 `json:"alpha-beta1"`
+	AlphaWeightDecay  float64 `json:"alpha-weight-decay"`
+	Split             float64 `json:"split"`
 
 	Method      string  `json:"method"`
 	RanksFile   string  `json:"ranks"`
@@ -71,10 +84,13 @@ type Config struct {
 // DefaultConfig returns the paper's settings, where it gives any.
 func DefaultConfig() Config {
 	return Config{
+		Preset: PaperPreset,
 		Device: "auto", DType: "float32", Pack: "auto", MaxLength: 128, Seed: 1,
 		Targets: []string{"query", "value"}, Rank: 4, LoRAAlpha: 16, Dropout: -1,
-		K: 8, AlphaForm: string(Softmax), Hypergradient: string(Exact), LookAhead: string(SGD), Eta: -1, Unroll: 1,
-		SearchEpochs: 3, SearchLR: 1e-4, AlphaLR: 1e-3, Split: 0.5,
+		K: 8, AlphaForm: string(Softmax), AlphaScale: 1, AlphaInit: -1, RankRule: string(AlphaRule),
+		Hypergradient: string(Exact), LookAhead: string(SGD), Eta: -1, ImplicitAt: string(AtWeights), FDMasks: string(SharedMasks),
+		UpdateOrder: string(WeightsFirst), Unroll: 1, SearchEpochs: 3, SearchLR: 1e-4, SearchWeightDecay: -1, SearchLoRADropout: -1,
+		AlphaLR: 1e-3, AlphaBeta1: 0.9, Split: 0.5,
 		Method: runs.MethodAutoLoRA, Epochs: 3, BatchSize: 16, Accumulate: 1, LR: 1e-4, Warmup: 0.06, WeightDecay: 0.01, LogEvery: 10,
 	}
 }
@@ -108,9 +124,10 @@ func (c Config) Check() error {
 		}
 		return nil
 	}
-	dropout := within("dropout", c.Dropout)
-	if c.Dropout < 0 {
-		dropout = nil
+	dropout := within("dropout", max(0, c.Dropout)) // negative: the model's own
+	var scale error
+	if c.AlphaForm != string(Softmax) && c.AlphaScale != 1 {
+		scale = fmt.Errorf("--alpha-scale: only --alpha-form softmax is scaled, got form %s", c.AlphaForm)
 	}
 	var split error
 	if !(c.Split > 0 && c.Split < 1) {
@@ -118,6 +135,11 @@ func (c Config) Check() error {
 	}
 	return first(
 		oneOf("alpha-form", c.AlphaForm, names(AlphaForms)...), oneOf("hypergradient", c.Hypergradient, names(Modes)...),
+		oneOf("rank-rule", c.RankRule, names(RankRules)...), oneOf("implicit-at", c.ImplicitAt, names(Points)...),
+		oneOf("fd-masks", c.FDMasks, names(FDMaskChoices)...), oneOf("update-order", c.UpdateOrder, names(UpdateOrders)...),
+		atLeast("alpha-scale", c.AlphaScale, 0), scale, atLeast("alpha-init", max(0, c.AlphaInit), 0), atLeast("implicit-factor", c.ImplicitFactor, 0),
+		atLeast("search-batch-size", float64(c.SearchBatchSize), 0), atLeast("search-weight-decay", max(0, c.SearchWeightDecay), 0),
+		within("search-lora-dropout", max(0, c.SearchLoRADropout)), within("alpha-beta1", c.AlphaBeta1),
 		oneOf("look-ahead", c.LookAhead, names(LookAheads)...), oneOf("method", c.Method, Methods...),
 		oneOf("dtype", c.DType, "float32", "bfloat16"), oneOf("pack", c.Pack, "auto", "on", "off"),
 		atLeast("k", float64(c.K), 1), atLeast("rank", float64(c.Rank), 0), atLeast("unroll", float64(c.Unroll), 1),
@@ -157,15 +179,37 @@ func names[T ~string](values []T) []string {
 
 // search returns the settings of the search for steps of W.
 func (c Config) search(steps int) SearchConfig {
-	eta := c.Eta
-	if eta < 0 {
-		eta = c.SearchLR
+	or := func(value, unset float64) float64 {
+		if value < 0 {
+			return unset
+		}
+		return value
 	}
+	form, init, scale := AlphaForm(c.AlphaForm), 0.0, c.AlphaScale
+	if form == Free { // the same α as softmax starts from
+		init = 1 / float64(c.K)
+	}
+	if scale == 0 {
+		scale = float64(c.K)
+	}
+	optimA := adamW(c.AlphaWeightDecay)
+	optimA.Beta1 = c.AlphaBeta1
 	return SearchConfig{
-		K: c.K, Form: AlphaForm(c.AlphaForm), Mode: Mode(c.Hypergradient), LookAhead: LookAhead(c.LookAhead), Eta: eta, Unroll: c.Unroll,
+		K: c.K, LoRADropout: or(c.SearchLoRADropout, c.LoRADropout),
+		Form: form, Scale: scale, Init: or(c.AlphaInit, init), Rule: RankRule(c.RankRule),
+		Mode: Mode(c.Hypergradient), LookAhead: LookAhead(c.LookAhead), Eta: or(c.Eta, c.SearchLR),
+		Factor: c.ImplicitFactor, At: Point(c.ImplicitAt), FDMasks: FDMasks(c.FDMasks), Order: UpdateOrder(c.UpdateOrder), Unroll: c.Unroll,
 		Steps: steps, LRWeights: c.SearchLR, LRAlpha: c.AlphaLR,
-		AdamW: adamW(c.WeightDecay), AdamWA: adamW(c.AlphaWeightDecay),
+		AdamW: adamW(or(c.SearchWeightDecay, c.WeightDecay)), AdamWA: optimA,
 	}
+}
+
+// searchBatchSize returns the number of examples of a batch of the search.
+func (c Config) searchBatchSize() int {
+	if c.SearchBatchSize == 0 {
+		return c.BatchSize
+	}
+	return c.SearchBatchSize
 }
 
 // training returns the settings of training for steps optimiser steps.

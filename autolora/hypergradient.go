@@ -1,71 +1,127 @@
 package autolora
 
 import (
+	"slices"
+
 	"autolora/autolora/runs"
 	"autolora/nn"
 	"autolora/torchbind"
 )
 
+// FDMasks says which dropout masks the two losses of a finite difference see.
+type FDMasks string
+
+// The two choices.
+const (
+	SharedMasks      FDMasks = "shared"      // both those of L_tr(W, a; t)
+	IndependentMasks FDMasks = "independent" // fresh ones each, as in the published code: noise
+)
+
+// FDMaskChoices lists the choices.
+var FDMaskChoices = []FDMasks{SharedMasks, IndependentMasks}
+
+// factor returns what ∂(g·u)/∂a is multiplied by: η, or what was given in its
+// place.
+func (x *Search) factor() float64 {
+	if x.Factor != 0 {
+		return x.Factor
+	}
+	return x.Eta
+}
+
 // implicit returns ∂(g·u)/∂a, the part of the hypergradient that comes through
-// W', by the mode of the search; nil in first-order mode. scale is the
-// preconditioner of the look-ahead step, nil for 1. masks is the state from
-// which the dropout of L_tr(W, a; t) was drawn: what is differentiated twice
-// sees one mask.
-func (x *Search) implicit(s *torchbind.Scope, g, u, scale []*torchbind.Tensor, t *Batch, masks nn.Masks) []*torchbind.Tensor {
-	if scale != nil {
+// W', by the mode of the search; nil in first-order mode. ahead is W' and scale
+// the preconditioner of the step that led there, nil for 1. masks is the state
+// from which the dropout of L_tr(W, a; t) was drawn: what is differentiated
+// twice sees one mask.
+func (x *Search) implicit(s *torchbind.Scope, g, u, ahead, scale []*torchbind.Tensor, t *Batch, masks nn.Masks) []*torchbind.Tensor {
+	if scale != nil && x.Factor == 0 {
 		u = torchbind.ForeachMul(s, u, scale)
+	}
+	point := nn.Values(x.weights)
+	if x.At == AtLookAhead {
+		point = ahead
 	}
 	switch x.Mode {
 	case Exact:
+		if x.At == AtLookAhead {
+			x.under(masks, func() {
+				nn.At(x.weights, point, func() { _, g = x.gradient(s, t, true) }) // ∂L_tr(W', a; t)/∂W'
+			})
+		}
 		// One vector-Jacobian product through the graph of g: Σ u·∂g/∂a.
-		return torchbind.Grad(s, g, []*torchbind.Tensor{x.a}, u, false)
+		return x.grad(s, g, []*torchbind.Tensor{x.a}, u, false)
 	case FiniteDifference:
-		return x.centralDifference(s, u, t, masks)
+		norm := torchbind.ForeachNorm(u)
+		if norm == 0 {
+			return []*torchbind.Tensor{torchbind.MulScalar(s, torchbind.Detach(s, x.a), 0)}
+		}
+		return x.centralDifference(s, point, u, 0.01/norm, t, masks) // ε = 0.01/‖u‖ (DARTS, Betty)
 	}
 	return nil
 }
 
-// centralDifference returns [∂L_tr/∂a(W+εu) − ∂L_tr/∂a(W−εu)] / 2ε with
-// ε = 0.01/‖u‖ (DARTS, Betty), both under the same dropout masks.
-func (x *Search) centralDifference(s *torchbind.Scope, u []*torchbind.Tensor, t *Batch, masks nn.Masks) []*torchbind.Tensor {
-	norm := torchbind.ForeachNorm(u)
-	if norm == 0 {
-		return []*torchbind.Tensor{torchbind.MulScalar(s, torchbind.Detach(s, x.a), 0)}
-	}
-	epsilon := 0.01 / norm
-	gradientAt := func(step float64) []*torchbind.Tensor {
+// centralDifference returns [∂L_tr/∂a(W+εu) − ∂L_tr/∂a(W−εu)] / 2ε around the
+// weights W.
+func (x *Search) centralDifference(s *torchbind.Scope, W, u []*torchbind.Tensor, epsilon float64, t *Batch, masks nn.Masks) []*torchbind.Tensor {
+	gradientAt := func(step float64) (byA []*torchbind.Tensor) {
 		var moved []*torchbind.Tensor
-		torchbind.NoGrad(func() { moved = torchbind.ForeachAdd(s, nn.Values(x.weights), u, step) })
-		after := *x.masks
-		*x.masks = masks
-		defer func() { *x.masks = after }()
-		var loss *torchbind.Tensor
-		nn.At(x.weights, moved, func() { loss = x.loss(s, t) })
-		return torchbind.Grad(s, []*torchbind.Tensor{loss}, []*torchbind.Tensor{x.a}, nil, false)
+		torchbind.NoGrad(func() { moved = torchbind.ForeachAdd(s, W, u, step) })
+		nn.At(x.weights, moved, func() {
+			loss := x.loss(s, t)
+			byA = x.grad(s, []*torchbind.Tensor{loss}, []*torchbind.Tensor{x.a}, nil, false)
+		})
+		return byA
 	}
-	difference := torchbind.ForeachAdd(s, gradientAt(epsilon), gradientAt(-epsilon), -1)
+	var plus, minus []*torchbind.Tensor
+	if x.FDMasks == IndependentMasks {
+		plus, minus = gradientAt(epsilon), gradientAt(-epsilon)
+	} else {
+		x.under(masks, func() { plus = gradientAt(epsilon) })
+		x.under(masks, func() { minus = gradientAt(-epsilon) })
+	}
+	difference := torchbind.ForeachAdd(s, plus, minus, -1)
 	torchbind.ForeachMulScalarInPlace(difference, 1/(2*epsilon))
 	return difference
+}
+
+// under runs fn with the dropout masks that the state gives, and goes on after
+// it as if fn had drawn none.
+func (x *Search) under(state nn.Masks, fn func()) {
+	after := *x.masks
+	*x.masks = state
+	defer func() { *x.masks = after }()
+	fn()
 }
 
 // Alphas returns α, one row of k numbers per layer.
 func (x *Search) Alphas() [][]float64 {
 	s := torchbind.NewScope()
 	defer s.Close()
-	var flat []float64
-	torchbind.NoGrad(func() { flat = x.alpha(s).Float64s() })
-	rows := make([][]float64, len(x.model.LoRAs()))
-	for i := range rows {
-		rows[i] = flat[int64(i)*x.K : int64(i+1)*x.K]
+	var alpha *torchbind.Tensor
+	torchbind.NoGrad(func() { alpha = x.alpha(s) })
+	return x.rows(alpha)
+}
+
+// rows returns t [layers, k] as plain numbers.
+func (x *Search) rows(t *torchbind.Tensor) [][]float64 {
+	rows := make([][]float64, 0, t.Size(0))
+	for row := range slices.Chunk(t.Float64s(), int(x.K)) {
+		rows = append(rows, row)
 	}
 	return rows
 }
 
 // Ranks returns the ranks that the present α give.
 func (x *Search) Ranks() runs.Ranks {
-	r := runs.Ranks{Rule: rules[x.Form], K: int(x.K), Mode: string(x.Mode), LookAhead: string(x.LookAhead), Eta: &x.Eta}
-	for i, alpha := range x.Alphas() {
-		r.Layers = append(r.Layers, runs.LayerRank{Name: x.model.LoRAs()[i].Module, Rank: x.Form.Rank(alpha), Alpha: alpha})
+	r := runs.Ranks{Rule: x.Rule.text(x.Form, x.Scale), K: int(x.K), Mode: string(x.Mode), LookAhead: string(x.LookAhead), Eta: &x.Eta}
+	alphas := x.Alphas()
+	form, values := x.Form, alphas
+	if x.Rule == RawRule {
+		form, values = Free, x.rows(x.a)
+	}
+	for i, l := range x.model.LoRAs() {
+		r.Layers = append(r.Layers, runs.LayerRank{Name: l.Module, Rank: form.Rank(values[i]), Alpha: alphas[i]})
 	}
 	return r
 }

@@ -1,6 +1,7 @@
 package autolora
 
 import (
+	"math"
 	"testing"
 
 	"autolora/nn"
@@ -16,7 +17,7 @@ func TestExactAgainstCentralDifferences(t *testing.T) {
 		t.Run(form.name, func(t *testing.T) {
 			run(t, func(s *torchbind.Scope) {
 				start := openFixture(t, "search-"+form.name).floats(s, "a")
-				x := newReferenceSearch(t, s, torchbind.Float64, form.form, start, SearchConfig{Mode: Exact, LookAhead: SGD, Eta: 0.05})
+				x := newReferenceSearch(t, s, torchbind.Float64, form.form, start, SearchConfig{Scale: form.scale, Mode: Exact, LookAhead: SGD, Eta: 0.05})
 				defer x.model.Close()
 				x.model.HiddenDropout, x.model.AttentionDropout, x.model.Head.Dropout = 0.2, 0.2, 0.2
 				for _, l := range x.model.LoRAs() {
@@ -66,5 +67,136 @@ func TestFiniteDifferenceSharesMasks(t *testing.T) {
 			x.model.Close()
 		}
 		near(t, "fd against exact", implicits[FiniteDifference], implicits[Exact], 1e-3)
+	})
+}
+
+// variant returns ∂(g·u)/∂a of one iteration on t.0 and v.0, with every part
+// of it that the search may change.
+func variant(t *testing.T, s *torchbind.Scope, cfg SearchConfig, change func(x *Search)) []float64 {
+	t.Helper()
+	inputs := openFixture(t, "search-inputs")
+	x := newReferenceSearch(t, s, torchbind.Float64, Softmax, openFixture(t, "search-softmax").floats(s, "a"), cfg)
+	defer x.model.Close()
+	x.giveMoments(s, inputs)
+	if change != nil {
+		change(x)
+	}
+	_, _, _, _, _, _, implicit := x.hypergradient(s, inputs.batch(s, x.model, "t.0"), inputs.batch(s, x.model, "v.0"))
+	return implicit[0].Float64s()
+}
+
+// The implicit part at W' and at W, with the factor of the published code and
+// with η and the preconditioner.
+func TestImplicitVariantsAgainstPyTorch(t *testing.T) {
+	want := openFixture(t, "search-variants")
+	for _, ahead := range LookAheads {
+		for _, at := range Points {
+			for _, factor := range []float64{0, 1} {
+				for _, mode := range []Mode{Exact, FiniteDifference} {
+					if at == AtWeights && factor == 0 {
+						continue // TestHypergradientAgainstPyTorch
+					}
+					cfg := SearchConfig{Mode: mode, LookAhead: ahead, Eta: 0.05, At: at, Factor: factor}
+					name := string(ahead) + "-0.05"
+					if at == AtLookAhead {
+						name += ".at-look-ahead"
+					}
+					if factor == 1 {
+						name += ".factor-1"
+					}
+					if mode == FiniteDifference {
+						name += ".fd"
+					}
+					t.Run(name, func(t *testing.T) {
+						run(t, func(s *torchbind.Scope) {
+							got := variant(t, s, cfg, nil)
+							for i := range got {
+								got[i] *= -(&Search{SearchConfig: cfg}).factor()
+							}
+							near(t, "implicit part", got, want.floats(s, name+".implicit"), tolExact)
+						})
+					})
+				}
+			}
+		}
+	}
+}
+
+// A central difference is off by ε² : half of ε, a quarter of the difference
+// to the exact mode, around W and around W'.
+func TestFiniteDifferenceOrder(t *testing.T) {
+	inputs := openFixture(t, "search-inputs")
+	for _, at := range Points {
+		t.Run(string(at), func(t *testing.T) {
+			run(t, func(s *torchbind.Scope) {
+				cfg := SearchConfig{Mode: Exact, LookAhead: Adam, Eta: 0.05, At: at}
+				x := newReferenceSearch(t, s, torchbind.Float64, Softmax, openFixture(t, "search-softmax").floats(s, "a"), cfg)
+				defer x.model.Close()
+				x.giveMoments(s, inputs)
+				masks := *x.masks
+				bt, bv := inputs.batch(s, x.model, "t.0"), inputs.batch(s, x.model, "v.0")
+				_, g := x.gradient(s, bt, true)
+				ahead, scale := x.lookAhead(s, g)
+				_, u, _ := x.validation(s, ahead, bv)
+				exact := x.implicit(s, g, u, ahead, scale, bt, masks)
+				point := nn.Values(x.weights)
+				if at == AtLookAhead {
+					point = ahead
+				}
+				u = torchbind.ForeachMul(s, u, scale)
+				off := func(size float64) float64 {
+					fd := x.centralDifference(s, point, u, size/torchbind.ForeachNorm(u), bt, masks)
+					return torchbind.ForeachNorm(torchbind.ForeachAdd(s, fd, exact, -1)) / torchbind.ForeachNorm(exact)
+				}
+				coarse, fine := off(0.02), off(0.01)
+				if ratio := coarse / fine; !(ratio > 3.9 && ratio < 4.1) || fine > 1e-4 {
+					t.Errorf("off by %.3g at 2ε and by %.3g at ε: a ratio of %.3f, want 4", coarse, fine, ratio)
+				}
+			})
+		})
+	}
+}
+
+// Independent masks make the finite difference another number with dropout,
+// and the same without.
+func TestIndependentMasks(t *testing.T) {
+	run(t, func(s *torchbind.Scope) {
+		for _, at := range Points {
+			for _, p := range []float64{0, 0.2} {
+				implicits := make(map[FDMasks][]float64)
+				for _, masks := range FDMaskChoices {
+					cfg := SearchConfig{Mode: FiniteDifference, LookAhead: SGD, Eta: 0.05, At: at, FDMasks: masks}
+					implicits[masks] = variant(t, s, cfg, func(x *Search) { x.model.HiddenDropout, x.model.AttentionDropout = p, p })
+				}
+				shared, independent := implicits[SharedMasks], implicits[IndependentMasks]
+				if p == 0 {
+					near(t, "without dropout", independent, shared, 0)
+					continue
+				}
+				signal, noise := 0.0, 0.0
+				for i := range shared {
+					signal += shared[i] * shared[i]
+					noise += (independent[i] - shared[i]) * (independent[i] - shared[i])
+				}
+				if ratio := math.Sqrt(noise / signal); !(ratio > 1) {
+					t.Errorf("at %s independent masks change the finite difference by %.3g of its size, want noise above the signal", at, ratio)
+				}
+			}
+		}
+	})
+}
+
+// With shared masks the losses at W' see the dropout of L_tr(W, a; t), in both
+// modes.
+func TestLookAheadSharesMasks(t *testing.T) {
+	run(t, func(s *torchbind.Scope) {
+		implicits := make(map[Mode][]float64)
+		for _, mode := range []Mode{Exact, FiniteDifference} {
+			cfg := SearchConfig{Mode: mode, LookAhead: SGD, Eta: 1e-9, At: AtLookAhead} // W' is W
+			implicits[mode] = variant(t, s, cfg, func(x *Search) { x.model.HiddenDropout, x.model.AttentionDropout = 0.2, 0.2 })
+		}
+		atWeights := variant(t, s, SearchConfig{Mode: Exact, LookAhead: SGD, Eta: 1e-9}, func(x *Search) { x.model.HiddenDropout, x.model.AttentionDropout = 0.2, 0.2 })
+		near(t, "exact at W' against exact at W", implicits[Exact], atWeights, 1e-6)
+		near(t, "fd at W' against exact at W", implicits[FiniteDifference], atWeights, 1e-3)
 	})
 }

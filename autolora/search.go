@@ -3,24 +3,34 @@ package autolora
 import (
 	"fmt"
 	"math"
+	"slices"
 
+	"autolora/autolora/runs"
 	"autolora/nn"
 	"autolora/torchbind"
 )
 
 // SearchConfig holds the settings of the search for ranks.
 type SearchConfig struct {
-	K         int64                 // rank-1 parts of every LoRA layer
-	Form      AlphaForm             // how α comes from a
-	Mode      Mode                  // how the hypergradient is computed
-	LookAhead LookAhead             // which step leads to W'
-	Eta       float64               // η, the size of that step
-	Unroll    int                   // a is updated every so many steps of W
-	Steps     int                   // steps of W
-	LRWeights float64               // of AdamW on W, constant
-	LRAlpha   float64               // of AdamW on a, constant
-	AdamW     torchbind.AdamWConfig // of W
-	AdamWA    torchbind.AdamWConfig // of a
+	K           int64                 // rank-1 parts of every LoRA layer
+	LoRADropout float64               // before the LoRA layers
+	Form        AlphaForm             // how α comes from a
+	Scale       float64               // S of α = S·softmax(a)
+	Init        float64               // every entry of a at the start
+	Rule        RankRule              // what gives the ranks
+	Mode        Mode                  // how the hypergradient is computed
+	LookAhead   LookAhead             // which step leads to W'
+	Eta         float64               // η, the size of that step
+	Factor      float64               // of ∂(g·u)/∂a, in place of η and the step's preconditioner; 0: those
+	At          Point                 // where ∂(g·u)/∂a is taken
+	FDMasks     FDMasks               // dropout of the finite difference's two losses
+	Order       UpdateOrder           // whether W or a moves first
+	Unroll      int                   // a is updated every so many steps of W
+	Steps       int                   // steps of W
+	LRWeights   float64               // of AdamW on W, constant
+	LRAlpha     float64               // of AdamW on a, constant
+	AdamW       torchbind.AdamWConfig // of W
+	AdamWA      torchbind.AdamWConfig // of a
 }
 
 // Mode is how the hypergradient's implicit part is computed.
@@ -48,6 +58,30 @@ const (
 // LookAheads lists the steps.
 var LookAheads = []LookAhead{SGD, Adam}
 
+// Point is a place among the weights.
+type Point string
+
+// The two points at which ∂(g·u)/∂a may be taken.
+const (
+	AtWeights   Point = "weights"    // W: the derivative of L_val(W', a) by the chain rule
+	AtLookAhead Point = "look-ahead" // W', with g computed anew there (Betty)
+)
+
+// Points lists the points.
+var Points = []Point{AtWeights, AtLookAhead}
+
+// UpdateOrder says which of W and a one iteration moves first.
+type UpdateOrder string
+
+// The two orders.
+const (
+	WeightsFirst UpdateOrder = "weights-first" // W's step is g at the old a (paper, Algorithm 1)
+	AlphaFirst   UpdateOrder = "alpha-first"   // g is computed anew at the new a (published code)
+)
+
+// UpdateOrders lists the orders.
+var UpdateOrders = []UpdateOrder{WeightsFirst, AlphaFirst}
+
 // Search holds the variables of the bilevel problem.
 type Search struct {
 	SearchConfig
@@ -58,14 +92,16 @@ type Search struct {
 
 	optimW, optimA *torchbind.AdamW
 	good           *lastGood
+	work           runs.Work // of the present iteration
 }
 
 // SearchStep reports one iteration.
 type SearchStep struct {
-	TrainLoss float64
+	TrainLoss float64 // the one whose gradient moves W
 	ValLoss   float64 // NaN where a was not updated
 	Direct    float64 // ‖d‖, direct part of the hypergradient
 	Implicit  float64 // ‖η ∂(g·u)/∂a‖, what second order adds
+	Work      runs.Work
 
 	updatesA bool
 }
@@ -94,21 +130,14 @@ func (st SearchStep) Ratio() float64 { return st.Implicit / st.Direct }
 // NewSearch gives model fresh LoRA layers of rank k on the targets of lora and
 // returns the search over their selection variables.
 func NewSearch(model *nn.Classifier, lora nn.LoRAConfig, cfg SearchConfig, seed uint64) (*Search, error) {
-	lora.Rank, lora.Ranks = cfg.K, nil
+	lora.Rank, lora.Ranks, lora.Dropout = cfg.K, nil, cfg.LoRADropout
 	if err := model.AddLoRA(lora); err != nil {
 		return nil, err
 	}
 	x := &Search{SearchConfig: cfg, model: model, weights: model.TrainableParams(), masks: &nn.Masks{State: seed}}
 	scope, layers := model.Scope(), int64(len(model.LoRAs()))
 	x.a = scope.Tidy(func(s *torchbind.Scope) *torchbind.Tensor {
-		start := 0.0
-		if cfg.Form == Free { // the same α as softmax starts from
-			start = 1 / float64(cfg.K)
-		}
-		data := make([]float64, layers*cfg.K)
-		for i := range data {
-			data[i] = start
-		}
+		data := slices.Repeat([]float64{cfg.Init}, int(layers*cfg.K))
 		a := torchbind.FromSlice(s, data, []int64{layers, cfg.K}, model.Device())
 		return torchbind.To(s, a, x.weights[0].Value.DType(), model.Device())
 	}).SetRequiresGrad(true)
@@ -120,24 +149,25 @@ func NewSearch(model *nn.Classifier, lora nn.LoRAConfig, cfg SearchConfig, seed 
 
 // Iterate takes one step of the search: METHOD's "One search iteration".
 // Where updateA is false only W moves (--unroll), and v is not read. A step
-// with a loss or gradient that is not finite changes nothing; the caller
-// may then go back to the last good weights.
-func (x *Search) Iterate(s *torchbind.Scope, t, v *Batch, updateA bool) SearchStep {
-	W := nn.Values(x.weights)
+// with a loss or gradient that is not finite changes nothing (with alpha-first,
+// where only the loss at the new a is not, a has moved); the caller may then go
+// back to the last good weights.
+func (x *Search) Iterate(s *torchbind.Scope, t, v *Batch, updateA bool) (step SearchStep) {
+	x.work = runs.Work{}
+	defer func() { step.Work = x.work }()
 	masks := *x.masks // as they are drawn for L_tr(W, a; t)
 
-	lossT := x.loss(s, t)
-	g := torchbind.Grad(s, []*torchbind.Tensor{lossT}, W, nil, updateA && x.Mode == Exact) // ∂L_tr(W, a; t)/∂W
-	step := SearchStep{TrainLoss: lossT.Item(), ValLoss: math.NaN(), updatesA: updateA}
+	lossT, g := x.gradient(s, t, updateA && x.Mode == Exact && x.At != AtLookAhead) // ∂L_tr(W, a; t)/∂W
+	step = SearchStep{TrainLoss: lossT.Item(), ValLoss: math.NaN(), updatesA: updateA}
 	var h []*torchbind.Tensor
 	if updateA {
 		ahead, scale := x.lookAhead(s, g)        // W' = W − η g
 		lossV, u, d := x.validation(s, ahead, v) // ∂L_val(W', a; v)/∂W' and /∂a
 		step.ValLoss, step.Direct = lossV.Item(), torchbind.ForeachNorm(d)
 		h = d
-		if gu := x.implicit(s, g, u, scale, t, masks); gu != nil { // ∂(g·u)/∂a
-			h = torchbind.ForeachAdd(s, d, gu, -x.Eta) // h = d − η ∂(g·u)/∂a
-			step.Implicit = x.Eta * torchbind.ForeachNorm(gu)
+		if gu := x.implicit(s, g, u, ahead, scale, t, masks); gu != nil { // ∂(g·u)/∂a
+			h = torchbind.ForeachAdd(s, d, gu, -x.factor()) // h = d − η ∂(g·u)/∂a
+			step.Implicit = x.factor() * torchbind.ForeachNorm(gu)
 		}
 	}
 	if !step.Finite() {
@@ -146,13 +176,28 @@ func (x *Search) Iterate(s *torchbind.Scope, t, v *Batch, updateA bool) SearchSt
 	x.good.keep(x.optimW.Step)
 	if updateA {
 		x.optimA.Apply(h, x.LRAlpha) // a ← AdamW(a, h)
+		if x.Order == AlphaFirst {
+			lossT, g = x.gradient(s, t, false) // ∂L_tr(W, a; t)/∂W at the new a
+			if step.TrainLoss = lossT.Item(); !step.Finite() {
+				return step
+			}
+		}
 	}
 	x.optimW.Apply(torchbind.DetachAll(s, g), x.LRWeights) // W ← AdamW(W, g)
 	return step
 }
 
+// gradient returns L_tr(W, a; t) at the present W and its gradient g by W,
+// which can be differentiated again with graph.
+func (x *Search) gradient(s *torchbind.Scope, t *Batch, graph bool) (loss *torchbind.Tensor, g []*torchbind.Tensor) {
+	loss = x.loss(s, t)
+	return loss, x.grad(s, []*torchbind.Tensor{loss}, nn.Values(x.weights), nil, graph)
+}
+
 // loss returns the mean loss of the model at the present W and a.
 func (x *Search) loss(s *torchbind.Scope, b *Batch) *torchbind.Tensor {
+	x.work.Forward++
+	x.work.Tokens += int64(b.Tokens)
 	return s.Tidy(func(s *torchbind.Scope) *torchbind.Tensor {
 		x.model.Select(s, x.alpha(s))
 		defer x.model.Select(s, nil)
@@ -160,11 +205,21 @@ func (x *Search) loss(s *torchbind.Scope, b *Batch) *torchbind.Tensor {
 	})
 }
 
+// grad is torchbind.Grad, counted.
+func (x *Search) grad(s *torchbind.Scope, outputs, inputs, weights []*torchbind.Tensor, graph bool) []*torchbind.Tensor {
+	x.work.Backward++
+	return torchbind.Grad(s, outputs, inputs, weights, graph)
+}
+
 // alpha returns α [layers, k].
 func (x *Search) alpha(s *torchbind.Scope) *torchbind.Tensor {
 	switch x.Form {
 	case Softmax:
-		return torchbind.Softmax(s, x.a, -1)
+		alpha := torchbind.Softmax(s, x.a, -1)
+		if x.Scale != 1 {
+			alpha = torchbind.MulScalar(s, alpha, x.Scale)
+		}
+		return alpha
 	case Sigmoid:
 		return torchbind.Sigmoid(s, x.a)
 	}
@@ -196,6 +251,6 @@ func (x *Search) lookAhead(s *torchbind.Scope, g []*torchbind.Tensor) (ahead, sc
 func (x *Search) validation(s *torchbind.Scope, ahead []*torchbind.Tensor, v *Batch) (loss *torchbind.Tensor, u, d []*torchbind.Tensor) {
 	nn.At(x.weights, ahead, func() { loss = x.loss(s, v) })
 	inputs := append(append([]*torchbind.Tensor{}, ahead...), x.a)
-	grads := torchbind.Grad(s, []*torchbind.Tensor{loss}, inputs, nil, false)
+	grads := x.grad(s, []*torchbind.Tensor{loss}, inputs, nil, false)
 	return loss, grads[:len(ahead)], grads[len(ahead):]
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"autolora/autolora/runs"
 	"autolora/nn"
 	"autolora/nn/safetensors"
 	"autolora/torchbind"
@@ -106,6 +107,9 @@ func newReferenceSearch(t *testing.T, s *torchbind.Scope, dtype torchbind.DType,
 	}
 	cfg.K, cfg.Form, cfg.AdamW, cfg.AdamWA = searchK, form, adamW(0.01), adamW(0)
 	cfg.LRWeights, cfg.LRAlpha = 1e-3, 1e-2
+	if cfg.Scale == 0 {
+		cfg.Scale = 1
+	}
 	x, err := NewSearch(model, nn.LoRAConfig{Targets: []string{"query", "value"}, Alpha: 8}, cfg, 1)
 	if err != nil {
 		t.Fatal(err)
@@ -132,9 +136,10 @@ func run(t *testing.T, fn func(s *torchbind.Scope)) {
 }
 
 var referenceForms = []struct {
-	name string
-	form AlphaForm
-}{{"softmax", Softmax}, {"softmax-uniform", Softmax}, {"none", Free}, {"sigmoid", Sigmoid}}
+	name  string
+	form  AlphaForm
+	scale float64
+}{{"softmax", Softmax, 1}, {"softmax-uniform", Softmax, 1}, {"softmax-scaled", Softmax, searchK}, {"none", Free, 1}, {"sigmoid", Sigmoid, 1}}
 
 // hypergradient returns the parts of one iteration on t.0 and v.0.
 func (x *Search) hypergradient(s *torchbind.Scope, t, v *Batch) (lossT, lossV float64, g, ahead, u, d, implicit []*torchbind.Tensor) {
@@ -143,7 +148,7 @@ func (x *Search) hypergradient(s *torchbind.Scope, t, v *Batch) (lossT, lossV fl
 	g = torchbind.Grad(s, []*torchbind.Tensor{loss}, nn.Values(x.weights), nil, x.Mode == Exact)
 	ahead, scale := x.lookAhead(s, g)
 	val, u, d := x.validation(s, ahead, v)
-	return loss.Item(), val.Item(), g, ahead, u, d, x.implicit(s, g, u, scale, t, masks)
+	return loss.Item(), val.Item(), g, ahead, u, d, x.implicit(s, g, u, ahead, scale, t, masks)
 }
 
 // One iteration, every part of it, in all modes, look-aheads and forms.
@@ -158,7 +163,7 @@ func TestHypergradientAgainstPyTorch(t *testing.T) {
 						name := fmt.Sprintf("%s/%s-%v/%s/%s", form.name, ahead, eta, mode, dtype)
 						t.Run(name, func(t *testing.T) {
 							run(t, func(s *torchbind.Scope) {
-								x := newReferenceSearch(t, s, dtype, form.form, want.floats(s, "a"), SearchConfig{Mode: mode, LookAhead: ahead, Eta: eta})
+								x := newReferenceSearch(t, s, dtype, form.form, want.floats(s, "a"), SearchConfig{Scale: form.scale, Mode: mode, LookAhead: ahead, Eta: eta})
 								defer x.model.Close()
 								checkIteration(t, s, x, inputs, want, fmt.Sprintf("%s-%v", ahead, eta))
 							})
@@ -170,15 +175,18 @@ func TestHypergradientAgainstPyTorch(t *testing.T) {
 	}
 }
 
+// giveMoments makes W's optimiser one that has taken three steps.
+func (x *Search) giveMoments(s *torchbind.Scope, inputs fixture) {
+	for i, p := range x.weights {
+		x.optimW.M[i].CopyInPlace(inputs.tensor(s, "moment1."+keyPrefix+p.Name))
+		x.optimW.V[i].CopyInPlace(inputs.tensor(s, "moment2."+keyPrefix+p.Name))
+	}
+	x.optimW.Step = 3
+}
+
 func checkIteration(t *testing.T, s *torchbind.Scope, x *Search, inputs, want fixture, lookAhead string) {
 	t.Helper()
-	if x.LookAhead == Adam {
-		for i, p := range x.weights {
-			x.optimW.M[i].CopyInPlace(inputs.tensor(s, "moment1."+keyPrefix+p.Name))
-			x.optimW.V[i].CopyInPlace(inputs.tensor(s, "moment2."+keyPrefix+p.Name))
-		}
-		x.optimW.Step = 3
-	}
+	x.giveMoments(s, inputs)
 	lossT, lossV, g, ahead, u, d, implicit := x.hypergradient(s, inputs.batch(s, x.model, "t.0"), inputs.batch(s, x.model, "v.0"))
 	suffix, tolerance := "", tolExact
 	if x.model.DType() == torchbind.Float32 {
@@ -216,16 +224,16 @@ func checkIteration(t *testing.T, s *torchbind.Scope, x *Search, inputs, want fi
 // Whole iterations: five updates of a, with W and a moved by AdamW.
 func TestSearchStepsAgainstPyTorch(t *testing.T) {
 	inputs, want := openFixture(t, "search-inputs"), openFixture(t, "search-steps")
-	runs := make(map[string]bool)
+	names := make(map[string]bool)
 	for _, name := range want.Names() {
 		if run, ok := strings.CutSuffix(name, ".train_loss"); ok {
-			runs[run] = true
+			names[run] = true
 		}
 	}
-	if len(runs) < 6 {
-		t.Fatalf("%d runs in the fixture", len(runs))
+	if len(names) < 6 {
+		t.Fatalf("%d runs in the fixture", len(names))
 	}
-	for name := range runs {
+	for name := range names {
 		t.Run(name, func(t *testing.T) {
 			run(t, func(s *torchbind.Scope) {
 				cfg := SearchConfig{Mode: Exact, LookAhead: SGD, Eta: 0.05, Unroll: 1}
@@ -263,6 +271,43 @@ func TestSearchStepsAgainstPyTorch(t *testing.T) {
 				near(t, "a", torchbind.Detach(s, x.a).Float64s(), want.floats(s, name+".a"), tolerance)
 				for _, p := range x.weights {
 					near(t, p.Name, torchbind.Detach(s, p.Value).Float64s(), want.floats(s, name+".w."+keyPrefix+p.Name), tolerance)
+				}
+			})
+		})
+	}
+}
+
+// What one iteration computes is what METHOD says that it costs.
+func TestWork(t *testing.T) {
+	inputs := openFixture(t, "search-inputs")
+	start := openFixture(t, "search-softmax").floats
+	for _, c := range []struct {
+		name              string
+		cfg               SearchConfig
+		updateA           bool
+		forward, backward int64
+		validations       int64 // forwards among them that are of v
+	}{
+		{"exact", SearchConfig{Mode: Exact}, true, 2, 3, 1},
+		{"exact without a", SearchConfig{Mode: Exact}, false, 1, 1, 0},
+		{"fd", SearchConfig{Mode: FiniteDifference}, true, 4, 4, 1},
+		{"first-order", SearchConfig{Mode: FirstOrder}, true, 2, 2, 1},
+		{"exact at W'", SearchConfig{Mode: Exact, At: AtLookAhead}, true, 3, 4, 1},
+		{"alpha first", SearchConfig{Mode: Exact, Order: AlphaFirst}, true, 3, 4, 1},
+		{"alpha first without a", SearchConfig{Mode: Exact, Order: AlphaFirst}, false, 1, 1, 0},
+		{"published", SearchConfig{Mode: FiniteDifference, LookAhead: Adam, At: AtLookAhead, Factor: 1, Order: AlphaFirst}, true, 5, 5, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			run(t, func(s *torchbind.Scope) {
+				c.cfg.Eta = 0.05
+				x := newReferenceSearch(t, s, torchbind.Float64, Softmax, start(s, "a"), c.cfg)
+				defer x.model.Close()
+				bt, bv := inputs.batch(s, x.model, "t.0"), inputs.batch(s, x.model, "v.2")
+				x.Iterate(s, bt, bv, true) // work is counted anew in every iteration
+				tokens := (c.forward-c.validations)*int64(bt.Tokens) + c.validations*int64(bv.Tokens)
+				want := runs.Work{Tokens: tokens, Forward: c.forward, Backward: c.backward}
+				if got := x.Iterate(s, bt, bv, c.updateA).Work; got != want {
+					t.Errorf("work %+v, want %+v", got, want)
 				}
 			})
 		})

@@ -23,7 +23,7 @@ Every line of the input is {"text": ..., "label": ...}, with "text_pair" for pai
 	s.StringVar(&input, "input", "", "`FILE` file of JSON lines with texts and labels")
 	s.bind("task", "batch-size", "max-length")
 	cmd.aliases = map[string]string{"batch": "batch-size"}
-	cmd.section("What is timed").bind("k", "target", "lora-alpha", "lora-dropout", "dropout", "alpha-form", "hypergradient", "look-ahead", "seed")
+	cmd.section("What is timed").bind("preset", "k", "target", "lora-alpha", "lora-dropout", "dropout", "alpha-form", "hypergradient", "look-ahead", "implicit-at", "update-order", "seed")
 	cmd.section("Machine").bind(machine...)
 	s = cmd.section("Results")
 	cmd.configurable(s)

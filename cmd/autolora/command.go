@@ -150,6 +150,9 @@ func (cmd *command) execute(ctx context.Context, c *console, args []string) erro
 			return usageError{err}
 		}
 	}
+	if err := applyPreset(&cmd.cfg, flags); err != nil {
+		return usageError{err}
+	}
 	if err := cmd.check(); err != nil {
 		return usageError{err}
 	}

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strconv"
 
 	"autolora/autolora"
 
@@ -19,7 +20,8 @@ const aboutKey = "about"
 
 // applyConfigFile puts the settings of a JSON file into cfg: those that the
 // command has flags for, and that were not given as flags. Whatever is no
-// setting at all is an error.
+// setting at all is an error. Settings that come from the file count as given:
+// a preset leaves them alone.
 func applyConfigFile(cfg *autolora.Config, path string, flags *pflag.FlagSet) error {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -38,7 +40,11 @@ func applyConfigFile(cfg *autolora.Config, path string, flags *pflag.FlagSet) er
 		if err := setField(new(autolora.Config), name, entries[name]); err != nil {
 			return fmt.Errorf("--config %s: %q: %w", path, name, err)
 		}
-		if f := flags.Lookup(name); f == nil || f.Changed {
+		f := flags.Lookup(name)
+		if name == "preset" && f != nil && f.Changed && string(entries[name]) != strconv.Quote(cfg.Preset) {
+			return fmt.Errorf("--preset %s: --config %s is of preset %s, and what it sets goes first: leave one of the two out", cfg.Preset, path, entries[name])
+		}
+		if f == nil || f.Changed {
 			delete(entries, name)
 		}
 	}
@@ -46,6 +52,7 @@ func applyConfigFile(cfg *autolora.Config, path string, flags *pflag.FlagSet) er
 		if err := setField(cfg, name, value); err != nil {
 			return fmt.Errorf("--config %s: %q: %w", path, name, err)
 		}
+		flags.Lookup(name).Changed = true
 	}
 	return nil
 }

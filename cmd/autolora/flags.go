@@ -44,18 +44,31 @@ var settings = map[string]setting{
 	"dropout":      {usage: "`P` dropout in the model, 0 to 1", unset: "as its config.json says"},
 	"new-head":     {usage: "draw a new head even where the checkpoint has one"},
 
-	"k":                  {usage: "`K` rank-1 parts of every layer: the highest rank that the search can give"},
-	"alpha-form":         {usage: "`FORM` form of the selection variables: softmax, none or sigmoid"},
-	"hypergradient":      {usage: "`MODE` second-order part: exact, fd (finite difference) or first-order (none)"},
-	"look-ahead":         {usage: "`STEP` step from W to W': sgd or adam"},
-	"eta":                {usage: "`ETA` size of the look-ahead step", unset: "as --search-lr"},
-	"unroll":             {usage: "`N` update the selection variables every N steps"},
-	"search-epochs":      {usage: "`N` length of the search in epochs over its part of the data"},
-	"search-steps":       {usage: "`N` length of the search in steps, in place of epochs", unset: "by --search-epochs"},
-	"search-lr":          {usage: "`LR` learning rate of the weights in the search"},
-	"alpha-lr":           {usage: "`LR` learning rate of the selection variables"},
-	"alpha-weight-decay": {usage: "`WD` weight decay of the selection variables", unset: "none"},
-	"split":              {usage: "`SHARE` share of the training data on which the search trains weights; the rest moves the selection variables"},
+	"preset": {usage: "`NAME` what the other flags are by default: paper, official or scaled, as listed below"},
+
+	"k":                   {usage: "`K` rank-1 parts of every layer: the highest rank that the search can give"},
+	"alpha-form":          {usage: "`FORM` form of the selection variables: softmax, none or sigmoid"},
+	"alpha-scale":         {usage: "`S` selection variables are S times softmax; 0 is k, with which the search starts as plain LoRA"},
+	"alpha-init":          {usage: "`A` free variables at the start, 0 or more", unset: "1/k with --alpha-form none, else 0"},
+	"rank-rule":           {usage: "`RULE` what gives a layer's rank: alpha (selection variables at or above the threshold of their form) or raw (free variables at or above their mean, as in the published GLUE search)"},
+	"hypergradient":       {usage: "`MODE` second-order part: exact, fd (finite difference) or first-order (none)"},
+	"look-ahead":          {usage: "`STEP` step from W to W': sgd or adam"},
+	"eta":                 {usage: "`ETA` size of the look-ahead step", unset: "as --search-lr"},
+	"implicit-factor":     {usage: "`C` factor of the second-order part", unset: "--eta, and the preconditioner of --look-ahead adam"},
+	"implicit-at":         {usage: "`POINT` where the second-order part is taken: weights (W, by the chain rule) or look-ahead (W')"},
+	"fd-masks":            {usage: "`MASKS` dropout of the two losses of --hypergradient fd: shared, or independent as in the published code, which makes it noise"},
+	"update-order":        {usage: "`ORDER` weights-first: both move by gradients at the old selection variables; alpha-first: the weights by one at the new"},
+	"unroll":              {usage: "`N` update the selection variables every N steps"},
+	"search-epochs":       {usage: "`N` length of the search in epochs over its part of the data"},
+	"search-steps":        {usage: "`N` length of the search in steps, in place of epochs", unset: "by --search-epochs"},
+	"search-batch-size":   {usage: "`N` examples a batch in the search", unset: "as --batch-size"},
+	"search-lr":           {usage: "`LR` learning rate of the weights in the search"},
+	"search-weight-decay": {usage: "`WD` weight decay of the weights in the search", unset: "as --weight-decay"},
+	"search-lora-dropout": {usage: "`P` dropout before the LoRA layers in the search, 0 to 1", unset: "as --lora-dropout"},
+	"alpha-lr":            {usage: "`LR` learning rate of the selection variables"},
+	"alpha-beta1":         {usage: "`B` beta1 of the selection variables' AdamW"},
+	"alpha-weight-decay":  {usage: "`WD` weight decay of the selection variables", unset: "none"},
+	"split":               {usage: "`SHARE` share of the training data on which the search trains weights; the rest moves the selection variables"},
 
 	"method":       {usage: "`METHOD` " + strings.Join(autolora.Methods, ", ")},
 	"ranks":        {usage: "`FILE` ranks.json with the ranks to train at (--method autolora)"},
@@ -72,9 +85,14 @@ var settings = map[string]setting{
 
 // Flags that belong together, by their names in settings.
 var (
-	ownData       = []string{"task", "data", "train", "dev", "kind", "text", "label"}
-	machine       = []string{"device", "dtype", "threads", "pack"}
-	searchFlags   = []string{"k", "alpha-form", "hypergradient", "look-ahead", "eta", "unroll", "search-epochs", "search-steps", "search-lr", "alpha-lr", "alpha-weight-decay", "split"}
+	ownData     = []string{"task", "data", "train", "dev", "kind", "text", "label"}
+	machine     = []string{"device", "dtype", "threads", "pack"}
+	searchFlags = []string{
+		"k", "alpha-form", "alpha-scale", "alpha-init", "rank-rule",
+		"hypergradient", "look-ahead", "eta", "implicit-factor", "implicit-at", "fd-masks", "update-order", "unroll",
+		"search-epochs", "search-steps", "search-batch-size", "search-lr", "search-weight-decay", "search-lora-dropout",
+		"alpha-lr", "alpha-beta1", "alpha-weight-decay", "split",
+	}
 	trainFlags    = []string{"epochs", "steps", "lr", "warmup", "weight-decay", "accumulate", "clip"}
 	loraFlags     = []string{"target", "lora-alpha", "lora-dropout", "dropout", "new-head"}
 	settingFields = fieldsByName()
@@ -120,9 +138,14 @@ func (s *section) bind(names ...string) *section {
 // in JSON.
 func fieldsByName() map[string]int {
 	fields := map[string]int{}
-	t := reflect.TypeFor[autolora.Config]()
-	for i := range t.NumField() {
-		fields[t.Field(i).Tag.Get("json")] = i
+	for i := range reflect.TypeFor[autolora.Config]().NumField() {
+		fields[settingName(i)] = i
 	}
 	return fields
+}
+
+// settingName returns the name in JSON of the i-th field of autolora.Config.
+func settingName(i int) string {
+	name, _, _ := strings.Cut(reflect.TypeFor[autolora.Config]().Field(i).Tag.Get("json"), ",")
+	return name
 }

@@ -51,6 +51,10 @@ func (cmd *command) help(w *writer) {
 		w.printf("\n%s:\n", s.title)
 		s.VisitAll(func(f *pflag.Flag) { flagHelp(w, f) })
 	}
+	if cmd.flags().Lookup("preset") != nil {
+		w.WriteString("\nPresets:\n")
+		presetHelp(w)
+	}
 	if len(cmd.examples) > 0 {
 		w.WriteString("\nExamples:\n")
 	}
@@ -72,6 +76,11 @@ func flagHelp(w *writer, f *pflag.Flag) {
 	if text := strings.Trim(f.DefValue, "[]"); text != "" && text != "false" {
 		usage += " (default " + text + ")"
 	}
+	w.entry(left, usage)
+}
+
+// entry prints text in the column of descriptions, beside or below left.
+func (w *writer) entry(left, usage string) {
 	lines := wrap(usage, max(30, min(w.width, 100)-helpColumn))
 	if len(left) > helpColumn-2 {
 		w.printf("%s\n%*s%s\n", left, helpColumn, "", lines[0])

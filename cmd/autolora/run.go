@@ -34,7 +34,7 @@ scores it on the dev set, and writes an adapter that PEFT loads.`,
 
 // results adds the flags of a command that writes an output folder.
 func (cmd *command) results(s *section) {
-	s.bind("out", "overwrite")
+	s.bind("out", "overwrite", "preset")
 	cmd.configurable(s)
 	cmd.common(s)
 }

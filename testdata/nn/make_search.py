@@ -14,6 +14,7 @@ search-inputs.safetensors
 search-FORM.safetensors: one iteration on t.0 and v.0, at the initial W; FORM is
   softmax           α = softmax(a), a made up
   softmax-uniform   α = softmax(a), a = 0, as a search starts
+  softmax-scaled    α = k·softmax(a), the a of softmax
   none              α = a = 1/k, as a search starts
   sigmoid           α = sigmoid(a), a made up
 and holds, with LA the look-ahead, one of sgd-0.05 sgd-0.01 adam-0.05 adam-0.01 (its kind and η):
@@ -27,12 +28,22 @@ search-steps.safetensors: whole iterations; W by AdamW (lr 1e-3, weight decay 0.
   RUN.train_loss [iterations];  RUN.val_loss, RUN.h [updates of a, …];  RUN.a [4, 4], RUN.w.W: the last values
 5 iterations with an update of a in each; with unroll-2, 6 iterations and an update in every second (validation batches
 v.0, v.1, v.2), whose g is the one differentiated.
+search-variants.safetensors: the implicit part of that one iteration, FORM softmax, taken in other ways; float64
+  LA.at-look-ahead[.factor-1][.fd].implicit, LA.factor-1[.fd].implicit [4, 4], LA one of sgd-0.05, adam-0.05: at W' and
+  not at W, -1·∂(g·u)/∂a and not -η·∂(g·(D∘u))/∂a
+search-presets.safetensors: whole iterations as in search-steps, of the settings of the presets; float64
+  softmax-scaled.sgd-0.05; softmax.sgd-0.05.alpha-first: g of W's step at the new a
+  published.fd, published.exact, published.first-order: α = softmax(a), a = 1 at the start, W by Adam (lr 1e-3), a by
+  Adam (lr 1e-2, betas 0.5, 0.999); one step of W's optimiser leads to W', where the implicit part is taken, by factor 1;
+  then a is stepped, W and its optimiser are put back, and W is stepped with the gradient at the new a
+  RUN.ranks [4] int64: of published, the entries with a/Σa ≥ 1/k; else those with α ≥ S/k
 
 Look-ahead sgd: W' = W − η g. Look-ahead adam: W' = W − η m̂/(√v̂ + ε) with the moments after taking g in as step t
 (4 here; one more than the optimiser's count in whole iterations), no weight decay. Its derivative holds v̂ constant:
 ∂W'/∂g = −η D, D = (1−β1)/(1−β1ᵗ)/(√v̂ + ε), so implicit = −η ∂(g·(D∘u))/∂a.
 """
 
+import copy
 import os
 
 import torch
@@ -49,6 +60,7 @@ PRIOR_STEPS = 3
 FORMS = {  # name: (α of a, the initial a)
     "softmax": (lambda a: a.softmax(-1), noise([4, K], 71, 1.0)),
     "softmax-uniform": (lambda a: a.softmax(-1), torch.zeros(4, K)),
+    "softmax-scaled": (lambda a: K * a.softmax(-1), noise([4, K], 71, 1.0)),
     "none": (lambda a: a, torch.full([4, K], 1 / K)),
     "sigmoid": (lambda a: a.sigmoid(), noise([4, K], 72, 1.0)),
 }
@@ -133,7 +145,7 @@ def look_ahead(kind, eta, W, g, adam):
     return {k: W[k] - eta * mhat[k] / scale[k] for k in W}, D
 
 
-def hypergradient(p, W, a, t, v, kind, eta, adam, mode="exact"):
+def hypergradient(p, W, a, t, v, kind, eta, adam, mode="exact", at="weights", factor=None):
     """One iteration's g and h with everything on the way. adam = (m, v, step) is used by that look-ahead only."""
     train_loss = p.loss(W, a, t)
     g, _ = derivatives(train_loss, W, a, create_graph=True)
@@ -145,15 +157,18 @@ def hypergradient(p, W, a, t, v, kind, eta, adam, mode="exact"):
     w = leaf(w)
     val_loss = p.loss(w, a, v)
     u, d = derivatives(val_loss, w, a)
-    q = {k: D[k] * u[k] for k in u}
+    q = {k: D[k] * u[k] for k in u} if factor is None else u
+    point = W if at == "weights" else w
     if mode == "exact":
+        if at == "look-ahead":
+            g, _ = derivatives(p.loss(w, a, t), w, a, create_graph=True)
         by_a = grad(dot(g, q), a)[0]
     else:
         r["epsilon"] = epsilon = 0.01 / dot(q, q).sqrt()
-        shifted = lambda sign: leaf({k: W[k] + sign * epsilon * q[k] for k in W})
+        shifted = lambda sign: leaf({k: point[k] + sign * epsilon * q[k] for k in W})
         plus, minus = (grad(p.loss(shifted(sign), a, t), a)[0] for sign in (1, -1))
         by_a = (plus - minus) / (2 * epsilon)
-    implicit = -eta * by_a
+    implicit = -(eta if factor is None else factor) * by_a
     return r | {"val_loss": val_loss.detach(), "w": w, "u": u, "d": d, "implicit": implicit, "h": d + implicit}
 
 
@@ -219,7 +234,24 @@ def iteration(form, batches, prior, dtype):
     return out
 
 
-def search(form, kind, eta, batches, dtype, mode="exact", unroll=1, iterations=5):
+def variants(batches, prior):
+    """The tensors of search-variants."""
+    p = Problem("softmax", torch.float64)
+    m, v = ({k: x.double() for k, x in moment.items()} for moment in prior)
+    args = (p, p.W, p.a, batches["t"][0], batches["v"][0])
+    out = {}
+    for kind, eta in (("sgd", 0.05), ("adam", 0.05)):
+        for at, factor in (("look-ahead", None), ("weights", 1.0), ("look-ahead", 1.0)):
+            name = f"{kind}-{eta}" + (".at-look-ahead" if at == "look-ahead" else "") + (".factor-1" if factor else "")
+            exact, fd = (
+                hypergradient(*args, kind, eta, (m, v, PRIOR_STEPS + 1), mode, at, factor)["implicit"] for mode in ("exact", "fd")
+            )
+            out[f"{name}.implicit"], out[f"{name}.fd.implicit"] = exact, fd
+            print(f"{name:36} ‖implicit‖ {exact.norm().item():.3g}, fd differs by {((fd - exact).norm() / exact.norm()).item():.1e}")
+    return out
+
+
+def search(form, kind, eta, batches, dtype, mode="exact", unroll=1, iterations=5, alpha_first=False):
     """Whole iterations with PyTorch's own AdamW."""
     p = Problem(form, dtype)
     by_W = torch.optim.AdamW(p.W.values(), lr=1e-3, weight_decay=0.01)
@@ -242,10 +274,14 @@ def search(form, kind, eta, batches, dtype, mode="exact", unroll=1, iterations=5
             loss = p.loss(p.W, p.a, t)
             g, _ = derivatives(loss, p.W, p.a)
             train.append(loss.detach())
-        for k, w in p.W.items():
-            w.grad = g[k]
         if (n + 1) % unroll == 0:
             by_a.step()
+        if alpha_first:
+            loss = p.loss(p.W, p.a, t)
+            g, _ = derivatives(loss, p.W, p.a)
+            train[-1] = loss.detach()
+        for k, w in p.W.items():
+            w.grad = g[k]
         by_W.step()
     out = {"train_loss": torch.stack(train), "val_loss": torch.stack(val), "h": torch.stack(h), "a": p.a.detach()}
     return out, {k: t.detach() for k, t in p.W.items()}
@@ -276,6 +312,81 @@ def whole_searches(batches):
     return tensors
 
 
+def published(mode, batches, iterations=5):
+    """Whole iterations as the published code takes them: Betty's darts, unroll_steps 1, roll_back.
+
+    The authors' copy of Betty (ruz048/AutoLoRA, commit 314c6f4), run on this problem, ends within 5e-15 in a, 1e-16 in W.
+    """
+    p = Problem("softmax", torch.float64)
+    with torch.no_grad():
+        p.a.fill_(1)
+    by_W = torch.optim.Adam(p.W.values(), lr=1e-3)
+    by_a = torch.optim.Adam([p.a], lr=1e-2, betas=(0.5, 0.999))
+
+    def step_W(t):
+        loss = p.loss(p.W, p.a, t)
+        for w, g in zip(p.W.values(), grad(loss, list(p.W.values()))):
+            w.grad = g
+        by_W.step()
+        return loss.detach()
+
+    def move_W(u, size):
+        with torch.no_grad():
+            for k in u:
+                p.W[k].add_(u[k], alpha=size)
+
+    def implicit(u, t):
+        if mode == "first-order":
+            return 0
+        if mode == "exact":
+            g, _ = derivatives(p.loss(p.W, p.a, t), p.W, p.a, create_graph=True)
+            return grad(dot(g, u), p.a)[0]
+        epsilon = 0.01 / dot(u, u).sqrt().item()
+        move_W(u, epsilon)
+        plus = grad(p.loss(p.W, p.a, t), p.a)[0]
+        move_W(u, -2 * epsilon)
+        minus = grad(p.loss(p.W, p.a, t), p.a)[0]
+        move_W(u, epsilon)
+        return (plus - minus) / (2 * epsilon)
+
+    train, val, h = [], [], []
+    for t, v in zip(batches["t"][:iterations], batches["v"]):
+        weights, optimizer = {k: w.detach().clone() for k, w in p.W.items()}, copy.deepcopy(by_W.state_dict())
+        if mode != "first-order":  # which is d at W
+            step_W(t)
+        val_loss = p.loss(p.W, p.a, v)
+        u, d = derivatives(val_loss, p.W, p.a)
+        p.a.grad = d - 1.0 * implicit(u, t)
+        with torch.no_grad():
+            for k, w in p.W.items():
+                w.copy_(weights[k])
+        by_W.load_state_dict(optimizer)
+        by_a.step()
+        train.append(step_W(t))
+        val.append(val_loss.detach())
+        h.append(p.a.grad.clone())
+    out = {"train_loss": torch.stack(train), "val_loss": torch.stack(val), "h": torch.stack(h), "a": p.a.detach()}
+    out["ranks"] = torch.tensor([int(sum(a / a.sum() >= 1 / K)) for a in p.a])
+    return out, {k: t.detach() for k, t in p.W.items()}
+
+
+def preset_searches(batches):
+    """The tensors of search-presets."""
+    runs = {f"published.{mode}": published(mode, batches) for mode in ("fd", "exact", "first-order")}
+    for name, form, scale, options in (
+        ("softmax-scaled.sgd-0.05", "softmax-scaled", K, {}),
+        ("softmax.sgd-0.05.alpha-first", "softmax", 1, {"alpha_first": True}),
+    ):
+        out, W = search(form, "sgd", 0.05, batches, torch.float64, **options)
+        out["ranks"] = (FORMS[form][0](out["a"]) >= scale / K).sum(-1)
+        runs[name] = out, W
+    tensors = {}
+    for name, (out, W) in runs.items():
+        tensors |= prefixed(name, out) | prefixed(f"{name}.w", W)
+        print(f"{name:32} train {out['train_loss'].tolist()[-1]:.4f} val {out['val_loss'].tolist()[-1]:.4f} ranks {out['ranks'].tolist()}")
+    return tensors
+
+
 def main():
     setup()
     p = Problem("softmax", torch.float32)
@@ -299,6 +410,8 @@ def main():
         double = iteration(form, batches, prior, torch.float64)
         save(f"search-{form}.safetensors", double | {f"{k}.f32": t for k, t in single.items()})
     save("search-steps.safetensors", whole_searches(batches))
+    save("search-variants.safetensors", variants(batches, prior))
+    save("search-presets.safetensors", preset_searches(batches))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+
+	"autolora/autolora"
+
+	"github.com/spf13/pflag"
+)
+
+// applyPreset sets what the preset that cfg names sets, but for what was given
+// as a flag or in a configuration file.
+func applyPreset(cfg *autolora.Config, flags *pflag.FlagSet) error {
+	if flags.Lookup("preset") == nil {
+		return nil
+	}
+	preset, err := autolora.PresetConfig(cfg.Preset)
+	if err != nil {
+		return err
+	}
+	from, to := reflect.ValueOf(preset), reflect.ValueOf(cfg).Elem()
+	for _, i := range settingsOf(preset) {
+		if f := flags.Lookup(settingName(i)); f == nil || !f.Changed {
+			to.Field(i).Set(from.Field(i))
+		}
+	}
+	return nil
+}
+
+// settingsOf returns the places of the fields that a preset sets, in the order
+// of autolora.Config.
+func settingsOf(preset autolora.Config) []int {
+	defaults := autolora.DefaultConfig()
+	defaults.Preset = preset.Preset
+	var changed []int
+	of, before := reflect.ValueOf(preset), reflect.ValueOf(defaults)
+	for i := range of.NumField() {
+		if !reflect.DeepEqual(of.Field(i).Interface(), before.Field(i).Interface()) {
+			changed = append(changed, i)
+		}
+	}
+	return changed
+}
+
+// presetHelp prints the presets and what each of them sets.
+func presetHelp(w *writer) {
+	for _, p := range autolora.Presets {
+		preset, _ := autolora.PresetConfig(p.Name)
+		var sets []string
+		for _, i := range settingsOf(preset) {
+			sets = append(sets, fmt.Sprintf("--%s %v", settingName(i), reflect.ValueOf(preset).Field(i)))
+		}
+		text := p.About
+		if sets != nil {
+			text += ": " + strings.Join(sets, ", ")
+		}
+		w.entry("  "+p.Name, text)
+	}
+}

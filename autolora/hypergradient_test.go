@@ -122,7 +122,7 @@ func TestImplicitVariantsAgainstPyTorch(t *testing.T) {
 	}
 }
 
-// A central difference is off by ε² : half of ε, a quarter of the difference
+// A central difference is off by about ε²: at half of ε, a quarter of the difference
 // to the exact mode, around W and around W'.
 func TestFiniteDifferenceOrder(t *testing.T) {
 	inputs := openFixture(t, "search-inputs")

@@ -149,9 +149,9 @@ func NewSearch(model *nn.Classifier, lora nn.LoRAConfig, cfg SearchConfig, seed 
 
 // Iterate takes one step of the search: METHOD's "One search iteration".
 // Where updateA is false only W moves (--unroll), and v is not read. A step
-// with a loss or gradient that is not finite changes nothing (with alpha-first,
-// where only the loss at the new a is not, a has moved); the caller may then go
-// back to the last good weights.
+// with a loss or gradient that is not finite changes nothing, unless it is so
+// only at the new a of alpha-first; the caller may then go back to the last good
+// weights.
 func (x *Search) Iterate(s *torchbind.Scope, t, v *Batch, updateA bool) (step SearchStep) {
 	x.work = runs.Work{}
 	defer func() { step.Work = x.work }()
@@ -178,9 +178,7 @@ func (x *Search) Iterate(s *torchbind.Scope, t, v *Batch, updateA bool) (step Se
 		x.optimA.Apply(h, x.LRAlpha) // a ← AdamW(a, h)
 		if x.Order == AlphaFirst {
 			lossT, g = x.gradient(s, t, false) // ∂L_tr(W, a; t)/∂W at the new a
-			if step.TrainLoss = lossT.Item(); !step.Finite() {
-				return step
-			}
+			step.TrainLoss = lossT.Item()
 		}
 	}
 	x.optimW.Apply(torchbind.DetachAll(s, g), x.LRWeights) // W ← AdamW(W, g)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -312,4 +313,42 @@ func TestWork(t *testing.T) {
 			})
 		})
 	}
+}
+
+// With alpha-first a loss that is not finite at the new a is seen at once, and
+// the weights before it are there to go back to.
+func TestAlphaFirstDivergence(t *testing.T) {
+	inputs := openFixture(t, "search-inputs")
+	run(t, func(s *torchbind.Scope) {
+		x := newReferenceSearch(t, s, torchbind.Float64, Free, slices.Repeat([]float64{1}, searchLayers*searchK), SearchConfig{Mode: Exact, Eta: 0.05, Order: AlphaFirst})
+		defer x.model.Close()
+		var before [][]float64
+		for _, p := range x.weights {
+			before = append(before, torchbind.Detach(s, p.Value).Float64s())
+		}
+		x.LRAlpha = math.Inf(1)
+		step := x.Iterate(s, inputs.batch(s, x.model, "t.0"), inputs.batch(s, x.model, "v.0"), true)
+		if step.Finite() || !finite(step.ValLoss) || !strings.Contains(step.trouble(), "training loss") {
+			t.Errorf("step %+v: %s", step, step.trouble())
+		}
+		if good := x.good.restore(); good != 0 {
+			t.Errorf("the last good step is %d, want 0", good)
+		}
+		for i, p := range x.weights {
+			near(t, p.Name, torchbind.Detach(s, p.Value).Float64s(), before[i], 0)
+		}
+	})
+}
+
+// The search's LoRA layers have its own dropout.
+func TestSearchLoRADropout(t *testing.T) {
+	run(t, func(s *torchbind.Scope) {
+		x := newReferenceSearch(t, s, torchbind.Float64, Softmax, make([]float64, searchLayers*searchK), SearchConfig{LoRADropout: 0.25})
+		defer x.model.Close()
+		for _, l := range x.model.LoRAs() {
+			if l.Dropout != 0.25 {
+				t.Errorf("%s: dropout %v, want 0.25", l.Module, l.Dropout)
+			}
+		}
+	})
 }

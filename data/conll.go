@@ -1,16 +1,25 @@
 package data
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
+	"io"
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // conllEnds are the ends of the names of files with a word a line. They count where words with tags are
 // wanted: elsewhere a .tsv file is a table.
 var conllEnds = []string{".conll", ".iob2", ".iob", ".bio", ".tsv", ".txt"}
+
+// What the lines between documents begin with.
+const (
+	docStart = "-DOCSTART-"
+	medline  = "###MEDLINE:"
+)
 
 func isCoNLL(file string) bool {
 	return slices.Contains(conllEnds, strings.ToLower(filepath.Ext(file)))
@@ -59,7 +68,7 @@ func (r *conllReader) line(number int, text string) error {
 		row = strings.FieldsFunc(text, func(c rune) bool { return c == ' ' })
 	}
 	switch {
-	case strings.Trim(text, blank) == "", row[0] == "-DOCSTART-", strings.HasPrefix(row[0], "###MEDLINE:"):
+	case strings.Trim(text, blank) == "", row[0] == docStart, strings.HasPrefix(row[0], medline):
 		return r.endSentence()
 	case r.tabs && len(row) == 1 && strings.HasPrefix(row[0], "#"):
 		return nil
@@ -117,4 +126,47 @@ func (r *conllReader) endSentence() error {
 		return nil
 	}
 	return r.yield(r.first, cells)
+}
+
+// WriteCoNLL writes sentences in the form that readers of CoNLL files take: a word and its columns on every line,
+// with tabs between, and an empty line after every sentence. columns[c][s][i] is column c of word i of sentence
+// s; the first are the words. It is an error if the columns differ in length, and if reading could not give back
+// what is written: where a sentence has no words, or a cell is empty, has a tab, a line end or spaces around, or
+// looks like the line before a document.
+func WriteCoNLL(w io.Writer, columns ...[][]string) error {
+	out := bufio.NewWriter(w)
+	for s, words := range columns[0] {
+		if len(words) == 0 {
+			return fmt.Errorf("write sentence %d: it has no words, which a file with a word a line has no place for", s+1)
+		}
+		for i := range words {
+			for c, column := range columns {
+				if len(column) != len(columns[0]) || len(column[s]) != len(words) {
+					return fmt.Errorf("write sentence %d: its columns differ in length", s+1)
+				}
+				if err := checkCell(column[s][i], c, len(columns)); err != nil {
+					return fmt.Errorf("write sentence %d: word %d: %w", s+1, i+1, err)
+				}
+				if c > 0 {
+					out.WriteByte('\t')
+				}
+				out.WriteString(column[s][i])
+			}
+			out.WriteByte('\n')
+		}
+		out.WriteByte('\n')
+	}
+	return out.Flush()
+}
+
+// checkCell says why a cell of a column could not be read again.
+func checkCell(cell string, column, columns int) error {
+	switch {
+	case cell == "", strings.ContainsAny(cell, "\t\r\n"), strings.Trim(cell, " ") != cell, columns == 1 && strings.Contains(cell, " "):
+	case column == 0 && (cell == docStart || strings.HasPrefix(cell, medline) || strings.HasPrefix(cell, string(utf8BOM))):
+	case !utf8.ValidString(cell):
+	default:
+		return nil
+	}
+	return fmt.Errorf("%s cannot stand in a file with a word a line", shorten(cell))
 }

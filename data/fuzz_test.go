@@ -1,8 +1,10 @@
 package data
 
 import (
+	"bytes"
 	"path/filepath"
 	"runtime/metrics"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -11,8 +13,17 @@ import (
 // fuzzReader checks what must hold for any bytes: no panic, cells of valid UTF-8 on lines that go up, and
 // memory within a multiple of the input, which is the cost of a line: a row, its cells, its parsed object.
 func fuzzReader(f *testing.F, file string, header []string, base uint64) {
-	read := readers[filepath.Ext(file)]
-	spec := tableSpec{columns: []column{{name: "text"}, {name: "label", optional: true}}, header: header}
+	fuzz(f, file, readers[filepath.Ext(file)], tableSpec{columns: []column{{name: "text"}, {name: "label", optional: true}}, header: header}, base)
+}
+
+// fuzzSentences is fuzzReader for files of words and tags.
+func fuzzSentences(f *testing.F, file string, read reader, base uint64) {
+	tags := tagColumn
+	tags.optional = true
+	fuzz(f, file, read, tableSpec{columns: []column{wordColumn, tags}, lists: true}, base)
+}
+
+func fuzz(f *testing.F, file string, read reader, spec tableSpec, base uint64) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		before := allocs()
 		last := 0
@@ -21,8 +32,10 @@ func fuzzReader(f *testing.F, file string, header []string, base uint64) {
 				t.Fatalf("line %d after %d", line, last)
 			}
 			last = line
-			if !cells[0].ok || !utf8.ValidString(cells[0].text) || !utf8.ValidString(cells[1].text) {
-				t.Fatalf("line %d: cells %+v", line, cells)
+			for _, text := range slices.Concat([]string{cells[0].text, cells[1].text}, cells[0].list, cells[1].list) {
+				if !cells[0].ok || !utf8.ValidString(text) {
+					t.Fatalf("line %d: cells %+v", line, cells)
+				}
 			}
 			return nil
 		})
@@ -84,6 +97,60 @@ func FuzzParquet(f *testing.F) {
 	}
 	// Package parquet bounds a column by its own limit, here for two columns and the slices that grow.
 	fuzzReader(f, "fuzz.parquet", nil, 2*6*(4<<20))
+}
+
+func FuzzCoNLL(f *testing.F) {
+	f.Add([]byte(madeUp))
+	f.Add([]byte("-DOCSTART- -X- O\n\nIL-2 NN B-DNA\n# NN O\n\n\xff NN O\n"))
+	f.Add([]byte("\ufeff# id = 1\r\n1\tIt\tO\r\n\r\n2\tis\t\n"))
+	f.Add([]byte("words\nalone\n\n"))
+	fuzzSentences(f, "fuzz.conll", readCoNLL, 1<<20)
+}
+
+func FuzzJSONLLists(f *testing.F) {
+	f.Add([]byte("{\"tokens\": [\"IL-2\", 2000], \"tags\": [\"B-DNA\", 0]}\n{\"tokens\": [], \"ner_tags\": null}\n"))
+	f.Add([]byte("{\"tokens\": [[\"a\"], null], \"tags\": {}}\n"))
+	fuzzSentences(f, "fuzz.jsonl", readJSONL, 1<<20)
+}
+
+func FuzzParquetLists(f *testing.F) {
+	names, err := filepath.Glob("parquet/testdata/lists*.parquet")
+	if err != nil || len(names) == 0 {
+		f.Fatal("no seeds", err)
+	}
+	for _, name := range names {
+		f.Add([]byte(fixture(f, filepath.Join("..", name))))
+	}
+	fuzzSentences(f, "fuzz.parquet", readParquet, 2*6*(4<<20))
+}
+
+// FuzzWriteCoNLL writes the words of any text and reads them again.
+func FuzzWriteCoNLL(f *testing.F) {
+	f.Add("IL-2/gene expression")
+	f.Add("# #x/-DOCSTART- ###MEDLINE:1")
+	f.Add("a\tb \ufeff/\r")
+	f.Fuzz(func(t *testing.T, text string) {
+		var words, tags [][]string
+		for sentence := range strings.SplitSeq(text, "/") {
+			words = append(words, strings.Split(sentence, " "))
+			tags = append(tags, slices.Repeat([]string{"B-x"}, len(words[len(words)-1])))
+		}
+		var b bytes.Buffer
+		if WriteCoNLL(&b, words, tags) != nil {
+			return
+		}
+		at := 0
+		err := readCoNLL("fuzz.conll", b.Bytes(), tableSpec{columns: []column{wordColumn, tagColumn}, lists: true}, func(line int, cells []cell) error {
+			if !slices.Equal(cells[0].list, words[at]) || !slices.Equal(cells[1].list, tags[at]) {
+				t.Fatalf("sentence %d: got %q, want %q", at, cells[0].list, words[at])
+			}
+			at++
+			return nil
+		})
+		if err != nil || at != len(words) {
+			t.Fatalf("%d of %d sentences, %v", at, len(words), err)
+		}
+	})
 }
 
 func FuzzOrderState(f *testing.F) {

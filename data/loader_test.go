@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// fakeEncoder makes a token of every byte, 101 before the text and 102 behind each; the pair is segment 1.
+// fakeEncoder makes a token of every byte, 101 before the text or sentence and 102 behind each; the pair is segment 1.
 type fakeEncoder struct {
 	calls atomic.Int64
 	slow  bool
@@ -33,6 +33,17 @@ func (f *fakeEncoder) Encode(ex Example) (Encoded, error) {
 		return Encoded{}, errBadText
 	}
 	e := Encoded{IDs: []int64{101}, Segments: []int64{0}}
+	if ex.Words != nil {
+		e.Segments = nil
+		for _, word := range ex.Words {
+			e.First = append(e.First, len(e.IDs))
+			for _, c := range []byte(word) {
+				e.IDs = append(e.IDs, int64(c))
+			}
+		}
+		e.IDs = append(e.IDs, 102)
+		return e, nil
+	}
 	texts := []string{ex.Text}
 	if ex.HasPair {
 		texts = append(texts, ex.Pair)
@@ -88,6 +99,30 @@ func TestBatchIsPacked(t *testing.T) {
 	}
 }
 
+func TestBatchOfSentences(t *testing.T) {
+	d := &Dataset{Name: "test", Kind: Tagging, Examples: []Example{
+		{Words: []string{"ab", "c"}, Tags: []int{1, 0}},
+		{Words: []string{}, Tags: []int{}},
+		{Words: []string{"d"}, Tags: []int{NoLabel}},
+	}}
+	b, err := NewCorpus(d, &fakeEncoder{}).Batch([]int{2, 1, 0})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &Batch{
+		IDs:      []int64{101, 'd', 102, 101, 102, 101, 'a', 'b', 'c', 102},
+		Segments: make([]int64, 10),
+		Lengths:  []int{3, 2, 5},
+		Want:     []int64{1, 6, 8},
+		WantPer:  []int{1, 0, 2},
+		Labels:   []int64{-1, 1, 0},
+		Index:    []int{2, 1, 0},
+	}
+	if !reflect.DeepEqual(b, want) {
+		t.Errorf("got %+v\nwant %+v", b, want)
+	}
+}
+
 type encoderFunc func(Example) (Encoded, error)
 
 func (f encoderFunc) Encode(ex Example) (Encoded, error) { return f(ex) }
@@ -102,10 +137,32 @@ func TestEncodingErrors(t *testing.T) {
 		{Encoded{IDs: []int64{-1}}, "the tokenizer gave token id -1: want 0 to 2147483647"},
 		{Encoded{IDs: []int64{math.MaxInt32 + 1}}, "the tokenizer gave token id 2147483648: want 0 to 2147483647"},
 		{Encoded{IDs: []int64{1}, Segments: []int64{256}}, "the tokenizer gave segment 256: want 0 to 255"},
+		{Encoded{IDs: []int64{1}, First: []int{0}}, "the tokenizer gave tokens for 1 words: want 0"},
 	} {
 		c := NewCorpus(numbered(1), encoderFunc(func(Example) (Encoded, error) { return test.enc, nil }))
 		if _, err := c.Length(0); err == nil || err.Error() != "train.tsv: line 2: "+test.want {
 			t.Errorf("got %v\nwant train.tsv: line 2: %s", err, test.want)
+		}
+	}
+}
+
+func TestWordEncodingErrors(t *testing.T) {
+	d := &Dataset{Kind: Tagging, Examples: []Example{{Words: []string{"a", "b"}, Tags: []int{0, 0}, File: "a.conll", Line: 3}}}
+	for _, test := range []struct {
+		first []int
+		want  string
+	}{
+		{nil, "the tokenizer gave tokens for 0 words: want 2"},
+		{[]int{0}, "the tokenizer gave tokens for 1 words: want 2"},
+		{[]int{0, 4}, "the tokenizer gave token 4 of 4 as the first of word 2"},
+		{[]int{-1, 2}, "the tokenizer gave token -1 of 4 as the first of word 1"},
+		{[]int{2, 2}, "the tokenizer gave token 2 of 4 as the first of word 2"},
+	} {
+		c := NewCorpus(d, encoderFunc(func(Example) (Encoded, error) {
+			return Encoded{IDs: []int64{1, 2, 3, 4}, First: test.first}, nil
+		}))
+		if _, err := c.Length(0); err == nil || err.Error() != "a.conll: line 3: "+test.want {
+			t.Errorf("got %v\nwant a.conll: line 3: %s", err, test.want)
 		}
 	}
 }

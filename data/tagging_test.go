@@ -1,8 +1,11 @@
 package data
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -346,5 +349,155 @@ func TestReadSentences(t *testing.T) {
 	bad := write(t, "in.conll", "a O\nb B-y\n")
 	if _, err := ReadInputs(bad, task); err == nil || err.Error() != "input: "+bad+`: line 2: label "B-y": want "O", "B-x", or 0 to 1` {
 		t.Errorf("got %v", err)
+	}
+}
+
+type splitterFunc func(words []string) ([]int, error)
+
+func (f splitterFunc) Split(words []string) ([]int, error) { return f(words) }
+
+func TestPieces(t *testing.T) {
+	d := &Dataset{Name: "test", Kind: Tagging, Labels: []string{"O", "B-x"}, Fingerprint: "f", Examples: []Example{
+		{Words: []string{"a", "b", "c", "d", "e"}, Tags: []int{0, 1, 0, 1, 0}, File: "x.conll", Line: 1},
+		{Words: []string{}, Tags: []int{}, File: "x.conll", Line: 7},
+		{Words: []string{"f", "g"}, Tags: []int{1, 0}, File: "x.conll", Line: 8},
+	}}
+	p, err := NewPieces(d, splitterFunc(func(words []string) ([]int, error) {
+		if len(words) == 5 {
+			return []int{2, 2, 1}, nil
+		}
+		return []int{2}[:min(1, len(words))], nil
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	var words [][]string
+	for _, ex := range p.Examples {
+		got = append(got, fmt.Sprint(ex.Line, ex.Words, ex.Tags))
+		words = append(words, ex.Words)
+	}
+	want := []string{"1 [a b] [0 1]", "1 [c d] [0 1]", "1 [e] [0]", "8 [f g] [1 0]"}
+	if !slices.Equal(got, want) || p.Cut != 1 || p.Fingerprint != "f" || d.Len() != 3 {
+		t.Errorf("got %q, %d cut, of %d\nwant %q", got, p.Cut, d.Len(), want)
+	}
+	joined := Join(p, words)
+	for i, ex := range d.Examples {
+		if joined[i] == nil || !slices.Equal(joined[i], ex.Words) {
+			t.Errorf("sentence %d: got %q, want %q", i, joined[i], ex.Words)
+		}
+	}
+	_, err = NewPieces(d, splitterFunc(func([]string) ([]int, error) { return nil, errBadText }))
+	if err == nil || err.Error() != "x.conll: line 1: bad text" {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestWriteCoNLL(t *testing.T) {
+	words := [][]string{{"IL-2", "#", "New York"}, {"it"}}
+	tags := [][]string{{"B-DNA", "O", "B-LOC"}, {"O"}}
+	var b strings.Builder
+	if err := WriteCoNLL(&b, words, tags, tags); err != nil {
+		t.Fatal(err)
+	}
+	const want = "IL-2\tB-DNA\tB-DNA\n#\tO\tO\nNew York\tB-LOC\tB-LOC\n\nit\tO\tO\n\n"
+	if b.String() != want {
+		t.Errorf("got %q\nwant %q", b.String(), want)
+	}
+	got, err := sentences(write(t, "a.conll", b.String()), wordColumn, tagColumn)
+	if err != nil || !slices.Equal(got, []string{"1 IL-2/B-DNA #/O New York/B-LOC", "5 it/O"}) {
+		t.Errorf("got %q, %v", got, err)
+	}
+	for _, test := range []struct {
+		name        string
+		words, tags [][]string
+		want        string
+	}{
+		{"no words", [][]string{{"a"}, {}}, [][]string{{"O"}, {}}, "write sentence 2: it has no words, which a file with a word a line has no place for"},
+		{"fewer tags", [][]string{{"a", "b"}}, [][]string{{"O"}}, "write sentence 1: its columns differ in length"},
+		{"fewer sentences", [][]string{{"a"}, {"b"}}, [][]string{{"O"}}, "write sentence 1: its columns differ in length"},
+		{"an empty word", [][]string{{"a", ""}}, [][]string{{"O", "O"}}, `write sentence 1: word 2: "" cannot stand in a file with a word a line`},
+		{"a tab", [][]string{{"a\tb"}}, [][]string{{"O"}}, `write sentence 1: word 1: "a\tb" cannot stand in a file with a word a line`},
+		{"a document", [][]string{{"-DOCSTART-"}}, [][]string{{"O"}}, `write sentence 1: word 1: "-DOCSTART-" cannot stand in a file with a word a line`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if err := WriteCoNLL(io.Discard, test.words, test.tags); err == nil || err.Error() != test.want {
+				t.Errorf("got %v\nwant %s", err, test.want)
+			}
+		})
+	}
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skip("no /dev/full here")
+	}
+	defer full.Close()
+	if err := WriteCoNLL(full, words, tags); err == nil {
+		t.Error("no error for a full disk")
+	}
+}
+
+// TestJNLPBAFiles reads all of JNLPBA: the counts are those that grep and wc find in the files, and writing what
+// was read gives the same bytes.
+func TestJNLPBAFiles(t *testing.T) {
+	shared := os.Getenv("AUTOLORA_SHARED")
+	if shared == "" {
+		shared = filepath.Join("..", "..", "shared")
+	}
+	archive := filepath.Join(shared, "datasets", "jnlpba.tar.xz")
+	if _, err := os.Stat(archive); err != nil {
+		t.Skipf("no JNLPBA: %v", err)
+	}
+	dir := t.TempDir()
+	if out, err := exec.Command("tar", "-xJf", archive, "-C", dir).CombinedOutput(); err != nil {
+		t.Skipf("cannot unpack %s: %v: %s", archive, err, bytes.TrimSpace(out))
+	}
+	s, err := LoadTask("jnlpba", dir, Train, Dev, Test)
+	if err != nil {
+		t.Fatal(err)
+	}
+	official := filepath.Join(dir, "official")
+	if err := os.Mkdir(official, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(filepath.Join(dir, "jnlpba", "Genia4ERtask1.iob2"), filepath.Join(official, "Genia4ERtask1.iob2")); err != nil {
+		t.Fatal(err)
+	}
+	whole, err := LoadTask("jnlpba", official, Train)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		d                         *Dataset
+		sentences, words, protein int
+	}{
+		{s.Train, 16807, 445090, 27803}, {s.Dev[0], 1739, 47461, 2466}, {s.Test[0], 3856, 101039, 5067}, {whole.Train, 18546, 492551, 30269},
+	} {
+		words, protein := 0, 0
+		var columns [2][][]string
+		for _, ex := range test.d.Examples {
+			words += len(ex.Words)
+			var tags []string
+			for _, tag := range ex.Tags {
+				if test.d.Labels[tag] == "B-protein" {
+					protein++
+				}
+				tags = append(tags, test.d.Labels[tag])
+			}
+			columns[0], columns[1] = append(columns[0], ex.Words), append(columns[1], tags)
+		}
+		if test.d.Len() != test.sentences || words != test.words || protein != test.protein {
+			t.Errorf("%s: %d sentences, %d words, %d proteins, want %d, %d, %d", test.d.Name, test.d.Len(), words, protein, test.sentences, test.words, test.protein)
+		}
+		var b bytes.Buffer
+		if err := WriteCoNLL(&b, columns[0], columns[1]); err != nil {
+			t.Fatal(err)
+		}
+		want, err := os.ReadFile(test.d.Files[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(bytes.TrimSpace(b.Bytes()), bytes.TrimSpace(want)) {
+			t.Errorf("%s: what was read is not what is written", test.d.Name)
+		}
 	}
 }

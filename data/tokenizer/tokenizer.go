@@ -177,7 +177,7 @@ func (d *definition) special(set *names) Special {
 	}
 	return Special{
 		Pad:  find(set.Pad, "[PAD]", "<pad>"),
-		Unk:  find(set.Unk, d.model.unk, "[UNK]", "<unk>"),
+		Unk:  find(set.Unk, d.model.unk, "[UNK]", "<unk>", "<|endoftext|>"),
 		CLS:  find(set.CLS, "[CLS]", "<s>"),
 		Sep:  find(set.Sep, "[SEP]", "</s>"),
 		Mask: find(set.Mask, "[MASK]", "<mask>"),

@@ -29,7 +29,7 @@ func TestSpecial(t *testing.T) {
 		{"bert", []string{"vocab.txt"}, 1948, Special{Pad: 0, Unk: 1, CLS: 2, Sep: 3, Mask: 4, BOS: -1, EOS: -1}, [2]int{2, 3}},
 		{"roberta", []string{"tokenizer.json"}, 768, Special{Pad: 1, Unk: 3, CLS: 0, Sep: 2, Mask: 767, BOS: 0, EOS: 2}, [2]int{2, 4}},
 		{"roberta", []string{"vocab.json", "merges.txt"}, 768, Special{Pad: 1, Unk: 3, CLS: 0, Sep: 2, Mask: 767, BOS: 0, EOS: 2}, [2]int{2, 4}},
-		{"gpt2", []string{"vocab.json", "merges.txt"}, 764, Special{Pad: -1, Unk: -1, CLS: -1, Sep: -1, Mask: -1, BOS: 763, EOS: 763}, [2]int{0, 0}},
+		{"gpt2", []string{"vocab.json", "merges.txt"}, 764, Special{Pad: -1, Unk: 763, CLS: -1, Sep: -1, Mask: -1, BOS: 763, EOS: 763}, [2]int{0, 0}},
 		{"unigram", []string{"tokenizer.json"}, 802, Special{Pad: 1, Unk: 3, CLS: 0, Sep: 2, Mask: 801, BOS: 0, EOS: 2}, [2]int{2, 4}},
 	} {
 		t.Run(c.name+" from "+c.files[0], func(t *testing.T) {

@@ -163,6 +163,16 @@ func (m *Classifier) linear(path string) (*Linear, int) {
 	return nil, -1
 }
 
+// RankSize returns the parameters that one rank of LoRA costs on the module at
+// path: in + out.
+func (m *Classifier) RankSize(path string) (int64, error) {
+	l, _ := m.linear(path)
+	if l == nil {
+		return 0, fmt.Errorf("layer %q is not in the model %s", path, m.Dir)
+	}
+	return l.In() + l.Out(), nil
+}
+
 // Select makes alpha [layers, k] the selection variables of the model's LoRA
 // layers, row by row; nil takes them away. The rows live in s.
 func (m *Classifier) Select(s *torchbind.Scope, alpha *torchbind.Tensor) {

@@ -1,6 +1,7 @@
 package torchbind
 
 // #include <stdlib.h>
+// #include <malloc.h>
 // #include "shim.h"
 import "C"
 
@@ -9,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -129,4 +131,16 @@ func PeakMemory() (int64, error) {
 		}
 	}
 	return 0, errors.New("/proc/self/status has no VmHWM line")
+}
+
+// ResetPeakMemory gives memory that is not in use back to the kernel and makes
+// PeakMemory count from now on, so that each of several runs in one process has
+// a peak of its own.
+func ResetPeakMemory() error {
+	debug.FreeOSMemory()
+	C.malloc_trim(0)
+	if err := os.WriteFile("/proc/self/clear_refs", []byte("5"), 0); err != nil {
+		return fmt.Errorf("reset the peak of memory: %w", err)
+	}
+	return nil
 }

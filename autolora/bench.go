@@ -84,7 +84,7 @@ func benchSearch(ctx context.Context, cfg Config, load func() (*nn.Classifier, e
 
 // timed runs step on every batch and the batch before it.
 func timed(ctx context.Context, phase string, model *nn.Classifier, batches []*data.Batch, rep Reporter, step func(s *torchbind.Scope, b, previous *Batch)) ([]time.Duration, error) {
-	rep.Begin(phase, len(batches))
+	rep.Begin(phase, 0, len(batches))
 	defer rep.End()
 	var times []time.Duration
 	for i := range batches {

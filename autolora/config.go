@@ -3,11 +3,15 @@ package autolora
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
 
 	"autolora/autolora/runs"
+	"autolora/data"
+	"autolora/nn"
+	"autolora/nn/adapterhub"
 	"autolora/torchbind"
 )
 
@@ -20,6 +24,10 @@ type Config struct {
 	Out   string `json:"out"`
 	// Overwrite lets a run replace the results of an earlier one in Out.
 	Overwrite bool `json:"overwrite"`
+	// Resume goes on with an earlier run of the same settings in Out.
+	Resume      bool `json:"resume"`
+	SaveEvery   int  `json:"save-every"` // steps between checkpoints; 0: none
+	TensorBoard bool `json:"tensorboard"`
 
 	Task       string   `json:"task"`
 	Data       string   `json:"data"`
@@ -30,6 +38,7 @@ type Config struct {
 	Label      string   `json:"label"`
 	LimitTrain int      `json:"limit-train"`
 	MaxLength  int      `json:"max-length"`
+	EvalOn     string   `json:"eval-on"`
 
 	Seed    uint64 `json:"seed"`
 	Device  string `json:"device"`
@@ -79,24 +88,46 @@ type Config struct {
 	WeightDecay float64 `json:"weight-decay"`
 	Clip        float64 `json:"clip"`
 	LogEvery    int     `json:"log-every"`
+
+	AdapterStyle string `json:"adapter-style"`
+	AdapterSize  int64  `json:"adapter-size"` // 0: by the model's hidden size
+
+	AdaLoRAInitRank   int64   `json:"adalora-init-rank"`
+	AdaLoRATargetRank int64   `json:"adalora-target-rank"`
+	AdaLoRATInit      float64 `json:"adalora-t-init"`  // share of the steps
+	AdaLoRATFinal     float64 `json:"adalora-t-final"` // share of the steps
+	AdaLoRADeltaT     int     `json:"adalora-delta-t"`
+	AdaLoRABeta1      float64 `json:"adalora-beta1"`
+	AdaLoRABeta2      float64 `json:"adalora-beta2"`
+	AdaLoRAOrth       float64 `json:"adalora-orth"`
+
+	GridRanks []int64 `json:"grid-ranks"`
+	GridSteps int     `json:"grid-steps"` // 0: as the training
+
+	// Of a comparison; empty in a single run.
+	Methods  []string `json:"methods,omitempty"`
+	Seeds    int      `json:"seeds,omitempty"`
+	Controls bool     `json:"controls,omitempty"`
+	With     []string `json:"with,omitempty"`
 }
 
 // DefaultConfig returns the paper's settings, where it gives any.
 func DefaultConfig() Config {
 	return Config{
 		Preset: PaperPreset,
-		Device: "auto", DType: "float32", Pack: "auto", MaxLength: 128, Seed: 1,
+		Device: "auto", DType: "float32", Pack: "auto", MaxLength: 128, EvalOn: string(data.Dev), Seed: 1,
 		Targets: []string{"query", "value"}, Rank: 4, LoRAAlpha: 16, Dropout: -1,
 		K: 8, AlphaForm: string(Softmax), AlphaScale: 1, AlphaInit: -1, RankRule: string(AlphaRule),
 		Hypergradient: string(Exact), LookAhead: string(SGD), Eta: -1, ImplicitAt: string(AtWeights), FDMasks: string(SharedMasks),
 		UpdateOrder: string(WeightsFirst), Unroll: 1, SearchEpochs: 3, SearchLR: 1e-4, SearchWeightDecay: -1, SearchLoRADropout: -1,
 		AlphaLR: 1e-3, AlphaBeta1: 0.9, Split: 0.5,
 		Method: runs.MethodAutoLoRA, Epochs: 3, BatchSize: 16, Accumulate: 1, LR: 1e-4, Warmup: 0.06, WeightDecay: 0.01, LogEvery: 10,
+		SaveEvery: 500, AdapterStyle: "houlsby",
+		AdaLoRAInitRank: 8, AdaLoRATargetRank: 4, AdaLoRATInit: 0.1, AdaLoRATFinal: 0.3, AdaLoRADeltaT: 10,
+		AdaLoRABeta1: 0.85, AdaLoRABeta2: 0.85, AdaLoRAOrth: 0.1,
+		GridRanks: []int64{1, 2, 4, 8},
 	}
 }
-
-// Methods lists the methods of train.
-var Methods = []string{runs.MethodFull, runs.MethodLoRA, runs.MethodAutoLoRA}
 
 // Check returns an error that names the first flag whose value makes no sense.
 func (c Config) Check() error {
@@ -140,7 +171,8 @@ func (c Config) Check() error {
 		atLeast("alpha-scale", c.AlphaScale, 0), scale, atLeast("alpha-init", max(0, c.AlphaInit), 0), atLeast("implicit-factor", c.ImplicitFactor, 0),
 		atLeast("search-batch-size", float64(c.SearchBatchSize), 0), atLeast("search-weight-decay", max(0, c.SearchWeightDecay), 0),
 		within("search-lora-dropout", max(0, c.SearchLoRADropout)), within("alpha-beta1", c.AlphaBeta1),
-		oneOf("look-ahead", c.LookAhead, names(LookAheads)...), oneOf("method", c.Method, Methods...),
+		oneOf("look-ahead", c.LookAhead, names(LookAheads)...), oneOf("method", c.Method, Methods()...),
+		oneOf("eval-on", c.EvalOn, string(data.Dev), string(data.Test)),
 		oneOf("dtype", c.DType, "float32", "bfloat16"), oneOf("pack", c.Pack, "auto", "on", "off"),
 		atLeast("k", float64(c.K), 1), atLeast("rank", float64(c.Rank), 0), atLeast("unroll", float64(c.Unroll), 1),
 		atLeast("batch-size", float64(c.BatchSize), 1), atLeast("accumulate", float64(c.Accumulate), 1),
@@ -149,13 +181,30 @@ func (c Config) Check() error {
 		above("epochs", c.Epochs), above("search-epochs", c.SearchEpochs), above("lr", c.LR), above("search-lr", c.SearchLR), above("alpha-lr", c.AlphaLR),
 		atLeast("weight-decay", c.WeightDecay, 0), atLeast("alpha-weight-decay", c.AlphaWeightDecay, 0), atLeast("clip", c.Clip, 0),
 		above("lora-alpha", c.LoRAAlpha), within("lora-dropout", c.LoRADropout), within("warmup", c.Warmup), dropout, split,
-		c.checkTargets(),
+		oneOf("adapter-style", c.AdapterStyle, slices.Sorted(maps.Keys(adapterStyles))...), atLeast("adapter-size", float64(c.AdapterSize), 0),
+		within("adalora-t-init", c.AdaLoRATInit), within("adalora-t-final", c.AdaLoRATFinal), c.adaLoRA(1<<20).Check(),
+		c.checkTargets(), c.checkGrid(), atLeast("grid-steps", float64(c.GridSteps), 0), atLeast("save-every", float64(c.SaveEvery), 0),
 	)
 }
 
 func (c Config) checkTargets() error {
 	if len(c.Targets) == 0 {
 		return errors.New("--target: none is given")
+	}
+	return nil
+}
+
+func (c Config) checkGrid() error {
+	for _, rank := range c.GridRanks {
+		if rank < 1 {
+			return fmt.Errorf("--grid-ranks: got %d, want ranks of at least 1", rank)
+		}
+	}
+	switch size := gridSize(len(c.Targets), len(c.GridRanks)); {
+	case size < 1:
+		return errors.New("--grid-ranks: none is given")
+	case size > maxGrid:
+		return fmt.Errorf("--grid-ranks: %d ranks for %d targets are more than %d configurations: give fewer", len(c.GridRanks), len(c.Targets), maxGrid)
 	}
 	return nil
 }
@@ -220,4 +269,22 @@ func (c Config) training(steps int) TrainConfig {
 // adamW has PyTorch's defaults but for the weight decay.
 func adamW(weightDecay float64) torchbind.AdamWConfig {
 	return torchbind.AdamWConfig{Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, WeightDecay: weightDecay}
+}
+
+// adaLoRA returns the settings of AdaLoRA in a training of so many steps.
+func (c Config) adaLoRA(steps int) AdaLoRAConfig {
+	share := func(of float64) int { return int(math.Round(of * float64(steps))) }
+	return AdaLoRAConfig{
+		InitRank: c.AdaLoRAInitRank, TargetRank: c.AdaLoRATargetRank,
+		TInit: share(c.AdaLoRATInit), TFinal: share(c.AdaLoRATFinal), Total: steps, DeltaT: c.AdaLoRADeltaT,
+		Beta1: c.AdaLoRABeta1, Beta2: c.AdaLoRABeta2, OrthWeight: c.AdaLoRAOrth,
+	}
+}
+
+// adapterStyles are the bottleneck adapters by the names of their authors.
+var adapterStyles = map[string]adapterhub.Style{"houlsby": nn.Houlsby, "pfeiffer": nn.Pfeiffer}
+
+// bottlenecks returns the settings of bottleneck adapters.
+func (c Config) bottlenecks() nn.BottleneckConfig {
+	return nn.BottleneckConfig{Style: adapterStyles[c.AdapterStyle], Size: c.AdapterSize, Seed: c.Seed}
 }

@@ -68,20 +68,26 @@ func predictBatch(model *nn.Classifier, packed *data.Batch, logits [][]float64) 
 
 // score evaluates model on data sets and returns the task's scores: the plain
 // names for the first set, and for another its variant after the name
-// ("accuracy_mismatched").
-func (s *session) score(ctx context.Context, model *nn.Classifier, sets []*data.Dataset) (metrics.Scores, int, error) {
+// ("accuracy_mismatched"). What it computed is added to work.
+func (s *session) score(ctx context.Context, model *nn.Classifier, sets []*data.Dataset, work *runs.Work) (metrics.Scores, int, error) {
 	total := 0
 	for _, d := range sets {
 		total += d.Len()
 	}
-	s.rep.Begin("eval", total)
+	s.rep.Begin("eval", 0, total)
 	defer s.rep.End()
 	scores, done := metrics.Scores{}, 0
 	for i, d := range sets {
-		logits, err := Predict(ctx, model, s.corpus(d), s.BatchSize, workers, func(n, _ int) { s.rep.Advance(done+n, "") })
+		corpus := s.corpus(d)
+		logits, err := Predict(ctx, model, corpus, s.BatchSize, workers, func(n, _ int) { s.rep.Advance(done+n, "") })
 		if err != nil {
 			return nil, 0, err
 		}
+		tokens, err := corpus.Tokens()
+		if err != nil {
+			return nil, 0, err
+		}
+		work.Add(runs.Work{Tokens: tokens, Forward: int64((d.Len() + s.BatchSize - 1) / s.BatchSize)})
 		done += d.Len()
 		part, err := scoreLogits(s.task, d, logits)
 		if err != nil {
@@ -133,14 +139,9 @@ func RunEval(ctx context.Context, cfg Config, adapterDir, split string, rep Repo
 	if err := s.readTask(part); err != nil {
 		return nil, err
 	}
-	sets := s.splits.Dev
-	if part == data.Test {
-		sets = s.splits.Test
-	}
-	for _, d := range sets {
-		if !d.Labelled() {
-			return nil, fmt.Errorf("%s has no labels (GLUE keeps those of its test sets): use autolora predict", d.Files[0])
-		}
+	sets, err := s.labelled(part)
+	if err != nil {
+		return nil, err
 	}
 	model, err := s.trained(adapterDir)
 	if err != nil {
@@ -148,13 +149,30 @@ func RunEval(ctx context.Context, cfg Config, adapterDir, split string, rep Repo
 	}
 	defer model.Close()
 	began := time.Now()
-	r := &runs.Results{Task: s.task.Name, Method: "eval", Seed: cfg.Seed, Primary: s.task.Primary, Parameters: countParameters(model)}
-	if r.Scores, r.Examples, err = s.score(ctx, model, sets); err != nil {
+	r := &runs.Results{Task: s.task.Name, Method: "eval", Seed: cfg.Seed, Primary: s.task.Primary, Part: string(part), Parameters: countParameters(model)}
+	if r.Scores, r.Examples, err = s.score(ctx, model, sets, &r.Cost.Eval); err != nil {
 		return nil, err
 	}
 	r.Seconds = runs.Seconds{Load: s.loaded.Seconds(), Eval: time.Since(began).Seconds()}
 	r.PeakMemory, err = torchbind.PeakMemory()
 	return &Outcome{Results: r}, err
+}
+
+// labelled returns the data sets of a part to score on.
+func (s *session) labelled(part data.Part) ([]*data.Dataset, error) {
+	sets, other := s.splits.Dev, data.Test
+	if part == data.Test {
+		sets, other = s.splits.Test, data.Dev
+	}
+	if len(sets) == 0 {
+		return nil, fmt.Errorf("the data of %s have no %s part: score on the %s part", s.task.Name, part, other)
+	}
+	for _, d := range sets {
+		if !d.Labelled() {
+			return nil, fmt.Errorf("%s has no labels (GLUE keeps those of its test sets): use autolora predict", d.Files[0])
+		}
+	}
+	return sets, nil
 }
 
 // trained loads the model as it was trained: with the adapter, or with its own

@@ -2,15 +2,16 @@ package autolora
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"autolora/autolora/runs"
 	"autolora/data/hub"
 	"autolora/nn"
+	"autolora/nn/adapterhub"
 	"autolora/nn/peft"
 )
 
@@ -38,7 +39,11 @@ func modelFolder(ctx context.Context, model string) (string, error) {
 // name there.
 func (j *job) export(model *nn.Classifier) (string, error) {
 	if j.results.Method == runs.MethodFull {
-		return runs.ModelDir, model.Write(j.out.Path(runs.ModelDir), j.task.Labels)
+		path, err := j.replaced(runs.ModelDir)
+		if err != nil {
+			return "", err
+		}
+		return runs.ModelDir, model.Write(path, j.task.Labels)
 	}
 	var skipped []string
 	if j.ranks != nil {
@@ -57,32 +62,18 @@ func (j *job) export(model *nn.Classifier) (string, error) {
 			card.Scores = append(card.Scores, peft.Score{Name: name, Value: v})
 		}
 	}
+	path, err := j.replaced(runs.AdapterDir)
+	if err != nil {
+		return "", err
+	}
+	if len(model.Bottlenecks()) > 0 {
+		return runs.AdapterDir, adapterhub.Write(path, model.BottleneckAdapter(j.Model, j.task.Labels), card)
+	}
 	adapter := model.Adapter(j.Model, skipped)
 	if err := setLabels(adapter, j.task.Labels); err != nil {
 		return "", err
 	}
-	return runs.AdapterDir, peft.Write(j.out.Path(runs.AdapterDir), adapter, card, peft.WriteConfig{})
-}
-
-// labelsKey is where an adapter's weight file keeps the names of its classes, a
-// JSON list in the order of the logits: PEFT has no place for them.
-const labelsKey = "labels"
-
-func setLabels(a *peft.Adapter, labels []string) error {
-	data, err := json.Marshal(labels)
-	if err == nil && labels != nil {
-		a.Metadata = map[string]string{labelsKey: string(data)}
-	}
-	return err
-}
-
-// labelsOf returns the names of the adapter's classes, nil if it has none.
-func labelsOf(a *peft.Adapter) []string {
-	var labels []string
-	if json.Unmarshal([]byte(a.Metadata[labelsKey]), &labels) != nil {
-		return nil // of another program
-	}
-	return labels
+	return runs.AdapterDir, peft.Write(path, adapter, card, peft.WriteConfig{})
 }
 
 // RunExport writes an adapter in another form: PEFT's own, PEFT's with the
@@ -94,22 +85,24 @@ func RunExport(ctx context.Context, cfg Config, adapterDir, format, outDir strin
 	if _, err := os.Lstat(outDir); err == nil {
 		return nil, fmt.Errorf("--out: %s exists: choose another", outDir)
 	}
-	adapter, err := peft.Read(adapterFolder(adapterDir))
+	stored, err := ReadAdapter(adapterDir)
 	if err != nil {
 		return nil, err
 	}
-	switch format {
-	case FormatPEFT:
-	case FormatFolded:
+	adapter := stored.lora
+	switch {
+	case !slices.Contains([]string{FormatPEFT, FormatFolded, FormatMerged}, format):
+		return nil, fmt.Errorf("--format: got %q, want one of %s, %s, %s", format, FormatPEFT, FormatFolded, FormatMerged)
+	case adapter == nil:
+		return nil, fmt.Errorf("%s holds a %s: only LoRA can be exported as %s", adapterDir, stored.Form, format)
+	case format == FormatMerged:
+		return exportMerged(ctx, cfg, stored, adapterFolder(adapterDir), outDir)
+	case format == FormatFolded:
 		if adapter, err = adapter.Fold(); err != nil {
 			return nil, err
 		}
-	case FormatMerged:
-		return exportMerged(ctx, cfg, adapter, adapterFolder(adapterDir), outDir)
-	default:
-		return nil, fmt.Errorf("--format: got %q, want one of %s, %s, %s", format, FormatPEFT, FormatFolded, FormatMerged)
 	}
-	card := peft.ModelCard{Labels: labelsOf(adapter), Made: []peft.Fact{{Name: "program", Value: "autolora " + Version}, {Name: "format", Value: format}}}
+	card := peft.ModelCard{Labels: stored.Labels, Made: []peft.Fact{{Name: "program", Value: "autolora " + Version}, {Name: "format", Value: format}}}
 	if err := peft.Write(outDir, adapter, card, peft.WriteConfig{}); err != nil {
 		return nil, err
 	}
@@ -118,9 +111,9 @@ func RunExport(ctx context.Context, cfg Config, adapterDir, format, outDir strin
 
 // exportMerged merges an adapter into its base model: --model, or the one that
 // the adapter names.
-func exportMerged(ctx context.Context, cfg Config, adapter *peft.Adapter, adapterDir, outDir string) ([]string, error) {
+func exportMerged(ctx context.Context, cfg Config, adapter *Adapter, adapterDir, outDir string) ([]string, error) {
 	if cfg.Model == "" {
-		cfg.Model = adapter.Config.BaseModel
+		cfg.Model = adapter.BaseModel
 	}
 	s, labels, err := sessionFor(ctx, cfg, adapter)
 	if err != nil {

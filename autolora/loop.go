@@ -1,7 +1,7 @@
 package autolora
 
 import (
-	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -11,36 +11,147 @@ import (
 	"autolora/torchbind"
 )
 
-// loop is what the search and training share: batches come in, steps are
-// counted, reported and logged, and a number that is not finite ends it.
-type loop struct {
-	phase    string
-	steps    int
-	logEvery int
-	out      *runs.Folder
-	rep      Reporter
-	began    time.Time
+// stage is what a loop steps through and a checkpoint keeps: a search or a
+// training, with the loaders of its batches.
+type stage interface {
+	// step takes step i, counted from 0.
+	step(s *torchbind.Scope, i int) (stepReport, error)
+	loaders() []*data.Loader
+
+	tensors() []namedTensor
+	counters() counters
+	setCounters(counters) error
+	// revert puts the last good weights back and returns their step.
+	revert() int64
 }
 
-func newLoop(phase string, steps, logEvery int, out *runs.Folder, rep Reporter) *loop {
-	rep.Begin(phase, steps)
-	return &loop{phase: phase, steps: steps, logEvery: logEvery, out: out, rep: rep, began: time.Now()}
+// stepReport is what a loop has to know of one step.
+type stepReport struct {
+	trouble string // which number is not finite; "" if all are
+	note    string // for people: "loss 0.412"
+	work    runs.Work
+	record  func() runs.Record // for metrics.jsonl
+}
+
+// loop takes the steps of one phase of a job: it counts, reports and logs
+// them, saves checkpoints, and ends at a number that is not finite.
+type loop struct {
+	*job
+	phase string
+	steps int
+	stage stage
+	// What the phase adds to: seconds, steps and work of the job's results.
+	seconds *float64
+	count   *int
+	work    *runs.Work
+
+	began  time.Time
+	before float64 // seconds of earlier sessions and phases
+}
+
+// run takes the steps of the phase that an earlier session has not taken.
+func (j *job) run(l *loop) error {
+	l.job = j
+	from, err := l.resume()
+	if err != nil {
+		return err
+	}
+	l.rep.Begin(l.phase, from, l.steps)
+	defer l.rep.End()
+	l.began, l.before = time.Now(), *l.seconds
+	earlier := *l.count - from
+	for i := from; i < l.steps; i++ {
+		if err := l.ctx.Err(); err != nil {
+			return l.stopped(i, err)
+		}
+		var r stepReport
+		err := torchbind.Run(func(s *torchbind.Scope) (err error) {
+			r, err = l.stage.step(s, i)
+			return err
+		})
+		if err != nil {
+			return l.stopped(i, err)
+		}
+		if r.trouble != "" {
+			return &DivergedError{Phase: l.phase, Step: i + 1, What: r.trouble, Good: l.stage.revert()}
+		}
+		l.work.Add(r.work)
+		*l.seconds, *l.count = l.before+time.Since(l.began).Seconds(), earlier+i+1
+		if err := l.done(i, r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// done reports step i, and logs and saves it where its turn has come.
+func (l *loop) done(i int, r stepReport) error {
+	l.rep.Advance(i+1, r.note)
+	if (i+1)%l.LogEvery == 0 || i+1 == l.steps {
+		record := r.record()
+		record.Phase, record.Step, record.Seconds = l.phase, i+1, *l.seconds
+		if err := l.log(record); err != nil {
+			return err
+		}
+	}
+	if l.SaveEvery > 0 && (i+1)%l.SaveEvery == 0 && i+1 < l.steps {
+		return l.save(i + 1)
+	}
+	return nil
 }
 
 // stopped says how far the loop came before err.
 func (l *loop) stopped(steps int, err error) error {
-	return fmt.Errorf("%s stopped after step %d of %d: %w", l.phase, steps, l.steps, err)
+	return l.interrupted(steps, fmt.Errorf("%s stopped after step %d of %d: %w", l.phase, steps, l.steps, err))
 }
 
-// done reports step i, counted from 0, and logs it where its turn has come.
-func (l *loop) done(i int, note string, record func() runs.Record) error {
-	l.rep.Advance(i+1, note)
-	if (i+1)%l.logEvery != 0 && i+1 != l.steps {
-		return nil
+// interrupted saves the loop after so many steps if the user interrupted it.
+func (l *loop) interrupted(steps int, err error) error {
+	if l.ctx.Err() == nil || l.SaveEvery == 0 || steps == 0 {
+		return err
 	}
-	r := record()
-	r.Phase, r.Step, r.Seconds = l.phase, i+1, time.Since(l.began).Seconds()
-	return l.out.Log(r)
+	if failure := l.save(steps); failure != nil {
+		return errors.Join(err, failure)
+	}
+	return fmt.Errorf("%w; --resume goes on from there", err)
+}
+
+// save writes a checkpoint after so many steps.
+func (l *loop) save(steps int) error {
+	p := progress{Phase: l.phase, Step: steps, Counters: l.stage.counters(), Results: l.results, Version: Version}
+	for _, loader := range l.stage.loaders() {
+		place, err := loader.MarshalBinary()
+		if err != nil {
+			return err
+		}
+		p.Orders = append(p.Orders, place)
+	}
+	var err error
+	if p.Metrics, err = l.out.MetricsSize(); err != nil {
+		return err
+	}
+	return saveCheckpoint(l.out, p, l.stage.tensors())
+}
+
+// resume puts the stage where an earlier session saved it, and returns the
+// steps that are done. The loaders have their places already.
+func (l *loop) resume() (int, error) {
+	c := l.resumed
+	if c == nil {
+		return 0, nil
+	}
+	l.resumed = nil // what follows is new
+	defer c.close()
+	if c.Step == 0 {
+		return 0, nil
+	}
+	if c.Step > l.steps {
+		return 0, fmt.Errorf("checkpoint %s: step %d of %s, which has %d", c.path, c.Step, c.Phase, l.steps)
+	}
+	if err := c.restore(l.stage.tensors()); err != nil {
+		return 0, err
+	}
+	return c.Step, l.stage.setCounters(c.Counters)
 }
 
 // nextBatch moves the loader's next batch to the model's device.
@@ -52,97 +163,75 @@ func nextBatch(s *torchbind.Scope, model *nn.Classifier, l *data.Loader) (*Batch
 	return newBatch(s, model, packed)
 }
 
-// runSearch takes all steps of the search x.
-func (l *loop) runSearch(ctx context.Context, x *Search, train, val *data.Loader) error {
-	defer l.rep.End()
-	var latest SearchStep // the latest step that updated a
-	for i := range l.steps {
-		if err := ctx.Err(); err != nil {
-			return l.stopped(i, err)
-		}
-		step, err := l.searchStep(x, train, val, (i+1)%x.Unroll == 0)
-		if err != nil {
-			return l.stopped(i, err)
-		}
-		if !step.Finite() {
-			return &DivergedError{Phase: "search", Step: i + 1, What: step.trouble(), Good: x.good.restore()}
-		}
-		if step.updatesA {
-			latest = step
-		}
-		note := fmt.Sprintf("loss %.3f", step.TrainLoss)
-		if ratio := latest.Ratio(); finite(ratio) { // else a was not updated yet
-			note += fmt.Sprintf("  implicit/direct %.1e", ratio)
-		}
-		err = l.done(i, note, func() runs.Record {
-			return runs.Record{
-				Loss: number(step.TrainLoss), ValLoss: number(latest.ValLoss), Direct: number(latest.Direct), Implicit: number(latest.Implicit),
-				Ratio: number(latest.Ratio()), Ranks: x.Ranks().List(),
-			}
-		})
-		if err != nil {
-			return err
+// searchStage is a search and the loaders of its two halves.
+type searchStage struct {
+	*Search
+	train, val *data.Loader
+	latest     SearchStep // the latest step that updated a
+}
+
+func (x *searchStage) loaders() []*data.Loader { return []*data.Loader{x.train, x.val} }
+
+func (x *searchStage) step(s *torchbind.Scope, i int) (stepReport, error) {
+	t, err := nextBatch(s, x.model, x.train)
+	if err != nil {
+		return stepReport{}, err
+	}
+	var v *Batch
+	updateA := (i+1)%x.Unroll == 0
+	if updateA {
+		if v, err = nextBatch(s, x.model, x.val); err != nil {
+			return stepReport{}, err
 		}
 	}
-	return nil
-}
-
-func (l *loop) searchStep(x *Search, train, val *data.Loader, updateA bool) (step SearchStep, err error) {
-	err = torchbind.Run(func(s *torchbind.Scope) error {
-		t, err := nextBatch(s, x.model, train)
-		if err != nil {
-			return err
-		}
-		var v *Batch
-		if updateA {
-			if v, err = nextBatch(s, x.model, val); err != nil {
-				return err
-			}
-		}
-		step = x.Iterate(s, t, v, updateA)
-		return nil
-	})
-	return step, err
-}
-
-// runTrain takes all steps of the trainer t.
-func (l *loop) runTrain(ctx context.Context, t *Trainer, accumulate int, train *data.Loader) error {
-	defer l.rep.End()
-	for i := range l.steps {
-		if err := ctx.Err(); err != nil {
-			return l.stopped(i, err)
-		}
-		step, err := l.trainStep(t, accumulate, train)
-		if err != nil {
-			return l.stopped(i, err)
-		}
-		if !step.finite() {
-			return &DivergedError{Phase: "training", Step: i + 1, What: step.trouble(), Good: t.good.restore()}
-		}
-		err = l.done(i, fmt.Sprintf("loss %.3f", step.Loss), func() runs.Record {
-			return runs.Record{Loss: number(step.Loss), GradNorm: number(step.GradNorm), LR: number(step.LR)}
-		})
-		if err != nil {
-			return err
-		}
+	step := x.Iterate(s, t, v, updateA)
+	if step.updatesA {
+		x.latest = step
 	}
-	return nil
+	r := stepReport{note: fmt.Sprintf("loss %.3f", step.TrainLoss), work: step.Work}
+	if !step.Finite() {
+		r.trouble = step.trouble()
+	}
+	ratio := x.latest.Ratio()
+	if finite(ratio) { // else a was not updated yet
+		r.note += fmt.Sprintf("  implicit/direct %.1e", ratio)
+	}
+	r.record = func() runs.Record {
+		record := runs.Record{Loss: number(step.TrainLoss), Ranks: x.Ranks().List(), Alpha: x.Alphas()}
+		if finite(ratio) {
+			record.ValLoss, record.Direct, record.Implicit, record.Ratio =
+				number(x.latest.ValLoss), number(x.latest.Direct), number(x.latest.Implicit), number(ratio)
+		}
+		return record
+	}
+	return r, nil
 }
 
-func (l *loop) trainStep(t *Trainer, accumulate int, train *data.Loader) (step TrainStep, err error) {
-	err = torchbind.Run(func(s *torchbind.Scope) error {
-		var batches []*Batch
-		for range accumulate {
-			b, err := nextBatch(s, t.model, train)
-			if err != nil {
-				return err
-			}
-			batches = append(batches, b)
+// trainStage is a training and the loader of its data.
+type trainStage struct {
+	*Trainer
+	train      *data.Loader
+	accumulate int
+}
+
+func (t *trainStage) loaders() []*data.Loader { return []*data.Loader{t.train} }
+
+func (t *trainStage) step(s *torchbind.Scope, _ int) (stepReport, error) {
+	var batches []*Batch
+	for range t.accumulate {
+		b, err := nextBatch(s, t.model, t.train)
+		if err != nil {
+			return stepReport{}, err
 		}
-		step = t.Step(s, batches)
-		return nil
-	})
-	return step, err
+		batches = append(batches, b)
+	}
+	step := t.Step(s, batches)
+	return stepReport{
+		trouble: step.trouble(), note: fmt.Sprintf("loss %.3f", step.Loss), work: step.Work,
+		record: func() runs.Record {
+			return runs.Record{Loss: number(step.Loss), GradNorm: number(step.GradNorm), LR: number(step.LR), Budget: step.Budget, Ranks: step.Ranks}
+		},
+	}, nil
 }
 
 // number returns v for a Record; nil if v is not finite.

@@ -3,6 +3,7 @@ package autolora
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -11,7 +12,6 @@ import (
 	"autolora/data"
 	"autolora/data/metrics"
 	"autolora/nn"
-	"autolora/nn/peft"
 )
 
 // prediction is one line of predict.
@@ -24,15 +24,14 @@ type prediction struct {
 // and label. The labels' names are those of --task, of the adapter, or of
 // the model's config, else LABEL_0 and so on. It returns the number of examples.
 func RunPredict(ctx context.Context, cfg Config, adapterDir, input string, out io.Writer, rep Reporter) (int, error) {
-	var adapter *peft.Adapter
+	var adapter *Adapter
 	var err error
 	if adapterDir != "" {
-		adapterDir = adapterFolder(adapterDir)
-		if adapter, err = peft.Read(adapterDir); err != nil {
+		if adapter, err = ReadAdapter(adapterDir); err != nil {
 			return 0, err
 		}
 		if cfg.Model == "" {
-			cfg.Model = adapter.Config.BaseModel
+			cfg.Model = adapter.BaseModel
 		}
 	}
 	s, _, err := sessionFor(ctx, cfg, adapter)
@@ -53,7 +52,7 @@ func RunPredict(ctx context.Context, cfg Config, adapterDir, input string, out i
 		return 0, err
 	}
 	defer model.Close()
-	rep.Begin("predict", examples.Len())
+	rep.Begin("predict", 0, examples.Len())
 	logits, err := Predict(ctx, model, s.corpus(examples), s.BatchSize, workers, func(n, _ int) { rep.Advance(n, "") })
 	rep.End()
 	if err != nil {
@@ -78,7 +77,7 @@ func RunPredict(ctx context.Context, cfg Config, adapterDir, input string, out i
 
 // sessionFor opens a session for a model whose task is known by its head only:
 // the adapter's, or without one the model's own. It returns the labels too.
-func sessionFor(ctx context.Context, cfg Config, adapter *peft.Adapter) (*session, []string, error) {
+func sessionFor(ctx context.Context, cfg Config, adapter *Adapter) (*session, []string, error) {
 	s, err := newSession(ctx, cfg, silent{})
 	if err != nil {
 		return nil, nil, err
@@ -86,12 +85,12 @@ func sessionFor(ctx context.Context, cfg Config, adapter *peft.Adapter) (*sessio
 	names := s.arch.LabelNames()
 	outputs := len(names)
 	if adapter != nil {
-		if outputs, err = headOutputs(adapter); err != nil {
+		if outputs = adapter.Outputs; outputs == 0 {
 			s.close()
-			return nil, nil, err
+			return nil, nil, errors.New("the adapter has no classification head")
 		}
-		if own := labelsOf(adapter); own != nil {
-			names = own
+		if adapter.Labels != nil {
+			names = adapter.Labels
 		}
 	}
 	if s.task, err = taskOf(cfg.Task, names, outputs); err != nil {
@@ -99,16 +98,6 @@ func sessionFor(ctx context.Context, cfg Config, adapter *peft.Adapter) (*sessio
 		return nil, nil, err
 	}
 	return s, s.task.Labels, nil
-}
-
-// headOutputs returns the number of outputs of the adapter's head.
-func headOutputs(a *peft.Adapter) (int, error) {
-	for _, t := range a.Saved {
-		if (t.Name == "classifier.bias" || t.Name == "classifier.out_proj.bias") && len(t.Shape) == 1 {
-			return int(t.Shape[0]), nil
-		}
-	}
-	return 0, fmt.Errorf("the adapter has no classification head")
 }
 
 // taskOf returns the GLUE task of that name, or one made up for a head.
@@ -138,10 +127,10 @@ func taskOf(name string, labels []string, outputs int) (data.Task, error) {
 // silent is a Reporter for commands that have nothing to show.
 type silent struct{}
 
-func (silent) Begin(string, int)   {}
-func (silent) Advance(int, string) {}
-func (silent) End()                {}
-func (silent) Note(string)         {}
+func (silent) Begin(string, int, int) {}
+func (silent) Advance(int, string)    {}
+func (silent) End()                   {}
+func (silent) Note(string)            {}
 
 // RunBench times the LoRA step and the search iteration on the examples of the
 // file input, in batches in file order.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"autolora/autolora/runs"
+	"autolora/autolora/tensorboard"
 	"autolora/data"
 	"autolora/nn"
 	"autolora/torchbind"
@@ -22,96 +23,141 @@ type Outcome struct {
 // Run is the main job: search → ranks → retrain → evaluate → export, into
 // cfg.Out. With an error, the files that are in the folder are whole.
 func Run(ctx context.Context, cfg Config, rep Reporter) (*Outcome, error) {
-	return newJob(ctx, cfg, "run", rep, func(j *job) error {
-		if err := j.search(); err != nil {
-			return err
-		}
-		return j.train(runs.MethodAutoLoRA)
-	})
+	if m, err := methodOf(cfg.Method); err != nil || m.ranks != searched {
+		cfg.Method = runs.MethodAutoLoRA
+	}
+	cfg.RanksFile = ""
+	return newJob(ctx, cfg, "run", rep, (*job).perform)
 }
 
 // RunSearch searches ranks only, and writes ranks.json.
 func RunSearch(ctx context.Context, cfg Config, rep Reporter) (*Outcome, error) {
-	return newJob(ctx, cfg, "search", rep, func(j *job) error {
-		return j.search()
-	})
+	cfg.Method = runs.MethodAutoLoRA
+	return newJob(ctx, cfg, "search", rep, (*job).search)
 }
 
 // RunTrain trains cfg.Method and evaluates it.
 func RunTrain(ctx context.Context, cfg Config, rep Reporter) (*Outcome, error) {
-	var ranks *runs.Ranks
-	if cfg.Method == runs.MethodAutoLoRA {
-		if cfg.RanksFile == "" {
-			return nil, errors.New("--ranks: method autolora trains at the ranks of a file; none is given (autolora search writes one, autolora run does both)")
-		}
-		r, err := runs.ReadRanks(cfg.RanksFile)
-		if err != nil {
-			return nil, err
-		}
-		ranks = &r
+	if NeedsRanks(cfg.Method) && cfg.RanksFile == "" {
+		return nil, fmt.Errorf("--ranks: method %s trains at the ranks of a file; none is given (autolora search writes one, autolora run does both)", cfg.Method)
 	}
-	return newJob(ctx, cfg, "train", rep, func(j *job) error {
-		j.ranks = ranks
-		return j.train(cfg.Method)
-	})
+	return newJob(ctx, cfg, "train", rep, (*job).perform)
 }
 
 // job is one run that writes an output folder.
 type job struct {
 	*session
 	ctx     context.Context
+	method  method
 	out     *runs.Folder
-	corpus  *data.Corpus // of the training set
-	ranks   *runs.Ranks
+	events  *tensorboard.Writer // nil unless --tensorboard
+	corpus  *data.Corpus        // of the training set
+	scored  []*data.Dataset     // what the trained model is evaluated on
+	ranks   *runs.Ranks         // to train at; nil before they are known, and for methods without
+	grid    runs.Grid           // of a grid search
 	results runs.Results
 	files   []string
+	resumed *checkpoint // where to go on; nil from the start, and once the run has come there
 }
 
 func newJob(ctx context.Context, cfg Config, command string, rep Reporter, work func(*job) error) (*Outcome, error) {
+	m, err := methodOf(cfg.Method)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Resume {
+		if done, err := completeRun(cfg); done != nil || err != nil {
+			return done, err
+		}
+	}
 	s, err := newSession(ctx, cfg, rep)
 	if err != nil {
 		return nil, err
 	}
 	defer s.close()
-	if err := s.readTask(data.Train, data.Dev); err != nil {
+	j := &job{session: s, ctx: ctx, method: m}
+	if m.ranks == searched || m.ranks == derived {
+		if err := j.readRanks(); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.readTask(data.Train, data.Part(cfg.EvalOn)); err != nil {
 		return nil, err
 	}
-	out, err := runs.Create(cfg.Out, cfg.Overwrite)
-	if err != nil {
+	if j.scored, err = s.labelled(data.Part(cfg.EvalOn)); err != nil {
 		return nil, err
 	}
-	defer out.Close()
-	if err := s.writeConfig(out, command); err != nil {
-		return nil, err
-	}
-	j := &job{session: s, ctx: ctx, out: out, corpus: s.corpus(s.splits.Train)}
-	j.results = runs.Results{Task: s.task.Name, Method: cfg.Method, Seed: cfg.Seed, Primary: s.task.Primary}
-	if command != "train" {
-		j.results.Method = runs.MethodAutoLoRA
-	}
+	j.corpus = s.corpus(s.splits.Train)
+	j.results = runs.Results{Task: s.task.Name, Method: cfg.Method, Seed: cfg.Seed, Primary: s.task.Primary, Part: cfg.EvalOn}
 	j.wrote(runs.ConfigFile, runs.MetricsFile)
+	defer j.closeFolder()
+	if err := j.openFolder(command); err != nil {
+		return nil, err
+	}
 	if err := work(j); err != nil {
 		return nil, err
 	}
 	if n := s.enc.Truncated(); n > 0 {
 		rep.Note(fmt.Sprintf("%d examples were longer than --max-length %d and cut", n, s.MaxLength))
 	}
-	j.results.Seconds.Load = s.loaded.Seconds()
-	if j.results.PeakMemory, err = torchbind.PeakMemory(); err != nil {
+	j.results.Seconds.Load += s.loaded.Seconds()
+	peak, err := torchbind.PeakMemory()
+	if err != nil {
 		return nil, err
 	}
-	if err := out.WriteJSON(runs.ResultsFile, j.results); err != nil {
+	j.results.PeakMemory = max(j.results.PeakMemory, peak)
+	if err := j.out.WriteJSON(runs.ResultsFile, j.results); err != nil {
 		return nil, err
 	}
 	j.wrote(runs.ResultsFile)
+	if err := j.out.Remove(runs.Checkpoint); err != nil {
+		return nil, err
+	}
 	return &Outcome{Results: &j.results, Ranks: j.ranks, Files: j.files}, nil
 }
 
 func (j *job) wrote(names ...string) { j.files = append(j.files, names...) }
 
+// readRanks reads the ranks of --ranks, if it is given.
+func (j *job) readRanks() error {
+	if j.RanksFile == "" {
+		return nil
+	}
+	ranks, err := runs.ReadRanks(j.RanksFile)
+	j.ranks = &ranks
+	return err
+}
+
+// perform does the whole of the job's method.
+func (j *job) perform() error {
+	switch {
+	case j.method.ranks == searched && j.ranks == nil:
+		if err := j.search(); err != nil {
+			return err
+		}
+	case j.method.ranks == gridSearched:
+		if err := j.gridSearch(); err != nil {
+			return err
+		}
+	}
+	if j.resumed == nil && j.results.Steps.Search > 0 {
+		if err := j.enter("train"); err != nil {
+			return err
+		}
+	}
+	return j.train()
+}
+
 // search learns the selection variables on one half of the training set while
 // W learns on the other, and writes ranks.json.
 func (j *job) search() error {
+	const phase = "search"
+	if j.completed(phase) {
+		ranks, err := runs.ReadRanks(j.out.Path(runs.RanksFile))
+		j.ranks = &ranks
+		j.wrote(runs.RanksFile)
+		return err
+	}
 	trainHalf, valHalf, err := data.Split(j.corpus.Data.Len(), j.Split, j.Seed)
 	if err != nil {
 		return err
@@ -121,27 +167,26 @@ func (j *job) search() error {
 		return err
 	}
 	defer model.Close()
-	train, perEpoch, err := j.loader(j.ctx, j.corpus, trainHalf, "search train")
+	train, perEpoch, err := j.loader(trainHalf, j.searchBatchSize(), "search train", 0)
 	if err != nil {
 		return err
 	}
 	defer train.Close()
-	val, _, err := j.loader(j.ctx, j.corpus, valHalf, "search validation")
+	val, _, err := j.loader(valHalf, j.searchBatchSize(), "search validation", 1)
 	if err != nil {
 		return err
 	}
 	defer val.Close()
 
 	steps := stepsFor(j.SearchSteps, j.SearchEpochs, perEpoch, 1)
-	cfg := j.Config.search(steps)
-	x, err := NewSearch(model, j.lora(), cfg, maskSeed(j.Seed, "search"))
+	x, err := NewSearch(model, j.lora(), j.Config.search(steps), maskSeed(j.Seed, phase))
 	if err != nil {
 		return err
 	}
-	began := time.Now()
-	l := newLoop("search", steps, j.LogEvery, j.out, j.rep)
-	failure := l.runSearch(j.ctx, x, train, val)
-	j.results.Seconds.Search, j.results.Steps.Search = time.Since(began).Seconds(), steps
+	failure := j.run(&loop{
+		phase: phase, steps: steps, stage: &searchStage{Search: x, train: train, val: val},
+		seconds: &j.results.Seconds.Search, count: &j.results.Steps.Search, work: &j.results.Cost.Search,
+	})
 	var diverged *DivergedError
 	if failure != nil && !errors.As(failure, &diverged) {
 		return failure
@@ -153,57 +198,59 @@ func (j *job) search() error {
 		ranks.Steps = int(diverged.Good)
 		diverged.Saved = j.out.Path(runs.RanksFile)
 	}
+	return errors.Join(failure, j.setRanks(ranks))
+}
+
+// setRanks makes ranks those to train at, and writes ranks.json.
+func (j *job) setRanks(ranks runs.Ranks) error {
 	if err := j.out.WriteJSON(runs.RanksFile, ranks); err != nil {
-		return errors.Join(failure, err)
+		return err
 	}
 	j.ranks = &ranks
 	j.wrote(runs.RanksFile)
-	return failure
+	return nil
 }
 
-// train trains one method on the whole training set, evaluates it, and exports
+// train trains the method on the whole training set, evaluates it, and exports
 // what it learnt.
-func (j *job) train(method string) error {
-	full := method == runs.MethodFull
-	model, err := j.load(nn.HeadIfStored, full)
+func (j *job) train() error {
+	const phase = "train"
+	model, err := j.load(nn.HeadIfStored, j.method.name == runs.MethodFull)
 	if err != nil {
 		return err
 	}
 	defer model.Close()
-	lora := j.lora()
-	if method == runs.MethodAutoLoRA {
-		lora.Targets, lora.Ranks = nil, j.ranks.ByName()
-	}
-	if !full {
-		if err := model.AddLoRA(lora); err != nil {
-			return err
-		}
-	}
-	j.results.Parameters = countParameters(model)
-	all := make([]int, j.corpus.Data.Len())
-	for i := range all {
-		all[i] = i
-	}
-	train, perEpoch, err := j.loader(j.ctx, j.corpus, all, "train")
+	train, perEpoch, err := j.loader(everyIndex(j.corpus.Data.Len()), j.BatchSize, phase, 0)
 	if err != nil {
 		return err
 	}
 	defer train.Close()
 
 	steps := stepsFor(j.Steps, j.Epochs, perEpoch, j.Accumulate)
-	began := time.Now()
-	l := newLoop("train", steps, j.LogEvery, j.out, j.rep)
-	failure := l.runTrain(j.ctx, NewTrainer(model, j.training(steps), maskSeed(j.Seed, "train")), j.Accumulate, train)
-	j.results.Seconds.Train, j.results.Steps.Train = time.Since(began).Seconds(), steps
+	allocator, err := j.equip(model, steps)
+	if err != nil {
+		return err
+	}
+	t := NewTrainer(model, j.training(steps), maskSeed(j.Seed, phase))
+	t.allocator = allocator
+	l := &loop{
+		phase: phase, steps: steps, stage: &trainStage{Trainer: t, train: train, accumulate: j.Accumulate},
+		seconds: &j.results.Seconds.Train, count: &j.results.Steps.Train, work: &j.results.Cost.Train,
+	}
+	failure := j.run(l)
 	var diverged *DivergedError
 	if failure != nil && !errors.As(failure, &diverged) {
 		return failure
 	}
 	if diverged == nil {
 		if err := j.evaluate(model); err != nil {
-			return err
+			return l.interrupted(steps, err)
 		}
 	}
+	if err := j.settle(model, allocator); err != nil {
+		return errors.Join(failure, err)
+	}
+	j.results.Parameters = countParameters(model)
 	saved, err := j.export(model)
 	if err != nil {
 		return errors.Join(failure, err)
@@ -215,14 +262,83 @@ func (j *job) train(method string) error {
 	return failure
 }
 
+// equip gives a freshly loaded model what the method trains in so many steps.
+// The allocator is AdaLoRA's, nil for every other method.
+func (j *job) equip(model *nn.Classifier, steps int) (allocator *RankAllocator, err error) {
+	lora := j.lora()
+	switch {
+	case j.method.name == runs.MethodFull:
+		return nil, nil
+	case j.method.name == runs.MethodAdapter:
+		return nil, model.AddBottlenecks(j.bottlenecks())
+	case j.method.ranks == allocated:
+		return NewRankAllocator(model, lora, j.adaLoRA(steps))
+	case j.method.ranks == gridSearched:
+		err = j.bestOfGrid(model)
+	case j.method.ranks == derived:
+		err = j.deriveRanks(model)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if j.ranks != nil {
+		lora.Targets, lora.Ranks = nil, j.ranks.ByName()
+	}
+	return nil, model.AddLoRA(lora)
+}
+
+// deriveRanks makes the ranks of a control out of those of --ranks.
+func (j *job) deriveRanks(model *nn.Classifier) error {
+	sizes := make([]int64, len(j.ranks.Layers))
+	for i, l := range j.ranks.Layers {
+		size, err := model.RankSize(l.Name)
+		if err != nil {
+			return fmt.Errorf("%s: %w", j.RanksFile, err)
+		}
+		sizes[i] = size
+	}
+	control := runs.Ranks{Model: j.Model, Task: j.task.Name, Seed: &j.Seed}
+	switch j.method.name {
+	case runs.MethodUniform:
+		control.Rule, control.Layers = "control: the parameters of "+j.RanksFile+" spread evenly", uniformRanks(j.ranks.Layers, sizes)
+	case runs.MethodShuffled:
+		control.Rule, control.Layers = "control: the ranks of "+j.RanksFile+" permuted over the layers", shuffledRanks(j.ranks.Layers, sizes, j.Seed)
+	}
+	return j.setRanks(control)
+}
+
+// evaluate scores model on the dev or test sets.
 func (j *job) evaluate(model *nn.Classifier) error {
 	began := time.Now()
-	scores, examples, err := j.score(j.ctx, model, j.splits.Dev)
-	if err != nil {
+	var err error
+	if j.results.Scores, j.results.Examples, err = j.score(j.ctx, model, j.scored, &j.results.Cost.Eval); err != nil {
 		return err
 	}
-	j.results.Scores, j.results.Examples, j.results.Seconds.Eval = scores, examples, time.Since(began).Seconds()
-	return j.out.Log(runs.Record{Phase: "eval", Scores: scores, Seconds: j.results.Seconds.Eval})
+	j.results.Seconds.Eval += time.Since(began).Seconds()
+	return j.log(runs.Record{Phase: "eval", Scores: j.results.Scores, Seconds: j.results.Seconds.Eval})
+}
+
+// settle turns what AdaLoRA trained into LoRA at the ranks that it came to.
+func (j *job) settle(model *nn.Classifier, allocator *RankAllocator) error {
+	if allocator == nil {
+		return nil
+	}
+	ranks := runs.Ranks{
+		Rule: "adalora: parts that the budget left", K: int(j.AdaLoRAInitRank), Model: j.Model, Task: j.task.Name, Seed: &j.Seed, Steps: j.results.Steps.Train,
+	}
+	for i, l := range model.LoRAs() {
+		ranks.Layers = append(ranks.Layers, runs.LayerRank{Name: l.Module, Rank: allocator.Ranks()[i]})
+	}
+	model.FoldSVD(allocator.Keep())
+	return j.setRanks(ranks)
+}
+
+func everyIndex(n int) []int {
+	all := make([]int, n)
+	for i := range all {
+		all[i] = i
+	}
+	return all
 }
 
 // countParameters counts what model trains.

@@ -4,11 +4,8 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"runtime"
-	"runtime/debug"
 	"time"
 
-	"autolora/autolora/runs"
 	"autolora/data"
 	"autolora/data/tokenizer"
 	"autolora/nn"
@@ -95,7 +92,7 @@ func (s *session) readTask(parts ...data.Part) error {
 	if s.TrainFile != "" || s.DevFile != "" {
 		s.splits, err = s.readFiles(parts)
 	} else {
-		s.splits, err = s.readGLUE(parts)
+		s.splits, err = s.readNamed(parts)
 	}
 	if err != nil {
 		return err
@@ -110,7 +107,7 @@ func (s *session) readTask(parts ...data.Part) error {
 	return nil
 }
 
-func (s *session) readGLUE(parts []data.Part) (*data.Splits, error) {
+func (s *session) readNamed(parts []data.Part) (*data.Splits, error) {
 	if s.Task == "" {
 		return nil, fmt.Errorf("--task: none is given; want one of %v, or your own files with --train and --dev", data.TaskNames())
 	}
@@ -184,59 +181,10 @@ func (s *session) lora() nn.LoRAConfig {
 // workers is the number of goroutines that tokenise ahead of the trainer.
 const workers = 2
 
-// loader returns the batches of the examples at indices, shuffled anew in
-// every epoch, made ahead by other goroutines. It is to be closed.
-func (s *session) loader(ctx context.Context, corpus *data.Corpus, indices []int, stream string) (*data.Loader, int, error) {
-	order, err := data.NewOrder(data.OrderConfig{Indices: indices, Size: s.BatchSize, Seed: s.Seed, Stream: stream})
-	if err != nil {
-		return nil, 0, err
-	}
-	return data.NewLoader(ctx, corpus, order, data.LoaderConfig{Workers: workers, Ahead: 2 * workers}), order.BatchesPerEpoch(), nil
-}
-
 // stepsFor returns steps if it is set, else those of so many epochs.
 func stepsFor(steps int, epochs float64, batchesPerEpoch, accumulate int) int {
 	if steps > 0 {
 		return steps
 	}
 	return max(1, int(math.Round(epochs*float64(batchesPerEpoch)/float64(accumulate))))
-}
-
-// about is what config.json says beside the settings.
-type about struct {
-	Command  string            `json:"command"`
-	Version  string            `json:"version"`
-	Go       string            `json:"go"`
-	Torch    string            `json:"libtorch"`
-	CPU      string            `json:"cpu_capability"`
-	Device   string            `json:"device"`
-	Threads  int               `json:"threads"`
-	Revision string            `json:"revision,omitempty"`
-	Began    time.Time         `json:"began"`
-	Data     map[string]string `json:"data"` // SHA-256 of the files of each part
-}
-
-// writeConfig writes config.json: every setting as resolved, and about.
-func (s *session) writeConfig(out *runs.Folder, command string) error {
-	a := about{
-		Command: command, Version: Version, Go: runtime.Version(), Torch: torchbind.Version(), CPU: torchbind.CPUCapability(),
-		Device: s.device.String(), Threads: torchbind.NumThreads(), Began: time.Now().UTC().Truncate(time.Second), Data: map[string]string{},
-	}
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, setting := range info.Settings {
-			if setting.Key == "vcs.revision" {
-				a.Revision = setting.Value
-			}
-		}
-	}
-	if s.splits.Train != nil {
-		a.Data["train"] = s.splits.Train.Fingerprint
-	}
-	for _, d := range s.splits.Dev {
-		a.Data[d.Name+d.Variant] = d.Fingerprint
-	}
-	return out.WriteJSON(runs.ConfigFile, struct {
-		Config
-		About about `json:"about"`
-	}{s.Config, a})
 }

@@ -44,19 +44,38 @@ func (x *Search) counters() counters {
 	return counters{Masks: x.masks.State, Good: x.good.step, W: x.optimW.Step, A: x.optimA.Step}
 }
 
-func (x *Search) setCounters(c counters) {
+func (x *Search) setCounters(c counters) error {
 	x.masks.State, x.good.step, x.optimW.Step, x.optimA.Step = c.Masks, c.Good, c.W, c.A
+	return nil
 }
+
+func (x *Search) revert() int64 { return x.good.restore() }
 
 // tensors lists every tensor that the training changes.
 func (t *Trainer) tensors() []namedTensor {
-	return weightState(t.model.TrainableParams(), t.optim, t.good)
+	all := weightState(t.model.TrainableParams(), t.optim, t.good)
+	if a := t.allocator; a != nil {
+		for i, p := range a.Params {
+			all = append(all, namedTensor{p.Name + ".sensitivity", a.Sensitivity[i]}, namedTensor{p.Name + ".uncertainty", a.Uncertainty[i]})
+		}
+	}
+	return all
 }
 
 func (t *Trainer) counters() counters {
-	return counters{Masks: t.masks.State, Good: t.good.step, W: t.optim.Step}
+	c := counters{Masks: t.masks.State, Good: t.good.step, W: t.optim.Step}
+	if t.allocator != nil {
+		c.Keep = t.allocator.Keep()
+	}
+	return c
 }
 
-func (t *Trainer) setCounters(c counters) {
+func (t *Trainer) setCounters(c counters) error {
 	t.masks.State, t.good.step, t.optim.Step = c.Masks, c.Good, c.W
+	if t.allocator != nil {
+		return t.allocator.Restore(int(c.W), c.Keep)
+	}
+	return nil
 }
+
+func (t *Trainer) revert() int64 { return t.good.restore() }

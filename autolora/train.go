@@ -3,6 +3,7 @@ package autolora
 import (
 	"fmt"
 
+	"autolora/autolora/runs"
 	"autolora/nn"
 	"autolora/torchbind"
 )
@@ -33,13 +34,19 @@ type Trainer struct {
 	optim *torchbind.AdamW
 	masks *nn.Masks
 	good  *lastGood
+	// allocator is AdaLoRA's, which moves rank between the layers; nil for every
+	// other method.
+	allocator *RankAllocator
 }
 
 // TrainStep reports one step.
 type TrainStep struct {
-	Loss     float64 // mean over the step's batches
+	Loss     float64 // mean over the step's batches, without AdaLoRA's penalty
 	GradNorm float64 // before clipping
 	LR       float64
+	Budget   int   // AdaLoRA's sum of ranks after the step; else 0
+	Ranks    []int // AdaLoRA's; else nil
+	Work     runs.Work
 }
 
 // NewTrainer returns a trainer whose dropout masks come from seed.
@@ -56,12 +63,15 @@ func NewTrainer(model *nn.Classifier, cfg TrainConfig, seed uint64) *Trainer {
 // finite reports whether every number of the step is.
 func (st TrainStep) finite() bool { return finite(st.Loss) && finite(st.GradNorm) }
 
-// trouble says which number is not finite.
+// trouble says which number is not finite, "" if all are.
 func (st TrainStep) trouble() string {
-	if !finite(st.Loss) {
+	switch {
+	case !finite(st.Loss):
 		return fmt.Sprintf("training loss is %v", st.Loss)
+	case !finite(st.GradNorm):
+		return fmt.Sprintf("the gradient's norm is %v", st.GradNorm)
 	}
-	return fmt.Sprintf("the gradient's norm is %v", st.GradNorm)
+	return ""
 }
 
 // Step takes one optimiser step on batches, whose gradients are averaged with
@@ -78,8 +88,13 @@ func (t *Trainer) Step(s *torchbind.Scope, batches []*Batch) TrainStep {
 	for _, b := range batches {
 		share := float64(b.Size) / float64(total)
 		loss := t.model.Loss(s, b.Batch, b.Labels, t.masks)
-		g := torchbind.Grad(s, []*torchbind.Tensor{loss}, t.optim.Params, nil, false)
+		objective := loss
+		if t.allocator != nil {
+			objective = torchbind.Add(s, loss, t.allocator.Penalty(s))
+		}
+		g := torchbind.Grad(s, []*torchbind.Tensor{objective}, t.optim.Params, nil, false)
 		step.Loss += loss.Item() * share
+		step.Work.Add(runs.Work{Tokens: int64(b.Tokens), Forward: 1, Backward: 1})
 		if len(batches) == 1 {
 			sum = g
 			break
@@ -100,5 +115,9 @@ func (t *Trainer) Step(s *torchbind.Scope, batches []*Batch) TrainStep {
 		torchbind.ForeachMulScalarInPlace(sum, t.Clip/step.GradNorm)
 	}
 	t.optim.Apply(sum, step.LR)
+	if t.allocator != nil {
+		a := t.allocator.Allocate(s, sum)
+		step.Budget, step.Ranks = a.Budget, t.allocator.Ranks()
+	}
 	return step
 }

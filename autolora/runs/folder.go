@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 )
 
 // Folder is a run's folder of results. Every file in it appears whole or not
@@ -27,10 +28,15 @@ const (
 	AdapterDir  = "adapter"
 	ModelDir    = "model" // of full fine-tuning
 	Checkpoint  = "checkpoint"
+	TensorBoard = "tensorboard"
+	ReportFile  = "report.html"
+
+	// CompareFile is the settings of a comparison, above the folders of its runs.
+	CompareFile = "compare.json"
 )
 
 // Names lists the files and folders that a run writes.
-var Names = []string{ConfigFile, MetricsFile, RanksFile, GridFile, ResultsFile, AdapterDir, ModelDir, Checkpoint}
+var Names = []string{ConfigFile, MetricsFile, RanksFile, GridFile, ResultsFile, AdapterDir, ModelDir, Checkpoint, TensorBoard, ReportFile}
 
 // Create makes the folder dir, or takes it if it is empty. With overwrite
 // the results of an earlier run in it are removed; other files stay, and are
@@ -47,10 +53,10 @@ func Create(dir string, overwrite bool) (*Folder, error) {
 		return nil, fmt.Errorf("output folder: %w", err)
 	}
 	if len(entries) > 0 && !overwrite {
-		return nil, fmt.Errorf("output folder %s is not empty: choose another with --out, or replace its results with --overwrite", dir)
+		return nil, fmt.Errorf("output folder %s is not empty: choose another with --out, go on with a stopped run with --resume, or replace its results with --overwrite", dir)
 	}
 	for _, e := range entries {
-		if slices.Contains(Names, e.Name()) {
+		if Owns(e.Name()) {
 			if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
 				return nil, fmt.Errorf("output folder: %w", err)
 			}
@@ -61,6 +67,54 @@ func Create(dir string, overwrite bool) (*Folder, error) {
 		return nil, fmt.Errorf("output folder: %w", err)
 	}
 	return &Folder{Dir: dir, metrics: metrics}, nil
+}
+
+// Reopen opens the folder of a run that was stopped, to go on with it. Its
+// metrics.jsonl is cut to metricsSize: what came later is done again.
+func Reopen(dir string, metricsSize int64) (*Folder, error) {
+	if err := removeTemporary(dir); err != nil {
+		return nil, fmt.Errorf("output folder: %w", err)
+	}
+	path := filepath.Join(dir, MetricsFile)
+	metrics, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("output folder: %w", err)
+	}
+	info, err := metrics.Stat()
+	if err == nil && info.Size() < metricsSize {
+		err = fmt.Errorf("%s has %d bytes, the checkpoint was written at %d: it was changed", path, info.Size(), metricsSize)
+	}
+	if err == nil {
+		err = metrics.Truncate(metricsSize)
+	}
+	if err != nil {
+		metrics.Close()
+		return nil, fmt.Errorf("output folder: %w", err)
+	}
+	return &Folder{Dir: dir, metrics: metrics}, nil
+}
+
+// Owns reports whether a run writes a file or folder of that name, or left it
+// behind when it was killed.
+func Owns(name string) bool { return slices.Contains(Names, name) || temporary(name) }
+
+// temporary reports whether name is that of a file or folder in the writing:
+// ".NAME.*", or "NAME.*.tmp*".
+func temporary(name string) bool {
+	return slices.ContainsFunc(Names, func(final string) bool {
+		return strings.HasPrefix(name, "."+final+".") || strings.HasPrefix(name, final+".") && strings.Contains(name, ".tmp")
+	})
+}
+
+// removeTemporary removes what a killed run left half-written in its folder.
+func removeTemporary(dir string) error {
+	entries, err := os.ReadDir(dir)
+	for _, e := range entries {
+		if temporary(e.Name()) {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(dir, e.Name())))
+		}
+	}
+	return err
 }
 
 // Path returns the path of a file in the folder.
@@ -78,6 +132,27 @@ func (f *Folder) WriteJSON(name string, v any) error {
 	return WriteFile(f.Path(name), append(data, '\n'))
 }
 
+// ReadJSON reads the file name into v. The error is fs.ErrNotExist where there
+// is none.
+func (f *Folder) ReadJSON(name string, v any) error {
+	data, err := os.ReadFile(f.Path(name))
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(data, v); err != nil {
+		return fmt.Errorf("%s: not what a run writes: %w", f.Path(name), err)
+	}
+	return nil
+}
+
+// Remove removes a file or folder that the run needs no more.
+func (f *Folder) Remove(name string) error {
+	if err := os.RemoveAll(f.Path(name)); err != nil {
+		return fmt.Errorf("output folder: %w", err)
+	}
+	return nil
+}
+
 // Log appends one line to metrics.jsonl.
 func (f *Folder) Log(v any) error {
 	line, err := json.Marshal(v)
@@ -88,6 +163,15 @@ func (f *Folder) Log(v any) error {
 		return fmt.Errorf("write %s: %w", f.Path(MetricsFile), err)
 	}
 	return nil
+}
+
+// MetricsSize returns the size of metrics.jsonl so far, in bytes.
+func (f *Folder) MetricsSize() (int64, error) {
+	info, err := f.metrics.Stat()
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", f.Path(MetricsFile), err)
+	}
+	return info.Size(), nil
 }
 
 // WriteFile writes data as path, whole or not at all: a temporary file in the

@@ -15,6 +15,7 @@ type Results struct {
 	PeakMemory int64 `json:"peak_memory_bytes"`
 
 	Primary  string `json:"primary"`  // the task's main score, a key of Scores
+	Part     string `json:"part"`     // of the data that was evaluated: dev or test
 	Examples int    `json:"examples"` // evaluated
 	Cost     Cost   `json:"cost"`
 }
@@ -53,6 +54,13 @@ type Work struct {
 	Tokens   int64 `json:"tokens"` // real tokens of all forward passes; there is no padding
 	Forward  int64 `json:"forward"`
 	Backward int64 `json:"backward"`
+}
+
+// Add adds other to w.
+func (w *Work) Add(other Work) {
+	w.Tokens += other.Tokens
+	w.Forward += other.Forward
+	w.Backward += other.Backward
 }
 
 // Record is one line of metrics.jsonl. Absent numbers are nil: JSON has no NaN.

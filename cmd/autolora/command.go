@@ -38,7 +38,7 @@ type section struct {
 // commands returns all subcommands, in the order of the overview.
 func commands() []*command {
 	return []*command{
-		runCommand(), searchCommand(), trainCommand(), evalCommand(), predictCommand(), exportCommand(),
+		runCommand(), searchCommand(), trainCommand(), compareCommand(), evalCommand(), predictCommand(), exportCommand(),
 		benchCommand(), fetchModelCommand(), fetchDataCommand(), infoCommand(),
 	}
 }
@@ -144,6 +144,9 @@ func (cmd *command) execute(ctx context.Context, c *console, args []string) erro
 	operand, err := cmd.operands(flags.Args())
 	if err != nil {
 		return err
+	}
+	if cmd.cfg.Resume && cmd.configFile == "" {
+		cmd.configFile = earlierSettings(cmd.cfg.Out)
 	}
 	if cmd.configFile != "" {
 		if err := applyConfigFile(&cmd.cfg, cmd.configFile, flags); err != nil {

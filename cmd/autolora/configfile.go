@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 
 	"autolora/autolora"
+	"autolora/autolora/runs"
 
 	"github.com/spf13/pflag"
 )
@@ -37,8 +39,8 @@ func applyConfigFile(cfg *autolora.Config, path string, flags *pflag.FlagSet) er
 			known := slices.Sorted(maps.Keys(settingFields))
 			return fmt.Errorf("--config %s: unknown setting %q%s", path, name, suggestion(name, known))
 		}
-		if err := setField(new(autolora.Config), name, entries[name]); err != nil {
-			return fmt.Errorf("--config %s: %q: %w", path, name, err)
+		if err := new(autolora.Config).Set(name, entries[name]); err != nil {
+			return fmt.Errorf("--config %s: %w", path, err)
 		}
 		f := flags.Lookup(name)
 		if name == "preset" && f != nil && f.Changed && string(entries[name]) != strconv.Quote(cfg.Preset) {
@@ -49,25 +51,22 @@ func applyConfigFile(cfg *autolora.Config, path string, flags *pflag.FlagSet) er
 		}
 	}
 	for name, value := range entries {
-		if err := setField(cfg, name, value); err != nil {
-			return fmt.Errorf("--config %s: %q: %w", path, name, err)
+		if err := cfg.Set(name, value); err != nil {
+			return fmt.Errorf("--config %s: %w", path, err)
 		}
 		flags.Lookup(name).Changed = true
 	}
 	return nil
 }
 
-// setField sets the field of cfg that JSON calls name.
-func setField(cfg *autolora.Config, name string, value json.RawMessage) error {
-	entry, err := json.Marshal(map[string]json.RawMessage{name: value})
-	if err != nil {
-		return err
+// earlierSettings returns the config.json of an earlier run in the folder dir, "" if
+// there is none: a run that goes on needs no other flag than --out.
+func earlierSettings(dir string) string {
+	path := filepath.Join(dir, runs.ConfigFile)
+	if _, err := os.Stat(path); err != nil {
+		return ""
 	}
-	var wrong *json.UnmarshalTypeError
-	if err = json.Unmarshal(entry, cfg); errors.As(err, &wrong) {
-		return fmt.Errorf("got %s, want a value of type %v", value, wrong.Type)
-	}
-	return err
+	return path
 }
 
 // jsonError adds the line to an error about the syntax of text.

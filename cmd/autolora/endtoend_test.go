@@ -192,7 +192,7 @@ func TestSignals(t *testing.T) {
 			if code := cmd.ProcessState.ExitCode(); code != exitFailed {
 				t.Errorf("exit code %d, want %d (-1: it did not end by itself)", code, exitFailed)
 			}
-			if !strings.HasPrefix(last, "autolora: search stopped after step ") || !strings.HasSuffix(last, "of 1000000: interrupted") {
+			if !strings.HasPrefix(last, "autolora: search stopped after step ") || !strings.HasSuffix(last, "of 1000000: interrupted; --resume goes on from there") {
 				t.Errorf("last line on stderr: %q", last)
 			}
 			entries, err := os.ReadDir(out)
@@ -203,10 +203,10 @@ func TestSignals(t *testing.T) {
 			for _, e := range entries {
 				names = append(names, e.Name())
 			}
-			if want := []string{"config.json", "metrics.jsonl"}; !slices.Equal(names, want) {
+			if want := []string{"checkpoint", "config.json", "metrics.jsonl"}; !slices.Equal(names, want) {
 				t.Errorf("left %v, want %v", names, want)
 			}
-			for _, name := range names {
+			for _, name := range names[1:] {
 				wholeJSON(t, filepath.Join(out, name))
 			}
 		})

@@ -53,7 +53,7 @@ with the head that the checkpoint has.`,
 		if cmd.json {
 			return c.printJSON(outcome.Results)
 		}
-		return c.print(func(w *writer) { printScores(w, outcome.Results, part) })
+		return c.print(func(w *writer) { printScores(w, outcome.Results) })
 	}
 	return cmd
 }

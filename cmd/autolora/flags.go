@@ -13,13 +13,17 @@ import (
 type setting struct {
 	usage string // the placeholder in backquotes, then what it is
 	unset string // what the default means where its value does not say it
+	whole bool   // a list of which each value is a flag of its own: commas are part of it
 }
 
 // settings describes every field of autolora.Config, by its name in JSON.
 var settings = map[string]setting{
-	"model":     {usage: "`FOLDER|NAME` a model's folder in Hugging Face form, or its name on the hub, fetched if need be"},
-	"out":       {usage: "`FOLDER` folder for the results; new or empty"},
-	"overwrite": {usage: "replace the results of an earlier run in --out"},
+	"model":       {usage: "`FOLDER|NAME` a model's folder in Hugging Face form, or its name on the hub, fetched if need be"},
+	"out":         {usage: "`FOLDER` folder for the results; new or empty"},
+	"overwrite":   {usage: "replace the results of an earlier run in --out"},
+	"resume":      {usage: "go on with the run in --out where it was stopped; without other flags its settings count"},
+	"save-every":  {usage: "`N` save a checkpoint every N steps, for --resume; 0 is never"},
+	"tensorboard": {usage: "write event files for TensorBoard into --out, too"},
 
 	"task":        {usage: "`NAME` a task: " + strings.Join(data.TaskNames(), ", ")},
 	"data":        {usage: "`FOLDER` the task's data: its official files or the hub's parquet files"},
@@ -29,6 +33,7 @@ var settings = map[string]setting{
 	"text":        {usage: "`COL[,COL]` column of your own data with the text; two for pairs of texts"},
 	"label":       {usage: "`COL` column of your own data with the label"},
 	"limit-train": {usage: "`N` train on so many examples, drawn at random", unset: "all"},
+	"eval-on":     {usage: "`PART` part of the task's data to score on: dev, or test where its labels are known"},
 	"max-length":  {usage: "`N` cut texts to so many tokens"},
 
 	"seed":    {usage: "`N` seed of everything random: split, order, dropout, fresh weights"},
@@ -38,7 +43,7 @@ var settings = map[string]setting{
 	"pack":    {usage: "`WHEN` keep frozen weights in a faster form too, for twice their memory: auto, on or off"},
 
 	"target":       {usage: "`LAYERS` layers that get LoRA, by the end of their names, comma-separated; all-linear is every one"},
-	"rank":         {usage: "`R` rank of every layer (--method lora)"},
+	"rank":         {usage: "`R` rank of every layer of method lora"},
 	"lora-alpha":   {usage: "`A` lora_alpha: a layer's update is scaled by A/rank"},
 	"lora-dropout": {usage: "`P` dropout before the LoRA layers, 0 to 1", unset: "none"},
 	"dropout":      {usage: "`P` dropout in the model, 0 to 1", unset: "as its config.json says"},
@@ -70,8 +75,8 @@ var settings = map[string]setting{
 	"alpha-weight-decay":  {usage: "`WD` weight decay of the selection variables", unset: "none"},
 	"split":               {usage: "`SHARE` share of the training data on which the search trains weights; the rest moves the selection variables"},
 
-	"method":       {usage: "`METHOD` " + strings.Join(autolora.Methods, ", ")},
-	"ranks":        {usage: "`FILE` ranks.json with the ranks to train at (--method autolora)"},
+	"method":       {usage: "`METHOD` " + strings.Join(autolora.Methods(), ", ")},
+	"ranks":        {usage: "`FILE` ranks.json: autolora trains at its ranks, lora-uniform and autolora-shuffled at ranks made of them"},
 	"epochs":       {usage: "`N` length of the training in epochs"},
 	"steps":        {usage: "`N` length of the training in optimiser steps, in place of epochs", unset: "by --epochs"},
 	"batch-size":   {usage: "`N` examples a batch"},
@@ -81,6 +86,26 @@ var settings = map[string]setting{
 	"weight-decay": {usage: "`WD` weight decay of the weights"},
 	"clip":         {usage: "`NORM` largest norm of the gradient, clipped if above", unset: "no clipping"},
 	"log-every":    {usage: "`N` a line in metrics.jsonl every N steps"},
+
+	"adapter-style": {usage: "`STYLE` bottleneck adapters of method adapter: houlsby (two a block) or pfeiffer (one)"},
+	"adapter-size":  {usage: "`N` width of the bottleneck", unset: "hidden size / 32 of houlsby, / 16 of pfeiffer"},
+
+	"adalora-init-rank":   {usage: "`R` rank of every layer at the start"},
+	"adalora-target-rank": {usage: "`R` mean rank at the end"},
+	"adalora-t-init":      {usage: "`SHARE` share of the steps before ranks begin to fall"},
+	"adalora-t-final":     {usage: "`SHARE` share of the steps at the end, with the ranks fixed"},
+	"adalora-delta-t":     {usage: "`N` steps from one allocation of ranks to the next"},
+	"adalora-beta1":       {usage: "`B` smoothing of the importance of weights"},
+	"adalora-beta2":       {usage: "`B` smoothing of its uncertainty"},
+	"adalora-orth":        {usage: "`W` weight of the orthogonality term, which is not part of the loss that is shown"},
+
+	"grid-ranks": {usage: "`R,…` ranks that method lora-grid tries for every --target, in all combinations"},
+	"grid-steps": {usage: "`N` length of the training of each configuration in steps", unset: "as the training, on its half of the data"},
+
+	"methods":  {usage: "`METHOD,…` what to compare: " + strings.Join(autolora.Methods(), ", ")},
+	"seeds":    {usage: "`N` runs of every method, with the seeds --seed, --seed+1, …"},
+	"controls": {usage: "compare autolora with lora-uniform and autolora-shuffled too"},
+	"with":     {usage: "`METHOD:SETTING=VALUE` a setting of one method, as full:lr=1e-4; may be repeated", whole: true},
 }
 
 // Flags that belong together, by their names in settings.
@@ -94,6 +119,9 @@ var (
 		"alpha-lr", "alpha-beta1", "alpha-weight-decay", "split",
 	}
 	trainFlags    = []string{"epochs", "steps", "lr", "warmup", "weight-decay", "accumulate", "clip"}
+	adapterFlags  = []string{"adapter-style", "adapter-size"}
+	adaLoRAFlags  = []string{"adalora-init-rank", "adalora-target-rank", "adalora-t-init", "adalora-t-final", "adalora-delta-t", "adalora-beta1", "adalora-beta2", "adalora-orth"}
+	gridFlags     = []string{"grid-ranks", "grid-steps"}
 	loraFlags     = []string{"target", "lora-alpha", "lora-dropout", "dropout", "new-head"}
 	settingFields = fieldsByName()
 )
@@ -113,13 +141,19 @@ func (s *section) bind(names ...string) *section {
 		case *string:
 			s.StringVar(p, name, *p, about.usage)
 		case *[]string:
-			s.StringSliceVar(p, name, *p, about.usage)
+			if about.whole {
+				s.StringArrayVar(p, name, *p, about.usage)
+			} else {
+				s.StringSliceVar(p, name, *p, about.usage)
+			}
 		case *bool:
 			s.BoolVar(p, name, *p, about.usage)
 		case *int:
 			s.IntVar(p, name, *p, about.usage)
 		case *int64:
 			s.Int64Var(p, name, *p, about.usage)
+		case *[]int64:
+			s.Int64SliceVar(p, name, *p, about.usage)
 		case *uint64:
 			s.Uint64Var(p, name, *p, about.usage)
 		case *float64:

@@ -12,7 +12,6 @@ import (
 	"autolora/autolora"
 	"autolora/autolora/runs"
 	"autolora/nn"
-	"autolora/nn/peft"
 	"autolora/nn/safetensors"
 )
 
@@ -186,6 +185,7 @@ func (i *modelInfo) print(w *writer) {
 // adapterInfo is an adapter folder.
 type adapterInfo struct {
 	Kind      string     `json:"kind"`
+	Form      string     `json:"form"`
 	BaseModel string     `json:"base_model"`
 	TaskType  string     `json:"task_type"`
 	Adapter   int64      `json:"adapter_parameters"`
@@ -194,20 +194,15 @@ type adapterInfo struct {
 }
 
 func inspectAdapter(dir string) (contents, error) {
-	a, err := peft.Read(dir)
+	a, err := autolora.ReadAdapter(dir)
 	if err != nil {
 		return nil, err
 	}
-	i := &adapterInfo{Kind: "adapter", BaseModel: a.Config.BaseModel, TaskType: a.Config.TaskType}
-	i.Adapter, i.Head = a.Parameters()
-	for _, l := range a.Layers {
-		i.Ranks.Layers = append(i.Ranks.Layers, runs.LayerRank{Name: l.Name, Rank: l.Rank})
-	}
-	return i, nil
+	return &adapterInfo{Kind: "adapter", Form: a.Form, BaseModel: a.BaseModel, TaskType: a.TaskType, Adapter: a.Size, Head: a.Head, Ranks: a.Ranks}, nil
 }
 
 func (i *adapterInfo) print(w *writer) {
-	w.row("kind", "LoRA adapter in PEFT's form, %s", i.TaskType)
+	w.row("kind", "%s, %s", i.Form, i.TaskType)
 	w.row("base model", "%s", i.BaseModel)
 	w.row("weights", "%s parameters, and %s of the head", thousands(i.Adapter), thousands(i.Head))
 	if len(i.Ranks.Layers) > 0 {

@@ -9,6 +9,7 @@ import (
 type phase struct {
 	name        string
 	bytes       bool
+	from        int64 // done before this session
 	done, total int64
 	note        string
 	began       time.Time
@@ -35,10 +36,10 @@ func (p phase) label() string { return fmt.Sprintf("%-8s", p.name) }
 
 // left returns how long the rest will take at the speed so far, 0 if unknown.
 func (p phase) left(now time.Time) time.Duration {
-	if p.done == 0 {
+	if p.done == p.from {
 		return 0
 	}
-	return time.Duration(float64(now.Sub(p.began)) * float64(p.total-p.done) / float64(p.done))
+	return time.Duration(float64(now.Sub(p.began)) * float64(p.total-p.done) / float64(p.done-p.from))
 }
 
 // unit names what is counted.
@@ -62,10 +63,10 @@ func (p phase) amount(n int64) string {
 // speed returns "4.3 steps/s", or "" before the first step.
 func (p phase) speed(now time.Time) string {
 	seconds := now.Sub(p.began).Seconds()
-	if p.done == 0 || seconds <= 0 {
+	if p.done == p.from || seconds <= 0 {
 		return ""
 	}
-	rate := float64(p.done) / seconds
+	rate := float64(p.done-p.from) / seconds
 	if p.bytes {
 		return byteCount(int64(rate)) + "/s"
 	}

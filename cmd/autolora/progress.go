@@ -49,8 +49,8 @@ const (
 	besideText = 32
 )
 
-func (r *barReporter) Begin(name string, total int) {
-	r.begin(phase{name: name, total: int64(total)})
+func (r *barReporter) Begin(name string, done, total int) {
+	r.begin(phase{name: name, from: int64(done), done: int64(done), total: int64(total)})
 }
 
 func (r *barReporter) Bytes(name string, total int64) {
@@ -122,8 +122,8 @@ const (
 	latest  = 5 * time.Minute
 )
 
-func (r *lineReporter) Begin(name string, total int) {
-	r.begin(phase{name: name, total: int64(total)})
+func (r *lineReporter) Begin(name string, done, total int) {
+	r.begin(phase{name: name, from: int64(done), done: int64(done), total: int64(total)})
 }
 
 func (r *lineReporter) Bytes(name string, total int64) {

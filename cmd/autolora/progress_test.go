@@ -18,7 +18,7 @@ func TestLineReporter(t *testing.T) {
 		want string
 	}{
 		{"a phase of 40 steps", func(r *lineReporter, c *clock) {
-			r.Begin("search", 40)
+			r.Begin("search", 0, 40)
 			for i := range 40 {
 				c.tick(500 * time.Millisecond)
 				r.Advance(i+1, "loss 0.500")
@@ -38,7 +38,7 @@ search  36/40  2.00 steps/s  loss 0.500  2.0 s left
 search  40 steps in 20 s, 2.00 steps/s, loss 0.500
 `},
 		{"fast", func(r *lineReporter, c *clock) {
-			r.Begin("train", 1000)
+			r.Begin("train", 0, 1000)
 			for i := range 1000 {
 				c.tick(time.Millisecond)
 				r.Advance(i+1, "")
@@ -49,7 +49,7 @@ train   1000 steps
 train   1000 steps in 1.0 s, 1000 steps/s
 `},
 		{"slow", func(r *lineReporter, c *clock) {
-			r.Begin("train", 100)
+			r.Begin("train", 0, 100)
 			for i := range 5 {
 				c.tick(2 * time.Minute)
 				r.Advance(i+1, "")
@@ -62,7 +62,7 @@ train   5 of 100 steps in 10 min 0 s, 0.00833 steps/s
 `},
 		{"stopped in the middle, with a note", func(r *lineReporter, c *clock) {
 			r.Note("3 texts were cut")
-			r.Begin("eval", 1000)
+			r.Begin("eval", 0, 1000)
 			c.tick(2 * time.Second)
 			r.Advance(16, "")
 			r.End()
@@ -104,7 +104,7 @@ func TestBarReporter(t *testing.T) {
 	var b strings.Builder
 	c := &clock{time.Unix(0, 0)}
 	r := &barReporter{w: &b, width: func() int { return 80 }, now: func() time.Time { return c.now }}
-	r.Begin("train", 20)
+	r.Begin("train", 0, 20)
 	for i := range 20 {
 		c.tick(time.Second)
 		r.Advance(i+1, "loss 0.250")

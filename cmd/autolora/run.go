@@ -19,7 +19,7 @@ scores it on the dev set, and writes an adapter that PEFT loads.`,
 		},
 		cfg: autolora.DefaultConfig(),
 	}
-	cmd.section("Model and data").bind("model").bind(ownData...).bind("limit-train", "max-length")
+	cmd.section("Model and data").bind("model").bind(ownData...).bind("limit-train", "max-length", "eval-on")
 	cmd.section("LoRA").bind(loraFlags...)
 	cmd.section("Search").bind(searchFlags...)
 	cmd.section("Training").bind(trainFlags...)
@@ -34,7 +34,7 @@ scores it on the dev set, and writes an adapter that PEFT loads.`,
 
 // results adds the flags of a command that writes an output folder.
 func (cmd *command) results(s *section) {
-	s.bind("out", "overwrite", "preset")
+	s.bind("out", "overwrite", "resume", "save-every", "tensorboard", "preset")
 	cmd.configurable(s)
 	cmd.common(s)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -9,7 +10,6 @@ import (
 
 	"autolora/autolora"
 	"autolora/autolora/runs"
-	"autolora/nn/peft"
 )
 
 // report prints the outcome of a run: as one JSON object, what results.json
@@ -26,7 +26,7 @@ func (cmd *command) report(c *console, o *autolora.Outcome) error {
 		w.printf("\n")
 		printOutcome(w, cmd.cfg.Out, o)
 		if slices.Contains(o.Files, runs.AdapterDir) {
-			printPEFT(w, filepath.Join(cmd.cfg.Out, runs.AdapterDir))
+			printPython(w, filepath.Join(cmd.cfg.Out, runs.AdapterDir))
 		}
 		if searchOnly {
 			w.printf("\nTrain at these ranks with autolora train --method autolora --ranks %s\n", filepath.Join(cmd.cfg.Out, runs.RanksFile))
@@ -42,14 +42,14 @@ func printOutcome(w *writer, dir string, o *autolora.Outcome) {
 	}
 	if o.Results != nil {
 		if len(o.Results.Scores) > 0 {
-			printScores(w, o.Results, "dev")
+			printScores(w, o.Results)
 			printTrained(w, o.Results)
 			w.printf("\n")
 		}
 		printTimes(w, o.Results)
 		w.printf("\n")
 	}
-	printFiles(w, dir, o.Files)
+	printFiles(w, dir, o)
 }
 
 // labelWidth is the width of the column of labels on the left.
@@ -74,9 +74,8 @@ func printRanks(w *writer, r runs.Ranks) {
 	newHeatMap(r).print(w, strings.Repeat(" ", labelWidth))
 }
 
-// printScores prints the scores on a part of the data, the task's main one
-// first.
-func printScores(w *writer, r *runs.Results, part string) {
+// printScores prints the scores, the task's main one first.
+func printScores(w *writer, r *runs.Results) {
 	names := slices.Sorted(maps.Keys(r.Scores))
 	if i := slices.Index(names, r.Primary); i > 0 {
 		names = slices.Insert(slices.Delete(names, i, i+1), 0, r.Primary)
@@ -84,7 +83,7 @@ func printScores(w *writer, r *runs.Results, part string) {
 	for i, name := range names {
 		note := ""
 		if i == 0 {
-			note = fmt.Sprintf("   on all %s examples of %s's %s set", thousands(int64(r.Examples)), r.Task, part)
+			note = fmt.Sprintf("   on all %s examples of %s's %s set", thousands(int64(r.Examples)), r.Task, cmp.Or(r.Part, "dev"))
 		}
 		label := name
 		if variant, ok := strings.CutPrefix(name, r.Primary+"_"); ok { // of another dev set
@@ -129,7 +128,7 @@ func printTimes(w *writer, r *runs.Results) {
 }
 
 // printFiles prints where the results are.
-func printFiles(w *writer, dir string, names []string) {
+func printFiles(w *writer, dir string, o *autolora.Outcome) {
 	what := map[string]string{
 		runs.AdapterDir:  "adapter in PEFT's form, with a model card",
 		runs.ModelDir:    "the trained model",
@@ -138,9 +137,12 @@ func printFiles(w *writer, dir string, names []string) {
 		runs.MetricsFile: "a line per logged step",
 		runs.ConfigFile:  "every setting; --config takes it",
 	}
+	if o.Results != nil && o.Results.Method == runs.MethodAdapter {
+		what[runs.AdapterDir] = "adapter in AdapterHub's form, with a model card"
+	}
 	label := "files"
 	for _, name := range []string{runs.AdapterDir, runs.ModelDir, runs.RanksFile, runs.ResultsFile, runs.MetricsFile, runs.ConfigFile} {
-		if slices.Contains(names, name) {
+		if slices.Contains(o.Files, name) {
 			path := filepath.Join(dir, name)
 			w.row(label, "%-*s  %s", len(dir)+len(runs.MetricsFile)+1, path, what[name])
 			label = ""
@@ -148,29 +150,28 @@ func printFiles(w *writer, dir string, names []string) {
 	}
 }
 
-// printPEFT prints how to load the adapter in Python.
-func printPEFT(w *writer, dir string) {
-	labels := ""
-	if n := adapterLabels(dir); n > 0 {
-		labels = fmt.Sprintf(", num_labels=%d", n)
+// printPython prints how to load the adapter in Python.
+func printPython(w *writer, dir string) {
+	a, err := autolora.ReadAdapter(dir)
+	if err != nil {
+		return // it was written a moment ago: whoever removed it does not want it loaded
+	}
+	class, labels := "SequenceClassification", ""
+	if a.Tokens() {
+		class = "TokenClassification"
+	}
+	if a.Outputs > 0 {
+		labels = fmt.Sprintf(", num_labels=%d", a.Outputs)
 	}
 	w.printf("\nLoad it in Python:\n")
-	w.printf("  from peft import AutoPeftModelForSequenceClassification as AutoPeft\n")
+	if a.Bottleneck() {
+		w.printf("  import adapters, transformers\n")
+		w.printf("  model = transformers.AutoModelFor%s.from_pretrained(%q%s)\n", class, a.BaseModel, labels)
+		w.printf("  adapters.init(model); model.load_adapter(%q, set_active=True, use_safetensors=True)\n", dir)
+		return
+	}
+	w.printf("  from peft import AutoPeftModelFor%s as AutoPeft\n", class)
 	w.printf("  model = AutoPeft.from_pretrained(%q%s)\n", dir, labels)
-}
-
-// adapterLabels returns the outputs of the head in an adapter, 0 if unknown.
-func adapterLabels(dir string) int64 {
-	a, err := peft.Read(dir)
-	if err != nil {
-		return 0
-	}
-	for _, t := range a.Saved {
-		if len(t.Shape) == 1 && (t.Name == "classifier.bias" || t.Name == "classifier.out_proj.bias") {
-			return t.Shape[0]
-		}
-	}
-	return 0
 }
 
 // bold marks text on a terminal.

@@ -4,30 +4,35 @@ import (
 	"context"
 
 	"autolora/autolora"
-	"autolora/autolora/runs"
 )
 
 func trainCommand() *command {
 	cmd := &command{
 		name:  "train",
-		short: "one training run: full fine-tuning, uniform LoRA, or at given ranks",
-		long: `Trains the model in one of three ways, scores it on the dev set, and writes what
-it learnt: every weight (full), LoRA of one rank everywhere (lora), or LoRA at the
-ranks of a ranks.json (autolora).`,
+		short: "one training run: any method of the paper, or at given ranks",
+		long: `Trains the model by one method, scores it on the dev set, and writes what it
+learnt: every weight (full), bottleneck adapters (adapter), LoRA of one rank
+everywhere (lora), AdaLoRA (adalora), LoRA at the best ranks of a grid
+(lora-grid), LoRA at the ranks of a ranks.json (autolora), or one of its controls:
+the same parameters spread evenly (lora-uniform), or the same ranks permuted over
+the layers (autolora-shuffled).`,
 		examples: []string{
 			"autolora train --method lora --rank 4 --model roberta-base --task mrpc --data glue/MRPC --out out/lora",
 			"autolora train --method autolora --ranks out/rte-ranks/ranks.json --model roberta-base --task rte --data glue/RTE --out out/rte",
 		},
 		cfg: autolora.DefaultConfig(),
 	}
-	cmd.section("Model and data").bind("model").bind(ownData...).bind("limit-train", "max-length")
+	cmd.section("Model and data").bind("model").bind(ownData...).bind("limit-train", "max-length", "eval-on")
 	cmd.section("Method").bind("method", "ranks", "rank").bind(loraFlags...)
+	cmd.section("Adapters (--method adapter)").bind(adapterFlags...)
+	cmd.section("AdaLoRA (--method adalora)").bind(adaLoRAFlags...)
+	cmd.section("Grid search (--method lora-grid)").bind(gridFlags...).bind("split")
 	cmd.section("Training").bind(trainFlags...).bind("batch-size", "seed", "log-every")
 	cmd.section("Machine").bind(machine...)
 	cmd.results(cmd.section("Results"))
 	cmd.run = func(ctx context.Context, c *console, _ string) error {
-		if cmd.cfg.Method == runs.MethodAutoLoRA && cmd.cfg.RanksFile == "" {
-			return usagef("--ranks FILE is missing: --method autolora trains at the ranks that autolora search finds (autolora run does both)")
+		if autolora.NeedsRanks(cmd.cfg.Method) && cmd.cfg.RanksFile == "" {
+			return usagef("--ranks FILE is missing: --method %s trains at the ranks that autolora search finds (autolora run does both)", cmd.cfg.Method)
 		}
 		return cmd.experiment(ctx, c, autolora.RunTrain)
 	}

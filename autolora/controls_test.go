@@ -1,0 +1,98 @@
+package autolora
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"autolora/autolora/runs"
+)
+
+func layersOf(ranks ...int) []runs.LayerRank {
+	layers := make([]runs.LayerRank, len(ranks))
+	for i, r := range ranks {
+		layers[i] = runs.LayerRank{Name: fmt.Sprint("layer", i), Rank: r}
+	}
+	return layers
+}
+
+func ranksOf(layers []runs.LayerRank) []int { return runs.Ranks{Layers: layers}.List() }
+
+func cost(layers []runs.LayerRank, sizes []int64) (sum int64) {
+	for i, l := range layers {
+		sum += int64(l.Rank) * sizes[i]
+	}
+	return sum
+}
+
+func TestUniformRanks(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		ranks []int
+		sizes []int64 // nil: all equal
+		want  []int
+	}{
+		{"divides", []int{1, 7, 4, 4}, nil, []int{4, 4, 4, 4}},
+		{"fraction is spread", []int{8, 0, 1, 1}, nil, []int{3, 2, 3, 2}},
+		{"one over", []int{4, 0, 1, 0}, nil, []int{1, 2, 1, 1}},
+		{"all zero", []int{0, 0}, nil, []int{0, 0}},
+		{"one layer", []int{5}, nil, []int{5}},
+		{"sizes", []int{8, 0}, []int64{10, 30}, []int{2, 2}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			sizes := c.sizes
+			if sizes == nil {
+				sizes = slices.Repeat([]int64{768}, len(c.ranks))
+			}
+			got := uniformRanks(layersOf(c.ranks...), sizes)
+			if !slices.Equal(ranksOf(got), c.want) {
+				t.Errorf("%v, want %v", ranksOf(got), c.want)
+			}
+			if got[0].Name != "layer0" {
+				t.Errorf("the first layer is called %q", got[0].Name)
+			}
+		})
+	}
+}
+
+// Every assignment of ranks to four layers: the budget is met exactly where all
+// layers have one size, and ranks differ by one at most.
+func TestUniformRanksExhaustive(t *testing.T) {
+	equal, mixed := []int64{10, 10, 10, 10}, []int64{10, 30, 10, 20}
+	for code := range 5 * 5 * 5 * 5 {
+		layers := layersOf(code%5, code/5%5, code/25%5, code/125)
+		got := uniformRanks(layers, equal)
+		if cost(got, equal) != cost(layers, equal) {
+			t.Errorf("%v: %v has another sum", ranksOf(layers), ranksOf(got))
+		}
+		for _, ranks := range [][]int{ranksOf(got), ranksOf(uniformRanks(layers, mixed))} {
+			if slices.Max(ranks)-slices.Min(ranks) > 1 {
+				t.Errorf("%v: %v is not uniform", ranksOf(layers), ranks)
+			}
+		}
+		if d := cost(uniformRanks(layers, mixed), mixed) - cost(layers, mixed); d > 15 || d < -15 {
+			t.Errorf("%v: the parameters differ by %d, more than half a rank of the largest layer", ranksOf(layers), d)
+		}
+	}
+}
+
+func TestShuffledRanks(t *testing.T) {
+	layers, sizes := layersOf(1, 2, 3, 4, 5, 6, 7, 8), []int64{10, 10, 10, 10, 30, 30, 30, 30}
+	seen := map[string]bool{}
+	for seed := range uint64(50) {
+		got := ranksOf(shuffledRanks(layers, sizes, seed))
+		seen[fmt.Sprint(got)] = true
+		if !slices.Equal(got, ranksOf(shuffledRanks(layers, sizes, seed))) {
+			t.Errorf("seed %d gives two results", seed)
+		}
+		for _, part := range [][]int{got[:4], got[4:]} {
+			slices.Sort(part)
+		}
+		if !slices.Equal(got, ranksOf(layers)) {
+			t.Errorf("seed %d: %v does not keep the ranks of layers of one size", seed, got)
+		}
+	}
+	if len(seen) < 30 {
+		t.Errorf("50 seeds give only %d results", len(seen))
+	}
+}

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"autolora/autolora"
+	"autolora/autolora/report"
+	"autolora/autolora/runs"
+)
+
+func compareCommand() *command {
+	cfg := autolora.DefaultConfig()
+	cfg.Methods = []string{runs.MethodFull, runs.MethodAdapter, runs.MethodLoRA, runs.MethodAdaLoRA, runs.MethodAutoLoRA}
+	cfg.Seeds, cfg.Controls = 3, true
+	cmd := &command{
+		name:  "compare",
+		short: "methods × seeds with the controls, one table; goes on where it was stopped",
+		long: `Makes a run of every method with every seed, each in a folder of its own under
+--out, and ends in one table: score as mean ± sd, parameters, time and cost,
+memory, and the paper's row. AutoLoRA is compared with two controls: LoRA of the
+same parameters spread evenly, and its own ranks permuted over the layers.
+
+The same command goes on where it was stopped, at whatever point; runs that are
+complete are not made again. More methods or seeds can be added the same way.`,
+		examples: []string{
+			"autolora compare --task mrpc --data glue/MRPC --model roberta-base --seeds 5 --out out/mrpc",
+			"autolora compare --task rte --data glue/RTE --model roberta-base --methods lora,lora-grid,autolora --with lora:rank=8 --out out/rte",
+		},
+		cfg: cfg,
+	}
+	var dryRun bool
+	s := cmd.section("Comparison").bind("methods", "seeds", "controls", "with")
+	s.BoolVar(&dryRun, "dry-run", false, "list every run with an estimate of its time, and make none")
+	cmd.section("Model and data").bind("model").bind(ownData...).bind("limit-train", "max-length", "eval-on")
+	cmd.section("LoRA").bind(loraFlags...).bind("rank")
+	cmd.section("Search (autolora)").bind(searchFlags...)
+	cmd.section("Adapters (adapter)").bind(adapterFlags...)
+	cmd.section("AdaLoRA (adalora)").bind(adaLoRAFlags...)
+	cmd.section("Grid search (lora-grid)").bind(gridFlags...)
+	cmd.section("Training").bind(trainFlags...)
+	cmd.section("Search and training").bind("batch-size", "seed", "log-every")
+	cmd.section("Machine").bind(machine...)
+	results := cmd.section("Results").bind("out", "save-every", "tensorboard")
+	cmd.configurable(results)
+	cmd.common(results)
+	cmd.run = func(ctx context.Context, c *console, _ string) error {
+		plan, err := autolora.Plan(cmd.cfg)
+		if err != nil {
+			return usageError{err}
+		}
+		if dryRun {
+			return cmd.printPlan(ctx, c, plan)
+		}
+		return cmd.compare(ctx, c, plan)
+	}
+	return cmd
+}
+
+// compare makes the runs of the plan and prints their table.
+func (cmd *command) compare(ctx context.Context, c *console, plan []autolora.Config) error {
+	if err := cmd.need("model", "out"); err != nil {
+		return err
+	}
+	if err := cmd.needData(); err != nil {
+		return err
+	}
+	if err := cmd.fetchModel(ctx, c); err != nil {
+		return err
+	}
+	err := cmd.onTensors(func() error { return autolora.Compare(ctx, cmd.cfg, plan, newReporter(c)) })
+	if err != nil && ctx.Err() != nil {
+		return err
+	}
+	return errors.Join(err, cmd.printComparison(c))
+}
+
+// printComparison prints the table of the runs in --out.
+func (cmd *command) printComparison(c *console) error {
+	found, err := report.Load(cmd.cfg.Out)
+	if err != nil {
+		return err
+	}
+	r := report.Summarise(found)
+	if cmd.json {
+		return c.printJSON(r)
+	}
+	var failed error
+	err = c.print(func(w *writer) {
+		w.printf("\n")
+		failed = r.Text(w, w.width)
+		w.printf("\nPictures and curves: autolora report %s\n", cmd.cfg.Out)
+	})
+	return errors.Join(failed, err)
+}
+
+// printPlan lists the runs of a comparison, with an estimate of their time.
+func (cmd *command) printPlan(ctx context.Context, c *console, plan []autolora.Config) error {
+	var estimates []autolora.Estimate
+	var basis string
+	err := cmd.onTensors(func() (err error) {
+		estimates, basis, err = autolora.Estimates(ctx, plan)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	type planned struct {
+		Method  string         `json:"method"`
+		Seed    uint64         `json:"seed"`
+		Out     string         `json:"out"`
+		Steps   runs.StepCount `json:"steps"`
+		Seconds float64        `json:"seconds"`
+	}
+	list, total := make([]planned, len(estimates)), 0.0
+	for i, e := range estimates {
+		list[i] = planned{e.Run.Method, e.Run.Seed, e.Run.Out, e.Steps, e.Seconds}
+		total += e.Seconds
+	}
+	if cmd.json {
+		return c.printJSON(map[string]any{"runs": list, "seconds": total, "basis": basis})
+	}
+	return c.print(func(w *writer) {
+		w.printf("%-18s %5s %13s %12s %10s  %s\n", "method", "seed", "search steps", "train steps", "about", "folder")
+		for _, p := range list {
+			w.printf("%-18s %5d %13s %12s %10s  %s\n", p.Method, p.Seed, thousands(int64(p.Steps.Search)), thousands(int64(p.Steps.Train)), spell(duration(p.Seconds)), p.Out)
+		}
+		w.printf("\n%d runs, about %s (%s)\n", len(list), spell(duration(total)), basis)
+	})
+}
+
+func duration(seconds float64) time.Duration { return time.Duration(seconds * float64(time.Second)) }

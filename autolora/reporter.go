@@ -3,7 +3,9 @@ package autolora
 // Reporter is told how a run goes, for the people who watch it. Its methods
 // are called from one goroutine.
 type Reporter interface {
-	Begin(phase string, total int) // "search", "train", "eval"; total steps
+	// Begin starts a phase ("search", "train", "eval") of total steps, of which an
+	// earlier session has done some.
+	Begin(phase string, done, total int)
 	Advance(done int, note string) // done of total; note: "loss 0.412"
 	End()
 	Note(line string) // a remark: what was truncated, left out, or is slow here

@@ -22,6 +22,12 @@ import (
 // followed by uniform LoRA at the parameters that it found and by its own ranks
 // permuted over the layers.
 func Plan(cfg Config) ([]Config, error) {
+	switch {
+	case cfg.Seeds < 1:
+		return nil, fmt.Errorf("--seeds: got %d, want at least 1", cfg.Seeds)
+	case len(cfg.Methods) == 0:
+		return nil, errors.New("--methods: none is given")
+	}
 	chosen := slices.Clone(cfg.Methods)
 	if cfg.Controls && slices.Contains(chosen, runs.MethodAutoLoRA) {
 		chosen = append(chosen, runs.MethodUniform, runs.MethodShuffled)

@@ -59,6 +59,8 @@ func TestPlanErrors(t *testing.T) {
 		name, want string
 		change     func(*Config)
 	}{
+		{"no seeds", "--seeds: got 0", func(c *Config) { c.Seeds = 0 }},
+		{"no methods", "--methods: none", func(c *Config) { c.Methods = nil }},
 		{"unknown method", `unknown method "lorra"`, func(c *Config) { c.Methods = []string{"lorra"} }},
 		{"control without its ranks", "which is not among them", func(c *Config) { c.Methods = []string{"lora-uniform"} }},
 		{"with no setting", "want METHOD:SETTING=VALUE", func(c *Config) { c.With = []string{"full"} }},

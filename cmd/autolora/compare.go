@@ -42,7 +42,7 @@ complete are not made again. More methods or seeds can be added the same way.`,
 	cmd.section("Training").bind(trainFlags...)
 	cmd.section("Search and training").bind("batch-size", "seed", "log-every")
 	cmd.section("Machine").bind(machine...)
-	results := cmd.section("Results").bind("out", "save-every", "tensorboard")
+	results := cmd.section("Results").bind("out", "save-every", "tensorboard", "preset")
 	cmd.configurable(results)
 	cmd.common(results)
 	cmd.run = func(ctx context.Context, c *console, _ string) error {

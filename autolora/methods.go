@@ -36,11 +36,17 @@ var methods = []method{
 	{name: runs.MethodAdaLoRA, ranks: allocated},
 	{name: runs.MethodLoRAGrid, ranks: gridSearched},
 	{name: runs.MethodAutoLoRA, ranks: searched},
-	{name: runs.MethodNone, ranks: searched, adjust: func(c *Config) { c.AlphaForm, c.AlphaScale = string(Free), 1 }},
-	{name: runs.MethodSigmoid, ranks: searched, adjust: func(c *Config) { c.AlphaForm, c.AlphaScale = string(Sigmoid), 1 }},
+	{name: runs.MethodNone, ranks: searched, adjust: func(c *Config) { c.ablate(Free) }},
+	{name: runs.MethodSigmoid, ranks: searched, adjust: func(c *Config) { c.ablate(Sigmoid) }},
 	{name: runs.MethodEta0, ranks: searched, adjust: func(c *Config) { c.Hypergradient = string(FirstOrder) }},
 	{name: runs.MethodUniform, ranks: derived},
 	{name: runs.MethodShuffled, ranks: derived},
+}
+
+// ablate sets the form of α of an ablation, with what belongs to it: neither
+// the start nor the rule of a preset is meant for another form than softmax.
+func (c *Config) ablate(form AlphaForm) {
+	c.AlphaForm, c.AlphaScale, c.AlphaInit, c.RankRule = string(form), 1, -1, string(AlphaRule)
 }
 
 // methodOf returns the method of that name.

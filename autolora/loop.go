@@ -127,7 +127,7 @@ func (l *loop) save(steps int) error {
 		p.Orders = append(p.Orders, place)
 	}
 	var err error
-	if p.Metrics, err = l.out.MetricsSize(); err != nil {
+	if p.Metrics, err = l.out.SyncMetrics(); err != nil {
 		return err
 	}
 	return saveCheckpoint(l.out, p, l.stage.tensors())

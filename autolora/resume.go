@@ -137,6 +137,9 @@ func completeRun(cfg Config) (*Outcome, error) {
 	if err := sameSettings(before.Config, cfg); err != nil {
 		return nil, err
 	}
+	if err := folder.Finish(); err != nil { // it was killed just before
+		return nil, err
+	}
 	out := &Outcome{Results: &results}
 	for _, name := range runs.Names {
 		if _, err := os.Stat(folder.Path(name)); err == nil {
@@ -213,7 +216,7 @@ func (j *job) enter(phase string) error {
 	if j.SaveEvery == 0 {
 		return nil
 	}
-	size, err := j.out.MetricsSize()
+	size, err := j.out.SyncMetrics()
 	if err != nil {
 		return err
 	}

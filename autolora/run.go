@@ -110,7 +110,7 @@ func newJob(ctx context.Context, cfg Config, command string, rep Reporter, work 
 		return nil, err
 	}
 	j.wrote(runs.ResultsFile)
-	if err := j.out.Remove(runs.Checkpoint); err != nil {
+	if err := j.out.Finish(); err != nil {
 		return nil, err
 	}
 	return &Outcome{Results: &j.results, Ranks: j.ranks, Files: j.files}, nil

@@ -145,9 +145,11 @@ func (f *Folder) ReadJSON(name string, v any) error {
 	return nil
 }
 
-// Remove removes a file or folder that the run needs no more.
-func (f *Folder) Remove(name string) error {
-	if err := os.RemoveAll(f.Path(name)); err != nil {
+// Finish removes what a complete run needs no more: its checkpoint, and what
+// was half-written when it was killed.
+func (f *Folder) Finish() error {
+	err := errors.Join(os.RemoveAll(f.Path(Checkpoint)), removeTemporary(f.Dir))
+	if err != nil {
 		return fmt.Errorf("output folder: %w", err)
 	}
 	return nil
@@ -165,9 +167,13 @@ func (f *Folder) Log(v any) error {
 	return nil
 }
 
-// MetricsSize returns the size of metrics.jsonl so far, in bytes.
-func (f *Folder) MetricsSize() (int64, error) {
-	info, err := f.metrics.Stat()
+// SyncMetrics flushes metrics.jsonl to the disk and returns its size in bytes.
+func (f *Folder) SyncMetrics() (int64, error) {
+	err := f.metrics.Sync()
+	var info fs.FileInfo
+	if err == nil {
+		info, err = f.metrics.Stat()
+	}
 	if err != nil {
 		return 0, fmt.Errorf("%s: %w", f.Path(MetricsFile), err)
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -109,7 +110,7 @@ func (r *conllReader) locate(line, columns int) error {
 			return fmt.Errorf("%s: column %q: the columns of this kind of file have no names: want a number, 1 for the first, -1 for the last",
 				r.file, c.name)
 		case !there && !c.optional && columns == 1:
-			return fmt.Errorf("%s: 1 column: want a word and its tag", place(r.file, line))
+			return fmt.Errorf("%s: 1 column: want at least %d", place(r.file, line), len(r.spec.columns))
 		case !there && !c.optional:
 			return fmt.Errorf("%s: no column %d of its own: there are %d columns", place(r.file, line), c.place, columns)
 		case !there:
@@ -126,6 +127,24 @@ func (r *conllReader) endSentence() error {
 		return nil
 	}
 	return r.yield(r.first, cells)
+}
+
+// ReadCoNLL reads columns of text, the content of a file with a word a line, by their places: 1 is the first
+// column, -1 the last. Of each it returns what WriteCoNLL takes, [sentences][words]. The form is that of FileTask's
+// files; errors name file and line.
+func ReadCoNLL(file string, text []byte, places ...int) (columns [][][]string, err error) {
+	spec := tableSpec{lists: true}
+	for _, place := range places {
+		spec.columns = append(spec.columns, column{name: strconv.Itoa(place), place: place})
+	}
+	columns = make([][][]string, len(places))
+	err = readCoNLL(file, text, spec, func(_ int, cells []cell) error {
+		for i, c := range cells {
+			columns[i] = append(columns[i], c.list)
+		}
+		return nil
+	})
+	return columns, err
 }
 
 // WriteCoNLL writes sentences in the form that readers of CoNLL files take: a word and its columns on every line,

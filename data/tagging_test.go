@@ -91,7 +91,7 @@ func TestCoNLLErrors(t *testing.T) {
 		{"csv", "a.CSV", "tokens,tags\n", wordColumn, tagColumn, `: unknown kind of file ".CSV": want words with tags in .conll, .iob2, .tsv, .txt, .jsonl or .parquet`},
 		{"empty", "a.conll", "", wordColumn, tagColumn, ": the file is empty"},
 		{"empty lines", "a.conll", "\n\n###MEDLINE:1\n", wordColumn, tagColumn, ": there are no words in it"},
-		{"no tags", "a.conll", "\nIt\nis\n", wordColumn, tagColumn, ": line 2: 1 column: want a word and its tag"},
+		{"no tags", "a.conll", "\nIt\nis\n", wordColumn, tagColumn, ": line 2: 1 column: want at least 2"},
 		{"tag missing", "a.conll", "It\tO\nis\n", wordColumn, tagColumn, ": line 2: 1 columns, want 2 as in the lines before"},
 		{"tag empty", "a.conll", "It\tO\nis\t\n", wordColumn, tagColumn, ": line 2: 1 columns, want 2 as in the lines before"},
 		{"word empty", "a.conll", "It\tO\n\tO\n", wordColumn, tagColumn, ": line 2: column 1 is empty"},
@@ -407,6 +407,12 @@ func TestWriteCoNLL(t *testing.T) {
 	got, err := sentences(write(t, "a.conll", b.String()), wordColumn, tagColumn)
 	if err != nil || !slices.Equal(got, []string{"1 IL-2/B-DNA #/O New York/B-LOC", "5 it/O"}) {
 		t.Errorf("got %q, %v", got, err)
+	}
+	if columns, err := ReadCoNLL("a.conll", []byte(b.String()), 1, -2); err != nil || !reflect.DeepEqual(columns, [][][]string{words, tags}) {
+		t.Errorf("got back %q, %v", columns, err)
+	}
+	if _, err := ReadCoNLL("a.conll", []byte("O\nO\n"), -2, -1); err == nil || err.Error() != "a.conll: line 1: 1 column: want at least 2" {
+		t.Errorf("got %v", err)
 	}
 	for _, test := range []struct {
 		name        string

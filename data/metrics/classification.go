@@ -1,6 +1,9 @@
 package metrics
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // Accuracy is the fraction of examples whose prediction is right; NaN for no examples. It panics if the
 // lengths differ; Classification checks that.
@@ -37,6 +40,25 @@ func F1[L comparable](gold, pred []L, positive L) float64 {
 		return 0
 	}
 	return 2 * float64(hits) / float64(golds+preds)
+}
+
+// MacroF1 is the mean of F1 over all classes that are gold or predicted; NaN for no examples. It panics if the
+// lengths differ; Classification checks that.
+func MacroF1[L comparable](gold, pred []L) float64 {
+	same(len(gold), len(pred))
+	var classes []L
+	seen := make(map[L]bool)
+	for _, class := range slices.Concat(gold, pred) {
+		if !seen[class] {
+			seen[class] = true
+			classes = append(classes, class)
+		}
+	}
+	sum := 0.0
+	for _, class := range classes {
+		sum += F1(gold, pred, class)
+	}
+	return sum / float64(len(classes))
 }
 
 // Matthews is the Matthews correlation coefficient for any number of classes (Gorodkin's R_K), 0 where it

@@ -137,6 +137,7 @@ func TestUndefined(t *testing.T) {
 	}{
 		{"accuracy of nothing", Accuracy([]int{}, []int{}), nil},
 		{"f1 of nothing", F1([]int{}, []int{}, 1), nil},
+		{"macro f1 of nothing", MacroF1([]int{}, []int{}), nil},
 		{"matthews of nothing", Matthews([]int{}, []int{}), nil},
 		{"f1 without positives", F1([]int{0}, []int{0}, 1), new(float64)},
 		{"matthews of one class", Matthews([]string{"a", "a"}, []string{"a", "a"}), new(float64)},

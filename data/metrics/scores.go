@@ -11,6 +11,7 @@ import (
 const (
 	NameAccuracy  = "accuracy"
 	NameF1        = "f1"
+	NameMacroF1   = "f1_macro"
 	NameMatthews  = "matthews"
 	NamePearson   = "pearson"
 	NameSpearman  = "spearman"
@@ -49,8 +50,8 @@ func (s *Scores) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// Classification computes the scores named accuracy, f1 (of class 1) and matthews from the classes, given
-// as indices. It is an error if the lists differ in length or are empty, or a gold class is negative: that
+// Classification computes the scores named accuracy, f1 (of class 1), f1_macro and matthews from the classes,
+// given as indices. It is an error if the lists differ in length or are empty, or a gold class is negative: that
 // is an example without a label.
 func Classification(names []string, gold, pred []int) (Scores, error) {
 	if err := checkLengths(len(gold), len(pred)); err != nil {
@@ -68,6 +69,8 @@ func Classification(names []string, gold, pred []int) (Scores, error) {
 			scores[name] = Accuracy(gold, pred)
 		case NameF1:
 			scores[name] = F1(gold, pred, 1)
+		case NameMacroF1:
+			scores[name] = MacroF1(gold, pred)
 		case NameMatthews:
 			scores[name] = Matthews(gold, pred)
 		default:

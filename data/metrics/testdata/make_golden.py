@@ -18,7 +18,7 @@ rng = numpy.random.RandomState(7)
 
 def classes(name, gold, pred):
     gold, pred = [int(x) for x in gold], [int(x) for x in pred]
-    want = {"accuracy": accuracy_score(gold, pred), "matthews": matthews_corrcoef(gold, pred)}
+    want = {"accuracy": accuracy_score(gold, pred), "matthews": matthews_corrcoef(gold, pred), "f1_macro": f1_score(gold, pred, average="macro", zero_division=0)}
     if max(gold + pred) < 2:
         want["f1"] = f1_score(gold, pred, pos_label=1, zero_division=0)
     return {"name": name, "kind": "classification", "gold": gold, "pred": pred, "want": {k: float(v) for k, v in want.items()}}

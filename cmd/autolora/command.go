@@ -39,7 +39,7 @@ type section struct {
 func commands() []*command {
 	return []*command{
 		runCommand(), searchCommand(), trainCommand(), compareCommand(), evalCommand(), predictCommand(), exportCommand(),
-		benchCommand(), fetchModelCommand(), fetchDataCommand(), infoCommand(),
+		scoreCommand(), benchCommand(), fetchModelCommand(), fetchDataCommand(), infoCommand(),
 	}
 }
 

@@ -38,6 +38,15 @@ func (r Ranks) ByName() map[string]int64 {
 	return ranks
 }
 
+// Names returns the module paths of the layers.
+func (r Ranks) Names() []string {
+	names := make([]string, len(r.Layers))
+	for i, l := range r.Layers {
+		names[i] = l.Name
+	}
+	return names
+}
+
 // List returns the ranks alone, in the order of the layers.
 func (r Ranks) List() []int {
 	ranks := make([]int, len(r.Layers))

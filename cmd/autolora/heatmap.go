@@ -19,13 +19,10 @@ type heatMap struct {
 
 // newHeatMap sorts the layers of r into rows and columns.
 func newHeatMap(r runs.Ranks) heatMap {
-	h := heatMap{layers: r.Layers, top: max(r.K, 1)}
-	var names []string
+	h := heatMap{Layout: runs.NewLayout(r.Names()), layers: r.Layers, top: max(r.K, 1)}
 	for _, l := range r.Layers {
-		names = append(names, l.Name)
 		h.top = max(h.top, l.Rank)
 	}
-	h.Layout = runs.NewLayout(names)
 	return h
 }
 

@@ -1,0 +1,240 @@
+package report
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"autolora/autolora/runs"
+)
+
+// Run is what one run left in its folder.
+type Run struct {
+	Dir      string
+	Results  runs.Results
+	Settings Settings
+	Ranks    *runs.Ranks // nil where there are none
+	Grid     *runs.Grid  // nil but for a grid search
+	Curves   Curves
+	Began    time.Time // as config.json says; without it, when results.json was written
+}
+
+// Model returns the name of the model without its folder: "roberta-base".
+func (r *Run) Model() string {
+	if r.Settings.Model == "" {
+		return "unknown model"
+	}
+	return filepath.Base(filepath.Clean(r.Settings.Model))
+}
+
+// Settings is what a report needs of config.json. A run without one has none.
+type Settings struct {
+	Model      string  `json:"model"`
+	LimitTrain int     `json:"limit-train"`
+	Steps      int     `json:"steps"`        // 0: by epochs
+	Search     int     `json:"search-steps"` // 0: by epochs
+	BatchSize  int     `json:"batch-size"`
+	Accumulate int     `json:"accumulate"`
+	Split      float64 `json:"split"` // share of the examples on which the search trains W
+	About      struct {
+		Began time.Time `json:"began"`
+	} `json:"about"`
+
+	all map[string]any // every setting, by the name of its flag
+}
+
+// Runs is the runs in some folders.
+type Runs struct {
+	Runs       []*Run
+	Unfinished []string     // folders of runs without results
+	Replaced   []Duplicated // runs that do not count, for a newer one takes their place
+}
+
+// Duplicated is a run of the same model, task, method and seed as a newer one.
+type Duplicated struct {
+	Dir   string `json:"dir"`
+	Newer string `json:"newer"` // the folder that counts
+}
+
+// Load reads every run in the folders dirs and below them: each folder with a
+// results.json, in whatever layout. A run that was not finished is listed by
+// its folder. Of runs of the same model, task, method and seed the newest
+// counts. It is an error if a file of a finished run cannot be read, or there
+// is no run at all.
+func Load(dirs ...string) (*Runs, error) {
+	found := &Runs{}
+	seen := make(map[string]bool)
+	for _, dir := range dirs {
+		// With the separator a link to a folder is walked too.
+		err := filepath.WalkDir(dir+string(filepath.Separator), func(path string, entry fs.DirEntry, err error) error {
+			if err != nil || !entry.IsDir() {
+				return err
+			}
+			if name := entry.Name(); name == runs.AdapterDir || name == runs.ModelDir || name == runs.Checkpoint {
+				return fs.SkipDir
+			}
+			path = filepath.Clean(path)
+			real, err := filepath.EvalSymlinks(path)
+			if err == nil {
+				real, err = filepath.Abs(real)
+			}
+			if err != nil || seen[real] {
+				return err
+			}
+			seen[real] = true
+			return found.add(path)
+		})
+		if err != nil {
+			return nil, fmt.Errorf("report: %w", err)
+		}
+	}
+	if len(found.Runs) == 0 {
+		unfinished := ""
+		if n := len(found.Unfinished); n > 0 {
+			unfinished = fmt.Sprintf("; unfinished: %s", strings.Join(found.Unfinished, ", "))
+		}
+		return nil, fmt.Errorf("report: no finished run in %s: a finished run's folder has a %s%s", strings.Join(dirs, ", "), runs.ResultsFile, unfinished)
+	}
+	found.replace()
+	return found, nil
+}
+
+// add reads the run in dir, if there is one.
+func (rs *Runs) add(dir string) error {
+	has := func(name string) bool {
+		_, err := os.Stat(filepath.Join(dir, name))
+		return err == nil
+	}
+	switch {
+	case has(runs.ResultsFile):
+		r, err := readRun(dir)
+		if err != nil {
+			return err
+		}
+		rs.Runs = append(rs.Runs, r)
+	case has(runs.MetricsFile): // a run makes it first
+		rs.Unfinished = append(rs.Unfinished, dir)
+	}
+	return nil
+}
+
+// replace leaves the newest of equal runs.
+func (rs *Runs) replace() {
+	type key struct {
+		model, task, method string
+		seed                uint64
+	}
+	newest := make(map[key]*Run)
+	keyOf := func(r *Run) key { return key{r.Model(), r.Results.Task, r.Results.Method, r.Results.Seed} }
+	for _, r := range rs.Runs {
+		if other := newest[keyOf(r)]; other == nil || r.Began.After(other.Began) {
+			newest[keyOf(r)] = r
+		}
+	}
+	rs.Runs = slices.DeleteFunc(rs.Runs, func(r *Run) bool {
+		counts := newest[keyOf(r)]
+		if counts != r {
+			rs.Replaced = append(rs.Replaced, Duplicated{r.Dir, counts.Dir})
+		}
+		return counts != r
+	})
+	slices.SortStableFunc(rs.Runs, func(a, b *Run) int {
+		return cmp.Or(cmp.Compare(a.Model(), b.Model()), cmp.Compare(taskPlace(a.Results.Task), taskPlace(b.Results.Task)),
+			cmp.Compare(a.Results.Task, b.Results.Task), byMethod(a.Results.Method, b.Results.Method), cmp.Compare(a.Results.Seed, b.Results.Seed))
+	})
+}
+
+// readRun reads the files of a finished run.
+func readRun(dir string) (*Run, error) {
+	r := &Run{Dir: dir}
+	if err := readJSON(filepath.Join(dir, runs.ResultsFile), &r.Results); err != nil {
+		return nil, err
+	}
+	if r.Results.Task == "" || r.Results.Method == "" {
+		return nil, fmt.Errorf("%s: not the results of a run: \"task\" or \"method\" is missing", filepath.Join(dir, runs.ResultsFile))
+	}
+	config := filepath.Join(dir, runs.ConfigFile)
+	err := readJSON(config, &r.Settings)
+	if err == nil {
+		err = readJSON(config, &r.Settings.all)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	if r.Began = r.Settings.About.Began; r.Began.IsZero() {
+		info, err := os.Stat(filepath.Join(dir, runs.ResultsFile))
+		if err != nil {
+			return nil, err
+		}
+		r.Began = info.ModTime()
+	}
+	ranks, err := runs.ReadRanks(filepath.Join(dir, runs.RanksFile))
+	if err == nil {
+		r.Ranks = &ranks
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	var grid runs.Grid
+	err = readJSON(filepath.Join(dir, runs.GridFile), &grid)
+	if err == nil {
+		r.Grid = &grid
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	r.Curves, err = readCurves(filepath.Join(dir, runs.MetricsFile))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	return r, nil
+}
+
+// readJSON reads the file at path into v.
+func readJSON(path string, v any) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(text, v); err != nil {
+		return fmt.Errorf("%s: %w; if the file is damaged, remove the folder or run it anew", path, err)
+	}
+	return nil
+}
+
+// readCurves reads a metrics.jsonl. A last line without its end, as a crash
+// leaves it, does not count.
+func readCurves(path string) (Curves, error) {
+	var c Curves
+	f, err := os.Open(path)
+	if err != nil {
+		return c, err
+	}
+	defer f.Close()
+	lines := bufio.NewReaderSize(f, 1<<16)
+	for n := 1; ; n++ {
+		line, err := lines.ReadBytes('\n')
+		if err == io.EOF {
+			return c, nil
+		}
+		if err != nil {
+			return c, fmt.Errorf("%s: %w", path, err)
+		}
+		if line = bytes.TrimSpace(line); len(line) == 0 {
+			continue
+		}
+		var record runs.Record
+		if err := json.Unmarshal(line, &record); err != nil {
+			return c, fmt.Errorf("%s: line %d: %w", path, n, err)
+		}
+		c.add(record)
+	}
+}

@@ -1,0 +1,201 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"autolora/autolora/runs"
+	"autolora/data/metrics"
+)
+
+// method is how a method is shown.
+type method struct {
+	name  string
+	title string // in tables and pictures
+	words string // in a sentence
+}
+
+// methods are all that are known, in the order of the paper's tables, and the
+// controls last.
+var methods = []method{
+	{runs.MethodFull, "Full fine-tuning", "full fine-tuning"},
+	{runs.MethodAdapter, "Adapter", "adapters"},
+	{runs.MethodLoRA, "LoRA", "LoRA of one rank everywhere"},
+	{runs.MethodLoRAGrid, "LoRA, grid search", "LoRA at the best of a grid of ranks"},
+	{runs.MethodAdaLoRA, "AdaLoRA", "AdaLoRA"},
+	{runs.MethodAutoLoRA, "AutoLoRA", "AutoLoRA"},
+	{runs.MethodNone, "AutoLoRA, no constraint", "AutoLoRA without constraint on α"},
+	{runs.MethodSigmoid, "AutoLoRA, sigmoid", "AutoLoRA with α = sigmoid"},
+	{runs.MethodEta0, "AutoLoRA, η = 0", "AutoLoRA without second order (η = 0)"},
+	{runs.MethodUniform, "LoRA of the same size", "LoRA of the same size, spread evenly"},
+	{runs.MethodShuffled, "Shuffled ranks", "the same ranks shuffled over the layers"},
+}
+
+// methodOf returns how a method is shown; one that is not known goes by its
+// own name.
+func methodOf(name string) method {
+	for _, m := range methods {
+		if m.name == name {
+			return m
+		}
+	}
+	return method{name, name, name}
+}
+
+// byMethod orders methods as the list has them, unknown ones last.
+func byMethod(a, b string) int {
+	at := func(name string) int {
+		if i := slices.IndexFunc(methods, func(m method) bool { return m.name == name }); i >= 0 {
+			return i
+		}
+		return len(methods)
+	}
+	return cmp.Or(cmp.Compare(at(a), at(b)), cmp.Compare(a, b))
+}
+
+// isControl reports whether a method shows what AutoLoRA's ranks are worth.
+func isControl(name string) bool { return name == runs.MethodUniform || name == runs.MethodShuffled }
+
+// isAblation reports whether a method is one of the paper's Table 4.
+func isAblation(name string) bool {
+	return name == runs.MethodNone || name == runs.MethodSigmoid || name == runs.MethodEta0
+}
+
+// learnsRanks reports whether a method finds ranks itself.
+func learnsRanks(name string) bool {
+	return name == runs.MethodAutoLoRA || name == runs.MethodAdaLoRA || isAblation(name)
+}
+
+// The forms of α, as the rules in ranks.json begin.
+const (
+	formSoftmax = "softmax"
+	formSigmoid = "sigmoid"
+)
+
+// Families of tasks: scores of one family stand in one table, as in the paper.
+const (
+	familyGLUE       = "GLUE"
+	familyTagging    = "sequence labelling"
+	familyGeneration = "generation"
+	familyOwn        = "own data"
+)
+
+// taskOrder is the tasks that the paper has, in its order.
+var taskOrder = []struct{ name, title, family string }{
+	{"cola", "CoLA", familyGLUE}, {"sst2", "SST-2", familyGLUE}, {"mrpc", "MRPC", familyGLUE}, {"qqp", "QQP", familyGLUE},
+	{"mnli", "MNLI", familyGLUE}, {"qnli", "QNLI", familyGLUE}, {"rte", "RTE", familyGLUE}, {"stsb", "STS-B", familyGLUE}, {"wnli", "WNLI", familyGLUE},
+	{"e2e", "E2E", familyGeneration}, {"webnlg", "WebNLG", familyGeneration},
+	{"jnlpba", "JNLPBA", familyTagging},
+}
+
+// taskPlace returns a task's place in the order; unknown ones come last.
+func taskPlace(name string) int {
+	for i, t := range taskOrder {
+		if t.name == name {
+			return i
+		}
+	}
+	return len(taskOrder)
+}
+
+func taskTitle(name string) string {
+	if i := taskPlace(name); i < len(taskOrder) {
+		return taskOrder[i].title
+	}
+	return name
+}
+
+func taskFamily(name string) string {
+	if i := taskPlace(name); i < len(taskOrder) {
+		return taskOrder[i].family
+	}
+	return familyOwn
+}
+
+// tableScores returns the scores that the paper's table has of a task; for
+// other tasks, their main score.
+func tableScores(task, primary string) []string {
+	switch task {
+	case "e2e":
+		return []string{"bleu", "nist", "meteor", "rouge_l", "cider"}
+	case "webnlg":
+		return []string{"bleu", "meteor", "ter"}
+	case "jnlpba":
+		return []string{"precision", metrics.NameF1}
+	}
+	return []string{primary}
+}
+
+// score is how a score is shown.
+type score struct {
+	title  string
+	factor float64 // from results.json to the table
+	digits int
+	less   bool // less is better
+}
+
+// scoreOf returns how the score of that name is shown. Variants of a score,
+// as "accuracy_mismatched", are shown as it is.
+func scoreOf(name string) score {
+	known := map[string]score{
+		metrics.NameAccuracy: {"accuracy", 100, 1, false}, metrics.NameF1: {"F1", 100, 1, false}, metrics.NameMatthews: {"Matthews", 100, 1, false},
+		metrics.NamePearson: {"Pearson", 100, 1, false}, metrics.NameSpearman: {"Spearman", 100, 1, false},
+		"precision": {"precision", 100, 1, false}, "recall": {"recall", 100, 1, false},
+		"bleu": {"BLEU", 100, 1, false}, "meteor": {"METEOR", 100, 1, false}, "rouge_l": {"ROUGE-L", 100, 1, false},
+		"nist": {"NIST", 1, 2, false}, "cider": {"CIDEr", 1, 2, false}, "ter": {"TER", 1, 2, true},
+	}
+	if s, ok := known[name]; ok {
+		return s
+	}
+	for base, s := range known {
+		if variant, ok := strings.CutPrefix(name, base+"_"); ok {
+			s.title += " " + variant
+			return s
+		}
+	}
+	return score{name, 1, 3, false}
+}
+
+// format returns a value as the tables show it: 83.1, or 8.61.
+func (s score) format(v Number) string {
+	if !v.Known() {
+		return "undefined"
+	}
+	return minus(fmt.Sprintf("%.*f", s.digits, s.factor*float64(v)))
+}
+
+// spread returns "83.1 ± 0.4 (3)", or "83.1 (1)" where the spread is not known.
+func (s score) spread(v Sample) string {
+	switch {
+	case v.N == 0:
+		return "undefined"
+	case !v.SD.Known():
+		return fmt.Sprintf("%s (%d)", s.format(v.Mean), v.N)
+	}
+	return fmt.Sprintf("%s ± %s (%d)", s.format(v.Mean), s.format(v.SD), v.N)
+}
+
+// difference returns a difference of scores with one more digit where it would
+// be 0 otherwise.
+func (s score) difference(v Number) string {
+	if !v.Known() {
+		return "unknown"
+	}
+	shown := s.factor * float64(v)
+	digits := s.digits
+	if small := 0.05; s.digits == 1 && shown != 0 && shown > -small && shown < small {
+		digits++
+	}
+	return minus(fmt.Sprintf("%.*f", digits, shown))
+}
+
+// minus replaces the hyphen by the sign, and takes it from a zero.
+func minus(text string) string {
+	rest, negative := strings.CutPrefix(text, "-")
+	if !negative || strings.Trim(rest, "0.") == "" {
+		return rest
+	}
+	return "−" + rest
+}

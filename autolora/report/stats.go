@@ -1,0 +1,247 @@
+package report
+
+import (
+	"encoding/json"
+	"math"
+	"math/rand/v2"
+	"slices"
+
+	"autolora/data/metrics"
+
+	"gonum.org/v1/gonum/stat"
+	"gonum.org/v1/gonum/stat/distuv"
+)
+
+// Number is a float64 that JSON may not have: null where it is not finite.
+type Number float64
+
+// unknown is the number that is not known or not defined.
+var unknown = Number(math.NaN())
+
+// Known reports whether n is a finite number.
+func (n Number) Known() bool { return !math.IsNaN(float64(n)) && !math.IsInf(float64(n), 0) }
+
+// MarshalJSON writes null for what is not known.
+func (n Number) MarshalJSON() ([]byte, error) {
+	if !n.Known() {
+		return []byte("null"), nil
+	}
+	return json.Marshal(float64(n))
+}
+
+// Sample sums up the values of one quantity over seeds.
+type Sample struct {
+	N      int      `json:"n"`
+	Mean   Number   `json:"mean"`
+	SD     Number   `json:"sd"` // with n−1; not known for one value
+	Values []Number `json:"values"`
+}
+
+// sample sums up values; those that are not known do not count.
+func sample(values []float64) Sample {
+	s := Sample{Mean: unknown, SD: unknown, Values: []Number{}}
+	var known []float64
+	for _, v := range values {
+		if Number(v).Known() {
+			known = append(known, v)
+			s.Values = append(s.Values, Number(v))
+		}
+	}
+	if s.N = len(known); s.N > 0 {
+		s.Mean = Number(stat.Mean(known, nil))
+	}
+	switch {
+	case s.N < 2:
+	case slices.Min(known) == slices.Max(known): // and no rounding error
+		s.Mean, s.SD = Number(known[0]), 0
+	default:
+		s.SD = Number(stat.StdDev(known, nil))
+	}
+	return s
+}
+
+// Interval is a mean with its 95 % confidence interval and a two-sided test
+// against 0, after Student's t. Low, High and P are not known where the spread
+// is not: for one value, and where all values are equal.
+type Interval struct {
+	Mean Number `json:"mean"`
+	Low  Number `json:"low"`
+	High Number `json:"high"`
+	P    Number `json:"p"`
+	DF   Number `json:"df"` // degrees of freedom
+}
+
+// Beyond reports whether the interval is known and excludes 0.
+func (i Interval) Beyond() bool { return i.Low.Known() && (i.Low > 0 || i.High < 0) }
+
+// student returns the interval of a mean with that standard error.
+func student(mean, se, df float64) Interval {
+	i := Interval{Mean: Number(mean), Low: unknown, High: unknown, P: unknown, DF: unknown}
+	if !(se > 0) || !(df > 0) {
+		return i
+	}
+	t := distuv.StudentsT{Mu: 0, Sigma: 1, Nu: df}
+	half := t.Quantile(0.975) * se
+	i.Low, i.High, i.DF = Number(mean-half), Number(mean+half), Number(df)
+	i.P = Number(2 * t.CDF(-math.Abs(mean/se)))
+	return i
+}
+
+// paired returns the interval of the mean of differences.
+func paired(s Sample) Interval {
+	return student(float64(s.Mean), float64(s.SD)/math.Sqrt(float64(s.N)), float64(s.N-1))
+}
+
+// stratified returns the interval of the average over tasks of the mean
+// differences, the tasks being these and the seeds being drawn: the variances
+// of the tasks' means add up, and the degrees of freedom are Satterthwaite's
+// (1946). It is not known where a task has one seed.
+func stratified(tasks []Sample) Interval {
+	var mean, variance, square float64
+	n := float64(len(tasks))
+	for _, s := range tasks {
+		v := float64(s.SD) * float64(s.SD) / float64(s.N) / (n * n)
+		mean += float64(s.Mean) / n
+		variance += v
+		square += v * v / float64(s.N-1)
+	}
+	return student(mean, math.Sqrt(variance), variance*variance/square)
+}
+
+// signTest returns the two-sided p value of that many wins against losses, if
+// either were as likely: an exact binomial test, ties left out.
+func signTest(wins, losses int) Number {
+	n := wins + losses
+	if n == 0 {
+		return unknown
+	}
+	tail := distuv.Binomial{N: float64(n), P: 0.5}.CDF(float64(min(wins, losses)))
+	return Number(min(1, 2*tail))
+}
+
+// Agreement is how far lists of ranks, over the same layers, agree with each
+// other: the mean of the correlations of all pairs of lists. By chance, if the
+// layers of each list were permuted, the mean is 0, and, exactly, a pair's
+// standard deviation is 1/√(layers−1); pairs do not correlate with each other,
+// so that of the mean is smaller by √pairs.
+type Agreement struct {
+	Lists    int    `json:"lists"`
+	Layers   int    `json:"layers"`
+	Pairs    int    `json:"pairs"` // of lists that are not constant
+	Pearson  Number `json:"pearson"`
+	Spearman Number `json:"spearman"`
+	ChanceSD Number `json:"chance_sd"`
+	P        Number `json:"p"` // share of permutations with as high a mean Pearson correlation
+}
+
+// permutations is the number of random permutations behind a p value. With it
+// the smallest p is 0.0001.
+const permutations = 9999
+
+// agreement compares lists of the ranks of the same layers.
+func agreement(lists [][]float64) Agreement {
+	a := Agreement{Lists: len(lists), Pearson: unknown, Spearman: unknown, ChanceSD: unknown, P: unknown}
+	var varied, vectors [][]float64
+	for _, list := range lists {
+		a.Layers = len(list)
+		if v := standard(list); v != nil {
+			varied, vectors = append(varied, list), append(vectors, v)
+		}
+	}
+	a.Pairs = len(varied) * (len(varied) - 1) / 2
+	if a.Pairs == 0 {
+		return a
+	}
+	var pearson, spearman float64
+	for i, x := range varied {
+		for _, y := range varied[:i] {
+			pearson += metrics.Pearson(x, y) / float64(a.Pairs)
+			spearman += metrics.Spearman(x, y) / float64(a.Pairs)
+		}
+	}
+	a.Pearson, a.Spearman = Number(pearson), Number(spearman)
+	a.ChanceSD = Number(1 / math.Sqrt(float64(a.Pairs*(a.Layers-1))))
+	rng := rand.New(rand.NewPCG(1, 2))
+	above := 0
+	for range permutations {
+		for _, v := range vectors[1:] { // against the first, which may as well stay
+			rng.Shuffle(len(v), func(i, j int) { v[i], v[j] = v[j], v[i] })
+		}
+		if meanProduct(vectors) >= pearson-1e-12 {
+			above++
+		}
+	}
+	a.P = Number(float64(above+1) / (permutations + 1))
+	return a
+}
+
+// standard returns x less its mean, at length 1; nil if all are equal.
+func standard(x []float64) []float64 {
+	mean, length := stat.Mean(x, nil), 0.0
+	out := make([]float64, len(x))
+	for i, v := range x {
+		out[i] = v - mean
+		length += out[i] * out[i]
+	}
+	if length < 1e-12 {
+		return nil
+	}
+	for i := range out {
+		out[i] /= math.Sqrt(length)
+	}
+	return out
+}
+
+// meanProduct returns the mean scalar product of all pairs: of vectors from
+// standard, their mean correlation. The products of all pairs are had from
+// that of the sum with itself.
+func meanProduct(vectors [][]float64) float64 {
+	n, total := float64(len(vectors)), 0.0
+	for i := range vectors[0] {
+		sum := 0.0
+		for _, v := range vectors {
+			sum += v[i]
+		}
+		total += sum * sum
+	}
+	return (total - n) / (n * (n - 1))
+}
+
+// chanceRank returns the mean and standard deviation of the rank of one layer
+// if its k selection variables are exchangeable, each as likely to be high as
+// any other: what the threshold gives by itself.
+//
+// Where the threshold is the mean of the α (forms softmax and none), and the
+// free variables are normal and close to each other, the signs of their
+// deviations from the mean have correlation asin(−1/(k−1))·2/π. Where it is
+// fixed (sigmoid at 0.5) they are k coins.
+func chanceRank(form string, k int) (mean, sd float64) {
+	n := float64(k)
+	variance := n / 4
+	if form != formSigmoid && k > 1 {
+		variance -= n * (n - 1) * math.Asin(1/(n-1)) / (2 * math.Pi)
+	}
+	return n / 2, math.Sqrt(max(0, variance))
+}
+
+// softmaxChance is chanceRank for α that have moved apart: the more the free
+// variables spread, the fewer of the α reach 1/k. The free variables are drawn
+// normal with that standard deviation.
+func softmaxChance(k int, spread float64) (mean, sd float64) {
+	const draws = 20_000
+	rng := rand.New(rand.NewPCG(3, 4))
+	ranks, a := make([]float64, draws), make([]float64, k)
+	for i := range ranks {
+		total := 0.0
+		for j := range a {
+			a[j] = math.Exp(spread * rng.NormFloat64())
+			total += a[j]
+		}
+		for _, v := range a {
+			if v >= total/float64(k) {
+				ranks[i]++
+			}
+		}
+	}
+	return stat.MeanStdDev(ranks, nil)
+}

@@ -1,0 +1,346 @@
+package report
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"autolora/autolora/runs"
+)
+
+// Headlines returns what a reader wants first, in sentences: over the tasks
+// where there are several, else of the task; AutoLoRA against the controls and
+// LoRA of one rank.
+func (r *Report) Headlines() []string {
+	var lines []string
+	wanted := func(other string) bool { return isControl(other) || other == runs.MethodLoRA }
+	for _, o := range r.Overall {
+		for _, d := range o.Comparisons {
+			if wanted(d.Other) {
+				lines = append(lines, d.sentence(r.severalModels(), o.Model))
+			}
+		}
+	}
+	if lines != nil {
+		return lines
+	}
+	for _, t := range r.Tasks {
+		for _, c := range t.Comparisons {
+			if wanted(c.Other) {
+				lines = append(lines, r.on(t)+c.sentence())
+			}
+		}
+	}
+	if lines == nil {
+		for _, t := range r.Tasks {
+			for _, m := range t.Methods {
+				lines = append(lines, m.sentence(r, t))
+			}
+		}
+	}
+	return lines
+}
+
+// name returns the title of a task, with the model where there are several.
+func (r *Report) name(t *Task) string {
+	if r.severalModels() {
+		return t.Title + ", " + t.Model
+	}
+	return t.Title
+}
+
+// on returns the beginning of a sentence about a task: "SST-2: ".
+func (r *Report) on(t *Task) string { return r.name(t) + ": " }
+
+func (r *Report) severalModels() bool {
+	return slices.ContainsFunc(r.Tasks, func(t *Task) bool { return t.Model != r.Tasks[0].Model })
+}
+
+// sentence says what a method reached: of runs that nothing can be compared
+// with.
+func (m *Method) sentence(r *Report, t *Task) string {
+	s := m.Scores[t.Primary]
+	if s.N == 0 {
+		return fmt.Sprintf("%s%s has no score.", r.on(t), methodOf(m.Method).title)
+	}
+	how := scoreOf(t.Primary)
+	text := fmt.Sprintf("%s%s reaches %s %s", r.on(t), methodOf(m.Method).title, how.title, how.format(s.Mean))
+	if s.N == 1 {
+		return text + ". From one seed nothing can be said about what others would give."
+	}
+	return fmt.Sprintf("%s ± %s (mean and standard deviation of %d seeds).", text, how.format(s.SD), s.N)
+}
+
+// sentence says what a comparison of one task comes to.
+func (c *Comparison) sentence() string {
+	other := methodOf(c.Other).words
+	switch {
+	case c.Differences.N == 0:
+		return fmt.Sprintf("AutoLoRA and %s have no seed in common, so they are not compared.", other)
+	case c.Differences.N == 1:
+		return fmt.Sprintf("AutoLoRA is %s %s with the one seed that both have; from one seed nothing can be said about chance.",
+			position(c.Score, c.Differences.Mean), other)
+	case !c.Interval.Low.Known():
+		return fmt.Sprintf("AutoLoRA is %s %s with each of %d seeds; without any spread chance cannot be judged.",
+			position(c.Score, c.Differences.Mean), other, c.Differences.N)
+	}
+	return fmt.Sprintf("AutoLoRA is %s %s (%d seeds, %s): %s.", position(c.Score, c.Differences.Mean), other, c.Differences.N,
+		intervalWords(c.Score, c.Interval), verdict(c.Interval))
+}
+
+// sentence says what a comparison over several tasks comes to.
+func (d *OverallDiff) sentence(withModel bool, model string) string {
+	begin := fmt.Sprintf("Over %d tasks", len(d.Tasks))
+	if withModel {
+		begin += " on " + model
+	}
+	text := fmt.Sprintf("%s AutoLoRA is on average %s %s", begin, position(d.score, d.Interval.Mean), methodOf(d.Other).words)
+	if d.Interval.Low.Known() {
+		text += fmt.Sprintf(" (%s for these tasks): %s", intervalWords(d.score, d.Interval), verdict(d.Interval))
+	} else {
+		text += "; with one seed of a task nothing can be said about other seeds"
+	}
+	return fmt.Sprintf("%s. It is better on %d and worse on %d of the tasks (sign test p = %s).", text, d.Above, d.Below, pValue(d.SignP))
+}
+
+// position returns "0.4 points above", "0.02 below", or "equal to".
+func position(score string, d Number) string {
+	how := scoreOf(score)
+	unit := ""
+	if how.factor == 100 {
+		unit = " points"
+	}
+	size := how.difference(Number(math.Abs(float64(d))))
+	switch {
+	case d > 0:
+		return size + unit + " above"
+	case d < 0:
+		return size + unit + " below"
+	}
+	return "equal to"
+}
+
+func intervalWords(score string, i Interval) string {
+	how := scoreOf(score)
+	return fmt.Sprintf("95 %% interval %s to %s", how.difference(i.Low), how.difference(i.High))
+}
+
+func verdict(i Interval) string {
+	if i.Beyond() {
+		return "more than chance explains"
+	}
+	return "not more than chance"
+}
+
+// sentence says what the learned ranks are worth: whether seeds agree, and
+// whether mean and spread differ from chance.
+func (s *RankStudy) sentence() string {
+	text := fmt.Sprintf("%s's ranks have a mean of %s", methodOf(s.Method).title, decimals(s.Mean))
+	if s.SD.Known() {
+		text += fmt.Sprintf(" and a standard deviation of %s over the layers", decimals(s.SD))
+	}
+	if s.ChanceMean.Known() {
+		chance := fmt.Sprintf("%s and %s at k = %d", decimals(s.ChanceMean), decimals(s.ChanceSD), s.K)
+		switch {
+		case s.MeanP < 0.05 || s.SDP < 0.05:
+			text += fmt.Sprintf("; if no selection variable were better than another, the threshold would give %s by itself (p = %s and %s)", chance, pValue(s.MeanP), pValue(s.SDP))
+		case s.MeanP.Known():
+			text += fmt.Sprintf(", no different from what the threshold gives by itself if no selection variable is better than another (%s)", chance)
+		}
+	}
+	text += ". "
+	a := s.Agreement
+	switch {
+	case a.Lists == 1:
+		text += "From one seed nothing can be said about whether they would come out again."
+	case a.Pairs == 0:
+		text += "They are the same in all layers, so seeds cannot agree or disagree."
+	default:
+		text += fmt.Sprintf("Seeds %s.", a.words())
+	}
+	if s.Unlike > 0 {
+		text += fmt.Sprintf(" Left out: %s with other layers.", plural(s.Unlike, "seed", "seeds"))
+	}
+	return text
+}
+
+// words says whether lists of ranks agree.
+func (a Agreement) words() string {
+	verb := "do not agree more than chance"
+	if a.P < 0.05 {
+		verb = "agree more than chance"
+	}
+	return fmt.Sprintf("%s about the layers: mean correlation %s, where permuted layers give 0 ± %s (p = %s)", verb, decimals(a.Pearson), decimals(a.ChanceSD), pValue(a.P))
+}
+
+// sentence says how far tasks agree; "" where that is not defined.
+func (p *Pattern) sentence() string {
+	if p.Agreement.Pairs == 0 {
+		return ""
+	}
+	return fmt.Sprintf("The ranks of %d tasks on %s %s.", len(p.Tasks), p.Model, p.Agreement.words())
+}
+
+// multiplicity says how many of the intervals would exclude 0 by chance.
+func (r *Report) multiplicity() string {
+	judged, beyond := 0, 0
+	for _, t := range r.Tasks {
+		for _, c := range t.Comparisons {
+			judged += b2i(c.Interval.Low.Known())
+			beyond += b2i(c.Interval.Beyond())
+		}
+	}
+	if judged < 2 {
+		return ""
+	}
+	return fmt.Sprintf("Of %d intervals of single tasks %d exclude 0; by chance alone one in twenty would, here about %.1f.", judged, beyond, 0.05*float64(judged))
+}
+
+// costSentences says what AutoLoRA costs, by time, relative to AdaLoRA.
+func (r *Report) costSentences() []string {
+	var lines []string
+	say := func(where string, relative Number) {
+		lines = append(lines, fmt.Sprintf("%sAutoLoRA's search and training take %s times the training time of AdaLoRA with the same seeds (the paper: 1.91, mean of SST-2, MNLI and QQP).",
+			where, significant(float64(relative))))
+	}
+	for _, o := range r.Overall {
+		for _, c := range o.Costs {
+			if c.Method == reference {
+				where := fmt.Sprintf("Over %s", plural(len(c.Tasks), "task", "tasks"))
+				if r.severalModels() {
+					where += " on " + o.Model
+				}
+				say(where+" ", c.Relative)
+			}
+		}
+	}
+	if lines != nil {
+		return lines
+	}
+	for _, t := range r.Tasks {
+		m := t.method(reference)
+		switch {
+		case m == nil:
+		case m.RelativeCost.Known():
+			say(r.on(t), m.RelativeCost)
+		case t.method(runs.MethodAdaLoRA) == nil && len(t.Methods) > 1:
+			lines = append(lines, r.on(t)+"the cost relative to AdaLoRA is not known: AdaLoRA was not run.")
+		}
+	}
+	return lines
+}
+
+// pValue returns "0.38", "0.012", or "< 0.0001".
+func pValue(p Number) string {
+	switch {
+	case !p.Known():
+		return "unknown"
+	case p < 0.0001:
+		return "< 0.0001"
+	case p >= 0.995:
+		return "1"
+	}
+	return strconv.FormatFloat(float64(p), 'g', 2, 64)
+}
+
+// decimals returns a number to two decimals.
+func decimals(n Number) string {
+	if !n.Known() {
+		return "unknown"
+	}
+	return minus(fmt.Sprintf("%.2f", float64(n)))
+}
+
+// plural returns "1 seed", "3 seeds".
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return thousands(n) + " " + many
+}
+
+// thousands returns n with commas: 19,584.
+func thousands[N ~int | ~int64](n N) string {
+	s := strconv.FormatInt(int64(n), 10)
+	for at := len(s) - 3; at > 0 && s[at-1] != '-'; at -= 3 {
+		s = s[:at] + "," + s[at:]
+	}
+	return s
+}
+
+// significant returns v to three digits: 0.0412, 4.31, 43.1, 431.
+func significant(v float64) string {
+	if v == 0 || math.IsNaN(v) || math.IsInf(v, 0) {
+		return fmt.Sprint(v)
+	}
+	rounded, _ := strconv.ParseFloat(strconv.FormatFloat(v, 'g', 3, 64), 64) // 999.6 has four digits when rounded
+	digits := 2 - int(math.Floor(math.Log10(math.Abs(rounded))))
+	return strconv.FormatFloat(rounded, 'f', min(max(0, digits), 6), 64)
+}
+
+// count returns a number of things as tables show it: 29,952 or 22.7M.
+func count(n float64) string {
+	switch {
+	case n >= 999.95e6:
+		return fmt.Sprintf("%.1fG", n/1e9)
+	case n >= 9.995e6:
+		return fmt.Sprintf("%.1fM", n/1e6)
+	}
+	return thousands(int64(math.Round(n)))
+}
+
+// seconds returns a time as tables show it, in seconds.
+func seconds(v Number) string {
+	switch {
+	case !v.Known():
+		return "–"
+	case v == 0:
+		return "0"
+	case v < 100:
+		return fmt.Sprintf("%.1f", float64(v))
+	}
+	return thousands(int64(math.Round(float64(v))))
+}
+
+// times returns "1.91×", "–" where it is not known.
+func times(v Number) string {
+	if !v.Known() {
+		return "–"
+	}
+	return significant(float64(v)) + "×"
+}
+
+// bytes returns "87.3 MB"; a MB is a million bytes.
+func bytesOf(n int64) string {
+	v, unit := float64(n), "B"
+	for _, next := range []string{"kB", "MB", "GB", "TB"} {
+		if v < 999.5 {
+			break
+		}
+		v, unit = v/1000, next
+	}
+	return significant(v) + " " + unit
+}
+
+// seedList returns "1–3, 7".
+func seedList(seeds []uint64) string {
+	var texts []string
+	for i := 0; i < len(seeds); {
+		j := i + 1
+		for j < len(seeds) && seeds[j] == seeds[j-1]+1 {
+			j++
+		}
+		switch text := strconv.FormatUint(seeds[i], 10); {
+		case j > i+2:
+			texts = append(texts, text+"–"+strconv.FormatUint(seeds[j-1], 10))
+		default:
+			for _, s := range seeds[i:j] {
+				texts = append(texts, strconv.FormatUint(s, 10))
+			}
+		}
+		i = j
+	}
+	return strings.Join(texts, ", ")
+}

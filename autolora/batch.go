@@ -11,19 +11,21 @@ import (
 // Batch is a packed batch on the model's device, with its labels.
 type Batch struct {
 	*nn.Batch
-	Labels *torchbind.Tensor // [B] int64 classes or float64 targets; nil without labels
-	Size   int               // B
-	Index  []int             // place of each example in its data set
+	Labels *torchbind.Tensor // [Size] int64 classes or float64 targets; nil without labels
+	Size   int               // rows of logits: one an example, in tagging one a word
 }
 
 // newBatch copies b to the model's device. Labels must fit the model's head.
 func newBatch(s *torchbind.Scope, model *nn.Classifier, b *data.Batch) (*Batch, error) {
-	packed, err := model.NewBatch(s, nn.Sequences{IDs: b.IDs, Segments: b.Segments, Lengths: b.Lengths})
+	packed, err := model.NewBatch(s, nn.Sequences{IDs: b.IDs, Segments: b.Segments, Lengths: b.Lengths, Want: b.Want, WantPer: b.WantPer})
 	if err != nil {
 		return nil, err
 	}
-	out := &Batch{Batch: packed, Size: b.Len(), Index: b.Index}
-	shape := []int64{int64(b.Len())}
+	out := &Batch{Batch: packed, Size: b.Len()}
+	if b.Want != nil {
+		out.Size = len(b.Want)
+	}
+	shape := []int64{int64(out.Size)}
 	if b.Values != nil {
 		out.Labels = torchbind.FromSlice(s, b.Values, shape, model.Device())
 		return out, nil

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,14 +18,14 @@ import (
 )
 
 // Predict returns the logits of every example of corpus, in its order: one row
-// of K numbers each. Every example is computed once, in batches of similar
-// length.
-func Predict(ctx context.Context, model *nn.Classifier, corpus *data.Corpus, batchSize, workers int, progress func(done, total int)) ([][]float64, error) {
+// of K numbers each, in tagging one for every word. Every example is computed
+// once, in batches of similar length.
+func Predict(ctx context.Context, model *nn.Classifier, corpus *data.Corpus, batchSize, workers int, progress func(done, total int)) ([][][]float64, error) {
 	batches, err := corpus.EvalBatches(ctx, batchSize, workers)
 	if err != nil {
 		return nil, err
 	}
-	logits := make([][]float64, corpus.Data.Len())
+	logits := make([][][]float64, corpus.Data.Len())
 	done := 0
 	for _, indices := range batches {
 		if err := ctx.Err(); err != nil {
@@ -45,7 +46,7 @@ func Predict(ctx context.Context, model *nn.Classifier, corpus *data.Corpus, bat
 	return logits, nil
 }
 
-func predictBatch(model *nn.Classifier, packed *data.Batch, logits [][]float64) error {
+func predictBatch(model *nn.Classifier, packed *data.Batch, logits [][][]float64) error {
 	return torchbind.Run(func(s *torchbind.Scope) error {
 		b, err := newBatch(s, model, packed)
 		if err != nil {
@@ -53,10 +54,14 @@ func predictBatch(model *nn.Classifier, packed *data.Batch, logits [][]float64) 
 		}
 		var flat []float64
 		torchbind.InferenceMode(func() { flat = model.Logits(s, b.Batch, nil).Float64s() })
-		k := len(flat) / b.Size
-		for row, i := range b.Index {
-			logits[i] = flat[row*k : (row+1)*k]
-			for _, v := range logits[i] {
+		rows := slices.Collect(slices.Chunk(flat, len(flat)/b.Size))
+		for at, i := range packed.Index {
+			n := 1
+			if packed.WantPer != nil {
+				n = packed.WantPer[at]
+			}
+			logits[i], rows = rows[:n:n], rows[n:]
+			for _, v := range slices.Concat(logits[i]...) {
 				if !finite(v) {
 					return fmt.Errorf("example %d: the model's output is %v: its weights are broken", i, v)
 				}
@@ -78,16 +83,10 @@ func (s *session) score(ctx context.Context, model *nn.Classifier, sets []*data.
 	defer s.rep.End()
 	scores, done := metrics.Scores{}, 0
 	for i, d := range sets {
-		corpus := s.corpus(d)
-		logits, err := Predict(ctx, model, corpus, s.BatchSize, workers, func(n, _ int) { s.rep.Advance(done+n, "") })
+		logits, err := s.predict(ctx, model, d, work, func(n int) { s.rep.Advance(done+n, "") })
 		if err != nil {
 			return nil, 0, err
 		}
-		tokens, err := corpus.Tokens()
-		if err != nil {
-			return nil, 0, err
-		}
-		work.Add(runs.Work{Tokens: tokens, Forward: int64((d.Len() + s.BatchSize - 1) / s.BatchSize)})
 		done += d.Len()
 		part, err := scoreLogits(s.task, d, logits)
 		if err != nil {
@@ -103,24 +102,69 @@ func (s *session) score(ctx context.Context, model *nn.Classifier, sets []*data.
 	return scores, total, nil
 }
 
-// scoreLogits compares logits [examples][K] with the labels of d.
-func scoreLogits(task data.Task, d *data.Dataset, logits [][]float64) (metrics.Scores, error) {
-	if task.Kind == data.Regression {
-		gold, pred := make([]float64, len(logits)), make([]float64, len(logits))
-		for i, row := range logits {
-			gold[i], pred[i] = d.Examples[i].Value, row[0]
-		}
-		return metrics.Regression(task.Metrics, gold, pred)
-	}
-	gold, pred := make([]int, len(logits)), make([]int, len(logits))
-	for i, row := range logits {
-		best, err := metrics.ArgMax(row)
+// predict returns the logits of every example of d, as Predict does; sentences
+// that had to be cut are whole again. What it computed is added to work.
+func (s *session) predict(ctx context.Context, model *nn.Classifier, d *data.Dataset, work *runs.Work, progress func(done int)) ([][][]float64, error) {
+	whole := func(logits [][][]float64) [][][]float64 { return logits }
+	computed := d
+	if d.Kind == data.Tagging {
+		pieces, err := s.pieces(d)
 		if err != nil {
 			return nil, err
 		}
-		gold[i], pred[i] = d.Examples[i].Label, best
+		computed = pieces.Dataset
+		whole = func(logits [][][]float64) [][][]float64 { return data.Join(pieces, logits) }
+	}
+	corpus := s.corpus(computed)
+	logits, err := Predict(ctx, model, corpus, s.BatchSize, workers, func(n, _ int) { progress(min(n, d.Len())) })
+	if err != nil {
+		return nil, err
+	}
+	tokens, err := corpus.Tokens()
+	work.Add(runs.Work{Tokens: tokens, Forward: int64((computed.Len() + s.BatchSize - 1) / s.BatchSize)})
+	return whole(logits), err
+}
+
+// scoreLogits compares logits [examples][rows][K] with the labels of d.
+func scoreLogits(task data.Task, d *data.Dataset, logits [][][]float64) (metrics.Scores, error) {
+	if task.Kind == data.Regression {
+		gold, pred := make([]float64, len(logits)), make([]float64, len(logits))
+		for i, rows := range logits {
+			gold[i], pred[i] = d.Examples[i].Value, rows[0][0]
+		}
+		return metrics.Regression(task.Metrics, gold, pred)
+	}
+	best, err := classes(logits)
+	if err != nil {
+		return nil, err
+	}
+	if task.Kind == data.Tagging {
+		gold, pred := make([][]string, len(best)), make([][]string, len(best))
+		for i, tags := range best {
+			gold[i], pred[i] = task.Names(d.Examples[i].Tags), task.Names(tags)
+		}
+		return metrics.Tagging(task.Metrics, gold, pred)
+	}
+	gold, pred := make([]int, len(best)), make([]int, len(best))
+	for i, class := range best {
+		gold[i], pred[i] = d.Examples[i].Label, class[0]
 	}
 	return metrics.Classification(task.Metrics, gold, pred)
+}
+
+// classes returns the place of the largest logit in every row.
+func classes(logits [][][]float64) ([][]int, error) {
+	best := make([][]int, len(logits))
+	for i, rows := range logits {
+		best[i] = make([]int, len(rows))
+		for k, row := range rows {
+			var err error
+			if best[i][k], err = metrics.ArgMax(row); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return best, nil
 }
 
 // RunEval scores a model with an adapter on the task's dev or test set. The
@@ -153,6 +197,7 @@ func RunEval(ctx context.Context, cfg Config, adapterDir, split string, rep Repo
 	if r.Scores, r.Examples, err = s.score(ctx, model, sets, &r.Cost.Eval); err != nil {
 		return nil, err
 	}
+	s.noteTruncated()
 	r.Seconds = runs.Seconds{Load: s.loaded.Seconds(), Eval: time.Since(began).Seconds()}
 	r.PeakMemory, err = torchbind.PeakMemory()
 	return &Outcome{Results: r}, err

@@ -9,8 +9,8 @@ import (
 	"slices"
 	"strconv"
 
+	"autolora/autolora/runs"
 	"autolora/data"
-	"autolora/data/metrics"
 	"autolora/nn"
 )
 
@@ -20,10 +20,17 @@ type prediction struct {
 	Label  any       `json:"label"` // a class's name, or the number of a regression
 }
 
+// taggedSentence is one line of predict in tagging.
+type taggedSentence struct {
+	Tags []string `json:"tags"` // of every word
+}
+
 // RunPredict writes one JSON line for every example of the file input: logits
-// and label. The labels' names are those of --task, of the adapter, or of
-// the model's config, else LABEL_0 and so on. It returns the number of examples.
-func RunPredict(ctx context.Context, cfg Config, adapterDir, input string, out io.Writer, rep Reporter) (int, error) {
+// and label, or the tags of a sentence's words. The labels' names are those of
+// --task, of the adapter, or of the model's config, else LABEL_0 and so on. With
+// conll it writes a word a line instead, with its tag, before it the right one
+// where the input has them. It returns the number of examples.
+func RunPredict(ctx context.Context, cfg Config, adapterDir, input string, conll bool, out io.Writer, rep Reporter) (int, error) {
 	var adapter *Adapter
 	var err error
 	if adapterDir != "" {
@@ -43,6 +50,9 @@ func RunPredict(ctx context.Context, cfg Config, adapterDir, input string, out i
 	if err := s.openTokenizer(); err != nil {
 		return 0, err
 	}
+	if conll && s.task.Kind != data.Tagging {
+		return 0, errors.New("a CoNLL file holds the tags of words, and this model labels whole texts: write JSON lines")
+	}
 	examples, err := data.ReadInputs(input, s.task)
 	if err != nil {
 		return 0, err
@@ -53,26 +63,61 @@ func RunPredict(ctx context.Context, cfg Config, adapterDir, input string, out i
 	}
 	defer model.Close()
 	rep.Begin("predict", 0, examples.Len())
-	logits, err := Predict(ctx, model, s.corpus(examples), s.BatchSize, workers, func(n, _ int) { rep.Advance(n, "") })
+	logits, err := s.predict(ctx, model, examples, new(runs.Work), func(n int) { rep.Advance(n, "") })
 	rep.End()
 	if err != nil {
 		return 0, err
 	}
-	enc := json.NewEncoder(out)
-	for _, row := range logits {
-		p := prediction{Logits: row, Label: row[0]}
-		if s.task.Kind != data.Regression {
-			best, err := metrics.ArgMax(row)
-			if err != nil {
-				return 0, err
-			}
-			p.Label = s.task.Labels[best]
-		}
-		if err := enc.Encode(p); err != nil {
-			return 0, fmt.Errorf("write predictions: %w", err)
-		}
+	s.noteTruncated()
+	best, err := classes(logits)
+	switch {
+	case err != nil:
+		return 0, err
+	case conll:
+		err = writeTagged(out, s.task, examples, best)
+	default:
+		err = writeLines(out, s.task, logits, best)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("write predictions: %w", err)
 	}
 	return len(logits), nil
+}
+
+// writeLines writes a JSON line for every example.
+func writeLines(out io.Writer, task data.Task, logits [][][]float64, best [][]int) error {
+	enc := json.NewEncoder(out)
+	for i, rows := range logits {
+		var line any
+		switch task.Kind {
+		case data.Tagging:
+			line = taggedSentence{task.Names(best[i])}
+		case data.Regression:
+			line = prediction{rows[0], rows[0][0]}
+		default:
+			line = prediction{rows[0], task.Labels[best[i][0]]}
+		}
+		if err := enc.Encode(line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeTagged writes a CoNLL file of the sentences with the tags best.
+func writeTagged(out io.Writer, task data.Task, sentences *data.Dataset, best [][]int) error {
+	var words, gold, tags [][]string
+	known := sentences.Labelled()
+	for i, ex := range sentences.Examples {
+		words, tags = append(words, ex.Words), append(tags, task.Names(best[i]))
+		if known {
+			gold = append(gold, task.Names(ex.Tags))
+		}
+	}
+	if !known {
+		return data.WriteCoNLL(out, words, tags)
+	}
+	return data.WriteCoNLL(out, words, gold, tags)
 }
 
 // sessionFor opens a session for a model whose task is known by its head only:
@@ -83,8 +128,9 @@ func sessionFor(ctx context.Context, cfg Config, adapter *Adapter) (*session, []
 		return nil, nil, err
 	}
 	names := s.arch.LabelNames()
-	outputs := len(names)
+	outputs, tokens := len(names), slices.Contains(s.arch.Architectures, s.arch.Architecture(true))
 	if adapter != nil {
+		tokens = adapter.Tokens()
 		if outputs = adapter.Outputs; outputs == 0 {
 			s.close()
 			return nil, nil, errors.New("the adapter has no classification head")
@@ -93,27 +139,37 @@ func sessionFor(ctx context.Context, cfg Config, adapter *Adapter) (*session, []
 			names = adapter.Labels
 		}
 	}
-	if s.task, err = taskOf(cfg.Task, names, outputs); err != nil {
+	if s.task, err = taskOf(cfg.Task, names, outputs, tokens); err != nil {
 		s.close()
 		return nil, nil, err
 	}
 	return s, s.task.Labels, nil
 }
 
-// taskOf returns the GLUE task of that name, or one made up for a head.
-func taskOf(name string, labels []string, outputs int) (data.Task, error) {
+// taskOf returns the task of that name, or one made up for a head, which labels
+// tokens or whole texts.
+func taskOf(name string, labels []string, outputs int, tokens bool) (data.Task, error) {
 	if name != "" {
 		task, err := data.NamedTask(name)
-		if err == nil && task.Outputs() != outputs {
+		switch {
+		case err != nil:
+		case task.Outputs() != outputs:
 			err = fmt.Errorf("--task %s has %d labels, the head %d", name, task.Outputs(), outputs)
+		case tokens && task.Kind != data.Tagging:
+			err = fmt.Errorf("--task %s labels whole texts, the head single tokens", name)
+		case !tokens && task.Kind == data.Tagging:
+			err = fmt.Errorf("--task %s labels words, the head whole texts", name)
 		}
 		return task, err
 	}
-	if outputs == 1 {
-		return data.Task{Kind: data.Regression}, nil
-	}
-	if outputs < 1 {
+	kind := data.Classification
+	switch {
+	case outputs < 1:
 		return data.Task{}, fmt.Errorf("the model has no head: give the adapter that has one with --adapter")
+	case tokens:
+		kind = data.Tagging
+	case outputs == 1:
+		return data.Task{Kind: data.Regression}, nil
 	}
 	if len(labels) != outputs {
 		labels = nil
@@ -121,7 +177,7 @@ func taskOf(name string, labels []string, outputs int) (data.Task, error) {
 			labels = append(labels, "LABEL_"+strconv.Itoa(i))
 		}
 	}
-	return data.Task{Kind: data.Classification, Labels: slices.Clone(labels)}, nil
+	return data.Task{Kind: kind, Labels: slices.Clone(labels)}, nil
 }
 
 // silent is a Reporter for commands that have nothing to show.
@@ -152,6 +208,13 @@ func RunBench(ctx context.Context, cfg Config, input string, rep Reporter) (*Ben
 	}
 	if !examples.Labelled() {
 		return nil, fmt.Errorf("%s: every example needs a label", input)
+	}
+	if examples.Kind == data.Tagging {
+		pieces, err := s.pieces(examples)
+		if err != nil {
+			return nil, err
+		}
+		examples = pieces.Dataset
 	}
 	corpus := s.corpus(examples)
 	var batches []*data.Batch

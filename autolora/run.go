@@ -97,9 +97,7 @@ func newJob(ctx context.Context, cfg Config, command string, rep Reporter, work 
 	if err := work(j); err != nil {
 		return nil, err
 	}
-	if n := s.enc.Truncated(); n > 0 {
-		rep.Note(fmt.Sprintf("%d examples were longer than --max-length %d and cut", n, s.MaxLength))
-	}
+	s.noteTruncated()
 	j.results.Seconds.Load += s.loaded.Seconds()
 	peak, err := torchbind.PeakMemory()
 	if err != nil {

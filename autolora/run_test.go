@@ -145,7 +145,7 @@ func checkAgain(t *testing.T, cfg Config, out *Outcome) {
 		input := filepath.Join(t.TempDir(), "in.jsonl")
 		writeTest(t, input, `{"text": "film good"}`+"\n"+`{"text": "w9 bad w11"}`+"\n")
 		var lines bytes.Buffer
-		n, err := RunPredict(context.Background(), cfg, cfg.Out, input, &lines, silent{})
+		n, err := RunPredict(context.Background(), cfg, cfg.Out, input, false, &lines, silent{})
 		if err != nil || n != 2 || strings.Count(lines.String(), "\n") != 2 || !strings.Contains(lines.String(), `{"logits":[`) || !strings.Contains(lines.String(), `"label":"`) || strings.Contains(lines.String(), "LABEL_") {
 			t.Errorf("predict: %d, %v: %s", n, err, lines.String())
 		}

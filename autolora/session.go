@@ -104,7 +104,34 @@ func (s *session) readTask(parts ...data.Part) error {
 	if train := s.splits.Train; train != nil && s.LimitTrain > 0 && s.LimitTrain < train.Len() {
 		s.splits.Train = train.Select(data.Subset(train.Len(), s.LimitTrain, s.Seed))
 	}
+	if train := s.splits.Train; train != nil && train.Kind == data.Tagging {
+		pieces, err := s.pieces(train)
+		if err != nil {
+			return err
+		}
+		s.splits.Train = pieces.Dataset
+	}
 	return nil
+}
+
+// pieces cuts the sentences of d that are longer than --max-length.
+func (s *session) pieces(d *data.Dataset) (*data.Pieces, error) {
+	p, err := data.NewPieces(d, s.enc)
+	if err == nil && p.Cut > 0 {
+		s.rep.Note(fmt.Sprintf("%s: %d sentences are longer than --max-length %d and cut between words", d.Name, p.Cut, s.MaxLength))
+	}
+	return p, err
+}
+
+// noteTruncated says how much of the data was left out for its length.
+func (s *session) noteTruncated() {
+	what := "examples"
+	if s.task.Kind == data.Tagging {
+		what = "words"
+	}
+	if n := s.enc.Truncated(); n > 0 {
+		s.rep.Note(fmt.Sprintf("%d %s were longer than --max-length %d and cut", n, what, s.MaxLength))
+	}
 }
 
 func (s *session) readNamed(parts []data.Part) (*data.Splits, error) {
@@ -154,8 +181,8 @@ func (s *session) load(head nn.HeadSource, full bool) (*nn.Classifier, error) {
 		head = nn.HeadFresh
 	}
 	cfg := nn.LoadConfig{
-		Labels: int64(s.task.Outputs()), Regression: s.task.Kind == data.Regression, Head: head, Seed: s.Seed,
-		Full: full, Pack: s.pack(), DType: s.dtype, Device: s.device,
+		Labels: int64(s.task.Outputs()), Regression: s.task.Kind == data.Regression, Tokens: s.task.Kind == data.Tagging,
+		Head: head, Seed: s.Seed, Full: full, Pack: s.pack(), DType: s.dtype, Device: s.device,
 	}
 	if s.Dropout >= 0 {
 		cfg.Dropout = &s.Dropout

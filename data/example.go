@@ -47,11 +47,6 @@ type Example struct {
 // Where names the example's place for an error message: "dev.tsv: line 12".
 func (e Example) Where() string { return place(e.File, e.Line) }
 
-// WordCount is the number of words of the sentence, or of the text and its pair as spaces separate them.
-func (e Example) WordCount() int {
-	return len(e.Words) + len(strings.Fields(e.Text)) + len(strings.Fields(e.Pair))
-}
-
 // whereWord names the place of word i: of a file with one word a line, its own line.
 func (e Example) whereWord(i int) string {
 	if isCoNLL(e.File) {

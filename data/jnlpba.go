@@ -45,8 +45,7 @@ func (j jnlpba) load(dir string, part Part, s *Splits) error {
 	}
 	files := found[part]
 	if files == nil && part == Dev && found != nil {
-		s.note("jnlpba: there is no dev set in %s, only the official training and test sets: nothing is scored on the way; "+
-			"score the test set at the end with autolora eval --part test", dir)
+		s.note("jnlpba: there is no dev set in %s, only the official training and test sets; the paper scores on the test set", dir)
 		return nil
 	}
 	if files == nil {

@@ -243,7 +243,7 @@ func TestJNLPBAExamples(t *testing.T) {
 	if !reflect.DeepEqual(s.Train.Examples, want) {
 		t.Errorf("got %+v\nwant %+v", s.Train.Examples, want)
 	}
-	if d := s.Train; d.Kind != Tagging || d.Name != "jnlpba/train" || len(d.Labels) != 11 || !d.Labelled() || d.Examples[0].WordCount() != 5 {
+	if d := s.Train; d.Kind != Tagging || d.Name != "jnlpba/train" || len(d.Labels) != 11 || !d.Labelled() {
 		t.Errorf("got %+v", d)
 	}
 	if task := s.Task; task.Outputs() != 11 || task.Primary != "f1" || !slices.Equal(task.Metrics, []string{"precision", "recall", "f1"}) {

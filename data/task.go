@@ -24,6 +24,17 @@ func (t Task) Outputs() int {
 	return len(t.Labels)
 }
 
+// Names returns the names of classes, "" for NoLabel.
+func (t Task) Names(classes []int) []string {
+	names := make([]string, len(classes))
+	for i, class := range classes {
+		if class != NoLabel {
+			names[i] = t.Labels[class]
+		}
+	}
+	return names
+}
+
 // Part is one of the parts that the data of a task come in.
 type Part string
 
@@ -113,8 +124,8 @@ func findTask(name string) (namedTask, error) {
 // JNLPBA is read from train.conll, devel.conll and test.conll (.tsv, .iob2 and .txt too), from the official
 // Genia4ERtask1.iob2 (training) and Genia4EReval1.iob2 (test), or from the hub's parquet files. Only the first
 // of these has a dev set, sentences set aside from the official training set; elsewhere Splits.Dev stays
-// empty and Notes says so. The test set never stands in for it: whoever wants the paper's figures, which are on
-// the test set, scores that when all choices are made.
+// empty and Notes says so. The test set never stands in for it: the paper's figures are on the test set, and
+// whoever wants to compare with them asks for that part, when all choices are made.
 func LoadTask(name, dir string, parts ...Part) (*Splits, error) {
 	t, err := findTask(name)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"autolora/autolora"
@@ -16,13 +17,19 @@ import (
 func predictCommand() *command {
 	cmd := &command{
 		name:  "predict",
-		short: "label new texts: one JSON line per example",
+		short: "label new texts, or the words of new sentences",
 		long: `Computes the model's output for new texts. Every line of the input is {"text": ...},
 with "text_pair" for pairs; every line of the output is {"logits": [...], "label": ...}.
-The labels' names are those of --task, or of the model's config.json.`,
+The labels' names are those of --task, or of the model's config.json.
+
+For a model that labels words, every line of the input is {"tokens": [...]}, and every
+line of the output {"tags": [...]}. Files with a word a line, the form of CoNLL, are read
+as well (.conll, .iob2, .tsv, .txt), and written where --output ends in .conll or .iob2;
+if the input's last column holds the right tags, "autolora score tagging" scores them.`,
 		examples: []string{
 			"autolora predict --model roberta-base --adapter out/sst2/adapter --input new.jsonl --output labels.jsonl",
 			`echo '{"text": "a fine film"}' | autolora predict --model roberta-base --adapter out/sst2/adapter --input -`,
+			"autolora predict --adapter out/jnlpba/adapter --input test.conll --output tagged.conll",
 		},
 		cfg: autolora.DefaultConfig(),
 	}
@@ -30,7 +37,7 @@ The labels' names are those of --task, or of the model's config.json.`,
 	s := cmd.section("Model and data").bind("model")
 	s.Lookup("model").DefValue = ofAdapter
 	s.StringVar(&adapter, "adapter", "", adapterUsage+" (default: the model as it is)")
-	s.StringVar(&input, "input", "", "`FILE` file of JSON lines with texts; - is stdin")
+	s.StringVar(&input, "input", "", "`FILE` file of JSON lines with texts or sentences; - is stdin")
 	s.StringVar(&output, "output", "", "`FILE` file to write, whole or not at all (default stdout)")
 	s.bind("task", "max-length")
 	cmd.section("Machine").bind("batch-size").bind(machine...)
@@ -50,7 +57,8 @@ The labels' names are those of --task, or of the model's config.json.`,
 			return usagef("--json: the output is JSON lines already; give --output FILE to get a summary on stdout")
 		}
 		var lines bytes.Buffer
-		n, err := cmd.predict(ctx, c, adapter, input, &lines)
+		conll := slices.Contains([]string{".conll", ".iob2"}, strings.ToLower(filepath.Ext(output)))
+		n, err := cmd.predict(ctx, c, adapter, input, conll, &lines)
 		if err != nil {
 			return err
 		}
@@ -72,7 +80,7 @@ The labels' names are those of --task, or of the model's config.json.`,
 }
 
 // predict writes the lines for the examples of a file, or of stdin for "-".
-func (cmd *command) predict(ctx context.Context, c *console, adapter, input string, lines io.Writer) (n int, err error) {
+func (cmd *command) predict(ctx context.Context, c *console, adapter, input string, conll bool, lines io.Writer) (n int, err error) {
 	if err := cmd.fetchModel(ctx, c); err != nil {
 		return 0, err
 	}
@@ -85,7 +93,7 @@ func (cmd *command) predict(ctx context.Context, c *console, adapter, input stri
 		defer func() { err = rename(err, input, "stdin") }()
 	}
 	err = cmd.onTensors(func() (err error) {
-		n, err = autolora.RunPredict(ctx, cmd.cfg, adapter, input, lines, newReporter(c))
+		n, err = autolora.RunPredict(ctx, cmd.cfg, adapter, input, conll, lines, newReporter(c))
 		return err
 	})
 	return n, err

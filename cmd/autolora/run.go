@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"autolora/autolora"
+	"autolora/data"
 )
 
 func runCommand() *command {
@@ -67,6 +68,8 @@ func (cmd *command) needData() error {
 	switch {
 	case cmd.cfg.Task != "" && own:
 		return usagef("--task %s and own files (--train, --dev) exclude each other", cmd.cfg.Task)
+	case own && cmd.cfg.Kind == string(data.Tagging):
+		return nil // its columns have usual names
 	case own:
 		return cmd.need("kind", "text", "label")
 	case cmd.cfg.Task == "":

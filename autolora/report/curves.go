@@ -15,6 +15,8 @@ type Curves struct {
 	Search []Point
 	Train  []Point
 	Alpha  []AlphaPoint // of the search, at some steps
+
+	alphas, every int // α seen, and one of how many is kept
 }
 
 // Point is one logged step. What was not logged is NaN.
@@ -32,8 +34,7 @@ type AlphaPoint struct {
 	Alpha [][]float64 // [layers][k]
 }
 
-// alphaPoints is how many α are kept at most, and half of it the least where
-// there are as many: more would not be seen.
+// alphaPoints is how many α are kept at most: more would not be seen.
 const alphaPoints = 80
 
 // add takes one line of metrics.jsonl.
@@ -64,11 +65,29 @@ func (c *Curves) add(r runs.Record) {
 	*phase = append(before(*phase, p.Step, func(p Point) int { return p.Step }), p)
 
 	if r.Phase == "search" && len(r.Alpha) > 0 {
-		c.Alpha = append(before(c.Alpha, r.Step, func(p AlphaPoint) int { return p.Step }), AlphaPoint{r.Step, r.Alpha})
-		if len(c.Alpha) > alphaPoints {
-			c.thinAlpha()
+		c.addAlpha(AlphaPoint{r.Step, r.Alpha})
+	}
+}
+
+// addAlpha keeps a point where its turn has come. Where there are too many,
+// every second one goes.
+func (c *Curves) addAlpha(p AlphaPoint) {
+	c.Alpha = before(c.Alpha, p.Step, func(p AlphaPoint) int { return p.Step })
+	c.every = max(1, c.every)
+	if c.alphas++; (c.alphas-1)%c.every != 0 {
+		return
+	}
+	c.Alpha = append(c.Alpha, p)
+	if len(c.Alpha) <= alphaPoints {
+		return
+	}
+	kept := c.Alpha[:0]
+	for i, p := range c.Alpha {
+		if i%2 == 0 {
+			kept = append(kept, p)
 		}
 	}
+	c.Alpha, c.every = kept, 2*c.every
 }
 
 // before returns the points of steps before that one.
@@ -78,17 +97,6 @@ func before[P any](points []P, step int, stepOf func(P) int) []P {
 		n--
 	}
 	return points[:n]
-}
-
-// thinAlpha leaves every second point, the latest among them.
-func (c *Curves) thinAlpha() {
-	kept := c.Alpha[:0]
-	for i, p := range c.Alpha {
-		if i%2 == (len(c.Alpha)-1)%2 {
-			kept = append(kept, p)
-		}
-	}
-	c.Alpha = kept
 }
 
 func value(v *float64) float64 {

@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 
 	"gonum.org/v1/plot"
@@ -101,7 +102,7 @@ func drawPlot(c *canvas, log bool, curves []curve) {
 	if log {
 		p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, ticker(decadeTicks)
 		if p.Y.Max < 10*p.Y.Min { // at least a decade, so that there are numbers beside it
-			middle := math.Sqrt(p.Y.Min * p.Y.Max)
+			middle := math.Sqrt(p.Y.Min) * math.Sqrt(p.Y.Max)
 			p.Y.Min, p.Y.Max = middle/math.Sqrt(11), middle*math.Sqrt(11)
 		}
 	} else if p.Y.Min == p.Y.Max {
@@ -174,7 +175,8 @@ type ticker func(low, high float64) []plot.Tick
 func (t ticker) Ticks(low, high float64) []plot.Tick { return t(low, high) }
 
 func stepTicks(low, high float64) []plot.Tick {
-	return relabelled(plot.DefaultTicks{}.Ticks(low, high), func(v float64) string { return thousands(int64(math.Round(v))) })
+	ticks := relabelled(plot.DefaultTicks{}.Ticks(low, high), func(v float64) string { return thousands(int64(math.Round(v))) })
+	return slices.DeleteFunc(ticks, func(t plot.Tick) bool { return math.Abs(t.Value-math.Round(t.Value)) > 1e-6 })
 }
 
 func valueTicks(low, high float64) []plot.Tick {

@@ -30,13 +30,10 @@ func rankRows(group string, layers []string, values []Number, digits int) (rows 
 		rows = append(rows, row)
 	}
 	for _, i := range layout.Others {
-		others = append(others, fmt.Sprintf("%s  %s  %s", group, layers[i], fixed(values[i], digits)))
+		others = append(others, fmt.Sprintf("%s  %s  %s", group, layers[i], fixed(float64(values[i]), digits)))
 	}
 	return rows, others
 }
-
-// fixed returns a number with that many digits after the point.
-func fixed(v Number, digits int) string { return fmt.Sprintf("%.*f", digits, float64(v)) }
 
 // Sizes of a heat map.
 const (
@@ -93,7 +90,7 @@ func heatMap(title string, rows []rankRow, others []string, top float64, digits 
 				x := c.Min.X + label + vg.Length(j)*cellWidth
 				step := min(levels-1, int(float64(v)/top*(levels-1)+0.5))
 				c.rect(x+0.75, y-cellHeight/2+0.75, x+cellWidth-0.75, y+cellHeight/2-0.75, level(step))
-				c.text(x+cellWidth/2, y, middle, fixed(v, digits), textSize, onLevel(step), false)
+				c.text(x+cellWidth/2, y, middle, fixed(float64(v), digits), textSize, onLevel(step), false)
 			}
 		}
 		for _, line := range others {
@@ -110,7 +107,7 @@ func heatMap(title string, rows []rankRow, others []string, top float64, digits 
 			c.rect(x, y-5, x+9, y+5, level(i))
 			x += 9
 		}
-		c.text(x+6, y, left, fixed(Number(top), 0), smallSize, soft, false)
+		c.text(x+6, y, left, fixed(top, 0), smallSize, soft, false)
 	}
 	return p
 }

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"autolora/autolora/runs"
@@ -42,15 +43,15 @@ func (f folder) write(t *testing.T, dir string) {
 	if f.grid != nil {
 		file(runs.GridFile, f.grid)
 	}
-	lines := ""
+	var lines strings.Builder
 	for _, r := range f.metrics {
 		text, err := json.Marshal(r)
 		if err != nil {
 			t.Fatal(err)
 		}
-		lines += string(text) + "\n"
+		lines.Write(append(text, '\n'))
 	}
-	writeFile(t, filepath.Join(dir, runs.MetricsFile), lines)
+	writeFile(t, filepath.Join(dir, runs.MetricsFile), lines.String())
 }
 
 func writeFile(t *testing.T, path, text string) {

@@ -17,6 +17,7 @@ var pageTemplate = template.Must(template.New("page").Parse(pageText))
 // htmlPage is what the template shows.
 type htmlPage struct {
 	Title, Subtitle string
+	Several         bool // runs
 	Light, Dark     template.CSS
 	Headlines       []string
 	Scores          []*Table
@@ -27,7 +28,8 @@ type htmlPage struct {
 
 type htmlPicture struct {
 	Title, Caption string
-	Folded, Single bool
+	Folded         bool
+	Sheets         bool // each panel as wide as it is
 	Panels         []htmlPanel
 }
 
@@ -40,14 +42,18 @@ type htmlPanel struct {
 // HTML writes the report as a page that needs nothing but itself: pictures are
 // part of it, light and dark as the reader's system is, without scripts.
 func (r *Report) HTML(w io.Writer) error {
-	page := htmlPage{Title: r.title(), Subtitle: r.subtitle(), Light: light.css(), Dark: dark.css(),
+	page := htmlPage{Title: r.title(), Subtitle: r.subtitle(), Several: len(r.runs) > 1, Light: light.css(), Dark: dark.css(),
 		Headlines: r.Headlines(), Scores: r.ScoreTables(), Words: r.inWords(), Notes: r.Notes, Tables: r.otherTables()}
 	for _, p := range r.pictures() {
-		shown := htmlPicture{Title: p.title, Caption: p.caption, Folded: p.folded, Single: p.columns == 1}
+		shown := htmlPicture{Title: p.title, Caption: p.caption, Folded: p.folded, Sheets: p.columns == 1}
 		for _, part := range p.panels {
 			svg, err := part.inline()
 			// Never so small that the text cannot be read: rather the panel scrolls.
-			style := fmt.Sprintf("min-width:%.0fpx;max-width:%.0fpx", 0.75*float64(part.width), 1.25*float64(part.width))
+			least, most := 0.75*float64(part.width), 1.25*float64(part.width)
+			style := fmt.Sprintf("min-width:%.0fpx;max-width:%.0fpx", least, most)
+			if shown.Sheets {
+				style = fmt.Sprintf("width:clamp(%.0fpx,100vw - 24px,%.0fpx)", least, 0.9*most)
+			}
 			shown.Panels = append(shown.Panels, htmlPanel{template.HTML(svg), template.CSS(style), err})
 		}
 		page.Pictures = append(page.Pictures, shown)

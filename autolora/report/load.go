@@ -80,7 +80,7 @@ func Load(dirs ...string) (*Runs, error) {
 			if err != nil || !entry.IsDir() {
 				return err
 			}
-			if name := entry.Name(); name == runs.AdapterDir || name == runs.ModelDir || name == runs.Checkpoint {
+			if name := entry.Name(); name == runs.AdapterDir || name == runs.ModelDir || name == runs.Checkpoint || name == runs.TensorBoard {
 				return fs.SkipDir
 			}
 			path = filepath.Clean(path)

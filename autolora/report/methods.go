@@ -3,6 +3,7 @@ package report
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -67,12 +68,6 @@ func isAblation(name string) bool {
 func learnsRanks(name string) bool {
 	return name == runs.MethodAutoLoRA || name == runs.MethodAdaLoRA || isAblation(name)
 }
-
-// The forms of α, as the rules in ranks.json begin.
-const (
-	formSoftmax = "softmax"
-	formSigmoid = "sigmoid"
-)
 
 // Families of tasks: scores of one family stand in one table, as in the paper.
 const (
@@ -163,7 +158,7 @@ func (s score) format(v Number) string {
 	if !v.Known() {
 		return "undefined"
 	}
-	return minus(fmt.Sprintf("%.*f", s.digits, s.factor*float64(v)))
+	return fixed(s.factor*float64(v), s.digits)
 }
 
 // spread returns "83.1 ± 0.4 (3)", or "83.1 (1)" where the spread is not known.
@@ -188,7 +183,16 @@ func (s score) difference(v Number) string {
 	if small := 0.05; s.digits == 1 && shown != 0 && shown > -small && shown < small {
 		digits++
 	}
-	return minus(fmt.Sprintf("%.*f", digits, shown))
+	return fixed(shown, digits)
+}
+
+// fixed returns v with that many digits after the point; what is too long for
+// a table in powers of ten.
+func fixed(v float64, digits int) string {
+	if math.Abs(v) >= 1e7 {
+		return minus(fmt.Sprintf("%.2e", v))
+	}
+	return minus(fmt.Sprintf("%.*f", digits, v))
 }
 
 // minus replaces the hyphen by the sign, and takes it from a zero.

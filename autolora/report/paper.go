@@ -103,8 +103,11 @@ func paperScore(method, task, score string) (*Paper, float64) {
 // AdaLoRA being 1. The grid has 16 configurations.
 var paperCost = map[string]float64{runs.MethodAdaLoRA: 1, runs.MethodLoRAGrid: 14.29, runs.MethodAutoLoRA: 1.91}
 
-// paperSizes is Table 6: numbers of examples.
-var paperSizes = map[string]struct{ train, dev string }{
-	"cola": {"8551", "1043"}, "rte": {"2490", "277"}, "qnli": {"104743", "5463"}, "stsb": {"5749", "1500"}, "mrpc": {"3668", "408"},
-	"wnli": {"635", "71"}, "sst2": {"67349", "872"}, "mnli": {"392702", "9815 + 9832"}, "qqp": {"363871", "40432"},
+// paperSizes is Table 6: numbers of examples for training and in the dev set.
+var paperSizes = map[string]struct {
+	train int
+	dev   string
+}{
+	"cola": {8551, "1,043"}, "rte": {2490, "277"}, "qnli": {104_743, "5,463"}, "stsb": {5749, "1,500"}, "mrpc": {3668, "408"},
+	"wnli": {635, "71"}, "sst2": {67_349, "872"}, "mnli": {392_702, "9,815 + 9,832"}, "qqp": {363_871, "40,432"},
 }

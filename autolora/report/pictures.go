@@ -343,7 +343,11 @@ func (m *Method) alphas(task string) (panel, bool) {
 		for _, l := range r.Ranks.Layers {
 			final = append(final, l.Alpha)
 		}
-		return alphaPanel(fmt.Sprintf("%s, α, seed %d", task, r.Results.Seed), r.Ranks.Names(), r.Curves.Alpha, final, thresholdOf(r.Ranks.Rule)), true
+		history := r.Curves.Alpha
+		if n := len(history); n > 0 && history[n-1].Step < r.Ranks.Steps {
+			history = append(slices.Clone(history), AlphaPoint{r.Ranks.Steps, final})
+		}
+		return alphaPanel(fmt.Sprintf("%s, α, seed %d", task, r.Results.Seed), r.Ranks.Names(), history, final, parseRule(r.Ranks.Rule).threshold), true
 	}
 	return panel{}, false
 }

@@ -3,7 +3,6 @@ package report
 import (
 	"math"
 	"slices"
-	"strings"
 
 	"gonum.org/v1/gonum/stat"
 	"gonum.org/v1/gonum/stat/distuv"
@@ -21,8 +20,7 @@ type RankStudy struct {
 
 	Mean Number `json:"mean"` // over layers and seeds
 	SD   Number `json:"sd"`   // over the layers, pooled over seeds
-	// What chance gives: see chanceRank, or, where the α are known to have moved
-	// apart, softmaxChance at their spread.
+	// What chance gives: see rankRule.chance.
 	ChanceMean Number    `json:"chance_mean"`
 	ChanceSD   Number    `json:"chance_sd"`
 	Spread     Number    `json:"spread"` // standard deviation of log α within a layer
@@ -114,11 +112,7 @@ func study(m *Method) *RankStudy {
 	}
 	s.ChanceMean, s.ChanceSD, s.MeanP, s.SDP = unknown, unknown, unknown, unknown
 	if s.K > 0 {
-		mean, sd := chanceRank(formOf(s.Rule), s.K)
-		if formOf(s.Rule) == formSoftmax && s.Spread.Known() {
-			mean, sd = softmaxChance(s.K, float64(s.Spread))
-		}
-		s.against(mean, sd)
+		s.against(parseRule(s.Rule).chance(s.K, float64(s.Spread)))
 	}
 	return s
 }
@@ -192,22 +186,4 @@ func logsOf(alpha []float64) []float64 {
 		logs[i] = math.Log(a)
 	}
 	return logs
-}
-
-// formOf returns the form of α that the rule of a ranks.json begins with.
-func formOf(rule string) string {
-	form, _, _ := strings.Cut(rule, ":")
-	return form
-}
-
-// thresholdOf returns the threshold that the α of a layer are held against, by
-// the form of α.
-func thresholdOf(rule string) func(alpha []float64) float64 {
-	switch formOf(rule) {
-	case formSigmoid:
-		return func([]float64) float64 { return 0.5 }
-	case formSoftmax:
-		return func(alpha []float64) float64 { return 1 / float64(len(alpha)) }
-	}
-	return func(alpha []float64) float64 { return stat.Mean(alpha, nil) }
 }

@@ -41,7 +41,8 @@ type Task struct {
 type Method struct {
 	Method string            `json:"method"`
 	Seeds  []uint64          `json:"seeds"`
-	Scores map[string]Sample `json:"scores"` // as results.json has them
+	Dirs   []string          `json:"folders"` // of the seeds
+	Scores map[string]Sample `json:"scores"`  // as results.json has them
 	Paper  *Beside           `json:"paper,omitempty"`
 
 	Adapter Sample  `json:"adapter_parameters"`
@@ -86,6 +87,7 @@ type Seconds struct {
 type Sizes struct {
 	Train     int      `json:"train"`
 	Evaluated int      `json:"evaluated"`
+	Parts     []string `json:"parts"`  // of the data that were evaluated: "dev"
 	Limits    []string `json:"limits"` // what was smaller than the paper's: in words
 }
 
@@ -132,7 +134,7 @@ const reference = runs.MethodAutoLoRA
 
 // Summarise turns runs into a report.
 func Summarise(rs *Runs) *Report {
-	r := &Report{Papers: papers, Missing: rs.Unfinished, Replaced: rs.Replaced, runs: rs.Runs}
+	r := &Report{Overall: []*Overall{}, Papers: papers, Missing: append([]string{}, rs.Unfinished...), Replaced: append([]Duplicated{}, rs.Replaced...), runs: rs.Runs}
 	for _, run := range rs.Runs {
 		t := r.task(run)
 		i := slices.IndexFunc(t.Methods, func(m *Method) bool { return m.Method == run.Results.Method })
@@ -159,7 +161,8 @@ func (r *Report) task(run *Run) *Task {
 			return t
 		}
 	}
-	t := &Task{Model: model, Name: name, Title: taskTitle(name), Family: taskFamily(name), Primary: run.Results.Primary}
+	t := &Task{Model: model, Name: name, Title: taskTitle(name), Family: taskFamily(name), Primary: run.Results.Primary,
+		Comparisons: []*Comparison{}, Ranks: []*RankStudy{}}
 	r.Tasks = append(r.Tasks, t)
 	return t
 }
@@ -201,7 +204,7 @@ func (m *Method) summarise(task string) {
 	}
 	names := make(map[string]bool)
 	for _, r := range m.runs {
-		m.Seeds = append(m.Seeds, r.Results.Seed)
+		m.Seeds, m.Dirs = append(m.Seeds, r.Results.Seed), append(m.Dirs, r.Dir)
 		m.PeakMemory = max(m.PeakMemory, r.Results.PeakMemory)
 		if r.Grid != nil {
 			m.Grid = max(m.Grid, len(r.Grid.Configurations))
@@ -433,10 +436,13 @@ func (t *Task) size() {
 			t.Sizes.Limits = append(t.Sizes.Limits, text)
 		}
 	}
-	t.Sizes.Limits = []string{}
+	t.Sizes.Limits, t.Sizes.Parts = []string{}, []string{}
 	for _, m := range t.Methods {
 		for _, r := range m.runs {
 			t.Sizes.Evaluated = max(t.Sizes.Evaluated, r.Results.Examples)
+			if part := r.Results.Part; part != "" && !slices.Contains(t.Sizes.Parts, part) {
+				t.Sizes.Parts = append(t.Sizes.Parts, part)
+			}
 			if r.Ranks != nil {
 				t.Sizes.Train = max(t.Sizes.Train, trainExamples(r.Ranks.Split))
 			}
@@ -456,6 +462,14 @@ func (t *Task) size() {
 			}
 		}
 	}
+}
+
+// part says which part of the data was evaluated: " (dev)".
+func (s Sizes) part() string {
+	if len(s.Parts) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(s.Parts, ", ") + ")"
 }
 
 // trainExamples returns the size of a training set that a search split into
@@ -553,7 +567,7 @@ func (m *Method) remarks() []string {
 }
 
 // sharedSettings are those that make scores of different methods comparable.
-var sharedSettings = []string{"limit-train", "max-length", "dtype", "data", "train", "dev", "new-head", "split"}
+var sharedSettings = []string{"limit-train", "max-length", "dtype", "data", "train", "dev", "new-head", "eval-on"}
 
 // ownSettings are those that differ from run to run and mean nothing.
 var ownSettings = []string{"model", "out", "seed", "overwrite", "resume", "save-every", "tensorboard", "threads", "device", "log-every", "ranks",

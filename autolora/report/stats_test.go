@@ -99,13 +99,12 @@ func TestStats(t *testing.T) {
 	}
 	for _, g := range golden.Chance {
 		name := fmt.Sprintf("chance of %s at k = %d, spread %v", g.Form, g.K, g.Spread)
-		mean, sd := chanceRank(g.Form, g.K)
-		if g.Form == formSoftmax { // the closed form is the limit of small spreads
-			if g.Spread < 0.01 {
-				near(t, name+": mean in closed form", Number(mean), g.Mean, 0.005)
-				near(t, name+": sd in closed form", Number(sd), g.SD, 0.005)
-			}
-			mean, sd = softmaxChance(g.K, g.Spread)
+		rule := parseRule(g.Form + ": number of α")
+		mean, sd := rule.chance(g.K, g.Spread)
+		if g.Spread < 0.01 { // the closed form is the limit of small spreads
+			m, d := rule.chance(g.K, 0)
+			near(t, name+": mean in closed form", Number(m), g.Mean, 0.005)
+			near(t, name+": sd in closed form", Number(d), g.SD, 0.005)
 		}
 		// Both simulated: of 20,000 draws the mean is good to 0.01 and the
 		// standard deviation to 0.008, of NumPy's 400,000 to a fourth of it.

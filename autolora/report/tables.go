@@ -286,7 +286,7 @@ func (r *Report) CostTable() *Table {
 	}
 	t.Caption = "Means over seeds. Parameters: trained, without and with the task's head. Total: with loading and evaluation. " +
 		"Cost: seconds of search and training relative to AdaLoRA's with the same seeds; passes: likewise, forward and backward passes " +
-		"through the model, which do not depend on what else the machine does. Rows \"paper\": Table 5, the mean of SST-2, MNLI and QQP."
+		"through the model, which do not depend on what else the machine does. The controls train at ranks made of AutoLoRA's, whose search is not counted again. Rows \"paper\": Table 5, the mean of SST-2, MNLI and QQP."
 	return t
 }
 
@@ -303,7 +303,7 @@ func (r *Report) WorkTable() *Table {
 		}
 	}
 	t.Caption = "Means over seeds; parameters of the adapter: lowest to highest. Tokens and passes: of search and training. " +
-		"Memory: the highest that the process has had; of several runs in one process it includes the earlier ones."
+		"Memory: the highest resident size of the process."
 	return t
 }
 
@@ -419,7 +419,7 @@ func cell(n Number) string {
 
 // SizeTable returns the numbers of examples (the paper's Table 6).
 func (r *Report) SizeTable() *Table {
-	t := &Table{Title: "Examples", Heads: []string{"task", "training", "paper", "evaluated", "paper", "limits"}}
+	t := &Table{Title: "Examples", Heads: []string{"task", "training", "paper", "evaluated", "paper"}}
 	known := func(n int) string {
 		if n == 0 {
 			return "–"
@@ -429,15 +429,11 @@ func (r *Report) SizeTable() *Table {
 	for _, task := range r.Tasks {
 		train, dev := "–", "–"
 		if s, ok := paperSizes[task.Name]; ok {
-			train, dev = s.train, s.dev
+			train, dev = known(s.train), s.dev
 		}
-		limits := strings.Join(task.Sizes.Limits, "; ")
-		if limits == "" {
-			limits = "none"
-		}
-		t.add(r.name(task), known(task.Sizes.Train), train, known(task.Sizes.Evaluated), dev, limits)
+		t.add(r.name(task), known(task.Sizes.Train), train, known(task.Sizes.Evaluated)+task.Sizes.part(), dev)
 	}
-	t.Caption = "Training examples are known where a search split them; evaluated are all of the dev set unless the data were a part. Paper: Table 6."
+	t.Caption = "Training examples are known where a search split them. Paper: Table 6, training and dev set."
 	return t
 }
 

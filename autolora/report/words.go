@@ -12,7 +12,7 @@ import (
 
 // Headlines returns what a reader wants first, in sentences: over the tasks
 // where there are several, else of the task; AutoLoRA against the controls and
-// LoRA of one rank.
+// LoRA of one rank; where there are none of these, what the runs reached.
 func (r *Report) Headlines() []string {
 	var lines []string
 	wanted := func(other string) bool { return isControl(other) || other == runs.MethodLoRA }
@@ -33,12 +33,17 @@ func (r *Report) Headlines() []string {
 			}
 		}
 	}
-	if lines == nil {
-		for _, t := range r.Tasks {
-			for _, m := range t.Methods {
-				lines = append(lines, m.sentence(r, t))
-			}
+	if lines != nil {
+		return lines
+	}
+	for _, t := range r.Tasks {
+		for _, m := range t.Methods {
+			lines = append(lines, m.sentence(r, t))
 		}
+	}
+	const most = 4 // beyond, the table says it better
+	if len(lines) > most {
+		return nil
 	}
 	return lines
 }
@@ -62,7 +67,10 @@ func (r *Report) severalModels() bool {
 // with.
 func (m *Method) sentence(r *Report, t *Task) string {
 	s := m.Scores[t.Primary]
-	if s.N == 0 {
+	switch {
+	case s.N == 0 && m.TrainSteps.Mean == 0:
+		return fmt.Sprintf("%s%s: ranks were searched, and nothing was trained or scored yet.", r.on(t), methodOf(m.Method).title)
+	case s.N == 0:
 		return fmt.Sprintf("%s%s has no score.", r.on(t), methodOf(m.Method).title)
 	}
 	how := scoreOf(t.Primary)
@@ -102,7 +110,7 @@ func (d *OverallDiff) sentence(withModel bool, model string) string {
 	} else {
 		text += "; with one seed of a task nothing can be said about other seeds"
 	}
-	return fmt.Sprintf("%s. It is better on %d and worse on %d of the tasks (sign test p = %s).", text, d.Above, d.Below, pValue(d.SignP))
+	return fmt.Sprintf("%s. It is better on %d and worse on %d of the tasks (sign test %s).", text, d.Above, d.Below, pEquals(d.SignP))
 }
 
 // position returns "0.4 points above", "0.02 below", or "equal to".
@@ -145,7 +153,7 @@ func (s *RankStudy) sentence() string {
 		chance := fmt.Sprintf("%s and %s at k = %d", decimals(s.ChanceMean), decimals(s.ChanceSD), s.K)
 		switch {
 		case s.MeanP < 0.05 || s.SDP < 0.05:
-			text += fmt.Sprintf("; if no selection variable were better than another, the threshold would give %s by itself (p = %s and %s)", chance, pValue(s.MeanP), pValue(s.SDP))
+			text += fmt.Sprintf("; if no selection variable were better than another, the threshold would give %s by itself (%s and %s)", chance, pEquals(s.MeanP), pEquals(s.SDP))
 		case s.MeanP.Known():
 			text += fmt.Sprintf(", no different from what the threshold gives by itself if no selection variable is better than another (%s)", chance)
 		}
@@ -172,7 +180,7 @@ func (a Agreement) words() string {
 	if a.P < 0.05 {
 		verb = "agree more than chance"
 	}
-	return fmt.Sprintf("%s about the layers: mean correlation %s, where permuted layers give 0 ± %s (p = %s)", verb, decimals(a.Pearson), decimals(a.ChanceSD), pValue(a.P))
+	return fmt.Sprintf("%s about the layers: mean correlation %s, where permuted layers give 0 ± %s (%s)", verb, decimals(a.Pearson), decimals(a.ChanceSD), pEquals(a.P))
 }
 
 // sentence says how far tasks agree; "" where that is not defined.
@@ -225,8 +233,11 @@ func (r *Report) costSentences() []string {
 		case m == nil:
 		case m.RelativeCost.Known():
 			say(r.on(t), m.RelativeCost)
-		case t.method(runs.MethodAdaLoRA) == nil && len(t.Methods) > 1:
+		case len(t.Methods) == 1:
+		case t.method(runs.MethodAdaLoRA) == nil:
 			lines = append(lines, r.on(t)+"the cost relative to AdaLoRA is not known: AdaLoRA was not run.")
+		default:
+			lines = append(lines, r.on(t)+"the cost relative to AdaLoRA is not known: AutoLoRA and AdaLoRA have no seed in common.")
 		}
 	}
 	return lines
@@ -245,12 +256,20 @@ func pValue(p Number) string {
 	return strconv.FormatFloat(float64(p), 'g', 2, 64)
 }
 
+// pEquals returns "p = 0.38", or "p < 0.0001".
+func pEquals(p Number) string {
+	if text := pValue(p); strings.HasPrefix(text, "<") {
+		return "p " + text
+	}
+	return "p = " + pValue(p)
+}
+
 // decimals returns a number to two decimals.
 func decimals(n Number) string {
 	if !n.Known() {
 		return "unknown"
 	}
-	return minus(fmt.Sprintf("%.2f", float64(n)))
+	return fixed(float64(n), 2)
 }
 
 // plural returns "1 seed", "3 seeds".
@@ -275,9 +294,15 @@ func significant(v float64) string {
 	if v == 0 || math.IsNaN(v) || math.IsInf(v, 0) {
 		return fmt.Sprint(v)
 	}
+	if math.Abs(v) >= 1e7 {
+		return minus(fmt.Sprintf("%.2e", v))
+	}
 	rounded, _ := strconv.ParseFloat(strconv.FormatFloat(v, 'g', 3, 64), 64) // 999.6 has four digits when rounded
 	digits := 2 - int(math.Floor(math.Log10(math.Abs(rounded))))
-	return strconv.FormatFloat(rounded, 'f', min(max(0, digits), 6), 64)
+	if digits > 6 {
+		return minus(fmt.Sprintf("%.2e", v))
+	}
+	return minus(strconv.FormatFloat(rounded, 'f', max(0, digits), 64))
 }
 
 // count returns a number of things as tables show it: 29,952 or 22.7M.
@@ -298,8 +323,8 @@ func seconds(v Number) string {
 		return "–"
 	case v == 0:
 		return "0"
-	case v < 100:
-		return fmt.Sprintf("%.1f", float64(v))
+	case v < 100 || v >= 1e7:
+		return fixed(float64(v), 1)
 	}
 	return thousands(int64(math.Round(float64(v))))
 }
@@ -312,7 +337,7 @@ func times(v Number) string {
 	return significant(float64(v)) + "×"
 }
 
-// bytes returns "87.3 MB"; a MB is a million bytes.
+// bytesOf returns "87.3 MB"; a MB is a million bytes.
 func bytesOf(n int64) string {
 	v, unit := float64(n), "B"
 	for _, next := range []string{"kB", "MB", "GB", "TB"} {
@@ -320,6 +345,9 @@ func bytesOf(n int64) string {
 			break
 		}
 		v, unit = v/1000, next
+	}
+	if unit == "B" {
+		return fmt.Sprintf("%d B", n)
 	}
 	return significant(v) + " " + unit
 }

@@ -16,7 +16,7 @@ import (
 
 // The files that Write makes, beside the pictures.
 const (
-	PageFile     = "report.html"
+	PageFile     = runs.ReportFile
 	MarkdownFile = "tables.md"
 	JSONFile     = "report.json"
 )

@@ -1,0 +1,344 @@
+package report
+
+import (
+	"bytes"
+	"encoding/xml"
+	"fmt"
+	"image/png"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"autolora/autolora/runs"
+)
+
+// reports are runs that ask much of the pictures.
+func reports(t *testing.T) map[string]*Report {
+	t.Helper()
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+
+	comparison(t, at("whole"), []string{"sst2", "mrpc"}, allMethods(), 3, 3, nil)
+	comparison(t, at("no AdaLoRA"), []string{"sst2"}, []string{runs.MethodLoRA, runs.MethodAutoLoRA}, 1, 2, nil)
+	comparison(t, at("two seeds"), []string{"sst2"}, []string{runs.MethodAutoLoRA, runs.MethodUniform}, 2, 2, nil)
+	comparison(t, at("holes"), []string{"cola", "rte"}, allMethods(), 2, 2, func(task, method string, seed uint64) bool {
+		return task == "rte" && seed == 1 && method != runs.MethodAutoLoRA || method == runs.MethodLoRA && seed == 2
+	})
+
+	bare := scored("sst2", "lora", 1, 0.8)
+	bare.config = nil
+	bare.write(t, at("bare"))
+
+	for name, scale := range map[string]float64{"huge": 1e300, "tiny": 1e-300, "zero": 0} {
+		for seed := range uint64(3) {
+			f := scored("own", runs.MethodAutoLoRA, seed, 0.5)
+			f.results.Scores["accuracy"] = scale * float64(seed)
+			f.results.Seconds = runs.Seconds{Search: scale, Train: scale}
+			f.ranks = ranksOf(8, 0, 0)
+			for i := range f.ranks.Layers {
+				f.ranks.Layers[i].Alpha = []float64{scale, scale, 0}
+			}
+			for step := range 3 {
+				f.metrics = append(f.metrics, runs.Record{Phase: "search", Step: step, Loss: ptr(scale), ValLoss: ptr(-scale), Ratio: ptr(scale * float64(step)),
+					Ranks: []int{0, 0}, Alpha: [][]float64{{scale, 0, 0}, {scale}}}, runs.Record{Phase: "train", Step: step, Loss: ptr(scale), Budget: step})
+			}
+			f.write(t, at(fmt.Sprintf("%s/%d", name, seed)))
+			f.results.Method = runs.MethodLoRA
+			f.results.Scores["accuracy"] = -scale
+			f.write(t, at(fmt.Sprintf("%s/lora-%d", name, seed)))
+		}
+	}
+
+	odd := scored("sst2", runs.MethodAutoLoRA, 1, 0.8)
+	odd.ranks = &runs.Ranks{Rule: "none: …", K: 4, Layers: []runs.LayerRank{
+		{Name: "decoder.block.0.layer.1.EncDecAttention.q", Rank: 12}, {Name: "encoder.layer.0.q", Rank: 0}, {Name: "encoder.layer.31.attention.output.dense", Rank: 3},
+		{Name: "encoder.layer.31.q", Rank: 0}, {Name: "classifier.dense", Rank: 1}, {Name: "encoder.layer.0.intermediate.dense.with.a.long.name.that.nobody.gives", Rank: 100}}}
+	odd.metrics = []runs.Record{{Phase: "train", Step: 1, Loss: ptr(0.5)}}
+	odd.write(t, at("odd layers"))
+
+	large := scored("qqp", runs.MethodAutoLoRA, 1, 0.8)
+	large.ranks = ranksOf(8, make([]int, 48)...)
+	large.write(t, at("24 blocks"))
+
+	hostile := scored(hostileName, hostileName, math.MaxUint64, 0.8)
+	hostile.config["model"] = "models/" + hostileName
+	hostile.ranks = &runs.Ranks{Rule: hostileName, Layers: []runs.LayerRank{{Name: hostileName + ".0." + hostileName, Rank: 1}}}
+	hostile.results.Scores[hostileName] = 1
+	hostile.results.Part = hostileName
+	hostile.metrics = []runs.Record{{Phase: "train", Step: 1, Loss: ptr(0.5)}}
+	hostile.write(t, at("hostile/a"))
+	hostile.results.Method = runs.MethodAutoLoRA
+	hostile.write(t, at("hostile/b"))
+
+	all := map[string]*Report{}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		all[e.Name()] = load(t, at(e.Name()))
+	}
+	return all
+}
+
+const hostileName = `<script>alert("1")</script>&'|*_]]>`
+
+// svgElement is a text of a picture.
+var svgElement = regexp.MustCompile(`<text textLength="([^"]*)"[^>]* x="([^"]*)" y="([^"]*)"`)
+
+// TestPictures draws every picture of every report, and checks that it is well
+// formed, has no numbers that are none, colours of the theme only, and that no
+// text leaves its panel.
+func TestPictures(t *testing.T) {
+	for name, r := range reports(t) {
+		for _, p := range r.pictures() {
+			for _, part := range p.panels {
+				svg, err := part.inline()
+				if err != nil {
+					t.Errorf("%s: %v", name, err)
+					continue
+				}
+				where := fmt.Sprintf("%s: %s", name, part.title)
+				if err := wellFormed(svg); err != nil {
+					t.Errorf("%s: %v", where, err)
+				}
+				plain := strings.ReplaceAll(svg, "&#", "")
+				for _, bad := range []string{"NaN", "Inf", "#", "<script"} {
+					if at := strings.Index(plain, bad); at >= 0 {
+						t.Errorf("%s: %q in …%s…", where, bad, plain[max(0, at-80):min(len(plain), at+20)])
+					}
+				}
+				texts := svgElement.FindAllStringSubmatch(svg, -1)
+				if len(texts) == 0 || len(texts) != strings.Count(svg, "<text") {
+					t.Errorf("%s: %d of %d texts understood", where, len(texts), strings.Count(svg, "<text"))
+				}
+				for _, text := range texts {
+					length, x, y := number(t, text[1]), number(t, text[2]), -number(t, text[3])
+					if x < -0.5 || x+length > float64(part.width)+0.5 || y < 0 || y > float64(part.height) {
+						t.Errorf("%s, %.0f × %.0f: text of %.0f at %.0f, %.0f", where, part.width, part.height, length, x, y)
+					}
+				}
+			}
+		}
+	}
+}
+
+func number(t *testing.T, text string) float64 {
+	t.Helper()
+	v, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func wellFormed(text string) error {
+	d := xml.NewDecoder(strings.NewReader(text))
+	for {
+		if _, err := d.Token(); err == io.EOF {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
+}
+
+// TestThemes checks that roles can be told apart in both themes, that text is
+// readable (WCAG's contrast of 4.5 for text, 3 for what is drawn), and that
+// the steps of the ramp go one way, evenly.
+func TestThemes(t *testing.T) {
+	for name, th := range map[string]theme{"light": light, "dark": dark} {
+		seen := map[string]role{}
+		for of, c := range th {
+			text := fmt.Sprint(c)
+			if other, ok := seen[text]; ok {
+				t.Errorf("%s: %s and %s are both %s", name, of, other, text)
+			}
+			seen[text] = of
+		}
+		if len(th) != len(light) {
+			t.Errorf("%s: %d roles, want %d", name, len(th), len(light))
+		}
+		for _, of := range []role{ink, soft} {
+			if c := contrast(th, of, page); c < 4.5 {
+				t.Errorf("%s: contrast of %s %.2f", name, of, c)
+			}
+		}
+		for _, of := range []role{blue, orange, green, violet, red, gray} {
+			if c := contrast(th, of, page); c < 2.7 { // labels and dashes say the same
+				t.Errorf("%s: contrast of %s %.2f", name, of, c)
+			}
+		}
+		for i := range levels {
+			if c := contrast(th, onLevel(i), level(i)); c < 4.4 {
+				t.Errorf("%s: contrast of text on step %d: %.2f", name, i, c)
+			}
+			if i > 0 && (luminance(th, level(i)) < luminance(th, level(i-1))) != (name == "light") {
+				t.Errorf("%s: step %d of the ramp goes back", name, i)
+			}
+		}
+	}
+}
+
+// luminance is the relative luminance of WCAG 2.
+func luminance(t theme, of role) float64 {
+	linear := func(v uint8) float64 {
+		s := float64(v) / 255
+		if s <= 0.04045 {
+			return s / 12.92
+		}
+		return math.Pow((s+0.055)/1.055, 2.4)
+	}
+	c := t[of]
+	return 0.2126*linear(c.R) + 0.7152*linear(c.G) + 0.0722*linear(c.B)
+}
+
+func contrast(t theme, a, b role) float64 {
+	x, y := luminance(t, a), luminance(t, b)
+	return (max(x, y) + 0.05) / (min(x, y) + 0.05)
+}
+
+// A picture that cannot be drawn is an error, and the page says so.
+func TestBrokenPicture(t *testing.T) {
+	p := panel{title: "broken", width: 10, height: 10, draw: func(*canvas) { panic("no scale") }}
+	if _, err := p.inline(); err == nil || err.Error() != "draw broken: no scale" {
+		t.Errorf("error %v", err)
+	}
+	if _, err := (picture{panels: []panel{p}}).png(light); err == nil {
+		t.Error("no error of a file")
+	}
+}
+
+// voidElement is what HTML has and XML has not.
+var voidElement = regexp.MustCompile(`<!DOCTYPE html>|<meta [^>]*>`)
+
+// TestPage checks pages: nothing from elsewhere, no scripts, names escaped,
+// small.
+func TestPage(t *testing.T) {
+	for name, r := range reports(t) {
+		var b bytes.Buffer
+		if err := r.HTML(&b); err != nil {
+			t.Fatal(err)
+		}
+		page := b.String()
+		for _, bad := range []string{"http:", "https:", "<script", "<link", "<img", "src=", "@import", "url(", "could not be drawn", "ZgotmplZ"} {
+			if strings.Contains(page, bad) {
+				t.Errorf("%s: %q in the page", name, bad)
+			}
+		}
+		if err := wellFormed(voidElement.ReplaceAllString(page, "")); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if len(page) > 1_000_000 {
+			t.Errorf("%s: %d bytes", name, len(page))
+		}
+		first, table := strings.Index(page, `class="lead"`), strings.Index(page, "<table>")
+		if first < 0 || table < 0 || strings.Index(page, "<svg") > 0 && strings.Index(page, "<svg") < table {
+			t.Errorf("%s: the page does not begin with the sentence and the table", name)
+		}
+	}
+}
+
+// TestWrite checks the files of a report.
+func TestWrite(t *testing.T) {
+	dir, out := t.TempDir(), filepath.Join(t.TempDir(), "made", "anew")
+	comparison(t, dir, []string{"sst2"}, []string{runs.MethodLoRA, runs.MethodAdaLoRA, runs.MethodAutoLoRA, runs.MethodUniform}, 2, 2, nil)
+	r := load(t, dir)
+	names, err := r.Write(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"report.html", "tables.md", "report.json", "scores.svg", "scores-dark.png", "differences.svg", "ranks.svg", "ranks-by-seed.png", "ranks-others.svg",
+		"cost.svg", "curves-1.svg", "alpha.svg"} {
+		if !slices.Contains(names, want) {
+			t.Errorf("%s is missing in %q", want, names)
+		}
+	}
+	entries, err := os.ReadDir(out)
+	if err != nil || len(entries) != len(names) {
+		t.Errorf("%d files, %v, want %d", len(entries), err, len(names))
+	}
+	for _, name := range names {
+		data, err := os.ReadFile(filepath.Join(out, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch filepath.Ext(name) {
+		case ".png":
+			img, err := png.Decode(bytes.NewReader(data))
+			if err != nil || img.Bounds().Dx() < panelWidth {
+				t.Errorf("%s: %v", name, err)
+			}
+		case ".svg":
+			if err := wellFormed(string(data)); err != nil || bytes.Contains(data, []byte("var(")) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+	if again, err := r.Write(out); err != nil || !slices.Equal(again, names) {
+		t.Errorf("written again: %q, %v", again, err)
+	}
+	taken := filepath.Join(t.TempDir(), "taken")
+	writeFile(t, taken, "")
+	if _, err := r.Write(taken); err == nil || !strings.Contains(err.Error(), taken) {
+		t.Errorf("error %v", err)
+	}
+}
+
+// TestMarkdown checks that names cannot break a table.
+func TestMarkdown(t *testing.T) {
+	table := &Table{Title: "a|b", Heads: []string{"x", "y"}, Caption: "<b>"}
+	table.subtitle("s_1")
+	table.add("a|b", "*1*")
+	table.addPaper("paper", "2")
+	var b bytes.Buffer
+	table.markdown(&b)
+	const want = "## a\\|b\n\n| x | y |\n|---|---:|\n| **s\\_1** |  |\n| a\\|b | \\*1\\* |\n| *paper* | *2* |\n\n&lt;b>\n"
+	if b.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", b.String(), want)
+	}
+}
+
+// A run's own page comes quickly and is small: 48 layers, a long search.
+func TestWriteRun(t *testing.T) {
+	dir := t.TempDir()
+	f := scored("mnli", runs.MethodAutoLoRA, 1, 0.8)
+	f.ranks = ranksOf(8, make([]int, 48)...)
+	alpha := make([][]float64, 48)
+	for i := range alpha {
+		alpha[i] = []float64{0.125, 0.124, 0.126, 0.125, 0.12, 0.13, 0.125, 0.125}
+		f.ranks.Layers[i].Alpha = alpha[i]
+	}
+	for step := 10; step <= 20_000; step += 10 {
+		f.metrics = append(f.metrics, runs.Record{Phase: "search", Step: step, Loss: ptr(0.5), ValLoss: ptr(0.6), Ratio: ptr(0.01), Ranks: f.ranks.List(), Alpha: alpha},
+			runs.Record{Phase: "train", Step: step, Loss: ptr(0.5)})
+	}
+	f.write(t, dir)
+	began := time.Now()
+	if err := WriteRun(dir); err != nil {
+		t.Fatal(err)
+	}
+	took := time.Since(began)
+	t.Logf("took %v", took)
+	if took > 5*time.Second { // of which reading 20 MB of JSON is most, and nothing else may run
+		t.Errorf("took %v", took)
+	}
+	page, err := os.ReadFile(filepath.Join(dir, runs.ReportFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d bytes", len(page))
+	if len(page) > 1_000_000 || !bytes.Contains(page, []byte("AutoLoRA on MNLI")) {
+		t.Errorf("%d bytes", len(page))
+	}
+	if err := WriteRun(t.TempDir()); err == nil || !strings.Contains(err.Error(), runs.ResultsFile) {
+		t.Errorf("error %v", err)
+	}
+}

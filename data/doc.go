@@ -2,12 +2,13 @@
 //
 //	file ─► Dataset ─► Corpus ─► Loader ─► Batch
 //	TSV, CSV, JSONL,   tokens,   ahead,    packed: no
-//	parquet            once      seeded    padding
+//	parquet, CoNLL     once      seeded    padding
 //
-// LoadTask reads a task that is known by its name, in the official or the hub's layout, FileTask the user's own files,
-// ReadInputs the input of a prediction. Split and Subset choose examples, an Order shuffles them epoch after
-// epoch, and a Loader makes the batches in other goroutines; Corpus.EvalBatches gives the batches of an
-// evaluation, in which every example is once.
+// LoadTask reads a task that is known by its name, in the official or the hub's layout, FileTask the user's own
+// files, ReadInputs the input of a prediction. NewPieces cuts sentences that are too long for a model, and Join
+// puts together what was predicted for their pieces. Split and Subset choose examples, an Order shuffles them
+// epoch after epoch, and a Loader makes the batches in other goroutines; Corpus.EvalBatches gives the batches of
+// an evaluation, in which every example is once. WriteCoNLL writes tagged sentences.
 //
 // Everything random comes from a seed and does not depend on the number of goroutines. Errors of the data
 // name file and line.

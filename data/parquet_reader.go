@@ -1,6 +1,7 @@
 package data
 
 import (
+	"encoding/json"
 	"fmt"
 
 	"autolora/data/parquet"
@@ -27,7 +28,8 @@ func readParquet(file string, b []byte, spec tableSpec, yield yieldRow) error {
 			if err != nil {
 				return fmt.Errorf("%s: %w", file, err)
 			}
-			columns[i] = func(row int) (cell, error) { return listCell(file, row+1, name, lists[row]) }
+			classes := hubClasses(f, name)
+			columns[i] = func(row int) (cell, error) { return listCell(file, row+1, name, lists[row], classes) }
 			continue
 		}
 		values, err := f.Column(name)
@@ -60,8 +62,24 @@ func readParquet(file string, b []byte, spec tableSpec, yield yieldRow) error {
 	return nil
 }
 
-// listCell returns a list, which has no nulls in it.
-func listCell(file string, row int, name string, values []parquet.Value) (cell, error) {
+// hubClasses returns the names of the classes whose indices a column of lists holds, nil if the file does not
+// say. Files of Hugging Face datasets do, in a JSON object with the features of the data set.
+func hubClasses(f *parquet.File, name string) []string {
+	var note struct {
+		Info struct {
+			Features map[string]struct {
+				Feature struct{ Names []string }
+			}
+		}
+	}
+	if json.Unmarshal([]byte(f.Note("huggingface")), &note) != nil {
+		return nil
+	}
+	return note.Info.Features[name].Feature.Names
+}
+
+// listCell returns a list, which has no nulls in it. Indices of classes are replaced by their names.
+func listCell(file string, row int, name string, values []parquet.Value, classes []string) (cell, error) {
 	list := make([]string, len(values))
 	for i, v := range values {
 		if v.Null {
@@ -70,7 +88,13 @@ func listCell(file string, row int, name string, values []parquet.Value) (cell, 
 		if err := checkUTF8(file, row, v.Text); err != nil {
 			return cell{}, err
 		}
-		list[i] = v.Text
+		if list[i] = v.Text; classes != nil {
+			class, ok := intLabel(v.Text)
+			if !ok || class < 0 || class >= len(classes) {
+				return cell{}, fmt.Errorf("%s: %q: element %d is %s: want 0 to %d", place(file, row), name, i+1, shorten(v.Text), len(classes)-1)
+			}
+			list[i] = classes[class]
+		}
 	}
 	return cell{list: list, ok: values != nil}, nil
 }

@@ -148,6 +148,39 @@ func TestSentencesParquet(t *testing.T) {
 	}
 }
 
+// TestHubSentences reads what Hugging Face datasets wrote: numbers whose names the file holds.
+func TestHubSentences(t *testing.T) {
+	dir := filepath.Join("testdata", "tagging")
+	hub, err := LoadTask("jnlpba", dir, Train)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, err := FileTask{Kind: Tagging, Train: filepath.Join(dir, "train-00000-of-00001.parquet")}.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []*Splits{hub, own} {
+		want := [][]string{{"B-DNA", "I-DNA", "O", "B-protein", "O"}, {}, {"B-protein", "I-protein"}}
+		for i, ex := range s.Train.Examples {
+			if got := s.Task.Names(ex.Tags); !slices.Equal(got, want[i]) || len(ex.Words) != len(got) {
+				t.Errorf("%q has the tags %q, want %q", ex.Words, got, want[i])
+			}
+		}
+		if s.Train.Len() != 3 || s.Task.Primary != "f1" {
+			t.Errorf("%d sentences, task %+v", s.Train.Len(), s.Task)
+		}
+	}
+	if !slices.Equal(own.Task.Labels, []string{"O", "B-DNA", "B-protein", "I-DNA", "I-protein"}) {
+		t.Errorf("labels %q", own.Task.Labels)
+	}
+	b := []byte(fixture(t, "tagging/train-00000-of-00001.parquet"))
+	b = bytes.Replace(b, []byte(`"names": ["B-protein", "I-protein", "O", "B-DNA", "I-DNA"]`), []byte(`"names": ["B-protein", "I-protein", "O"                  ]`), 1)
+	file := write(t, "few.parquet", string(b))
+	if _, err := (FileTask{Kind: Tagging, Train: file}).Load(); err == nil || err.Error() != file+`: row 1: "ner_tags": element 1 is "3": want 0 to 2` {
+		t.Errorf("got %v", err)
+	}
+}
+
 // madeUp are two sentences in the official form of JNLPBA, with invented words: the corpus is not ours to copy.
 const madeUp = "###MEDLINE:1\n\nXA-1\tB-DNA\ngene\tI-DNA\nbinds\tO\nQB\tB-protein\n.\tO\n\nT\tB-cell_line\ncells\tI-cell_line\n\n"
 

@@ -129,6 +129,9 @@ func (f *File) Columns() []string {
 	return names
 }
 
+// Note returns the text that the writer of the file left under a key, "" if there is none.
+func (f *File) Note(key string) string { return f.meta.notes[key] }
+
 // Column returns the values of a column, Rows of them.
 func (f *File) Column(name string) ([]Value, error) {
 	r, err := f.read(name, column.checkFlat)

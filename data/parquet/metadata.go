@@ -85,6 +85,7 @@ type metadata struct {
 	schema []schemaElement
 	rows   int64
 	groups []rowGroup
+	notes  map[string]string // key_value_metadata
 }
 
 func (m *metadata) read(t *thrift) {
@@ -96,10 +97,33 @@ func (m *metadata) read(t *thrift) {
 			m.rows = t.int()
 		case id == 4 && typ == thriftList:
 			t.list(func(typ byte) { m.groups = append(m.groups, readRowGroup(t, typ)) })
+		case id == 5 && typ == thriftList:
+			m.notes = map[string]string{}
+			t.list(func(typ byte) {
+				key, value := readKeyValue(t, typ)
+				m.notes[key] = value
+			})
 		default:
 			t.skip(typ)
 		}
 	})
+}
+
+func readKeyValue(t *thrift, typ byte) (key, value string) {
+	if typ != thriftStruct {
+		t.fail()
+	}
+	t.fields(func(id int, typ byte) {
+		switch {
+		case id == 1 && typ == thriftBinary:
+			key = string(t.bytes())
+		case id == 2 && typ == thriftBinary:
+			value = string(t.bytes())
+		default:
+			t.skip(typ)
+		}
+	})
+	return key, value
 }
 
 func readSchemaElement(t *thrift, typ byte) schemaElement {

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"autolora/data"
@@ -19,6 +20,7 @@ type Tokenizer struct {
 	left     bool // truncation keeps the last tokens
 	size     int
 	nul      map[uint32]bool // tokens whose text has a NUL character
+	words    sync.Map        // [string][]uint32: ids of the words so far, which come again and again
 }
 
 // Special holds the ids of the special tokens, -1 for one that the tokenizer does not have.
@@ -77,7 +79,11 @@ func build(name string, text []byte, set *settings) (*Tokenizer, error) {
 }
 
 // Close frees the tokenizer, after the calls under way. Later calls return an error.
-func (t *Tokenizer) Close() error { return t.native.close() }
+func (t *Tokenizer) Close() error {
+	err := t.native.close()
+	t.words.Clear()
+	return err
+}
 
 // maxText bounds one text: the library takes 500 bytes of memory for each byte of it (measured).
 const maxText = 4 << 20

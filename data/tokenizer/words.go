@@ -62,8 +62,19 @@ func (t *Tokenizer) SplitWords(words []string, maxLength int) ([]int, error) {
 	return parts, nil
 }
 
-// encodeWord gives the ids of one word, at least one.
+// encodeWord gives the ids of one word, at least one, which must not be changed.
 func (t *Tokenizer) encodeWord(word string) ([]uint32, error) {
+	if ids, ok := t.words.Load(word); ok {
+		return ids.([]uint32), nil
+	}
+	ids, err := t.newWord(word)
+	if err == nil {
+		t.words.Store(word, ids)
+	}
+	return ids, err
+}
+
+func (t *Tokenizer) newWord(word string) ([]uint32, error) {
 	if err := checkText(word); err != nil {
 		return nil, err
 	}

@@ -15,7 +15,7 @@ import (
 // command is one subcommand: its flags in sections, and what it does.
 type command struct {
 	name     string
-	operand  string // "PATH", "[PATH]" or "" where it takes none
+	operand  string // "PATH", "[PATH]", "DIR…" where it takes several, or "" where it takes none
 	short    string // one line, for the overview
 	long     string // for its own help
 	examples []string
@@ -26,6 +26,7 @@ type command struct {
 	cfg        autolora.Config
 	configFile string
 	json       bool
+	args       []string // all operands, of a command that takes several
 }
 
 // section is a group of flags under one title in a command's help.
@@ -39,7 +40,7 @@ type section struct {
 func commands() []*command {
 	return []*command{
 		runCommand(), searchCommand(), trainCommand(), compareCommand(), evalCommand(), predictCommand(), exportCommand(),
-		scoreCommand(), benchCommand(), fetchModelCommand(), fetchDataCommand(), infoCommand(),
+		reportCommand(), scoreCommand(), benchCommand(), fetchModelCommand(), fetchDataCommand(), infoCommand(),
 	}
 }
 
@@ -162,10 +163,14 @@ func (cmd *command) execute(ctx context.Context, c *console, args []string) erro
 	return cmd.run(ctx, c, operand)
 }
 
-// operands returns the argument that is no flag.
+// operands returns the argument that is no flag, the first where there may be
+// several.
 func (cmd *command) operands(args []string) (string, error) {
 	optional := strings.HasPrefix(cmd.operand, "[")
 	switch {
+	case len(args) > 0 && strings.HasSuffix(cmd.operand, "…"):
+		cmd.args = args
+		return args[0], nil
 	case len(args) == 1 && cmd.operand != "":
 		return args[0], nil
 	case len(args) == 0 && (cmd.operand == "" || optional):

@@ -13,7 +13,8 @@ type rankRule int
 
 // The rules: what is counted in a layer.
 const (
-	aboveMean  rankRule = iota // entries of a, or of free α, at or above their mean
+	otherRule  rankRule = iota // not a search's: AdaLoRA's, or one that is not known
+	aboveMean                  // entries of a, or of free α, at or above their mean
 	aboveShare                 // α = softmax(a), scaled or not, at or above their mean
 	aboveHalf                  // α = sigmoid(a) at or above 0.5
 )
@@ -29,8 +30,10 @@ func parseRule(text string) rankRule {
 		return aboveShare
 	case form == "sigmoid":
 		return aboveHalf
+	case form == "none":
+		return aboveMean
 	}
-	return aboveMean
+	return otherRule
 }
 
 // threshold returns the value of α from which on they count, for the α of one

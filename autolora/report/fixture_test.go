@@ -128,7 +128,7 @@ func (f *folder) simulate(rng *rand.Rand, blocks int) {
 			f.ranks.Layers = append(f.ranks.Layers, ranksOf(0, rng.IntN(9)).Layers...)
 			f.ranks.Layers[i].Name = ranksOf(0, make([]int, 2*blocks)...).Layers[i].Name
 		}
-		f.ranks.Rule = "adalora"
+		f.ranks.Rule, f.ranks.K = "adalora: parts that the budget left", 8
 	case runs.MethodAutoLoRA, runs.MethodNone, runs.MethodSigmoid, runs.MethodEta0:
 		f.search(rng, blocks)
 	}
@@ -155,8 +155,11 @@ func (f *folder) search(rng *rand.Rand, blocks int) {
 		free[l] = make([]float64, k)
 	}
 	f.ranks = ranksOf(k, make([]int, layers)...)
-	if f.results.Method == runs.MethodSigmoid {
+	switch f.results.Method {
+	case runs.MethodSigmoid:
 		f.ranks.Rule = "sigmoid: number of α ≥ 0.5"
+	case runs.MethodNone:
+		f.ranks.Rule = "none: number of α ≥ the layer's mean α"
 	}
 	for step := 10; step <= steps; step += 10 {
 		record := runs.Record{Phase: "search", Step: step, Loss: ptr(0.7 - 0.001*float64(step) + 0.05*rng.NormFloat64()),

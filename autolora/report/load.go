@@ -80,9 +80,6 @@ func Load(dirs ...string) (*Runs, error) {
 			if err != nil || !entry.IsDir() {
 				return err
 			}
-			if name := entry.Name(); name == runs.AdapterDir || name == runs.ModelDir || name == runs.Checkpoint || name == runs.TensorBoard {
-				return fs.SkipDir
-			}
 			path = filepath.Clean(path)
 			real, err := filepath.EvalSymlinks(path)
 			if err == nil {

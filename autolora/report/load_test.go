@@ -19,9 +19,10 @@ func TestLoad(t *testing.T) {
 	scored("sst2", "lora", 1, 0.8).write(t, filepath.Join(dir, "a"))
 	scored("sst2", "lora", 2, 0.8).write(t, filepath.Join(dir, "deep", "er", "b"))
 	scored("mrpc", "lora", 1, 0.8).write(t, filepath.Join(dir, "a", "nested"))
-	scored("sst2", "lora", 3, 0.8).write(t, filepath.Join(dir, "a", runs.AdapterDir)) // no run of ours
+	scored("sst2", "adapter", 3, 0.8).write(t, filepath.Join(dir, runs.MethodAdapter, "seed-3")) // as compare names folders
+	writeFile(t, filepath.Join(dir, "a", runs.AdapterDir, "adapter_config.json"), "{}")
 	writeFile(t, filepath.Join(dir, "stopped", runs.MetricsFile), "")
-	writeFile(t, filepath.Join(dir, "stopped", runs.Checkpoint, runs.MetricsFile), "")
+	writeFile(t, filepath.Join(dir, "stopped", runs.Checkpoint, "state.json"), "{}")
 	writeFile(t, filepath.Join(dir, "model", "config.json"), "{}")
 	if err := os.Symlink(dir, filepath.Join(t.TempDir(), "link")); err != nil {
 		t.Fatal(err)
@@ -38,7 +39,7 @@ func TestLoad(t *testing.T) {
 		}
 		found = append(found, rel)
 	}
-	if want := []string{"a", "deep/er/b", "a/nested"}; !slices.Equal(found, want) {
+	if want := []string{"adapter/seed-3", "a", "deep/er/b", "a/nested"}; !slices.Equal(found, want) {
 		t.Errorf("found %q, want %q", found, want)
 	}
 	if want := []string{filepath.Join(dir, "stopped")}; !slices.Equal(rs.Unfinished, want) || rs.Replaced != nil {

@@ -269,6 +269,7 @@ func TestRules(t *testing.T) {
 	for text, want := range map[string]rankRule{
 		"softmax: number of α ≥ 1/k": aboveShare, "8·softmax: number of α ≥ 8/k": aboveShare, "none: number of α ≥ the layer's mean α": aboveMean,
 		"sigmoid: number of α ≥ 0.5": aboveHalf, "softmax: number of raw a ≥ the layer's mean a": aboveMean, "sigmoid: number of raw a ≥ the layer's mean a": aboveMean,
+		"adalora: parts that the budget left": otherRule, "": otherRule,
 	} {
 		if got := parseRule(text); got != want {
 			t.Errorf("%s: %v, want %v", text, got, want)

@@ -2,8 +2,12 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"slices"
 
 	"autolora/autolora"
+	"autolora/autolora/report"
+	"autolora/autolora/runs"
 	"autolora/data"
 )
 
@@ -58,6 +62,14 @@ func (cmd *command) experiment(ctx context.Context, c *console, do func(context.
 	})
 	if err != nil {
 		return err
+	}
+	if cmd.name != "search" {
+		// Whatever keeps the page from being drawn, the run is complete and stays.
+		if err := report.WriteRun(cmd.cfg.Out); err != nil {
+			fmt.Fprintf(c.err, "no %s: %v\n", runs.ReportFile, err)
+		} else if !slices.Contains(outcome.Files, runs.ReportFile) {
+			outcome.Files = append(outcome.Files, runs.ReportFile)
+		}
 	}
 	return cmd.report(c, outcome)
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"autolora/autolora"
+	"autolora/autolora/human"
 	"autolora/autolora/runs"
 )
 
@@ -83,7 +84,7 @@ func printScores(w *writer, r *runs.Results) {
 	for i, name := range names {
 		note := ""
 		if i == 0 {
-			note = fmt.Sprintf("   on all %s examples of %s's %s set", thousands(int64(r.Examples)), r.Task, cmp.Or(r.Part, "dev"))
+			note = fmt.Sprintf("   on all %s examples of %s's %s set", human.Thousands(r.Examples), r.Task, cmp.Or(r.Part, "dev"))
 		}
 		label := name
 		if variant, ok := strings.CutPrefix(name, r.Primary+"_"); ok { // of another dev set
@@ -99,7 +100,7 @@ func printTrained(w *writer, r *runs.Results) {
 	if r.Method == runs.MethodFull {
 		what = "model"
 	}
-	w.row("trained", "%s parameters of the %s, %s of the head", thousands(r.Parameters.Adapter), what, thousands(r.Parameters.Head))
+	w.row("trained", "%s parameters of the %s, %s of the head", human.Thousands(r.Parameters.Adapter), what, human.Thousands(r.Parameters.Head))
 }
 
 // printTimes prints where the time went.
@@ -119,12 +120,12 @@ func printTimes(w *writer, r *runs.Results) {
 		}
 		steps := ""
 		if phase.steps > 0 {
-			steps = fmt.Sprintf("   %s steps of %s ms", thousands(int64(phase.steps)), significant(1000*phase.seconds/float64(phase.steps)))
+			steps = fmt.Sprintf("   %s steps of %s ms", human.Thousands(phase.steps), human.Significant(1000*phase.seconds/float64(phase.steps)))
 		}
 		w.row(label, "%-7s%8.1f s  %3.0f %%%s", phase.name, phase.seconds, 100*phase.seconds/total, steps)
 		label = ""
 	}
-	w.row("", "%-7s%8.1f s          peak memory %s", "total", total, byteCount(r.PeakMemory))
+	w.row("", "%-7s%8.1f s          peak memory %s", "total", total, human.Bytes(r.PeakMemory))
 }
 
 // printFiles prints where the results are.
@@ -136,12 +137,13 @@ func printFiles(w *writer, dir string, o *autolora.Outcome) {
 		runs.ResultsFile: "scores, parameters, times",
 		runs.MetricsFile: "a line per logged step",
 		runs.ConfigFile:  "every setting; --config takes it",
+		runs.ReportFile:  "heat map, curves, scores beside the paper's",
 	}
 	if o.Results != nil && o.Results.Method == runs.MethodAdapter {
 		what[runs.AdapterDir] = "adapter in AdapterHub's form, with a model card"
 	}
 	label := "files"
-	for _, name := range []string{runs.AdapterDir, runs.ModelDir, runs.RanksFile, runs.ResultsFile, runs.MetricsFile, runs.ConfigFile} {
+	for _, name := range []string{runs.AdapterDir, runs.ModelDir, runs.ReportFile, runs.RanksFile, runs.ResultsFile, runs.MetricsFile, runs.ConfigFile} {
 		if slices.Contains(o.Files, name) {
 			path := filepath.Join(dir, name)
 			w.row(label, "%-*s  %s", len(dir)+len(runs.MetricsFile)+1, path, what[name])

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 
+	"autolora/autolora/human"
+
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/font"
 	"gonum.org/v1/plot/text"
@@ -175,7 +177,7 @@ type ticker func(low, high float64) []plot.Tick
 func (t ticker) Ticks(low, high float64) []plot.Tick { return t(low, high) }
 
 func stepTicks(low, high float64) []plot.Tick {
-	ticks := relabelled(plot.DefaultTicks{}.Ticks(low, high), func(v float64) string { return thousands(int64(math.Round(v))) })
+	ticks := relabelled(plot.DefaultTicks{}.Ticks(low, high), func(v float64) string { return human.Thousands(int(math.Round(v))) })
 	return slices.DeleteFunc(ticks, func(t plot.Tick) bool { return math.Abs(t.Value-math.Round(t.Value)) > 1e-6 })
 }
 

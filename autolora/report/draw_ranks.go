@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"autolora/autolora/human"
 	"autolora/autolora/runs"
 
 	"gonum.org/v1/plot/vg"
@@ -179,7 +180,7 @@ func alphaPanel(title string, layers []string, history []AlphaPoint, final [][]f
 			y := at(threshold(final[layer]))
 			c.line(stroke{ink, 0.8, lengths(3, 2)}, vg.Point{X: x0, Y: y}, vg.Point{X: x0 + cellW, Y: y})
 		}
-		c.text(c.Min.X, c.Min.Y+7, left, fmt.Sprintf("each: α from %s to %s; dashed: threshold", significant(low), significant(high)), smallSize, soft, false)
+		c.text(c.Min.X, c.Min.Y+7, left, fmt.Sprintf("each: α from %s to %s; dashed: threshold", minus(human.Significant(low)), minus(human.Significant(high))), smallSize, soft, false)
 	}
 	return p
 }

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"autolora/autolora/human"
 	"autolora/autolora/runs"
 )
 
@@ -189,7 +190,7 @@ func (r *Report) costPicture() picture {
 				unit := (row.search + row.train) / float64(m.RelativeCost)
 				row.search, row.train = row.search/unit, row.train/unit
 			}
-			row.number = significant(row.search + row.train)
+			row.number = human.Significant(row.search + row.train)
 			rows = append(rows, row)
 		}
 		below := "seconds; AdaLoRA was not run"
@@ -211,7 +212,7 @@ func paperCostPanel() panel {
 	var rows []costRow
 	for _, m := range methods {
 		if cost, ok := paperCost[m.name]; ok {
-			rows = append(rows, costRow{label: m.title, train: cost, number: significant(cost), of: gray})
+			rows = append(rows, costRow{label: m.title, train: cost, number: human.Significant(cost), of: gray})
 		}
 	}
 	return costPanel("The paper: mean of SST-2, MNLI, QQP", "Table 5; AdaLoRA = 1", rows)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"autolora/autolora/human"
 	"autolora/autolora/runs"
 )
 
@@ -452,13 +453,13 @@ func (t *Task) size() {
 		for _, r := range m.runs {
 			s := r.Settings
 			if s.LimitTrain > 0 {
-				limit("training on %s examples (--limit-train)", thousands(s.LimitTrain))
+				limit("training on %s examples (--limit-train)", human.Thousands(s.LimitTrain))
 			}
 			if s.Search > 0 && r.Results.Steps.Search > 0 {
-				limit("search of %s steps (--search-steps%s)", thousands(s.Search), t.epochs(r, s.Search, s.Split))
+				limit("search of %s steps (--search-steps%s)", human.Thousands(s.Search), t.epochs(r, s.Search, s.Split))
 			}
 			if s.Steps > 0 && r.Results.Steps.Train > 0 {
-				limit("training of %s steps (--steps%s)", thousands(s.Steps), t.epochs(r, s.Steps*max(1, s.Accumulate), 1))
+				limit("training of %s steps (--steps%s)", human.Thousands(s.Steps), t.epochs(r, s.Steps*max(1, s.Accumulate), 1))
 			}
 		}
 	}

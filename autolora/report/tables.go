@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"autolora/autolora/human"
 )
 
 // ScoreTables returns the main tables, one per model and family of tasks: the
@@ -299,7 +301,7 @@ func (r *Report) WorkTable() *Table {
 		for _, m := range task.Methods {
 			t.add(methodOf(m.Method).title, seedList(m.Seeds), rangeCell(m.Adapter), seconds(m.Seconds.Load.Mean), seconds(m.Seconds.Eval.Mean),
 				count(float64(m.SearchSteps.Mean)), count(float64(m.TrainSteps.Mean)),
-				count(float64(m.Tokens.Mean)), count(float64(m.Forward.Mean)), count(float64(m.Backward.Mean)), bytesOf(m.PeakMemory))
+				count(float64(m.Tokens.Mean)), count(float64(m.Forward.Mean)), count(float64(m.Backward.Mean)), human.Bytes(m.PeakMemory))
 		}
 	}
 	t.Caption = "Means over seeds; parameters of the adapter: lowest to highest. Tokens and passes: of search and training. " +
@@ -424,7 +426,7 @@ func (r *Report) SizeTable() *Table {
 		if n == 0 {
 			return "–"
 		}
-		return thousands(n)
+		return human.Thousands(n)
 	}
 	for _, task := range r.Tasks {
 		train, dev := "–", "–"

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"autolora/autolora/human"
 	"autolora/autolora/runs"
 )
 
@@ -211,7 +212,7 @@ func (r *Report) costSentences() []string {
 	var lines []string
 	say := func(where string, relative Number) {
 		lines = append(lines, fmt.Sprintf("%sAutoLoRA's search and training take %s times the training time of AdaLoRA with the same seeds (the paper: 1.91, mean of SST-2, MNLI and QQP).",
-			where, significant(float64(relative))))
+			where, human.Significant(float64(relative))))
 	}
 	for _, o := range r.Overall {
 		for _, c := range o.Costs {
@@ -277,32 +278,7 @@ func plural(n int, one, many string) string {
 	if n == 1 {
 		return "1 " + one
 	}
-	return thousands(n) + " " + many
-}
-
-// thousands returns n with commas: 19,584.
-func thousands[N ~int | ~int64](n N) string {
-	s := strconv.FormatInt(int64(n), 10)
-	for at := len(s) - 3; at > 0 && s[at-1] != '-'; at -= 3 {
-		s = s[:at] + "," + s[at:]
-	}
-	return s
-}
-
-// significant returns v to three digits: 0.0412, 4.31, 43.1, 431.
-func significant(v float64) string {
-	if v == 0 || math.IsNaN(v) || math.IsInf(v, 0) {
-		return fmt.Sprint(v)
-	}
-	if math.Abs(v) >= 1e7 {
-		return minus(fmt.Sprintf("%.2e", v))
-	}
-	rounded, _ := strconv.ParseFloat(strconv.FormatFloat(v, 'g', 3, 64), 64) // 999.6 has four digits when rounded
-	digits := 2 - int(math.Floor(math.Log10(math.Abs(rounded))))
-	if digits > 6 {
-		return minus(fmt.Sprintf("%.2e", v))
-	}
-	return minus(strconv.FormatFloat(rounded, 'f', max(0, digits), 64))
+	return human.Thousands(n) + " " + many
 }
 
 // count returns a number of things as tables show it: 29,952 or 22.7M.
@@ -313,7 +289,7 @@ func count(n float64) string {
 	case n >= 9.995e6:
 		return fmt.Sprintf("%.1fM", n/1e6)
 	}
-	return thousands(int64(math.Round(n)))
+	return human.Thousands(int64(math.Round(n)))
 }
 
 // seconds returns a time as tables show it, in seconds.
@@ -326,7 +302,7 @@ func seconds(v Number) string {
 	case v < 100 || v >= 1e7:
 		return fixed(float64(v), 1)
 	}
-	return thousands(int64(math.Round(float64(v))))
+	return human.Thousands(int64(math.Round(float64(v))))
 }
 
 // times returns "1.91×", "–" where it is not known.
@@ -334,22 +310,7 @@ func times(v Number) string {
 	if !v.Known() {
 		return "–"
 	}
-	return significant(float64(v)) + "×"
-}
-
-// bytesOf returns "87.3 MB"; a MB is a million bytes.
-func bytesOf(n int64) string {
-	v, unit := float64(n), "B"
-	for _, next := range []string{"kB", "MB", "GB", "TB"} {
-		if v < 999.5 {
-			break
-		}
-		v, unit = v/1000, next
-	}
-	if unit == "B" {
-		return fmt.Sprintf("%d B", n)
-	}
-	return significant(v) + " " + unit
+	return human.Significant(float64(v)) + "×"
 }
 
 // seedList returns "1–3, 7".

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"autolora/autolora"
+	"autolora/autolora/human"
 )
 
 func benchCommand() *command {
@@ -44,9 +45,9 @@ Every line of the input is {"text": ..., "label": ...}, with "text_pair" for pai
 			return c.printJSON(r)
 		}
 		return c.print(func(w *writer) {
-			w.printf("LoRA step         %s ms, %s tokens/s\n", significant(r.LoRAStep), significant(r.TokensPerSec))
-			w.printf("search iteration  %s ms, %.2f LoRA steps\n", significant(r.SearchStep), r.SearchStep/r.LoRAStep)
-			w.printf("peak memory       %s\n", byteCount(r.PeakMemory))
+			w.printf("LoRA step         %s ms, %s tokens/s\n", human.Significant(r.LoRAStep), human.Significant(r.TokensPerSec))
+			w.printf("search iteration  %s ms, %.2f LoRA steps\n", human.Significant(r.SearchStep), r.SearchStep/r.LoRAStep)
+			w.printf("peak memory       %s\n", human.Bytes(r.PeakMemory))
 			w.printf("timed             %d batches of %d, %s, %d threads; medians\n", r.Batches, cmd.cfg.BatchSize, r.DType, r.Threads)
 		})
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"autolora/autolora"
+	"autolora/autolora/human"
 	"autolora/autolora/report"
 	"autolora/autolora/runs"
 )
@@ -124,7 +125,7 @@ func (cmd *command) printPlan(ctx context.Context, c *console, plan []autolora.C
 	return c.print(func(w *writer) {
 		w.printf("%-18s %5s %13s %12s %10s  %s\n", "method", "seed", "search steps", "train steps", "about", "folder")
 		for _, p := range list {
-			w.printf("%-18s %5d %13s %12s %10s  %s\n", p.Method, p.Seed, thousands(int64(p.Steps.Search)), thousands(int64(p.Steps.Train)), spell(duration(p.Seconds)), p.Out)
+			w.printf("%-18s %5d %13s %12s %10s  %s\n", p.Method, p.Seed, human.Thousands(p.Steps.Search), human.Thousands(p.Steps.Train), spell(duration(p.Seconds)), p.Out)
 		}
 		w.printf("\n%d runs, about %s (%s)\n", len(list), spell(duration(total)), basis)
 	})

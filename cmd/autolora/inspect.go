@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"autolora/autolora"
+	"autolora/autolora/human"
 	"autolora/autolora/runs"
 	"autolora/nn"
 	"autolora/nn/safetensors"
@@ -110,7 +111,7 @@ func listWeights(src safetensors.Source) weightList {
 
 func (l weightList) print(w *writer) {
 	types := strings.Join(slices.Sorted(maps.Keys(l.DTypes)), ", ")
-	w.row("weights", "%d tensors, %s parameters, %s, %s", len(l.Tensors), thousands(l.Parameters), types, byteCount(l.Bytes))
+	w.row("weights", "%d tensors, %s parameters, %s, %s", len(l.Tensors), human.Thousands(l.Parameters), types, human.Bytes(l.Bytes))
 }
 
 // weightsInfo is a safetensors file.
@@ -167,7 +168,7 @@ func inspectModel(dir string) (contents, error) {
 
 func (i *modelInfo) print(w *writer) {
 	w.row("kind", "model folder, %s", i.Type)
-	w.row("size", "%d blocks, hidden size %d, %d heads, vocabulary of %s, texts of up to %d tokens", i.Layers, i.Hidden, i.Heads, thousands(i.Vocab), i.MaxToken)
+	w.row("size", "%d blocks, hidden size %d, %d heads, vocabulary of %s, texts of up to %d tokens", i.Layers, i.Hidden, i.Heads, human.Thousands(i.Vocab), i.MaxToken)
 	i.Weights.print(w)
 	switch {
 	case !i.Head:
@@ -204,7 +205,7 @@ func inspectAdapter(dir string) (contents, error) {
 func (i *adapterInfo) print(w *writer) {
 	w.row("kind", "%s, %s", i.Form, i.TaskType)
 	w.row("base model", "%s", i.BaseModel)
-	w.row("weights", "%s parameters, and %s of the head", thousands(i.Adapter), thousands(i.Head))
+	w.row("weights", "%s parameters, and %s of the head", human.Thousands(i.Adapter), human.Thousands(i.Head))
 	if len(i.Ranks.Layers) > 0 {
 		printRanks(w, i.Ranks)
 	}

@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"time"
+
+	"autolora/autolora/human"
 )
 
 // phase is how far one part of a run has come.
@@ -55,7 +57,7 @@ func (p phase) unit() string {
 
 func (p phase) amount(n int64) string {
 	if p.bytes {
-		return byteCount(n)
+		return human.Bytes(n)
 	}
 	return fmt.Sprint(n)
 }
@@ -68,7 +70,7 @@ func (p phase) speed(now time.Time) string {
 	}
 	rate := float64(p.done-p.from) / seconds
 	if p.bytes {
-		return byteCount(int64(rate)) + "/s"
+		return human.Bytes(int64(rate)) + "/s"
 	}
-	return fmt.Sprintf("%s %s/s", significant(rate), p.unit())
+	return fmt.Sprintf("%s %s/s", human.Significant(rate), p.unit())
 }

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"autolora/autolora"
+	"autolora/autolora/human"
 	"autolora/data"
 	"autolora/data/metrics"
 
@@ -223,7 +224,7 @@ func (s tagScores) print(w *writer) {
 	}
 	row("macro", s.Macro)
 	row("weighted", s.Weighted)
-	w.printf("%-*s%10.4f   of %s tags in %s sentences\n", width, "accuracy", s.Accuracy, thousands(int64(s.words)), thousands(int64(s.sentences)))
+	w.printf("%-*s%10.4f   of %s tags in %s sentences\n", width, "accuracy", s.Accuracy, human.Thousands(s.words), human.Thousands(s.sentences))
 }
 
 // valueScores is the outcome of classification and regression.
@@ -233,7 +234,7 @@ type valueScores struct {
 }
 
 func (s valueScores) print(w *writer) {
-	note := fmt.Sprintf("   on %s examples", thousands(int64(s.examples)))
+	note := fmt.Sprintf("   on %s examples", human.Thousands(s.examples))
 	for _, name := range slices.Sorted(maps.Keys(s.Scores)) {
 		value := "not defined"
 		if v := s.Scores[name]; !math.IsNaN(v) {

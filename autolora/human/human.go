@@ -1,0 +1,49 @@
+// Package human writes numbers as people read them.
+package human
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+)
+
+// Significant returns v to three digits: 0.0412, 4.31, 43.1, 431; in powers of
+// ten where that would be long.
+func Significant(v float64) string {
+	if v == 0 || math.IsNaN(v) || math.IsInf(v, 0) {
+		return fmt.Sprint(v)
+	}
+	rounded, err := strconv.ParseFloat(strconv.FormatFloat(v, 'g', 3, 64), 64) // 999.6 has four digits when rounded
+	if err != nil {                                                            // rounded beyond the largest number
+		rounded = v
+	}
+	digits := 2 - int(math.Floor(math.Log10(math.Abs(rounded))))
+	if digits > 6 || digits < -7 {
+		return fmt.Sprintf("%.2e", v)
+	}
+	return strconv.FormatFloat(rounded, 'f', max(0, digits), 64)
+}
+
+// Bytes returns "87.3 MB"; a MB is a million bytes.
+func Bytes(n int64) string {
+	v, unit := float64(n), "B"
+	for _, next := range []string{"kB", "MB", "GB", "TB"} {
+		if v < 999.5 {
+			break
+		}
+		v, unit = v/1000, next
+	}
+	if unit == "B" {
+		return fmt.Sprintf("%d B", n)
+	}
+	return Significant(v) + " " + unit
+}
+
+// Thousands returns n with commas: 19,584.
+func Thousands[N ~int | ~int64](n N) string {
+	s := strconv.FormatInt(int64(n), 10)
+	for at := len(s) - 3; at > 0 && s[at-1] != '-'; at -= 3 {
+		s = s[:at] + "," + s[at:]
+	}
+	return s
+}

@@ -1,0 +1,33 @@
+package human
+
+import (
+	"math"
+	"testing"
+)
+
+func TestNumbers(t *testing.T) {
+	for _, tc := range []struct{ name, got, want string }{
+		{"zero", Significant(0), "0"},
+		{"small", Significant(0.04123), "0.0412"},
+		{"very small", Significant(1.234e-9), "1.23e-09"},
+		{"one digit", Significant(4.307), "4.31"},
+		{"rounded to one digit more", Significant(999.6), "1000"},
+		{"large", Significant(43071), "43100"},
+		{"very large", Significant(1.7e308), "1.70e+308"},
+		{"negative", Significant(-0.5), "-0.500"},
+		{"none", Significant(math.NaN()), "NaN"},
+		{"bytes", Bytes(999), "999 B"},
+		{"kilobytes", Bytes(1000), "1.00 kB"},
+		{"just below a megabyte", Bytes(999_600), "1.00 MB"},
+		{"gigabytes", Bytes(530_000_000_000), "530 GB"},
+		{"short number", Thousands(999), "999"},
+		{"long number", Thousands(1234567), "1,234,567"},
+		{"negative number", Thousands(int64(-123456)), "-123,456"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if tc.got != tc.want {
+				t.Errorf("got %q, want %q", tc.got, tc.want)
+			}
+		})
+	}
+}

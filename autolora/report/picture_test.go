@@ -282,8 +282,21 @@ func TestWrite(t *testing.T) {
 			}
 		}
 	}
+	for _, name := range names {
+		if filepath.Ext(name) == ".png" && !pictureFile.MatchString(name) {
+			t.Errorf("%s would not be removed by the next report", name)
+		}
+	}
+	for _, name := range []string{"curves-9.png", "curves-9.txt", "mine.png"} {
+		writeFile(t, filepath.Join(out, name), "")
+	}
 	if again, err := r.Write(out); err != nil || !slices.Equal(again, names) {
 		t.Errorf("written again: %q, %v", again, err)
+	}
+	for name, want := range map[string]bool{"curves-9.png": false, "curves-9.txt": true, "mine.png": true} {
+		if _, err := os.Stat(filepath.Join(out, name)); (err == nil) != want {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 	taken := filepath.Join(t.TempDir(), "taken")
 	writeFile(t, taken, "")

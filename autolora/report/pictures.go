@@ -74,7 +74,8 @@ func (r *Report) rankPictures() []picture {
 		caption: "A column for every Transformer block, a row for every data set and kind of layer (as the paper's Figure 3)."}
 	seeds := picture{name: "ranks-by-seed", title: "Learned ranks, seed by seed", columns: 1, folded: true,
 		caption: "What differs between these is not the task: a pattern that means something comes out again."}
-	others := picture{name: "ranks-others", title: "Learned ranks of other methods", columns: 1, folded: true, caption: "Means over seeds."}
+	others := picture{name: "ranks-others", title: "Learned ranks of other methods", columns: 1, folded: true,
+		caption: "AdaLoRA's parts are pruned while it trains; the ablations' ranks come from searches of their own."}
 	for _, model := range r.models() {
 		for _, m := range methods {
 			studies, titles := r.studiesOf(model, m.name)
@@ -85,13 +86,18 @@ func (r *Report) rankPictures() []picture {
 			if r.severalModels() {
 				name += ", " + model
 			}
-			mean := rankSheet(name, titles, studies, func(s *RankStudy) []Number { return s.Means })
+			all := seedsOf(studies)
+			title := name
+			if len(all) > 1 {
+				title += ", mean over seeds"
+			}
+			mean := rankSheet(title, titles, studies, func(s *RankStudy) []Number { return s.Means })
 			if m.name != reference {
 				others.panels = append(others.panels, mean)
 				continue
 			}
 			means.panels = append(means.panels, mean)
-			for _, seed := range seedsOf(studies) {
+			for _, seed := range all {
 				seeds.panels = append(seeds.panels, rankSheet(fmt.Sprintf("%s, seed %d", name, seed), titles, studies, func(s *RankStudy) []Number { return s.of(seed) }))
 			}
 		}

@@ -111,7 +111,7 @@ func study(m *Method) *RankStudy {
 		s.Spread = Number(math.Sqrt(stat.Mean(logs, nil)))
 	}
 	s.ChanceMean, s.ChanceSD, s.MeanP, s.SDP = unknown, unknown, unknown, unknown
-	if rule := parseRule(s.Rule); rule != otherRule && s.K > 0 {
+	if rule := parseRule(s.Rule); rule.form != noForm && s.K > 0 {
 		s.against(rule.chance(s.K, float64(s.Spread)))
 	}
 	return s

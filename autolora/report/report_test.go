@@ -266,20 +266,30 @@ func TestRanks(t *testing.T) {
 }
 
 func TestRules(t *testing.T) {
-	for text, want := range map[string]rankRule{
-		"softmax: number of α ≥ 1/k": aboveShare, "8·softmax: number of α ≥ 8/k": aboveShare, "none: number of α ≥ the layer's mean α": aboveMean,
-		"sigmoid: number of α ≥ 0.5": aboveHalf, "softmax: number of raw a ≥ the layer's mean a": aboveMean, "sigmoid: number of raw a ≥ the layer's mean a": aboveMean,
-		"adalora: parts that the budget left": otherRule, "": otherRule,
+	alpha := []float64{0.5, 0.25, 0.125, 0.125}
+	for _, tc := range []struct {
+		text      string
+		want      rankRule
+		threshold float64 // of alpha
+	}{
+		{"softmax: number of α ≥ 1/k", rankRule{form: softmax}, 0.25},
+		{"8·softmax: number of α ≥ 8/k", rankRule{form: softmax}, 0.25},
+		{"none: number of α ≥ the layer's mean α", rankRule{form: free}, 0.25},
+		{"sigmoid: number of α ≥ 0.5", rankRule{form: sigmoid}, 0.5},
+		{"softmax: number of raw a ≥ the layer's mean a", rankRule{softmax, true}, math.Pow(2, -9.0/4)},
+		{"none: number of raw a ≥ the layer's mean a", rankRule{free, true}, 0.25},
+		{"sigmoid: number of raw a ≥ the layer's mean a", rankRule{sigmoid, true}, 1 / (1 + math.Pow(3*49, 0.25))}, // odds 1, 1/3, 1/7, 1/7
+		{"adalora: parts that the budget left", rankRule{}, 0.25},
+		{"", rankRule{}, 0.25},
 	} {
-		if got := parseRule(text); got != want {
-			t.Errorf("%s: %v, want %v", text, got, want)
+		got := parseRule(tc.text)
+		if got != tc.want {
+			t.Errorf("%q: %+v, want %+v", tc.text, got, tc.want)
 		}
+		near(t, tc.text, Number(got.threshold(alpha)), tc.threshold, 1e-12)
 	}
-	if got := aboveHalf.threshold([]float64{0.1, 0.2}); got != 0.5 {
-		t.Errorf("threshold of sigmoid %v", got)
-	}
-	if got := aboveShare.threshold([]float64{0.25, 0.75}); got != 0.5 {
-		t.Errorf("threshold of softmax %v", got)
+	if mean, sd := (rankRule{softmax, true}).chance(8, 3); mean != 4 || math.Abs(sd-0.85) > 0.001 { // whatever the spread
+		t.Errorf("chance of the raw rule %v, %v", mean, sd)
 	}
 }
 

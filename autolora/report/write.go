@@ -8,7 +8,9 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
+	"slices"
 	"sync"
 
 	"autolora/autolora/runs"
@@ -61,7 +63,27 @@ func (r *Report) Write(dir string) ([]string, error) {
 		})
 	}
 	group.Wait()
-	return names, errors.Join(errs...)
+	return names, errors.Join(append(errs, removeOthers(dir, names))...)
+}
+
+// pictureFile is the files of pictures, of whatever report.
+var pictureFile = regexp.MustCompile(`^(scores|differences|ranks|ranks-by-seed|ranks-others|cost|curves-[0-9]+|alpha)(-dark)?\.(png|svg)$`)
+
+// removeOthers removes the pictures of an earlier report that this one does
+// not have.
+func removeOthers(dir string, names []string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("report: %w", err)
+	}
+	for _, e := range entries {
+		if pictureFile.MatchString(e.Name()) && !slices.Contains(names, e.Name()) {
+			if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
+				return fmt.Errorf("report: %w", err)
+			}
+		}
+	}
+	return nil
 }
 
 // file is one file of a report.

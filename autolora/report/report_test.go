@@ -320,6 +320,28 @@ func TestFamilies(t *testing.T) {
 	}
 }
 
+// The paper's average is the printed one for all of its tasks, and of fewer,
+// theirs.
+func TestPaperAverage(t *testing.T) {
+	for _, tc := range []struct {
+		tasks []string
+		want  string
+	}{
+		{[]string{"cola", "sst2", "mrpc", "qqp", "mnli", "qnli", "rte", "stsb"}, "85.0"}, // the mean is 84.8
+		{[]string{"sst2", "mrpc"}, "91.7"},
+		{[]string{"sst2", "wnli"}, "–"}, // it has no WNLI
+	} {
+		dir := t.TempDir()
+		for _, task := range tc.tasks {
+			seeds(t, dir, task, runs.MethodAdaLoRA, 0.8)
+		}
+		rows := load(t, dir).ScoreTables()[0].Rows
+		if cells := rows[1].Cells; rows[1].Kind != OfPaper || cells[len(cells)-1] != tc.want {
+			t.Errorf("%q: %q, want the average %s", tc.tasks, cells, tc.want)
+		}
+	}
+}
+
 // report.json has every number, and null for what is not known.
 func TestJSON(t *testing.T) {
 	dir := t.TempDir()

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -78,7 +79,7 @@ func scoreTable(tasks []*Task) *Table {
 	if sources != nil {
 		t.Caption += fmt.Sprintf(" Rows \"paper\" are printed in %s, not measured here.", strings.Join(sources, ", "))
 		if averaged {
-			t.Caption += " Their average is over the tasks of this table."
+			t.Caption += " Their average is the printed one where the tasks are the same, else over the tasks here."
 		}
 	}
 	return t
@@ -169,7 +170,7 @@ func average(name string, columns []scoreColumn) string {
 // where the paper has nothing in these columns.
 func paperCells(name string, columns []scoreColumn, averaged bool) (row []string, source string) {
 	row = []string{"paper", ""}
-	sum, found := 0.0, 0
+	sum, found, printed := 0.0, 0, 0.0
 	for _, c := range columns {
 		p, v := paperScore(name, c.task.Name, c.score)
 		if p == nil {
@@ -180,7 +181,9 @@ func paperCells(name string, columns []scoreColumn, averaged bool) (row []string
 		row[1], source = r.Parameters, fmt.Sprintf("%s (%s)", p.Source, p.Model)
 		row = append(row, fmt.Sprintf("%.*f", scoreOf(c.score).digits, v))
 		sum += v
-		found++
+		if found++; found == len(columns) && len(columns) == len(p.Scores) {
+			printed = r.Average // its own, which is not the mean of every row
+		}
 	}
 	if found == 0 {
 		return nil, ""
@@ -188,7 +191,7 @@ func paperCells(name string, columns []scoreColumn, averaged bool) (row []string
 	if averaged {
 		text := "–"
 		if found == len(columns) {
-			text = fmt.Sprintf("%.1f", sum/float64(found))
+			text = fmt.Sprintf("%.1f", cmp.Or(printed, sum/float64(found)))
 		}
 		row = append(row, text)
 	}

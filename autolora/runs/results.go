@@ -11,7 +11,7 @@ type Results struct {
 	Parameters ParameterCount `json:"parameters"`
 	Seconds    Seconds        `json:"seconds"`
 	Steps      StepCount      `json:"steps"`
-	// PeakMemory is the process's highest resident size so far.
+	// PeakMemory is the highest resident size of the process during the run.
 	PeakMemory int64 `json:"peak_memory_bytes"`
 
 	Primary  string `json:"primary"`  // the task's main score, a key of Scores

@@ -46,6 +46,9 @@ func (cmd *command) results(s *section) {
 
 // experiment does a job that writes an output folder, and reports its outcome.
 func (cmd *command) experiment(ctx context.Context, c *console, do func(context.Context, autolora.Config, autolora.Reporter) (*autolora.Outcome, error)) error {
+	if cmd.cfg.Resume && cmd.cfg.Model == "" && cmd.cfg.Out != "" {
+		return usagef("--resume: there is no run in %s to go on with; to begin one, give its settings", cmd.cfg.Out)
+	}
 	if err := cmd.need("model", "out"); err != nil {
 		return err
 	}

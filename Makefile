@@ -10,10 +10,12 @@ DEMO_MODEL := third_party/models/all-MiniLM-L6-v2
 DEMO_FLAGS ?= --model $(DEMO_MODEL) --task sst2 --data testdata/sst2 --out out/demo --overwrite \
 	--search-steps 150 --search-lr 2e-3 --alpha-lr 1e-2 --steps 600 --lr 2e-3
 
-# The peers that bench-peers times; they get an environment of their own.
-PEERS := torch==2.11.0 transformers==5.23.0 peft==0.21.2
+# The peers that bench-peers and bench-cost time; they get an environment of their own. pyarrow reads the demo's data.
+PEERS := torch==2.11.0 transformers==5.23.0 peft==0.21.2 pyarrow==26.0.1
 PEERS_VENV := third_party/peers-venv
-BENCH_FLAGS ?= --model $(DEMO_MODEL) --sst2 testdata/sst2/train-00000-of-00001.parquet $(if $(MRPC),--mrpc $(MRPC))
+BENCH_DATA = --model $(DEMO_MODEL) --sst2 testdata/sst2/train-00000-of-00001.parquet $(if $(MRPC),--mrpc $(MRPC))
+BENCH_FLAGS ?= $(BENCH_DATA)
+COST_FLAGS ?= $(BENCH_DATA)
 # GLUE's MRPC is not ours to ship: give its train.tsv as MRPC=FILE, or have the archive beside the checkout.
 GLUE_ARCHIVE := ../shared/datasets/glue.tar.xz
 MRPC ?= $(if $(wildcard $(GLUE_ARCHIVE)),third_party/data/MRPC.tsv)
@@ -66,6 +68,11 @@ third_party/data/MRPC.tsv: $(GLUE_ARCHIVE)
 bench-peers: build $(PEERS_VENV)/.installed $(MRPC) ## time this program and PEFT on the same batches (installs PyTorch and PEFT, 5 GB)
 	@scripts/fetch_model.sh $(DEMO_MODEL) >/dev/null
 	$(PEERS_VENV)/bin/python scripts/bench_peers.py $(BENCH_FLAGS)
+
+.PHONY: bench-cost
+bench-cost: build $(PEERS_VENV)/.installed $(MRPC) ## time a whole AutoLoRA and a whole AdaLoRA of PEFT on the same data
+	@scripts/fetch_model.sh $(DEMO_MODEL) >/dev/null
+	$(PEERS_VENV)/bin/python scripts/bench_adalora.py $(COST_FLAGS)
 
 .PHONY: clean
 clean: ## remove what was built and written; the cache folder and third_party stay

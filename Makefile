@@ -74,6 +74,11 @@ bench-cost: build $(PEERS_VENV)/.installed $(MRPC) ## time a whole AutoLoRA and 
 	@scripts/fetch_model.sh $(DEMO_MODEL) >/dev/null
 	$(PEERS_VENV)/bin/python scripts/bench_adalora.py $(COST_FLAGS)
 
+.PHONY: reproduce-small
+reproduce-small: build ## the paper's comparisons as far as two cores go: DATA=FOLDER with the tasks' folders, 2 hours
+	@scripts/fetch_model.sh $(DEMO_MODEL) >/dev/null
+	for name in glue bionlp ablations cost; do scripts/reproduce_$$name.sh --small $(if $(DATA),--data $(DATA)); done
+
 .PHONY: clean
 clean: ## remove what was built and written; the cache folder and third_party stay
 	rm -rf bin out

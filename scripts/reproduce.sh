@@ -44,7 +44,7 @@ small_settings() {
 	stsb) steps=250 ;;   # 75
 	mrpc) steps=150 ;;   # 150
 	rte) steps=80 ;;     # 182
-	jnlpba) steps=150 ;; # 230
+	jnlpba) steps=80 ;;  # 230
 	*) steps=150 ;;
 	esac
 	ARGS+=(--steps "$steps" --search-steps "$((steps / 2))")

@@ -43,7 +43,7 @@ small_settings() {
 	sst2) steps=400 ;;   # 41
 	stsb) steps=250 ;;   # 75
 	mrpc) steps=150 ;;   # 150
-	rte) steps=80 ;;     # 182
+	rte) steps=64 ;;     # 182
 	jnlpba) steps=80 ;;  # 230
 	*) steps=150 ;;
 	esac

@@ -7,7 +7,7 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/reproduce.sh"
 
 TASKS=cola,sst2,mrpc,qqp,mnli,qnli,rte,stsb
-SMALL_TASKS=cola,sst2,stsb
+SMALL_TASKS=sst2,stsb
 METHODS=autolora,autolora-none,autolora-sigmoid,autolora-eta0
 CONTROLS=false
 reproduce "$@"

@@ -4,6 +4,8 @@ SHELL := bash
 
 VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 FUZZTIME ?= 10s
+# Packages are tested side by side: threads that wait for each other must not spin while others need their core.
+GOMP_SPINCOUNT ?= 1000
 
 # What the demo runs: a search and a training that take a few minutes on two cores.
 DEMO_MODEL := third_party/models/all-MiniLM-L6-v2
@@ -45,7 +47,7 @@ demo: build ## set everything up, search ranks and train on real SST-2 data, wri
 test: setup $(DEMO_MODEL) ## check the format, vet, and run all tests with the race detector
 	@unformatted=$$(gofmt -l autolora cmd data nn torchbind); \
 	if [[ -n $$unformatted ]]; then echo "not formatted, run gofmt -w:" $$unformatted >&2; exit 1; fi
-	go test -race -vet=all ./...
+	GOMP_SPINCOUNT=$(GOMP_SPINCOUNT) go test -race -vet=all ./...
 
 .PHONY: asan
 asan: setup ## run the tests of what calls C++ under the address sanitizer

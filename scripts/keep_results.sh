@@ -21,6 +21,6 @@ done < <(find "$runs" -name results.json | sort)
 report=$(mktemp -d)
 trap 'rm -rf "$report"' EXIT
 bin/autolora report "$kept" --out "$report" >"$kept/report.txt"
-sed -i "s|$report|report|" "$kept/report.txt"
+sed -i "s|$report|report|g" "$kept/report.txt"
 cp "$report/report.html" "$report/tables.md" "$kept/"
 cp "$report/ranks.png" "$kept/" 2>/dev/null || true # where no method learned ranks there is none

@@ -17,10 +17,19 @@ type Encoder struct {
 	Layers    []*Layer
 }
 
-// Norm is a LayerNorm's weight and bias [C].
+// Norm is a LayerNorm's weight and bias [C], or an RMSNorm's weight.
 type Norm struct {
-	Weight, Bias *Param
-	Eps          float64
+	Weight *Param
+	Bias   *Param // nil: RMSNorm
+	Eps    float64
+}
+
+// Forward normalises the rows of x [N, C].
+func (n *Norm) Forward(s *torchbind.Scope, x *torchbind.Tensor) *torchbind.Tensor {
+	if n.Bias == nil {
+		return torchbind.RMSNorm(s, x, n.Weight.Value, n.Eps)
+	}
+	return torchbind.LayerNorm(s, x, n.Weight.Value, n.Bias.Value, n.Eps)
 }
 
 // Layer is one Transformer block. The last one reads queries for the wanted
@@ -35,6 +44,8 @@ type Layer struct {
 	OutputNorm      *Norm
 
 	AttentionAdapter, OutputAdapter *Bottleneck
+
+	module string // "bert.encoder.layer.0"
 }
 
 // linears returns the block's linear layers, in the order of computation.
@@ -53,10 +64,16 @@ func (e *Encoder) linears() []*Linear {
 	return all
 }
 
-// Forward returns the last hidden states of the wanted rows: [M, C]. want
-// [M] int64 names rows of the batch, in order; wantAt [B+1] int64 on the CPU
-// says which of them belong to which sequence.
-func (e *Encoder) Forward(s *torchbind.Scope, b *Batch, want, wantAt *torchbind.Tensor, masks *Masks) *torchbind.Tensor {
+func (e *Encoder) sites() []site {
+	var all []site
+	for _, l := range e.Layers {
+		all = append(all, site{l.module + ".attention.output", &l.AttentionAdapter, true}, site{l.module + ".output", &l.OutputAdapter, false})
+	}
+	return all
+}
+
+// Forward implements Body: [M, C].
+func (e *Encoder) Forward(s *torchbind.Scope, b *Batch, masks *Masks) *torchbind.Tensor {
 	x := s.Tidy(func(s *torchbind.Scope) *torchbind.Tensor { return e.embed(s, b, masks) })
 	last := len(e.Layers) - 1
 	for i, layer := range e.Layers {
@@ -64,7 +81,7 @@ func (e *Encoder) Forward(s *torchbind.Scope, b *Batch, want, wantAt *torchbind.
 			if i < last {
 				return e.block(s, layer, x, b, masks)
 			}
-			return e.lastBlock(s, layer, x, b, want, wantAt, masks)
+			return e.lastBlock(s, layer, x, b, masks)
 		})
 	}
 	return x
@@ -76,7 +93,7 @@ func (e *Encoder) embed(s *torchbind.Scope, b *Batch, masks *Masks) *torchbind.T
 	types := torchbind.Embedding(s, e.Types.Value, b.Segments)
 	places := torchbind.Embedding(s, e.Places.Value, b.Positions)
 	x := torchbind.Add(s, torchbind.Add(s, words, types), places)
-	x = torchbind.LayerNorm(s, x, e.EmbedNorm.Weight.Value, e.EmbedNorm.Bias.Value, e.EmbedNorm.Eps)
+	x = e.EmbedNorm.Forward(s, x)
 	p, seed := masks.draw(e.HiddenDropout)
 	return torchbind.Dropout(s, x, p, seed)
 }
@@ -84,19 +101,17 @@ func (e *Encoder) embed(s *torchbind.Scope, b *Batch, masks *Masks) *torchbind.T
 // block maps x [N, C] to [N, C].
 func (e *Encoder) block(s *torchbind.Scope, l *Layer, x *torchbind.Tensor, b *Batch, masks *Masks) *torchbind.Tensor {
 	qkv := l.QKV.Forward(s, x, masks) // [N, 3C]
-	p, seed := masks.draw(e.AttentionDropout)
-	context := torchbind.SelfAttention(s, qkv, b.Offsets, e.NumAttentionHeads, e.attentionScale(), p, seed)
+	context := torchbind.SelfAttention(s, qkv, b.Offsets, e.attention(masks))
 	return e.feedForward(s, l, x, context, masks)
 }
 
 // lastBlock maps x [N, C] to the wanted rows [M, C]: keys and values of all
 // rows, everything else of those only.
-func (e *Encoder) lastBlock(s *torchbind.Scope, l *Layer, x *torchbind.Tensor, b *Batch, want, wantAt *torchbind.Tensor, masks *Masks) *torchbind.Tensor {
-	rows := torchbind.IndexSelect(s, x, 0, want)
+func (e *Encoder) lastBlock(s *torchbind.Scope, l *Layer, x *torchbind.Tensor, b *Batch, masks *Masks) *torchbind.Tensor {
+	rows := torchbind.IndexSelect(s, x, 0, b.Want)
 	q := l.Query.Forward(s, rows, masks)
 	kv := l.KeyValue.Forward(s, x, masks) // [N, 2C]
-	p, seed := masks.draw(e.AttentionDropout)
-	context := torchbind.CrossAttention(s, q, kv, wantAt, b.Offsets, e.NumAttentionHeads, e.attentionScale(), p, seed)
+	context := torchbind.CrossAttention(s, q, kv, b.WantAt, b.Offsets, e.attention(masks))
 	return e.feedForward(s, l, rows, context, masks)
 }
 
@@ -118,13 +133,16 @@ func (e *Encoder) addNorm(s *torchbind.Scope, n *Norm, adapter *Bottleneck, x, r
 	return torchbind.AddDropoutLayerNorm(s, x, residual, n.Weight.Value, n.Bias.Value, n.Eps, p, seed)
 }
 
-func (e *Encoder) attentionScale() float64 {
-	return 1 / math.Sqrt(float64(e.HiddenSize/e.NumAttentionHeads))
+// attention draws a dropout seed from masks.
+func (e *Encoder) attention(masks *Masks) torchbind.AttentionConfig {
+	p, seed := masks.draw(e.AttentionDropout)
+	scale := 1 / math.Sqrt(float64(e.HiddenSize/e.NumAttentionHeads))
+	return torchbind.AttentionConfig{Heads: e.NumAttentionHeads, Scale: scale, Dropout: p, Seed: seed}
 }
 
 // newEncoder builds the encoder from a checkpoint whose keys begin with prefix
 // and a dot.
-func newEncoder(ld *loader, cfg Config, prefix string) *Encoder {
+func newEncoder(ld *loader, cfg Config, prefix string) Body {
 	e := &Encoder{Config: cfg}
 	c, inner := cfg.HiddenSize, cfg.IntermediateSize
 	name := func(format string, args ...any) string { return prefix + "." + fmt.Sprintf(format, args...) }
@@ -133,19 +151,19 @@ func newEncoder(ld *loader, cfg Config, prefix string) *Encoder {
 	e.Types = ld.param(name("embeddings.token_type_embeddings.weight"), cfg.TypeVocabSize, c)
 	e.EmbedNorm = ld.norm(name("embeddings.LayerNorm"), c, cfg.LayerNormEps)
 	for i := range cfg.NumHiddenLayers {
-		at := func(module string) string { return name("encoder.layer.%d.%s", i, module) }
-		q, k, v := at("attention.self.query"), at("attention.self.key"), at("attention.self.value")
-		l := &Layer{}
+		l := &Layer{module: name("encoder.layer.%d", i)}
+		at := func(module string, rows int64) Module { return Module{l.module + "." + module, rows} }
+		q, k, v := at("attention.self.query", c), at("attention.self.key", c), at("attention.self.value", c)
 		if i < cfg.NumHiddenLayers-1 {
-			l.QKV = ld.linear(c, c, q, k, v)
+			l.QKV = ld.linear(c, true, q, k, v)
 		} else {
-			l.Query, l.KeyValue = ld.linear(c, c, q), ld.linear(c, c, k, v)
+			l.Query, l.KeyValue = ld.linear(c, true, q), ld.linear(c, true, k, v)
 		}
-		l.Out = ld.linear(c, c, at("attention.output.dense"))
-		l.AttentionNorm = ld.norm(at("attention.output.LayerNorm"), c, cfg.LayerNormEps)
-		l.Up = ld.linear(inner, c, at("intermediate.dense"))
-		l.Down = ld.linear(c, inner, at("output.dense"))
-		l.OutputNorm = ld.norm(at("output.LayerNorm"), c, cfg.LayerNormEps)
+		l.Out = ld.linear(c, true, at("attention.output.dense", c))
+		l.AttentionNorm = ld.norm(l.module+".attention.output.LayerNorm", c, cfg.LayerNormEps)
+		l.Up = ld.linear(c, true, at("intermediate.dense", inner))
+		l.Down = ld.linear(inner, true, at("output.dense", c))
+		l.OutputNorm = ld.norm(l.module+".output.LayerNorm", c, cfg.LayerNormEps)
 		e.Layers = append(e.Layers, l)
 	}
 	return e

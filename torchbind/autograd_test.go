@@ -130,8 +130,8 @@ func TestSecondDerivativesOfComposedFunctions(t *testing.T) {
 		}},
 		{"low-rank classifier", func(s *torchbind.Scope, in tensors) *torchbind.Tensor {
 			x := matrix(s, []int64{2, 3}, 0.3, -0.5, 0.8, 1.2, 0.1, -0.9)
-			hidden := torchbind.Tanh(s, torchbind.Linear(s, x, in[0], nil))                         // [2, 2]
-			return torchbind.CrossEntropy(s, torchbind.Linear(s, hidden, in[1], nil), ids(s, 2, 0)) // [2, 3]
+			hidden := torchbind.Tanh(s, torchbind.Linear(s, x, in[0], nil))                            // [2, 2]
+			return torchbind.CrossEntropy(s, torchbind.Linear(s, hidden, in[1], nil), ids(s, 2, 0), 0) // [2, 3]
 		}, func(s *torchbind.Scope) tensors {
 			return tensors{matrix(s, []int64{2, 3}, 0.2, 0.6, -0.7, -0.1, 0.4, 0.5), matrix(s, []int64{3, 2}, 0.9, -0.3, 0.2, 0.8, -0.6, 0.1)}
 		}},

@@ -3,6 +3,8 @@ package torchbind
 // #include "shim.h"
 import "C"
 
+import "cmp"
+
 // This file has the operations with kernels of their own (fused_*.cc): on the
 // CPU one pass over memory for the value, the first and the second derivative;
 // elsewhere composed of ATen operators. Dropout masks are a function of a seed,
@@ -37,28 +39,60 @@ func FrozenLinear(s *Scope, x *Tensor, w *FrozenWeight, b *Tensor) *Tensor {
 	return s.adopt(out, err, op, x, w.weight, b)
 }
 
+// AttentionConfig holds the settings of SelfAttention and CrossAttention.
+type AttentionConfig struct {
+	// Heads of the queries. Each group of Heads/KVHeads of them shares one head of
+	// keys and values; KVHeads 0 stands for Heads.
+	Heads, KVHeads int64
+	Scale          float64 // of the scores, mostly 1/√D
+
+	// Dropout is the probability with which a probability is dropped, under the
+	// mask of Seed.
+	Dropout float64
+	Seed    uint64
+
+	// Visible [M] (int64, on the CPU) says how many keys of its sequence, from the
+	// first, each query row sees: in causal attention its position plus 1. Nil
+	// means all of them.
+	Visible *Tensor
+	// Window, if not 0, leaves the last so many of the visible keys.
+	Window int64
+}
+
 // SelfAttention is multi-head attention within each of B packed sequences. The
-// rows of qkv [N, 3C] are queries, keys and values side by side; offsets [B+1]
-// (int64, on the CPU) says where each sequence begins. The result is [N, C].
-// Attention probabilities are dropped with probability p under the mask of
-// seed. Derivatives go up to the second.
-func SelfAttention(s *Scope, qkv, offsets *Tensor, heads int64, scale, p float64, seed uint64) *Tensor {
-	return attention(s, qkv, nil, offsets, offsets, heads, scale, p, seed)
+// rows of qkv [N, (Heads + 2·KVHeads)·D] are queries, keys and values side by
+// side; offsets [B+1] (int64, on the CPU) says where each sequence begins. The
+// result is [N, Heads·D]. Derivatives go up to the second.
+func SelfAttention(s *Scope, qkv, offsets *Tensor, cfg AttentionConfig) *Tensor {
+	return attention(s, qkv, nil, offsets, offsets, cfg)
 }
 
-// CrossAttention is SelfAttention for some of the rows: q [M, C] are the
-// queries, kv [N, 2C] keys and values side by side; offsetsQ and offsetsKV
-// [B+1] say which rows belong to which sequence. The result is [M, C].
-func CrossAttention(s *Scope, q, kv, offsetsQ, offsetsKV *Tensor, heads int64, scale, p float64, seed uint64) *Tensor {
-	return attention(s, q, kv, offsetsQ, offsetsKV, heads, scale, p, seed)
+// CrossAttention is SelfAttention for some of the rows: q [M, Heads·D] are the
+// queries, kv [N, 2·KVHeads·D] keys and values side by side; qOffsets and
+// kvOffsets [B+1] say which rows belong to which sequence. The result is
+// [M, Heads·D].
+func CrossAttention(s *Scope, q, kv, qOffsets, kvOffsets *Tensor, cfg AttentionConfig) *Tensor {
+	return attention(s, q, kv, qOffsets, kvOffsets, cfg)
 }
 
-func attention(s *Scope, q, kv, offsetsQ, offsetsKV *Tensor, heads int64, scale, p float64, seed uint64) *Tensor {
+func attention(s *Scope, q, kv, qOffsets, kvOffsets *Tensor, cfg AttentionConfig) *Tensor {
 	const op = "packed_attention"
 	var out C.tb_tensor
-	err := C.tb_packed_attention(q.handle(op), kv.optionalHandle(op), offsetsQ.handle(op), offsetsKV.handle(op),
-		C.int64_t(heads), C.double(scale), C.double(p), C.uint64_t(seed), &out)
-	return s.adopt(out, err, op, q, kv, offsetsQ, offsetsKV)
+	err := C.tb_packed_attention(q.handle(op), kv.optionalHandle(op), qOffsets.handle(op), kvOffsets.handle(op), cfg.Visible.optionalHandle(op),
+		C.int64_t(cfg.Heads), C.int64_t(cmp.Or(cfg.KVHeads, cfg.Heads)), C.int64_t(cfg.Window), C.double(cfg.Scale), C.double(cfg.Dropout), C.uint64_t(cfg.Seed), &out)
+	return s.adopt(out, err, op, q, kv, qOffsets, kvOffsets, cfg.Visible)
+}
+
+// Rotary is the rotary position embedding of the first heads heads of x
+// [N, ≥ heads·D]: with u and v the halves of a head, it becomes
+// (u·cos − v·sin, v·cos + u·sin). Other columns stay as they are. cos and sin
+// are [N, D/2], float32. This is the form of Hugging Face's rotate_half.
+// Derivatives are of any order, and none for cos and sin.
+func Rotary(s *Scope, x, cos, sin *Tensor, heads int64) *Tensor {
+	const op = "rotary"
+	var out C.tb_tensor
+	err := C.tb_rotary(x.handle(op), cos.handle(op), sin.handle(op), C.int64_t(heads), &out)
+	return s.adopt(out, err, op, x, cos, sin)
 }
 
 // AddDropoutLayerNorm returns LayerNorm(residual + dropout(x)) over rows
@@ -72,12 +106,57 @@ func AddDropoutLayerNorm(s *Scope, x, residual, w, b *Tensor, eps, p float64, se
 	return s.adopt(out, err, op, x, residual, w, b)
 }
 
+// LayerNorm normalises the rows of x [N, C], then scales and shifts them by w
+// and b [C]. While these are frozen, derivatives go up to the second.
+func LayerNorm(s *Scope, x, w, b *Tensor, eps float64) *Tensor {
+	var out C.tb_tensor
+	err := C.tb_layer_norm(x.handle("layer_norm"), w.handle("layer_norm"), b.handle("layer_norm"), C.double(eps), &out)
+	return s.adopt(out, err, "layer_norm", x, w, b)
+}
+
+// RMSNorm returns w·x/√(mean(x²) + eps) over the rows of x [N, C], for w [C].
+// While w is frozen, derivatives go up to the second.
+func RMSNorm(s *Scope, x, w *Tensor, eps float64) *Tensor {
+	var out C.tb_tensor
+	err := C.tb_rms_norm(x.handle("rms_norm"), w.handle("rms_norm"), C.double(eps), &out)
+	return s.adopt(out, err, "rms_norm", x, w)
+}
+
 // GELU returns x·Φ(x), or with tanh the approximation that transformers calls
 // gelu_new. Derivatives go up to the second.
 func GELU(s *Scope, x *Tensor, tanh bool) *Tensor {
 	var out C.tb_tensor
 	err := C.tb_gelu(x.handle("gelu"), flag(tanh), &out)
 	return s.adopt(out, err, "gelu", x)
+}
+
+// SwiGLU returns silu(x[:, :I]) · x[:, I:] for x [N, 2I], with
+// silu(a) = a/(1 + e⁻ᵃ): [N, I]. Derivatives go up to the second.
+func SwiGLU(s *Scope, x *Tensor) *Tensor {
+	var out C.tb_tensor
+	err := C.tb_swiglu(x.handle("swiglu"), &out)
+	return s.adopt(out, err, "swiglu", x)
+}
+
+// CrossEntropy returns the mean cross entropy of logits [M, V] against labels
+// (int64, [M]), a scalar, in float32 where the logits are bfloat16. As in
+// PyTorch, label smoothing spreads a share smoothing of every label over all
+// classes, and a row with label -100 counts for nothing. Derivatives go up to
+// the second.
+func CrossEntropy(s *Scope, logits, labels *Tensor, smoothing float64) *Tensor {
+	const op = "cross_entropy"
+	var out C.tb_tensor
+	err := C.tb_cross_entropy(logits.handle(op), labels.handle(op), C.double(smoothing), &out)
+	return s.adopt(out, err, op, logits, labels)
+}
+
+// AddDropout returns residual + dropout(x), where elements of x are dropped
+// with probability p under the mask of seed.
+func AddDropout(s *Scope, x, residual *Tensor, p float64, seed uint64) *Tensor {
+	const op = "add_dropout"
+	var out C.tb_tensor
+	err := C.tb_add_dropout(x.handle(op), residual.handle(op), C.double(p), C.uint64_t(seed), &out)
+	return s.adopt(out, err, op, x, residual)
 }
 
 // Dropout sets elements of x to zero with probability p under the mask of seed

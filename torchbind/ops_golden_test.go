@@ -76,7 +76,7 @@ var operators = map[string]torchtest.Func{
 	"layer_norm": func(s scope, in tensors) *torchbind.Tensor {
 		return torchbind.LayerNorm(s, in[0], in[1], in[2], 1e-5)
 	},
-	"cross_entropy": func(s scope, in tensors) *torchbind.Tensor { return torchbind.CrossEntropy(s, in[0], in[1]) },
+	"cross_entropy": func(s scope, in tensors) *torchbind.Tensor { return torchbind.CrossEntropy(s, in[0], in[1], 0) },
 	"mse_loss":      func(s scope, in tensors) *torchbind.Tensor { return torchbind.MSELoss(s, in[0], in[1]) },
 }
 

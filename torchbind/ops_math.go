@@ -73,6 +73,23 @@ func Softmax(s *Scope, a *Tensor, dim int) *Tensor {
 	return s.adopt(out, err, "softmax", a)
 }
 
+// LogSoftmax returns the logarithm of a's softmax along dim.
+func LogSoftmax(s *Scope, a *Tensor, dim int) *Tensor {
+	var out C.tb_tensor
+	err := C.tb_log_softmax(a.handle("log_softmax"), C.int64_t(dim), &out)
+	return s.adopt(out, err, "log_softmax", a)
+}
+
+// TopK returns the k largest entries of a along dim, the largest first, and
+// where they stand (int64).
+func TopK(s *Scope, a *Tensor, k int64, dim int) (values, indices *Tensor) {
+	var v, i C.tb_tensor
+	err := C.tb_topk(a.handle("topk"), C.int64_t(k), C.int64_t(dim), &v, &i)
+	check(err, "topk", a)
+	both := s.adoptAll([]C.tb_tensor{v, i}, "topk")
+	return both[0], both[1]
+}
+
 // Sum returns the sum of all elements, a scalar.
 func Sum(s *Scope, a *Tensor) *Tensor {
 	var out C.tb_tensor
@@ -107,6 +124,22 @@ func Transpose(s *Scope, a *Tensor, dim0, dim1 int) *Tensor {
 	return s.adopt(out, err, "transpose", a)
 }
 
+// Permute returns a view of a whose dimension i is a's dimension
+// dimensions[i].
+func Permute(s *Scope, a *Tensor, dimensions ...int64) *Tensor {
+	var out C.tb_tensor
+	err := C.tb_permute(a.handle("permute"), dims(dimensions), C.int64_t(len(dimensions)), &out)
+	return s.adopt(out, err, "permute", a)
+}
+
+// Expand returns a view of a in which dimensions of size 1 are repeated to
+// shape; -1 leaves a size as it is, and new dimensions come first.
+func Expand(s *Scope, a *Tensor, shape ...int64) *Tensor {
+	var out C.tb_tensor
+	err := C.tb_expand(a.handle("expand"), dims(shape), C.int64_t(len(shape)), &out)
+	return s.adopt(out, err, "expand", a)
+}
+
 // Reshape returns a with another shape; one size may be -1.
 func Reshape(s *Scope, a *Tensor, shape ...int64) *Tensor {
 	var out C.tb_tensor
@@ -127,6 +160,22 @@ func IndexSelect(s *Scope, a *Tensor, dim int, index *Tensor) *Tensor {
 	var out C.tb_tensor
 	err := C.tb_index_select(a.handle("index_select"), C.int64_t(dim), index.handle("index_select"), &out)
 	return s.adopt(out, err, "index_select", a, index)
+}
+
+// IndexAddInPlace adds entry i of source to the entry of t's dimension dim that
+// index[i] (int64, 1-D) names.
+func (t *Tensor) IndexAddInPlace(dim int, index, source *Tensor) {
+	const op = "index_add_"
+	err := C.tb_index_add_(t.handle(op), C.int64_t(dim), index.handle(op), source.handle(op))
+	check(err, op, t, index, source)
+}
+
+// IndexCopyInPlace overwrites the entry of t's dimension dim that index[i]
+// (int64, 1-D) names with entry i of source.
+func (t *Tensor) IndexCopyInPlace(dim int, index, source *Tensor) {
+	const op = "index_copy_"
+	err := C.tb_index_copy_(t.handle(op), C.int64_t(dim), index.handle(op), source.handle(op))
+	check(err, op, t, index, source)
 }
 
 // Cat joins ts along dim.

@@ -20,22 +20,6 @@ func Embedding(s *Scope, weight, ids *Tensor) *Tensor {
 	return s.adopt(out, err, "embedding", weight, ids)
 }
 
-// LayerNorm normalises the last dimension of x [N, C], then scales and shifts
-// it by w and b [C].
-func LayerNorm(s *Scope, x, w, b *Tensor, eps float64) *Tensor {
-	var out C.tb_tensor
-	err := C.tb_layer_norm(x.handle("layer_norm"), w.handle("layer_norm"), b.handle("layer_norm"), C.double(eps), &out)
-	return s.adopt(out, err, "layer_norm", x, w, b)
-}
-
-// CrossEntropy returns the mean cross entropy of logits [N, K] against labels
-// (int64, [N]), a scalar.
-func CrossEntropy(s *Scope, logits, labels *Tensor) *Tensor {
-	var out C.tb_tensor
-	err := C.tb_cross_entropy(logits.handle("cross_entropy"), labels.handle("cross_entropy"), &out)
-	return s.adopt(out, err, "cross_entropy", logits, labels)
-}
-
 // MSELoss returns the mean squared difference of x and target, of one shape, a
 // scalar. Broadcasting here, [N, 1] against [N], would be a mistake.
 func MSELoss(s *Scope, x, target *Tensor) *Tensor {
@@ -45,4 +29,16 @@ func MSELoss(s *Scope, x, target *Tensor) *Tensor {
 	var out C.tb_tensor
 	err := C.tb_mse_loss(x.handle("mse_loss"), target.handle("mse_loss"), &out)
 	return s.adopt(out, err, "mse_loss", x, target)
+}
+
+// ScaledDotProductAttention returns softmax(scale·q kᵀ + mask) v for q
+// [B, H, T, D] and k, v [B, KV, S, D], where each group of H/KV heads of q
+// shares one of k and v. mask is added to the scores, of a shape that broadcasts
+// to [B, H, T, S]; nil stands for zeros. Packed training batches have
+// SelfAttention; this is for the padded ones of decoding.
+func ScaledDotProductAttention(s *Scope, q, k, v, mask *Tensor, scale float64) *Tensor {
+	const op = "scaled_dot_product_attention"
+	var out C.tb_tensor
+	err := C.tb_scaled_dot_product_attention(q.handle(op), k.handle(op), v.handle(op), mask.optionalHandle(op), C.double(scale), &out)
+	return s.adopt(out, err, op, q, k, v, mask)
 }

@@ -37,15 +37,22 @@ PackedWeight pack_frozen(const at::Tensor &weight);
 bool cpu_multiplies_bfloat16();
 
 // Attention of each sequence and head for itself: softmax(scale q k^T) v, with
-// dropout on the probabilities: [M, C]. Either q is qkv [N, 3C] (columns q, k,
-// v), kv is undefined and cu_k equals cu_q; or q is [M, C] and kv [N, 2C], and
-// cu_q says which query rows belong to which sequence, perhaps none. cu_q and
-// cu_k are int32 or int64 [B+1] on the CPU.
+// dropout on the probabilities: [M, H D]. Query head h of H attends to key and
+// value head h / (H / KV) of KV. Either q is qkv [N, (H + 2 KV) D] (columns q,
+// k, v), kv is undefined and cu_k equals cu_q; or q is [M, H D] and kv [N, 2 KV
+// D], and cu_q says which query rows belong to which sequence, perhaps none.
+// cu_q and cu_k are int32 or int64 [B+1] on the CPU.
+//
+// visible [M], of their types, says how many keys of its sequence, from the
+// first, each query row sees, at least one; undefined, it is all. window > 0
+// leaves the last so many of these.
 struct AttentionArgs {
-  int64_t heads;
+  int64_t heads, kv_heads;
   double scale;
   double dropout = 0;
   uint64_t seed = 0;
+  at::Tensor visible = {};
+  int64_t window = 0;
 };
 at::Tensor packed_attention(const at::Tensor &q, const at::Tensor &kv, const at::Tensor &cu_q, const at::Tensor &cu_k, const AttentionArgs &args);
 
@@ -61,9 +68,34 @@ at::Tensor add_dropout_layer_norm(const at::Tensor &x, const at::Tensor &residua
 at::Tensor add_dropout_layer_norm_composed(const at::Tensor &x, const at::Tensor &residual, const at::Tensor &weight, const at::Tensor &bias,
                                            double eps, double dropout, uint64_t seed);
 
+// weight times x over the root mean square (plus eps under the root) of its row,
+// [N, C]. A weight that requires a gradient takes the composed form.
+at::Tensor rms_norm(const at::Tensor &x, const at::Tensor &weight, double eps);
+at::Tensor rms_norm_composed(const at::Tensor &x, const at::Tensor &weight, double eps);
+
+// residual + dropout(x); derivatives of any order.
+at::Tensor add_dropout(const at::Tensor &x, const at::Tensor &residual, double p, uint64_t seed);
+
 // x Phi(x), or with tanh_form its approximation by a hyperbolic tangent
 // (Hugging Face's gelu_new).
 at::Tensor gelu(const at::Tensor &x, bool tanh_form);
+
+// silu(a) b for x = [a, b] [N, 2I], silu(a) = a / (1 + exp(-a)): [N, I].
+at::Tensor swiglu(const at::Tensor &x);
+at::Tensor swiglu_composed(const at::Tensor &x);
+
+// Rotary position embedding: each of the first heads heads (u, v) of x [N, at
+// least heads D], u and v its halves, becomes (u cos - v sin, v cos + u sin);
+// the other columns stay. cos and sin are float32 [N, D/2]. Derivatives of any
+// order.
+at::Tensor rotary(const at::Tensor &x, const at::Tensor &cos, const at::Tensor &sin, int64_t heads);
+at::Tensor rotary_composed(const at::Tensor &x, const at::Tensor &cos, const at::Tensor &sin, int64_t heads);
+
+// The mean over rows of the cross entropy of logits [M, V] against labels
+// (int64, [M]), a share smoothing of which is spread over all V classes; rows
+// with label -100 count for nothing. A scalar; float32 for bfloat16 logits.
+at::Tensor cross_entropy(const at::Tensor &logits, const at::Tensor &labels, double smoothing);
+at::Tensor cross_entropy_composed(const at::Tensor &logits, const at::Tensor &labels, double smoothing);
 
 // x with elements dropped; derivatives of any order. The mask depends on the
 // row (all dimensions but the last) and the column of an element.

@@ -126,7 +126,7 @@ Tensors backward(const at::Tensor &dout, const at::Tensor &q, const at::Tensor &
 
 at::Tensor packed_attention(const at::Tensor &q, const at::Tensor &kv, const at::Tensor &cu_q, const at::Tensor &cu_k, const AttentionArgs &args) {
   const Shape s = std::make_shared<AttentionShape>(attention_shape(q, kv, cu_q, cu_k, args));
-  if (!has_kernel(q)) return packed_attention_composed(q, kv, cu_q, cu_k, args);
+  if (!has_kernel(q) || s->kv_heads != s->heads || !s->visible.empty() || s->window > 0) return packed_attention_composed(q, kv, cu_q, cu_k, args);
   const bool graph = recording({q, kv}), self = !kv.defined();
   at::Tensor y, lse;
   {

@@ -22,12 +22,22 @@ struct Qkv {
   Rows<T> q, k, v;
 };
 
+// The keys from "from" to before "to" of a sequence.
+struct KeyRange {
+  int64_t from, to;
+};
+
 struct AttentionShape {
-  std::vector<int64_t> cu_q, cu_k;
-  int64_t heads, head_size;
+  std::vector<int64_t> cu_q, cu_k, visible;  // visible is empty where every row sees all keys
+  int64_t heads, kv_heads, head_size, window;
   double scale;
   Dropout drop;
 
+  // What the query row sees of a sequence of so many keys.
+  KeyRange seen(int64_t row, int64_t keys) const {
+    const int64_t to = visible.empty() ? keys : visible[row];
+    return {window > 0 && to > window ? to - window : 0, to};
+  }
   int64_t sequences() const { return static_cast<int64_t>(cu_q.size()) - 1; }
   int64_t queries() const { return cu_q.back(); }
   int64_t keys() const { return cu_k.back(); }

@@ -2,6 +2,7 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/layer_norm.h>
+#include <ATen/ops/rms_norm.h>
 
 #define TB_KERNEL_FILE "fused_norm_kernel.h"
 #include "fused.h"
@@ -124,5 +125,11 @@ at::Tensor add_dropout_layer_norm_composed(const at::Tensor &x, const at::Tensor
   const auto dropped = dropout(x, p, seed);
   return at::layer_norm(residual.defined() ? at::add(dropped, residual) : dropped, {x.size(1)}, weight, bias, eps);
 }
+
+at::Tensor add_dropout(const at::Tensor &x, const at::Tensor &residual, double p, uint64_t seed) { return at::add(dropout(x, p, seed), residual); }
+
+at::Tensor rms_norm(const at::Tensor &x, const at::Tensor &weight, double eps) { return rms_norm_composed(x, weight, eps); }
+
+at::Tensor rms_norm_composed(const at::Tensor &x, const at::Tensor &weight, double eps) { return at::rms_norm(x, weight.sizes(), weight, eps); }
 
 }  // namespace tb

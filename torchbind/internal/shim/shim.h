@@ -66,20 +66,25 @@ tb_error *tb_sqrt(tb_tensor a, tb_tensor *out) TB_NOEXCEPT;
 tb_error *tb_tanh(tb_tensor a, tb_tensor *out) TB_NOEXCEPT;
 tb_error *tb_sigmoid(tb_tensor a, tb_tensor *out) TB_NOEXCEPT;
 tb_error *tb_softmax(tb_tensor a, int64_t dim, tb_tensor *out) TB_NOEXCEPT;
+tb_error *tb_log_softmax(tb_tensor a, int64_t dim, tb_tensor *out) TB_NOEXCEPT;
+tb_error *tb_topk(tb_tensor a, int64_t k, int64_t dim, tb_tensor *values, tb_tensor *indices) TB_NOEXCEPT;
 tb_error *tb_sum(tb_tensor a, tb_tensor *out) TB_NOEXCEPT;
 tb_error *tb_mean(tb_tensor a, tb_tensor *out) TB_NOEXCEPT;
 tb_error *tb_matmul(tb_tensor a, tb_tensor b, tb_tensor *out) TB_NOEXCEPT;
 tb_error *tb_addmm_(tb_tensor self, tb_tensor a, tb_tensor b) TB_NOEXCEPT;
 tb_error *tb_transpose(tb_tensor a, int64_t d0, int64_t d1, tb_tensor *out) TB_NOEXCEPT;
 tb_error *tb_reshape(tb_tensor a, const int64_t *shape, int64_t ndim, tb_tensor *out) TB_NOEXCEPT;
+tb_error *tb_permute(tb_tensor a, const int64_t *dims, int64_t ndim, tb_tensor *out) TB_NOEXCEPT;
+tb_error *tb_expand(tb_tensor a, const int64_t *shape, int64_t ndim, tb_tensor *out) TB_NOEXCEPT;
 tb_error *tb_narrow(tb_tensor a, int64_t dim, int64_t start, int64_t length, tb_tensor *out) TB_NOEXCEPT;
 tb_error *tb_index_select(tb_tensor a, int64_t dim, tb_tensor index, tb_tensor *out) TB_NOEXCEPT;
+tb_error *tb_index_add_(tb_tensor self, int64_t dim, tb_tensor index, tb_tensor source) TB_NOEXCEPT;
+tb_error *tb_index_copy_(tb_tensor self, int64_t dim, tb_tensor index, tb_tensor source) TB_NOEXCEPT;
 tb_error *tb_cat(const tb_tensor *ts, int64_t n, int64_t dim, tb_tensor *out) TB_NOEXCEPT;
 tb_error *tb_block_diag(const tb_tensor *ts, int64_t n, tb_tensor *out) TB_NOEXCEPT;
 tb_error *tb_linear(tb_tensor x, tb_tensor w, tb_tensor b, tb_tensor *out) TB_NOEXCEPT;
-tb_error *tb_layer_norm(tb_tensor x, tb_tensor w, tb_tensor b, double eps, tb_tensor *out) TB_NOEXCEPT;
 tb_error *tb_embedding(tb_tensor weight, tb_tensor ids, tb_tensor *out) TB_NOEXCEPT;
-tb_error *tb_cross_entropy(tb_tensor logits, tb_tensor labels, tb_tensor *out) TB_NOEXCEPT;
+tb_error *tb_scaled_dot_product_attention(tb_tensor q, tb_tensor k, tb_tensor v, tb_tensor mask, double scale, tb_tensor *out) TB_NOEXCEPT;
 tb_error *tb_mse_loss(tb_tensor x, tb_tensor target, tb_tensor *out) TB_NOEXCEPT;
 
 // shim_autograd.cc and shim_foreach.cc: over lists of tensors.
@@ -99,10 +104,16 @@ tb_error *tb_adam_lookahead(const tb_tensor *params, const tb_tensor *grads, con
 // shim_fused.cc: operators with kernels of their own, see fused.h.
 tb_error *tb_pack_frozen(tb_tensor w, tb_tensor *forward, tb_tensor *transpose) TB_NOEXCEPT;  // both NULL where packing gains nothing
 tb_error *tb_frozen_linear(tb_tensor x, tb_tensor w, tb_tensor forward, tb_tensor transpose, tb_tensor b, tb_tensor *out) TB_NOEXCEPT;
-tb_error *tb_packed_attention(tb_tensor q, tb_tensor kv, tb_tensor offsets_q, tb_tensor offsets_kv, int64_t heads, double scale, double p,
-                              uint64_t seed, tb_tensor *out) TB_NOEXCEPT;
+tb_error *tb_packed_attention(tb_tensor q, tb_tensor kv, tb_tensor offsets_q, tb_tensor offsets_kv, tb_tensor visible, int64_t heads,
+                              int64_t kv_heads, int64_t window, double scale, double p, uint64_t seed, tb_tensor *out) TB_NOEXCEPT;
 tb_error *tb_add_dropout_layer_norm(tb_tensor x, tb_tensor residual, tb_tensor w, tb_tensor b, double eps, double p, uint64_t seed, tb_tensor *out) TB_NOEXCEPT;
+tb_error *tb_layer_norm(tb_tensor x, tb_tensor w, tb_tensor b, double eps, tb_tensor *out) TB_NOEXCEPT;
+tb_error *tb_rms_norm(tb_tensor x, tb_tensor w, double eps, tb_tensor *out) TB_NOEXCEPT;
+tb_error *tb_add_dropout(tb_tensor x, tb_tensor residual, double p, uint64_t seed, tb_tensor *out) TB_NOEXCEPT;
 tb_error *tb_gelu(tb_tensor x, int tanh, tb_tensor *out) TB_NOEXCEPT;
+tb_error *tb_swiglu(tb_tensor x, tb_tensor *out) TB_NOEXCEPT;
+tb_error *tb_rotary(tb_tensor x, tb_tensor cos, tb_tensor sin, int64_t heads, tb_tensor *out) TB_NOEXCEPT;
+tb_error *tb_cross_entropy(tb_tensor logits, tb_tensor labels, double smoothing, tb_tensor *out) TB_NOEXCEPT;
 tb_error *tb_dropout(tb_tensor x, double p, uint64_t seed, tb_tensor *out) TB_NOEXCEPT;
 
 #ifdef __cplusplus

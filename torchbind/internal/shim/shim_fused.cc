@@ -21,17 +21,43 @@ tb_error *tb_frozen_linear(tb_tensor x, tb_tensor w, tb_tensor forward, tb_tenso
   return guard([&] { emit(out, frozen_linear(ref(x), ref(w), {optional(forward), optional(transpose)}, optional(b))); });
 }
 
-tb_error *tb_packed_attention(tb_tensor q, tb_tensor kv, tb_tensor offsets_q, tb_tensor offsets_kv, int64_t heads, double scale, double p,
-                              uint64_t seed, tb_tensor *out) noexcept {
-  return guard([&] { emit(out, packed_attention(ref(q), optional(kv), ref(offsets_q), ref(offsets_kv), {heads, scale, p, seed})); });
+tb_error *tb_packed_attention(tb_tensor q, tb_tensor kv, tb_tensor offsets_q, tb_tensor offsets_kv, tb_tensor visible, int64_t heads,
+                              int64_t kv_heads, int64_t window, double scale, double p, uint64_t seed, tb_tensor *out) noexcept {
+  return guard([&] {
+    emit(out, packed_attention(ref(q), optional(kv), ref(offsets_q), ref(offsets_kv), {heads, kv_heads, scale, p, seed, optional(visible), window}));
+  });
 }
 
 tb_error *tb_add_dropout_layer_norm(tb_tensor x, tb_tensor residual, tb_tensor w, tb_tensor b, double eps, double p, uint64_t seed, tb_tensor *out) noexcept {
   return guard([&] { emit(out, add_dropout_layer_norm(ref(x), optional(residual), ref(w), ref(b), eps, p, seed)); });
 }
 
+tb_error *tb_layer_norm(tb_tensor x, tb_tensor w, tb_tensor b, double eps, tb_tensor *out) noexcept {
+  return guard([&] { emit(out, add_dropout_layer_norm(ref(x), {}, ref(w), ref(b), eps, 0, 0)); });
+}
+
+tb_error *tb_rms_norm(tb_tensor x, tb_tensor w, double eps, tb_tensor *out) noexcept {
+  return guard([&] { emit(out, rms_norm(ref(x), ref(w), eps)); });
+}
+
+tb_error *tb_add_dropout(tb_tensor x, tb_tensor residual, double p, uint64_t seed, tb_tensor *out) noexcept {
+  return guard([&] { emit(out, add_dropout(ref(x), ref(residual), p, seed)); });
+}
+
 tb_error *tb_gelu(tb_tensor x, int tanh, tb_tensor *out) noexcept {
   return guard([&] { emit(out, gelu(ref(x), tanh != 0)); });
+}
+
+tb_error *tb_swiglu(tb_tensor x, tb_tensor *out) noexcept {
+  return guard([&] { emit(out, swiglu(ref(x))); });
+}
+
+tb_error *tb_rotary(tb_tensor x, tb_tensor cos, tb_tensor sin, int64_t heads, tb_tensor *out) noexcept {
+  return guard([&] { emit(out, rotary(ref(x), ref(cos), ref(sin), heads)); });
+}
+
+tb_error *tb_cross_entropy(tb_tensor logits, tb_tensor labels, double smoothing, tb_tensor *out) noexcept {
+  return guard([&] { emit(out, cross_entropy(ref(logits), ref(labels), smoothing)); });
 }
 
 tb_error *tb_dropout(tb_tensor x, double p, uint64_t seed, tb_tensor *out) noexcept {

@@ -4,6 +4,7 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/div.h>
 #include <ATen/ops/index_select.h>
+#include <ATen/ops/log_softmax.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/mean.h>
 #include <ATen/ops/mul.h>
@@ -13,6 +14,7 @@
 #include <ATen/ops/sqrt.h>
 #include <ATen/ops/sum.h>
 #include <ATen/ops/tanh.h>
+#include <ATen/ops/topk.h>
 
 #include "guard.h"
 
@@ -31,15 +33,36 @@ TB_OP(tb_sqrt, (tb_tensor a, tb_tensor *out), at::sqrt(ref(a)))
 TB_OP(tb_tanh, (tb_tensor a, tb_tensor *out), at::tanh(ref(a)))
 TB_OP(tb_sigmoid, (tb_tensor a, tb_tensor *out), at::sigmoid(ref(a)))
 TB_OP(tb_softmax, (tb_tensor a, int64_t dim, tb_tensor *out), at::softmax(ref(a), dim))
+TB_OP(tb_log_softmax, (tb_tensor a, int64_t dim, tb_tensor *out), at::log_softmax(ref(a), dim))
 TB_OP(tb_sum, (tb_tensor a, tb_tensor *out), at::sum(ref(a)))
 TB_OP(tb_mean, (tb_tensor a, tb_tensor *out), at::mean(ref(a)))
 TB_OP(tb_matmul, (tb_tensor a, tb_tensor b, tb_tensor *out), at::matmul(ref(a), ref(b)))
 TB_OP(tb_transpose, (tb_tensor a, int64_t d0, int64_t d1, tb_tensor *out), ref(a).transpose(d0, d1))
 TB_OP(tb_reshape, (tb_tensor a, const int64_t *shape, int64_t ndim, tb_tensor *out), ref(a).reshape(at::IntArrayRef(shape, ndim)))
+TB_OP(tb_permute, (tb_tensor a, const int64_t *dims, int64_t ndim, tb_tensor *out), ref(a).permute(at::IntArrayRef(dims, ndim)))
+TB_OP(tb_expand, (tb_tensor a, const int64_t *shape, int64_t ndim, tb_tensor *out), ref(a).expand(at::IntArrayRef(shape, ndim)))
 TB_OP(tb_narrow, (tb_tensor a, int64_t dim, int64_t start, int64_t length, tb_tensor *out), at::narrow(ref(a), dim, start, length))
 TB_OP(tb_index_select, (tb_tensor a, int64_t dim, tb_tensor index, tb_tensor *out), at::index_select(ref(a), dim, ref(index)))
 TB_OP(tb_cat, (const tb_tensor *ts, int64_t n, int64_t dim, tb_tensor *out), at::cat(list(ts, n), dim))
 TB_OP(tb_block_diag, (const tb_tensor *ts, int64_t n, tb_tensor *out), at::block_diag(list(ts, n)))
+
+tb_error *tb_topk(tb_tensor a, int64_t k, int64_t dim, tb_tensor *values, tb_tensor *indices) noexcept {
+  return guard([&] {
+    auto [largest, where] = at::topk(ref(a), k, dim);
+    tb_tensor handles[2];
+    emit(handles, std::vector<at::Tensor>{largest, where});
+    *values = handles[0];
+    *indices = handles[1];
+  });
+}
+
+tb_error *tb_index_add_(tb_tensor self, int64_t dim, tb_tensor index, tb_tensor source) noexcept {
+  return guard([&] { ref(self).index_add_(dim, ref(index), ref(source)); });
+}
+
+tb_error *tb_index_copy_(tb_tensor self, int64_t dim, tb_tensor index, tb_tensor source) noexcept {
+  return guard([&] { ref(self).index_copy_(dim, ref(index), ref(source)); });
+}
 
 tb_error *tb_addmm_(tb_tensor self, tb_tensor a, tb_tensor b) noexcept {
   return guard([&] { ref(self).addmm_(ref(a), ref(b)); });

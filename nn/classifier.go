@@ -168,7 +168,7 @@ func (m *Classifier) Loss(s *torchbind.Scope, b *Batch, labels *torchbind.Tensor
 	return s.Tidy(func(s *torchbind.Scope) *torchbind.Tensor {
 		logits := m.Logits(s, b, masks)
 		if !m.Regression {
-			return torchbind.CrossEntropy(s, logits, labels)
+			return torchbind.CrossEntropy(s, logits, labels, 0)
 		}
 		return torchbind.MSELoss(s, torchbind.Reshape(s, logits, -1), torchbind.To(s, labels, logits.DType(), m.device))
 	})

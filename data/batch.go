@@ -8,14 +8,18 @@ import (
 )
 
 // Batch is a packed batch of B examples and N tokens in all: the tokens of one example after those of the
-// other, and no padding. In tagging M is the number of words in all.
+// other, and no padding.
+//
+// In tagging and generation a prediction is wanted at M of the tokens: at the first token of each word, and at
+// each token that a token of a target follows, from the last of the prompt on. The last token of a target is not
+// among the N, since nothing follows it. Of a prompt without a target the last token is wanted, with NoLabel.
 type Batch struct {
 	IDs      []int64   // [N] token ids
 	Segments []int64   // [N] segments (token types)
 	Lengths  []int     // [B] tokens of each example, at least 1; their sum is N
-	Want     []int64   // [M] place among the N tokens of the first token of each word; nil but in tagging
-	WantPer  []int     // [B] words of each example, their sum is M; nil but in tagging
-	Labels   []int64   // [B] classes, in tagging [M], NoLabel when not known; nil in regression
+	Want     []int64   // [M] places of the wanted tokens among the N; nil but in tagging and generation
+	WantPer  []int     // [B] wanted tokens of each example, their sum is M; nil but in tagging and generation
+	Labels   []int64   // [B] classes, in tagging [M], in generation [M] ids of the tokens that follow; NoLabel when not known; nil in regression
 	Values   []float64 // [B] targets, NaN when not known; nil but in regression
 	Index    []int     // [B] place of each example in its data set
 }
@@ -42,16 +46,28 @@ func (c *Corpus) Batch(indices []int) (*Batch, error) {
 	b.IDs, b.Segments = make([]int64, 0, total), make([]int64, total)
 	for _, i := range indices {
 		e := &c.entries[i]
-		if c.Data.Kind == Tagging {
-			for _, at := range e.first {
-				b.Want = append(b.Want, int64(len(b.IDs))+int64(at))
+		at := int64(len(b.IDs))
+		switch c.Data.Kind {
+		case Tagging:
+			for _, first := range e.first {
+				b.Want = append(b.Want, at+int64(first))
 			}
 			b.WantPer = append(b.WantPer, len(e.first))
+		case Generation:
+			next := []int32{NoLabel}
+			if target := e.ids[e.prompt:]; len(target) > 0 {
+				next = target
+			}
+			for k, id := range next {
+				b.Want = append(b.Want, at+int64(e.prompt)-1+int64(k))
+				b.Labels = append(b.Labels, int64(id))
+			}
+			b.WantPer = append(b.WantPer, len(next))
 		}
-		for k, s := range e.segments {
-			b.Segments[len(b.IDs)+k] = int64(s)
-		}
-		for _, id := range e.ids {
+		for k, id := range e.input() {
+			if e.segments != nil {
+				b.Segments[len(b.IDs)] = int64(e.segments[k])
+			}
 			b.IDs = append(b.IDs, int64(id))
 		}
 	}
@@ -63,6 +79,7 @@ func (c *Corpus) Batch(indices []int) (*Batch, error) {
 			for _, tag := range ex.Tags {
 				b.Labels = append(b.Labels, int64(tag))
 			}
+		case Generation: // they are among the tokens
 		default:
 			b.Labels = append(b.Labels, int64(ex.Label))
 		}
@@ -81,7 +98,7 @@ func (c *Corpus) EvalBatches(ctx context.Context, size, workers int) ([][]int, e
 	}
 	lengths := make([]int, len(c.entries))
 	for i := range lengths {
-		lengths[i] = len(c.entries[i].ids)
+		lengths[i] = len(c.entries[i].input())
 	}
 	return GroupByLength(lengths, size), nil
 }

@@ -14,6 +14,7 @@ type Encoded struct {
 	IDs      []int64 // token ids, special tokens included
 	Segments []int64 // segment (token type) of each token, 0 to 255; nil means 0 for all
 	First    []int   // [words] place of the first token of each word of a sentence; nil for texts
+	Prompt   int     // in generation the number of tokens before those of the target, at least 1; 0 in the other kinds
 }
 
 // Encoder turns an example into tokens. Encode is called from several goroutines at once.
@@ -35,6 +36,7 @@ type entry struct {
 	ids      []int32
 	segments []uint8 // nil: all 0
 	first    []int32 // nil for texts
+	prompt   int32   // 0 but in generation
 	err      error
 }
 
@@ -43,16 +45,25 @@ func NewCorpus(d *Dataset, enc Encoder) *Corpus {
 	return &Corpus{Data: d, encoder: enc, entries: make([]entry, len(d.Examples))}
 }
 
-// Length is the number of tokens of example i. The error names the example's file and line.
+// Length is the number of tokens that a model is given of example i: in generation those of the prompt, and of
+// the target all but the last, from which nothing is predicted. The error names the example's file and line.
 func (c *Corpus) Length(i int) (int, error) {
 	e, err := c.entry(i)
 	if err != nil {
 		return 0, err
 	}
-	return len(e.ids), nil
+	return len(e.input()), nil
 }
 
-// Tokens is the number of tokens of all examples. The error names the example's file and line.
+// input is the ids that a model is given.
+func (e *entry) input() []int32 {
+	if e.prompt == 0 || int(e.prompt) == len(e.ids) {
+		return e.ids
+	}
+	return e.ids[:len(e.ids)-1]
+}
+
+// Tokens is the sum of the lengths of all examples. The error names the example's file and line.
 func (c *Corpus) Tokens() (int64, error) {
 	total := int64(0)
 	for i := range c.entries {
@@ -107,7 +118,7 @@ func (c *Corpus) entry(i int) (*entry, error) {
 		ex := c.Data.Examples[i]
 		enc, err := c.encoder.Encode(ex)
 		if err == nil {
-			err = e.store(enc, len(ex.Words))
+			err = e.store(enc, ex, c.Data.Kind)
 		}
 		if err != nil {
 			e.err = fmt.Errorf("%s: %w", ex.Where(), err)
@@ -116,8 +127,8 @@ func (c *Corpus) entry(i int) (*entry, error) {
 	return e, e.err
 }
 
-// store keeps the encoding of an example with so many words.
-func (e *entry) store(enc Encoded, words int) error {
+// store keeps the encoding of an example.
+func (e *entry) store(enc Encoded, ex Example, kind Kind) error {
 	if len(enc.IDs) == 0 {
 		return errors.New("the tokenizer gave no tokens: want at least one a text")
 	}
@@ -143,8 +154,17 @@ func (e *entry) store(enc Encoded, words int) error {
 			segments[k] = uint8(s)
 		}
 	}
+	words := len(ex.Words)
 	if len(enc.First) != words {
 		return fmt.Errorf("the tokenizer gave tokens for %d words: want %d", len(enc.First), words)
+	}
+	switch prompt := enc.Prompt; {
+	case kind != Generation && prompt != 0:
+		return fmt.Errorf("the tokenizer gave a prompt of %d tokens: want none in a %s", prompt, kind)
+	case kind == Generation && (prompt < 1 || prompt > len(ids)):
+		return fmt.Errorf("the tokenizer gave a prompt of %d tokens: want 1 to %d", prompt, len(ids))
+	case kind == Generation && (prompt < len(ids)) != (ex.Target != ""):
+		return fmt.Errorf("the tokenizer gave %d tokens for the target %s", len(ids)-prompt, shorten(ex.Target))
 	}
 	first := make([]int32, words)
 	for k, at := range enc.First {
@@ -153,6 +173,6 @@ func (e *entry) store(enc Encoded, words int) error {
 		}
 		first[k] = int32(at)
 	}
-	e.ids, e.segments, e.first = ids, segments, first
+	e.ids, e.segments, e.first, e.prompt = ids, segments, first, int32(enc.Prompt)
 	return nil
 }

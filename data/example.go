@@ -16,22 +16,23 @@ const (
 	Classification Kind = "classification" // one class out of several
 	Regression     Kind = "regression"     // one number
 	Tagging        Kind = "tagging"        // one class for every word of a sentence
+	Generation     Kind = "generation"     // a text
 )
 
 // ParseKind returns the kind of that name.
 func ParseKind(name string) (Kind, error) {
 	switch k := Kind(name); k {
-	case Classification, Regression, Tagging:
+	case Classification, Regression, Tagging, Generation:
 		return k, nil
 	}
-	return "", fmt.Errorf("unknown kind of task %q: want %s, %s or %s", name, Classification, Regression, Tagging)
+	return "", fmt.Errorf("unknown kind of task %q: want %s, %s, %s or %s", name, Classification, Regression, Tagging, Generation)
 }
 
 // NoLabel is the class of an example or a word without a label, as in GLUE's test sets.
 const NoLabel = -1
 
 // Example is one row of a data set: a text or a pair of texts, and its label; in tagging the words of a
-// sentence, and their tags.
+// sentence, and their tags; in generation a source text, and the target that a model is to write for it.
 type Example struct {
 	Text    string
 	Pair    string   // the second text; meant only if HasPair
@@ -40,8 +41,14 @@ type Example struct {
 	Label   int      // index of the class, NoLabel when not known; 0 in the other kinds
 	Value   float64  // target of a regression, NaN when not known; 0 in the other kinds
 	Tags    []int    // [len(Words)] index of each word's class, NoLabel when not known
-	File    string   // where the example was read
-	Line    int      // 1-based line of File, the first of a sentence, or row if it is a parquet file
+
+	Source     string   // what a text is to be generated from; "" in the other kinds, and only there
+	Target     string   // the text to generate; "" where the source is only a prompt: in dev and test sets and predictions
+	References []string // in dev and test sets, all texts that are right for the source; nil when not known
+	Subset     string   // part of its data set that is scored by itself too, WebNLG's "seen" or "unseen"; else ""
+
+	File string // where the example was read
+	Line int    // 1-based line of File, the first of a sentence, or row if it is a parquet file
 }
 
 // Where names the example's place for an error message: "dev.tsv: line 12".
@@ -69,7 +76,7 @@ type Dataset struct {
 	Name     string // task and part: "mnli/dev"
 	Variant  string // tells data sets of one part apart: "mismatched" for MNLI's second dev set, else ""
 	Kind     Kind
-	Labels   []string // names of the classes or tags, by index; nil in regression
+	Labels   []string // names of the classes or tags, by index; nil in regression and generation
 	Examples []Example
 
 	Files       []string // the files read, in order
@@ -80,9 +87,13 @@ type Dataset struct {
 // Len is the number of examples.
 func (d *Dataset) Len() int { return len(d.Examples) }
 
-// Labelled reports whether every example, in tagging every word, has a label.
+// Labelled reports whether every example, in tagging every word, has a label, in generation a target or
+// references.
 func (d *Dataset) Labelled() bool {
 	for i := range d.Examples {
+		if e := &d.Examples[i]; d.Kind == Generation && e.Target == "" && e.References == nil {
+			return false
+		}
 		if e := &d.Examples[i]; e.Label == NoLabel || math.IsNaN(e.Value) || slices.Contains(e.Tags, NoLabel) {
 			return false
 		}
@@ -99,4 +110,28 @@ func (d *Dataset) Select(indices []int) *Dataset {
 		s.Examples[i] = d.Examples[index]
 	}
 	return &s
+}
+
+// Prompts returns the data set without the targets: a Corpus of it has the tokens from which to generate. The
+// references stay.
+func (d *Dataset) Prompts() *Dataset {
+	p := *d
+	p.Examples = slices.Clone(d.Examples)
+	for i := range p.Examples {
+		p.Examples[i].Target = ""
+	}
+	return &p
+}
+
+// Subsets returns the names of the subsets that are scored by themselves too, in alphabetical order; nil if
+// there are none.
+func (d *Dataset) Subsets() []string {
+	var names []string
+	for i := range d.Examples {
+		if name := d.Examples[i].Subset; name != "" && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }

@@ -14,9 +14,15 @@ type Task struct {
 	Labels  []string // names of the classes in the order of the head's outputs; nil in regression
 	Metrics []string // the scores to report, by the names in package metrics
 	Primary string   // the score that the paper reports, one of Metrics
+
+	// In generation:
+
+	Scoring string // the way of scoring, a name that package metrics/nlg knows: "e2e", "webnlg" or "webnlg2017"
+	Stop    string // a text that ends what is generated, as the tokenizer's end of text does; "" if there is none
 }
 
-// Outputs is the number of outputs that a head for the task has: one a class, or one in regression.
+// Outputs is the number of outputs that a head for the task has: one a class, or one in regression. In
+// generation it is 0: a language model has a head of its own.
 func (t Task) Outputs() int {
 	if t.Kind == Regression {
 		return 1

@@ -32,20 +32,20 @@ func NewEncoder(t *Tokenizer, maxLength, positions int) (*Encoder, error) {
 	return &Encoder{tok: t, maxLength: maxLength}, nil
 }
 
-// Encode gives the tokens of an example: of a text or a pair, or of a sentence that Split would not split.
-func (e *Encoder) Encode(ex data.Example) (data.Encoded, error) {
-	if ex.Words != nil {
-		enc, truncated, err := e.tok.EncodeWords(ex.Words, e.maxLength)
-		if truncated {
-			e.truncated.Add(1)
-		}
-		return enc, err
+// Encode gives the tokens of an example: of a text or a pair, of a sentence that Split would not split, or of a
+// source and its target.
+func (e *Encoder) Encode(ex data.Example) (enc data.Encoded, err error) {
+	var truncated bool
+	switch {
+	case ex.Words != nil:
+		enc, truncated, err = e.tok.EncodeWords(ex.Words, e.maxLength)
+	case ex.Source != "":
+		enc, truncated, err = e.tok.EncodeGeneration(ex.Source, ex.Target, e.maxLength)
+	case ex.HasPair:
+		enc, truncated, err = e.tok.Encode(ex.Text, &ex.Pair, e.maxLength)
+	default:
+		enc, truncated, err = e.tok.Encode(ex.Text, nil, e.maxLength)
 	}
-	var pair *string
-	if ex.HasPair {
-		pair = &ex.Pair
-	}
-	enc, truncated, err := e.tok.Encode(ex.Text, pair, e.maxLength)
 	if truncated {
 		e.truncated.Add(1)
 	}

@@ -42,16 +42,15 @@ func (t template) added(pair bool) int {
 	return n
 }
 
-// before is the number of special tokens before a single text.
-func (t template) before() int {
-	n := 0
+// start is the special tokens before a single text.
+func (t template) start() (ids []int64) {
 	for _, p := range t.single {
 		if p.text == 0 {
 			break
 		}
-		n += len(p.ids)
+		ids = append(ids, p.ids...)
 	}
-	return n
+	return ids
 }
 
 // maxID is the largest id of a special token, -1 if there is none.

@@ -17,7 +17,8 @@ type Tokenizer struct {
 	native   *native
 	template template
 	special  Special
-	left     bool // truncation keeps the last tokens
+	left     bool   // truncation keeps the last tokens
+	space    string // goes before a target
 	size     int
 	nul      map[uint32]bool // tokens whose text has a NUL character
 	words    sync.Map        // [string][]uint32: ids of the words so far, which come again and again
@@ -73,6 +74,7 @@ func build(name string, text []byte, set *settings) (*Tokenizer, error) {
 		template: def.template,
 		special:  def.special(&set.names),
 		left:     set.TruncationSide == "left",
+		space:    targetSpace(def.sections["normalizer"]),
 		size:     int(def.maxID()) + 1,
 		nul:      def.nulTokens(),
 	}, nil

@@ -16,7 +16,7 @@ import (
 // maxLength 0 is no limit. A single word that is longer is cut to its first tokens, and truncated is true; several
 // words that are longer are an error, since [Tokenizer.SplitWords] says how to split them without losing any.
 func (t *Tokenizer) EncodeWords(words []string, maxLength int) (enc data.Encoded, truncated bool, err error) {
-	before := t.template.before()
+	before := len(t.template.start())
 	var all []uint32
 	enc.First = make([]int, len(words))
 	for i, word := range words {

@@ -1,0 +1,88 @@
+package tokenizer
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"autolora/data"
+)
+
+// EncodeGeneration gives the tokens of a source text and of the target to generate from it, in the form of LoRA's
+// gpt2_encode.py: source, end of text, a space and the target, end of text. Before it stand the special tokens that
+// the tokenizer puts before a text, <s> of a LLaMA. A target of "" is none: the prompt, up to the first end of text,
+// is all.
+//
+// Where that is more than maxLength tokens, the longer one of source and target is cut first, as [Tokenizer.Encode]
+// cuts pairs, so that both remain, and truncated is true: the source as the tokenizer cuts texts, the target at its
+// end, without an end of text then. LoRA's code cuts the end of the whole, which with a long source leaves nothing to
+// learn; of E2E and WebNLG, which fit, it makes no difference. maxLength 0 cuts nothing.
+//
+// The errors are those of Encode, and that of a tokenizer without an end of text.
+func (t *Tokenizer) EncodeGeneration(source, target string, maxLength int) (enc data.Encoded, truncated bool, err error) {
+	if t.special.EOS < 0 {
+		return data.Encoded{}, false, errors.New("the tokenizer has no token for the end of a text, without which none can be generated")
+	}
+	end := uint32(t.special.EOS)
+	from, err := t.encode(source)
+	if err != nil {
+		return data.Encoded{}, false, err
+	}
+	var to []uint32
+	if target != "" {
+		if to, err = t.encode(t.space + target); err != nil {
+			return data.Encoded{}, false, fmt.Errorf("target: %w", err)
+		}
+		to = append(to, end)
+	}
+	start := t.template.start()
+	if maxLength != 0 {
+		room := maxLength - len(start) - 1
+		if room < 2 {
+			return data.Encoded{}, false, fmt.Errorf("max length %d: want at least %d", maxLength, len(start)+3)
+		}
+		truncated = len(from)+len(to) > room
+		a, b := longestFirst(len(from), len(to), room)
+		from, to = cut(from, a, t.left), cut(to, b, false)
+	}
+	enc.IDs = slices.Grow(start, len(from)+1+len(to))
+	for _, ids := range [][]uint32{from, {end}, to} {
+		for _, id := range ids {
+			enc.IDs = append(enc.IDs, int64(id))
+		}
+	}
+	enc.Prompt = len(enc.IDs) - len(to)
+	return enc, truncated, nil
+}
+
+// DecodeTarget gives the text that a model generated: ids up to the first end of text, and of their text what is
+// before stop, unless that is "", without white space around it. The errors are those of [Tokenizer.Decode].
+func (t *Tokenizer) DecodeTarget(ids []int64, stop string) (string, error) {
+	if at := slices.Index(ids, t.special.EOS); at >= 0 {
+		ids = ids[:at]
+	}
+	text, err := t.Decode(ids, true)
+	if stop != "" {
+		text, _, _ = strings.Cut(text, stop)
+	}
+	return strings.TrimSpace(text), err
+}
+
+// targetSpace is what goes before a target, so that its first word is the token of a word inside a text: a space,
+// or nothing where the normalizer puts one before every text. The Metaspace of a pre-tokenizer does not put one
+// before a space.
+func targetSpace(normalizer json.RawMessage) string {
+	var part struct {
+		Type  string
+		Parts []json.RawMessage `json:"normalizers"`
+	}
+	if json.Unmarshal(normalizer, &part) != nil {
+		return " "
+	}
+	if part.Type == "Prepend" || slices.ContainsFunc(part.Parts, func(p json.RawMessage) bool { return targetSpace(p) == "" }) {
+		return ""
+	}
+	return " "
+}

@@ -17,9 +17,20 @@ const (
 	NameSpearman  = "spearman"
 	NamePrecision = "precision"
 	NameRecall    = "recall"
+
+	NameBLEU   = "bleu"
+	NameNIST   = "nist" // not a fraction: bits of information per word
+	NameMETEOR = "meteor"
+	NameROUGEL = "rouge_l"
+	NameCIDEr  = "cider" // not a fraction: up to 10
+	NameTER    = "ter"   // edits per word: lower is better, and more than 1 is possible
+
+	// E2E's official script in its mode -p has a BLEU and a NIST of its own.
+	NamePyBLEU = "bleu_pymteval"
+	NamePyNIST = "nist_pymteval"
 )
 
-// Scores are values by name, fractions of 1. A score that is not defined is NaN, and null in JSON.
+// Scores are values by name, fractions of 1 unless the name says otherwise. A score that is not defined is NaN, and null in JSON.
 type Scores map[string]float64
 
 // MarshalJSON writes the scores in the order of their names.

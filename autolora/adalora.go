@@ -121,7 +121,7 @@ type RankAllocator struct {
 
 // NewRankAllocator gives model fresh layers of the SVD form, with rank InitRank
 // on the targets of lora, and returns their allocator.
-func NewRankAllocator(model *nn.Classifier, lora nn.LoRAConfig, cfg AdaLoRAConfig) (*RankAllocator, error) {
+func NewRankAllocator(model *nn.Model, lora nn.LoRAConfig, cfg AdaLoRAConfig) (*RankAllocator, error) {
 	if err := cfg.Check(); err != nil {
 		return nil, err
 	}

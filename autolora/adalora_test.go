@@ -29,7 +29,7 @@ const (
 
 // adaLoRARun is AdaLoRA's training as the lines of make_adalora.py have it.
 type adaLoRARun struct {
-	model     *nn.Classifier
+	model     *nn.Model
 	allocator *RankAllocator
 	optim     *torchbind.AdamW
 	batches   []*Batch

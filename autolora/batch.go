@@ -16,7 +16,7 @@ type Batch struct {
 }
 
 // newBatch copies b to the model's device. Labels must fit the model's head.
-func newBatch(s *torchbind.Scope, model *nn.Classifier, b *data.Batch) (*Batch, error) {
+func newBatch(s *torchbind.Scope, model *nn.Model, b *data.Batch) (*Batch, error) {
 	packed, err := model.NewBatch(s, nn.Sequences{IDs: b.IDs, Segments: b.Segments, Lengths: b.Lengths, Want: b.Want, WantPer: b.WantPer})
 	if err != nil {
 		return nil, err
@@ -34,8 +34,8 @@ func newBatch(s *torchbind.Scope, model *nn.Classifier, b *data.Batch) (*Batch, 
 		if l == data.NoLabel {
 			return out, nil
 		}
-		if l < 0 || l >= model.Head.Labels() {
-			return nil, fmt.Errorf("label %d does not fit the head of %d labels", l, model.Head.Labels())
+		if l < 0 || l >= model.Labels() {
+			return nil, fmt.Errorf("label %d does not fit the head of %d labels", l, model.Labels())
 		}
 	}
 	out.Labels = torchbind.FromSlice(s, b.Labels, shape, model.Device())

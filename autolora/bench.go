@@ -29,7 +29,7 @@ const benchWarmup = 2
 
 // bench times the LoRA step on every batch in turn, then the search iteration,
 // whose validation batch is the one before. The first two batches warm up.
-func bench(ctx context.Context, cfg Config, load func() (*nn.Classifier, error), batches []*data.Batch, rep Reporter) (*BenchResult, error) {
+func bench(ctx context.Context, cfg Config, load func() (*nn.Model, error), batches []*data.Batch, rep Reporter) (*BenchResult, error) {
 	if len(batches) <= benchWarmup {
 		return nil, fmt.Errorf("%d batches of %d examples: want at least %d (%d warm up)", len(batches), cfg.BatchSize, benchWarmup+1, benchWarmup)
 	}
@@ -56,7 +56,7 @@ func bench(ctx context.Context, cfg Config, load func() (*nn.Classifier, error),
 	return r, err
 }
 
-func benchLoRA(ctx context.Context, cfg Config, load func() (*nn.Classifier, error), batches []*data.Batch, rep Reporter) ([]time.Duration, error) {
+func benchLoRA(ctx context.Context, cfg Config, load func() (*nn.Model, error), batches []*data.Batch, rep Reporter) ([]time.Duration, error) {
 	model, err := load()
 	if err != nil {
 		return nil, err
@@ -69,7 +69,7 @@ func benchLoRA(ctx context.Context, cfg Config, load func() (*nn.Classifier, err
 	return timed(ctx, "lora", model, batches, rep, func(s *torchbind.Scope, b, _ *Batch) { t.Step(s, []*Batch{b}) })
 }
 
-func benchSearch(ctx context.Context, cfg Config, load func() (*nn.Classifier, error), batches []*data.Batch, rep Reporter) ([]time.Duration, error) {
+func benchSearch(ctx context.Context, cfg Config, load func() (*nn.Model, error), batches []*data.Batch, rep Reporter) ([]time.Duration, error) {
 	model, err := load()
 	if err != nil {
 		return nil, err
@@ -83,7 +83,7 @@ func benchSearch(ctx context.Context, cfg Config, load func() (*nn.Classifier, e
 }
 
 // timed runs step on every batch and the batch before it.
-func timed(ctx context.Context, phase string, model *nn.Classifier, batches []*data.Batch, rep Reporter, step func(s *torchbind.Scope, b, previous *Batch)) ([]time.Duration, error) {
+func timed(ctx context.Context, phase string, model *nn.Model, batches []*data.Batch, rep Reporter, step func(s *torchbind.Scope, b, previous *Batch)) ([]time.Duration, error) {
 	rep.Begin(phase, 0, len(batches))
 	defer rep.End()
 	var times []time.Duration

@@ -27,7 +27,7 @@ type lastGood struct {
 	step   int64
 }
 
-func newLastGood(model *nn.Classifier) *lastGood {
+func newLastGood(model *nn.Model) *lastGood {
 	g := &lastGood{params: model.TrainableParams()}
 	for _, p := range g.params {
 		g.copies = append(g.copies, model.Scope().Tidy(func(s *torchbind.Scope) *torchbind.Tensor {

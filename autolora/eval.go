@@ -20,7 +20,7 @@ import (
 // Predict returns the logits of every example of corpus, in its order: one row
 // of K numbers each, in tagging one for every word. Every example is computed
 // once, in batches of similar length.
-func Predict(ctx context.Context, model *nn.Classifier, corpus *data.Corpus, batchSize, workers int, progress func(done, total int)) ([][][]float64, error) {
+func Predict(ctx context.Context, model *nn.Model, corpus *data.Corpus, batchSize, workers int, progress func(done, total int)) ([][][]float64, error) {
 	batches, err := corpus.EvalBatches(ctx, batchSize, workers)
 	if err != nil {
 		return nil, err
@@ -46,7 +46,7 @@ func Predict(ctx context.Context, model *nn.Classifier, corpus *data.Corpus, bat
 	return logits, nil
 }
 
-func predictBatch(model *nn.Classifier, packed *data.Batch, logits [][][]float64) error {
+func predictBatch(model *nn.Model, packed *data.Batch, logits [][][]float64) error {
 	return torchbind.Run(func(s *torchbind.Scope) error {
 		b, err := newBatch(s, model, packed)
 		if err != nil {
@@ -74,7 +74,7 @@ func predictBatch(model *nn.Classifier, packed *data.Batch, logits [][][]float64
 // score evaluates model on data sets and returns the task's scores: the plain
 // names for the first set, and for another its variant after the name
 // ("accuracy_mismatched"). What it computed is added to work.
-func (s *session) score(ctx context.Context, model *nn.Classifier, sets []*data.Dataset, work *runs.Work) (metrics.Scores, int, error) {
+func (s *session) score(ctx context.Context, model *nn.Model, sets []*data.Dataset, work *runs.Work) (metrics.Scores, int, error) {
 	total := 0
 	for _, d := range sets {
 		total += d.Len()
@@ -104,7 +104,7 @@ func (s *session) score(ctx context.Context, model *nn.Classifier, sets []*data.
 
 // predict returns the logits of every example of d, as Predict does; sentences
 // that had to be cut are whole again. What it computed is added to work.
-func (s *session) predict(ctx context.Context, model *nn.Classifier, d *data.Dataset, work *runs.Work, progress func(done int)) ([][][]float64, error) {
+func (s *session) predict(ctx context.Context, model *nn.Model, d *data.Dataset, work *runs.Work, progress func(done int)) ([][][]float64, error) {
 	whole := func(logits [][][]float64) [][][]float64 { return logits }
 	computed := d
 	if d.Kind == data.Tagging {
@@ -222,7 +222,7 @@ func (s *session) labelled(part data.Part) ([]*data.Dataset, error) {
 
 // trained loads the model as it was trained: with the adapter, or with its own
 // head.
-func (s *session) trained(adapterDir string) (*nn.Classifier, error) {
+func (s *session) trained(adapterDir string) (*nn.Model, error) {
 	if adapterDir == "" {
 		model, err := s.load(nn.HeadStored, false)
 		if err != nil {
@@ -251,7 +251,7 @@ func (s *session) trained(adapterDir string) (*nn.Classifier, error) {
 
 // fitHead makes sure that the outputs of a model's own head are the task's
 // classes, in their order.
-func fitHead(task data.Task, model *nn.Classifier) error {
+func fitHead(task data.Task, model *nn.Model) error {
 	names := model.LabelNames()
 	if task.Kind == data.Regression || names == nil {
 		return nil

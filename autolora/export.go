@@ -37,7 +37,7 @@ func modelFolder(ctx context.Context, model string) (string, error) {
 
 // export writes what the model learnt into the output folder and returns its
 // name there.
-func (j *job) export(model *nn.Classifier) (string, error) {
+func (j *job) export(model *nn.Model) (string, error) {
 	if j.results.Method == runs.MethodFull {
 		path, err := j.replaced(runs.ModelDir)
 		if err != nil {

@@ -138,7 +138,7 @@ func (j *job) gridPoint(phase string, ranks map[string]int64, trainHalf []int, v
 }
 
 // ranksByModule returns the rank of every module that the targets name.
-func ranksByModule(model *nn.Classifier, targets []string, ranks map[string]int64) (map[string]int64, error) {
+func ranksByModule(model *nn.Model, targets []string, ranks map[string]int64) (map[string]int64, error) {
 	byModule := map[string]int64{}
 	for _, target := range targets {
 		modules, err := model.Modules([]string{target})
@@ -153,7 +153,7 @@ func ranksByModule(model *nn.Classifier, targets []string, ranks map[string]int6
 }
 
 // bestOfGrid makes the ranks of the best configuration those to train at.
-func (j *job) bestOfGrid(model *nn.Classifier) error {
+func (j *job) bestOfGrid(model *nn.Model) error {
 	best := j.grid.Configurations[j.grid.Best]
 	byModule, err := ranksByModule(model, j.Targets, best.Ranks)
 	if err != nil {

@@ -155,7 +155,7 @@ func (l *loop) resume() (int, error) {
 }
 
 // nextBatch moves the loader's next batch to the model's device.
-func nextBatch(s *torchbind.Scope, model *nn.Classifier, l *data.Loader) (*Batch, error) {
+func nextBatch(s *torchbind.Scope, model *nn.Model, l *data.Loader) (*Batch, error) {
 	packed, err := l.Next()
 	if err != nil {
 		return nil, err

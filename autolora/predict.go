@@ -128,7 +128,7 @@ func sessionFor(ctx context.Context, cfg Config, adapter *Adapter) (*session, []
 		return nil, nil, err
 	}
 	names := s.arch.LabelNames()
-	outputs, tokens := len(names), slices.Contains(s.arch.Architectures, s.arch.Architecture(true))
+	outputs, tokens := len(names), slices.Contains(s.arch.Architectures, s.arch.Architecture(nn.TokenClassification))
 	if adapter != nil {
 		tokens = adapter.Tokens()
 		if outputs = adapter.Outputs; outputs == 0 {
@@ -229,7 +229,7 @@ func RunBench(ctx context.Context, cfg Config, input string, rep Reporter) (*Ben
 		}
 		batches = append(batches, b)
 	}
-	return bench(ctx, cfg, func() (*nn.Classifier, error) { return s.load(nn.HeadFresh, false) }, batches, rep)
+	return bench(ctx, cfg, func() (*nn.Model, error) { return s.load(nn.HeadFresh, false) }, batches, rep)
 }
 
 // benchTask is the named task, or one of two classes.

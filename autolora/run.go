@@ -262,7 +262,7 @@ func (j *job) train() error {
 
 // equip gives a freshly loaded model what the method trains in so many steps.
 // The allocator is AdaLoRA's, nil for every other method.
-func (j *job) equip(model *nn.Classifier, steps int) (allocator *RankAllocator, err error) {
+func (j *job) equip(model *nn.Model, steps int) (allocator *RankAllocator, err error) {
 	lora := j.lora()
 	switch {
 	case j.method.name == runs.MethodFull:
@@ -286,7 +286,7 @@ func (j *job) equip(model *nn.Classifier, steps int) (allocator *RankAllocator, 
 }
 
 // deriveRanks makes the ranks of a control out of those of --ranks.
-func (j *job) deriveRanks(model *nn.Classifier) error {
+func (j *job) deriveRanks(model *nn.Model) error {
 	sizes := make([]int64, len(j.ranks.Layers))
 	for i, l := range j.ranks.Layers {
 		size, err := model.RankSize(l.Name)
@@ -306,7 +306,7 @@ func (j *job) deriveRanks(model *nn.Classifier) error {
 }
 
 // evaluate scores model on the dev or test sets.
-func (j *job) evaluate(model *nn.Classifier) error {
+func (j *job) evaluate(model *nn.Model) error {
 	began := time.Now()
 	var err error
 	if j.results.Scores, j.results.Examples, err = j.score(j.ctx, model, j.scored, &j.results.Cost.Eval); err != nil {
@@ -317,7 +317,7 @@ func (j *job) evaluate(model *nn.Classifier) error {
 }
 
 // settle turns what AdaLoRA trained into LoRA at the ranks that it came to.
-func (j *job) settle(model *nn.Classifier, allocator *RankAllocator) error {
+func (j *job) settle(model *nn.Model, allocator *RankAllocator) error {
 	if allocator == nil {
 		return nil
 	}
@@ -340,8 +340,8 @@ func everyIndex(n int) []int {
 }
 
 // countParameters counts what model trains.
-func countParameters(model *nn.Classifier) runs.ParameterCount {
-	head := nn.NumEl(model.Head.Params())
+func countParameters(model *nn.Model) runs.ParameterCount {
+	head := nn.NumEl(model.HeadParams())
 	return runs.ParameterCount{Adapter: nn.NumEl(model.TrainableParams()) - head, Head: head}
 }
 

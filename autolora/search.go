@@ -85,7 +85,7 @@ var UpdateOrders = []UpdateOrder{WeightsFirst, AlphaFirst}
 // Search holds the variables of the bilevel problem.
 type Search struct {
 	SearchConfig
-	model   *nn.Classifier
+	model   *nn.Model
 	weights []*nn.Param       // W: A and B of every layer, and the head
 	a       *torchbind.Tensor // [layers, k], free
 	masks   *nn.Masks         // dropout of both losses
@@ -129,7 +129,7 @@ func (st SearchStep) Ratio() float64 { return st.Implicit / st.Direct }
 
 // NewSearch gives model fresh LoRA layers of rank k on the targets of lora and
 // returns the search over their selection variables.
-func NewSearch(model *nn.Classifier, lora nn.LoRAConfig, cfg SearchConfig, seed uint64) (*Search, error) {
+func NewSearch(model *nn.Model, lora nn.LoRAConfig, cfg SearchConfig, seed uint64) (*Search, error) {
 	lora.Rank, lora.Ranks, lora.Dropout = cfg.K, nil, cfg.LoRADropout
 	if err := model.AddLoRA(lora); err != nil {
 		return nil, err

@@ -59,7 +59,7 @@ func (f fixture) floats(s *torchbind.Scope, name string) []float64 {
 }
 
 // batch returns the padded batch under prefix, packed.
-func (f fixture) batch(s *torchbind.Scope, m *nn.Classifier, prefix string) *Batch {
+func (f fixture) batch(s *torchbind.Scope, m *nn.Model, prefix string) *Batch {
 	f.t.Helper()
 	ids, segments := f.tensor(s, prefix+".ids"), f.tensor(s, prefix+".segments").Int64s()
 	flat, width := ids.Int64s(), ids.Size(1)

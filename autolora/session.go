@@ -173,16 +173,21 @@ func (s *session) readFiles(parts []data.Part) (*data.Splits, error) {
 // corpus joins a data set and the model's tokenizer.
 func (s *session) corpus(d *data.Dataset) *data.Corpus { return data.NewCorpus(d, s.enc) }
 
+// outputs says what a model makes of its hidden states for a kind of task.
+var outputs = map[data.Kind]nn.Output{
+	data.Classification: nn.SequenceClassification, data.Regression: nn.Regression, data.Tagging: nn.TokenClassification, data.Generation: nn.CausalLM,
+}
+
 // load reads the model with a head for the task.
-func (s *session) load(head nn.HeadSource, full bool) (*nn.Classifier, error) {
+func (s *session) load(head nn.HeadSource, full bool) (*nn.Model, error) {
 	began := time.Now()
 	defer func() { s.loaded += time.Since(began) }()
 	if s.NewHead && head == nn.HeadIfStored {
 		head = nn.HeadFresh
 	}
 	cfg := nn.LoadConfig{
-		Labels: int64(s.task.Outputs()), Regression: s.task.Kind == data.Regression, Tokens: s.task.Kind == data.Tagging,
-		Head: head, Seed: s.Seed, Full: full, Pack: s.pack(), DType: s.dtype, Device: s.device,
+		Output: outputs[s.task.Kind], Labels: int64(s.task.Outputs()), Head: head,
+		Seed: s.Seed, Full: full, Pack: s.pack(), DType: s.dtype, Device: s.device,
 	}
 	if s.Dropout >= 0 {
 		cfg.Dropout = &s.Dropout

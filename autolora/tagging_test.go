@@ -180,7 +180,7 @@ func TestAccumulatedTagging(t *testing.T) {
 		run(t, func(s *torchbind.Scope) {
 			none := 0.0
 			model, err := nn.Load(fixturePath("bert-tiny"), nn.LoadConfig{
-				Labels: 3, Tokens: true, Head: nn.HeadFresh, Dropout: &none, Full: true, DType: torchbind.Float32, Device: torchbind.CPU,
+				Labels: 3, Output: nn.TokenClassification, Head: nn.HeadFresh, Dropout: &none, Full: true, DType: torchbind.Float32, Device: torchbind.CPU,
 			})
 			if err != nil {
 				t.Fatal(err)

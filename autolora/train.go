@@ -30,7 +30,7 @@ func (c TrainConfig) Rate(i int) float64 {
 // Trainer minimises a model's loss over its trainable parameters.
 type Trainer struct {
 	TrainConfig
-	model *nn.Classifier
+	model *nn.Model
 	optim *torchbind.AdamW
 	masks *nn.Masks
 	good  *lastGood
@@ -50,7 +50,7 @@ type TrainStep struct {
 }
 
 // NewTrainer returns a trainer whose dropout masks come from seed.
-func NewTrainer(model *nn.Classifier, cfg TrainConfig, seed uint64) *Trainer {
+func NewTrainer(model *nn.Model, cfg TrainConfig, seed uint64) *Trainer {
 	return &Trainer{
 		TrainConfig: cfg,
 		model:       model,

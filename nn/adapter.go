@@ -13,34 +13,50 @@ import (
 // Adapter returns the model's LoRA layers and head as PEFT knows them. skipped
 // names modules that were candidates and got rank 0: they are left out, which
 // is exactly the base layer. Layers of the SVD form are to be folded before.
-func (m *Classifier) Adapter(base string, skipped []string) *peft.Adapter {
-	a := &peft.Adapter{Config: peft.Config{TaskType: m.taskType(), BaseModel: base, ModulesToSave: []string{"classifier"}}}
-	for _, l := range m.LoRAs() {
-		a.Config.R = max(a.Config.R, int(l.Rank))
-		a.Config.LoraAlpha, a.Config.LoraDropout = l.Alpha, l.Dropout // one for all layers
-		a.Layers = append(a.Layers, peft.Layer{
-			Name: l.Module, Rank: int(l.Rank), Alpha: l.Alpha,
-			A: stored(l.A, "lora_A.weight", l.A.Value), B: stored(l.B, "lora_B.weight", l.B.Value),
-		})
+func (m *Model) Adapter(base string, skipped []string) *peft.Adapter {
+	a := &peft.Adapter{Config: peft.Config{TaskType: m.Output.taskType(), BaseModel: base}}
+	if m.Head != nil {
+		a.Config.ModulesToSave = []string{"classifier"}
+	}
+	names := make(map[string]bool)
+	add := func(layer peft.Layer, dropout float64) {
+		a.Layers = append(a.Layers, layer)
+		names[layer.Name] = true
+		if a.Config.LoraDropout = dropout; layer.Rank >= a.Config.R { // one dropout for all layers
+			a.Config.R, a.Config.LoraAlpha = layer.Rank, layer.Alpha
+		}
+	}
+	for _, l := range m.linears() {
+		a.Config.FanInFanOut = a.Config.FanInFanOut || l.Weight.Transposed
+		for _, lora := range l.LoRA {
+			switch whole := l.storedModule(); {
+			case lora == nil || names[whole]:
+			case whole != "":
+				add(m.fusedLayer(whole), lora.Dropout)
+			default:
+				add(peft.Layer{
+					Name: lora.Module, Rank: int(lora.Rank), Alpha: lora.Alpha,
+					A: stored(lora.A, "lora_A.weight", lora.A.Value), B: stored(lora.B, "lora_B.weight", lora.B.Value),
+				}, lora.Dropout)
+			}
+		}
 	}
 	for _, name := range skipped {
-		a.Layers = append(a.Layers, peft.Layer{Name: name})
+		if l, _ := m.linear(name); l != nil && l.storedModule() != "" {
+			name = l.storedModule()
+		}
+		if !names[name] {
+			a.Layers = append(a.Layers, peft.Layer{Name: name})
+			names[name] = true
+		}
 	}
 	if a.Config.R == 0 { // every layer has rank 0; PEFT wants a positive global rank
 		a.Config.R, a.Config.LoraAlpha = 1, 1
 	}
-	for _, p := range m.Head.Params() {
+	for _, p := range m.HeadParams() {
 		a.Saved = append(a.Saved, stored(p, p.Name, p.Value))
 	}
 	return a
-}
-
-// taskType returns PEFT's name of what the head does.
-func (m *Classifier) taskType() string {
-	if m.Tokens {
-		return "TOKEN_CLS"
-	}
-	return "SEQ_CLS"
 }
 
 // stored returns a copy of value as an F32 tensor under name.
@@ -53,7 +69,7 @@ func stored(p *Param, name string, value *torchbind.Tensor) safetensors.Tensor {
 // LoadAdapter gives the model the LoRA layers and the head of a PEFT adapter, or
 // the bottleneck adapters and the head of a folder in AdapterHub's form. Every
 // layer of it must be a module of the model, and the head must fit.
-func (m *Classifier) LoadAdapter(dir string) error {
+func (m *Model) LoadAdapter(dir string) error {
 	if adapterhub.IsAdapter(dir) {
 		return m.loadBottlenecks(dir)
 	}
@@ -61,8 +77,8 @@ func (m *Classifier) LoadAdapter(dir string) error {
 	if err != nil {
 		return err
 	}
-	if has := a.Config.TaskType; has != "" && has != m.taskType() {
-		return fmt.Errorf("load adapter %s: task_type is %s, want %s", dir, has, m.taskType())
+	if has := a.Config.TaskType; has != "" && has != m.Output.taskType() {
+		return fmt.Errorf("load adapter %s: task_type is %s, want %s", dir, has, m.Output.taskType())
 	}
 	for _, l := range a.Layers {
 		if err := m.setLoRA(a, l); err != nil {
@@ -75,46 +91,55 @@ func (m *Classifier) LoadAdapter(dir string) error {
 	return nil
 }
 
-func (m *Classifier) setLoRA(a *peft.Adapter, layer peft.Layer) error {
+func (m *Model) setLoRA(a *peft.Adapter, layer peft.Layer) error {
 	if layer.Rank == 0 {
 		return nil
 	}
 	linear, part := m.linear(layer.Name)
 	if linear == nil {
+		if parts := m.storedParts(layer.Name); parts != nil {
+			return m.setFused(a, layer, parts)
+		}
 		return fmt.Errorf("layer %q is not in the model %s", layer.Name, m.Dir)
 	}
 	rank := int64(layer.Rank)
-	for _, f := range []struct {
-		name string
-		t    safetensors.Tensor
-		want []int64
-	}{{"lora_A", layer.A, []int64{rank, linear.In()}}, {"lora_B", layer.B, []int64{linear.Out(), rank}}} {
-		if !equalShape(f.t.Shape, f.want) {
-			return fmt.Errorf("layer %q: %s has shape %v, want %v: the adapter belongs to another model", layer.Name, f.name, f.t.Shape, f.want)
-		}
-	}
-	weightA, err := safetensors.Float32s(layer.A)
-	if err != nil {
-		return err
-	}
-	weightB, err := safetensors.Float32s(layer.B)
+	weightA, weightB, err := factors(layer, linear.In(), linear.Modules[part].Rows)
 	if err != nil {
 		return err
 	}
 	// LoRA.Scale is alpha/rank; this alpha gives it PEFT's scale under any rule.
 	alpha := a.Config.Scale(layer.Rank, layer.Alpha) * float64(rank)
-	linear.LoRA[part] = m.newLoRA(layer.Name, weightA, weightB, rank, linear, alpha, a.Config.LoraDropout)
+	linear.LoRA[part] = m.newLoRA(layer.Name, weightA, weightB, linear.In(), linear.Modules[part].Rows, alpha, a.Config.LoraDropout)
 	return nil
 }
 
-func (m *Classifier) setHead(saved []safetensors.Tensor) error {
+// factors returns A [rank, in] and B [out, rank] of a layer.
+func factors(layer peft.Layer, in, out int64) (a, b []float32, err error) {
+	rank := int64(layer.Rank)
+	for _, f := range []struct {
+		name string
+		t    safetensors.Tensor
+		want []int64
+		to   *[]float32
+	}{{"lora_A", layer.A, []int64{rank, in}, &a}, {"lora_B", layer.B, []int64{out, rank}, &b}} {
+		if !equalShape(f.t.Shape, f.want) {
+			return nil, nil, fmt.Errorf("layer %q: %s has shape %v, want %v: the adapter belongs to another model", layer.Name, f.name, f.t.Shape, f.want)
+		}
+		if *f.to, err = safetensors.Float32s(f.t); err != nil {
+			return nil, nil, err
+		}
+	}
+	return a, b, nil
+}
+
+func (m *Model) setHead(saved []safetensors.Tensor) error {
 	byName := make(map[string]safetensors.Tensor, len(saved))
 	for _, t := range saved {
 		byName[t.Name] = t
 	}
 	s := torchbind.NewScope()
 	defer s.Close()
-	for _, p := range m.Head.Params() {
+	for _, p := range m.HeadParams() {
 		t, ok := byName[p.Name]
 		if !ok {
 			return fmt.Errorf("%q is missing: the adapter has no classification head", p.Name)

@@ -26,10 +26,10 @@ var adapterCases = []struct {
 	{"roberta-tiny-tokens", "roberta-tiny-tokens-lora", 5, false},
 }
 
-func loadAdapted(t *testing.T, base, adapter string, labels int64, regression bool, dtype torchbind.DType) *Classifier {
+func loadAdapted(t *testing.T, base, adapter string, labels int64, regression bool, dtype torchbind.DType) *Model {
 	t.Helper()
 	m, err := Load(testdata(base), LoadConfig{
-		Labels: labels, Regression: regression, Tokens: isTokenModel(base), Head: HeadFresh, Pack: true, DType: dtype, Device: torchbind.CPU,
+		Labels: labels, Output: outputOf(base, regression), Head: HeadFresh, Pack: true, DType: dtype, Device: torchbind.CPU,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -100,7 +100,7 @@ func TestAdapterAndMergedModelRoundTrip(t *testing.T) {
 				defer m.Close()
 				want := openFixture(t, "expected-"+c.adapter)
 				seqs, _ := want.sequences("batch")
-				logits := func(m *Classifier) []float64 {
+				logits := func(m *Model) []float64 {
 					b, err := m.NewBatch(s, seqs)
 					if err != nil {
 						t.Fatal(err)
@@ -127,7 +127,7 @@ func TestAdapterAndMergedModelRoundTrip(t *testing.T) {
 					t.Fatal(err)
 				}
 				whole, err := Load(merged, LoadConfig{
-					Labels: c.labels, Regression: c.regression, Tokens: m.Tokens, Head: HeadStored, DType: torchbind.Float32, Device: torchbind.CPU,
+					Labels: c.labels, Output: m.Output, Head: HeadStored, DType: torchbind.Float32, Device: torchbind.CPU,
 				})
 				if err != nil {
 					t.Fatal(err)
@@ -186,6 +186,6 @@ func oneLine(t *testing.T, err error, want string) {
 	}
 }
 
-func writeAdapter(dir string, m *Classifier) error {
+func writeAdapter(dir string, m *Model) error {
 	return peft.Write(dir, m.Adapter("base", nil), peft.ModelCard{}, peft.WriteConfig{})
 }

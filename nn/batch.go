@@ -62,12 +62,15 @@ type Batch struct {
 	Offsets   *torchbind.Tensor // [B+1] int64 on the CPU: where each sequence begins, then N
 	Want      *torchbind.Tensor // [M] int64: the rows that the head reads
 	WantAt    *torchbind.Tensor // [B+1] int64 on the CPU: Offsets of the rows Want
-	Tokens    int
+	// Visible [N] and WantVisible [M] (int64, on the CPU) say how many tokens of its
+	// sequence each row sees, itself the last; nil in an encoder, where it sees all.
+	Visible, WantVisible *torchbind.Tensor
+	Tokens               int
 }
 
 // NewBatch checks seqs against the model's vocabulary and positions and copies
 // them to the model's device.
-func (m *Classifier) NewBatch(s *torchbind.Scope, seqs Sequences) (*Batch, error) {
+func (m *Model) NewBatch(s *torchbind.Scope, seqs Sequences) (*Batch, error) {
 	n, b := len(seqs.IDs), len(seqs.Lengths)
 	positions := make([]int64, 0, n)
 	offsets := make([]int64, 1, b+1)
@@ -98,7 +101,7 @@ func (m *Classifier) NewBatch(s *torchbind.Scope, seqs Sequences) (*Batch, error
 	row := func(data []int64, device torchbind.Device) *torchbind.Tensor {
 		return torchbind.FromSlice(s, data, []int64{int64(len(data))}, device)
 	}
-	return &Batch{
+	batch := &Batch{
 		IDs:       row(seqs.IDs, m.device),
 		Segments:  row(seqs.Segments, m.device),
 		Positions: row(positions, m.device),
@@ -106,7 +109,18 @@ func (m *Classifier) NewBatch(s *torchbind.Scope, seqs Sequences) (*Batch, error
 		Want:      row(want, m.device),
 		WantAt:    row(wantAt, torchbind.CPU),
 		Tokens:    n,
-	}, nil
+	}
+	if m.Output == CausalLM {
+		visible, wantVisible := make([]int64, n), make([]int64, len(want))
+		for i, p := range positions {
+			visible[i] = p + 1
+		}
+		for i, w := range want {
+			wantVisible[i] = visible[w]
+		}
+		batch.Visible, batch.WantVisible = row(visible, torchbind.CPU), row(wantVisible, torchbind.CPU)
+	}
+	return batch, nil
 }
 
 // Masks draws the seeds of dropout masks. Its state is one number, so that a

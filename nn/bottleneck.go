@@ -33,10 +33,14 @@ func (b *Bottleneck) Params() []*Param { return []*Param{b.Down, b.DownB, b.Up, 
 
 // Forward maps x [M, C], the output of attention or of the feed-forward layer
 // after its dropout, to [M, C]. The caller adds residual [M, C] and normalises
-// with n; Pfeiffer's adapter reads what that makes of x alone.
+// with n, nil where the model does not at that place; Pfeiffer's adapter reads
+// what that makes of x alone.
 func (b *Bottleneck) Forward(s *torchbind.Scope, x, residual *torchbind.Tensor, n *Norm) *torchbind.Tensor {
 	z := x
-	if b.Style == Pfeiffer {
+	switch {
+	case b.Style == Pfeiffer && n == nil:
+		z = torchbind.Add(s, x, residual)
+	case b.Style == Pfeiffer:
 		z = torchbind.AddDropoutLayerNorm(s, x, residual, n.Weight.Value, n.Bias.Value, n.Eps, 0, 0)
 	}
 	own := b.Down.Value.DType()
@@ -68,7 +72,7 @@ type BottleneckConfig struct {
 
 // AddBottlenecks gives every block fresh bottleneck adapters: weights normal
 // with a standard deviation of 0.02, biases zero, as AdapterHub's.
-func (m *Classifier) AddBottlenecks(cfg BottleneckConfig) error {
+func (m *Model) AddBottlenecks(cfg BottleneckConfig) error {
 	fraction, ok := map[adapterhub.Style]int64{Houlsby: 32, Pfeiffer: 16}[cfg.Style]
 	if !ok {
 		return fmt.Errorf("bottleneck adapters: got style %q, want %s or %s", cfg.Style, Houlsby, Pfeiffer)
@@ -91,7 +95,7 @@ func (m *Classifier) AddBottlenecks(cfg BottleneckConfig) error {
 
 // setBottlenecks gives every block adapters with the values that are given for
 // each tensor, by AdapterHub's name without the adapter's.
-func (m *Classifier) setBottlenecks(style adapterhub.Style, size int64, values func(name string, shape ...int64) ([]float32, error)) error {
+func (m *Model) setBottlenecks(style adapterhub.Style, size int64, values func(name string, shape ...int64) ([]float32, error)) error {
 	if len(m.AdapterParams()) > 0 {
 		return errors.New("bottleneck adapters: the model has an adapter already")
 	}
@@ -121,34 +125,30 @@ func (m *Classifier) setBottlenecks(style adapterhub.Style, size int64, values f
 		}
 		return b, nil
 	}
-	made := make([]struct{ attention, output *Bottleneck }, len(m.Layers)) // set when all are
-	for i := range m.Layers {
-		block := fmt.Sprintf("%s.encoder.layer.%d", families[m.ModelType].prefix, i)
-		var err error
-		if style == Houlsby {
-			if made[i].attention, err = bottleneck(block + ".attention.output"); err != nil {
-				return err
-			}
+	sites := m.sites()
+	made := make([]*Bottleneck, len(sites)) // set when all are
+	for i, place := range sites {
+		if place.attention && style != Houlsby {
+			continue
 		}
-		if made[i].output, err = bottleneck(block + ".output"); err != nil {
+		var err error
+		if made[i], err = bottleneck(place.module); err != nil {
 			return err
 		}
 	}
-	for i, l := range m.Layers {
-		l.AttentionAdapter, l.OutputAdapter = made[i].attention, made[i].output
+	for i, place := range sites {
+		*place.at = made[i]
 	}
 	return nil
 }
 
 // Bottlenecks returns the model's bottleneck adapters, in the order of
 // computation.
-func (m *Classifier) Bottlenecks() []*Bottleneck {
+func (m *Model) Bottlenecks() []*Bottleneck {
 	var all []*Bottleneck
-	for _, l := range m.Layers {
-		for _, b := range []*Bottleneck{l.AttentionAdapter, l.OutputAdapter} {
-			if b != nil {
-				all = append(all, b)
-			}
+	for _, place := range m.sites() {
+		if *place.at != nil {
+			all = append(all, *place.at)
 		}
 	}
 	return all
@@ -157,18 +157,18 @@ func (m *Classifier) Bottlenecks() []*Bottleneck {
 // BottleneckAdapter returns the model's bottleneck adapters and head as
 // AdapterHub knows them; the model must have some. labels are in the order of
 // the logits, nil for regression.
-func (m *Classifier) BottleneckAdapter(base string, labels []string) *adapterhub.Adapter {
+func (m *Model) BottleneckAdapter(base string, labels []string) *adapterhub.Adapter {
 	all := m.Bottlenecks()
 	a := &adapterhub.Adapter{
 		Style: all[0].Style, Size: all[0].Down.Shape[0], Name: "autolora", BaseModel: base, Labels: labels,
-		ModelType: m.ModelType, ModelClass: m.Architecture(m.Tokens), HiddenSize: m.HiddenSize,
+		ModelType: m.ModelType, ModelClass: m.Architecture(m.Output), HiddenSize: m.HiddenSize,
 	}
 	for _, b := range all {
 		for _, p := range b.Params() {
 			a.Weights = append(a.Weights, stored(p, p.Name, p.Value))
 		}
 	}
-	for _, p := range m.Head.Params() {
+	for _, p := range m.HeadParams() {
 		a.Head = append(a.Head, stored(p, p.Name, p.Value))
 	}
 	return a
@@ -176,12 +176,12 @@ func (m *Classifier) BottleneckAdapter(base string, labels []string) *adapterhub
 
 // loadBottlenecks gives the model the bottleneck adapters and the head of a
 // folder in AdapterHub's form. Every tensor of it must be one of the model's.
-func (m *Classifier) loadBottlenecks(dir string) error {
+func (m *Model) loadBottlenecks(dir string) error {
 	a, err := adapterhub.Read(dir)
 	if err != nil {
 		return err
 	}
-	if want := m.Architecture(m.Tokens); a.ModelClass != want || a.HiddenSize != m.HiddenSize {
+	if want := m.Architecture(m.Output); a.ModelClass != want || a.HiddenSize != m.HiddenSize {
 		return fmt.Errorf("load adapter %s: it belongs to another model: a %s of hidden size %d, want %s of %d",
 			dir, a.ModelClass, a.HiddenSize, want, m.HiddenSize)
 	}

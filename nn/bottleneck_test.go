@@ -71,7 +71,7 @@ func TestZeroBottlenecksAreTheBase(t *testing.T) {
 			t.Run(string(style)+"/"+c.name, func(t *testing.T) {
 				run(t, func(s *torchbind.Scope) {
 					m, err := Load(testdata(c.name), LoadConfig{
-						Labels: c.labels, Regression: c.regression, Tokens: isTokenModel(c.name), Head: HeadStored, Dropout: &p, DType: torchbind.Float32, Device: torchbind.CPU,
+						Labels: c.labels, Output: outputOf(c.name, c.regression), Head: HeadStored, Dropout: &p, DType: torchbind.Float32, Device: torchbind.CPU,
 					})
 					if err != nil {
 						t.Fatal(err)
@@ -125,7 +125,7 @@ func TestBottleneckAdapterRoundTrip(t *testing.T) {
 				defer again.Close()
 				want := openFixture(t, "expected-"+c.adapter)
 				seqs, _ := want.sequences("batch")
-				logits := func(m *Classifier) []float64 {
+				logits := func(m *Model) []float64 {
 					b, err := m.NewBatch(s, seqs)
 					if err != nil {
 						t.Fatal(err)

@@ -5,16 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
-	"sort"
 	"strconv"
 	"strings"
 )
 
-// Config is what config.json of a Hugging Face folder says of a BERT or
-// RoBERTa model; the field names are its keys.
+// Config is what config.json of a Hugging Face folder says of a model; the field
+// names are its keys, or those of BERT and LLaMA where other families call the
+// same thing otherwise (GPT-2's n_embd is HiddenSize).
 type Config struct {
 	ModelType             string            `json:"model_type"`
 	Architectures         []string          `json:"architectures"`
@@ -37,20 +38,9 @@ type Config struct {
 	ProblemType           string            `json:"problem_type"`
 	ID2Label              map[string]string `json:"id2label"`
 
-	raw map[string]json.RawMessage // every key, for the writer of merged models
-}
+	DecoderConfig `json:"-"` // of families that generate; its own reader fills it
 
-// families lists the supported model_type values with what differs between
-// them.
-var families = map[string]struct {
-	prefix         string // of the encoder's keys in a checkpoint with a head
-	class          string // of transformers' class names
-	positionOffset bool   // positions count from pad_token_id + 1
-	pooler         bool   // the head for sequences reads BERT's pooler, else it is RoBERTa's of two layers
-}{
-	"bert":        {prefix: "bert", class: "Bert", pooler: true},
-	"roberta":     {prefix: "roberta", class: "Roberta", positionOffset: true},
-	"xlm-roberta": {prefix: "roberta", class: "XLMRoberta", positionOffset: true},
+	raw map[string]json.RawMessage // every key, for the writer of merged models
 }
 
 // maxConfigSize bounds config.json, which is a few kilobytes.
@@ -80,34 +70,48 @@ func ReadConfig(dir string) (Config, error) {
 // ParseConfig reads the text of a config.json and checks that this program
 // computes such a model.
 func ParseConfig(data []byte) (Config, error) {
-	cfg := Config{ // the defaults of transformers' BertConfig and RobertaConfig
-		TypeVocabSize: 2, LayerNormEps: 1e-12, HiddenAct: "gelu", HiddenDropout: 0.1, AttentionDropout: 0.1,
-		InitializerRange: 0.02, PositionEmbeddingType: "absolute", PadTokenID: -1,
-	}
-	if err := json.Unmarshal(data, &cfg); err != nil {
-		return Config{}, fmt.Errorf("not a model configuration: %w", err)
-	}
+	var cfg Config
 	if err := json.Unmarshal(data, &cfg.raw); err != nil {
 		return Config{}, fmt.Errorf("not a model configuration: %w", err)
 	}
+	if err := json.Unmarshal(cfg.raw["model_type"], &cfg.ModelType); err != nil && cfg.raw["model_type"] != nil {
+		return Config{}, fmt.Errorf("not a model configuration: model_type: %w", err)
+	}
+	f, ok := families[cfg.ModelType]
+	if !ok {
+		return Config{}, fmt.Errorf("unknown architecture: model_type %q, want one of %s", cfg.ModelType, strings.Join(slices.Sorted(maps.Keys(families)), ", "))
+	}
+	if err := f.read(data, &cfg); err != nil {
+		return Config{}, fmt.Errorf("not a model configuration: %w", err)
+	}
+	if err := cfg.check(); err != nil {
+		return Config{}, err
+	}
+	if f.generator != "" {
+		return cfg, cfg.checkDecoder()
+	}
+	return cfg, cfg.checkEncoder()
+}
+
+// readEncoder reads BERT's and RoBERTa's keys over the defaults of transformers'
+// BertConfig and RobertaConfig.
+func readEncoder(data []byte, cfg *Config) error {
+	cfg.TypeVocabSize, cfg.LayerNormEps, cfg.HiddenAct, cfg.HiddenDropout, cfg.AttentionDropout = 2, 1e-12, "gelu", 0.1, 0.1
+	cfg.InitializerRange, cfg.PositionEmbeddingType, cfg.PadTokenID = 0.02, "absolute", -1
+	if err := json.Unmarshal(data, cfg); err != nil {
+		return err
+	}
 	if cfg.PadTokenID < 0 {
-		cfg.PadTokenID = map[string]int64{"bert": 0}[cfg.ModelType]
+		cfg.PadTokenID = 0
 		if cfg.ModelType != "bert" {
 			cfg.PadTokenID = 1
 		}
 	}
-	return cfg, cfg.check()
+	return nil
 }
 
+// check checks what every family has.
 func (c Config) check() error {
-	if _, ok := families[c.ModelType]; !ok {
-		var known []string
-		for name := range families {
-			known = append(known, name)
-		}
-		sort.Strings(known)
-		return fmt.Errorf("unknown architecture: model_type %q, want one of %s", c.ModelType, strings.Join(known, ", "))
-	}
 	const limit = 1 << 24
 	for _, f := range []struct {
 		key   string
@@ -126,18 +130,25 @@ func (c Config) check() error {
 		value float64
 	}{
 		{"hidden_dropout_prob", c.HiddenDropout}, {"attention_probs_dropout_prob", c.AttentionDropout}, {"classifier_dropout", c.HeadDropout()},
+		{"embd_pdrop", c.EmbedDropout},
 	} {
 		if !(f.value >= 0 && f.value < 1) {
 			return fmt.Errorf("%s: got %v, want at least 0 and less than 1", f.key, f.value)
 		}
 	}
 	switch {
-	case c.HiddenSize%c.NumAttentionHeads != 0:
-		return fmt.Errorf("num_attention_heads: %d does not divide hidden_size %d", c.NumAttentionHeads, c.HiddenSize)
 	case c.NumHiddenLayers > 1000:
 		return fmt.Errorf("num_hidden_layers: got %d, want at most 1000", c.NumHiddenLayers)
 	case !(c.LayerNormEps > 0 && c.LayerNormEps < 1):
 		return fmt.Errorf("layer_norm_eps: got %v, want a small positive number", c.LayerNormEps)
+	}
+	return nil
+}
+
+func (c Config) checkEncoder() error {
+	switch {
+	case c.HiddenSize%c.NumAttentionHeads != 0:
+		return fmt.Errorf("num_attention_heads: %d does not divide hidden_size %d", c.NumAttentionHeads, c.HiddenSize)
 	case !slices.Contains([]string{"gelu", "gelu_new", "gelu_pytorch_tanh"}, c.HiddenAct):
 		return fmt.Errorf("hidden_act: got %q, want gelu or gelu_new", c.HiddenAct)
 	case c.PositionEmbeddingType != "absolute":
@@ -189,11 +200,14 @@ func (c Config) LabelNames() []string {
 }
 
 // Architecture returns transformers' class name of this model with a head for
-// the classification of tokens, or of sequences.
-func (c Config) Architecture(tokens bool) string {
-	head := "ForSequenceClassification"
-	if tokens {
-		head = "ForTokenClassification"
+// an output.
+func (c Config) Architecture(output Output) string {
+	f := families[c.ModelType]
+	switch output {
+	case TokenClassification:
+		return f.class + "ForTokenClassification"
+	case CausalLM:
+		return f.generator
 	}
-	return families[c.ModelType].class + head
+	return f.class + "ForSequenceClassification"
 }

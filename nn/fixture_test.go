@@ -29,8 +29,17 @@ func openFixture(t *testing.T, name string) fixture {
 
 func testdata(name string) string { return filepath.Join("..", "testdata", "nn", name) }
 
-// isTokenModel tells the models of testdata that label tokens, as the scripts do.
-func isTokenModel(name string) bool { return strings.HasSuffix(name, "-tokens") }
+// outputOf returns what a model of testdata makes of its hidden states; those
+// that label tokens have it in their names.
+func outputOf(name string, regression bool) Output {
+	switch {
+	case strings.HasSuffix(name, "-tokens"):
+		return TokenClassification
+	case regression:
+		return Regression
+	}
+	return SequenceClassification
+}
 
 func (f fixture) has(name string) bool {
 	_, ok := f.file.Tensor(name)
@@ -88,14 +97,14 @@ func (f fixture) sequences(prefix string) (Sequences, []float64) {
 }
 
 // batch copies sequences and labels to the model.
-func batchOf(t *testing.T, s *torchbind.Scope, m *Classifier, seqs Sequences, labels []float64) (*Batch, *torchbind.Tensor) {
+func batchOf(t *testing.T, s *torchbind.Scope, m *Model, seqs Sequences, labels []float64) (*Batch, *torchbind.Tensor) {
 	t.Helper()
 	b, err := m.NewBatch(s, seqs)
 	if err != nil {
 		t.Fatal(err)
 	}
 	y := torchbind.FromSlice(s, labels, []int64{int64(len(labels))}, torchbind.CPU)
-	if !m.Regression {
+	if m.Output != Regression {
 		y = torchbind.To(s, y, torchbind.Int64, torchbind.CPU)
 	}
 	return b, y
@@ -136,7 +145,7 @@ func run(t *testing.T, fn func(s *torchbind.Scope)) {
 	}
 }
 
-func mustLoad(t *testing.T, dir string, cfg LoadConfig) *Classifier {
+func mustLoad(t *testing.T, dir string, cfg LoadConfig) *Model {
 	t.Helper()
 	m, err := Load(dir, cfg)
 	if err != nil {

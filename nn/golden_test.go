@@ -35,7 +35,7 @@ func TestFullAgainstTransformers(t *testing.T) {
 		for _, dtype := range []torchbind.DType{torchbind.Float32, torchbind.Float64} {
 			t.Run(c.name+"/"+dtype.String(), func(t *testing.T) {
 				run(t, func(s *torchbind.Scope) {
-					m, err := Load(testdata(c.name), LoadConfig{Labels: c.labels, Regression: c.regression, Tokens: isTokenModel(c.name), Head: HeadStored, Full: true, DType: dtype, Device: torchbind.CPU})
+					m, err := Load(testdata(c.name), LoadConfig{Labels: c.labels, Output: outputOf(c.name, c.regression), Head: HeadStored, Full: true, DType: dtype, Device: torchbind.CPU})
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -48,7 +48,7 @@ func TestFullAgainstTransformers(t *testing.T) {
 }
 
 // checkTraining compares logits, loss, every gradient and ten steps of AdamW.
-func checkTraining(t *testing.T, s *torchbind.Scope, m *Classifier, values, steps fixture, keyPrefix string) {
+func checkTraining(t *testing.T, s *torchbind.Scope, m *Model, values, steps fixture, keyPrefix string) {
 	t.Helper()
 	suffix, tolLogits, tolGrads, tolSteps := "", tolLogits32, tolGrads32, tolSteps32
 	if m.DType() == torchbind.Float64 {

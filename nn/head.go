@@ -69,7 +69,7 @@ func (h *Head) Params() []*Param {
 // rng, as transformers does, else it must be in the checkpoint.
 func newHead(ld *loader, cfg Config, load LoadConfig, fresh bool, rng *rand.Rand) *Head {
 	c, std, labels := cfg.HiddenSize, cfg.InitializerRange, load.Labels
-	h := &Head{Dropout: cfg.HeadDropout(), roberta: !load.Tokens && !families[cfg.ModelType].pooler}
+	h := &Head{Dropout: cfg.HeadDropout(), roberta: load.Output != TokenClassification && !families[cfg.ModelType].pooler}
 	weight := func(name string, shape ...int64) *Param {
 		if fresh {
 			data := make([]float32, numEl(shape)) // biases begin at 0
@@ -85,7 +85,7 @@ func newHead(ld *loader, cfg Config, load LoadConfig, fresh bool, rng *rand.Rand
 		h.Out, h.OutB = weight("classifier.out_proj.weight", labels, c), weight("classifier.out_proj.bias", labels)
 		return h
 	}
-	if !load.Tokens {
+	if load.Output != TokenClassification {
 		pooler := families[cfg.ModelType].prefix + ".pooler.dense"
 		h.Dense, h.DenseB = ld.headParam(pooler+".weight", c, c), ld.headParam(pooler+".bias", c)
 	}

@@ -13,7 +13,7 @@ import (
 type LoRAConfig struct {
 	// Targets names modules as PEFT's target_modules does: by full path or by
 	// their last components ("query", "output.dense"); "all-linear" is every
-	// linear layer of the encoder. Without Targets, the keys of Ranks are it.
+	// linear layer of the blocks. Without Targets, the keys of Ranks are it.
 	Targets []string
 	Rank    int64            // of every target
 	Ranks   map[string]int64 // by full path, in place of Rank; 0 is no LoRA
@@ -23,24 +23,29 @@ type LoRAConfig struct {
 	Seed    uint64 // of A, and of B in the SVD form
 }
 
-// Modules returns the full paths of the encoder's linear modules that targets
-// name, in the order of the architecture. A target that names none is an error.
-func (m *Classifier) Modules(targets []string) ([]string, error) {
+// Modules returns the full paths of the blocks' linear modules that targets
+// name, in the order of the architecture. "query", "key" and "value" are known
+// in every family. A target that names no module is an error.
+func (m *Model) Modules(targets []string) ([]string, error) {
 	hit := make(map[string]bool)
 	var paths, last []string
 	for _, l := range m.linears() {
-		for _, path := range l.Modules {
-			chosen := false
+		for _, module := range l.Modules {
+			path, chosen := module.Path, false
 			for _, t := range targets {
-				if t == "all-linear" || path == t || strings.HasSuffix(path, "."+t) {
+				own := t
+				if name, ok := families[m.ModelType].targets[t]; ok {
+					own = name
+				}
+				if t == "all-linear" || path == t || strings.HasSuffix(path, "."+own) {
 					hit[t], chosen = true, true
 				}
 			}
 			if chosen {
 				paths = append(paths, path)
 			}
-			if name := path[strings.LastIndex(path, ".layer.")+1:]; strings.HasPrefix(name, "layer.0.") {
-				last = append(last, strings.TrimPrefix(name, "layer.0."))
+			if _, name, ok := strings.Cut(path, ".0."); ok {
+				last = append(last, name)
 			}
 		}
 	}
@@ -57,7 +62,7 @@ const svdStd = 0.02
 
 // AddLoRA gives the model fresh LoRA layers, which change nothing yet: A
 // Kaiming-uniform(√5) and B zero, or in the SVD form A and B normal and E zero.
-func (m *Classifier) AddLoRA(cfg LoRAConfig) error {
+func (m *Model) AddLoRA(cfg LoRAConfig) error {
 	targets := cfg.Targets
 	if len(targets) == 0 {
 		for path := range cfg.Ranks {
@@ -78,17 +83,18 @@ func (m *Classifier) AddLoRA(cfg LoRAConfig) error {
 			}
 		}
 		l, part := m.linear(path)
-		if most := min(l.In(), l.Out()); rank < 0 || rank > most {
+		out := l.Modules[part].Rows
+		if most := min(l.In(), out); rank < 0 || rank > most {
 			return fmt.Errorf("rank of %q: got %d, want 0 to %d", path, rank, most)
 		}
 		if rank == 0 {
 			continue
 		}
-		a, b := uniform(rng, rank*l.In(), kaimingBound(l.In())), make([]float32, l.Out()*rank)
+		a, b := uniform(rng, rank*l.In(), kaimingBound(l.In())), make([]float32, out*rank)
 		if cfg.SVD {
-			a, b = normal(rng, rank*l.In(), svdStd), normal(rng, l.Out()*rank, svdStd)
+			a, b = normal(rng, rank*l.In(), svdStd), normal(rng, out*rank, svdStd)
 		}
-		l.LoRA[part] = m.newLoRA(path, a, b, rank, l, cfg.Alpha, cfg.Dropout)
+		l.LoRA[part] = m.newLoRA(path, a, b, l.In(), out, cfg.Alpha, cfg.Dropout)
 		if cfg.SVD {
 			l.LoRA[part].E = m.factor(path+".lora_E", make([]float32, rank), rank)
 		}
@@ -98,16 +104,17 @@ func (m *Classifier) AddLoRA(cfg LoRAConfig) error {
 
 // newLoRA returns a trainable LoRA layer with factors a [rank, in] and
 // b [out, rank].
-func (m *Classifier) newLoRA(path string, a, b []float32, rank int64, l *Linear, alpha, dropout float64) *LoRA {
+func (m *Model) newLoRA(path string, a, b []float32, in, out int64, alpha, dropout float64) *LoRA {
+	rank := int64(len(a)) / in
 	return &LoRA{
 		Module: path, Rank: rank, Alpha: alpha, Dropout: dropout,
-		A: m.factor(path+".lora_A.weight", a, rank, l.In()),
-		B: m.factor(path+".lora_B.weight", b, l.Out(), rank),
+		A: m.factor(path+".lora_A.weight", a, rank, in),
+		B: m.factor(path+".lora_B.weight", b, out, rank),
 	}
 }
 
 // factor returns a trainable parameter of a LoRA layer.
-func (m *Classifier) factor(name string, data []float32, shape ...int64) *Param {
+func (m *Model) factor(name string, data []float32, shape ...int64) *Param {
 	value := m.scope.Tidy(func(s *torchbind.Scope) *torchbind.Tensor {
 		return torchbind.To(s, torchbind.FromSlice(s, data, shape, m.device), factorType(m.dtype), m.device)
 	})
@@ -119,7 +126,7 @@ func (m *Classifier) factor(name string, data []float32, shape ...int64) *Param 
 // column per triplet. E and the ratio of the two scales go into B, so that Alpha
 // stays and ΔW is the same if E is zero wherever keep is false. A layer of which
 // nothing stays is gone: it is exactly the base.
-func (m *Classifier) FoldSVD(keep [][]bool) {
+func (m *Model) FoldSVD(keep [][]bool) {
 	torchbind.NoGrad(func() {
 		for i, l := range m.LoRAs() {
 			linear, part := m.linear(l.Module)
@@ -129,7 +136,7 @@ func (m *Classifier) FoldSVD(keep [][]bool) {
 }
 
 // fold returns the plain layer of the kept triplets of l; nil if there are none.
-func (m *Classifier) fold(l *LoRA, keep []bool) *LoRA {
+func (m *Model) fold(l *LoRA, keep []bool) *LoRA {
 	var kept []int64
 	for j, stays := range keep {
 		if stays {
@@ -154,7 +161,7 @@ func (m *Classifier) fold(l *LoRA, keep []bool) *LoRA {
 }
 
 // linear returns the layer and the part of it that is the module at path.
-func (m *Classifier) linear(path string) (*Linear, int) {
+func (m *Model) linear(path string) (*Linear, int) {
 	for _, l := range m.linears() {
 		if i := l.part(path); i >= 0 {
 			return l, i
@@ -165,17 +172,17 @@ func (m *Classifier) linear(path string) (*Linear, int) {
 
 // RankSize returns the parameters that one rank of LoRA costs on the module at
 // path: in + out.
-func (m *Classifier) RankSize(path string) (int64, error) {
-	l, _ := m.linear(path)
+func (m *Model) RankSize(path string) (int64, error) {
+	l, part := m.linear(path)
 	if l == nil {
 		return 0, fmt.Errorf("layer %q is not in the model %s", path, m.Dir)
 	}
-	return l.In() + l.Out(), nil
+	return l.In() + l.Modules[part].Rows, nil
 }
 
 // Select makes alpha [layers, k] the selection variables of the model's LoRA
 // layers, row by row; nil takes them away. The rows live in s.
-func (m *Classifier) Select(s *torchbind.Scope, alpha *torchbind.Tensor) {
+func (m *Model) Select(s *torchbind.Scope, alpha *torchbind.Tensor) {
 	for i, l := range m.LoRAs() {
 		l.Select = nil
 		if alpha != nil {

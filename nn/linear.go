@@ -2,34 +2,59 @@ package nn
 
 import "autolora/torchbind"
 
-// Linear is y = x Wᵀ + b, with LoRA on any of its parts.
+// Linear is y = x Wᵀ + b, with LoRA on any of its modules.
 type Linear struct {
 	Weight *Param // [out, in]
-	Bias   *Param // [out]
-	// Modules names the Hugging Face modules whose rows make W, one after the
-	// other and equally many: ["…self.query" "…self.key" "…self.value"].
-	Modules []string
+	Bias   *Param // [out]; nil: none
+	// Modules whose rows make W, one after the other.
+	Modules []Module
 	// LoRA has one entry per module: nil where there is none.
 	LoRA []*LoRA
 
+	first  int64                   // row of Weight with which the layer begins: more than 0 where it is a part of a matrix
 	frozen *torchbind.FrozenWeight // nil while W is trained
+	bias   *torchbind.Tensor       // of the frozen layer; nil: none
+}
+
+// Module is a Hugging Face module and the rows [out] of its weight. Query, key
+// and value of GPT-2's c_attn count as modules below it.
+type Module struct {
+	Path string
+	Rows int64
 }
 
 // Forward maps x [N, in] to [N, out].
 func (l *Linear) Forward(s *torchbind.Scope, x *torchbind.Tensor, masks *Masks) *torchbind.Tensor {
 	var y *torchbind.Tensor
 	if l.frozen != nil {
-		y = torchbind.FrozenLinear(s, x, l.frozen, l.Bias.Value)
+		y = torchbind.FrozenLinear(s, x, l.frozen, l.bias)
 	} else {
-		y = torchbind.Linear(s, x, l.Weight.Value, l.Bias.Value)
+		y = torchbind.Linear(s, x, l.own(s, l.Weight), l.own(s, l.Bias))
 	}
-	return adapt(s, l.LoRA, x, y, masks)
+	return adapt(s, l, x, y, masks)
+}
+
+// own returns the layer's rows of p; nil for a nil p.
+func (l *Linear) own(s *torchbind.Scope, p *Param) *torchbind.Tensor {
+	if p == nil {
+		return nil
+	}
+	if l.Out() == p.Shape[0] {
+		return p.Value
+	}
+	return torchbind.Narrow(s, p.Value, 0, l.first, l.Out())
+}
+
+// rows returns the layer of some rows of l's matrix, from first on, which are
+// those of the modules.
+func (l *Linear) rows(first int64, modules ...Module) *Linear {
+	return &Linear{Weight: l.Weight, Bias: l.Bias, Modules: modules, LoRA: make([]*LoRA, len(modules)), first: first}
 }
 
 // part returns the index of a module in l.Modules, or -1.
-func (l *Linear) part(module string) int {
-	for i, name := range l.Modules {
-		if name == module {
+func (l *Linear) part(path string) int {
+	for i, m := range l.Modules {
+		if m.Path == path {
 			return i
 		}
 	}
@@ -39,10 +64,18 @@ func (l *Linear) part(module string) int {
 // In returns the size of x's rows.
 func (l *Linear) In() int64 { return l.Weight.Shape[1] }
 
-// Out returns the rows of W that belong to one module.
-func (l *Linear) Out() int64 { return l.Weight.Shape[0] / int64(len(l.Modules)) }
+// Out returns the size of y's rows.
+func (l *Linear) Out() int64 {
+	var rows int64
+	for _, m := range l.Modules {
+		rows += m.Rows
+	}
+	return rows
+}
 
 // freeze makes W constant.
 func (l *Linear) freeze(s *torchbind.Scope, pack bool) {
-	l.frozen = torchbind.Freeze(s, l.Weight.Value, pack)
+	weight := l.own(s, l.Weight)
+	l.bias = l.own(s, l.Bias)
+	l.frozen = torchbind.Freeze(s, weight, pack)
 }

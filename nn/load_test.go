@@ -149,7 +149,7 @@ func TestLoadErrors(t *testing.T) {
 // Heads: stored, fresh, and absent.
 func TestHeadSources(t *testing.T) {
 	run(t, func(s *torchbind.Scope) {
-		load := func(dir string, cfg LoadConfig) (*Classifier, error) {
+		load := func(dir string, cfg LoadConfig) (*Model, error) {
 			cfg.Seed, cfg.DType, cfg.Device = 5, torchbind.Float32, torchbind.CPU
 			return Load(testdata(dir), cfg)
 		}
@@ -170,7 +170,7 @@ func TestHeadSources(t *testing.T) {
 			{"roberta-tiny-tokens", 5, HeadIfStored, ""},
 			{"roberta-tiny-tokens", 2, HeadIfStored, "want [2 16]"},
 		} {
-			m, err := load(c.dir, LoadConfig{Labels: c.labels, Head: c.source, Tokens: isTokenModel(c.dir)})
+			m, err := load(c.dir, LoadConfig{Labels: c.labels, Head: c.source, Output: outputOf(c.dir, false)})
 			if err == nil {
 				m.Close()
 			}
@@ -183,7 +183,7 @@ func TestHeadSources(t *testing.T) {
 
 		// A new head of tokens needs no pooler, and may leave one unused.
 		for _, dir := range []string{"bert-tiny", "bert-tiny-tokens", "bert-encoder", "bert-pretraining", "roberta-tiny"} {
-			m, err := load(dir, LoadConfig{Labels: 7, Head: HeadFresh, Tokens: true})
+			m, err := load(dir, LoadConfig{Labels: 7, Head: HeadFresh, Output: TokenClassification})
 			if err != nil {
 				t.Errorf("new head of tokens: %v", err)
 				continue
@@ -198,20 +198,18 @@ func TestHeadSources(t *testing.T) {
 		for _, c := range []struct {
 			dir    string
 			labels int64
-			tokens bool
+			output Output
 			want   string
 		}{
-			{"bert-tiny", 3, true, "the head is that of BertForSequenceClassification, want that of BertForTokenClassification"},
-			{"roberta-tiny", 2, true, "the head is that of RobertaForSequenceClassification"},
-			{"bert-tiny-tokens", 5, false, "the head is that of BertForTokenClassification"},
+			{"bert-tiny", 3, TokenClassification, "the head is that of BertForSequenceClassification, want that of BertForTokenClassification"},
+			{"roberta-tiny", 2, TokenClassification, "the head is that of RobertaForSequenceClassification"},
+			{"bert-tiny-tokens", 5, SequenceClassification, "the head is that of BertForTokenClassification"},
 		} {
 			for _, source := range []HeadSource{HeadStored, HeadIfStored} {
-				_, err := load(c.dir, LoadConfig{Labels: c.labels, Head: source, Tokens: c.tokens})
+				_, err := load(c.dir, LoadConfig{Labels: c.labels, Head: source, Output: c.output})
 				oneLine(t, err, c.want)
 			}
 		}
-		_, err := load("bert-tiny", LoadConfig{Labels: 1, Head: HeadFresh, Tokens: true, Regression: true})
-		oneLine(t, err, "regression of tokens")
 	})
 }
 

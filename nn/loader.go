@@ -30,7 +30,7 @@ var oldNames = strings.NewReplacer("LayerNorm.weight", "LayerNorm.gamma", "Layer
 // ignored lists the beginnings of keys that a checkpoint may have and this
 // model does not: heads of pre-training, buffers, and a pooler that the head
 // does not read.
-var ignored = []string{"cls.", "lm_head.", "bert.embeddings.position_ids", "roberta.embeddings.position_ids", "embeddings.position_ids", "bert.pooler.", "roberta.pooler.", "pooler."}
+var ignored = []string{"cls.", "bert.embeddings.position_ids", "roberta.embeddings.position_ids", "embeddings.position_ids", "bert.pooler.", "roberta.pooler.", "pooler."}
 
 // find returns the checkpoint's tensor for a key, under any of its spellings.
 func (ld *loader) find(key string) (safetensors.Tensor, bool) {
@@ -119,34 +119,58 @@ func (ld *loader) norm(name string, c int64, eps float64) *Norm {
 	return &Norm{Weight: ld.param(name+".weight", c), Bias: ld.param(name+".bias", c), Eps: eps}
 }
 
-// linear loads a linear layer [out·len(modules), in] whose rows are those of
-// the modules, one after the other.
-func (ld *loader) linear(out, in int64, modules ...string) *Linear {
-	rows := out * int64(len(modules))
-	l := &Linear{
-		Weight:  ld.stacked(modules, ".weight", []int64{out, in}, []int64{rows, in}),
-		Bias:    ld.stacked(modules, ".bias", []int64{out}, []int64{rows}),
-		Modules: modules,
-		LoRA:    make([]*LoRA, len(modules)),
+func (ld *loader) rmsNorm(name string, c int64, eps float64) *Norm {
+	return &Norm{Weight: ld.param(name+".weight", c), Eps: eps}
+}
+
+// linear loads a layer for x [N, in] whose rows are those of the modules, one
+// after the other.
+func (ld *loader) linear(in int64, bias bool, modules ...Module) *Linear {
+	l := &Linear{Weight: ld.stacked(modules, ".weight", in), Modules: modules, LoRA: make([]*LoRA, len(modules))}
+	if bias {
+		l.Bias = ld.stacked(modules, ".bias")
 	}
+	return ld.layer(l)
+}
+
+// layer notes a linear layer of the model.
+func (ld *loader) layer(l *Linear) *Linear {
 	ld.linears = append(ld.linears, l)
 	return l
 }
 
-func (ld *loader) stacked(modules []string, suffix string, part, shape []int64) *Param {
+// conv1D loads transformers' Conv1D, a linear layer whose weight is stored
+// [in, out].
+func (ld *loader) conv1D(path string, out, in int64) *Linear {
+	w := &Param{Name: path + ".weight", Shape: []int64{out, in}, Transposed: true}
+	w.Value = ld.scope.Tidy(func(s *torchbind.Scope) *torchbind.Tensor {
+		stored := ld.read(s, w.Name, ld.dtype, []int64{in, out})
+		if stored == nil {
+			return nil
+		}
+		return torchbind.Contiguous(s, torchbind.Transpose(s, stored, 0, 1))
+	})
+	return &Linear{Weight: ld.add(w), Bias: ld.param(path+".bias", out), Modules: []Module{{path, out}}, LoRA: make([]*LoRA, 1)}
+}
+
+// stacked loads the modules' tensors of a kind as one: [rows of all, in…].
+func (ld *loader) stacked(modules []Module, suffix string, in ...int64) *Param {
 	if len(modules) == 1 {
-		return ld.param(modules[0]+suffix, part...)
+		return ld.param(modules[0].Path+suffix, append([]int64{modules[0].Rows}, in...)...)
 	}
-	p := &Param{Name: modules[0] + suffix, Shape: shape}
+	p := &Param{Name: modules[0].Path + suffix}
 	var parts []*torchbind.Tensor
+	var rows int64
 	s := torchbind.NewScope()
 	defer s.Close()
 	for _, m := range modules {
-		p.Parts = append(p.Parts, m+suffix)
-		if t := ld.read(s, m+suffix, ld.dtype, part); t != nil {
+		rows += m.Rows
+		p.Parts = append(p.Parts, Part{m.Path + suffix, m.Rows})
+		if t := ld.read(s, m.Path+suffix, ld.dtype, append([]int64{m.Rows}, in...)); t != nil {
 			parts = append(parts, t)
 		}
 	}
+	p.Shape = append([]int64{rows}, in...)
 	if len(parts) == len(modules) {
 		p.Value = ld.scope.Keep(torchbind.Cat(s, parts, 0))
 	}

@@ -56,14 +56,13 @@ func (l *LoRA) Delta(s *torchbind.Scope) *torchbind.Tensor {
 	return torchbind.MatMul(s, b, l.A.Value)
 }
 
-// adapt adds to y [N, out] what the LoRA layers of its parts make of x [N, in].
-// The A factors of all parts are one product, and so are the B factors as one
+// adapt adds to y [N, out] what the LoRA layers of its modules make of x [N, in].
+// The A factors of all modules are one product, and so are the B factors as one
 // block-diagonal matrix: q and v cost one addmm, and k gets rows of zeros.
-func adapt(s *torchbind.Scope, loras []*LoRA, x, y *torchbind.Tensor, masks *Masks) *torchbind.Tensor {
+func adapt(s *torchbind.Scope, linear *Linear, x, y *torchbind.Tensor, masks *Masks) *torchbind.Tensor {
 	var as, bs, alphas []*torchbind.Tensor
 	var dropout float64
-	rows := y.Size(1) / max(1, int64(len(loras)))
-	for _, l := range loras {
+	for _, l := range linear.LoRA {
 		if l == nil {
 			// A block without columns leaves its rows zero.
 			bs = append(bs, nil)
@@ -82,7 +81,7 @@ func adapt(s *torchbind.Scope, loras []*LoRA, x, y *torchbind.Tensor, masks *Mas
 	factors := as[0].DType()
 	for i, b := range bs {
 		if b == nil {
-			bs[i] = torchbind.Empty(s, []int64{rows, 0}, factors, x.Device())
+			bs[i] = torchbind.Empty(s, []int64{linear.Modules[i].Rows, 0}, factors, x.Device())
 		}
 	}
 	p, seed := masks.draw(dropout)

@@ -7,7 +7,7 @@ import (
 	"autolora/torchbind"
 )
 
-func tiny(t *testing.T, dtype torchbind.DType) *Classifier {
+func tiny(t *testing.T, dtype torchbind.DType) *Model {
 	t.Helper()
 	m, err := Load(testdata("bert-tiny"), LoadConfig{Labels: 3, Head: HeadStored, DType: dtype, Device: torchbind.CPU})
 	if err != nil {
@@ -16,7 +16,7 @@ func tiny(t *testing.T, dtype torchbind.DType) *Classifier {
 	return m
 }
 
-func tinyBatch(t *testing.T, s *torchbind.Scope, m *Classifier) (*Batch, *torchbind.Tensor) {
+func tinyBatch(t *testing.T, s *torchbind.Scope, m *Model) (*Batch, *torchbind.Tensor) {
 	t.Helper()
 	seqs, labels := openFixture(t, "expected-bert-tiny").sequences("batch")
 	return batchOf(t, s, m, seqs, labels)
@@ -93,7 +93,7 @@ type safetensorsValue struct {
 }
 
 // checkMerged puts merged weights in place of the base's and compares logits.
-func checkMerged(t *testing.T, s *torchbind.Scope, m *Classifier, merged []safetensorsValue, b *Batch, want []float64) {
+func checkMerged(t *testing.T, s *torchbind.Scope, m *Model, merged []safetensorsValue, b *Batch, want []float64) {
 	t.Helper()
 	for _, l := range m.linears() {
 		clear(l.LoRA)

@@ -13,27 +13,45 @@ type Param struct {
 	Name  string // Hugging Face key; of an adapter, PEFT's without its prefix
 	Shape []int64
 	Value *torchbind.Tensor
-	// Parts names the keys whose rows, one after the other and equally many,
-	// make Value, where that is several: query, key and value are one matrix.
-	Parts []string
+	// Parts are the keys whose rows, one after the other, make Value, where that
+	// is several: query, key and value are one matrix.
+	Parts []Part
+	// Transposed tells that the checkpoint has Value as [in, out] (GPT-2).
+	Transposed bool
+}
+
+// Part is a key of a checkpoint and the rows of a Param that it holds.
+type Part struct {
+	Key  string
+	Rows int64
 }
 
 // Keys returns the checkpoint keys that Value holds, in the order of its rows.
 func (p *Param) Keys() []string {
-	if p.Parts != nil {
-		return p.Parts
+	if p.Parts == nil {
+		return []string{p.Name}
 	}
-	return []string{p.Name}
+	keys := make([]string, len(p.Parts))
+	for i, part := range p.Parts {
+		keys[i] = part.Key
+	}
+	return keys
 }
 
-// Part returns the rows of t, which has Value's shape, that belong to the i-th
-// key: a view in s.
+// Part returns what the checkpoint has of t, which has Value's shape, under the
+// i-th key: a view in s.
 func (p *Param) Part(s *torchbind.Scope, t *torchbind.Tensor, i int) *torchbind.Tensor {
+	if p.Transposed {
+		return torchbind.Transpose(s, t, 0, 1)
+	}
 	if p.Parts == nil {
 		return t
 	}
-	rows := t.Size(0) / int64(len(p.Parts))
-	return torchbind.Narrow(s, t, 0, int64(i)*rows, rows)
+	first := int64(0)
+	for _, part := range p.Parts[:i] {
+		first += part.Rows
+	}
+	return torchbind.Narrow(s, t, 0, first, p.Parts[i].Rows)
 }
 
 // Values returns the tensors of params.

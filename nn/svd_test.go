@@ -14,7 +14,7 @@ const svdRank = 5
 
 // svdModel returns bert-tiny with layers of the SVD form on query and value of
 // both blocks, fresh or with made-up singular values.
-func svdModel(t *testing.T, dtype torchbind.DType, e func(layer, j int) float64) *Classifier {
+func svdModel(t *testing.T, dtype torchbind.DType, e func(layer, j int) float64) *Model {
 	t.Helper()
 	m := tiny(t, dtype)
 	if err := m.AddLoRA(LoRAConfig{Targets: []string{"query", "value"}, Rank: svdRank, Alpha: 16, SVD: true, Seed: 3}); err != nil {

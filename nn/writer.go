@@ -20,7 +20,7 @@ const maxShard = 5 << 30
 // copied lists the files of a model folder that a written model keeps.
 var copied = []string{
 	"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
-	"vocab.txt", "vocab.json", "merges.txt", "sentencepiece.bpe.model",
+	"vocab.txt", "vocab.json", "merges.txt", "sentencepiece.bpe.model", "tokenizer.model", "generation_config.json",
 }
 
 // Write writes the whole model as a Hugging Face folder that transformers
@@ -28,7 +28,7 @@ var copied = []string{
 // config.json with the head's labels, and the tokenizer's files. dir must not
 // exist; it appears whole or not at all. Bottleneck adapters are layers of their
 // own and cannot be merged.
-func (m *Classifier) Write(dir string, labels []string) (err error) {
+func (m *Model) Write(dir string, labels []string) (err error) {
 	if len(m.Bottlenecks()) > 0 {
 		return errors.New("write model: bottleneck adapters cannot be merged into the model's weights: keep the adapter beside its base")
 	}
@@ -74,49 +74,60 @@ func (m *Classifier) Write(dir string, labels []string) (err error) {
 }
 
 // merged returns every tensor of the model, with W + ΔW for W.
-func (m *Classifier) merged() []safetensors.Tensor {
+func (m *Model) merged() []safetensors.Tensor {
 	s := torchbind.NewScope()
 	defer s.Close()
 	var out []safetensors.Tensor
 	torchbind.NoGrad(func() {
 		for _, p := range m.params {
+			value := m.withLoRA(s, p)
 			for i, key := range p.Keys() {
-				value := p.Part(s, p.Value, i)
-				if l := m.loraOf(p, i); l != nil {
-					value = torchbind.Add(s, torchbind.To(s, value, l.A.Value.DType(), m.device), l.Delta(s))
-				}
-				out = append(out, safetensors.FromFloat32s(key, slices.Clone(value.Shape()), value.Float32s()))
+				part := p.Part(s, value, i)
+				out = append(out, safetensors.FromFloat32s(key, slices.Clone(part.Shape()), part.Float32s()))
 			}
 		}
 	})
 	return out
 }
 
-// loraOf returns the LoRA layer on the i-th part of the weight p, if any.
-func (m *Classifier) loraOf(p *Param, i int) *LoRA {
+// withLoRA returns W + ΔW of the weight p, in the type of LoRA's factors, and
+// the value of p itself where no LoRA layer changes it.
+func (m *Model) withLoRA(s *torchbind.Scope, p *Param) *torchbind.Tensor {
+	value := p.Value
 	for _, l := range m.linears() {
-		if l.Weight == p {
-			return l.LoRA[i]
+		row := l.first
+		for i, module := range l.Modules {
+			if lora := l.LoRA[i]; l.Weight == p && lora != nil {
+				if value == p.Value {
+					value = torchbind.Clone(s, torchbind.To(s, value, lora.A.Value.DType(), m.device))
+				}
+				rows := torchbind.Narrow(s, value, 0, row, module.Rows)
+				rows.CopyInPlace(torchbind.Add(s, rows, lora.Delta(s)))
+			}
+			row += module.Rows
 		}
 	}
-	return nil
+	return value
 }
 
 // configJSON returns the model's config.json with this head's labels.
-func (m *Classifier) configJSON(labels []string) ([]byte, error) {
+func (m *Model) configJSON(labels []string) ([]byte, error) {
 	config := make(map[string]any, len(m.raw))
 	for key, value := range m.raw {
 		config[key] = value
 	}
-	config["architectures"] = []string{m.Architecture(m.Tokens)}
+	config["architectures"] = []string{m.Architecture(m.Output)}
 	for _, key := range []string{"dtype", "torch_dtype"} {
 		delete(config, key)
 	}
 	config["dtype"] = "float32"
-	switch {
-	case m.Tokens:
+	switch m.Output {
+	case CausalLM:
+		data, err := json.MarshalIndent(config, "", "  ")
+		return append(data, '\n'), err
+	case TokenClassification:
 		delete(config, "problem_type") // of sequences
-	case m.Regression:
+	case Regression:
 		config["problem_type"], labels = "regression", []string{"LABEL_0"}
 	default:
 		config["problem_type"] = "single_label_classification"

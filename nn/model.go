@@ -1,0 +1,279 @@
+package nn
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+
+	"autolora/nn/safetensors"
+	"autolora/torchbind"
+)
+
+// Model is a Transformer with what it makes of its hidden states: scores of K
+// labels for sequences or tokens, a number (K = 1), or, of a language model,
+// scores of every token of the vocabulary.
+type Model struct {
+	Config
+	Body
+	Output     Output
+	Head       *Head   // nil in a language model
+	Vocabulary *Linear // [V, C], of a language model
+	Dir        string  // the model folder
+
+	params    []*Param // body and head, in the order of the architecture
+	scope     *torchbind.Scope
+	dtype     torchbind.DType
+	device    torchbind.Device
+	full      bool
+	smoothing float64
+}
+
+// HeadSource says where the head's weights come from.
+type HeadSource int
+
+const (
+	// HeadIfStored takes the checkpoint's head, and a fresh one where it has none.
+	HeadIfStored HeadSource = iota
+	// HeadStored wants a head in the checkpoint.
+	HeadStored
+	// HeadFresh draws a new head, whatever the checkpoint has.
+	HeadFresh
+)
+
+// LoadConfig says how to load a model.
+type LoadConfig struct {
+	Output  Output
+	Labels  int64 // K; 1 in regression, of no meaning in a language model
+	Head    HeadSource
+	Seed    uint64   // of a fresh head
+	Dropout *float64 // overrides every dropout of config.json
+	Full    bool     // train every weight; else the base model is frozen
+	Pack    bool     // keep frozen matrices in oneDNN's packed forms
+	DType   torchbind.DType
+	Device  torchbind.Device
+	// LabelSmoothing spreads this share of every label evenly over all labels in
+	// Loss, where that is computed with dropout masks.
+	LabelSmoothing float64
+}
+
+// Load reads a Hugging Face folder: config.json and *.safetensors, in one file
+// or in shards, of float32, float16 or bfloat16. Loading is strict: every
+// parameter once, every key used or known to belong to another head.
+// The model is to be closed.
+func Load(dir string, cfg LoadConfig) (model *Model, err error) {
+	arch, err := ReadConfig(dir)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Dropout != nil {
+		p := *cfg.Dropout
+		if !(p >= 0 && p < 1) {
+			return nil, fmt.Errorf("dropout: got %v, want at least 0 and less than 1", p)
+		}
+		arch.HiddenDropout, arch.AttentionDropout, arch.EmbedDropout, arch.ClassifierDropout = p, p, p, &p
+	}
+	f := families[arch.ModelType]
+	if language := f.generator != ""; language != (cfg.Output == CausalLM) {
+		return nil, fmt.Errorf("load %s: model_type %q %s: choose a model that fits the task", dir, arch.ModelType,
+			map[bool]string{true: "generates text, and has no head for labels", false: "has no head that generates text"}[language])
+	}
+	if cfg.Full && cfg.DType == torchbind.BFloat16 {
+		return nil, errors.New("full fine-tuning in bfloat16 loses small updates: use float32")
+	}
+	ckpt, err := safetensors.OpenCheckpoint(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer ckpt.Close()
+
+	m := &Model{
+		Config: arch, Output: cfg.Output, Dir: dir, smoothing: cfg.LabelSmoothing,
+		scope: torchbind.NewScope(), dtype: cfg.DType, device: cfg.Device, full: cfg.Full,
+	}
+	defer func() {
+		if model == nil { // an error, or a panic of an operation
+			m.Close()
+		}
+	}()
+	ld := &loader{scope: m.scope, ckpt: ckpt, prefix: f.prefix, dtype: cfg.DType, device: cfg.Device, used: map[string]bool{}}
+	m.Body = f.build(ld, arch, f.prefix)
+	if d, ok := m.Body.(*Decoder); ok {
+		m.Vocabulary = newVocabulary(ld, d)
+	} else {
+		fresh, err := useFreshHead(ld, arch, cfg)
+		if err != nil {
+			return nil, fmt.Errorf("load %s: %w", dir, err)
+		}
+		m.Head = newHead(ld, arch, cfg, fresh, rand.New(rand.NewPCG(cfg.Seed, headStream)))
+	}
+	if err := ld.finish(dir); err != nil {
+		return nil, err
+	}
+	m.params = ld.params
+	if cfg.Full {
+		for _, p := range m.params {
+			p.Value.SetRequiresGrad(true)
+		}
+		return m, nil
+	}
+	for _, l := range ld.linears {
+		l.freeze(m.scope, cfg.Pack)
+	}
+	for _, p := range m.HeadParams() {
+		p.Value.SetRequiresGrad(true)
+	}
+	return m, nil
+}
+
+// Streams keep the random numbers of one seed apart.
+const (
+	headStream       = 1
+	loraStream       = 2
+	bottleneckStream = 3
+)
+
+// useFreshHead decides, and marks a stored head that is not used as known. A
+// stored head of the other kind is an error, also where its shapes would fit.
+func useFreshHead(ld *loader, arch Config, cfg LoadConfig) (bool, error) {
+	stored := false
+	for _, name := range ld.ckpt.Names() {
+		if hasAnyPrefix(name, []string{"classifier."}) {
+			stored = true
+			if cfg.Head == HeadFresh {
+				ld.used[name] = true
+			}
+		}
+	}
+	other := TokenClassification
+	if cfg.Output == TokenClassification {
+		other = SequenceClassification
+	}
+	if stored && cfg.Head != HeadFresh && slices.Contains(arch.Architectures, arch.Architecture(other)) {
+		return false, fmt.Errorf("the head is that of %s, want that of %s: use --new-head", arch.Architecture(other), arch.Architecture(cfg.Output))
+	}
+	return cfg.Head == HeadFresh || (cfg.Head == HeadIfStored && !stored), nil
+}
+
+// Close frees the model's memory.
+func (m *Model) Close() { m.scope.Close() }
+
+// DType returns the type of the base model's weights.
+func (m *Model) DType() torchbind.DType { return m.dtype }
+
+// Device returns where the model is.
+func (m *Model) Device() torchbind.Device { return m.device }
+
+// Scope returns the scope of the model's life, for what lives as long:
+// optimiser states and the like.
+func (m *Model) Scope() *torchbind.Scope { return m.scope }
+
+// Logits returns the scores [M, K] of the wanted rows of b, which are one for
+// each sequence unless b says otherwise, in the head's type: float32, or float64
+// where the model is. A language model has a score for every token: [M, V].
+func (m *Model) Logits(s *torchbind.Scope, b *Batch, masks *Masks) *torchbind.Tensor {
+	return s.Tidy(func(s *torchbind.Scope) *torchbind.Tensor {
+		h := m.Forward(s, b, masks)
+		if m.Output == CausalLM {
+			return m.vocabularyScores(s, h)
+		}
+		return m.Head.Forward(s, h, masks)
+	})
+}
+
+// vocabularyScores maps hidden states [M, C] to [M, V].
+func (m *Model) vocabularyScores(s *torchbind.Scope, h *torchbind.Tensor) *torchbind.Tensor {
+	y := m.Vocabulary.Forward(s, h, nil)
+	if want := factorType(m.dtype); y.DType() != want {
+		y = torchbind.To(s, y, want, y.Device())
+	}
+	return y
+}
+
+// Loss returns the mean loss over the wanted rows of the batch: cross entropy
+// against labels [M] int64, or for regression mean squared error against labels
+// [M] of floats.
+func (m *Model) Loss(s *torchbind.Scope, b *Batch, labels *torchbind.Tensor, masks *Masks) *torchbind.Tensor {
+	return s.Tidy(func(s *torchbind.Scope) *torchbind.Tensor {
+		logits := m.Logits(s, b, masks)
+		if m.Output != Regression {
+			smoothing := m.smoothing
+			if masks == nil {
+				smoothing = 0
+			}
+			return torchbind.CrossEntropy(s, logits, labels, smoothing)
+		}
+		return torchbind.MSELoss(s, torchbind.Reshape(s, logits, -1), torchbind.To(s, labels, logits.DType(), m.device))
+	})
+}
+
+// Params returns every parameter of the base model and the head, in the order
+// of the architecture.
+func (m *Model) Params() []*Param { return m.params }
+
+// LoRAs returns the model's LoRA layers, in the order of the architecture:
+// query and value of layer 0, of layer 1, and so on.
+func (m *Model) LoRAs() []*LoRA {
+	var all []*LoRA
+	for _, l := range m.linears() {
+		for _, a := range l.LoRA {
+			if a != nil {
+				all = append(all, a)
+			}
+		}
+	}
+	return all
+}
+
+// AdapterParams returns A, B and, in the SVD form, E of every LoRA layer, or the
+// weights of every bottleneck adapter.
+func (m *Model) AdapterParams() []*Param {
+	var all []*Param
+	for _, l := range m.LoRAs() {
+		all = append(all, l.Params()...)
+	}
+	for _, b := range m.Bottlenecks() {
+		all = append(all, b.Params()...)
+	}
+	return all
+}
+
+// TrainableParams returns what training changes: everything, or the adapter and
+// the head.
+func (m *Model) TrainableParams() []*Param {
+	if m.full {
+		return m.params
+	}
+	return append(m.AdapterParams(), m.HeadParams()...)
+}
+
+// HeadParams returns what a task trains of the head: nothing in a language
+// model.
+func (m *Model) HeadParams() []*Param {
+	if m.Head == nil {
+		return nil
+	}
+	return m.Head.Params()
+}
+
+// Labels returns the number of labels: K, or V in a language model.
+func (m *Model) Labels() int64 {
+	if m.Head == nil {
+		return m.VocabSize
+	}
+	return m.Head.Labels()
+}
+
+// ReorderHead makes the head's output order[i] the i-th, for a task whose
+// classes stand in another order than the checkpoint's id2label.
+func (m *Model) ReorderHead(order []int) error {
+	if int64(len(order)) != m.Head.Labels() {
+		return fmt.Errorf("%d classes for a head of %d labels", len(order), m.Head.Labels())
+	}
+	index := make([]int64, len(order))
+	for i, o := range order {
+		index[i] = int64(o)
+	}
+	m.Head.reorder(index)
+	return nil
+}

@@ -1,0 +1,140 @@
+package nn
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+
+	"autolora/torchbind"
+)
+
+// Rope says how rotary embeddings turn with the position.
+type Rope struct {
+	Theta float64 `json:"rope_theta"` // base of the frequencies
+	Type  string  `json:"rope_type"`  // default, linear or llama3
+	// Of linear and llama3: positions count Factor times slower.
+	Factor float64 `json:"factor"`
+	// Of llama3: only where a turn takes long against the original context.
+	LowFreqFactor  float64 `json:"low_freq_factor"`
+	HighFreqFactor float64 `json:"high_freq_factor"`
+	OriginalMax    float64 `json:"original_max_position_embeddings"`
+}
+
+// readRope reads config.json's rope_theta and rope_scaling, or what
+// transformers 5 writes in their place, rope_parameters.
+func readRope(data []byte) (Rope, error) {
+	var keys struct {
+		Theta      *float64        `json:"rope_theta"`
+		Scaling    json.RawMessage `json:"rope_scaling"`
+		Parameters json.RawMessage `json:"rope_parameters"`
+	}
+	if err := json.Unmarshal(data, &keys); err != nil {
+		return Rope{}, err
+	}
+	r := Rope{Theta: 10000, Type: "default"}
+	if keys.Theta != nil {
+		r.Theta = *keys.Theta
+	}
+	for _, part := range []json.RawMessage{keys.Scaling, keys.Parameters} {
+		if part == nil || string(part) == "null" {
+			continue
+		}
+		older := struct {
+			Type string `json:"type"` // before transformers 4.45
+		}{}
+		if err := json.Unmarshal(part, &older); err != nil {
+			return Rope{}, fmt.Errorf("rope_scaling: %w", err)
+		}
+		if older.Type != "" {
+			r.Type = older.Type
+		}
+		if err := json.Unmarshal(part, &r); err != nil {
+			return Rope{}, fmt.Errorf("rope_scaling: %w", err)
+		}
+	}
+	return r, nil
+}
+
+func (r Rope) check() error {
+	finite := func(v float64) bool { return v > 0 && !math.IsInf(v, 0) }
+	switch {
+	case !(r.Theta >= 1) || math.IsInf(r.Theta, 0):
+		return fmt.Errorf("rope_theta: got %v, want a number of at least 1", r.Theta)
+	case r.Type == "default":
+		return nil
+	case r.Type != "linear" && r.Type != "llama3":
+		return fmt.Errorf("rope_scaling: got type %q, want default, linear or llama3", r.Type)
+	case !finite(r.Factor):
+		return fmt.Errorf("rope_scaling: got factor %v, want more than 0", r.Factor)
+	case r.Type == "llama3" && !(finite(r.LowFreqFactor) && finite(r.OriginalMax) && r.HighFreqFactor > r.LowFreqFactor):
+		return fmt.Errorf("rope_scaling: got low_freq_factor %v, high_freq_factor %v and original_max_position_embeddings %v, want rising factors and a length",
+			r.LowFreqFactor, r.HighFreqFactor, r.OriginalMax)
+	}
+	return nil
+}
+
+// frequencies returns by how much each pair of a head of size d turns from one
+// position to the next: [d/2]. They are rounded to float32 where transformers
+// does (modeling_rope_utils.py).
+func (r Rope) frequencies(d int64) []float32 {
+	out := make([]float32, d/2)
+	for i := range out {
+		f := 1 / float32(math.Pow(r.Theta, float64(float32(2*i)/float32(d))))
+		switch r.Type {
+		case "linear":
+			f /= float32(r.Factor)
+		case "llama3":
+			f = r.llama3(f)
+		}
+		out[i] = f
+	}
+	return out
+}
+
+// llama3 slows frequency f down by Factor where its turn is longer than the
+// original context over LowFreqFactor, leaves it where it is shorter than that
+// over HighFreqFactor, and mixes both between (_compute_llama3_parameters).
+func (r Rope) llama3(f float32) float32 {
+	turn := float32(2*math.Pi) / f
+	slow := f / float32(r.Factor)
+	switch {
+	case turn < float32(r.OriginalMax/r.HighFreqFactor):
+		return f
+	case turn > float32(r.OriginalMax/r.LowFreqFactor):
+		return slow
+	}
+	share := (float32(r.OriginalMax)/turn - float32(r.LowFreqFactor)) / float32(r.HighFreqFactor-r.LowFreqFactor)
+	return (1-share)*slow + share*f
+}
+
+// rotation holds the angles of rows for rotary embeddings; nil turns nothing.
+type rotation struct{ cos, sin *torchbind.Tensor } // [N, D/2] float32
+
+// rotation returns the angles of rows at positions [N]; nil without rotary
+// embeddings.
+func (d *Decoder) rotation(s *torchbind.Scope, positions *torchbind.Tensor) *rotation {
+	if d.frequencies == nil {
+		return nil
+	}
+	n := positions.Size(0)
+	device := positions.Device()
+	turn := torchbind.FromSlice(s, d.frequencies, []int64{int64(len(d.frequencies))}, device)
+	angles := torchbind.Mul(s, torchbind.Reshape(s, torchbind.To(s, positions, torchbind.Float32, device), n, 1), turn) // [N, D/2]
+	return &rotation{torchbind.Cos(s, angles), torchbind.Sin(s, angles)}
+}
+
+// at returns the angles of some of the rows.
+func (r *rotation) at(s *torchbind.Scope, rows *torchbind.Tensor) *rotation {
+	if r == nil {
+		return nil
+	}
+	return &rotation{torchbind.IndexSelect(s, r.cos, 0, rows), torchbind.IndexSelect(s, r.sin, 0, rows)}
+}
+
+// apply turns the first heads of x [N, …].
+func (r *rotation) apply(s *torchbind.Scope, x *torchbind.Tensor, heads int64) *torchbind.Tensor {
+	if r == nil {
+		return x
+	}
+	return torchbind.Rotary(s, x, r.cos, r.sin, heads)
+}

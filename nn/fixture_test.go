@@ -29,10 +29,13 @@ func openFixture(t *testing.T, name string) fixture {
 
 func testdata(name string) string { return filepath.Join("..", "testdata", "nn", name) }
 
-// outputOf returns what a model of testdata makes of its hidden states; those
-// that label tokens have it in their names.
+// outputOf returns what a model of testdata makes of its hidden states, by its
+// name.
 func outputOf(name string, regression bool) Output {
+	family, _, _ := strings.Cut(name, "-")
 	switch {
+	case families[family].generator != "":
+		return CausalLM
 	case strings.HasSuffix(name, "-tokens"):
 		return TokenClassification
 	case regression:
@@ -52,6 +55,13 @@ func (f fixture) floats(name string) []float64 {
 	var out []float64
 	f.load(name, func(t *torchbind.Tensor) { out = t.Float64s() })
 	return out
+}
+
+// shaped returns a float tensor's values and shape.
+func (f fixture) shaped(name string) (values []float64, shape []int64) {
+	f.t.Helper()
+	f.load(name, func(t *torchbind.Tensor) { values, shape = t.Float64s(), t.Shape() })
+	return values, shape
 }
 
 func (f fixture) ints(name string) (values []int64, shape []int64) {

@@ -1,6 +1,7 @@
 package nn
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -90,7 +91,12 @@ func checkTraining(t *testing.T, s *torchbind.Scope, m *Model, values, steps fix
 			if strings.HasSuffix(key, "self.key.bias") {
 				continue // softmax does not depend on it: its gradient is rounding, which Adam blows up
 			}
-			near(t, "weights after ten steps: "+key, p.Part(s, torchbind.Detach(s, p.Value), j).Float64s(), steps.floats("final."+keyPrefix+key), tolSteps)
+			got, want := p.Part(s, torchbind.Detach(s, p.Value), j).Float64s(), steps.floats("final."+keyPrefix+key)
+			if strings.HasSuffix(key, "attn.c_attn.bias") { // the same of its middle third
+				c := len(got) / 3
+				got, want = slices.Delete(got, c, 2*c), slices.Delete(want, c, 2*c)
+			}
+			near(t, "weights after ten steps: "+key, got, want, tolSteps)
 		}
 	}
 }

@@ -30,7 +30,21 @@ var oldNames = strings.NewReplacer("LayerNorm.weight", "LayerNorm.gamma", "Layer
 // ignored lists the beginnings of keys that a checkpoint may have and this
 // model does not: heads of pre-training, buffers, and a pooler that the head
 // does not read.
-var ignored = []string{"cls.", "bert.embeddings.position_ids", "roberta.embeddings.position_ids", "embeddings.position_ids", "bert.pooler.", "roberta.pooler.", "pooler."}
+var ignored = []string{"cls.", "lm_head.", "bert.embeddings.position_ids", "roberta.embeddings.position_ids", "embeddings.position_ids", "bert.pooler.", "roberta.pooler.", "pooler."}
+
+// buffers lists the ends of keys that releases of transformers of old stored: masks
+// of attention and the frequencies of rotary embeddings.
+var buffers = []string{".attn.bias", ".attn.masked_bias", ".rotary_emb.inv_freq"}
+
+// known reports whether a key may be left unread.
+func known(key string) bool {
+	for _, end := range buffers {
+		if strings.HasSuffix(key, end) {
+			return true
+		}
+	}
+	return hasAnyPrefix(key, ignored)
+}
 
 // find returns the checkpoint's tensor for a key, under any of its spellings.
 func (ld *loader) find(key string) (safetensors.Tensor, bool) {
@@ -180,7 +194,7 @@ func (ld *loader) stacked(modules []Module, suffix string, in ...int64) *Param {
 // finish returns one error that lists everything that did not fit.
 func (ld *loader) finish(dir string) error {
 	for _, name := range ld.ckpt.Names() {
-		if !ld.used[name] && !hasAnyPrefix(name, ignored) {
+		if !ld.used[name] && !known(name) {
 			ld.problems = append(ld.problems, fmt.Sprintf("%q: unexpected", name))
 		}
 	}

@@ -81,7 +81,7 @@ type Dataset struct {
 
 	Files       []string // the files read, in order
 	Fingerprint string   // SHA-256 of the files' bytes, one after the other, in hex
-	Skipped     []int    // lines left out because the official loaders leave them out (QQP only)
+	Skipped     []int    // lines left out because the official loaders leave them out (QQP and WebNLG)
 }
 
 // Len is the number of examples.

@@ -16,6 +16,7 @@ type exampleSpec struct {
 	lists     bool     // text and label are lists: words and tags
 	header    []string // see tableSpec
 	skipShort bool     // see tableSpec.shortRow
+	read      reader   // see tableSpec
 }
 
 // columns returns the columns of these names.
@@ -35,7 +36,7 @@ var (
 
 // readExamples reads texts, and the labels as they stand in the files.
 func readExamples(spec exampleSpec) (*Dataset, []cell, error) {
-	table := tableSpec{columns: slices.Clone(spec.text), lists: spec.lists, header: spec.header}
+	table := tableSpec{columns: slices.Clone(spec.text), lists: spec.lists, header: spec.header, read: spec.read}
 	labelled := spec.label.name != ""
 	if labelled {
 		table.columns = append(table.columns, spec.label)

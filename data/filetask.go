@@ -14,12 +14,13 @@ import (
 // FileTask is a task on the user's own files. The name's end says what a file is: .tsv (without quoting),
 // .csv, .jsonl or .parquet. In tagging a row of .jsonl or .parquet has a list of words and a list of as many
 // tags, and files with other ends (.conll, .iob2, .tsv, .txt, ...) have a word with its tag on every line and
-// an empty line between sentences.
+// an empty line between sentences. In generation the rows of Dev and Test with the same source are one example,
+// and their targets its references.
 type FileTask struct {
 	Train, Dev, Test string   // files; "" where there is none. Test needs no labels
 	Kind             Kind     // what the labels are
-	Text             []string // one column with the text, or two with the texts of a pair
-	Label            string   // column with the label
+	Text             []string // one column with the text, or two with the texts of a pair; in generation one with the source
+	Label            string   // column with the label; in generation with the target
 	Labels           []string // names of the classes in the order of a given head; nil: those of Train, in order
 	// In tagging Text is one column, "tokens" if it is nil, and Label is "tags" or "ner_tags" if it is "". In
 	// files whose columns have no names they are numbers, 1 for the first column and -1 for the last, which is
@@ -48,6 +49,9 @@ func (f FileTask) Load() (*Splits, error) {
 		}
 		s.add(part.name, d)
 	}
+	if f.Kind == Generation {
+		s.Task.Scoring = "e2e"
+	}
 	s.Task.Metrics, s.Task.Primary = fileMetrics(s.Task)
 	return s, nil
 }
@@ -63,10 +67,14 @@ func (f FileTask) check() error {
 		return fmt.Errorf("%d text columns: want the one with the words", len(f.Text))
 	case f.Kind == Tagging && f.Train == "" && f.Labels == nil:
 		return errors.New("no train file and no tags: the meaning of the head's outputs is not known")
+	case f.Labels != nil && f.Kind == Generation:
+		return errors.New("class names are given, but a generation has no classes")
 	case f.Labels != nil && f.Kind != Regression && len(f.Labels) < 2:
 		return fmt.Errorf("%d class names are given: want at least two", len(f.Labels))
 	case f.Kind == Tagging:
 		return nil
+	case f.Kind == Generation && len(f.Text) != 1:
+		return fmt.Errorf("%d text columns: want the one with the source", len(f.Text))
 	case len(f.Text) != 1 && len(f.Text) != 2:
 		return fmt.Errorf("%d text columns: want one, or two for a pair", len(f.Text))
 	case len(f.Text) == 2 && f.Text[0] == f.Text[1]:
@@ -99,8 +107,17 @@ func (f FileTask) read(part Part, file string, task *Task) (*Dataset, error) {
 		return nil, err
 	}
 	d.Name = task.Name + "/" + string(part)
-	if f.Kind == Regression {
+	switch f.Kind {
+	case Regression:
 		return d, d.setValues(labels, floatLabel)
+	case Generation:
+		if err := d.setTargets(labels, nil); err != nil {
+			return nil, err
+		}
+		if part != Train {
+			d.joinReferences()
+		}
+		return d, nil
 	}
 	if task.Labels == nil && part == Train {
 		if task.Labels, err = f.classes(d, labels); err != nil {
@@ -185,6 +202,8 @@ func fileMetrics(task Task) (names []string, primary string) {
 		return []string{metrics.NamePrecision, metrics.NameRecall, metrics.NameF1, metrics.NameAccuracy}, metrics.NameF1
 	case task.Kind == Tagging: // parts of speech, say: the words do not join to entities
 		return []string{metrics.NameAccuracy}, metrics.NameAccuracy
+	case task.Kind == Generation: // those of E2E that fit any text
+		return []string{metrics.NameBLEU, metrics.NameROUGEL}, metrics.NameBLEU
 	case task.Kind == Regression:
 		return []string{metrics.NameSpearman, metrics.NamePearson}, metrics.NameSpearman
 	case len(task.Labels) == 2:

@@ -113,7 +113,7 @@ func TestGLUETasks(t *testing.T) {
 	all := map[string][]string{
 		"cola": {"matthews", "accuracy"}, "mrpc": {"accuracy", "f1"}, "qqp": {"accuracy", "f1"}, "stsb": {"spearman", "pearson"},
 	}
-	if got := TaskNames(); len(got) != 10 || got[9] != "jnlpba" {
+	if got := TaskNames(); len(got) != 12 || !slices.Equal(got[9:], []string{"e2e", "webnlg", "jnlpba"}) {
 		t.Fatalf("tasks %q", got)
 	}
 	for _, name := range TaskNames()[:9] {
@@ -142,7 +142,7 @@ func TestGLUETasks(t *testing.T) {
 		t.Errorf("STS-B is %q, %v", task.Name, err)
 	}
 	_, err := GLUETask("imdb")
-	if want := `unknown task "imdb": want one of cola, sst2, mrpc, qqp, mnli, qnli, rte, stsb, wnli, jnlpba`; err == nil || err.Error() != want {
+	if want := `unknown task "imdb": want one of cola, sst2, mrpc, qqp, mnli, qnli, rte, stsb, wnli, e2e, webnlg, jnlpba`; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 	if _, err = GLUETask("jnlpba"); err == nil || err.Error() != "jnlpba is no task of GLUE" {

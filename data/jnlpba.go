@@ -2,7 +2,6 @@ package data
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 
@@ -26,20 +25,16 @@ func (jnlpba) task() Task {
 
 func (jnlpba) inside() string { return "train.conll or Genia4ERtask1.iob2" }
 
-// jnlpbaLayouts are the names that the files of the parts have, without their ends, each in the order in which
-// they are looked for. One folder is read in one layout: devel.conll is a part of Genia4ERtask1.iob2.
-var jnlpbaLayouts = []struct {
-	parts map[Part][]string
-	find  func(folder, stem string) ([]string, error)
-}{
+// jnlpbaLayouts are the forms in which the data are known. devel.conll is a part of Genia4ERtask1.iob2.
+var jnlpbaLayouts = []layout{
 	{map[Part][]string{Train: {"train"}, Dev: {"devel", "dev"}, Test: {"test"}}, findCoNLL},
 	{map[Part][]string{Train: {"Genia4ERtask1", "Genia4ERtask2"}, Test: {"Genia4EReval1", "Genia4EReval2"}}, findCoNLL},
 	{map[Part][]string{Train: {"train"}, Test: {"validation"}}, findShards}, // the hub calls the official test set so
 }
 
 // load reads a part in the first layout of which there is a file.
-func (j jnlpba) load(dir string, part Part, s *Splits) error {
-	found, err := j.find(dir)
+func (jnlpba) load(dir string, part Part, s *Splits) error {
+	found, _, err := findParts(jnlpbaLayouts, filepath.Join(dir, "JNLPBA"), filepath.Join(dir, "jnlpba"), dir)
 	if err != nil {
 		return fmt.Errorf("task jnlpba: %w", err)
 	}
@@ -64,39 +59,11 @@ func (j jnlpba) load(dir string, part Part, s *Splits) error {
 	return nil
 }
 
-// find returns the files of each part; nil if there are none at all.
-func (jnlpba) find(dir string) (map[Part][]string, error) {
-	for _, folder := range []string{filepath.Join(dir, "JNLPBA"), filepath.Join(dir, "jnlpba"), dir} {
-		for _, layout := range jnlpbaLayouts {
-			found := map[Part][]string{}
-			for part, stems := range layout.parts {
-				for _, stem := range stems {
-					files, err := layout.find(folder, stem)
-					if err != nil {
-						return nil, err
-					}
-					if files != nil {
-						found[part] = files
-						break
-					}
-				}
-			}
-			if len(found) > 0 {
-				return found, nil
-			}
-		}
-	}
-	return nil, nil
-}
-
 // findCoNLL returns the file of that name with one of the ends of CoNLL files, nil if there is none.
 func findCoNLL(folder, stem string) ([]string, error) {
 	for _, end := range conllEnds {
-		file := filepath.Join(folder, stem+end)
-		if _, err := os.Stat(file); err == nil {
-			return []string{file}, nil
-		} else if !os.IsNotExist(err) {
-			return nil, err
+		if files, err := findFile(folder, stem+end); files != nil || err != nil {
+			return files, err
 		}
 	}
 	return nil, nil

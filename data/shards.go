@@ -47,3 +47,47 @@ func match(folder string, patterns ...string) ([]string, error) {
 	}
 	return files, nil
 }
+
+// layout is a form in which the data of a task are known: the names of the files of each part, in the order in
+// which they are looked for, as find takes them.
+type layout struct {
+	parts map[Part][]string
+	find  func(folder, name string) ([]string, error) // nil if there are none
+}
+
+// findParts returns the files of each part in the first folder that has files of a layout, and which layout that is.
+// All parts are read in one layout. It returns nil if there are no files at all.
+func findParts(layouts []layout, folders ...string) (found map[Part][]string, which int, err error) {
+	for _, folder := range folders {
+		for which, layout := range layouts {
+			found := map[Part][]string{}
+			for part, names := range layout.parts {
+				for _, name := range names {
+					files, err := layout.find(folder, name)
+					if err != nil {
+						return nil, 0, err
+					}
+					if files != nil {
+						found[part] = files
+						break
+					}
+				}
+			}
+			if len(found) > 0 {
+				return found, which, nil
+			}
+		}
+	}
+	return nil, 0, nil
+}
+
+// findFile returns the file of that name, nil if there is none.
+func findFile(folder, name string) ([]string, error) {
+	file := filepath.Join(folder, name)
+	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	} else if err != nil {
+		return nil, err
+	}
+	return []string{file}, nil
+}

@@ -43,6 +43,7 @@ type tableSpec struct {
 	// shortRow, if not nil, is called for a TSV row that ends before a wanted column; the row is left out.
 	// Without it such a row is an error.
 	shortRow func(line int)
+	read     reader // nil: that of the file's name
 }
 
 // yieldRow takes one row: its line (or row, in parquet) from 1 and a cell for every column of the spec. The
@@ -75,6 +76,9 @@ func readTable(file string, sum hash.Hash, spec tableSpec, yield yieldRow) error
 		case strings.EqualFold(ext, ".csv"):
 			read = nil
 		}
+	}
+	if spec.read != nil {
+		read = spec.read
 	}
 	if read == nil {
 		return fmt.Errorf("%s: unknown kind of file %q: want %s", file, ext, want)

@@ -86,13 +86,13 @@ type namedTask interface {
 	inside() string
 }
 
-// namedTasks are all of them: GLUE in the order of the paper's Table 1, then JNLPBA of Table 3.
+// namedTasks are all of them in the order of the paper's tables: GLUE, E2E and WebNLG, JNLPBA.
 func namedTasks() []namedTask {
 	var all []namedTask
 	for _, g := range glueTasks {
 		all = append(all, g)
 	}
-	return append(all, jnlpba{})
+	return append(all, e2e{}, webnlg{}, jnlpba{})
 }
 
 // TaskNames returns the names of the tasks that LoadTask knows.
@@ -104,7 +104,7 @@ func TaskNames() []string {
 	return names
 }
 
-// NamedTask returns the task of that name: a GLUE task or jnlpba. "SST-2" is "sst2", "STS-B" is "stsb".
+// NamedTask returns the task of that name: a GLUE task, e2e, webnlg or jnlpba. "SST-2" is "sst2", "STS-B" is "stsb".
 func NamedTask(name string) (Task, error) {
 	t, err := findTask(name)
 	if err != nil {
@@ -126,6 +126,12 @@ func findTask(name string) (namedTask, error) {
 // LoadTask reads parts of a named task's data from dir: the task's folder, or the one that has the folders of
 // several tasks in it. GLUE is read as its official TSV files or the hub's parquet files, and where neither is
 // there from files that hold a part of a set; Notes says so.
+//
+// E2E is read from its official trainset.csv, devset.csv and testset_w_refs.csv, from LoRA's train.txt, valid.txt
+// and test.txt, or from the hub's parquet files. The sources are in LoRA's form in all of them; LoRA's texts are
+// split into words ("family - friendly"), so that scores on its files and on the official ones are not to be
+// compared. WebNLG is read from LoRA's train.json, dev.json and test.json. In the dev and test sets of both the
+// texts for one source are the references of one example.
 //
 // JNLPBA is read from train.conll, devel.conll and test.conll (.tsv, .iob2 and .txt too), from the official
 // Genia4ERtask1.iob2 (training) and Genia4EReval1.iob2 (test), or from the hub's parquet files. Only the first

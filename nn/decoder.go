@@ -87,15 +87,21 @@ func (d *Decoder) sites() []site {
 
 // Forward implements Body: [M, C], normalised.
 func (d *Decoder) Forward(s *torchbind.Scope, b *Batch, masks *Masks) *torchbind.Tensor {
+	return d.forward(s, b, masks, func(int, *torchbind.Tensor) {})
+}
+
+// forward is Forward that shows keep the keys and values [N, 2G·D] of every
+// layer.
+func (d *Decoder) forward(s *torchbind.Scope, b *Batch, masks *Masks, keep func(layer int, kv *torchbind.Tensor)) *torchbind.Tensor {
 	r := d.rotation(s, b.Positions)
 	x := s.Tidy(func(s *torchbind.Scope) *torchbind.Tensor { return d.embed(s, b.IDs, b.Positions, masks) })
-	last := len(d.Layers) - 1
 	for i, layer := range d.Layers {
 		x = s.Tidy(func(s *torchbind.Scope) *torchbind.Tensor {
-			if i < last {
-				return d.block(s, layer, x, b, r, masks)
+			kept := func(kv *torchbind.Tensor) { keep(i, kv) }
+			if layer.QKV != nil {
+				return d.block(s, layer, x, b, r, masks, kept)
 			}
-			return d.lastBlock(s, layer, x, b, r, masks)
+			return d.lastBlock(s, layer, x, b, r, masks, kept)
 		})
 	}
 	return d.Norm.Forward(s, x)
@@ -112,18 +118,27 @@ func (d *Decoder) embed(s *torchbind.Scope, ids, positions *torchbind.Tensor, ma
 }
 
 // block maps x [N, C] to [N, C].
-func (d *Decoder) block(s *torchbind.Scope, l *DecoderLayer, x *torchbind.Tensor, b *Batch, r *rotation, masks *Masks) *torchbind.Tensor {
+func (d *Decoder) block(s *torchbind.Scope, l *DecoderLayer, x *torchbind.Tensor, b *Batch, r *rotation, masks *Masks, keep func(kv *torchbind.Tensor)) *torchbind.Tensor {
 	qkv := r.apply(s, l.QKV.Forward(s, l.AttentionNorm.Forward(s, x), masks), d.NumAttentionHeads+d.NumKeyValueHeads) // [N, (H+2G)·D]
+	_, kv := d.split(s, qkv)
+	keep(kv)
 	context := torchbind.SelfAttention(s, qkv, b.Offsets, d.attention(b.Visible, masks))
 	return d.feedForward(s, l, x, context, masks)
 }
 
+// split returns views of queries [N, H·D], and keys and values [N, 2G·D].
+func (d *Decoder) split(s *torchbind.Scope, qkv *torchbind.Tensor) (q, kv *torchbind.Tensor) {
+	queries := d.NumAttentionHeads * d.HeadDim
+	return torchbind.Narrow(s, qkv, 1, 0, queries), torchbind.Narrow(s, qkv, 1, queries, 2*d.NumKeyValueHeads*d.HeadDim)
+}
+
 // lastBlock maps x [N, C] to the wanted rows [M, C]: keys and values of all
 // rows, everything else of those only.
-func (d *Decoder) lastBlock(s *torchbind.Scope, l *DecoderLayer, x *torchbind.Tensor, b *Batch, r *rotation, masks *Masks) *torchbind.Tensor {
+func (d *Decoder) lastBlock(s *torchbind.Scope, l *DecoderLayer, x *torchbind.Tensor, b *Batch, r *rotation, masks *Masks, keep func(kv *torchbind.Tensor)) *torchbind.Tensor {
 	h := l.AttentionNorm.Forward(s, x)
 	q := r.at(s, b.Want).apply(s, l.Query.Forward(s, torchbind.IndexSelect(s, h, 0, b.Want), masks), d.NumAttentionHeads)
 	kv := r.apply(s, l.KeyValue.Forward(s, h, masks), d.NumKeyValueHeads)
+	keep(kv)
 	context := torchbind.CrossAttention(s, q, kv, b.WantAt, b.Offsets, d.attention(b.WantVisible, masks))
 	return d.feedForward(s, l, torchbind.IndexSelect(s, x, 0, b.Want), context, masks)
 }

@@ -1,5 +1,6 @@
-// Package nn has the models: BERT and RoBERTa encoders on packed batches with a
-// head for sequences or for tokens, LoRA layers with selection variables,
+// Package nn has the models on packed batches: BERT and RoBERTa encoders with a
+// head for sequences or for tokens, GPT-2 and LLaMA decoders with the
+// vocabulary as theirs, LoRA layers with selection variables,
 // bottleneck adapters, strict loading from Hugging Face folders, and the writers
 // of adapters and merged models.
 //

@@ -66,6 +66,28 @@ func Sigmoid(s *Scope, a *Tensor) *Tensor {
 	return s.adopt(out, err, "sigmoid", a)
 }
 
+// Cos returns the cosine of every element.
+func Cos(s *Scope, a *Tensor) *Tensor {
+	var out C.tb_tensor
+	err := C.tb_cos(a.handle("cos"), &out)
+	return s.adopt(out, err, "cos", a)
+}
+
+// Sin returns the sine of every element.
+func Sin(s *Scope, a *Tensor) *Tensor {
+	var out C.tb_tensor
+	err := C.tb_sin(a.handle("sin"), &out)
+	return s.adopt(out, err, "sin", a)
+}
+
+// Contiguous returns a with its elements in the order of its shape: itself where
+// they are, else a copy.
+func Contiguous(s *Scope, a *Tensor) *Tensor {
+	var out C.tb_tensor
+	err := C.tb_contiguous(a.handle("contiguous"), &out)
+	return s.adopt(out, err, "contiguous", a)
+}
+
 // Softmax returns a's softmax along dim.
 func Softmax(s *Scope, a *Tensor, dim int) *Tensor {
 	var out C.tb_tensor

@@ -2,6 +2,7 @@
 #include <ATen/ops/add.h>
 #include <ATen/ops/block_diag.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/cos.h>
 #include <ATen/ops/div.h>
 #include <ATen/ops/index_select.h>
 #include <ATen/ops/log_softmax.h>
@@ -10,6 +11,7 @@
 #include <ATen/ops/mul.h>
 #include <ATen/ops/narrow.h>
 #include <ATen/ops/sigmoid.h>
+#include <ATen/ops/sin.h>
 #include <ATen/ops/softmax.h>
 #include <ATen/ops/sqrt.h>
 #include <ATen/ops/sum.h>
@@ -32,6 +34,9 @@ TB_OP(tb_mul_scalar, (tb_tensor a, double v, tb_tensor *out), at::mul(ref(a), v)
 TB_OP(tb_sqrt, (tb_tensor a, tb_tensor *out), at::sqrt(ref(a)))
 TB_OP(tb_tanh, (tb_tensor a, tb_tensor *out), at::tanh(ref(a)))
 TB_OP(tb_sigmoid, (tb_tensor a, tb_tensor *out), at::sigmoid(ref(a)))
+TB_OP(tb_cos, (tb_tensor a, tb_tensor *out), at::cos(ref(a)))
+TB_OP(tb_sin, (tb_tensor a, tb_tensor *out), at::sin(ref(a)))
+TB_OP(tb_contiguous, (tb_tensor a, tb_tensor *out), ref(a).contiguous())
 TB_OP(tb_softmax, (tb_tensor a, int64_t dim, tb_tensor *out), at::softmax(ref(a), dim))
 TB_OP(tb_log_softmax, (tb_tensor a, int64_t dim, tb_tensor *out), at::log_softmax(ref(a), dim))
 TB_OP(tb_sum, (tb_tensor a, tb_tensor *out), at::sum(ref(a)))

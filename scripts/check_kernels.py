@@ -36,13 +36,16 @@ PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
   });
   m.def("pack_frozen", [](Tensor w) { return tb::pack_frozen(w); });
   m.def("cpu_multiplies_bfloat16", tb::cpu_multiplies_bfloat16);
-  const auto attention = [t](auto f) {
-    return [t, f](Tensor q, std::optional<Tensor> kv, Tensor cu_q, Tensor cu_k, int64_t heads, double scale, double p, uint64_t seed) {
-      return f(q, t(kv), cu_q, cu_k, tb::AttentionArgs{heads, scale, p, seed});
+  const auto attention = [&m, t](const char *name, auto f) {
+    const auto call = [t, f](Tensor q, std::optional<Tensor> kv, Tensor cu_q, Tensor cu_k, int64_t heads, double scale, double p, uint64_t seed,
+                             int64_t kv_heads, std::optional<Tensor> visible, int64_t window) {
+      return f(q, t(kv), cu_q, cu_k, tb::AttentionArgs{heads, kv_heads > 0 ? kv_heads : heads, scale, p, seed, t(visible), window});
     };
+    m.def(name, call, py::arg("q"), py::arg("kv"), py::arg("cu_q"), py::arg("cu_k"), py::arg("heads"), py::arg("scale"), py::arg("p"),
+          py::arg("seed"), py::arg("kv_heads") = 0, py::arg("visible") = py::none(), py::arg("window") = 0);
   };
-  m.def("attention", attention(tb::packed_attention));
-  m.def("attention_composed", attention(tb::packed_attention_composed));
+  attention("attention", tb::packed_attention);
+  attention("attention_composed", tb::packed_attention_composed);
   const auto norm = [t](auto f) {
     return [t, f](Tensor x, std::optional<Tensor> residual, Tensor w, Tensor b, double eps, double p, uint64_t seed) {
       return f(x, t(residual), w, b, eps, p, seed);
@@ -154,27 +157,82 @@ def agree(name, fused, composed, inputs, tolerance):
 FLOAT32, BFLOAT16 = 5e-6, 2e-2
 
 
+def plain_attention(k):
+    """Attention as a loop over sequences and heads."""
+
+    def attend(q, kv, cu_q, cu_k, heads, scale, p, seed, kv_heads=0, visible=None, window=0):
+        kv_heads = kv_heads or heads
+        d = q.shape[1] // (heads if kv is not None else heads + 2 * kv_heads)
+        keys = q[:, heads * d :] if kv is None else kv
+        mask = k.dropout_mask(heads, q.shape[0], int(cu_k.diff().max()), p, seed, q) if p else None
+        out = []
+        for at, to, first, last in zip(cu_q[:-1], cu_q[1:], cu_k[:-1], cu_k[1:]):
+            n = int(last - first)
+            to_see = visible[at:to, None] if visible is not None else torch.full((to - at, 1), n)
+            place = torch.arange(n)
+            seen = (place < to_see) & ((place >= to_see - window) if window else True)
+            columns = []
+            for h in range(heads):
+                g = h // (heads // kv_heads)
+                query, key = q[at:to, h * d : (h + 1) * d], keys[first:last, g * d : (g + 1) * d]
+                value = keys[first:last, (kv_heads + g) * d : (kv_heads + g + 1) * d]
+                probability = (scale * query @ key.T).masked_fill(~seen, -math.inf).softmax(1)
+                if p:
+                    probability = probability * mask[h, at:to, :n] / (1 - p)
+                columns.append(probability @ value)
+            out.append(torch.cat(columns, 1))
+        return torch.cat(out)
+
+    return attend
+
+
+def causal(lengths, first=0):
+    """How many keys each row sees whose sequence has first keys before it."""
+    return torch.cat([torch.arange(n) + 1 + first for n in lengths])
+
+
 def check_attention(k):
     cases = [
-        ("one token", [1], [1], 1, 4, 0.0),
-        ("unequal lengths", [3, 1, 5], None, 2, 8, 0.0),
-        ("dropout", [3, 1, 5], None, 2, 8, 0.3),
-        ("odd head size", [4, 2], None, 3, 5, 0.2),
-        ("more than one block", [40], None, 1, 3, 0.2),
-        ("wanted rows", [1, 0, 2], [3, 2, 4], 2, 4, 0.25),
-        ("empty sequence", [2, 0, 3], None, 2, 4, 0.0),
+        ("one token", [1], [1], 1, 4, 0.0, {}),
+        ("unequal lengths", [3, 1, 5], None, 2, 8, 0.0, {}),
+        ("dropout", [3, 1, 5], None, 2, 8, 0.3, {}),
+        ("odd head size", [4, 2], None, 3, 5, 0.2, {}),
+        ("more than one block", [40], None, 1, 3, 0.2, {}),
+        ("wanted rows", [1, 0, 2], [3, 2, 4], 2, 4, 0.25, {}),
+        ("empty sequence", [2, 0, 3], None, 2, 4, 0.0, {}),
+        ("causal", [3, 1, 5], None, 2, 8, 0.0, {"visible": causal([3, 1, 5])}),
+        ("causal, groups", [4, 1, 3], None, 4, 5, 0.2, {"visible": causal([4, 1, 3]), "kv_heads": 2}),
+        ("one head of keys, more than one block", [23], None, 3, 3, 0.2, {"visible": causal([23]).int(), "kv_heads": 1}),
+        ("groups of wanted rows", [1, 0, 2], [3, 2, 4], 6, 3, 0.25, {"visible": torch.tensor([2, 1, 4]), "kv_heads": 2}),
+        ("any visibility", [5], None, 2, 4, 0.0, {"visible": torch.tensor([5, 1, 3, 2, 4])}),
+        ("window 1", [4, 1], None, 2, 4, 0.0, {"visible": causal([4, 1]), "window": 1}),
+        ("window 3", [6, 2], None, 2, 3, 0.2, {"visible": causal([6, 2]), "window": 3}),
+        ("window without visibility", [5, 2], None, 2, 3, 0.2, {"window": 3}),
+        ("window, more than one block", [70], None, 1, 1, 0.2, {"visible": causal([70]), "window": 9}),
+        ("window larger than the sequence", [4, 1], None, 2, 4, 0.0, {"visible": causal([4, 1]), "window": 9}),
     ]
-    for name, lq, lk, heads, d, p in cases:
-        m, c = sum(lq), heads * d
+    for name, lq, lk, heads, d, p, more in cases:
+        m, kv_heads = sum(lq), more.get("kv_heads", heads)
         if lk is None or lk == lq:
-            inputs = [random(m, 3 * c)]
-            call = lambda f: lambda qkv: f(qkv, None, cu(lq), cu(lq), heads, d**-0.5, p, 11)
+            inputs = [random(m, (heads + 2 * kv_heads) * d)]
+            call = lambda f: lambda qkv: f(qkv, None, cu(lq), cu(lq), heads, d**-0.5, p, 11, **more)
         else:
-            inputs = [random(m, c), random(sum(lk), 2 * c)]
-            call = lambda f: lambda q, kv: f(q, kv, cu(lq), cu(lk).long(), heads, d**-0.5, p, 11)
+            inputs = [random(m, heads * d), random(sum(lk), 2 * kv_heads * d)]
+            call = lambda f: lambda q, kv: f(q, kv, cu(lq), cu(lk).long(), heads, d**-0.5, p, 11, **more)
         expect(f"attention, {name}: gradcheck", lambda: (gradcheck(call(k.attention), inputs), ""))
         expect(f"attention, {name}: gradgradcheck", lambda: (gradgradcheck(call(k.attention), inputs), ""))
         agree(f"attention, {name}: float64 against composed", call(k.attention), call(k.attention_composed), inputs, 1e-12)
+        agree(f"attention, {name}: composed against a loop", call(k.attention_composed), call(plain_attention(k)), inputs, 1e-12)
+    for name, kv_heads, window in (("causal", 4, 0), ("causal, groups", 2, 0), ("causal, one head of keys", 1, 0), ("window 20", 2, 20)):
+        lengths = [13, 150, 1, 64]
+        more = {"kv_heads": kv_heads, "visible": causal(lengths), "window": window}
+        for dtype, tolerance in ((torch.float32, FLOAT32), (torch.bfloat16, BFLOAT16)):
+            for d, p in ((64, 0.0), (40, 0.1)):
+                qkv = random(sum(lengths), (4 + 2 * kv_heads) * d, dtype=dtype)
+                call = lambda f: lambda x: f(x, None, cu(lengths), cu(lengths), 4, d**-0.5, p, 5, **more)
+                agree(f"attention, {name}, D={d}, p={p}, {dtype}", call(k.attention), call(k.attention_composed), [qkv], tolerance)
+    y = k.attention(torch.zeros(0, 8), torch.zeros(5, 8), cu([0, 0]), cu([2, 3]), 2, 1.0, 0.0, 0, kv_heads=1, visible=torch.zeros(0).long())
+    report("attention, no queries", y.shape == (0, 8))
     lengths = [13, 53, 1, 128, 7]
     for dtype, tolerance in ((torch.float32, FLOAT32), (torch.bfloat16, BFLOAT16)):
         for d, p in ((32, 0.0), (32, 0.1), (64, 0.1), (40, 0.0)):
@@ -232,6 +290,12 @@ def check_attention(k):
         ("queries without keys", "no keys", lambda: k.attention(x[:, :8], x[:0, :16], c, cu([0]), 2, 1, 0, 0)),
         ("kv width", "want [N, 16]", lambda: k.attention(x[:, :8], x, c, c, 2, 1, 0, 0)),
         ("probability", "dropout probability", lambda: k.attention(x, None, c, c, 2, 1, 1.5, 0)),
+        ("groups", "3 heads are no multiple of 2", lambda: k.attention(x, None, c, c, 3, 1, 0, 0, kv_heads=2)),
+        ("rows of visible", "visible has 5 rows, want 6", lambda: k.attention(x, None, c, c, 2, 1, 0, 0, visible=torch.ones(5).long())),
+        ("nothing visible", "query row 5 sees 0 keys, want 1 to 6", lambda: k.attention(x, None, c, c, 2, 1, 0, 0, visible=torch.tensor([1, 2, 3, 4, 5, 0]))),
+        ("too much visible", "query row 0 sees 7 keys, want 1 to 6", lambda: k.attention(x, None, c, c, 2, 1, 0, 0, visible=torch.full((6,), 7))),
+        ("type of visible", "visible must be int32 or int64 [M]", lambda: k.attention(x, None, c, c, 2, 1, 0, 0, visible=torch.ones(6))),
+        ("window", "a window of -1 keys", lambda: k.attention(x, None, c, c, 2, 1, 0, 0, window=-1)),
     ]:
         expect_error(f"attention, {name}", want, f)
 
@@ -455,6 +519,10 @@ def bench(k, clock):
         for p in (0.0, 0.1):
             call = lambda f: lambda x: f(x, None, cu(lengths), cu(lengths), 12, 32**-0.5, p, 5)
             table(f"attention B=16 H=12 D=32 T={mean}±{spread} p={p}", call(k.attention), call(k.attention_composed), [torch.randn(sum(lengths), 1152)])
+    for heads, kv_heads, d in ((12, 12, 64), (16, 4, 64)):
+        lengths = (80 + 30 * torch.randn(8, generator=g)).round().clamp(3, 256).int().tolist()
+        call = lambda f: lambda x: f(x, None, cu(lengths), cu(lengths), heads, d**-0.5, 0.0, 5, kv_heads=kv_heads, visible=causal(lengths))
+        table(f"causal B=8 H={heads} KV={kv_heads} D={d} T=80±30", call(k.attention), call(k.attention_composed), [torch.randn(sum(lengths), (heads + 2 * kv_heads) * d)])
     for n in (210, 850):
         w, b = torch.randn(384), torch.randn(384)
         for p in (0.0, 0.1):

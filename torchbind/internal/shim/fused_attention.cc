@@ -35,24 +35,28 @@ Rows<T> rows(const at::Tensor &t) {
 // q, k and v within qkv, or within q and kv.
 template <class T>
 Qkv<T> split(const AttentionShape &s, bool self, const at::Tensor &q, const at::Tensor &kv) {
-  const int64_t c = s.heads * s.head_size;
+  const int64_t queries = s.heads * s.head_size, keys = s.kv_heads * s.head_size;
   const Rows<T> first = rows<T>(q), second = self ? first : rows<T>(kv);
   const auto at = [](Rows<T> r, int64_t column) { return Rows<T>{r.data == nullptr ? nullptr : r.data + column, r.stride}; };
-  return self ? Qkv<T>{first, at(first, c), at(first, 2 * c)} : Qkv<T>{first, second, at(second, c)};
+  return self ? Qkv<T>{first, at(first, queries), at(first, queries + keys)} : Qkv<T>{first, second, at(second, keys)};
 }
 
-// Calls run(begin, end, memory) on ranges of (sequence, head) pairs that cost
-// about the same, one for each thread.
+// Calls run(begin, end, memory) on ranges of (sequence, key head) pairs that
+// cost about the same, one for each thread.
 template <class T, class F>
 void parallel_pairs(const AttentionShape &s, F &&run) {
   using A = Acc<T>;
-  const int64_t pairs = s.sequences() * s.heads;
+  const int64_t pairs = s.sequences() * s.kv_heads;
   std::vector<int64_t> cost(pairs + 1, 0);
   int64_t longest = 1;
-  for (int64_t i = 0; i < pairs; i++) {
-    const int64_t b = i / s.heads, m = s.cu_q[b + 1] - s.cu_q[b], n = s.cu_k[b + 1] - s.cu_k[b];
-    cost[i + 1] = cost[i] + (m * n + 4 * (m + n)) * s.head_size;  // copying a row in and out costs about four of its products
-    longest = std::max(longest, n);
+  for (int64_t b = 0; b < s.sequences(); b++) {
+    const int64_t queries = s.cu_q[b + 1] - s.cu_q[b], keys = s.cu_k[b + 1] - s.cu_k[b];
+    int64_t scores = s.narrows() ? 0 : queries * keys;
+    for (int64_t i = s.cu_q[b]; s.narrows() && i < s.cu_q[b + 1]; i++) scores += s.seen(i, keys).to - s.seen(i, keys).from;
+    // Copying a row in and out costs about four of its products.
+    const int64_t pair = ((scores + 4 * queries) * s.group() + 4 * keys) * s.head_size;
+    for (int64_t i = b * s.kv_heads; i < (b + 1) * s.kv_heads; i++) cost[i + 1] = cost[i] + pair;
+    longest = std::max(longest, keys);
   }
   const int64_t threads = std::max<int64_t>(1, std::min<int64_t>(at::get_num_threads(), cost[pairs] / kElementsPerThread));
   const auto bound = [&](int64_t t) { return std::lower_bound(cost.begin(), cost.end(), cost[pairs] * t / threads) - cost.begin(); };
@@ -126,7 +130,7 @@ Tensors backward(const at::Tensor &dout, const at::Tensor &q, const at::Tensor &
 
 at::Tensor packed_attention(const at::Tensor &q, const at::Tensor &kv, const at::Tensor &cu_q, const at::Tensor &cu_k, const AttentionArgs &args) {
   const Shape s = std::make_shared<AttentionShape>(attention_shape(q, kv, cu_q, cu_k, args));
-  if (!has_kernel(q) || s->kv_heads != s->heads || !s->visible.empty() || s->window > 0) return packed_attention_composed(q, kv, cu_q, cu_k, args);
+  if (!has_kernel(q)) return packed_attention_composed(q, kv, cu_q, cu_k, args);
   const bool graph = recording({q, kv}), self = !kv.defined();
   at::Tensor y, lse;
   {

@@ -16,7 +16,7 @@ struct Rows {
   int64_t stride;
 };
 
-// Queries [M, C], keys and values [N, C], or their gradients.
+// Queries [M, H D], keys and values [N, KV D], or their gradients.
 template <class T>
 struct Qkv {
   Rows<T> q, k, v;
@@ -28,7 +28,7 @@ struct KeyRange {
 };
 
 struct AttentionShape {
-  std::vector<int64_t> cu_q, cu_k, visible;  // visible is empty where every row sees all keys
+  std::vector<int64_t> cu_q, cu_k, visible;  // visible may be empty
   int64_t heads, kv_heads, head_size, window;
   double scale;
   Dropout drop;
@@ -38,6 +38,8 @@ struct AttentionShape {
     const int64_t to = visible.empty() ? keys : visible[row];
     return {window > 0 && to > window ? to - window : 0, to};
   }
+  bool narrows() const { return !visible.empty() || window > 0; }  // or every row sees all keys
+  int64_t group() const { return heads / kv_heads; }  // query heads to a key head
   int64_t sequences() const { return static_cast<int64_t>(cu_q.size()) - 1; }
   int64_t queries() const { return cu_q.back(); }
   int64_t keys() const { return cu_k.back(); }

@@ -65,7 +65,7 @@ at::Tensor places_of_rows(const std::vector<int64_t> &cu, int64_t length, at::De
 // for keys that are not seen. Padding sees one key, so that no row of a softmax
 // is empty.
 at::Tensor unseen(const AttentionShape &s, int64_t tq, int64_t tk, at::Device device) {
-  const int64_t rows = s.visible.empty() && s.window == 0 ? 1 : tq;
+  const int64_t rows = s.narrows() ? tq : 1;
   const auto mask = at::full({s.sequences(), 1, 1, rows, tk}, true, at::kBool);
   bool *p = mask.mutable_data_ptr<bool>();
   for (int64_t b = 0; b < s.sequences(); b++) {
@@ -117,7 +117,7 @@ AttentionShape attention_shape(const at::Tensor &q, const at::Tensor &kv, const 
 at::Tensor packed_attention_composed(const at::Tensor &q, const at::Tensor &kv, const at::Tensor &cu_q, const at::Tensor &cu_k,
                                      const AttentionArgs &args) {
   const auto s = attention_shape(q, kv, cu_q, cu_k, args);
-  const int64_t batch = s.sequences(), group = s.heads / s.kv_heads, d = s.head_size, c = s.heads * d;
+  const int64_t batch = s.sequences(), group = s.group(), d = s.head_size, c = s.heads * d;
   if (q.size(0) == 0) return q.narrow(1, 0, c).clone();
   const int64_t tq = longest(s.cu_q), tk = longest(s.cu_k);
   const auto device = q.device();

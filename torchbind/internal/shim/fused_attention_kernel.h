@@ -1,7 +1,8 @@
-// Attention of one (sequence, head) pair at a time: queries [m, D], keys and
-// values [n, D], all copied into panels whose rows are padded with zeros to
-// whole vectors; then every product is the same register-blocked loop. The
-// query rows come in blocks, and scores exist for one block only.
+// Attention of one (sequence, key head) pair at a time: keys and values [n, D]
+// and the queries of all heads that share them, copied into panels whose rows
+// are padded with zeros to whole vectors; then every product is the same
+// register-blocked loop. The query rows come in blocks, scores exist for one
+// block only, and keys that no row of a block sees are left out.
 
 constexpr int kColumns = 4;  // vectors of C that a register block spans
 
@@ -171,18 +172,81 @@ struct Scratch {
   }
 };
 
-// Where a (sequence, head) pair lies.
+// Where a (sequence, key head) pair lies: its keys, and the queries of the
+// group of heads that share them, from head on.
 struct Pair {
-  int64_t head, column, query, queries, key, keys;
+  int64_t group, key_head, head, query, queries, key, keys;
 
   Pair(const AttentionShape &s, int64_t index)
-      : head(index % s.heads),
-        column(head * s.head_size),
-        query(s.cu_q[index / s.heads]),
-        queries(s.cu_q[index / s.heads + 1] - query),
-        key(s.cu_k[index / s.heads]),
-        keys(s.cu_k[index / s.heads + 1] - key) {}
+      : group(s.group()),
+        key_head(index % s.kv_heads),
+        head(key_head * group),
+        query(s.cu_q[index / s.kv_heads]),
+        queries(s.cu_q[index / s.kv_heads + 1] - query),
+        key(s.cu_k[index / s.kv_heads]),
+        keys(s.cu_k[index / s.kv_heads + 1] - key) {}
+
+  int64_t rows() const { return queries * group; }
 };
+
+// Up to kQueryBlock rows of a pair, the heads of a query one after the other,
+// and the keys that one of them sees: [from, from + keys).
+template <class A>
+struct Block {
+  struct Row {
+    int64_t head, query;
+    KeyRange seen;  // counted from "from"
+  };
+  int64_t rows, from, keys;
+  Row row[kQueryBlock];
+
+  Block(const AttentionShape &s, const Pair &p, int64_t first) {
+    rows = p.rows() - first < kQueryBlock ? p.rows() - first : kQueryBlock;
+    int64_t query = p.query + first / p.group, head = first % p.group, to = 0;
+    from = p.keys;
+    for (int64_t i = 0; i < rows; i++) {
+      const KeyRange seen = s.seen(query, p.keys);
+      row[i] = {p.head + head, query, seen};
+      from = seen.from < from ? seen.from : from;
+      to = seen.to > to ? seen.to : to;
+      if (++head == p.group) {
+        head = 0;
+        query++;
+      }
+    }
+    from -= from % kLanes<A>;  // columns of panels begin at whole vectors
+    keys = to - from;
+    for (int64_t i = 0; i < rows; i++) row[i].seen = {row[i].seen.from - from, row[i].seen.to - from};
+  }
+
+  int64_t columns() const { return padded<A>(keys); }
+  // These keys' part of a panel [size, all keys] or [all keys, size].
+  Panel<A> columns_of(Panel<A> p) const { return {p.data + from, p.stride}; }
+  Panel<A> rows_of(Panel<A> p) const { return {p.row(from), p.stride}; }
+};
+
+// Copies the block's rows, [size] each, into a panel.
+template <class T>
+void copy_in(Rows<const T> from, const Block<Acc<T>> &b, int64_t size, Panel<Acc<T>> to) {
+  for (int64_t i = 0; i < b.rows; i++) copy_in(from, b.row[i].query, b.row[i].head * size, 1, size, {to.row(i), to.stride});
+}
+
+// Copies a panel out to the block's rows.
+template <class T>
+void copy_out(Panel<Acc<T>> from, Rows<T> to, const Block<Acc<T>> &b, int64_t size) {
+  for (int64_t i = 0; i < b.rows; i++) copy_out({from.row(i), from.stride}, to, b.row[i].query, b.row[i].head * size, 1, size);
+}
+
+// The vector v at j of a block's row, with what the row does not see replaced.
+template <class A>
+TB_INLINE Vec<A> replace_unseen(Vec<A> v, int64_t j, KeyRange seen, A with) {
+  if (__builtin_expect(j >= seen.from && j + kLanes<A> <= seen.to, 1)) return v;
+  typedef typename Simd<A>::Select Select;
+  typedef decltype(Select{}[0] + 0) Index;
+  const Select lane = lane_index<Select>() + static_cast<Index>(j);
+  const Select inside = (lane >= (Select{} + static_cast<Index>(seen.from))) & (lane < (Select{} + static_cast<Index>(seen.to)));
+  return inside ? v : splat<A>(with);
+}
 
 // Elements of scratch that a pair with so many keys needs: the most that one of
 // the functions below takes.
@@ -205,25 +269,26 @@ void attention_forward(const AttentionShape &s, int64_t begin, int64_t end, cons
     Scratch<A> scratch{memory};
     const Panel<A> kt = scratch.panel(d, p.keys), v = scratch.panel(p.keys, d);
     const Panel<A> q = scratch.panel(kQueryBlock, d), o = scratch.panel(kQueryBlock, d), scores = scratch.panel(kQueryBlock, p.keys);
-    copy_in_transposed(in.k, p.key, p.column, p.keys, d, kt);
-    copy_in(in.v, p.key, p.column, p.keys, d, v);
-    for (int64_t first = 0; first < p.queries; first += kQueryBlock) {
-      const int64_t rows = p.queries - first < kQueryBlock ? p.queries - first : kQueryBlock;
-      copy_in(in.q, p.query + first, p.column, rows, d, q);
-      multiply<A, false>(plain(q), kt, scores, rows, scores.stride, d);
+    copy_in_transposed(in.k, p.key, p.key_head * d, p.keys, d, kt);
+    copy_in(in.v, p.key, p.key_head * d, p.keys, d, v);
+    for (int64_t first = 0; first < p.rows(); first += kQueryBlock) {
+      const Block<A> b(s, p, first);
+      copy_in(in.q, b, d, q);
+      multiply<A, false>(plain(q), b.columns_of(kt), scores, b.rows, b.columns(), d);
       A inverse[kQueryBlock];
-      for (int64_t i = 0; i < rows; i++) {
+      for (int64_t i = 0; i < b.rows; i++) {
+        const auto &at = b.row[i];
         A *row = scores.row(i);
         Vec<A> top = splat<A>(-INFINITY);
-        for (int64_t j = 0; j < p.keys; j += kLanes<A>) {
-          const Vec<A> value = replace_from<A>(load(row + j) * scale, p.keys - j, -INFINITY);
+        for (int64_t j = 0; j < b.keys; j += kLanes<A>) {
+          const Vec<A> value = replace_unseen<A>(load(row + j) * scale, j, at.seen, -INFINITY);
           store(row + j, value);
           top = max_of(value, top);
         }
         const A most = max_lanes(top);
-        auto mask = RowMask<A>::start(s.drop, p.head, p.query + first + i);
+        auto mask = RowMask<A>::start(s.drop, at.head, at.query, b.from);
         Vec<A> total{};
-        for (int64_t j = 0; j < p.keys; j += kLanes<A>) {
+        for (int64_t j = 0; j < b.keys; j += kLanes<A>) {
           Vec<A> e = exp_of(load(row + j) - most);
           total += e;
           if (s.drop.active) e *= mask.next();
@@ -231,21 +296,22 @@ void attention_forward(const AttentionShape &s, int64_t begin, int64_t end, cons
         }
         const A sum = sum_lanes(total);
         inverse[i] = 1 / sum;
-        if (lse != nullptr) lse[p.head * s.queries() + p.query + first + i] = most + std::log(sum);
+        if (lse != nullptr) lse[at.head * s.queries() + at.query] = most + std::log(sum);
       }
-      multiply<A, false>(plain(scores), v, o, rows, o.stride, p.keys);
-      for (int64_t i = 0; i < rows; i++) {
+      multiply<A, false>(plain(scores), b.rows_of(v), o, b.rows, o.stride, b.keys);
+      for (int64_t i = 0; i < b.rows; i++) {
         for (int64_t j = 0; j < o.stride; j += kLanes<A>) store(o.row(i) + j, load(o.row(i) + j) * inverse[i]);
       }
-      copy_out(o, out, p.query + first, p.column, rows, d);
+      copy_out(o, out, b, d);
     }
   }
 }
 
-// One vector of probabilities from the product q k^T: P = exp(scale S - lse).
+// The vector at j of a row's probabilities from the product q k^T:
+// P = exp(scale S - lse).
 template <class A>
-TB_INLINE Vec<A> probability(const A *product, A scale, A lse, int64_t n) {
-  return replace_from<A>(exp_of(load(product) * scale - lse), n, 0);
+TB_INLINE Vec<A> probability(const A *product, A scale, A lse, int64_t j, KeyRange seen) {
+  return replace_unseen<A>(exp_of(load(product + j) * scale - lse), j, seen, 0);
 }
 
 // With M the dropout mask, S = scale Q K^T and P = softmax(S):
@@ -266,24 +332,25 @@ void attention_backward(const AttentionShape &s, int64_t begin, int64_t end, con
     const Panel<A> q = scratch.panel(kQueryBlock, d), dout = scratch.panel(kQueryBlock, d), dq = scratch.panel(kQueryBlock, d);
     const Panel<A> prob = scratch.panel(kQueryBlock, p.keys), ds = scratch.panel(kQueryBlock, p.keys);
     const Panel<A> kept = s.drop.active ? scratch.panel(kQueryBlock, p.keys) : prob;
-    copy_in_transposed(in.k, p.key, p.column, p.keys, d, kt);
-    copy_in_transposed(in.v, p.key, p.column, p.keys, d, vt);
-    copy_in(in.k, p.key, p.column, p.keys, d, k);
+    copy_in_transposed(in.k, p.key, p.key_head * d, p.keys, d, kt);
+    copy_in_transposed(in.v, p.key, p.key_head * d, p.keys, d, vt);
+    copy_in(in.k, p.key, p.key_head * d, p.keys, d, k);
     clear(dk, p.keys);
     clear(dv, p.keys);
-    for (int64_t first = 0; first < p.queries; first += kQueryBlock) {
-      const int64_t rows = p.queries - first < kQueryBlock ? p.queries - first : kQueryBlock;
-      copy_in(in.q, p.query + first, p.column, rows, d, q);
-      copy_in(grad_out, p.query + first, p.column, rows, d, dout);
-      multiply<A, false>(plain(q), kt, prob, rows, prob.stride, d);
-      multiply<A, false>(plain(dout), vt, ds, rows, ds.stride, d);
-      for (int64_t i = 0; i < rows; i++) {
+    for (int64_t first = 0; first < p.rows(); first += kQueryBlock) {
+      const Block<A> b(s, p, first);
+      copy_in(in.q, b, d, q);
+      copy_in(grad_out, b, d, dout);
+      multiply<A, false>(plain(q), b.columns_of(kt), prob, b.rows, b.columns(), d);
+      multiply<A, false>(plain(dout), b.columns_of(vt), ds, b.rows, b.columns(), d);
+      for (int64_t i = 0; i < b.rows; i++) {
+        const auto &at = b.row[i];
         A *pr = prob.row(i), *dr = ds.row(i), *kr = kept.row(i);
-        const A row_lse = lse[p.head * s.queries() + p.query + first + i];
-        auto mask = RowMask<A>::start(s.drop, p.head, p.query + first + i);
+        const A row_lse = lse[at.head * s.queries() + at.query];
+        auto mask = RowMask<A>::start(s.drop, at.head, at.query, b.from);
         Vec<A> sum{};
-        for (int64_t j = 0; j < p.keys; j += kLanes<A>) {
-          const Vec<A> pv = probability(pr + j, scale, row_lse, p.keys - j);
+        for (int64_t j = 0; j < b.keys; j += kLanes<A>) {
+          const Vec<A> pv = probability(pr, scale, row_lse, j, at.seen);
           Vec<A> dv = load(dr + j);
           store(pr + j, pv);
           if (s.drop.active) {
@@ -295,20 +362,20 @@ void attention_backward(const AttentionShape &s, int64_t begin, int64_t end, con
           sum += pv * dv;
         }
         const A r = sum_lanes(sum);
-        for (int64_t j = 0; j < p.keys; j += kLanes<A>) store(dr + j, load(pr + j) * (load(dr + j) - r) * scale);
+        for (int64_t j = 0; j < b.keys; j += kLanes<A>) store(dr + j, load(pr + j) * (load(dr + j) - r) * scale);
       }
       if (grad.q.data != nullptr) {
-        multiply<A, false>(plain(ds), k, dq, rows, dq.stride, p.keys);
-        copy_out(dq, grad.q, p.query + first, p.column, rows, d);
+        multiply<A, false>(plain(ds), b.rows_of(k), dq, b.rows, dq.stride, b.keys);
+        copy_out(dq, grad.q, b, d);
       }
       if (grad.k.data != nullptr) {
-        multiply<A, true>(transposed(ds), q, dk, p.keys, dk.stride, rows);
-        multiply<A, true>(transposed(kept), dout, dv, p.keys, dv.stride, rows);
+        multiply<A, true>(transposed(ds), q, b.rows_of(dk), b.keys, dk.stride, b.rows);
+        multiply<A, true>(transposed(kept), dout, b.rows_of(dv), b.keys, dv.stride, b.rows);
       }
     }
     if (grad.k.data != nullptr) {
-      copy_out(dk, grad.k, p.key, p.column, p.keys, d);
-      copy_out(dv, grad.v, p.key, p.column, p.keys, d);
+      copy_out(dk, grad.k, p.key, p.key_head * d, p.keys, d);
+      copy_out(dv, grad.v, p.key, p.key_head * d, p.keys, d);
     }
   }
 }
@@ -339,35 +406,36 @@ void attention_double_backward(const AttentionShape &s, int64_t begin, int64_t e
     const Panel<A> prob = scratch.panel(kQueryBlock, p.keys), ds = scratch.panel(kQueryBlock, p.keys);
     const Panel<A> z = scratch.panel(kQueryBlock, p.keys), x = scratch.panel(kQueryBlock, p.keys);
     const Panel<A> kept = s.drop.active ? scratch.panel(kQueryBlock, p.keys) : prob;
-    copy_in_transposed(in.k, p.key, p.column, p.keys, d, kt);
-    copy_in_transposed(in.v, p.key, p.column, p.keys, d, vt);
-    copy_in_transposed(g.k, p.key, p.column, p.keys, d, gkt);
-    copy_in_transposed(g.v, p.key, p.column, p.keys, d, gvt);
-    copy_in(in.k, p.key, p.column, p.keys, d, k);
-    copy_in(in.v, p.key, p.column, p.keys, d, v);
-    copy_in(g.k, p.key, p.column, p.keys, d, gk);
-    copy_in(g.v, p.key, p.column, p.keys, d, gv);
+    copy_in_transposed(in.k, p.key, p.key_head * d, p.keys, d, kt);
+    copy_in_transposed(in.v, p.key, p.key_head * d, p.keys, d, vt);
+    copy_in_transposed(g.k, p.key, p.key_head * d, p.keys, d, gkt);
+    copy_in_transposed(g.v, p.key, p.key_head * d, p.keys, d, gvt);
+    copy_in(in.k, p.key, p.key_head * d, p.keys, d, k);
+    copy_in(in.v, p.key, p.key_head * d, p.keys, d, v);
+    copy_in(g.k, p.key, p.key_head * d, p.keys, d, gk);
+    copy_in(g.v, p.key, p.key_head * d, p.keys, d, gv);
     clear(to_k, p.keys);
     clear(to_v, p.keys);
-    for (int64_t first = 0; first < p.queries; first += kQueryBlock) {
-      const int64_t rows = p.queries - first < kQueryBlock ? p.queries - first : kQueryBlock;
-      copy_in(in.q, p.query + first, p.column, rows, d, q);
-      copy_in(g.q, p.query + first, p.column, rows, d, gq);
-      copy_in(grad_out, p.query + first, p.column, rows, d, dout);
-      multiply<A, false>(plain(q), kt, prob, rows, prob.stride, d);
-      multiply<A, false>(plain(dout), vt, ds, rows, ds.stride, d);
-      multiply<A, false>(plain(gq), kt, z, rows, z.stride, d);
-      multiply<A, true>(plain(q), gkt, z, rows, z.stride, d);
-      multiply<A, false>(plain(dout), gvt, x, rows, x.stride, d);
-      for (int64_t i = 0; i < rows; i++) {
+    for (int64_t first = 0; first < p.rows(); first += kQueryBlock) {
+      const Block<A> b(s, p, first);
+      copy_in(in.q, b, d, q);
+      copy_in(g.q, b, d, gq);
+      copy_in(grad_out, b, d, dout);
+      multiply<A, false>(plain(q), b.columns_of(kt), prob, b.rows, b.columns(), d);
+      multiply<A, false>(plain(dout), b.columns_of(vt), ds, b.rows, b.columns(), d);
+      multiply<A, false>(plain(gq), b.columns_of(kt), z, b.rows, b.columns(), d);
+      multiply<A, true>(plain(q), b.columns_of(gkt), z, b.rows, b.columns(), d);
+      multiply<A, false>(plain(dout), b.columns_of(gvt), x, b.rows, b.columns(), d);
+      for (int64_t i = 0; i < b.rows; i++) {
+        const auto &at = b.row[i];
         // In order of use: P, then P o M; dO V^T, dP, scale dS; G, Y, scale Z;
         // dO gV^T, X o M.
         A *pr = prob.row(i), *kr = kept.row(i), *dr = ds.row(i), *zr = z.row(i), *xr = x.row(i);
-        const A row_lse = lse[p.head * s.queries() + p.query + first + i];
-        auto mask = RowMask<A>::start(s.drop, p.head, p.query + first + i);
+        const A row_lse = lse[at.head * s.queries() + at.query];
+        auto mask = RowMask<A>::start(s.drop, at.head, at.query, b.from);
         Vec<A> sum_r{}, sum_c{};
-        for (int64_t j = 0; j < p.keys; j += kLanes<A>) {
-          const Vec<A> pv = probability(pr + j, scale, row_lse, p.keys - j), gv = load(zr + j) * scale;
+        for (int64_t j = 0; j < b.keys; j += kLanes<A>) {
+          const Vec<A> pv = probability(pr, scale, row_lse, j, at.seen), gv = load(zr + j) * scale;
           Vec<A> dv = load(dr + j);
           store(pr + j, pv);
           store(zr + j, gv);
@@ -383,7 +451,7 @@ void attention_double_backward(const AttentionShape &s, int64_t begin, int64_t e
         }
         const A r = sum_lanes(sum_r), c = sum_lanes(sum_c);
         Vec<A> sum_y{};
-        for (int64_t j = 0; j < p.keys; j += kLanes<A>) {
+        for (int64_t j = 0; j < b.keys; j += kLanes<A>) {
           const Vec<A> pv = load(pr + j), dv = load(dr + j), gv = load(zr + j);
           const Vec<A> y = load(xr + j) + gv * (dv - r) - dv * c;
           sum_y += pv * y;
@@ -392,27 +460,27 @@ void attention_double_backward(const AttentionShape &s, int64_t begin, int64_t e
           store(zr + j, y);
         }
         const A mean_y = sum_lanes(sum_y);
-        for (int64_t j = 0; j < p.keys; j += kLanes<A>) store(zr + j, load(pr + j) * (load(zr + j) - mean_y) * scale);
+        for (int64_t j = 0; j < b.keys; j += kLanes<A>) store(zr + j, load(pr + j) * (load(zr + j) - mean_y) * scale);
       }
       if (result.q.data != nullptr) {
-        multiply<A, false>(plain(z), k, to_q, rows, to_q.stride, p.keys);
-        multiply<A, true>(plain(ds), gk, to_q, rows, to_q.stride, p.keys);
-        copy_out(to_q, result.q, p.query + first, p.column, rows, d);
+        multiply<A, false>(plain(z), b.rows_of(k), to_q, b.rows, to_q.stride, b.keys);
+        multiply<A, true>(plain(ds), b.rows_of(gk), to_q, b.rows, to_q.stride, b.keys);
+        copy_out(to_q, result.q, b, d);
       }
       if (result.k.data != nullptr) {
-        multiply<A, true>(transposed(z), q, to_k, p.keys, to_k.stride, rows);
-        multiply<A, true>(transposed(ds), gq, to_k, p.keys, to_k.stride, rows);
-        multiply<A, true>(transposed(x), dout, to_v, p.keys, to_v.stride, rows);
+        multiply<A, true>(transposed(z), q, b.rows_of(to_k), b.keys, to_k.stride, b.rows);
+        multiply<A, true>(transposed(ds), gq, b.rows_of(to_k), b.keys, to_k.stride, b.rows);
+        multiply<A, true>(transposed(x), dout, b.rows_of(to_v), b.keys, to_v.stride, b.rows);
       }
       if (result_out.data != nullptr) {
-        multiply<A, false>(plain(x), v, to_out, rows, to_out.stride, p.keys);
-        multiply<A, true>(plain(kept), gv, to_out, rows, to_out.stride, p.keys);
-        copy_out(to_out, result_out, p.query + first, p.column, rows, d);
+        multiply<A, false>(plain(x), b.rows_of(v), to_out, b.rows, to_out.stride, b.keys);
+        multiply<A, true>(plain(kept), b.rows_of(gv), to_out, b.rows, to_out.stride, b.keys);
+        copy_out(to_out, result_out, b, d);
       }
     }
     if (result.k.data != nullptr) {
-      copy_out(to_k, result.k, p.key, p.column, p.keys, d);
-      copy_out(to_v, result.v, p.key, p.column, p.keys, d);
+      copy_out(to_k, result.k, p.key, p.key_head * d, p.keys, d);
+      copy_out(to_v, result.v, p.key, p.key_head * d, p.keys, d);
     }
   }
 }

@@ -165,7 +165,8 @@ TB_INLINE F64 exp_of(F64 x) {
   return x;
 }
 
-// The dropout masks of one row, columns in order: scale or 0 per lane.
+// The dropout masks of one row, columns in order from one on: scale or 0 per
+// lane.
 template <class A>
 struct RowMask {
   typedef typename Simd<A>::Bits Bits;
@@ -176,9 +177,10 @@ struct RowMask {
   int32_t threshold;
   A scale;
 
-  TB_INLINE RowMask start(const Dropout &d, int64_t head, int64_t row) {
+  TB_INLINE RowMask start(const Dropout &d, int64_t head, int64_t row, int64_t column = 0) {
     const RowKey key = d.active ? d.row(head, row) : RowKey{};
-    return {lane_index<Bits>() * kColumnStep + key.first, key.second, d.threshold, static_cast<A>(d.scale)};
+    const uint32_t first = key.first + static_cast<uint32_t>(column) * kColumnStep;
+    return {lane_index<Bits>() * kColumnStep + first, key.second, d.threshold, static_cast<A>(d.scale)};
   }
 
   inline __attribute__((always_inline)) Vec<A> next() {

@@ -1,11 +1,9 @@
 package tokenizer
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"strings"
 	"sync"
 	"unicode/utf8"
 
@@ -20,8 +18,8 @@ type Tokenizer struct {
 	left     bool   // truncation keeps the last tokens
 	space    string // goes before a target
 	size     int
-	nul      map[uint32]bool // tokens whose text has a NUL character
-	words    sync.Map        // [string][]uint32: ids of the words so far, which come again and again
+	nul      nulTokens
+	words    sync.Map // [string][]uint32: ids of the words so far, which come again and again
 }
 
 // Special holds the ids of the special tokens, -1 for one that the tokenizer does not have.
@@ -137,8 +135,9 @@ func checkText(text string) error {
 	return nil
 }
 
-// Decode gives the text of token ids, without the special tokens if skipSpecial is set. The error is for an id that
-// is not in the vocabulary, for a text with a NUL character, and for a closed tokenizer.
+// Decode gives the text of token ids, without the special tokens if skipSpecial is set, as transformers' decode does
+// with clean_up_tokenization_spaces=False. The error is for an id that is not in the vocabulary, for a token with a
+// NUL character and others, and for a closed tokenizer.
 func (t *Tokenizer) Decode(ids []int64, skipSpecial bool) (string, error) {
 	tokens := make([]uint32, len(ids))
 	for i, id := range ids {
@@ -146,11 +145,16 @@ func (t *Tokenizer) Decode(ids []int64, skipSpecial bool) (string, error) {
 			return "", fmt.Errorf("token id %d: want 0 to %d", id, t.size-1)
 		}
 		tokens[i] = uint32(id)
-		if t.nul[tokens[i]] {
-			return "", errors.New("the text has a NUL character, which the tokenizers library cannot return")
-		}
 	}
-	return t.native.decode(tokens, skipSpecial)
+	restore, err := t.nul.hide(tokens)
+	if err != nil {
+		return "", err
+	}
+	text, err := t.native.decode(tokens, skipSpecial)
+	if err != nil {
+		return "", err
+	}
+	return restore(text)
 }
 
 // VocabSize is the number of rows that a model's embedding needs: the largest token id plus one.
@@ -192,20 +196,4 @@ func (d *definition) special(set *names) Special {
 		BOS:  find(set.BOS, "<s>", "<|endoftext|>"),
 		EOS:  find(set.EOS, "</s>", "<|endoftext|>"),
 	}
-}
-
-// nulTokens lists the tokens that decode to a text with a NUL character: written as such, as a letter of
-// byte-level BPE, or as <0x00>.
-func (d *definition) nulTokens() map[uint32]bool {
-	letter := string(byteLetter(0))
-	if !strings.Contains(string(d.sections["decoder"]), `"ByteLevel"`) {
-		letter = "\x00"
-	}
-	found := map[uint32]bool{}
-	for token, id := range d.model.vocab {
-		if strings.Contains(token, letter) || strings.Contains(token, "\x00") || token == "<0x00>" {
-			found[id] = true
-		}
-	}
-	return found
 }

@@ -1,0 +1,273 @@
+package tokenizer
+
+import (
+	"compress/gzip"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"autolora/data"
+)
+
+// generationGoldens is what testdata/golden_generation.py writes.
+type generationGoldens struct {
+	Forms map[string][]struct {
+		Source, Target string
+		IDs            []int64
+		Prompt         int
+		Text           string // of the target's tokens
+	}
+	Whole map[string]struct {
+		Rows, Tokens, Longest int
+		SHA256                string
+	}
+}
+
+func readGenerationGoldens(t *testing.T) (g generationGoldens) {
+	t.Helper()
+	f, err := os.Open("testdata/golden_generation.json.gz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.NewDecoder(z).Decode(&g); err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+func (g generationGoldens) check(t *testing.T, form string, tok *Tokenizer) {
+	t.Helper()
+	if len(g.Forms[form]) == 0 {
+		t.Fatalf("no cases of %s", form)
+	}
+	for _, c := range g.Forms[form] {
+		enc, truncated, err := tok.EncodeGeneration(c.Source, c.Target, 0)
+		if err != nil || truncated || !slices.Equal(enc.IDs, c.IDs) || enc.Prompt != c.Prompt || enc.Segments != nil {
+			t.Errorf("%s: %q, %q: got %v, prompt %d, %v\nwant %v, prompt %d", form, c.Source, c.Target, enc.IDs, enc.Prompt, err, c.IDs, c.Prompt)
+		}
+		prompt, _, err := tok.EncodeGeneration(c.Source, "", 0)
+		if err != nil || !slices.Equal(prompt.IDs, c.IDs[:c.Prompt]) || prompt.Prompt != c.Prompt {
+			t.Errorf("%s: %q: prompt %v, %d, %v\nwant %v", form, c.Source, prompt.IDs, prompt.Prompt, err, c.IDs[:c.Prompt])
+		}
+		if text, err := tok.Decode(c.IDs[c.Prompt:], true); err != nil || strings.TrimSpace(text) != c.Text {
+			t.Errorf("%s: got text %q, %v, want %q", form, text, err, c.Text)
+		}
+	}
+}
+
+func llama(t testing.TB, form string) *Tokenizer {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("testdata", "llama", form+".json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	write(t, dir, "tokenizer.json", string(text))
+	return mustLoad(t, dir)
+}
+
+// TestGenerationGolden compares with transformers, for GPT-2 also with LoRA's own encoder and decoder, and for
+// LLaMA in both of its forms: neither puts two spaces before a target.
+func TestGenerationGolden(t *testing.T) {
+	g := readGenerationGoldens(t)
+	g.check(t, "gpt2", fixture(t, "gpt2", "vocab.json", "merges.txt"))
+	for _, form := range []string{"metaspace", "prepend"} {
+		g.check(t, "llama "+form, llama(t, form))
+	}
+}
+
+// TestGenerationGoldenReal takes the real tokenizer of GPT-2, all rows of E2E and WebNLG included.
+func TestGenerationGoldenReal(t *testing.T) {
+	tok := mustLoad(t, filepath.Join(unpack(t, "models/tokenizers.tar.xz"), "tokenizers", "gpt2"))
+	g := readGenerationGoldens(t)
+	g.check(t, "gpt2 real", tok)
+	if testing.Short() {
+		t.Skip("all rows take half a minute")
+	}
+	folders := map[string]string{"e2e": unpack(t, "datasets/e2e.tar.xz"), "webnlg": unpack(t, "datasets/webnlg2017.tar.xz")}
+	for _, name := range []string{"e2e", "webnlg"} {
+		s, err := data.LoadTask(name, folders[name], data.Train, data.Dev, data.Test)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range []*data.Dataset{s.Train, s.Dev[0], s.Test[0]} {
+			want, ok := g.Whole[d.Name]
+			if !ok {
+				t.Fatalf("no rows of %s", d.Name)
+			}
+			h := sha256.New()
+			rows, tokens, longest, other := 0, 0, 0, 0
+			for _, ex := range d.Examples {
+				targets := ex.References
+				if ex.Target != "" {
+					targets = []string{ex.Target}
+				}
+				for _, target := range targets {
+					enc, _, err := tok.EncodeGeneration(ex.Source, target, 0)
+					if err != nil {
+						t.Fatal(err)
+					}
+					fmt.Fprintf(h, "%d %s\n", enc.Prompt, strings.Trim(fmt.Sprint(enc.IDs), "[]"))
+					text, err := tok.DecodeTarget(enc.IDs[enc.Prompt:], "")
+					if err != nil || text != target {
+						other++
+					}
+					rows++
+					tokens += len(enc.IDs)
+					longest = max(longest, len(enc.IDs))
+				}
+			}
+			if got := hex.EncodeToString(h.Sum(nil)); rows != want.Rows || tokens != want.Tokens || longest != want.Longest || got != want.SHA256 || other > 0 {
+				t.Errorf("%s: %d rows, %d tokens, longest %d, %s, %d texts not decoded to themselves, want %+v", d.Name, rows, tokens, longest, got, other, want)
+			}
+		}
+	}
+}
+
+func TestGenerationTruncation(t *testing.T) {
+	gpt2 := fixture(t, "gpt2", "vocab.json", "merges.txt")
+	ids := func(text string) []int64 {
+		enc, _, err := gpt2.Encode(text, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return enc.IDs
+	}
+	const end = 763
+	source, target := ids("abcdefgh"), ids(" ijklm")
+	for _, c := range []struct {
+		max       int
+		target    string
+		from, to  int // tokens of source and target that stay
+		end       bool
+		truncated bool
+	}{
+		{0, "ijklm", len(source), len(target), true, false},
+		{len(source) + len(target) + 2, "ijklm", len(source), len(target), true, false},
+		{len(source) + len(target) + 1, "ijklm", len(source), len(target), false, true}, // the end of text makes it the longer one
+		{8, "ijklm", 3, 4, false, true},
+		{3, "ijklm", 1, 1, false, true},
+		{len(source) + 1, "", len(source), 0, false, false},
+		{6, "", 5, 0, false, true},
+	} {
+		enc, truncated, err := gpt2.EncodeGeneration("abcdefgh", c.target, c.max)
+		want := append(slices.Clone(source[:c.from]), end)
+		want = append(want, target[:c.to]...)
+		if c.end {
+			want = append(want, end)
+		}
+		if err != nil || !slices.Equal(enc.IDs, want) || enc.Prompt != c.from+1 || truncated != c.truncated {
+			t.Errorf("max %d, target %q: got %v, prompt %d, truncated %v, %v\nwant %v", c.max, c.target, enc.IDs, enc.Prompt, truncated, err, want)
+		}
+	}
+	for _, c := range []struct {
+		name           string
+		tok            *Tokenizer
+		source, target string
+		max            int
+		want           string
+	}{
+		{"too short", gpt2, "a", "b", 2, "max length 2: want at least 3"},
+		{"too short with a token before", llama(t, "metaspace"), "a", "b", 3, "max length 3: want at least 4"},
+		{"no end of text", fixture(t, "bert", "tokenizer.json"), "a", "b", 0, "the tokenizer has no token for the end of a text, without which none can be generated"},
+		{"source", gpt2, "\xff", "b", 0, "text is not valid UTF-8 at byte 0"},
+		{"target", gpt2, "a", "\xff", 0, "target: text is not valid UTF-8 at byte 1"},
+	} {
+		if _, _, err := c.tok.EncodeGeneration(c.source, c.target, c.max); err == nil || err.Error() != c.want {
+			t.Errorf("%s: got %v, want %s", c.name, err, c.want)
+		}
+	}
+}
+
+func TestGenerationEncoder(t *testing.T) {
+	tok := fixture(t, "gpt2", "vocab.json", "merges.txt")
+	enc, err := NewEncoder(tok, 8, 16)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := data.NewCorpus(&data.Dataset{Kind: data.Generation, Examples: []data.Example{
+		{Source: "ab", Target: "c"}, {Source: "ab"}, {Source: strings.Repeat("a", 20), Target: "c"},
+	}}, enc)
+	b, err := c.Batch([]int{0, 1, 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if enc.Truncated() != 1 {
+		t.Errorf("%d truncated, want 1", enc.Truncated())
+	}
+	const end = 763
+	if !slices.Equal(b.WantPer, []int{2, 1, 2}) || b.Labels[1] != end || b.Labels[2] != data.NoLabel || b.Labels[4] != end || b.Lengths[2] != 7 {
+		t.Errorf("batch %+v", b)
+	}
+}
+
+func TestDecodeTarget(t *testing.T) {
+	tok := fixture(t, "gpt2", "vocab.json", "merges.txt")
+	const end = 763
+	ids := func(texts ...string) (ids []int64) {
+		for i, text := range texts {
+			enc, _, err := tok.Encode(text, nil, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if i > 0 {
+				ids = append(ids, end)
+			}
+			ids = append(ids, enc.IDs...)
+		}
+		return ids
+	}
+	for _, c := range []struct {
+		ids        []int64
+		stop, want string
+	}{
+		{ids(" the film ", " more"), "", "the film"},
+		{ids(" the\n\nfilm"), "", "the\n\nfilm"},
+		{ids(" the\n\nfilm"), "\n\n", "the"},
+		{ids("", "more"), "", ""},
+		{nil, "\n\n", ""},
+		{ids("a\x00b\x00"), "", "a\x00b\x00"},
+	} {
+		if got, err := tok.DecodeTarget(c.ids, c.stop); err != nil || got != c.want {
+			t.Errorf("%v: got %q, %v, want %q", c.ids, got, err, c.want)
+		}
+	}
+	if got, err := tok.DecodeTarget([]int64{5000}, ""); err == nil {
+		t.Errorf("an id outside the vocabulary: got %q", got)
+	}
+}
+
+// TestDecodeNUL decodes what encoding made of texts with NUL characters, in both kinds of tokenizer that can.
+func TestDecodeNUL(t *testing.T) {
+	for name, tok := range map[string]*Tokenizer{
+		"gpt2": fixture(t, "gpt2", "vocab.json", "merges.txt"), "metaspace": llama(t, "metaspace"), "prepend": llama(t, "prepend"),
+	} {
+		for _, text := range []string{"\x00", "a\x00b \x00\x00 é\x00", "\x00\x01\x02 \x00", "\x01\x02\x03\x04\x05\x06\x07\x00"} {
+			enc, _, err := tok.Encode(text, nil, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := tok.Decode(enc.IDs, true); err != nil || got != text {
+				t.Errorf("%s: got %q, %v, want %q", name, got, err, text)
+			}
+		}
+		enc, _, err := tok.Encode("\x00\x01\x02\x03\x04\x05\x06\x07\x08", nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := tok.Decode(enc.IDs, true); err != errNUL {
+			t.Errorf("%s: all control characters: got %q, %v, want %v", name, got, err, errNUL)
+		}
+	}
+}

@@ -1,0 +1,17 @@
+package tok
+
+import (
+	"strings"
+
+	"golang.org/x/text/cases"
+	"golang.org/x/text/language"
+)
+
+// Lower returns a text in lower case as Python's str.lower and Java's toLowerCase do: other than for strings.ToLower,
+// İ becomes i with a dot above, two characters, and Σ at the end of a word ς.
+func Lower(text string) string {
+	if strings.ContainsAny(text, "İΣ") {
+		return cases.Lower(language.Und).String(text)
+	}
+	return strings.ToLower(text)
+}

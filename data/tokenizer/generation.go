@@ -86,3 +86,20 @@ func targetSpace(normalizer json.RawMessage) string {
 	}
 	return " "
 }
+
+// EndTokens gives the tokens that end a generated text: the end of text, and the token that is stop, if the
+// vocabulary has one for the whole of it, as GPT-2's has for an empty line. stop "" is none.
+func (t *Tokenizer) EndTokens(stop string) ([]int64, error) {
+	end := []int64{t.special.EOS}
+	if stop == "" {
+		return end, nil
+	}
+	ids, err := t.encode(stop)
+	if err != nil {
+		return nil, err
+	}
+	if len(ids) == 1 {
+		end = append(end, int64(ids[0]))
+	}
+	return end, nil
+}

@@ -27,6 +27,10 @@ type generationGoldens struct {
 		Rows, Tokens, Longest int
 		SHA256                string
 	}
+	Llama struct { // the sources and targets of WebNLG's test set
+		Rows   int
+		SHA256 string
+	}
 }
 
 func readGenerationGoldens(t *testing.T) (g generationGoldens) {
@@ -92,6 +96,9 @@ func TestGenerationGoldenReal(t *testing.T) {
 	tok := mustLoad(t, filepath.Join(unpack(t, "models/tokenizers.tar.xz"), "tokenizers", "gpt2"))
 	g := readGenerationGoldens(t)
 	g.check(t, "gpt2 real", tok)
+	if end, err := tok.EndTokens("\n\n"); err != nil || !slices.Equal(end, []int64{50256, 628}) {
+		t.Errorf("tokens at the end: %v, %v, want those of LoRA's gpt2_beam.py", end, err)
+	}
 	if testing.Short() {
 		t.Skip("all rows take half a minute")
 	}
@@ -245,6 +252,25 @@ func TestDecodeTarget(t *testing.T) {
 	}
 	if got, err := tok.DecodeTarget([]int64{5000}, ""); err == nil {
 		t.Errorf("an id outside the vocabulary: got %q", got)
+	}
+}
+
+func TestEndTokens(t *testing.T) {
+	gpt2 := fixture(t, "gpt2", "vocab.json", "merges.txt")
+	letter, _, err := gpt2.Encode("a", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		tok  *Tokenizer
+		stop string
+		want []int64
+	}{
+		{gpt2, "", []int64{763}}, {gpt2, "a", []int64{763, letter.IDs[0]}}, {gpt2, "no such token", []int64{763}}, {llama(t, "prepend"), "\n\n", []int64{2}},
+	} {
+		if got, err := c.tok.EndTokens(c.stop); err != nil || !slices.Equal(got, c.want) {
+			t.Errorf("stop %q: got %v, %v, want %v", c.stop, got, err, c.want)
+		}
 	}
 }
 

@@ -28,7 +28,8 @@ type Special struct {
 }
 
 // Load opens the tokenizer of a model folder: tokenizer.json, or else vocab.txt (BERT's WordPiece), or else
-// vocab.json and merges.txt (byte-level BPE: RoBERTa's form if the vocabulary has <s> and </s>, else GPT-2's).
+// vocab.json and merges.txt (byte-level BPE: RoBERTa's form if the vocabulary has <s> and </s>, else GPT-2's), or else
+// tokenizer.model (sentencepiece in LLaMA's form).
 // tokenizer_config.json and special_tokens_map.json are honoured where present. Padding and truncation that
 // tokenizer.json asks for are not: [Tokenizer.Encode] is told. The caller closes the tokenizer.
 //

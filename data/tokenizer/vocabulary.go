@@ -14,7 +14,7 @@ import (
 )
 
 // readDefinition finds the tokenizer of a model folder: tokenizer.json, or the text of one made from vocab.txt
-// (WordPiece) or from vocab.json and merges.txt (byte-level BPE).
+// (WordPiece), from vocab.json and merges.txt (byte-level BPE), or from tokenizer.model (sentencepiece).
 func readDefinition(dir string, set *settings) (name string, text []byte, err error) {
 	for _, form := range []struct {
 		file string
@@ -23,6 +23,7 @@ func readDefinition(dir string, set *settings) (name string, text []byte, err er
 		{"tokenizer.json", func(_ string, text []byte, _ *settings) ([]byte, error) { return text, nil }},
 		{"vocab.txt", wordPiece},
 		{"vocab.json", byteLevel},
+		{"tokenizer.model", sentencePiece},
 	} {
 		name = filepath.Join(dir, form.file)
 		text, err = readFile(name)
@@ -34,7 +35,7 @@ func readDefinition(dir string, set *settings) (name string, text []byte, err er
 		}
 		return name, text, err
 	}
-	return "", nil, fmt.Errorf("%s: no tokenizer: looked for tokenizer.json, vocab.txt, and vocab.json with merges.txt", dir)
+	return "", nil, fmt.Errorf("%s: no tokenizer: looked for tokenizer.json, vocab.txt, vocab.json with merges.txt, and tokenizer.model", dir)
 }
 
 // wordPiece makes BERT's tokenizer from vocab.txt.

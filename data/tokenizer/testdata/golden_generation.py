@@ -128,6 +128,17 @@ def llama(lines):
     return [PreTrainedTokenizerFast(tokenizer_file=str(out / name), eos_token="</s>") for name in ("metaspace.json", "prepend.json")]
 
 
+def pieces(rows):
+    """A digest of the ids that sentencepiece itself gives for the sources with the real model of LLaMA."""
+    sp = sentencepiece.SentencePieceProcessor(model_file=str(REAL / "llama/tokenizer.model"))
+    digest = hashlib.sha256()
+    for row in rows:
+        for text in row:
+            ids = sp.encode(text, add_bos=True)
+            digest.update((" ".join(map(str, ids)) + "\n").encode())
+    return {"rows": len(rows), "sha256": digest.hexdigest()}
+
+
 if __name__ == "__main__":
     all_rows = {name: [read(part) for part in parts] for name, read, parts in SETS}
     picked = [row for parts in all_rows.values() for rows in parts for row in rows[:: len(rows) // 12]]
@@ -151,6 +162,7 @@ if __name__ == "__main__":
         },
         "whole": {f"{name}/{part}": whole(gpt2, rows) for name, sets in all_rows.items() for part, rows in zip(("train", "dev", "test"), sets)},
     }
+    value["llama"] = pieces(all_rows["webnlg"][2])
     with gzip.GzipFile(HERE / "golden_generation.json.gz", "wb", mtime=0) as f:
         f.write(json.dumps(value, separators=(",", ":")).encode())
     print({k: len(v) for k, v in value["forms"].items()}, value["whole"])

@@ -10,6 +10,9 @@
 // epoch after epoch, and a Loader makes the batches in other goroutines; Corpus.EvalBatches gives the batches of
 // an evaluation, in which every example is once. WriteCoNLL writes tagged sentences.
 //
+// In generation a training example has one target, an example of a dev or test set all its references, and
+// Dataset.Prompts and a Corpus of these give what to generate from.
+//
 // Everything random comes from a seed and does not depend on the number of goroutines. Errors of the data
 // name file and line.
 package data

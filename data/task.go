@@ -17,7 +17,7 @@ type Task struct {
 
 	// In generation:
 
-	Scoring string // the way of scoring, a name that package metrics/nlg knows: "e2e", "webnlg" or "webnlg2017"
+	Scoring string // the pipeline of package metrics/nlg that scores the texts: "e2e", "webnlg" or "webnlg2017"
 	Stop    string // a text that ends what is generated, as the tokenizer's end of text does; "" if there is none
 }
 

@@ -4,7 +4,8 @@
 // [Load] reads the tokenizer of a model folder. [Tokenizer.Encode] gives what transformers' fast tokenizers give
 // with truncation=True: special tokens, segments and "longest first" truncation included. The Rust library
 // encodes each text by itself; the special tokens are put around them here, from the template that tokenizer.json
-// holds, because the Go binding encodes single texts only.
+// holds, because the Go binding encodes single texts only. [Tokenizer.EncodeGeneration] gives sources and targets in
+// LoRA's form, [Tokenizer.DecodeTarget] the text of what a model generated.
 //
 //	tok, err := tokenizer.Load("bert-base-uncased")
 //	…

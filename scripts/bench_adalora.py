@@ -20,17 +20,13 @@ What is compared
     library, the model and the data too.
 """
 
-import argparse
 import json
 import os
 import random
-import statistics
-import subprocess
-import sys
 import tempfile
 import time
 
-from bench_peers import read_rows, run_json
+import peers
 
 INIT_RANK, TARGET_RANK = 8, 4  # of AdaLoRA; the first is the search's k
 LORA_ALPHA = 16
@@ -50,18 +46,10 @@ def peft_worker(model_dir, path, batch_size, dropout, threads):
     transformers.logging.disable_progress_bar()
     torch.set_num_threads(threads)
     torch.manual_seed(0)
-    with open(path, encoding="utf-8") as f:
-        rows = [json.loads(line) for line in f]
+    rows = peers.load_rows(path)
     random.Random(0).shuffle(rows)
     tokenizer = transformers.AutoTokenizer.from_pretrained(model_dir)
-    batches = []
-    for start in range(0, len(rows), batch_size):
-        part = rows[start : start + batch_size]
-        pairs = [r["text_pair"] for r in part] if "text_pair" in part[0] else None
-        b = tokenizer(
-            [r["text"] for r in part], pairs, padding=True, truncation=True, max_length=128, return_tensors="pt"
-        )
-        batches.append({**b, "labels": torch.tensor([r["label"] for r in part])})
+    batches = list(peers.padded_batches(tokenizer, rows, batch_size, max_length=128))
 
     config = transformers.AutoConfig.from_pretrained(model_dir, num_labels=1 + max(r["label"] for r in rows))
     config.hidden_dropout_prob = config.attention_probs_dropout_prob = dropout
@@ -87,8 +75,7 @@ def peft_worker(model_dir, path, batch_size, dropout, threads):
 
 
 def autolora_command(system, args, path, out):
-    with open(path, encoding="utf-8") as f:
-        pairs = "text_pair" in json.loads(f.readline())
+    pairs = "text_pair" in peers.load_rows(path)[0]
     command = [args.autolora, *(["run"] if system == "autolora" else ["train", "--method", "adalora"])]
     command += [
         "--model", args.model, "--out", out, "--train", path, "--dev", path + ".dev.jsonl", "--kind", "classification",
@@ -108,37 +95,17 @@ def run_system(system, args, path):
     """One run in a process of its own: seconds of its loops, of the whole process, and its steps."""
     began = time.perf_counter()
     if system == "peft":
-        spec = json.dumps([args.model, path, args.batch_size, args.dropout, args.threads])
-        result = run_json([sys.executable, os.path.abspath(__file__), "--worker", spec], args.threads)
+        spec = [args.model, path, args.batch_size, args.dropout, args.threads]
+        result = peers.run_worker(__file__, spec, args.threads)
     else:
         with tempfile.TemporaryDirectory() as folder:
             out = os.path.join(folder, "out")
-            run_json([*autolora_command(system, args, path, out), "--json"], args.threads)
+            peers.run_json([*autolora_command(system, args, path, out), "--json"], args.threads)
             with open(os.path.join(out, "results.json"), encoding="utf-8") as f:
                 results = json.load(f)
         seconds = results["seconds"]
         result = {"loop": seconds["search"] + seconds["train"], "steps": results["steps"], **seconds}
     return {**result, "process": time.perf_counter() - began}
-
-
-def measure(args, path):
-    """Every system's runs, one per round, and the medians of their times."""
-    runs = {system: [] for system in SYSTEMS}
-    order = list(SYSTEMS)
-    for n in range(args.rounds):
-        turn = n % len(order)
-        for system in order[turn:] + order[:turn]:
-            runs[system].append(run_system(system, args, path))
-            r = runs[system][-1]
-            print(
-                f"  round {n + 1}, {SYSTEMS[system]}: {r['loop']:.1f} s of {r['process']:.1f} s, steps {r['steps']}",
-                file=sys.stderr,
-            )
-    median = {
-        system: {key: statistics.median(r[key] for r in results) for key in ("loop", "process")}
-        for system, results in runs.items()
-    }
-    return {"median": median, "runs": runs}
 
 
 def table(cases):
@@ -149,67 +116,37 @@ def table(cases):
             unit = case["median"]["peft"][key]
             times = [case["median"][system][key] for system in SYSTEMS]
             rows.append([case["task"], name, f"{unit:.1f}", *(f"{t:.1f} = {t / unit:.2f}" for t in times[1:])])
-    width = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join("  ".join(cell.rjust(w) for cell, w in zip(row, width)) for row in rows)
+    return peers.table(rows)
 
 
 def arguments():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--model", help="folder with config.json, safetensors and tokenizer")
-    p.add_argument("--sst2", metavar="FILE", help="SST-2 rows, TSV or parquet")
-    p.add_argument("--mrpc", metavar="FILE", help="MRPC rows, TSV or parquet")
+    p = peers.parser(__doc__)
     p.add_argument("--steps", type=int, default=80, help="training steps (default 80); an even number")
-    p.add_argument("--batch-size", type=int, default=16)
     p.add_argument("--dropout", type=float, default=0.1, help="of the model (default 0.1)")
-    p.add_argument("--seed", type=int, default=0, help="of the choice of rows (default 0)")
-    p.add_argument("--rounds", type=int, default=3, help="runs of each system per task (default 3)")
-    p.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="of all (default: all cores)")
-    p.add_argument("--autolora", default="bin/autolora", help="the binary (default bin/autolora)")
-    p.add_argument("--json", metavar="FILE", help="also write everything here")
-    p.add_argument("--worker", help=argparse.SUPPRESS)
-    args = p.parse_args()
-    if args.worker:
-        return args
-    if not args.model or not (args.sst2 or args.mrpc):
-        p.error("--model and at least one of --sst2, --mrpc are needed")
+    args = peers.parse(p)
     if args.steps < 4 or args.steps % 2:
         p.error(f"--steps: got {args.steps}, want an even number of at least 4")
-    if not os.access(args.autolora, os.X_OK):
-        p.error(f"{args.autolora} is missing: build it with make build")
     return args
 
 
-def main():
-    args = arguments()
-    if args.worker:
-        print(json.dumps(peft_worker(*json.loads(args.worker))))
-        return
-    if os.getloadavg()[0] > 0.5:
-        print(f"load average {os.getloadavg()[0]:.1f}: other programs run, the figures will be off", file=sys.stderr)
+def main(args):
     cases = []
     with tempfile.TemporaryDirectory() as folder:
-        for task, source in (("SST-2", args.sst2), ("MRPC", args.mrpc)):
-            if not source:
-                continue
-            rows, wanted = read_rows(source), args.steps * args.batch_size
-            if len(rows) < wanted:
-                sys.exit(f"{source}: {len(rows)} rows, want {wanted}: lower --steps")
-            rows = random.Random(args.seed).sample(rows, wanted)
+        for task, rows in peers.samples(args, args.steps, "--steps"):
             path = os.path.join(folder, f"{task}.jsonl")
-            for name, part in ((path, rows), (path + ".dev.jsonl", rows[:EVALUATED])):
-                with open(name, "w", encoding="utf-8") as f:
-                    f.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in part)
-            print(f"{task}, {args.steps} steps, dropout {args.dropout:g}, {args.threads} threads", file=sys.stderr)
-            cases.append({"task": task, **measure(args, path)})
+            peers.write_rows(path, rows)
+            peers.write_rows(path + ".dev.jsonl", rows[:EVALUATED])
+            peers.note(f"{task}, {args.steps} steps, dropout {args.dropout:g}, {args.threads} threads")
+            measured = peers.in_turn(
+                list(SYSTEMS),
+                args.rounds,
+                lambda system: run_system(system, args, path),
+                lambda system, r: f"{SYSTEMS[system]}: {r['loop']:.1f} s of {r['process']:.1f} s, steps {r['steps']}",
+            )
+            cases.append({"task": task, **measured})
     print(table(cases))
-    if args.json:
-        with open(args.json + ".tmp", "w") as f:
-            json.dump({"settings": vars(args), "cases": cases}, f, indent=2)
-        os.replace(args.json + ".tmp", args.json)
+    peers.save(args, cases)
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except OSError as e:
-        sys.exit(f"{sys.argv[0]}: {e}")
+    peers.start(arguments, peft_worker, main)

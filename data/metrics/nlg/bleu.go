@@ -13,7 +13,7 @@ const bleuOrder = 4 // words of the longest n-grams in BLEU
 // in lower case (ASCII letters only), and a reference without words counts as the closest in length where it is.
 // It is 0 where no n-gram of some length is right.
 func MultiBLEU(segments []Segment) float64 {
-	return multiBLEU(segments, func(text string) []string { return strings.FieldsFunc(lowerASCII(text), isSpaceASCII) })
+	return multiBLEU(segments, func(text string) []string { return strings.FieldsFunc(tok.LowerASCII(text), isSpaceASCII) })
 }
 
 // MultiBLEUDetok is MultiBLEU as Moses' multi-bleu-detok.perl prints it: the words are those of mteval-v13a, in upper
@@ -73,15 +73,6 @@ func distance(a, b int) int { return max(a-b, b-a) }
 // brevityPenalty is the factor for outputs of fewer words than the references.
 func brevityPenalty(words, reference int) float64 {
 	return math.Exp(min(0, 1-float64(reference)/float64(words)))
-}
-
-func lowerASCII(s string) string {
-	return strings.Map(func(r rune) rune {
-		if 'A' <= r && r <= 'Z' {
-			r += 'a' - 'A'
-		}
-		return r
-	}, s)
 }
 
 func isSpaceASCII(r rune) bool { return r == ' ' || '\t' <= r && r <= '\r' }

@@ -86,7 +86,7 @@ func pyNIST(g *ngrams, matches []match) float64 {
 // E2E challenge. BLEU is smoothed where no n-gram of some length is right. In both, references without words count as
 // if they were not there. Lower case is that of ASCII letters.
 func MTEval(segments []Segment) (bleu, nist float64) {
-	g, matches := matches(segments, nistOrder, func(text string) []string { return tok.MTEval13a(lowerASCII(text)) })
+	g, matches := matches(segments, nistOrder, func(text string) []string { return tok.MTEval13a(tok.LowerASCII(text)) })
 	return mtevalBLEU(matches), mtevalNIST(g, matches)
 }
 

@@ -1,9 +1,6 @@
 package tok
 
-import (
-	"strings"
-	"unicode"
-)
+import "strings"
 
 // LoRA returns a text as LoRA's decoder writes it for WebNLG with --tokenize --lower: in lower case, with a space before
 // and after each character that is part of no word, spaces too. It is ' '.join(re.split(r'(\W)', text.lower())).
@@ -12,7 +9,7 @@ func LoRA(text string) string {
 	var b strings.Builder
 	b.Grow(2 * len(text))
 	for _, r := range text {
-		if r == '_' || unicode.IsLetter(r) || unicode.IsNumber(r) {
+		if isWord(r) {
 			b.WriteRune(r)
 		} else {
 			b.WriteByte(' ')

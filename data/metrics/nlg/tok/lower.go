@@ -15,3 +15,14 @@ func Lower(text string) string {
 	}
 	return strings.ToLower(text)
 }
+
+// LowerASCII returns a text with the letters A to Z in lower case, as Perl does with bytes.
+func LowerASCII(text string) string {
+	b := []byte(text)
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] += 'a' - 'A'
+		}
+	}
+	return string(b)
+}

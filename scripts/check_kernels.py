@@ -53,7 +53,16 @@ PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
   };
   m.def("norm", norm(tb::add_dropout_layer_norm));
   m.def("norm_composed", norm(tb::add_dropout_layer_norm_composed));
+  m.def("rms_norm", tb::rms_norm);
+  m.def("rms_norm_composed", tb::rms_norm_composed);
+  m.def("add_dropout", tb::add_dropout);
   m.def("gelu", tb::gelu);
+  m.def("swiglu", tb::swiglu);
+  m.def("swiglu_composed", tb::swiglu_composed);
+  m.def("rotary", tb::rotary);
+  m.def("rotary_composed", tb::rotary_composed);
+  m.def("cross_entropy", tb::cross_entropy);
+  m.def("cross_entropy_composed", tb::cross_entropy_composed);
   m.def("dropout", tb::dropout);
   m.def("dropout_composed", tb::dropout_composed);
   m.def("dropout_mask", tb::dropout_mask);
@@ -340,6 +349,143 @@ def check_norm(k):
     expect_error("layer norm, weight shape", "want shape [384]", lambda: k.norm(x, None, w[:3], b, 1e-5, 0, 0))
 
 
+def check_rms_norm(k):
+    for n, c in ((3, 6), (1, 1), (4, 19)):
+        w = random(c, grad=False)
+        x = random(n, c)
+        expect(f"rms norm, C={c}: gradcheck", lambda: (gradcheck(lambda x: k.rms_norm(x, w, 1e-5), [x]), ""))
+        expect(f"rms norm, C={c}: gradgradcheck", lambda: (gradgradcheck(lambda x: k.rms_norm(x, w, 1e-5), [x]), ""))
+    for dtype, tolerance in ((torch.float64, 1e-12), (torch.float32, FLOAT32), (torch.bfloat16, BFLOAT16)):
+        for width in (384, 39):
+            w, x = random(width, grad=False).to(dtype), random(50, width, dtype=dtype)
+            want = lambda x: F.rms_norm(x, (width,), w.to(x.dtype), 1e-5)
+            agree(f"rms norm, C={width}, {dtype}", lambda x: k.rms_norm(x, w.to(x.dtype), 1e-5), want, [x], tolerance)
+            agree(f"rms norm composed, C={width}, {dtype}", lambda x: k.rms_norm_composed(x, w.to(x.dtype), 1e-5), want, [x], tolerance)
+    w = random(6, dtype=torch.float32)
+    (g,) = torch.autograd.grad(k.rms_norm(torch.randn(5, 6), w, 1e-5).square().sum(), w)
+    report("rms norm, a trained weight has a gradient", g.abs().max().item() > 0)
+    report("rms norm, zeros", k.rms_norm(torch.zeros(2, 6), w.detach(), 1e-5).abs().max().item() == 0)
+
+    def third():
+        x = random(3, 5)
+        (g,) = torch.autograd.grad(k.rms_norm(x, torch.ones(5).double(), 1e-5).pow(3).sum(), x, create_graph=True)
+        (h,) = torch.autograd.grad(g.square().sum(), x, create_graph=True)
+        return torch.autograd.grad(h.sum(), x)
+
+    expect_error("rms norm, third derivative", "fused rms_norm has derivatives up to second order", third)
+    expect_error("rms norm, weight shape", "want shape [6]", lambda: k.rms_norm(torch.ones(2, 6), w[:3], 1e-5))
+
+
+def check_swiglu(k):
+    plain = lambda x: F.silu(x[:, : x.shape[1] // 2]) * x[:, x.shape[1] // 2 :]
+    for shape in ((5, 14), (1, 2), (0, 4), (3, 70)):
+        x = random(*shape, scale=2)
+        expect(f"swiglu, {shape}: gradcheck", lambda: (gradcheck(k.swiglu, [x]), ""))
+        expect(f"swiglu, {shape}: gradgradcheck", lambda: (gradgradcheck(k.swiglu, [x]), ""))
+    for dtype, tolerance in ((torch.float64, 1e-13), (torch.float32, 1e-6), (torch.bfloat16, BFLOAT16)):
+        x = random(211, 66, dtype=dtype, scale=2)
+        agree(f"swiglu, {dtype}", k.swiglu, plain, [x], tolerance)
+        agree(f"swiglu composed, {dtype}", k.swiglu_composed, plain, [x], tolerance)
+    far = torch.tensor([[-1e4, -90.0, 90.0, 1e4, math.nan, 1, 1, 1, 1, 1]])
+    y = k.swiglu(far)[0]
+    report("swiglu, far and NaN", y[:4].tolist() == [0, F.silu(torch.tensor(-90.0)).item() if y[1] else 0, 90, 1e4] and y[4].isnan().item())
+    expect("swiglu, transposed input", lambda: (torch.equal(k.swiglu(x.t()[:, :32]), k.swiglu(x.t()[:, :32].contiguous())), ""))
+    expect_error("swiglu, odd columns", "want [N, 2I]", lambda: k.swiglu(torch.ones(2, 3)))
+
+    def third():
+        x = random(2, 4)
+        (g,) = torch.autograd.grad(k.swiglu(x).sum(), x, create_graph=True)
+        (h,) = torch.autograd.grad(g.square().sum(), x, create_graph=True)
+        return torch.autograd.grad(h.sum(), x)
+
+    expect_error("swiglu, third derivative", "fused swiglu has derivatives up to second order", third)
+
+
+def check_rotary(k):
+    def plain(x, cos, sin, heads):
+        """apply_rotary_pos_emb of transformers' modeling_llama.py."""
+        d = 2 * cos.shape[1]
+        cos, sin = torch.cat([cos, cos], 1)[:, None], torch.cat([sin, sin], 1)[:, None]
+        q = x[:, : heads * d].unflatten(1, (heads, d))
+        half = torch.cat([-q[..., d // 2 :], q[..., : d // 2]], -1)
+        return torch.cat([(q * cos + half * sin).flatten(1).to(x.dtype), x[:, heads * d :]], 1)
+
+    for n, heads, d, rest in ((5, 3, 8, 4), (1, 1, 2, 0), (3, 2, 70, 3), (4, 2, 32, 33), (0, 2, 4, 0)):
+        angle = torch.rand(n, d // 2) * 100
+        cos, sin = angle.cos(), angle.sin()
+        call = lambda f: lambda x: f(x, cos, sin, heads)
+        x = random(n, heads * d + rest)
+        name = f"rotary, {heads} heads of {d} and {rest} columns"
+        expect(f"{name}: gradcheck", lambda: (gradcheck(call(k.rotary), [x]), ""))
+        expect(f"{name}: gradgradcheck", lambda: (gradgradcheck(call(k.rotary), [x]), ""))
+        for dtype, tolerance in ((torch.float64, 1e-15), (torch.float32, 1e-6), (torch.bfloat16, BFLOAT16)):
+            agree(f"{name}, {dtype}", call(k.rotary), call(plain), [x.detach().to(dtype)], tolerance)
+            agree(f"{name}, composed, {dtype}", call(k.rotary_composed), call(plain), [x.detach().to(dtype)], tolerance)
+
+    def any_order():
+        angle, x = torch.rand(4, 3), random(4, 13)
+        y, z = (f(x, angle.cos(), angle.sin(), 2).pow(4).sum() for f in (k.rotary, plain))
+        for _ in range(3):
+            y, z = (torch.autograd.grad(v, x, create_graph=True)[0].pow(2).sum() for v in (y, z))
+        return difference([y.detach()], [z.detach()]) < 1e-12, ""
+
+    expect("rotary, three derivatives", any_order)
+    x, one = torch.ones(3, 8), torch.ones(3, 2)
+    expect_error("rotary, columns", "x has 8 columns, want at least 3 heads of 4", lambda: k.rotary(x, one, one, 3))
+    expect_error("rotary, rows", "want [3, D/2]", lambda: k.rotary(x, one[:2], one[:2], 2))
+    expect_error("rotary, type", "must be float32", lambda: k.rotary(x, one.double(), one.double(), 2))
+
+
+def check_cross_entropy(k):
+    for m, v, smoothing, labels in (
+        (4, 5, 0.0, [3, 0, 4, 1]),
+        (3, 7, 0.1, [6, 2, 2]),
+        (1, 2, 0.2, [0]),
+        (4, 21, 0.1, [20, -100, 5, -100]),
+        (2, 3, 1.0, [0, 1]),
+    ):
+        t = torch.tensor(labels)
+        call = lambda f: lambda x: f(x, t, smoothing)
+        plain = lambda x: F.cross_entropy(x.to(torch.promote_types(x.dtype, torch.float32)), t, label_smoothing=smoothing)
+        x = random(m, v, scale=2)
+        name = f"cross entropy, [{m}, {v}], smoothing {smoothing}"
+        expect(f"{name}: gradcheck", lambda: (gradcheck(call(k.cross_entropy), [x]), ""))
+        expect(f"{name}: gradgradcheck", lambda: (gradgradcheck(call(k.cross_entropy), [x]), ""))
+        agree(f"{name}: float64", call(k.cross_entropy), plain, [x], 1e-12)
+        agree(f"{name}: composed, float64", call(k.cross_entropy_composed), plain, [x], 1e-12)
+    for shift in (0, -100):  # GPT-2's logits lie about -100
+        for dtype, tolerance in ((torch.float32, FLOAT32), (torch.bfloat16, BFLOAT16)):
+            x, t = (random(60, 5003, scale=3) + shift).to(dtype), torch.randint(5003, (60,))
+            call = lambda f: lambda x: f(x, t, 0.1)
+            plain = lambda x: F.cross_entropy(x.to(torch.promote_types(x.dtype, torch.float32)), t, label_smoothing=0.1)
+            agree(f"cross entropy, [60, 5003] about {shift}, {dtype}", call(k.cross_entropy), plain, [x], tolerance)
+    x, t = random(3, 6, dtype=torch.float32, grad=False), torch.tensor([0, 1, 2])
+    report("cross entropy, bfloat16 gives float32", k.cross_entropy(x.bfloat16(), t, 0.0).dtype == torch.float32)
+    report("cross entropy, no row counts", k.cross_entropy(x, torch.full((3,), -100), 0.0).isnan().item())
+    bad = x.clone()
+    bad[1, 5] = math.nan
+    report("cross entropy, NaN", k.cross_entropy(bad, t, 0.0).isnan().item())
+    hidden = x.clone()
+    hidden[:, 3:] = -math.inf
+    d = (k.cross_entropy(hidden, t, 0.0) - F.cross_entropy(hidden, t)).abs().item()
+    report("cross entropy, classes at -inf", d < 1e-6, f"{d:.1e}")
+    big = x * 1e4
+    d = (k.cross_entropy(big, t, 0.0) / F.cross_entropy(big, t) - 1).abs().item()
+    report("cross entropy, huge logits", d < 1e-6, f"{d:.1e}")
+    expect("cross entropy, transposed logits", lambda: (torch.equal(k.cross_entropy(x.t().contiguous().t(), t, 0.1), k.cross_entropy(x, t, 0.1)), ""))
+
+    def third():
+        x = random(3, 4)
+        (g,) = torch.autograd.grad(k.cross_entropy(x, t, 0.0), x, create_graph=True)
+        (h,) = torch.autograd.grad(g.square().sum(), x, create_graph=True)
+        return torch.autograd.grad(h.sum(), x)
+
+    expect_error("cross entropy, third derivative", "fused cross_entropy has derivatives up to second order", third)
+    expect_error("cross entropy, label", "row 2 has label 6, want 0 to 5", lambda: k.cross_entropy(x, torch.tensor([0, 1, 6]), 0.0))
+    expect_error("cross entropy, labels", "want int64 [3]", lambda: k.cross_entropy(x, t[:2], 0.0))
+    expect_error("cross entropy, smoothing", "label smoothing is 1.5", lambda: k.cross_entropy(x, t, 1.5))
+
+
 def check_gelu(k):
     for tanh in (False, True):
         form = "tanh" if tanh else "erf"
@@ -380,6 +526,12 @@ def check_dropout(k):
     expect("dropout: gradgradcheck", lambda: (gradgradcheck(lambda x: k.dropout(x, 0.3, 5), [x]), ""))
     for dtype in (torch.float64, torch.float32, torch.bfloat16):
         agree(f"dropout, {dtype}", lambda x: k.dropout(x, 0.3, 5), lambda x: k.dropout_composed(x, 0.3, 5), [x.detach().to(dtype)], 1e-2 if dtype == torch.bfloat16 else 1e-6)
+        both = [random(9, 21, dtype=dtype), random(9, 21, dtype=dtype)]
+        for p in (0.0, 0.3):
+            want = lambda x, r: k.dropout_composed(x, p, 5) + r
+            agree(f"add dropout {p}, {dtype}", lambda x, r: k.add_dropout(x, r, p, 5), want, both, 1e-2 if dtype == torch.bfloat16 else 1e-6)
+    expect("add dropout: gradgradcheck", lambda: (gradgradcheck(lambda x, r: k.add_dropout(x, r, 0.3, 5), [x, random(9, 21)]), ""))
+    expect_error("add dropout, shapes", "differ in shape", lambda: k.add_dropout(x, x[:1], 0.3, 5))
     report("dropout 0 is the input", k.dropout(x, 0.0, 5) is x or torch.equal(k.dropout(x, 0.0, 5), x))
     report("dropout 1 is 0", k.dropout(x, 1.0, 5).abs().max().item() == 0)
     y = k.dropout(torch.full((4, 9), math.nan), 0.5, 1)
@@ -531,7 +683,15 @@ def bench(k, clock):
             table(f"add, dropout {p}, layer norm N={n} C=384", call(k.norm), native, [torch.randn(n, 384), torch.randn(n, 384)])
         table(f"gelu N={n} C=1536", lambda x: k.gelu(x, False), F.gelu, [torch.randn(n, 1536)])
         table(f"gelu tanh N={n} C=1536", lambda x: k.gelu(x, True), lambda x: F.gelu(x, approximate="tanh"), [torch.randn(n, 1536)])
+        table(f"rms norm N={n} C=384", lambda x: k.rms_norm(x, w, 1e-5), lambda x: k.rms_norm_composed(x, w, 1e-5), [torch.randn(n, 384)])
+        table(f"swiglu N={n} I=1024", k.swiglu, k.swiglu_composed, [torch.randn(n, 2048)])
+        c = torch.rand(n, 32)
+        table(f"rotary N={n} 8 of 12 heads of 64", lambda x: k.rotary(x, c, c, 8), lambda x: k.rotary_composed(x, c, c, 8), [torch.randn(n, 768)])
         table(f"dropout 0.1 N={n} C=384", lambda x: k.dropout(x, 0.1, 5), lambda x: F.dropout(x, 0.1), [torch.randn(n, 384)])
+    labels = torch.randint(50257, (200,))
+    for smoothing in (0.0, 0.1):
+        call = lambda f: lambda x: f(x, labels, smoothing)
+        table(f"cross entropy M=200 V=50257 smoothing {smoothing}", call(k.cross_entropy), call(k.cross_entropy_composed), [torch.randn(200, 50257)])
     print("\nfrozen linear, GFLOP/s, best run")
     for n in (210, 850):
         for o, i in ((1152, 384), (384, 384), (1536, 384), (384, 1536)):
@@ -557,6 +717,12 @@ def bench(k, clock):
             print(line, flush=True)
 
 
+CHECKS = (
+    check_memory, check_dropout, check_gelu, check_swiglu, check_norm, check_rms_norm, check_linear, check_rotary,
+    check_attention, check_cross_entropy, check_repeatable,
+)  # fmt: skip
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--bench", action="store_true", help="time the operators as well")
@@ -572,7 +738,7 @@ def main():
         os.makedirs(folder, exist_ok=True)
         k = build(folder)
         if not args.no_check:
-            for check in (check_memory, check_dropout, check_gelu, check_norm, check_linear, check_attention, check_repeatable):
+            for check in CHECKS:
                 check(k)
         if args.bench:
             bench(k, time.process_time if args.cpu_time else time.perf_counter)

@@ -171,7 +171,29 @@ func TestFailingOperations(t *testing.T) {
 		{"linear: ", func(s scope) { torchbind.Linear(s, ones(s, 2, 3), ones(s, 4, 2), nil) }},
 		{"embedding: index out of range", func(s scope) { torchbind.Embedding(s, ones(s, 2, 2), ids(s, 2)) }},
 		{"layer_norm: ", func(s scope) { torchbind.LayerNorm(s, ones(s, 2, 3), ones(s, 2), ones(s, 2), 1e-5) }},
-		{"cross_entropy: Target 2 is out of bounds", func(s scope) { torchbind.CrossEntropy(s, ones(s, 1, 2), ids(s, 2), 0) }},
+		{"cross_entropy: cross_entropy: row 0 has label 2, want 0 to 1", func(s scope) { torchbind.CrossEntropy(s, ones(s, 1, 2), ids(s, 2), 0) }},
+		{"layer_norm: layer_norm: x has shape [3], want [N, C]", func(s scope) { torchbind.LayerNorm(s, ones(s, 3), ones(s, 3), ones(s, 3), 1e-5) }},
+		{"rms_norm: rms_norm: weight and bias want shape [3]", func(s scope) { torchbind.RMSNorm(s, ones(s, 2, 3), ones(s, 2), 1e-5) }},
+		{"add_dropout: add_dropout: x [2, 3] and residual [2] differ", func(s scope) { torchbind.AddDropout(s, ones(s, 2, 3), ones(s, 2), 0.5, 1) }},
+		{"swiglu: swiglu: x has shape [2, 3], want [N, 2I]", func(s scope) { torchbind.SwiGLU(s, ones(s, 2, 3)) }},
+		{"rotary: rotary: x has 4 columns, want at least 2 heads of 4", func(s scope) {
+			torchbind.Rotary(s, ones(s, 2, 4), ones(s, 2, 2), ones(s, 2, 2), 2)
+		}},
+		{"packed_attention: packed_attention: 3 heads are no multiple of 2", func(s scope) {
+			torchbind.SelfAttention(s, ones(s, 2, 14), ids(s, 0, 2), torchbind.AttentionConfig{Heads: 3, KVHeads: 2})
+		}},
+		{"packed_attention: packed_attention: query row 1 sees 3 keys, want 1 to 2", func(s scope) {
+			torchbind.SelfAttention(s, ones(s, 2, 6), ids(s, 0, 2), torchbind.AttentionConfig{Heads: 2, Visible: ids(s, 1, 3)})
+		}},
+		{"scaled_dot_product_attention: ", func(s scope) {
+			torchbind.ScaledDotProductAttention(s, ones(s, 1, 3, 2, 2), ones(s, 1, 2, 2, 2), ones(s, 1, 2, 2, 2), nil, 1)
+		}},
+		{"log_softmax: Dimension out of range", func(s scope) { torchbind.LogSoftmax(s, ones(s, 2), 1) }},
+		{"topk: selected index k out of range", func(s scope) { torchbind.TopK(s, ones(s, 2), 3, 0) }},
+		{"permute: ", func(s scope) { torchbind.Permute(s, ones(s, 2, 3), 0) }},
+		{"expand: The expanded size of the tensor (3) must match", func(s scope) { torchbind.Expand(s, ones(s, 2), 3) }},
+		{"index_add_: ", func(s scope) { ones(s, 2).IndexAddInPlace(0, ids(s, 2), ones(s, 1)) }},
+		{"index_copy_: ", func(s scope) { ones(s, 2).IndexCopyInPlace(0, ids(s, 2), ones(s, 1)) }},
 		{"mse_loss: shapes [3 1] and [3]", func(s scope) { torchbind.MSELoss(s, ones(s, 3, 1), ones(s, 3)) }},
 		{"_foreach_add: lists of 1 and 0 tensors", func(s scope) { torchbind.ForeachAdd(s, tensors{ones(s, 1)}, nil, 1) }},
 		{"_foreach_add: ", func(s scope) { torchbind.ForeachAdd(s, tensors{ones(s, 2)}, tensors{ones(s, 3)}, 1) }},

@@ -11,9 +11,10 @@
 namespace tb {
 namespace {
 
-// s, the statistics of its rows, and the weight.
+// s, the statistics of its rows, and the weight. RMS norm has no mean.
 struct Saved {
   at::Tensor s, mean, rstd, weight;
+  const char *name() const { return mean.defined() ? "layer_norm" : "rms_norm"; }
 };
 
 Tensors double_backward(const at::Tensor &h, const at::Tensor &dy, const Saved &saved, const std::vector<bool> &needs) {
@@ -33,7 +34,7 @@ Tensors double_backward(const at::Tensor &h, const at::Tensor &dy, const Saved &
       });
     });
   }
-  record_last("layer_norm", {h, dy, saved.s}, {d_dy, d_s});
+  record_last(saved.name(), {h, dy, saved.s}, {d_dy, d_s});
   return {d_dy, d_s};
 }
 
@@ -54,23 +55,29 @@ at::Tensor backward(const at::Tensor &dy, const Saved &saved) {
     });
   }
   if (recording({dy, saved.s})) {
-    record("layer_norm_backward", {dy, saved.s}, {ds}, {dy, saved.s, saved.mean, saved.rstd, saved.weight}, [](const Backward &b) {
+    record(saved.mean.defined() ? "layer_norm_backward" : "rms_norm_backward", {dy, saved.s}, {ds}, {dy, saved.s, saved.mean, saved.rstd, saved.weight}, [](const Backward &b) {
       return double_backward(b.grads[0], b.saved[0], {b.saved[1], b.saved[2], b.saved[3], b.saved[4]}, b.needs);
     });
   }
   return ds;
 }
 
-void check(const at::Tensor &x, const at::Tensor &residual, const at::Tensor &weight, const at::Tensor &bias) {
-  TORCH_CHECK(x.dim() == 2 && x.size(1) > 0, "add_dropout_layer_norm: x has shape ", x.sizes(), ", want [N, C]");
-  TORCH_CHECK(!residual.defined() || residual.sizes() == x.sizes(), "add_dropout_layer_norm: residual has shape ", residual.sizes(), ", x has ",
+void record_norm(const at::Tensor &y, const Saved &saved) {
+  record(saved.name(), {saved.s}, {y}, {saved.s, saved.mean, saved.rstd, saved.weight}, [](const Backward &b) -> Tensors {
+    return {backward(b.grads[0], {b.saved[0], b.saved[1], b.saved[2], b.saved[3]})};
+  });
+}
+
+void check(const char *op, const at::Tensor &x, const at::Tensor &residual, const at::Tensor &weight, const at::Tensor &bias) {
+  TORCH_CHECK(x.dim() == 2 && x.size(1) > 0, op, ": x has shape ", x.sizes(), ", want [N, C]");
+  TORCH_CHECK(!residual.defined() || residual.sizes() == x.sizes(), op, ": residual has shape ", residual.sizes(), ", x has ",
               x.sizes());
   for (const auto *t : {&weight, &bias}) {
-    TORCH_CHECK(t->defined() && t->dim() == 1 && t->size(0) == x.size(1), "add_dropout_layer_norm: weight and bias want shape [", x.size(1), "]");
+    TORCH_CHECK(t->defined() && t->dim() == 1 && t->size(0) == x.size(1), op, ": weight and bias want shape [", x.size(1), "]");
   }
   for (const auto *t : {&residual, &weight, &bias}) {
     TORCH_CHECK(!t->defined() || (t->scalar_type() == x.scalar_type() && t->device() == x.device()),
-                "add_dropout_layer_norm: x, residual, weight and bias differ in type or device");
+                op, ": x, residual, weight and bias differ in type or device");
   }
 }
 
@@ -78,7 +85,7 @@ void check(const at::Tensor &x, const at::Tensor &residual, const at::Tensor &we
 
 at::Tensor add_dropout_layer_norm(const at::Tensor &x, const at::Tensor &residual, const at::Tensor &weight, const at::Tensor &bias, double eps,
                                   double p, uint64_t seed) {
-  check(x, residual, weight, bias);
+  check(residual.defined() || p > 0 ? "add_dropout_layer_norm" : "layer_norm", x, residual, weight, bias);
   if (!has_kernel(x) || recording({weight, bias})) return add_dropout_layer_norm_composed(x, residual, weight, bias, eps, p, seed);
   const Dropout drop(p, seed);
   const bool graph = recording({x, residual}), sums = residual.defined() || drop.active;
@@ -106,17 +113,9 @@ at::Tensor add_dropout_layer_norm(const at::Tensor &x, const at::Tensor &residua
   }
   if (!graph) return y;
   // Two nodes for one pass: the sum is the only large tensor kept.
-  if (sums) {
-    record("add_dropout", {x, residual}, {s}, {}, [p, seed](const Backward &b) -> Tensors {
-      const auto &ds = b.grads[0];
-      if (!ds.defined()) return {at::Tensor(), at::Tensor()};
-      return {b.needs[0] ? dropout(ds, p, seed) : at::Tensor(), b.needs[1] ? ds : at::Tensor()};
-    });
-  }
+  if (sums) record_add_dropout(x, residual, s, p, seed);
   saved.s = sums ? s : x.contiguous();
-  record("layer_norm", {saved.s}, {y}, {saved.s, saved.mean, saved.rstd, saved.weight}, [](const Backward &b) -> Tensors {
-    return {backward(b.grads[0], {b.saved[0], b.saved[1], b.saved[2], b.saved[3]})};
-  });
+  record_norm(y, saved);
   return y;
 }
 
@@ -126,9 +125,27 @@ at::Tensor add_dropout_layer_norm_composed(const at::Tensor &x, const at::Tensor
   return at::layer_norm(residual.defined() ? at::add(dropped, residual) : dropped, {x.size(1)}, weight, bias, eps);
 }
 
-at::Tensor add_dropout(const at::Tensor &x, const at::Tensor &residual, double p, uint64_t seed) { return at::add(dropout(x, p, seed), residual); }
-
-at::Tensor rms_norm(const at::Tensor &x, const at::Tensor &weight, double eps) { return rms_norm_composed(x, weight, eps); }
+at::Tensor rms_norm(const at::Tensor &x, const at::Tensor &weight, double eps) {
+  check("rms_norm", x, {}, weight, weight);
+  if (!has_kernel(x) || recording({weight})) return rms_norm_composed(x, weight, eps);
+  const bool graph = recording({x});
+  at::Tensor y;
+  Saved saved{x.contiguous(), {}, {}, weight.detach().contiguous()};
+  {
+    c10::NoGradGuard no_grad;
+    y = at::empty_like(saved.s);
+    if (graph) saved.rstd = at::empty({x.size(0)}, x.options().dtype(acc_type(x.scalar_type())));
+    with_type(x.scalar_type(), [&](auto zero) {
+      using T = decltype(zero);
+      const auto kernel = TB_KERNEL(rms_norm_forward<T>);
+      parallel_rows(x.size(0), x.size(1), [&](int64_t begin, int64_t end) {
+        kernel(in<T>(saved.s), in<T>(saved.weight), eps, out<T>(y), out<Acc<T>>(saved.rstd), begin, end, y.size(1));
+      });
+    });
+  }
+  if (graph) record_norm(y, saved);
+  return y;
+}
 
 at::Tensor rms_norm_composed(const at::Tensor &x, const at::Tensor &weight, double eps) { return at::rms_norm(x, weight.sizes(), weight, eps); }
 

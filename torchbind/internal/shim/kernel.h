@@ -43,6 +43,9 @@ void record(const char *name, const Tensors &inputs, const Tensors &outputs, con
 // names the operator, instead of a silent zero.
 void record_last(const char *name, const Tensors &inputs, const Tensors &outputs);
 
+// Makes sum the result of residual + dropout(x); residual may be undefined.
+void record_add_dropout(const at::Tensor &x, const at::Tensor &residual, const at::Tensor &sum, double p, uint64_t seed);
+
 // A device and type that the fused kernels take.
 inline bool has_kernel(const at::Tensor &t) {
   const auto type = t.scalar_type();

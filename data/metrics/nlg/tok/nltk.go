@@ -30,7 +30,9 @@ func treebank(text string) []string {
 		text = text[:len(text)-1] + " " + text[len(text)-1:]
 	}
 	text = spaceDots(text)
-	text = spaced(text, "?!;@#$%&*[](){}<>")
+	text = spaced(text, "?!;@#$%&")
+	text = spaceEndings(text, "'", " ", "'")
+	text = spaced(text, "*[](){}<>")
 	text = strings.ReplaceAll(text, "--", " -- ")
 	text = " " + text + " "
 	text = spaced(text, "»”’")
@@ -138,28 +140,30 @@ func spaceEndings(text, apart, after string, endings ...string) string {
 	return b.String()
 }
 
-// contractions are words that are two, the second from a place on. With a space it must be between words.
+// contractions are words that are two, the second from a place on.
 var contractions = []struct {
 	word   string
 	second int
-}{{"cannot", 3}, {"d'ye", 1}, {"gimme", 3}, {"gonna", 3}, {"gotta", 3}, {"lemme", 3}, {"mor'n", 3}, {"wanna ", 3}, {" 'tis", 3}, {" 'twas", 3}}
+}{{"cannot", 3}, {"d'ye", 1}, {"gimme", 3}, {"gonna", 3}, {"gotta", 3}, {"lemme", 3}, {"mor'n", 3}, {"wanna", 3}, {"'tis", 2}, {"'twas", 2}}
 
-// splitContractions splits them in upper and lower case.
+// splitContractions splits them, in upper and lower case, where they are words. In front of 'tis and 'twas, and behind
+// wanna, there must be a space.
 func splitContractions(text string) string {
+	lower := LowerASCII(text)
 	for _, c := range contractions {
-		lower := LowerASCII(text)
-		for end := len(text); ; {
-			i := strings.LastIndex(lower[:end], c.word)
-			if i < 0 {
-				break
-			}
-			last, _ := utf8.DecodeLastRuneInString(text[:i])
-			next, _ := utf8.DecodeRuneInString(text[i+len(c.word):])
-			if (c.word[0] == ' ' || !isWord(last)) && (strings.HasSuffix(c.word, " ") || !isWord(next)) {
-				text = text[:i] + " " + text[i:i+c.second] + " " + text[i+c.second:i+len(c.word)] + " " + text[i+len(c.word):]
-			}
-			end = i
+		if !strings.Contains(lower, c.word) {
+			continue
 		}
+		for i := strings.LastIndex(lower, c.word); i >= 0; i = strings.LastIndex(lower[:i], c.word) {
+			word, rest := text[i:i+len(c.word)], text[i+len(c.word):]
+			before, _ := utf8.DecodeLastRuneInString(text[:i])
+			after, _ := utf8.DecodeRuneInString(rest)
+			if isWord(before) || isWord(after) || c.word[0] == '\'' && before != ' ' || c.word == "wanna" && !isSpace(after) {
+				continue
+			}
+			text = text[:i] + " " + word[:c.second] + " " + word[c.second:] + " " + rest
+		}
+		lower = LowerASCII(text)
 	}
 	return text
 }

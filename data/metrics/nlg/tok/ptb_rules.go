@@ -22,10 +22,11 @@ var ptbRules = []ptbRule{
 	{pattern{ptbPositive, ptbNot}, nil}, // do | n't
 	{pattern{either(
 		ptbWord, ptbTag, `(?i:c\+\+|[cf]#)`, `(?i:&amp;)`, `&(?i:ht|tl|ur|lr|qc|ql|qr|odq|cdq|#[0-9]+);`,
-		ptbWithApostrophe, ptbURL, ptbAddress, `@[a-zA-Z_][a-zA-Z_0-9]*`, `#`+ptbLetter+`+`,
+		ptbWithApostrophe, `@[a-zA-Z_][a-zA-Z_0-9]*`,
 		ptbDate, ptbNumber, ptbRaised, ptbRatio, `[¼-¾⅓-⅞]`,
 		`-(?i:[lr][rcs]b)-`, `(?i:c\.d\.s|pro-|anti-|s(?:&|&amp;)p-500|s(?:&|&amp;)ls|cap`+ptbApostrophe+`n|c`+ptbApostrophe+`est)`,
 		ptbWithSlash, `[A-Z]*\$`, `#`, `[¢-¥\x{80}₠₤€؋฿￠￡￥￦]`), ``}, nil},
+	{pattern{either(ptbURL, ptbAddress, `#`+ptbLetter+`+`), ``}, ptbVerbatim},
 	{pattern{`(?i:y)` + ptbApostrophe, `\p{L}`}, nil},
 	{pattern{either(ptbClitic, ptbNot), `[^A-Za-z]`}, ptbRight},
 
@@ -41,7 +42,7 @@ var ptbRules = []ptbRule{
 	{pattern{ptbAcronym, ptbBlank}, nil},
 
 	{pattern{ptbApostrophe + `[0-9][0-9]`, ptbBlank}, nil},
-	{pattern{ptbFile, either(ptbBlank, `[.?!,]`)}, nil},
+	{pattern{ptbFile, either(ptbBlank, `[.?!,]`)}, ptbVerbatim},
 	{pattern{either(ptbWord, ptbWithComma, ptbHyphenated, ptbWithAmpersand) + `\.`, `[,;:、]`}, nil},
 	{pattern{ptbPhone, ``}, nil},
 	{pattern{ptbQuote, `[A-Za-z0-9$]`}, ptbLeft},
@@ -55,7 +56,7 @@ var ptbRules = []ptbRule{
 		ptbWithComma, ptbHyphenated, ptbWithAmpersand, ptbSymbol), ``}, nil},
 	{pattern{`'`, `[A-Za-z][^ \t\n\r\x{A0}]`}, ptbLeft},
 	{pattern{either(ptbClitic, ptbNot, ptbApostrophe, `''`, "[`‘-‟\\x{91}-\\x{94}‹›«»]{1,2}"), ``}, ptbRight},
-	{pattern{`(?i:&nbsp;)`, ``}, ptbConstant("")},
+	{pattern{`(?i:&nbsp;)|` + ptbSpace + `+`, ``}, ptbConstant("")},
 	{pattern{ptbNewline, ``}, ptbConstant("\n")},
 }
 
@@ -152,6 +153,8 @@ func capitalized(words string) string {
 func ptbConstant(word string) func(string) (string, int) {
 	return func(token string) (string, int) { return word, len(token) }
 }
+
+func ptbVerbatim(token string) (string, int) { return Lower(token), len(token) }
 
 // ptbSplit leaves bytes of the token for another word.
 func ptbSplit(rest int) func(string) (string, int) {

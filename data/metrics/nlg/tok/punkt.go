@@ -20,47 +20,44 @@ func sentences(text string) []string {
 	for i := 0; i < len(text); {
 		run := untilSpace(text[i:])
 		after := strings.TrimLeftFunc(text[i+len(run):], isSpace)
-		following := len(text) - len(after) // where the next run starts
 		// One place in each run can end a sentence: the last one before the end of it or before punctuation.
 		for k := len(run); k > 0; k-- {
 			if strings.IndexByte(".?!", run[k-1]) < 0 {
 				continue
 			}
-			next, at := "", i+k
-			if k == len(run) {
-				next, at = untilSpace(after), following
-			} else if isPunktPunctuation(run[k]) {
-				next = run[k : k+1]
+			rest, next := after, untilSpace(after)
+			if k < len(run) {
+				rest, next = text[i+k:], ""
+				if isPunktPunctuation(run[k]) {
+					next = run[k : k+1]
+				}
 			}
 			if next == "" {
 				continue
 			}
 			if endsSentence(append(punktWords(run[:k]), punktWords(next)...)) {
-				out = append(out, text[start:i+k])
-				start = at
+				end := i + k
+				if closed, ok := afterClosing(rest); ok {
+					end, rest = len(text)-len(closed), strings.TrimLeftFunc(closed, isSpace)
+				}
+				out = append(out, text[start:end])
+				start = len(text) - len(rest)
 			}
 			break
 		}
-		i = following
+		i = len(text) - len(after)
 	}
-	return withClosing(append(out, text[start:]))
-}
-
-// withClosing moves quotes and brackets at the start of a sentence to the end of the one before.
-func withClosing(sentences []string) []string {
-	var out []string
-	for _, s := range sentences {
-		rest := strings.TrimLeft(s, `"')]}`)
-		trimmed := strings.TrimLeftFunc(rest, isSpace)
-		if len(out) > 0 && len(rest) < len(s) && (len(trimmed) < len(rest) || rest == "" || strings.HasPrefix(rest, "--")) {
-			out[len(out)-1] += s[:len(s)-len(rest)]
-			s = trimmed
-		}
-		if s != "" {
-			out = append(out, s)
-		}
+	if start < len(text) {
+		out = append(out, text[start:])
 	}
 	return out
+}
+
+// afterClosing returns what follows quotes and brackets that close the sentence before.
+func afterClosing(text string) (rest string, ok bool) {
+	rest = strings.TrimLeft(text, `"')]}`)
+	first, _ := utf8.DecodeRuneInString(rest)
+	return rest, len(rest) < len(text) && (rest == "" || isSpace(first) || strings.HasPrefix(rest, "--"))
 }
 
 func untilSpace(text string) string {
@@ -163,12 +160,12 @@ func (m *punktModel) ends(word, next string) bool {
 	first, _ := utf8.DecodeRuneInString(next)
 	starts := m.startsSentence(next, nextKind, first)
 	letter, width := utf8.DecodeRuneInString(word)
-	initial := width == len(word)-1 && (letter == '_' || unicode.IsLetter(letter))
+	initial := width == len(word)-1 && isWord(letter) && !unicode.IsDigit(letter)
 	if abbreviation && !initial { // 4.2
-		return starts == yes || unicode.IsUpper(first) && m.starters[nextKind]
+		return starts == yes || isUpper(first) && m.starters[nextKind]
 	}
 	if initial || kind == punktNumber { // 4.3
-		name := initial && unicode.IsUpper(first) && !m.common[nextKind] && !m.both[nextKind]
+		name := initial && isUpper(first) && !m.common[nextKind] && !m.both[nextKind]
 		return ends && starts != no && !(starts == unknown && name)
 	}
 	return ends
@@ -203,13 +200,17 @@ func (m *punktModel) startsSentence(word, kind string, first rune) answer {
 	switch {
 	case len(word) == 1 && strings.Contains(";:,.!?", word):
 		return no
-	case unicode.IsUpper(first) && m.common[kind]:
+	case isUpper(first) && m.common[kind]:
 		return yes
-	case unicode.IsLower(first) && !m.small[kind]:
+	case isLower(first) && !m.small[kind]:
 		return no
 	}
 	return unknown
 }
+
+func isUpper(r rune) bool { return unicode.IsUpper(r) || unicode.Is(unicode.Other_Uppercase, r) }
+
+func isLower(r rune) bool { return unicode.IsLower(r) || unicode.Is(unicode.Other_Lowercase, r) }
 
 const punktNumber = "##number##"
 

@@ -25,9 +25,10 @@ const (
 	NameCIDEr  = "cider" // not a fraction: up to 10
 	NameTER    = "ter"   // edits per word: lower is better, and more than 1 is possible
 
-	// E2E's official script in its mode -p has a BLEU and a NIST of its own.
-	NamePyBLEU = "bleu_pymteval"
-	NamePyNIST = "nist_pymteval"
+	// E2E's official script in its mode -p has a BLEU and a NIST of its own, and for single outputs another BLEU.
+	NamePyBLEU   = "bleu_pymteval"
+	NamePyNIST   = "nist_pymteval"
+	NameSentBLEU = "sentbleu"
 )
 
 // Scores are values by name, fractions of 1 unless the name says otherwise. A score that is not defined is NaN, and null in JSON.

@@ -39,6 +39,14 @@ func Tercom(s Segment) (edits int, words float64) {
 	return edits, words
 }
 
+// tercomRate is edits per word; tercom gives references without words the rate 1, or 0 to an output without words.
+func tercomRate(edits int, words float64) float64 {
+	if words == 0 {
+		return float64(min(edits, 1))
+	}
+	return float64(edits) / words
+}
+
 // tercomWords are the words in lower case, split at ASCII white space only.
 func tercomWords(text string) []string { return strings.FieldsFunc(tok.Lower(text), isSpaceASCII) }
 

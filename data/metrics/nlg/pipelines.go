@@ -1,0 +1,260 @@
+package nlg
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"autolora/data/metrics"
+	"autolora/data/metrics/nlg/meteor"
+	"autolora/data/metrics/nlg/tok"
+
+	"github.com/mozillazg/go-unidecode"
+)
+
+// Pipeline is one official way from outputs and references, as they are, to scores: how the texts are prepared, how
+// many references count, and whose implementation of each metric it is.
+type Pipeline struct {
+	Name    string
+	Metrics []string // that it has, in the order in which its scripts print them
+	score   func(r *Report, segments []Segment, o Options) error
+}
+
+var pipelines = []Pipeline{
+	{"e2e", []string{
+		metrics.NameBLEU, metrics.NameNIST, metrics.NameMETEOR, metrics.NameROUGEL, metrics.NameCIDEr, metrics.NamePyBLEU, metrics.NamePyNIST,
+	}, (*Report).scoreE2E},
+	{"webnlg", []string{metrics.NameBLEU, metrics.NameMETEOR, metrics.NameTER}, (*Report).scoreWebNLG},
+	{"webnlg2017", []string{metrics.NameBLEU, metrics.NameMETEOR, metrics.NameTER}, (*Report).scoreWebNLG2017},
+}
+
+// FindPipeline returns the pipeline of that name:
+//
+//   - e2e: measure_scores.py of tuetschek/e2e-metrics. BLEU and NIST are those of mteval-v13a-sig.pl, which it runs by
+//     default; those of its mode -p are there too.
+//   - webnlg: LoRA's examples/NLG: gpt2_decode.py --tokenize --lower and GenerationEval's eval.py, six references.
+//   - webnlg2017: the scripts of the challenge, three references.
+func FindPipeline(name string) (Pipeline, error) {
+	i := slices.IndexFunc(pipelines, func(p Pipeline) bool { return p.Name == name })
+	if i < 0 {
+		return Pipeline{}, fmt.Errorf("score: %q is no way to score texts: want e2e, webnlg or webnlg2017", name)
+	}
+	return pipelines[i], nil
+}
+
+// Options of Pipeline.Score.
+type Options struct {
+	Metrics  []string       // those wanted; nil: all of the pipeline
+	METEOR   *meteor.Meteor // its resources; may be nil where METEOR is not wanted
+	Segments bool           // score each output, too
+}
+
+// Report is what Pipeline.Score computes.
+type Report struct {
+	Metrics  []string         // those computed, in the pipeline's order
+	Scores   metrics.Scores   // of all outputs together
+	Segments []metrics.Scores // of each output, where there are such: not for WebNLG's BLEU; nil unless asked for
+
+	meteorLabel string // "" without METEOR
+}
+
+// Score scores outputs against their references. It is an error if there is no output, or one has no reference, or
+// METEOR is wanted and its resources are missing.
+func (p Pipeline) Score(segments []Segment, o Options) (*Report, error) {
+	r := &Report{Scores: metrics.Scores{}}
+	for _, name := range p.Metrics {
+		if o.Metrics == nil || slices.Contains(o.Metrics, name) {
+			r.Metrics = append(r.Metrics, name)
+		}
+	}
+	for _, name := range o.Metrics {
+		if !slices.Contains(p.Metrics, name) {
+			return nil, fmt.Errorf("score: %q is no metric of %s, which has %s", name, p.Name, strings.Join(p.Metrics, ", "))
+		}
+	}
+	if len(segments) == 0 {
+		return nil, errors.New("score: no outputs")
+	}
+	for i, s := range segments {
+		if len(s.References) == 0 {
+			return nil, fmt.Errorf("score: output %d has no reference", i+1)
+		}
+	}
+	if r.wants(metrics.NameMETEOR) {
+		if o.METEOR == nil {
+			return nil, errors.New("score: METEOR needs its word lists: make them with scripts/fetch_meteor.sh, or leave METEOR out")
+		}
+		r.meteorLabel = o.METEOR.Label()
+	}
+	if o.Segments {
+		r.Segments = make([]metrics.Scores, len(segments))
+		for i := range r.Segments {
+			r.Segments[i] = metrics.Scores{}
+		}
+	}
+	return r, p.score(r, segments, o)
+}
+
+// Label is the name of a metric for people: METEOR without the table of paraphrases says so, since its scores are
+// lower than the published ones.
+func (r *Report) Label(name string) string {
+	if name == metrics.NameMETEOR {
+		return r.meteorLabel
+	}
+	return name
+}
+
+// MarshalJSON writes the scores by name, and where METEOR is one of them whether it had the table of paraphrases, as
+// "meteor_paraphrases".
+func (r *Report) MarshalJSON() ([]byte, error) {
+	scores, err := json.Marshal(r.Scores)
+	if err != nil || r.meteorLabel == "" {
+		return scores, err
+	}
+	return fmt.Appendf(scores[:len(scores)-1], `,"meteor_paraphrases":%t}`, r.meteorLabel == metrics.NameMETEOR), nil
+}
+
+// wants reports whether one of these metrics is wanted.
+func (r *Report) wants(names ...string) bool {
+	return slices.ContainsFunc(names, func(name string) bool { return slices.Contains(r.Metrics, name) })
+}
+
+// add adds a metric, if it is wanted, and the score of each output where there is one.
+func (r *Report) add(name string, score float64, segments []float64) {
+	if !r.wants(name) {
+		return
+	}
+	r.Scores[name] = score
+	if r.Segments != nil {
+		for i, s := range segments {
+			r.Segments[i][name] = s
+		}
+	}
+}
+
+func (r *Report) addMETEOR(m *meteor.Meteor, segments []Segment) error {
+	if !r.wants(metrics.NameMETEOR) {
+		return nil
+	}
+	outputs, references := make([]string, len(segments)), make([][]string, len(segments))
+	for i, s := range segments {
+		outputs[i], references[i] = s.Hypothesis, s.References
+	}
+	scores, err := m.Score(outputs, references)
+	if err != nil {
+		return err
+	}
+	each := make([]float64, len(segments))
+	for i, s := range scores.Segments {
+		each[i] = s.Score
+	}
+	r.add(metrics.NameMETEOR, scores.Score, each)
+	return nil
+}
+
+func (r *Report) scoreE2E(segments []Segment, o Options) error {
+	if r.wants(metrics.NameBLEU, metrics.NameNIST) {
+		bleu, nist := MTEval(segments)
+		r.add(metrics.NameBLEU, bleu, nil)
+		r.add(metrics.NameNIST, nist, nil)
+	}
+	if r.wants(metrics.NamePyBLEU, metrics.NamePyNIST) {
+		bleu, nist := PyMTEval(segments)
+		r.add(metrics.NamePyBLEU, bleu, nil)
+		r.add(metrics.NamePyNIST, nist, nil)
+	}
+	for i, scores := range r.Segments { // as measure_scores.py -l has them, with -p or without
+		bleu, nist := PyMTEval(segments[i : i+1])
+		if r.wants(metrics.NameBLEU, metrics.NamePyBLEU) {
+			scores[metrics.NamePyBLEU], scores[metrics.NameSentBLEU] = bleu, PySentenceBLEU(segments[i])
+		}
+		if r.wants(metrics.NameNIST, metrics.NamePyNIST) {
+			scores[metrics.NamePyNIST] = nist
+		}
+	}
+	if !r.wants(metrics.NameMETEOR, metrics.NameROUGEL, metrics.NameCIDEr) {
+		return nil
+	}
+	words := PTB(segments)
+	if r.wants(metrics.NameROUGEL) {
+		score, each := ROUGEL(words)
+		r.add(metrics.NameROUGEL, score, each)
+	}
+	if r.wants(metrics.NameCIDEr) {
+		score, each := CIDEr(words)
+		r.add(metrics.NameCIDEr, score, each)
+	}
+	return r.addMETEOR(o.METEOR, words)
+}
+
+// scoreWebNLG leaves out two things that change no score but the wrong ones: gpt2_decode.py fills the files of
+// references up with copies of the first one, and eval.py takes the end of the last line for one more, empty
+// output, with which METEOR fails and TER is a little higher.
+func (r *Report) scoreWebNLG(segments []Segment, o Options) error {
+	segments = rewrite(firstReferences(segments, 6), prepareLoRA)
+	if r.wants(metrics.NameBLEU) {
+		r.add(metrics.NameBLEU, MultiBLEUDetok(segments), nil)
+	}
+	segments = rewrite(segments, func(text string) string { return strings.Join(tok.NLTK(text), " ") })
+	if r.wants(metrics.NameTER) {
+		rates := make([]float64, len(segments))
+		for i, s := range segments {
+			rates[i] = PyTER(s)
+		}
+		r.add(metrics.NameTER, average(rates), rates)
+	}
+	return r.addMETEOR(o.METEOR, segments)
+}
+
+func (r *Report) scoreWebNLG2017(segments []Segment, o Options) error {
+	const files = 3 // of references, with an empty line where an output has fewer
+	segments = rewrite(firstReferences(segments, files), prepare2017)
+	if r.wants(metrics.NameBLEU) {
+		padded := slices.Clone(segments)
+		for i := range padded {
+			s := &padded[i]
+			s.References = append(slices.Clip(s.References), make([]string, files-len(s.References))...)
+		}
+		r.add(metrics.NameBLEU, MultiBLEU(padded), nil)
+	}
+	if r.wants(metrics.NameTER) {
+		rates := make([]float64, len(segments))
+		edits, words := 0, 0.0
+		for i, s := range segments {
+			e, w := Tercom(s)
+			rates[i] = tercomRate(e, w)
+			edits, words = edits+e, words+w
+		}
+		r.add(metrics.NameTER, tercomRate(edits, words), rates)
+	}
+	return r.addMETEOR(o.METEOR, segments)
+}
+
+// prepareLoRA is post_process of LoRA's gpt2_decode.py with --tokenize --lower.
+func prepareLoRA(text string) string { return strings.Join(strings.Fields(tok.LoRA(text)), " ") }
+
+// prepare2017 is convert_text of the challenge's scripts.
+func prepare2017(text string) string { return prepareLoRA(unidecode.Unidecode(tok.Lower(text))) }
+
+// firstReferences returns the segments with at most n references each.
+func firstReferences(segments []Segment, n int) []Segment {
+	out := slices.Clone(segments)
+	for i := range out {
+		out[i].References = out[i].References[:min(n, len(out[i].References))]
+	}
+	return out
+}
+
+// rewrite returns the segments with texts that prepare gives.
+func rewrite(segments []Segment, prepare func(text string) string) []Segment {
+	out := make([]Segment, len(segments))
+	for i, s := range segments {
+		out[i] = Segment{prepare(s.Hypothesis), make([]string, len(s.References))}
+		for k, text := range s.References {
+			out[i].References[k] = prepare(text)
+		}
+	}
+	return out
+}

@@ -90,7 +90,7 @@ func (r rowsPanel) panel() panel {
 // deviation, a dot for every seed.
 func scorePanel(title string, t *Task) (panel, bool) {
 	how := scoreOf(t.Primary)
-	r := rowsPanel{title: title + ", " + how.title, tick: func(v float64) string { return minus(fmt.Sprintf("%.4g", v)) }}
+	r := rowsPanel{title: title + ", " + how.head(), tick: func(v float64) string { return minus(fmt.Sprintf("%.4g", v)) }}
 	var samples []Sample
 	var strokes []stroke
 	low, high := math.Inf(1), math.Inf(-1)
@@ -101,11 +101,7 @@ func scorePanel(title string, t *Task) (panel, bool) {
 		}
 		samples, strokes = append(samples, s), append(strokes, strokeOf(m.Method))
 		r.labels = append(r.labels, methodOf(m.Method).title)
-		number := how.format(s.Mean)
-		if s.SD.Known() {
-			number += " ± " + how.format(s.SD)
-		}
-		r.numbers = append(r.numbers, number)
+		r.numbers = append(r.numbers, how.spread(s))
 		for _, v := range append(s.Values, s.Mean-s.SD, s.Mean+s.SD) {
 			if v.Known() {
 				low, high = min(low, how.factor*float64(v)), max(high, how.factor*float64(v))
@@ -201,7 +197,7 @@ func differencePanel(title string, rows []differenceRow) panel {
 		reach = 1
 	}
 	r.low, r.high = -1.08*reach, 1.08*reach
-	if rows[0].how.less {
+	if rows[0].how.better == down {
 		r.below = "AutoLoRA is better ← 0 → worse"
 	}
 	r.back = func(c *canvas, s scale, bottom, top vg.Length) {

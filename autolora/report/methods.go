@@ -109,16 +109,19 @@ func taskFamily(name string) string {
 	return familyOwn
 }
 
-// tableScores returns the scores that the paper's table has of a task; for
-// other tasks, their main score.
+// tableScores returns the scores that the paper's table has of a task; of other
+// generated texts those that data of any kind have, and of other tasks their
+// main score.
 func tableScores(task, primary string) []string {
-	switch task {
-	case "e2e":
-		return []string{"bleu", "nist", "meteor", "rouge_l", "cider"}
-	case "webnlg":
-		return []string{"bleu", "meteor", "ter"}
-	case "jnlpba":
-		return []string{"precision", metrics.NameF1}
+	switch {
+	case task == "e2e":
+		return []string{metrics.NameBLEU, metrics.NameNIST, metrics.NameMETEOR, metrics.NameROUGEL, metrics.NameCIDEr}
+	case task == "webnlg":
+		return []string{metrics.NameBLEU, metrics.NameMETEOR, metrics.NameTER}
+	case task == "jnlpba":
+		return []string{metrics.NamePrecision, metrics.NameF1}
+	case primary == metrics.NameBLEU:
+		return []string{metrics.NameBLEU, metrics.NameROUGEL}
 	}
 	return []string{primary}
 }
@@ -128,29 +131,63 @@ type score struct {
 	title  string
 	factor float64 // from results.json to the table
 	digits int
-	less   bool // less is better
+	better arrow
+}
+
+// arrow says in which direction a score gets better. Scores of texts show it,
+// for they stand side by side with one that is better the lower it is.
+type arrow string
+
+// The directions.
+const (
+	plain arrow = ""  // the higher, as everyone knows
+	up    arrow = "↑" // the higher
+	down  arrow = "↓" // the lower
+)
+
+// scores are those that are known.
+var scores = map[string]score{
+	metrics.NameAccuracy: {"accuracy", 100, 1, plain}, metrics.NameF1: {"F1", 100, 1, plain}, metrics.NameMatthews: {"Matthews", 100, 1, plain},
+	metrics.NamePearson: {"Pearson", 100, 1, plain}, metrics.NameSpearman: {"Spearman", 100, 1, plain},
+	metrics.NamePrecision: {"precision", 100, 1, plain}, metrics.NameRecall: {"recall", 100, 1, plain},
+	metrics.NameBLEU: {"BLEU", 100, 1, up}, metrics.NameMETEOR: {"METEOR", 100, 1, up}, metrics.NameROUGEL: {"ROUGE-L", 100, 1, up},
+	metrics.NameNIST: {"NIST", 1, 2, up}, metrics.NameCIDEr: {"CIDEr", 1, 2, up}, metrics.NameTER: {"TER", 1, 2, down},
 }
 
 // scoreOf returns how the score of that name is shown. Variants of a score,
 // as "accuracy_mismatched", are shown as it is.
 func scoreOf(name string) score {
-	known := map[string]score{
-		metrics.NameAccuracy: {"accuracy", 100, 1, false}, metrics.NameF1: {"F1", 100, 1, false}, metrics.NameMatthews: {"Matthews", 100, 1, false},
-		metrics.NamePearson: {"Pearson", 100, 1, false}, metrics.NameSpearman: {"Spearman", 100, 1, false},
-		"precision": {"precision", 100, 1, false}, "recall": {"recall", 100, 1, false},
-		"bleu": {"BLEU", 100, 1, false}, "meteor": {"METEOR", 100, 1, false}, "rouge_l": {"ROUGE-L", 100, 1, false},
-		"nist": {"NIST", 1, 2, false}, "cider": {"CIDEr", 1, 2, false}, "ter": {"TER", 1, 2, true},
-	}
-	if s, ok := known[name]; ok {
+	if s, ok := scores[name]; ok {
 		return s
 	}
-	for base, s := range known {
+	for base, s := range scores {
 		if variant, ok := strings.CutPrefix(name, base+"_"); ok {
 			s.title += " " + variant
 			return s
 		}
 	}
-	return score{name, 1, 3, false}
+	return score{name, 1, 3, plain}
+}
+
+// head returns the title as the head of a column: "TER ↓", on one line.
+func (s score) head() string {
+	if s.better == plain {
+		return s.title
+	}
+	return s.title + "\u00a0" + string(s.better)
+}
+
+// words returns the title as a sentence has it: "TER (lower is better)".
+func (s score) words() string {
+	if s.better == down {
+		return s.title + " (lower is better)"
+	}
+	return s.title
+}
+
+// like reports whether averages and axes of both scores make sense together.
+func (s score) like(other score) bool {
+	return s.factor == other.factor && (s.better == down) == (other.better == down)
 }
 
 // format returns a value as the tables show it: 83.1, or 8.61.
@@ -161,26 +198,34 @@ func (s score) format(v Number) string {
 	return fixed(s.factor*float64(v), s.digits)
 }
 
-// spread returns "83.1 ± 0.4 (3)", or "83.1 (1)" where the spread is not known.
+// spread returns "83.1 ± 0.4", or "83.1" where the spread is not known.
 func (s score) spread(v Sample) string {
 	switch {
 	case v.N == 0:
 		return "undefined"
 	case !v.SD.Known():
-		return fmt.Sprintf("%s (%d)", s.format(v.Mean), v.N)
+		return s.format(v.Mean)
 	}
-	return fmt.Sprintf("%s ± %s (%d)", s.format(v.Mean), s.format(v.SD), v.N)
+	return fmt.Sprintf("%s ± %s", s.format(v.Mean), s.difference(v.SD))
 }
 
-// difference returns a difference of scores with one more digit where it would
-// be 0 otherwise.
+// counted is spread with the number of values: "83.1 ± 0.4 (3)".
+func (s score) counted(v Sample) string {
+	if v.N == 0 {
+		return s.spread(v)
+	}
+	return fmt.Sprintf("%s (%d)", s.spread(v), v.N)
+}
+
+// difference returns a difference or spread of scores, with one more digit where
+// it would be 0 otherwise.
 func (s score) difference(v Number) string {
 	if !v.Known() {
 		return "unknown"
 	}
 	shown := s.factor * float64(v)
 	digits := s.digits
-	if small := 0.05; s.digits == 1 && shown != 0 && shown > -small && shown < small {
+	if small := 0.5 * math.Pow10(-digits); shown != 0 && math.Abs(shown) < small {
 		digits++
 	}
 	return fixed(shown, digits)

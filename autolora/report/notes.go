@@ -98,6 +98,9 @@ func (r *Report) note() {
 		if len(t.Sizes.Limits) > 0 {
 			note(t, "%s. The paper's numbers are from training without such limits.", strings.Join(t.Sizes.Limits, "; "))
 		}
+		if text := t.decoding(); text != "" {
+			note(t, "texts were generated %s.", text)
+		}
 		for _, m := range t.Methods {
 			for _, text := range m.remarks() {
 				note(t, "%s: %s.", methodOf(m.Method).title, text)
@@ -113,6 +116,30 @@ func (r *Report) note() {
 	for _, text := range texts {
 		r.Notes = append(r.Notes, strings.Join(of[text], ", ")+": "+text)
 	}
+}
+
+// decoding says how texts were generated, where all runs did it alike; "" for
+// other tasks.
+func (t *Task) decoding() string {
+	if scoreOf(t.Primary).better == plain || len(unequal(t.Methods, decodingSettings)) > 0 {
+		return ""
+	}
+	s := t.Methods[0].runs[0].Settings
+	how := ""
+	switch {
+	case s.Beams == 0: // not known
+		return ""
+	case s.Sample:
+		how = "by drawing tokens at random"
+	case s.Beams == 1:
+		how = "greedily"
+	default:
+		how = fmt.Sprintf("by a search of %d beams, length penalty %s", s.Beams, fmt.Sprint(s.LengthPenalty))
+	}
+	if s.NoRepeatNGram > 0 {
+		how += fmt.Sprintf(", no %s twice", plural(s.NoRepeatNGram, "token", "tokens in a row"))
+	}
+	return fmt.Sprintf("%s, at most %s", how, plural(s.MaxNewTokens, "token", "tokens"))
 }
 
 // remarks says what is special about the runs of a method.
@@ -151,11 +178,14 @@ func (m *Method) remarks() []string {
 }
 
 // sharedSettings are those that make scores of different methods comparable.
-var sharedSettings = []string{"limit-train", "max-length", "dtype", "data", "train", "dev", "new-head", "eval-on"}
+var sharedSettings = append([]string{"limit-train", "max-length", "dtype", "data", "train", "dev", "new-head", "eval-on", "paraphrases"}, decodingSettings...)
+
+// decodingSettings say how texts are generated.
+var decodingSettings = []string{"beams", "beam-rules", "length-penalty", "no-repeat-ngram", "early-stopping", "max-new-tokens", "sample", "temperature", "top-k", "top-p"}
 
 // ownSettings are those that differ from run to run and mean nothing.
 var ownSettings = []string{"model", "out", "seed", "overwrite", "resume", "save-every", "tensorboard", "threads", "device", "log-every", "ranks",
-	"method", "methods", "seeds", "controls", "with", "about"}
+	"meteor", "method", "methods", "seeds", "controls", "with", "about"}
 
 // unequal returns the settings in which runs differ, with the values: of
 // those named, or of all but ownSettings.

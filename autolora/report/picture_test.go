@@ -67,6 +67,9 @@ func reports(t *testing.T) map[string]*Report {
 	large.ranks = ranksOf(8, make([]int, 48)...)
 	large.write(t, at("24 blocks"))
 
+	generations(t, at("gpt2-medium"), gpt2Layer, 24, 3)
+	generations(t, at("llama"), llamaLayer, 30, 2)
+
 	hostile := scored(hostileName, hostileName, math.MaxUint64, 0.8)
 	hostile.config["model"] = "models/" + hostileName
 	hostile.ranks = &runs.Ranks{Rule: hostileName, Layers: []runs.LayerRank{{Name: hostileName + ".0." + hostileName, Rank: 1}}}

@@ -47,7 +47,7 @@ func (r *Report) differencePicture() picture {
 	for _, o := range r.Overall {
 		var rows []differenceRow
 		for _, d := range o.Comparisons {
-			rows = append(rows, differenceRow{label: methodOf(d.Other).title, how: scoreOf(d.score), Interval: d.Interval})
+			rows = append(rows, differenceRow{label: methodOf(d.Other).title, how: d.how, Interval: d.Interval})
 		}
 		if rows != nil {
 			p.panels = append(p.panels, differencePanel(fmt.Sprintf("Average of %s on %s", plural(len(o.Tasks), "task", "tasks"), o.Model), rows))
@@ -61,7 +61,7 @@ func (r *Report) differencePicture() picture {
 			}
 		}
 		if rows != nil {
-			p.panels = append(p.panels, differencePanel(r.name(t)+", "+scoreOf(t.Primary).title, rows))
+			p.panels = append(p.panels, differencePanel(r.name(t)+", "+scoreOf(t.Primary).head(), rows))
 		}
 	}
 	return p

@@ -108,7 +108,8 @@ type OverallDiff struct {
 	Below    int      `json:"below"`
 	SignP    Number   `json:"sign_p"`
 
-	score string // whose unit is that of all the tasks
+	how   score  // whose unit is that of all the tasks
+	named string // what the tasks' scores are called, where it has to be said
 }
 
 // OverallCost is a method's time over tasks relative to AdaLoRA's, on the same

@@ -240,27 +240,35 @@ func (r *Report) overall() {
 }
 
 // compare fills in AutoLoRA minus every other method over the tasks that have
-// both. Scores of different units have no average.
+// both. Scores of different units have no average: those like the first count.
 func (o *Overall) compare(tasks []*Task) {
+	first := slices.IndexFunc(tasks, func(t *Task) bool { return len(t.Comparisons) > 0 })
+	if first < 0 {
+		return
+	}
+	how := scoreOf(tasks[first].Primary)
+	tasks = slices.DeleteFunc(slices.Clone(tasks), func(t *Task) bool { return !scoreOf(t.Primary).like(how) })
 	for _, t := range tasks {
 		for _, c := range t.Comparisons {
 			if !slices.ContainsFunc(o.Comparisons, func(d *OverallDiff) bool { return d.Other == c.Other }) {
-				o.Comparisons = append(o.Comparisons, &OverallDiff{Other: c.Other, score: c.Score})
+				o.Comparisons = append(o.Comparisons, &OverallDiff{Other: c.Other, how: how})
 			}
 		}
 	}
 	for _, d := range o.Comparisons {
 		var samples []Sample
+		var named []string
 		for _, t := range tasks {
 			i := slices.IndexFunc(t.Comparisons, func(c *Comparison) bool { return c.Other == d.Other })
-			if i < 0 || t.Comparisons[i].Differences.N == 0 || scoreOf(t.Primary).factor != scoreOf(d.score).factor {
+			if i < 0 || t.Comparisons[i].Differences.N == 0 {
 				continue
 			}
 			s := t.Comparisons[i].Differences
 			samples = append(samples, s)
 			d.Tasks = append(d.Tasks, t.Name)
+			named = append(named, t.named())
 			mean := s.Mean
-			if scoreOf(t.Primary).less {
+			if how.better == down {
 				mean = -mean
 			}
 			switch {
@@ -269,6 +277,9 @@ func (o *Overall) compare(tasks []*Task) {
 			case mean < 0:
 				d.Below++
 			}
+		}
+		if named = slices.Compact(named); len(named) == 1 {
+			d.named = named[0]
 		}
 		d.Interval, d.SignP = stratified(samples), signTest(d.Above, d.Below)
 	}

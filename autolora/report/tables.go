@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"autolora/autolora/human"
+	"autolora/data/metrics"
 )
 
 // ScoreTables returns the main tables, one per model and family of tasks: the
@@ -54,11 +55,12 @@ func scoreTable(tasks []*Task) *Table {
 	first := tasks[0]
 	t := &Table{Title: fmt.Sprintf("Scores, %s on %s", first.Family, first.Model), Heads: []string{"method", "parameters"}}
 	for _, c := range columns {
-		t.Heads = append(t.Heads, c.task.Title+" "+scoreOf(c.score).title)
+		t.Heads = append(t.Heads, c.task.Title+" "+c.task.head(c.score))
 	}
 	if averaged {
 		t.Heads = append(t.Heads, "average")
 	}
+	seeds := commonSeeds(columns, names)
 	var sources []string
 	group := ""
 	for _, name := range names {
@@ -67,7 +69,7 @@ func scoreTable(tasks []*Task) *Table {
 				t.subtitle(g)
 			}
 		}
-		t.add(scoreRow(name, tasks, columns, averaged)...)
+		t.add(scoreRow(name, tasks, columns, averaged, seeds > 0)...)
 		if row, source := paperCells(name, columns, averaged); row != nil {
 			t.addPaper(row...)
 			if !slices.Contains(sources, source) {
@@ -75,7 +77,19 @@ func scoreTable(tasks []*Task) *Table {
 			}
 		}
 	}
-	t.Caption = "Mean ± standard deviation over seeds (number of seeds). Parameters: of the adapter, without the head; the mean where seeds differ."
+	switch seeds {
+	case 0:
+		t.Caption = "Mean ± standard deviation over seeds (number of seeds)."
+	case 1:
+		t.Caption = "Of one seed."
+	default:
+		t.Caption = fmt.Sprintf("Mean ± standard deviation over %d seeds.", seeds)
+	}
+	t.Caption += " Parameters: of the adapter"
+	if slices.ContainsFunc(tasks, (*Task).hasHead) {
+		t.Caption += ", without the head"
+	}
+	t.Caption += "; the mean where seeds differ." + footnote(t.Heads)
 	if sources != nil {
 		t.Caption += fmt.Sprintf(" Rows \"paper\" are printed in %s, not measured here.", strings.Join(sources, ", "))
 		if averaged {
@@ -83,6 +97,48 @@ func scoreTable(tasks []*Task) *Table {
 		}
 	}
 	return t
+}
+
+// head returns the head of a column with a score of the task. METEOR without
+// its table of paraphrases does not pass for METEOR.
+func (t *Task) head(score string) string {
+	how := scoreOf(score)
+	if t.lacksParaphrases(score) {
+		how.title += dagger
+	}
+	return how.head()
+}
+
+// dagger marks METEOR without its table of paraphrases.
+const dagger = "†"
+
+// footnote explains the dagger, if it is in a head.
+func footnote(heads []string) string {
+	if !slices.ContainsFunc(heads, func(head string) bool { return strings.Contains(head, dagger) }) {
+		return ""
+	}
+	// Of METEOR 1.5 on the outputs of 39 systems of E2E: 0.0026 lower, at most 0.0036.
+	return " " + dagger + " Without METEOR's table of paraphrases (--paraphrases), which the official score has: it is lower for that, on E2E by about 0.3 points."
+}
+
+// lacksParaphrases reports whether a score is METEOR, and that of some run was
+// computed without its table of paraphrases.
+func (t *Task) lacksParaphrases(score string) bool {
+	if score != metrics.NameMETEOR && !strings.HasPrefix(score, metrics.NameMETEOR+"_") {
+		return false
+	}
+	return slices.ContainsFunc(t.Methods, func(m *Method) bool {
+		return slices.ContainsFunc(m.runs, func(r *Run) bool {
+			_, scored := r.Results.Scores[score]
+			return scored && r.Settings.Paraphrases != nil && *r.Settings.Paraphrases == ""
+		})
+	})
+}
+
+// hasHead reports whether a head was trained on the task. A language model has
+// none but its own.
+func (t *Task) hasHead() bool {
+	return slices.ContainsFunc(t.Methods, func(m *Method) bool { return m.Head.Mean > 0 })
 }
 
 // groupOf returns the title above the rows of ablations and of controls.
@@ -107,8 +163,33 @@ func averageable(columns []scoreColumn) bool {
 	return true
 }
 
-// scoreRow returns a method's row.
-func scoreRow(name string, tasks []*Task, columns []scoreColumn, averaged bool) []string {
+// commonSeeds returns the number of seeds of every score in the columns; 0 where
+// they differ.
+func commonSeeds(columns []scoreColumn, names []string) int {
+	seeds := 0
+	for _, c := range columns {
+		for _, name := range names {
+			m := c.task.method(name)
+			if m == nil || m.Scores[c.score].N == 0 {
+				continue
+			}
+			if n := m.Scores[c.score].N; seeds == 0 {
+				seeds = n
+			} else if n != seeds {
+				return 0
+			}
+		}
+	}
+	return seeds
+}
+
+// scoreRow returns a method's row, with the number of seeds in each cell unless
+// all have the same.
+func scoreRow(name string, tasks []*Task, columns []scoreColumn, averaged, sameSeeds bool) []string {
+	shown := score.counted
+	if sameSeeds {
+		shown = score.spread
+	}
 	row := []string{methodOf(name).title}
 	var sizes []float64
 	for _, t := range tasks {
@@ -125,10 +206,10 @@ func scoreRow(name string, tasks []*Task, columns []scoreColumn, averaged bool) 
 			row = append(row, "–")
 			continue
 		}
-		row = append(row, scoreOf(c.score).spread(m.Scores[c.score]))
+		row = append(row, shown(scoreOf(c.score), m.Scores[c.score]))
 	}
 	if averaged {
-		row = append(row, average(name, columns))
+		row = append(row, average(name, columns, shown))
 	}
 	return row
 }
@@ -136,7 +217,7 @@ func scoreRow(name string, tasks []*Task, columns []scoreColumn, averaged bool) 
 // average returns the mean over the columns of a method's mean scores, with
 // the standard deviation of the averages of single seeds where every task has
 // the same seeds; "–" unless the method has all tasks.
-func average(name string, columns []scoreColumn) string {
+func average(name string, columns []scoreColumn, shown func(score, Sample) string) string {
 	var sum float64
 	var seeds []uint64
 	paired := true
@@ -163,7 +244,7 @@ func average(name string, columns []scoreColumn) string {
 		}
 		bySeed = append(bySeed, of)
 	}
-	return how.spread(sample(bySeed))
+	return shown(how, sample(bySeed))
 }
 
 // paperCells returns the row of the paper for a method, and its source; nil
@@ -205,13 +286,13 @@ func (r *Report) DifferenceTable() *Table {
 		Heads: []string{"AutoLoRA minus", "seeds", "difference", "sd", "95 % interval", "p"}}
 	for _, task := range r.Tasks {
 		if len(task.Comparisons) > 0 {
-			t.subtitle(r.name(task) + ", " + scoreOf(task.Primary).title)
+			t.subtitle(r.name(task) + ", " + scoreOf(task.Primary).words())
 		}
 		for _, c := range task.Comparisons {
 			how := scoreOf(c.Score)
 			sd := "–"
 			if c.Differences.SD.Known() {
-				sd = how.format(c.Differences.SD)
+				sd = how.difference(c.Differences.SD)
 			}
 			t.add(methodOf(c.Other).title, seedList(c.Seeds), difference(how, c.Differences.Mean), sd, intervalCell(how, c.Interval), pCell(c.Interval.P))
 		}
@@ -221,8 +302,7 @@ func (r *Report) DifferenceTable() *Table {
 			t.subtitle(fmt.Sprintf("Average over the tasks of %s on %s", o.Family, o.Model))
 		}
 		for _, d := range o.Comparisons {
-			how := scoreOf(d.score)
-			t.add(methodOf(d.Other).title, fmt.Sprintf("%d tasks", len(d.Tasks)), difference(how, d.Interval.Mean), "–", intervalCell(how, d.Interval), pCell(d.Interval.P))
+			t.add(methodOf(d.Other).title, fmt.Sprintf("%d tasks", len(d.Tasks)), difference(d.how, d.Interval.Mean), "–", intervalCell(d.how, d.Interval), pCell(d.Interval.P))
 		}
 	}
 	if len(t.Rows) == 0 {
@@ -257,12 +337,15 @@ func pCell(p Number) string {
 
 // CostTable returns the parameters of every method, and what its runs cost.
 func (r *Report) CostTable() *Table {
-	t := &Table{Title: "Parameters and cost",
-		Heads: []string{"method", "parameters", "with head", "search s", "train s", "total s", "cost", "passes"}}
-	const costColumn = 6
+	t := &Table{Title: "Parameters and cost", Heads: []string{"method", "parameters"}}
+	heads := slices.ContainsFunc(r.Tasks, (*Task).hasHead)
+	if heads {
+		t.Heads = append(t.Heads, "with head")
+	}
+	t.Heads = append(t.Heads, "search s", "train s", "total s", "cost", "passes")
 	short := func(name string, relative Number) []string {
 		row := make([]string, len(t.Heads))
-		row[0], row[costColumn] = name, times(relative)
+		row[0], row[len(row)-2] = name, times(relative)
 		return row
 	}
 	paper := func(method string) {
@@ -273,8 +356,11 @@ func (r *Report) CostTable() *Table {
 	for _, task := range r.Tasks {
 		t.subtitle(r.name(task))
 		for _, m := range task.Methods {
-			t.add(methodOf(m.Method).title, count(float64(m.Adapter.Mean)), count(float64(m.Adapter.Mean+m.Head.Mean)),
-				seconds(m.Seconds.Search.Mean), seconds(m.Seconds.Train.Mean), seconds(m.Seconds.Total.Mean), times(m.RelativeCost), times(m.RelativePasses))
+			row := []string{methodOf(m.Method).title, count(float64(m.Adapter.Mean))}
+			if heads {
+				row = append(row, count(float64(m.Adapter.Mean+m.Head.Mean)))
+			}
+			t.add(append(row, seconds(m.Seconds.Search.Mean), seconds(m.Seconds.Train.Mean), seconds(m.Seconds.Total.Mean), times(m.RelativeCost), times(m.RelativePasses))...)
 			if len(r.Overall) == 0 {
 				paper(m.Method)
 			}
@@ -289,7 +375,11 @@ func (r *Report) CostTable() *Table {
 			paper(c.Method)
 		}
 	}
-	t.Caption = "Means over seeds. Parameters: trained, without and with the task's head. Total: with loading and evaluation. " +
+	t.Caption = "Means over seeds. Parameters: trained"
+	if heads {
+		t.Caption += ", without and with the task's head"
+	}
+	t.Caption += ". Total: with loading and evaluation. " +
 		"Cost: seconds of search and training relative to AdaLoRA's with the same seeds; passes: likewise, forward and backward passes " +
 		"through the model, which do not depend on what else the machine does. The controls train at ranks made of AutoLoRA's, whose search is not counted again. Rows \"paper\": Table 5, the mean of SST-2, MNLI and QQP."
 	return t
@@ -349,15 +439,22 @@ func (r *Report) AllScoresTable() *Table {
 	})
 	slices.Sort(columns)
 	for _, name := range columns {
-		t.Heads = append(t.Heads, scoreOf(name).title)
+		head := scoreOf(name).head()
+		for _, task := range tasks {
+			if task.lacksParaphrases(name) {
+				head = task.head(name)
+			}
+		}
+		t.Heads = append(t.Heads, head)
 	}
+	t.Caption = strings.TrimSpace(footnote(t.Heads))
 	for _, task := range tasks {
 		t.subtitle(r.name(task))
 		for _, m := range task.Methods {
 			row := []string{methodOf(m.Method).title}
 			for _, name := range columns {
 				if s, ok := m.Scores[name]; ok {
-					row = append(row, scoreOf(name).spread(s))
+					row = append(row, scoreOf(name).counted(s))
 				} else {
 					row = append(row, "–")
 				}

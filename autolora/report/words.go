@@ -30,7 +30,7 @@ func (r *Report) Headlines() []string {
 	for _, t := range r.Tasks {
 		for _, c := range t.Comparisons {
 			if wanted(c.Other) {
-				lines = append(lines, r.on(t)+c.sentence())
+				lines = append(lines, r.onScore(t)+c.sentence())
 			}
 		}
 	}
@@ -60,6 +60,25 @@ func (r *Report) name(t *Task) string {
 // on returns the beginning of a sentence about a task: "SST-2: ".
 func (r *Report) on(t *Task) string { return r.name(t) + ": " }
 
+// onScore is on with the name of the task's main score, where it has to be
+// said: "E2E, BLEU: ".
+func (r *Report) onScore(t *Task) string {
+	if named := t.named(); named != "" {
+		return r.name(t) + ", " + named + ": "
+	}
+	return r.on(t)
+}
+
+// named returns the name of the task's main score where others stand beside it
+// in its table, or lower is better; else "".
+func (t *Task) named() string {
+	how := scoreOf(t.Primary)
+	if how.better == down || len(tableScores(t.Name, t.Primary)) > 1 {
+		return how.words()
+	}
+	return ""
+}
+
 func (r *Report) severalModels() bool {
 	return slices.ContainsFunc(r.Tasks, func(t *Task) bool { return t.Model != r.Tasks[0].Model })
 }
@@ -75,28 +94,28 @@ func (m *Method) sentence(r *Report, t *Task) string {
 		return fmt.Sprintf("%s%s has no score.", r.on(t), methodOf(m.Method).title)
 	}
 	how := scoreOf(t.Primary)
-	text := fmt.Sprintf("%s%s reaches %s %s", r.on(t), methodOf(m.Method).title, how.title, how.format(s.Mean))
+	text := fmt.Sprintf("%s%s reaches %s %s", r.on(t), methodOf(m.Method).title, how.title, how.spread(s))
 	if s.N == 1 {
 		return text + ". From one seed nothing can be said about what others would give."
 	}
-	return fmt.Sprintf("%s ± %s (mean and standard deviation of %d seeds).", text, how.format(s.SD), s.N)
+	return fmt.Sprintf("%s (mean and standard deviation of %d seeds).", text, s.N)
 }
 
 // sentence says what a comparison of one task comes to.
 func (c *Comparison) sentence() string {
-	other := methodOf(c.Other).words
+	other, how := methodOf(c.Other).words, scoreOf(c.Score)
 	switch {
 	case c.Differences.N == 0:
 		return fmt.Sprintf("AutoLoRA and %s have no seed in common, so they are not compared.", other)
 	case c.Differences.N == 1:
 		return fmt.Sprintf("AutoLoRA is %s %s with the one seed that both have; from one seed nothing can be said about chance.",
-			position(c.Score, c.Differences.Mean), other)
+			position(how, c.Differences.Mean), other)
 	case !c.Interval.Low.Known():
 		return fmt.Sprintf("AutoLoRA is %s %s with each of %d seeds; without any spread chance cannot be judged.",
-			position(c.Score, c.Differences.Mean), other, c.Differences.N)
+			position(how, c.Differences.Mean), other, c.Differences.N)
 	}
-	return fmt.Sprintf("AutoLoRA is %s %s (%d seeds, %s): %s.", position(c.Score, c.Differences.Mean), other, c.Differences.N,
-		intervalWords(c.Score, c.Interval), verdict(c.Interval))
+	return fmt.Sprintf("AutoLoRA is %s %s (%d seeds, %s): %s.", position(how, c.Differences.Mean), other, c.Differences.N,
+		intervalWords(how, c.Interval), verdict(c.Interval))
 }
 
 // sentence says what a comparison over several tasks comes to.
@@ -105,9 +124,12 @@ func (d *OverallDiff) sentence(withModel bool, model string) string {
 	if withModel {
 		begin += " on " + model
 	}
-	text := fmt.Sprintf("%s AutoLoRA is on average %s %s", begin, position(d.score, d.Interval.Mean), methodOf(d.Other).words)
+	if d.named != "" {
+		begin += ", by " + d.named + ","
+	}
+	text := fmt.Sprintf("%s AutoLoRA is on average %s %s", begin, position(d.how, d.Interval.Mean), methodOf(d.Other).words)
 	if d.Interval.Low.Known() {
-		text += fmt.Sprintf(" (%s for these tasks): %s", intervalWords(d.score, d.Interval), verdict(d.Interval))
+		text += fmt.Sprintf(" (%s for these tasks): %s", intervalWords(d.how, d.Interval), verdict(d.Interval))
 	} else {
 		text += "; with one seed of a task nothing can be said about other seeds"
 	}
@@ -115,8 +137,7 @@ func (d *OverallDiff) sentence(withModel bool, model string) string {
 }
 
 // position returns "0.4 points above", "0.02 below", or "equal to".
-func position(score string, d Number) string {
-	how := scoreOf(score)
+func position(how score, d Number) string {
 	unit := ""
 	if how.factor == 100 {
 		unit = " points"
@@ -131,8 +152,7 @@ func position(score string, d Number) string {
 	return "equal to"
 }
 
-func intervalWords(score string, i Interval) string {
-	how := scoreOf(score)
+func intervalWords(how score, i Interval) string {
 	return fmt.Sprintf("95 %% interval %s to %s", how.difference(i.Low), how.difference(i.High))
 }
 

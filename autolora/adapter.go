@@ -14,7 +14,7 @@ import (
 // Adapter is what a folder with an adapter says of itself.
 type Adapter struct {
 	Form      string // in words
-	TaskType  string // as PEFT names it: SEQ_CLS, TOKEN_CLS
+	TaskType  string // as PEFT names it: SEQ_CLS, TOKEN_CLS, CAUSAL_LM
 	BaseModel string
 	Labels    []string // in the order of the logits; nil where they are not known
 	Outputs   int      // of the head
@@ -35,6 +35,7 @@ func (a *Adapter) Bottleneck() bool { return a.lora == nil }
 const (
 	sequenceTask = "SEQ_CLS"
 	tokenTask    = "TOKEN_CLS"
+	languageTask = "CAUSAL_LM"
 )
 
 // ReadAdapter reads an adapter of PEFT's form or of AdapterHub's. dir may be the

@@ -12,6 +12,7 @@ import (
 	"autolora/data"
 	"autolora/nn"
 	"autolora/nn/adapterhub"
+	"autolora/nn/generate"
 	"autolora/torchbind"
 )
 
@@ -77,6 +78,20 @@ type Config struct {
 	AlphaWeightDecay  float64 `json:"alpha-weight-decay"`
 	Split             float64 `json:"split"`
 
+	Beams         int      `json:"beams"`
+	BeamRules     string   `json:"beam-rules"`
+	LengthPenalty float64  `json:"length-penalty"`
+	NoRepeatNGram int      `json:"no-repeat-ngram"`
+	EarlyStopping string   `json:"early-stopping"`
+	MaxNewTokens  int      `json:"max-new-tokens"`
+	Sample        bool     `json:"sample"`
+	Temperature   float64  `json:"temperature"`
+	TopK          int      `json:"top-k"`
+	TopP          float64  `json:"top-p"`
+	Metrics       []string `json:"metric"`      // nil: those of the task
+	Meteor        string   `json:"meteor"`      // folder of METEOR's word lists; "": the cache
+	Paraphrases   string   `json:"paraphrases"` // file of METEOR's paraphrase table; "": none
+
 	Method      string  `json:"method"`
 	RanksFile   string  `json:"ranks"`
 	Epochs      float64 `json:"epochs"`
@@ -87,6 +102,7 @@ type Config struct {
 	Warmup      float64 `json:"warmup"`
 	WeightDecay float64 `json:"weight-decay"`
 	Clip        float64 `json:"clip"`
+	Smoothing   float64 `json:"label-smoothing"`
 	LogEvery    int     `json:"log-every"`
 
 	AdapterStyle string `json:"adapter-style"`
@@ -121,6 +137,8 @@ func DefaultConfig() Config {
 		Hypergradient: string(Exact), LookAhead: string(SGD), Eta: -1, ImplicitAt: string(AtWeights), FDMasks: string(SharedMasks),
 		UpdateOrder: string(WeightsFirst), Unroll: 1, SearchEpochs: 3, SearchLR: 1e-4, SearchWeightDecay: -1, SearchLoRADropout: -1,
 		AlphaLR: 1e-3, AlphaBeta1: 0.9, Split: 0.5,
+		Beams: 10, BeamRules: string(generate.LoRA), LengthPenalty: 0.8, NoRepeatNGram: 4, EarlyStopping: string(generate.WhenUnlikely), MaxNewTokens: 64,
+		Temperature: 1, TopP: 1,
 		Method: runs.MethodAutoLoRA, Epochs: 3, BatchSize: 16, Accumulate: 1, LR: 1e-4, Warmup: 0.06, WeightDecay: 0.01, LogEvery: 10,
 		SaveEvery: 500, AdapterStyle: "houlsby",
 		AdaLoRAInitRank: 8, AdaLoRATargetRank: 4, AdaLoRATInit: 0.1, AdaLoRATFinal: 0.3, AdaLoRADeltaT: 10,
@@ -183,8 +201,30 @@ func (c Config) Check() error {
 		above("lora-alpha", c.LoRAAlpha), within("lora-dropout", c.LoRADropout), within("warmup", c.Warmup), dropout, split,
 		oneOf("adapter-style", c.AdapterStyle, slices.Sorted(maps.Keys(adapterStyles))...), atLeast("adapter-size", float64(c.AdapterSize), 0),
 		within("adalora-t-init", c.AdaLoRATInit), within("adalora-t-final", c.AdaLoRATFinal), c.adaLoRA(1<<20).Check(),
+		within("label-smoothing", c.Smoothing), c.checkDecoding(),
 		c.checkTargets(), c.checkGrid(), atLeast("grid-steps", float64(c.GridSteps), 0), atLeast("save-every", float64(c.SaveEvery), 0),
 	)
+}
+
+// checkDecoding checks how texts are generated.
+func (c Config) checkDecoding() error {
+	if c.Sample && c.Beams > 1 {
+		return fmt.Errorf("--sample: draws one text, got --beams %d: want --beams 1", c.Beams)
+	}
+	if err := c.decoding().Check(); err != nil {
+		return fmt.Errorf("--%w", err)
+	}
+	return nil
+}
+
+// decoding returns the settings of generation, without the tokens that end a
+// text.
+func (c Config) decoding() generate.Config {
+	return generate.Config{
+		Beams: c.Beams, MaxNewTokens: c.MaxNewTokens, Rules: generate.Rules(c.BeamRules), LengthPenalty: c.LengthPenalty,
+		NoRepeatNGram: c.NoRepeatNGram, EarlyStopping: generate.EarlyStopping(c.EarlyStopping),
+		Sample: c.Sample, Temperature: c.Temperature, TopK: c.TopK, TopP: c.TopP, Seed: c.Seed,
+	}
 }
 
 func (c Config) checkTargets() error {

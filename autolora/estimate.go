@@ -48,31 +48,53 @@ func Estimates(ctx context.Context, plan []Config) ([]Estimate, string, error) {
 	return all, basis, nil
 }
 
-// shape is what of an encoder decides its cost.
-type shape struct{ layers, hidden, inner, vocab int64 }
+// shape is what of a model decides its cost.
+type shape struct {
+	layers, hidden, inner, vocab int64
+	keys                         int64 // size of a token's keys, as of its values
+	gated                        bool  // SwiGLU: a third matrix in the feed-forward layer
+	language                     bool  // scores the vocabulary
+}
+
+func encoderShape(layers, hidden, inner, vocab int64) shape {
+	return shape{layers: layers, hidden: hidden, inner: inner, vocab: vocab, keys: hidden}
+}
+
+func gpt2Shape(layers, hidden int64) shape {
+	return shape{layers: layers, hidden: hidden, inner: 4 * hidden, vocab: 50257, keys: hidden, language: true}
+}
 
 // shapes are those of models that the scripts name, by the last part of their
 // names.
 var shapes = map[string]shape{
-	"bert-base-uncased": {12, 768, 3072, 30522}, "roberta-base": {12, 768, 3072, 50265}, "roberta-large": {24, 1024, 4096, 50265},
-	"all-MiniLM-L6-v2": {6, 384, 1536, 30522},
+	"bert-base-uncased": encoderShape(12, 768, 3072, 30522), "all-MiniLM-L6-v2": encoderShape(6, 384, 1536, 30522),
+	"roberta-base": encoderShape(12, 768, 3072, 50265), "roberta-large": encoderShape(24, 1024, 4096, 50265),
+	"gpt2": gpt2Shape(12, 768), "gpt2-medium": gpt2Shape(24, 1024), "gpt2-large": gpt2Shape(36, 1280), "gpt2-xl": gpt2Shape(48, 1600),
+	"SmolLM2-135M": {layers: 30, hidden: 576, inner: 1536, vocab: 49152, keys: 192, gated: true, language: true},
+}
+
+// layer returns the weights of a block's matrices.
+func (s shape) layer() int64 {
+	feedForward := int64(2)
+	if s.gated {
+		feedForward = 3
+	}
+	return 2*s.hidden*s.hidden + 2*s.hidden*s.keys + feedForward*s.hidden*s.inner
 }
 
 // parameters returns about how many weights there are.
-func (s shape) parameters() float64 {
-	return float64(s.vocab*s.hidden + s.layers*(4*s.hidden*s.hidden+2*s.hidden*s.inner))
-}
+func (s shape) parameters() float64 { return float64(s.vocab*s.hidden + s.layers*s.layer()) }
 
 // flopsPerToken returns the multiplications and additions of one token's way
-// through the linear layers. In the last layer most tokens need only a key and a
-// value, unless every token is labelled.
-func (s shape) flopsPerToken(tagging bool) float64 {
-	layer := 4*s.hidden*s.hidden + 2*s.hidden*s.inner
-	last := 2 * s.hidden * s.hidden
-	if tagging {
-		last = layer
+// through the linear layers, of which a share is wanted. In the last layer the
+// others need only a key and a value.
+func (s shape) flopsPerToken(wanted float64) float64 {
+	layer, keys := float64(s.layer()), float64(2*s.hidden*s.keys)
+	flops := float64(s.layers-1)*layer + keys + wanted*(layer-keys)
+	if s.language {
+		flops += wanted * float64(s.vocab*s.hidden)
 	}
-	return 2 * float64((s.layers-1)*layer+last)
+	return 2 * flops
 }
 
 func shapeOf(ctx context.Context, model string) (shape, string, error) {
@@ -89,23 +111,37 @@ func shapeOf(ctx context.Context, model string) (shape, string, error) {
 	if err != nil {
 		return shape{}, "", err
 	}
-	return shape{int64(cfg.NumHiddenLayers), cfg.HiddenSize, cfg.IntermediateSize, cfg.VocabSize}, fmt.Sprintf("the size of %s", model), nil
+	found := encoderShape(int64(cfg.NumHiddenLayers), cfg.HiddenSize, cfg.IntermediateSize, cfg.VocabSize)
+	if found.language = cfg.Generates(); found.language {
+		found.keys, found.gated = cfg.NumKeyValueHeads*cfg.HeadDim, cfg.HiddenAct == "silu"
+	}
+	return found, fmt.Sprintf("the size of %s", model), nil
 }
 
 // size is how much data a task has.
 type size struct {
 	train, scored int     // examples
 	tokens        float64 // of an example, about
-	tagging       bool
+	// wanted is how many of them the head reads: one of a text, every word of a
+	// sentence, in generation those of the target.
+	wanted  float64
+	written float64 // tokens to generate for each scored example
 }
 
 // sizes are those of the paper's Table 6; of JNLPBA the test set is scored. The
 // tokens are the mean over the training sets, or 10,000 to 23,000 examples of
 // QQP, MNLI and QNLI, with RoBERTa's tokenizer; BERT's gives 1 to 8 % fewer.
+// Those of E2E and WebNLG are with GPT-2's, and what is scored is their test
+// sets' inputs.
 var sizes = map[string]size{
-	"cola": {8551, 1043, 11.4, false}, "sst2": {67349, 872, 14.4, false}, "mrpc": {3668, 408, 54.1, false}, "qqp": {363871, 40432, 31.2, false},
-	"mnli": {392702, 19647, 40.9, false}, "qnli": {104743, 5463, 50.8, false}, "rte": {2490, 277, 71.2, false}, "stsb": {5749, 1500, 29.1, false},
-	"wnli": {635, 71, 37.7, false}, "jnlpba": {18546, 3856, 39.5, true},
+	"cola": texts(8551, 1043, 11.4), "sst2": texts(67349, 872, 14.4), "mrpc": texts(3668, 408, 54.1), "qqp": texts(363871, 40432, 31.2),
+	"mnli": texts(392702, 19647, 40.9), "qnli": texts(104743, 5463, 50.8), "rte": texts(2490, 277, 71.2), "stsb": texts(5749, 1500, 29.1),
+	"wnli": texts(635, 71, 37.7), "jnlpba": {train: 18546, scored: 3856, tokens: 39.5, wanted: 27},
+	"e2e": {train: 42061, scored: 630, tokens: 69.5, wanted: 27.2, written: 30}, "webnlg": {train: 18025, scored: 1862, tokens: 94.5, wanted: 28.5, written: 30},
+}
+
+func texts(train, scored int, tokens float64) size {
+	return size{train: train, scored: scored, tokens: tokens, wanted: 1}
 }
 
 // sizeOf returns the size of a run's data: counted where they are at hand, else
@@ -131,16 +167,25 @@ func sizeOf(c Config) (size, string, error) {
 	if err != nil {
 		return size{}, "", err
 	}
-	z := size{train: splits.Train.Len(), tagging: splits.Task.Kind == data.Tagging}
+	z := size{train: splits.Train.Len(), wanted: 1}
 	for _, d := range append(splits.Dev, splits.Test...) {
 		z.scored += d.Len()
 	}
-	words := 0
+	words, targets := 0, 0
 	for _, e := range splits.Train.Examples {
-		words += len(e.Words) + len(strings.Fields(e.Text)) + len(strings.Fields(e.Pair))
+		words += len(e.Words) + len(strings.Fields(e.Text)) + len(strings.Fields(e.Pair)) + len(strings.Fields(e.Source))
+		targets += len(strings.Fields(e.Target))
 	}
-	const tokensPerWord, special = 1.25, 2.5 // BERT and RoBERTa on GLUE: 1.15 to 1.3; on JNLPBA 1.45
-	z.tokens = special + tokensPerWord*float64(words)/float64(max(1, z.train))
+	const tokensPerWord, special = 1.25, 2.5 // BERT and RoBERTa on GLUE: 1.15 to 1.3; on JNLPBA 1.45; GPT-2 on E2E 1.3
+	mean := func(words int) float64 { return float64(words) / float64(max(1, z.train)) }
+	z.tokens = special + tokensPerWord*mean(words+targets)
+	switch splits.Task.Kind {
+	case data.Tagging:
+		z.wanted = mean(words)
+	case data.Generation:
+		z.wanted = special/2 + tokensPerWord*mean(targets)
+		z.written = z.wanted
+	}
 	return limited(z, c), fmt.Sprintf("the data of %s", splits.Task.Name), nil
 }
 
@@ -214,6 +259,10 @@ func estimate(c Config, shape shape, size size, speed float64) Estimate {
 		pass(e.Steps.Train, c.BatchSize*c.Accumulate, trainPasses)
 	}
 	pass(size.scored, 1, 1)
-	e.Seconds = others*tokens*shape.flopsPerToken(size.tagging)/speed + update*updates
+	flops := tokens * shape.flopsPerToken(size.wanted/size.tokens)
+	if size.written > 0 { // every beam's token goes through all
+		flops += float64(size.scored*c.Beams) * min(size.written, float64(c.MaxNewTokens)) * shape.flopsPerToken(1)
+	}
+	e.Seconds = others*flops/speed + update*updates
 	return e
 }

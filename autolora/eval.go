@@ -71,35 +71,60 @@ func predictBatch(model *nn.Model, packed *data.Batch, logits [][][]float64) err
 	})
 }
 
-// score evaluates model on data sets and returns the task's scores: the plain
-// names for the first set, and for another its variant after the name
+// evaluation is how a model did on some data sets.
+type evaluation struct {
+	scores   metrics.Scores
+	examples int
+	texts    []string // in generation, what was generated for each example
+}
+
+// score evaluates model on data sets. The scores have the task's plain names
+// for the first set, and for another its variant after the name
 // ("accuracy_mismatched"). What it computed is added to work.
-func (s *session) score(ctx context.Context, model *nn.Model, sets []*data.Dataset, work *runs.Work) (metrics.Scores, int, error) {
+func (s *session) score(ctx context.Context, model *nn.Model, sets []*data.Dataset, work *runs.Work) (*evaluation, error) {
+	e := &evaluation{scores: metrics.Scores{}}
 	total := 0
 	for _, d := range sets {
 		total += d.Len()
 	}
 	s.rep.Begin("eval", 0, total)
 	defer s.rep.End()
-	scores, done := metrics.Scores{}, 0
 	for i, d := range sets {
-		logits, err := s.predict(ctx, model, d, work, func(n int) { s.rep.Advance(done+n, "") })
+		part, err := s.scoreSet(ctx, model, d, work, e, func(n int) { s.rep.Advance(e.examples+n, "") })
 		if err != nil {
-			return nil, 0, err
+			return nil, err
 		}
-		done += d.Len()
-		part, err := scoreLogits(s.task, d, logits)
-		if err != nil {
-			return nil, 0, fmt.Errorf("%s: %w", d.Name, err)
-		}
+		e.examples += d.Len()
 		for name, v := range part {
 			if i > 0 {
 				name += "_" + d.Variant
 			}
-			scores[name] = v
+			e.scores[name] = v
 		}
 	}
-	return scores, total, nil
+	return e, nil
+}
+
+// scoreSet evaluates model on one data set. Texts that it generates are added
+// to e.
+func (s *session) scoreSet(ctx context.Context, model *nn.Model, d *data.Dataset, work *runs.Work, e *evaluation, progress func(done int)) (metrics.Scores, error) {
+	if s.task.Kind == data.Generation {
+		texts, err := s.write(ctx, model, d, work, progress)
+		if err != nil {
+			return nil, err
+		}
+		e.texts = append(e.texts, texts...)
+		return s.scorer.score(d, texts)
+	}
+	logits, err := s.predict(ctx, model, d, work, progress)
+	if err != nil {
+		return nil, err
+	}
+	scores, err := scoreLogits(s.task, d, logits)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", d.Name, err)
+	}
+	return scores, nil
 }
 
 // predict returns the logits of every example of d, as Predict does; sentences
@@ -194,9 +219,11 @@ func RunEval(ctx context.Context, cfg Config, adapterDir, split string, rep Repo
 	defer model.Close()
 	began := time.Now()
 	r := &runs.Results{Task: s.task.Name, Method: "eval", Seed: cfg.Seed, Primary: s.task.Primary, Part: string(part), Parameters: countParameters(model)}
-	if r.Scores, r.Examples, err = s.score(ctx, model, sets, &r.Cost.Eval); err != nil {
+	e, err := s.score(ctx, model, sets, &r.Cost.Eval)
+	if err != nil {
 		return nil, err
 	}
+	r.Scores, r.Examples, r.Paraphrases = e.scores, e.examples, s.scorer.paraphrases()
 	s.noteTruncated()
 	r.Seconds = runs.Seconds{Load: s.loaded.Seconds(), Eval: time.Since(began).Seconds()}
 	r.PeakMemory, err = torchbind.PeakMemory()
@@ -253,7 +280,7 @@ func (s *session) trained(adapterDir string) (*nn.Model, error) {
 // classes, in their order.
 func fitHead(task data.Task, model *nn.Model) error {
 	names := model.LabelNames()
-	if task.Kind == data.Regression || names == nil {
+	if task.Kind == data.Regression || task.Kind == data.Generation || names == nil {
 		return nil
 	}
 	order, err := data.FitHead(task.Labels, names)

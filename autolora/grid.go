@@ -3,6 +3,7 @@ package autolora
 import (
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"autolora/autolora/runs"
@@ -55,10 +56,10 @@ func (j *job) gridSearch() error {
 		return err
 	}
 	validation := j.corpus.Data.Select(valHalf)
-	grid := runs.Grid{Metric: j.task.Primary}
+	grid := runs.Grid{Metric: j.gridMetric()}
 	if j.resumed != nil {
 		if err := j.out.ReadJSON(runs.GridFile, &grid); err != nil {
-			grid = runs.Grid{Metric: j.task.Primary} // stopped in the first configuration
+			grid = runs.Grid{Metric: j.gridMetric()} // stopped in the first configuration
 		}
 	}
 	points := gridOf(j.Targets, j.GridRanks)
@@ -122,19 +123,40 @@ func (j *job) gridPoint(phase string, ranks map[string]int64, trainHalf []int, v
 	var diverged *DivergedError
 	if err := j.run(l); errors.As(err, &diverged) {
 		j.rep.Note(fmt.Sprintf("%s %v: %s: it counts as the worst", phase, ranks, diverged.What))
-		c.Score = -1
+		c.Score = -math.MaxFloat64
 		return c, nil
 	} else if err != nil {
 		return c, err
 	}
 	began := time.Now()
-	scores, _, err := j.score(j.ctx, model, []*data.Dataset{validation}, &j.results.Cost.Search)
-	if err != nil {
+	if c.Score, err = j.gridScore(model, validation); err != nil {
 		return c, l.interrupted(steps, err)
 	}
 	j.results.Seconds.Search += time.Since(began).Seconds()
-	c.Score = scores[j.task.Primary]
 	return c, nil
+}
+
+// gridMetric is what configurations are ranked by: the task's main score, but in
+// generation the loss, for a beam search over half of the training data would
+// cost more than the training.
+func (j *job) gridMetric() string {
+	if j.task.Kind == data.Generation {
+		return "negated loss"
+	}
+	return j.task.Primary
+}
+
+// gridScore returns the score of a configuration; higher is better.
+func (j *job) gridScore(model *nn.Model, validation *data.Dataset) (float64, error) {
+	if j.task.Kind == data.Generation {
+		loss, err := j.meanLoss(j.ctx, model, validation, &j.results.Cost.Search)
+		return -loss, err
+	}
+	e, err := j.score(j.ctx, model, []*data.Dataset{validation}, &j.results.Cost.Search)
+	if err != nil {
+		return 0, err
+	}
+	return e.scores[j.task.Primary], nil
 }
 
 // ranksByModule returns the rank of every module that the targets name.

@@ -25,8 +25,13 @@ type taggedSentence struct {
 	Tags []string `json:"tags"` // of every word
 }
 
+// generatedText is one line of predict in generation.
+type generatedText struct {
+	Text string `json:"text"`
+}
+
 // RunPredict writes one JSON line for every example of the file input: logits
-// and label, or the tags of a sentence's words. The labels' names are those of
+// and label, the tags of a sentence's words, or the text generated for a source. The labels' names are those of
 // --task, of the adapter, or of the model's config, else LABEL_0 and so on. With
 // conll it writes a word a line instead, with its tag, before it the right one
 // where the input has them. It returns the number of examples.
@@ -51,7 +56,7 @@ func RunPredict(ctx context.Context, cfg Config, adapterDir, input string, conll
 		return 0, err
 	}
 	if conll && s.task.Kind != data.Tagging {
-		return 0, errors.New("a CoNLL file holds the tags of words, and this model labels whole texts: write JSON lines")
+		return 0, errors.New("a CoNLL file holds the tags of words, and this model does not label words: write JSON lines")
 	}
 	examples, err := data.ReadInputs(input, s.task)
 	if err != nil {
@@ -63,6 +68,21 @@ func RunPredict(ctx context.Context, cfg Config, adapterDir, input string, conll
 	}
 	defer model.Close()
 	rep.Begin("predict", 0, examples.Len())
+	if s.task.Kind == data.Generation {
+		texts, err := s.write(ctx, model, examples, new(runs.Work), func(n int) { rep.Advance(n, "") })
+		rep.End()
+		if err != nil {
+			return 0, err
+		}
+		s.noteTruncated()
+		enc := json.NewEncoder(out)
+		for _, text := range texts {
+			if err := enc.Encode(generatedText{text}); err != nil {
+				return 0, fmt.Errorf("write predictions: %w", err)
+			}
+		}
+		return len(texts), nil
+	}
 	logits, err := s.predict(ctx, model, examples, new(runs.Work), func(n int) { rep.Advance(n, "") })
 	rep.End()
 	if err != nil {
@@ -127,6 +147,13 @@ func sessionFor(ctx context.Context, cfg Config, adapter *Adapter) (*session, []
 	if err != nil {
 		return nil, nil, err
 	}
+	if s.arch.Generates() {
+		if s.task, err = generationTask(cfg.Task, adapter); err != nil {
+			s.close()
+			return nil, nil, err
+		}
+		return s, nil, nil
+	}
 	names := s.arch.LabelNames()
 	outputs, tokens := len(names), slices.Contains(s.arch.Architectures, s.arch.Architecture(nn.TokenClassification))
 	if adapter != nil {
@@ -144,6 +171,22 @@ func sessionFor(ctx context.Context, cfg Config, adapter *Adapter) (*session, []
 		return nil, nil, err
 	}
 	return s, s.task.Labels, nil
+}
+
+// generationTask returns the task of that name, or one made up for a language
+// model.
+func generationTask(name string, adapter *Adapter) (data.Task, error) {
+	if adapter != nil && adapter.TaskType != languageTask {
+		return data.Task{}, fmt.Errorf("the adapter is of type %s, and its model generates text: want %s", adapter.TaskType, languageTask)
+	}
+	if name == "" {
+		return data.Task{Kind: data.Generation}, nil
+	}
+	task, err := data.NamedTask(name)
+	if err == nil && task.Kind != data.Generation {
+		err = fmt.Errorf("--task %s has labels, and the model generates text", name)
+	}
+	return task, err
 }
 
 // taskOf returns the task of that name, or one made up for a head, which labels
@@ -199,7 +242,7 @@ func RunBench(ctx context.Context, cfg Config, input string, rep Reporter) (*Ben
 	if err := s.openTokenizer(); err != nil {
 		return nil, err
 	}
-	if s.task, err = benchTask(cfg.Task, input); err != nil {
+	if s.task, err = s.benchTask(input); err != nil {
 		return nil, err
 	}
 	examples, err := data.ReadInputs(input, s.task)
@@ -232,13 +275,16 @@ func RunBench(ctx context.Context, cfg Config, input string, rep Reporter) (*Ben
 	return bench(ctx, cfg, func() (*nn.Model, error) { return s.load(nn.HeadFresh, false) }, batches, rep)
 }
 
-// benchTask is the named task, or one of two classes.
-func benchTask(name, input string) (data.Task, error) {
-	if input == "" {
+// benchTask is the named task, or else one of two classes, or of generation
+// where the model generates.
+func (s *session) benchTask(input string) (data.Task, error) {
+	switch {
+	case input == "":
 		return data.Task{}, fmt.Errorf("--input: no file of examples is given")
-	}
-	if name != "" {
-		return data.NamedTask(name)
+	case s.Task != "":
+		return data.NamedTask(s.Task)
+	case s.arch.Generates():
+		return data.Task{Name: "bench", Kind: data.Generation}, nil
 	}
 	return data.Task{Name: "bench", Kind: data.Classification, Labels: []string{"0", "1"}}, nil
 }

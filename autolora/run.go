@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"autolora/autolora/runs"
@@ -308,9 +309,16 @@ func (j *job) deriveRanks(model *nn.Model) error {
 // evaluate scores model on the dev or test sets.
 func (j *job) evaluate(model *nn.Model) error {
 	began := time.Now()
-	var err error
-	if j.results.Scores, j.results.Examples, err = j.score(j.ctx, model, j.scored, &j.results.Cost.Eval); err != nil {
+	e, err := j.score(j.ctx, model, j.scored, &j.results.Cost.Eval)
+	if err != nil {
 		return err
+	}
+	j.results.Scores, j.results.Examples, j.results.Paraphrases = e.scores, e.examples, j.scorer.paraphrases()
+	if e.texts != nil {
+		if err := runs.WriteFile(j.out.Path(runs.HypothesesFile), []byte(strings.Join(e.texts, "\n")+"\n")); err != nil {
+			return err
+		}
+		j.wrote(runs.HypothesesFile)
 	}
 	j.results.Seconds.Eval += time.Since(began).Seconds()
 	return j.log(runs.Record{Phase: "eval", Scores: j.results.Scores, Seconds: j.results.Seconds.Eval})

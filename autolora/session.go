@@ -25,6 +25,7 @@ type session struct {
 	splits *data.Splits         // nil where the data come from elsewhere
 	tok    *tokenizer.Tokenizer // nil before openTokenizer
 	enc    *tokenizer.Encoder
+	scorer *textScorer // in generation
 	device torchbind.Device
 	dtype  torchbind.DType
 	rep    Reporter
@@ -98,6 +99,14 @@ func (s *session) readTask(parts ...data.Part) error {
 		return err
 	}
 	s.task = s.splits.Task
+	if s.task.Kind == data.Generation {
+		if err := s.checkRoom(); err != nil {
+			return err
+		}
+		if s.scorer, err = newTextScorer(s.task, s.Config); err != nil {
+			return err
+		}
+	}
 	for _, note := range s.splits.Notes {
 		s.rep.Note(note)
 	}
@@ -186,7 +195,7 @@ func (s *session) load(head nn.HeadSource, full bool) (*nn.Model, error) {
 		head = nn.HeadFresh
 	}
 	cfg := nn.LoadConfig{
-		Output: outputs[s.task.Kind], Labels: int64(s.task.Outputs()), Head: head,
+		Output: outputs[s.task.Kind], Labels: int64(s.task.Outputs()), Head: head, LabelSmoothing: s.Smoothing,
 		Seed: s.Seed, Full: full, Pack: s.pack(), DType: s.dtype, Device: s.device,
 	}
 	if s.Dropout >= 0 {

@@ -248,7 +248,7 @@ func TestTaggingErrors(t *testing.T) {
 			want string
 		}{
 			{"a text for a model of words", predict(cfg, texts.Out, "", false), `no "text"`},
-			{"CoNLL of labels", predict(texts, texts.Out, "", true), "this model labels whole texts: write JSON lines"},
+			{"CoNLL of labels", predict(texts, texts.Out, "", true), "this model does not label words: write JSON lines"},
 			{"a task of texts", predict(cfg, cfg.Out, "mnli", false), "--task mnli labels whole texts, the head single tokens"},
 			{"a task of other tags", predict(cfg, cfg.Out, "jnlpba", false), "--task jnlpba has 11 labels, the head 3"},
 			{"no dev set", noDevErr, "the data of jnlpba have no dev part: score on the test part"},

@@ -15,7 +15,7 @@ type e2e struct{}
 func (e2e) task() Task {
 	return Task{
 		Name: "e2e", Kind: Generation, Scoring: "e2e", Stop: stopLoRA,
-		Metrics: []string{metrics.NameBLEU, metrics.NameNIST, metrics.NameMETEOR, metrics.NameROUGEL, metrics.NameCIDEr},
+		Metrics: []string{metrics.NameBLEU, metrics.NameNIST, metrics.NameMETEOR, metrics.NameROUGEL, metrics.NameCIDEr, metrics.NamePyBLEU, metrics.NamePyNIST},
 		Primary: metrics.NameBLEU,
 	}
 }

@@ -25,18 +25,20 @@ const (
 	RanksFile   = "ranks.json"
 	GridFile    = "grid.json" // configurations of a grid search and their scores
 	ResultsFile = "results.json"
-	AdapterDir  = "adapter"
-	ModelDir    = "model" // of full fine-tuning
-	Checkpoint  = "checkpoint"
-	TensorBoard = "tensorboard"
-	ReportFile  = "report.html"
+	// HypothesesFile has what was generated, a line for every example.
+	HypothesesFile = "hypotheses.txt"
+	AdapterDir     = "adapter"
+	ModelDir       = "model" // of full fine-tuning
+	Checkpoint     = "checkpoint"
+	TensorBoard    = "tensorboard"
+	ReportFile     = "report.html"
 
 	// CompareFile is the settings of a comparison, above the folders of its runs.
 	CompareFile = "compare.json"
 )
 
 // Names lists the files and folders that a run writes.
-var Names = []string{ConfigFile, MetricsFile, RanksFile, GridFile, ResultsFile, AdapterDir, ModelDir, Checkpoint, TensorBoard, ReportFile}
+var Names = []string{ConfigFile, MetricsFile, RanksFile, GridFile, ResultsFile, HypothesesFile, AdapterDir, ModelDir, Checkpoint, TensorBoard, ReportFile}
 
 // Create makes the folder dir, or takes it if it is empty. With overwrite
 // the results of an earlier run in it are removed; other files stay, and are

@@ -18,6 +18,9 @@ type Results struct {
 	Part     string `json:"part"`     // of the data that was evaluated: dev or test
 	Examples int    `json:"examples"` // evaluated
 	Cost     Cost   `json:"cost"`
+	// Paraphrases tells whether METEOR had its table of paraphrases, without which
+	// its scores are lower than published ones; nil without METEOR.
+	Paraphrases *bool `json:"meteor_paraphrases,omitempty"`
 }
 
 // ParameterCount counts what was trained.

@@ -42,6 +42,7 @@ complete are not made again. More methods or seeds can be added the same way.`,
 	cmd.section("Grid search (lora-grid)").bind(gridFlags...)
 	cmd.section("Training").bind(trainFlags...)
 	cmd.section("Search and training").bind("batch-size", "seed", "log-every")
+	cmd.section("Generation").bind(decodeFlags...).bind(meteorFlags...)
 	cmd.section("Machine").bind(machine...)
 	results := cmd.section("Results").bind("out", "save-every", "tensorboard", "preset")
 	cmd.configurable(results)

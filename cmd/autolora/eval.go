@@ -25,6 +25,7 @@ with the head that the checkpoint has.`,
 	s.StringVar(&adapter, "adapter", "", adapterUsage+" (default: the model as it is)")
 	s.StringVar(&part, "part", string(data.Dev), "`PART` part of the data: dev or test")
 	s.bind(ownData...).bind("max-length")
+	cmd.section("Generation").bind(decodeFlags...).bind(meteorFlags...)
 	cmd.section("Machine").bind("batch-size").bind(machine...)
 	s = cmd.section("Results")
 	cmd.configurable(s)

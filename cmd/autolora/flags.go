@@ -29,9 +29,9 @@ var settings = map[string]setting{
 	"data":        {usage: "`FOLDER` the task's data: its official files or the hub's parquet files"},
 	"train":       {usage: "`FILE` your own training data (.tsv, .csv, .jsonl, .parquet, .conll), in place of --task and --data"},
 	"dev":         {usage: "`FILE` your own data to score on, with the same columns"},
-	"kind":        {usage: "`KIND` what the labels of your own data are: classification, regression or tagging (one for every word)"},
-	"text":        {usage: "`COL[,COL]` column of your own data with the text; two for pairs of texts; in tagging the words (default tokens, or the first)"},
-	"label":       {usage: "`COL` column of your own data with the label; in tagging the tags (default tags, ner_tags, or the last)"},
+	"kind":        {usage: "`KIND` what the labels of your own data are: classification, regression, tagging (one for every word) or generation (a text)"},
+	"text":        {usage: "`COL[,COL]` column of your own data with the text; two for pairs of texts; in tagging the words (default tokens, or the first); in generation the source"},
+	"label":       {usage: "`COL` column of your own data with the label; in tagging the tags (default tags, ner_tags, or the last); in generation the target"},
 	"limit-train": {usage: "`N` train on so many examples, drawn at random", unset: "all"},
 	"eval-on":     {usage: "`PART` part of the task's data to score on: dev, or test where its labels are known"},
 	"max-length":  {usage: "`N` cut texts to so many tokens; sentences to tag are cut into pieces"},
@@ -102,6 +102,21 @@ var settings = map[string]setting{
 	"grid-ranks": {usage: "`R,…` ranks that method lora-grid tries for every --target, in all combinations"},
 	"grid-steps": {usage: "`N` length of the training of each configuration in steps", unset: "as the training, on its half of the data"},
 
+	"beams":           {usage: "`N` texts that a beam search goes on with; 1 is greedy search"},
+	"beam-rules":      {usage: "`WHOSE` beam search: lora (gpt2_beam.py of LoRA) or transformers (generate)"},
+	"length-penalty":  {usage: "`P` texts compete by their log probability over length^P"},
+	"no-repeat-ngram": {usage: "`N` no N words in a row twice in a text; 0 is no such rule"},
+	"early-stopping":  {usage: "`WHEN` transformers' beam search ends: true (with as many texts as beams), false (when none is likely to be better) or never (when none can be)"},
+	"max-new-tokens":  {usage: "`N` longest text to generate"},
+	"sample":          {usage: "draw tokens by chance, with --beams 1"},
+	"temperature":     {usage: "`T` of --sample: lower is closer to the likeliest tokens"},
+	"top-k":           {usage: "`K` of --sample: only the K likeliest tokens", unset: "all"},
+	"top-p":           {usage: "`P` of --sample: only the likeliest tokens that together have probability P"},
+	"label-smoothing": {usage: "`S` share of every label that is spread over all labels in training", unset: "none"},
+	"metric":          {usage: "`NAME,…` scores of generated texts", unset: "those of the task"},
+	"meteor":          {usage: "`FOLDER` word lists of METEOR, as scripts/fetch_meteor.sh makes them", unset: "the cache"},
+	"paraphrases":     {usage: "`FILE` METEOR's paraphrase table (paraphrase-en.gz), without which the score is lower", unset: "none"},
+
 	"methods":  {usage: "`METHOD,…` what to compare: " + strings.Join(autolora.Methods(), ", ")},
 	"seeds":    {usage: "`N` runs of every method, with the seeds --seed, --seed+1, …"},
 	"controls": {usage: "compare autolora with lora-uniform and autolora-shuffled too"},
@@ -118,7 +133,9 @@ var (
 		"search-epochs", "search-steps", "search-batch-size", "search-lr", "search-weight-decay", "search-lora-dropout",
 		"alpha-lr", "alpha-beta1", "alpha-weight-decay", "split",
 	}
-	trainFlags    = []string{"epochs", "steps", "lr", "warmup", "weight-decay", "accumulate", "clip"}
+	trainFlags    = []string{"epochs", "steps", "lr", "warmup", "weight-decay", "label-smoothing", "accumulate", "clip"}
+	decodeFlags   = []string{"beams", "beam-rules", "length-penalty", "no-repeat-ngram", "early-stopping", "max-new-tokens", "sample", "temperature", "top-k", "top-p"}
+	meteorFlags   = []string{"metric", "meteor", "paraphrases"}
 	adapterFlags  = []string{"adapter-style", "adapter-size"}
 	adaLoRAFlags  = []string{"adalora-init-rank", "adalora-target-rank", "adalora-t-init", "adalora-t-final", "adalora-delta-t", "adalora-beta1", "adalora-beta2", "adalora-orth"}
 	gridFlags     = []string{"grid-ranks", "grid-steps"}

@@ -17,7 +17,7 @@ import (
 func predictCommand() *command {
 	cmd := &command{
 		name:  "predict",
-		short: "label new texts, or the words of new sentences",
+		short: "label new texts or the words of new sentences, or generate texts",
 		long: `Computes the model's output for new texts. Every line of the input is {"text": ...},
 with "text_pair" for pairs; every line of the output is {"logits": [...], "label": ...}.
 The labels' names are those of --task, or of the model's config.json.
@@ -25,7 +25,10 @@ The labels' names are those of --task, or of the model's config.json.
 For a model that labels words, every line of the input is {"tokens": [...]}, and every
 line of the output {"tags": [...]}. Files with a word a line, the form of CoNLL, are read
 as well (.conll, .iob2, .tsv, .txt), and written where --output ends in .conll or .iob2;
-if the input's last column holds the right tags, "autolora score tagging" scores them.`,
+if the input's last column holds the right tags, "autolora score tagging" scores them.
+
+For a language model, every line of the input is {"source": ...}, and every line of the
+output {"text": ...}.`,
 		examples: []string{
 			"autolora predict --model roberta-base --adapter out/sst2/adapter --input new.jsonl --output labels.jsonl",
 			`echo '{"text": "a fine film"}' | autolora predict --model roberta-base --adapter out/sst2/adapter --input -`,
@@ -40,6 +43,7 @@ if the input's last column holds the right tags, "autolora score tagging" scores
 	s.StringVar(&input, "input", "", "`FILE` file of JSON lines with texts or sentences; - is stdin")
 	s.StringVar(&output, "output", "", "`FILE` file to write, whole or not at all (default stdout)")
 	s.bind("task", "max-length")
+	cmd.section("Generation").bind(decodeFlags...)
 	cmd.section("Machine").bind("batch-size").bind(machine...)
 	s = cmd.section("Results")
 	cmd.configurable(s)

@@ -29,6 +29,7 @@ scores it on the dev set, and writes an adapter that PEFT loads.`,
 	cmd.section("Search").bind(searchFlags...)
 	cmd.section("Training").bind(trainFlags...)
 	cmd.section("Search and training").bind("batch-size", "seed", "log-every")
+	cmd.section("Generation").bind(decodeFlags...).bind(meteorFlags...)
 	cmd.section("Machine").bind(machine...)
 	cmd.results(cmd.section("Results"))
 	cmd.run = func(ctx context.Context, c *console, _ string) error {

@@ -28,6 +28,7 @@ the layers (autolora-shuffled).`,
 	cmd.section("AdaLoRA (--method adalora)").bind(adaLoRAFlags...)
 	cmd.section("Grid search (--method lora-grid)").bind(gridFlags...).bind("split")
 	cmd.section("Training").bind(trainFlags...).bind("batch-size", "seed", "log-every")
+	cmd.section("Generation").bind(decodeFlags...).bind(meteorFlags...)
 	cmd.section("Machine").bind(machine...)
 	cmd.results(cmd.section("Results"))
 	cmd.run = func(ctx context.Context, c *console, _ string) error {

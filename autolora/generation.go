@@ -1,0 +1,172 @@
+package autolora
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"autolora/autolora/runs"
+	"autolora/data"
+	"autolora/data/metrics"
+	"autolora/data/metrics/nlg"
+	"autolora/data/metrics/nlg/meteor"
+	"autolora/nn"
+	"autolora/nn/generate"
+	"autolora/torchbind"
+)
+
+// checkRoom returns an error where prompts and what is written for them may
+// not fit the model.
+func (s *session) checkRoom() error {
+	if most := s.arch.MaxTokens(); int64(s.MaxLength+s.MaxNewTokens) > most {
+		return fmt.Errorf("--max-length %d and --max-new-tokens %d: the model has positions for %d tokens in all", s.MaxLength, s.MaxNewTokens, most)
+	}
+	return nil
+}
+
+// write generates a text for the source of every example of d. What it computed
+// is added to work.
+func (s *session) write(ctx context.Context, model *nn.Model, d *data.Dataset, work *runs.Work, progress func(done int)) ([]string, error) {
+	cfg := s.decoding()
+	var err error
+	// A token that stands for the text that ends a task's outputs ends a text, as
+	// LoRA's decoder has it for GPT-2's empty line.
+	if cfg.End, err = s.tok.EndTokens(s.task.Stop); err != nil {
+		return nil, err
+	}
+	corpus := s.corpus(d.Prompts())
+	if err := corpus.EncodeAll(ctx, workers); err != nil {
+		return nil, err
+	}
+	prompts := make([][]int64, d.Len())
+	for i := range prompts {
+		b, err := corpus.Batch([]int{i})
+		if err != nil {
+			return nil, err
+		}
+		prompts[i] = b.IDs
+	}
+	written, err := generate.Generate(ctx, model, prompts, s.BatchSize, cfg, progress)
+	if err != nil {
+		return nil, err
+	}
+	texts := make([]string, len(prompts))
+	for i, best := range written {
+		if texts[i], err = s.tok.DecodeTarget(best[0].IDs, s.task.Stop); err != nil {
+			return nil, fmt.Errorf("%s: %w", d.Examples[i].Where(), err)
+		}
+		texts[i] = strings.Join(strings.Fields(texts[i]), " ") // a line of the file of hypotheses
+		work.Add(runs.Work{Tokens: int64(len(prompts[i]) + len(best[0].IDs))})
+	}
+	return texts, nil
+}
+
+// meanLoss returns the mean loss of the targets' tokens of d.
+func (s *session) meanLoss(ctx context.Context, model *nn.Model, d *data.Dataset, work *runs.Work) (float64, error) {
+	corpus := s.corpus(d)
+	batches, err := corpus.EvalBatches(ctx, s.BatchSize, workers)
+	if err != nil {
+		return 0, err
+	}
+	sum, rows := 0.0, 0
+	for _, indices := range batches {
+		if err := ctx.Err(); err != nil {
+			return 0, err
+		}
+		packed, err := corpus.Batch(indices)
+		if err != nil {
+			return 0, err
+		}
+		err = torchbind.Run(func(scope *torchbind.Scope) error {
+			b, err := newBatch(scope, model, packed)
+			if err != nil {
+				return err
+			}
+			torchbind.InferenceMode(func() { sum += float64(b.Size) * model.Loss(scope, b.Batch, b.Labels, nil).Item() })
+			rows += b.Size
+			return nil
+		})
+		if err != nil {
+			return 0, err
+		}
+		work.Add(runs.Work{Tokens: int64(len(packed.IDs)), Forward: 1})
+	}
+	return sum / float64(rows), nil
+}
+
+// textScorer scores generated texts as the official scripts of a task do.
+type textScorer struct {
+	pipeline nlg.Pipeline
+	options  nlg.Options
+}
+
+// newTextScorer returns the scorer of a task's texts. It reads METEOR's word
+// lists, so that what is missing is known before a model is trained.
+func newTextScorer(task data.Task, cfg Config) (*textScorer, error) {
+	pipeline, err := nlg.FindPipeline(task.Scoring)
+	if err != nil {
+		return nil, err
+	}
+	wanted := task.Metrics
+	if len(cfg.Metrics) > 0 {
+		wanted = cfg.Metrics
+	}
+	x := &textScorer{pipeline, nlg.Options{Metrics: wanted}}
+	for _, name := range wanted {
+		if !slices.Contains(pipeline.Metrics, name) {
+			return nil, fmt.Errorf("--metric: got %q, want some of %s", name, strings.Join(pipeline.Metrics, ", "))
+		}
+	}
+	if !slices.Contains(wanted, metrics.NameMETEOR) {
+		return x, nil
+	}
+	dir := cfg.Meteor
+	if dir == "" {
+		if dir, err = meteor.DefaultDir(); err != nil {
+			return nil, err
+		}
+	}
+	if _, err := os.Stat(dir); err != nil {
+		others := slices.DeleteFunc(slices.Clone(wanted), func(name string) bool { return name == metrics.NameMETEOR })
+		return nil, fmt.Errorf("METEOR's word lists: %w: make them with scripts/fetch_meteor.sh, or leave METEOR out: --metric %s", err, strings.Join(others, ","))
+	}
+	x.options.METEOR, err = meteor.Load(dir, cfg.Paraphrases)
+	return x, err
+}
+
+// score compares texts with the references of d. Scores of a subset of d have
+// its name after theirs.
+func (x *textScorer) score(d *data.Dataset, texts []string) (metrics.Scores, error) {
+	scores := metrics.Scores{}
+	for _, subset := range append([]string{""}, d.Subsets()...) {
+		var segments []nlg.Segment
+		for i, text := range texts {
+			if ex := d.Examples[i]; subset == "" || ex.Subset == subset {
+				segments = append(segments, nlg.Segment{Hypothesis: text, References: ex.References})
+			}
+		}
+		report, err := x.pipeline.Score(segments, x.options)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", d.Name, err)
+		}
+		for name, v := range report.Scores {
+			if subset != "" {
+				name += "_" + subset
+			}
+			scores[name] = v
+		}
+	}
+	return scores, nil
+}
+
+// paraphrases tells whether METEOR had its table of paraphrases; nil without
+// METEOR.
+func (x *textScorer) paraphrases() *bool {
+	if x == nil || x.options.METEOR == nil {
+		return nil
+	}
+	had := x.options.METEOR.Label() == metrics.NameMETEOR
+	return &had
+}

@@ -46,13 +46,12 @@ type Settings struct {
 	BatchSize  int     `json:"batch-size"`
 	Accumulate int     `json:"accumulate"`
 	Split      float64 `json:"split"` // share of the examples on which the search trains W
-	// Of generation. The table of METEOR's paraphrases is a file, "" for none.
+	// Of generation.
 	Beams         int     `json:"beams"`
 	LengthPenalty float64 `json:"length-penalty"`
 	NoRepeatNGram int     `json:"no-repeat-ngram"`
 	MaxNewTokens  int     `json:"max-new-tokens"`
 	Sample        bool    `json:"sample"`
-	Paraphrases   *string `json:"paraphrases"`
 	About         struct {
 		Began time.Time `json:"began"`
 	} `json:"about"`

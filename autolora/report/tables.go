@@ -89,7 +89,7 @@ func scoreTable(tasks []*Task) *Table {
 	if slices.ContainsFunc(tasks, (*Task).hasHead) {
 		t.Caption += ", without the head"
 	}
-	t.Caption += "; the mean where seeds differ." + footnote(t.Heads)
+	t.Caption += "; the mean where runs differ." + footnote(t.Heads)
 	if sources != nil {
 		t.Caption += fmt.Sprintf(" Rows \"paper\" are printed in %s, not measured here.", strings.Join(sources, ", "))
 		if averaged {
@@ -130,7 +130,7 @@ func (t *Task) lacksParaphrases(score string) bool {
 	return slices.ContainsFunc(t.Methods, func(m *Method) bool {
 		return slices.ContainsFunc(m.runs, func(r *Run) bool {
 			_, scored := r.Results.Scores[score]
-			return scored && r.Settings.Paraphrases != nil && *r.Settings.Paraphrases == ""
+			return scored && r.Results.Paraphrases != nil && !*r.Results.Paraphrases
 		})
 	})
 }

@@ -200,7 +200,11 @@ func (cmd *command) need(names ...string) error {
 	flags := cmd.flags()
 	for _, name := range names {
 		f := flags.Lookup(name)
-		if f.Value.String() == "" {
+		empty := f.Value.String() == ""
+		if list, ok := f.Value.(pflag.SliceValue); ok {
+			empty = len(list.GetSlice()) == 0
+		}
+		if empty {
 			placeholder, usage := splitUsage(f)
 			return usagef("--%s %s is missing: %s", name, placeholder, usage)
 		}

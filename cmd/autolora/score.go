@@ -5,16 +5,11 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"maps"
-	"math"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 
 	"autolora/autolora"
-	"autolora/autolora/human"
-	"autolora/data"
 	"autolora/data/metrics"
 
 	"github.com/spf13/pflag"
@@ -29,25 +24,36 @@ type scorer struct {
 	score func(in scoreInput) (scoring, error)
 }
 
+var (
+	pairFlags = []string{"hypotheses", "references"}
+	textFlags = []string{"hypotheses", "references", "metric", "segments", "meteor", "paraphrases"}
+)
+
 // scorers are all kinds, in the order of the help.
 var scorers = []scorer{
+	{"e2e", "generated texts, as the scripts of the E2E challenge do", textFlags, pairFlags, scoreTexts},
+	{"webnlg", "generated texts, as LoRA does for WebNLG", textFlags, pairFlags, scoreTexts},
+	{"webnlg2017", "generated texts, as the scripts of the WebNLG challenge of 2017 do", textFlags, pairFlags, scoreTexts},
 	{"tagging", "precision, recall and F1 of entities: --input", []string{"input", "strict", "scheme"}, []string{"input"}, scoreTagging},
-	{"classification", "accuracy, F1 and the Matthews correlation: --hypotheses, --references",
-		[]string{"hypotheses", "references"}, []string{"hypotheses", "references"}, scoreClasses},
-	{"regression", "Pearson's and Spearman's correlation: --hypotheses, --references",
-		[]string{"hypotheses", "references"}, []string{"hypotheses", "references"}, scoreValues},
+	{"classification", "accuracy, F1 and the Matthews correlation", pairFlags, pairFlags, scoreClasses},
+	{"regression", "Pearson's and Spearman's correlation", pairFlags, pairFlags, scoreValues},
 }
 
 // scoring is the outcome: as JSON the scores object, and a table for people.
 type scoring interface{ print(w *writer) }
 
-// scoreInput is what the flags of score say.
+// scoreInput is what the operand and the flags of score say.
 type scoreInput struct {
-	input                  string
-	strict                 bool
-	scheme                 string
-	hypotheses, references string
-	stdin                  io.Reader
+	kind                string
+	input               string
+	strict              bool
+	scheme              string
+	hypotheses          string
+	references          []string
+	metrics             []string
+	segments            string
+	meteor, paraphrases string
+	stdin               io.Reader
 }
 
 func scoreCommand() *command {
@@ -62,19 +68,27 @@ func scoreCommand() *command {
 		short:   "the metrics alone, on files of predictions",
 		long:    long.String(),
 		examples: []string{
-			"autolora score tagging --input tags.conll",
-			"autolora score tagging --input tags.conll --strict --scheme iob2 --json",
+			"autolora score e2e --hypotheses outputs.txt --references references.txt",
+			"autolora score webnlg --hypotheses outputs.txt --references reference0 --references reference1 --json",
+			"autolora score tagging --input tags.conll --strict --scheme iob2",
 			"autolora score classification --hypotheses predicted.txt --references gold.txt",
 		},
 		cfg: autolora.DefaultConfig(),
 	}
 	var in scoreInput
 	s := cmd.section("Predictions")
-	s.StringVar(&in.hypotheses, "hypotheses", "", "`FILE` predicted classes or numbers, one a line; - is stdin")
-	s.StringVar(&in.references, "references", "", "`FILE` the right ones, as many lines")
+	s.StringVar(&in.hypotheses, "hypotheses", "", "`FILE` predicted texts, classes or numbers, one a line; an empty line is an empty text; - is stdin")
+	s.StringArrayVar(&in.references, "references", nil, "`FILE` the right ones, one a line; of texts also several for each: with an empty line after those of a text, "+
+		"as JSON lists, one a line, as E2E's CSV file, or in several files, line by line, by repeating the flag; - is stdin")
 	s.StringVar(&in.input, "input", "", "`FILE` a word a line, the last two columns the right tag and the predicted one, an empty line between sentences; - is stdin")
 	s.BoolVar(&in.strict, "strict", false, "only entities that are well formed in --scheme count, as in seqeval's strict mode")
 	s.StringVar(&in.scheme, "scheme", string(metrics.IOB2), "`SCHEME` tags of --strict: iob2 or iobes")
+	s = cmd.section("Metrics of texts")
+	s.StringSliceVar(&in.metrics, "metric", nil, "`NAME,…` only these metrics")
+	s.StringVar(&in.segments, "segments", "", "`FILE` write the scores of each text, a JSON object a line")
+	s.StringVar(&in.meteor, "meteor", "", settings["meteor"].usage)
+	s.Lookup("meteor").DefValue = settings["meteor"].unset
+	s.StringVar(&in.paraphrases, "paraphrases", "", settings["paraphrases"].usage)
 	cmd.common(cmd.section("Results"))
 	cmd.run = func(ctx context.Context, c *console, kind string) error {
 		i := slices.IndexFunc(scorers, func(s scorer) bool { return s.kind == kind })
@@ -88,7 +102,7 @@ func scoreCommand() *command {
 		if err := cmd.checkScoreFlags(scorers[i], in); err != nil {
 			return err
 		}
-		in.stdin = &cancelReader{ctx, c.in}
+		in.kind, in.stdin = kind, &cancelReader{ctx, c.in}
 		result, err := scorers[i].score(in)
 		if err != nil {
 			return err
@@ -101,7 +115,7 @@ func scoreCommand() *command {
 	return cmd
 }
 
-// checkScoreFlags returns a usage error where flags are missing, or are for another kind.
+// checkScoreFlags returns a usage error where flags are missing, are for another kind, or do not go together.
 func (cmd *command) checkScoreFlags(s scorer, in scoreInput) error {
 	if err := cmd.need(s.need...); err != nil {
 		return err
@@ -112,6 +126,12 @@ func (cmd *command) checkScoreFlags(s scorer, in scoreInput) error {
 			foreign = usagef("--%s: not a flag of %s, which takes --%s", f.Name, s.kind, strings.Join(s.flags, ", --"))
 		}
 	})
+	stdins := 0
+	for _, file := range append(in.references, in.hypotheses) {
+		if file == "-" {
+			stdins++
+		}
+	}
 	switch {
 	case foreign != nil:
 		return foreign
@@ -119,6 +139,8 @@ func (cmd *command) checkScoreFlags(s scorer, in scoreInput) error {
 		return usagef("--scheme: only --strict goes by a scheme")
 	case in.scheme != string(metrics.IOB2) && in.scheme != string(metrics.IOBES):
 		return usagef("--scheme: got %q, want %s or %s", in.scheme, metrics.IOB2, metrics.IOBES)
+	case stdins > 1:
+		return usagef("--hypotheses and --references: - is there %d times, but only one can be stdin", stdins)
 	}
 	return nil
 }
@@ -134,161 +156,8 @@ func (in scoreInput) read(file string) (name string, text []byte, err error) {
 	switch {
 	case err != nil:
 		return name, nil, fmt.Errorf("read %s: %w", name, err)
-	case len(bytes.TrimSpace(text)) == 0:
+	case len(text) == 0:
 		return name, nil, fmt.Errorf("%s: the file is empty", name)
 	}
-	return name, text, nil
-}
-
-// valueFile is a file of one value a line.
-type valueFile struct {
-	name  string
-	lines []string // without the spaces around, none of them empty
-}
-
-func (in scoreInput) values(file string) (f valueFile, err error) {
-	name, text, err := in.read(file)
-	if err != nil {
-		return f, err
-	}
-	f.name = name
-	for i, line := range strings.Split(strings.TrimRight(strings.TrimPrefix(string(text), "\ufeff"), "\r\n"), "\n") {
-		if line = strings.TrimSpace(line); line == "" {
-			return f, fmt.Errorf("%s: line %d is empty: want one value a line", name, i+1)
-		}
-		f.lines = append(f.lines, line)
-	}
-	return f, nil
-}
-
-// pairs returns --references and --hypotheses, which have as many lines.
-func (in scoreInput) pairs() (gold, pred valueFile, err error) {
-	if in.hypotheses == "-" && in.references == "-" {
-		return gold, pred, usagef("--hypotheses and --references are both -: only one can be stdin")
-	}
-	if gold, err = in.values(in.references); err != nil {
-		return gold, pred, err
-	}
-	if pred, err = in.values(in.hypotheses); err != nil {
-		return gold, pred, err
-	}
-	if g, p := len(gold.lines), len(pred.lines); g != p {
-		err = fmt.Errorf("%s has %d lines, %s has %d: want as many", pred.name, p, gold.name, g)
-	}
-	return gold, pred, err
-}
-
-// tagScores is the outcome of tagging.
-type tagScores struct {
-	*metrics.EntityReport
-	words, sentences int
-}
-
-func scoreTagging(in scoreInput) (scoring, error) {
-	name, text, err := in.read(in.input)
-	if err != nil {
-		return nil, err
-	}
-	columns, err := data.ReadCoNLL(name, text, -2, -1)
-	if err != nil {
-		return nil, err
-	}
-	scheme := metrics.Lenient
-	if in.strict {
-		scheme = metrics.Scheme(in.scheme)
-	}
-	report, err := metrics.ScoreEntities(columns[0], columns[1], scheme)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	s := tagScores{EntityReport: report, sentences: len(columns[0])}
-	for _, tags := range columns[0] {
-		s.words += len(tags)
-	}
-	return s, nil
-}
-
-func (s tagScores) print(w *writer) {
-	kinds := slices.Sorted(maps.Keys(s.PerType))
-	width := labelWidth
-	for _, kind := range kinds {
-		width = max(width, len(kind)+2)
-	}
-	w.printf("%-*s%10s%10s%10s%10s\n", width, "", "precision", "recall", "f1", "entities")
-	row := func(label string, e metrics.EntityScores) {
-		w.printf("%-*s%10.4f%10.4f%10.4f%10d\n", width, label, e.Precision, e.Recall, e.F1, e.Support)
-	}
-	row("all", s.EntityScores)
-	for _, kind := range kinds {
-		row(kind, s.PerType[kind])
-	}
-	row("macro", s.Macro)
-	row("weighted", s.Weighted)
-	w.printf("%-*s%10.4f   of %s tags in %s sentences\n", width, "accuracy", s.Accuracy, human.Thousands(s.words), human.Thousands(s.sentences))
-}
-
-// valueScores is the outcome of classification and regression.
-type valueScores struct {
-	metrics.Scores
-	examples int
-}
-
-func (s valueScores) print(w *writer) {
-	note := fmt.Sprintf("   on %s examples", human.Thousands(s.examples))
-	for _, name := range slices.Sorted(maps.Keys(s.Scores)) {
-		value := "not defined"
-		if v := s.Scores[name]; !math.IsNaN(v) {
-			value = fmt.Sprintf("%.4f", v)
-		}
-		w.row(name, "%s%s", value, note)
-		note = ""
-	}
-}
-
-func scoreClasses(in scoreInput) (scoring, error) {
-	goldFile, predFile, err := in.pairs()
-	if err != nil {
-		return nil, err
-	}
-	gold, pred := goldFile.lines, predFile.lines
-	scores := metrics.Scores{
-		metrics.NameAccuracy: metrics.Accuracy(gold, pred),
-		metrics.NameMatthews: metrics.Matthews(gold, pred),
-		metrics.NameMacroF1:  metrics.MacroF1(gold, pred),
-	}
-	binary := func(class string) bool { return class == "0" || class == "1" }
-	if !slices.ContainsFunc(slices.Concat(gold, pred), func(class string) bool { return !binary(class) }) {
-		scores[metrics.NameF1] = metrics.F1(gold, pred, "1")
-	}
-	return valueScores{scores, len(gold)}, nil
-}
-
-func scoreValues(in scoreInput) (scoring, error) {
-	goldFile, predFile, err := in.pairs()
-	if err != nil {
-		return nil, err
-	}
-	gold, err := goldFile.numbers()
-	if err != nil {
-		return nil, err
-	}
-	pred, err := predFile.numbers()
-	if err != nil {
-		return nil, err
-	}
-	scores, err := metrics.Regression([]string{metrics.NamePearson, metrics.NameSpearman}, gold, pred)
-	return valueScores{scores, len(gold)}, err
-}
-
-// numbers reads a finite number from every line.
-func (f valueFile) numbers() ([]float64, error) {
-	out := make([]float64, len(f.lines))
-	for i, line := range f.lines {
-		v, err := strconv.ParseFloat(line, 64)
-		if err != nil || math.IsNaN(v) || math.IsInf(v, 0) {
-			return nil, fmt.Errorf("%s: line %d: got %.40q, want a finite number", f.name, i+1, line)
-		}
-		out[i] = v
-	}
-	return out, nil
+	return name, bytes.TrimPrefix(text, []byte("\ufeff")), nil
 }

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"autolora/autolora/human"
+	"autolora/data"
+	"autolora/data/metrics"
+)
+
+// valueFile is a file of one value a line.
+type valueFile struct {
+	name  string
+	lines []string // without the spaces around, none of them empty
+}
+
+func (in scoreInput) values(file string) (f valueFile, err error) {
+	name, text, err := in.read(file)
+	if err != nil {
+		return f, err
+	}
+	f.name = name
+	all := strings.TrimRight(string(text), "\r\n")
+	if strings.TrimSpace(all) == "" {
+		return f, fmt.Errorf("%s: the file is empty", name)
+	}
+	for i, line := range strings.Split(all, "\n") {
+		if line = strings.TrimSpace(line); line == "" {
+			return f, fmt.Errorf("%s: line %d is empty: want one value a line", name, i+1)
+		}
+		f.lines = append(f.lines, line)
+	}
+	return f, nil
+}
+
+// pairs returns --references and --hypotheses, which have as many lines.
+func (in scoreInput) pairs() (gold, pred valueFile, err error) {
+	if n := len(in.references); n > 1 {
+		return gold, pred, usagef("--references: got %d files, want one: there is one right answer in a %s", n, in.kind)
+	}
+	if gold, err = in.values(in.references[0]); err != nil {
+		return gold, pred, err
+	}
+	if pred, err = in.values(in.hypotheses); err != nil {
+		return gold, pred, err
+	}
+	if g, p := len(gold.lines), len(pred.lines); g != p {
+		err = fmt.Errorf("%s has %d lines, %s has %d: want as many", pred.name, p, gold.name, g)
+	}
+	return gold, pred, err
+}
+
+// tagScores is the outcome of tagging.
+type tagScores struct {
+	*metrics.EntityReport
+	words, sentences int
+}
+
+func scoreTagging(in scoreInput) (scoring, error) {
+	name, text, err := in.read(in.input)
+	if err != nil {
+		return nil, err
+	}
+	columns, err := data.ReadCoNLL(name, text, -2, -1)
+	if err != nil {
+		return nil, err
+	}
+	scheme := metrics.Lenient
+	if in.strict {
+		scheme = metrics.Scheme(in.scheme)
+	}
+	report, err := metrics.ScoreEntities(columns[0], columns[1], scheme)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	s := tagScores{EntityReport: report, sentences: len(columns[0])}
+	for _, tags := range columns[0] {
+		s.words += len(tags)
+	}
+	return s, nil
+}
+
+func (s tagScores) print(w *writer) {
+	kinds := slices.Sorted(maps.Keys(s.PerType))
+	width := labelWidth
+	for _, kind := range kinds {
+		width = max(width, len(kind)+2)
+	}
+	w.printf("%-*s%10s%10s%10s%10s\n", width, "", "precision", "recall", "f1", "entities")
+	row := func(label string, e metrics.EntityScores) {
+		w.printf("%-*s%10.4f%10.4f%10.4f%10d\n", width, label, e.Precision, e.Recall, e.F1, e.Support)
+	}
+	row("all", s.EntityScores)
+	for _, kind := range kinds {
+		row(kind, s.PerType[kind])
+	}
+	row("macro", s.Macro)
+	row("weighted", s.Weighted)
+	w.printf("%-*s%10.4f   of %s tags in %s sentences\n", width, "accuracy", s.Accuracy, human.Thousands(s.words), human.Thousands(s.sentences))
+}
+
+// valueScores is the outcome of classification and regression.
+type valueScores struct {
+	metrics.Scores
+	examples int
+}
+
+func (s valueScores) print(w *writer) {
+	note := fmt.Sprintf("   on %s examples", human.Thousands(s.examples))
+	for _, name := range slices.Sorted(maps.Keys(s.Scores)) {
+		value := "not defined"
+		if v := s.Scores[name]; !math.IsNaN(v) {
+			value = fmt.Sprintf("%.4f", v)
+		}
+		w.row(name, "%s%s", value, note)
+		note = ""
+	}
+}
+
+func scoreClasses(in scoreInput) (scoring, error) {
+	goldFile, predFile, err := in.pairs()
+	if err != nil {
+		return nil, err
+	}
+	gold, pred := goldFile.lines, predFile.lines
+	scores := metrics.Scores{
+		metrics.NameAccuracy: metrics.Accuracy(gold, pred),
+		metrics.NameMatthews: metrics.Matthews(gold, pred),
+		metrics.NameMacroF1:  metrics.MacroF1(gold, pred),
+	}
+	binary := func(class string) bool { return class == "0" || class == "1" }
+	if !slices.ContainsFunc(slices.Concat(gold, pred), func(class string) bool { return !binary(class) }) {
+		scores[metrics.NameF1] = metrics.F1(gold, pred, "1")
+	}
+	return valueScores{scores, len(gold)}, nil
+}
+
+func scoreValues(in scoreInput) (scoring, error) {
+	goldFile, predFile, err := in.pairs()
+	if err != nil {
+		return nil, err
+	}
+	gold, err := goldFile.numbers()
+	if err != nil {
+		return nil, err
+	}
+	pred, err := predFile.numbers()
+	if err != nil {
+		return nil, err
+	}
+	scores, err := metrics.Regression([]string{metrics.NamePearson, metrics.NameSpearman}, gold, pred)
+	return valueScores{scores, len(gold)}, err
+}
+
+// numbers reads a finite number from every line.
+func (f valueFile) numbers() ([]float64, error) {
+	out := make([]float64, len(f.lines))
+	for i, line := range f.lines {
+		v, err := strconv.ParseFloat(line, 64)
+		if err != nil || math.IsNaN(v) || math.IsInf(v, 0) {
+			return nil, fmt.Errorf("%s: line %d: got %.40q, want a finite number", f.name, i+1, line)
+		}
+		out[i] = v
+	}
+	return out, nil
+}

@@ -1,0 +1,299 @@
+package main
+
+import (
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"autolora/autolora/human"
+	"autolora/autolora/runs"
+	"autolora/data/metrics"
+	"autolora/data/metrics/nlg"
+	"autolora/data/metrics/nlg/meteor"
+)
+
+// textScores is the outcome of generated texts.
+type textScores struct {
+	*nlg.Report
+	outputs, references int
+}
+
+func scoreTexts(in scoreInput) (scoring, error) {
+	pipeline, err := nlg.FindPipeline(in.kind)
+	if err != nil {
+		return nil, err
+	}
+	if len(in.metrics) == 0 {
+		in.metrics = pipeline.Metrics
+	}
+	for _, name := range in.metrics {
+		if !slices.Contains(pipeline.Metrics, name) {
+			return nil, usagef("--metric: got %q%s, want some of %s", name, suggestion(name, pipeline.Metrics), strings.Join(pipeline.Metrics, ","))
+		}
+	}
+	segments, err := in.texts()
+	if err != nil {
+		return nil, err
+	}
+	options := nlg.Options{Metrics: in.metrics, Segments: in.segments != ""}
+	if slices.Contains(in.metrics, metrics.NameMETEOR) {
+		if options.METEOR, err = in.loadMETEOR(pipeline); err != nil {
+			return nil, err
+		}
+	} else if in.paraphrases != "" {
+		return nil, usagef("--paraphrases: only meteor goes by them, and --metric leaves it out")
+	}
+	report, err := pipeline.Score(segments, options)
+	if err != nil {
+		return nil, err
+	}
+	if in.segments != "" {
+		if err := writeSegments(in.segments, report.Segments); err != nil {
+			return nil, err
+		}
+	}
+	s := textScores{report, len(segments), 0}
+	for _, segment := range segments {
+		s.references += len(segment.References)
+	}
+	return s, nil
+}
+
+// loadMETEOR loads METEOR's resources, without which there are still the pipeline's other metrics.
+func (in scoreInput) loadMETEOR(pipeline nlg.Pipeline) (*meteor.Meteor, error) {
+	dir := in.meteor
+	if dir == "" {
+		var err error
+		if dir, err = meteor.DefaultDir(); err != nil {
+			return nil, err
+		}
+	}
+	if _, err := os.Stat(dir); err != nil {
+		others := slices.DeleteFunc(slices.Clone(pipeline.Metrics), func(name string) bool { return name == metrics.NameMETEOR })
+		return nil, fmt.Errorf("METEOR's word lists: %w: make them with scripts/fetch_meteor.sh, or leave METEOR out: --metric %s", err, strings.Join(others, ","))
+	}
+	return meteor.Load(dir, in.paraphrases)
+}
+
+func writeSegments(file string, segments []metrics.Scores) error {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	for _, scores := range segments {
+		if err := enc.Encode(scores); err != nil {
+			return err
+		}
+	}
+	return runs.WriteFile(file, b.Bytes())
+}
+
+func (s textScores) print(w *writer) {
+	labels, width := map[string]string{}, labelWidth
+	for _, name := range s.Metrics {
+		labels[name] = s.Label(name)
+		width = max(width, len(labels[name])+2)
+	}
+	note := fmt.Sprintf("   on %s with %s", count(s.outputs, "text"), count(s.references, "reference"))
+	for _, name := range s.Metrics {
+		value := "not defined"
+		if v := s.Scores[name]; !math.IsNaN(v) {
+			value = fmt.Sprintf("%.4f", v)
+		}
+		w.printf("%-*s%s%s\n", width, labels[name], value, note)
+		note = ""
+	}
+}
+
+// count writes a number of things: "1 line", "2,000 lines".
+func count(n int, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return human.Thousands(n) + " " + thing
+}
+
+// textFile is a file of one text a line.
+type textFile struct {
+	name  string
+	lines []string // without the white space around
+}
+
+// trimmed returns the lines without the empty ones at the end.
+func (f textFile) trimmed() []string {
+	n := len(f.lines)
+	for n > 0 && f.lines[n-1] == "" {
+		n--
+	}
+	return f.lines[:n]
+}
+
+func newTextFile(name string, text []byte) (textFile, error) {
+	f := textFile{name, strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")}
+	for i, line := range f.lines {
+		if !utf8.ValidString(line) {
+			return f, fmt.Errorf("%s: line %d is not UTF-8", name, i+1)
+		}
+		f.lines[i] = strings.TrimSpace(line)
+	}
+	return f, nil
+}
+
+// texts reads the outputs and the references of each.
+func (in scoreInput) texts() ([]nlg.Segment, error) {
+	name, text, err := in.read(in.hypotheses)
+	if err != nil {
+		return nil, err
+	}
+	outputs, err := newTextFile(name, text)
+	if err != nil {
+		return nil, err
+	}
+	segments := make([]nlg.Segment, len(outputs.lines))
+	for i, line := range outputs.lines {
+		segments[i].Hypothesis = line
+	}
+	if len(in.references) > 1 {
+		return segments, in.columns(outputs.name, segments)
+	}
+	references, name, err := in.lists(len(segments))
+	if err != nil {
+		return nil, err
+	}
+	if n := len(references); n != len(segments) {
+		return nil, fmt.Errorf("%s has %s, %s has references for %d: want as many", outputs.name, count(len(segments), "output"), name, n)
+	}
+	for i, texts := range references {
+		segments[i].References = texts
+	}
+	return segments, nil
+}
+
+// columns adds the references that are in several files, each with a line for every output.
+func (in scoreInput) columns(outputs string, segments []nlg.Segment) error {
+	for _, file := range in.references {
+		name, text, err := in.read(file)
+		if err != nil {
+			return err
+		}
+		f, err := newTextFile(name, text)
+		if err != nil {
+			return err
+		}
+		if n := len(f.lines); n != len(segments) {
+			return fmt.Errorf("%s has %s, %s has %s: want as many", outputs, count(len(segments), "line"), name, count(n, "line"))
+		}
+		for i, line := range f.lines {
+			if line != "" {
+				segments[i].References = append(segments[i].References, line)
+			}
+		}
+	}
+	for i, s := range segments {
+		if len(s.References) == 0 {
+			return fmt.Errorf("line %d is empty in all files of --references: want a reference in one of them", i+1)
+		}
+	}
+	return nil
+}
+
+// lists reads the references of all outputs from one file, in the form that it has.
+func (in scoreInput) lists(outputs int) (references [][]string, name string, err error) {
+	name, text, err := in.read(in.references[0])
+	if err != nil {
+		return nil, name, err
+	}
+	if strings.EqualFold(filepath.Ext(name), ".csv") {
+		references, err = referencesCSV(name, text)
+		return references, name, err
+	}
+	f, err := newTextFile(name, text)
+	if err != nil {
+		return nil, name, err
+	}
+	switch lines := f.trimmed(); {
+	case len(lines) == 0:
+		err = fmt.Errorf("%s: the file has no references", name)
+	case strings.EqualFold(filepath.Ext(name), ".jsonl"), json.Unmarshal([]byte(lines[0]), new([]string)) == nil:
+		references, err = referencesJSON(name, lines)
+	case outputs > 1 && !slices.Contains(lines, ""):
+		for _, line := range lines {
+			references = append(references, []string{line})
+		}
+	default:
+		references, err = referenceBlocks(name, lines)
+	}
+	return references, name, err
+}
+
+// referenceBlocks reads references one a line, with an empty line after those of an output.
+func referenceBlocks(name string, lines []string) (references [][]string, err error) {
+	var block []string
+	for i, line := range lines {
+		switch {
+		case line != "":
+			block = append(block, line)
+		case block == nil:
+			return nil, fmt.Errorf("%s: line %d is empty as if it ended references, but output %d has none", name, i+1, len(references)+1)
+		default:
+			references, block = append(references, block), nil
+		}
+	}
+	return append(references, block), nil
+}
+
+// referencesJSON reads a JSON list of the references of an output from every line.
+func referencesJSON(name string, lines []string) (references [][]string, err error) {
+	for i, line := range lines {
+		var texts []string
+		if err := json.Unmarshal([]byte(line), &texts); err != nil {
+			return nil, fmt.Errorf(`%s: line %d: want a JSON list of texts as ["one", "another"]: %w`, name, i+1, err)
+		}
+		for t, text := range texts {
+			texts[t] = strings.Join(strings.Fields(text), " ") // a text is one line
+		}
+		if texts = slices.DeleteFunc(texts, func(text string) bool { return text == "" }); len(texts) == 0 {
+			return nil, fmt.Errorf("%s: line %d: output %d has no references", name, i+1, i+1)
+		}
+		references = append(references, texts)
+	}
+	return references, nil
+}
+
+// referencesCSV reads E2E's official files: the references with the same meaning representation are those of one
+// output, in the order in which these first appear.
+func referencesCSV(name string, text []byte) (references [][]string, err error) {
+	r := csv.NewReader(bytes.NewReader(text))
+	header, err := r.Read()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	mr, ref := slices.Index(header, "mr"), slices.Index(header, "ref")
+	if mr < 0 || ref < 0 {
+		return nil, fmt.Errorf("%s: the columns are %s: want mr and ref", name, strings.Join(header, ", "))
+	}
+	places := map[string]int{}
+	for {
+		row, err := r.Read()
+		if errors.Is(err, io.EOF) {
+			return references, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		i, ok := places[row[mr]]
+		if !ok {
+			i = len(references)
+			places[row[mr]] = i
+			references = append(references, nil)
+		}
+		references[i] = append(references[i], strings.TrimSpace(row[ref]))
+	}
+}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -18,7 +17,6 @@ import (
 	"autolora/autolora/runs"
 	"autolora/data/metrics"
 	"autolora/data/metrics/nlg"
-	"autolora/data/metrics/nlg/meteor"
 )
 
 // textScores is the outcome of generated texts.
@@ -40,18 +38,18 @@ func scoreTexts(in scoreInput) (scoring, error) {
 			return nil, usagef("--metric: got %q%s, want some of %s", name, suggestion(name, pipeline.Metrics), strings.Join(pipeline.Metrics, ","))
 		}
 	}
+	if in.paraphrases != "" && !slices.Contains(in.metrics, metrics.NameMETEOR) {
+		return nil, usagef("--paraphrases: only meteor goes by them, and --metric leaves it out")
+	}
 	segments, err := in.texts()
 	if err != nil {
 		return nil, err
 	}
-	options := nlg.Options{Metrics: in.metrics, Segments: in.segments != ""}
-	if slices.Contains(in.metrics, metrics.NameMETEOR) {
-		if options.METEOR, err = in.loadMETEOR(pipeline); err != nil {
-			return nil, err
-		}
-	} else if in.paraphrases != "" {
-		return nil, usagef("--paraphrases: only meteor goes by them, and --metric leaves it out")
+	options, err := nlg.NewOptions(pipeline, in.metrics, in.meteor, in.paraphrases)
+	if err != nil {
+		return nil, err
 	}
+	options.Segments = in.segments != ""
 	report, err := pipeline.Score(segments, options)
 	if err != nil {
 		return nil, err
@@ -66,22 +64,6 @@ func scoreTexts(in scoreInput) (scoring, error) {
 		s.references += len(segment.References)
 	}
 	return s, nil
-}
-
-// loadMETEOR loads METEOR's resources, without which there are still the pipeline's other metrics.
-func (in scoreInput) loadMETEOR(pipeline nlg.Pipeline) (*meteor.Meteor, error) {
-	dir := in.meteor
-	if dir == "" {
-		var err error
-		if dir, err = meteor.DefaultDir(); err != nil {
-			return nil, err
-		}
-	}
-	if _, err := os.Stat(dir); err != nil {
-		others := slices.DeleteFunc(slices.Clone(pipeline.Metrics), func(name string) bool { return name == metrics.NameMETEOR })
-		return nil, fmt.Errorf("METEOR's word lists: %w: make them with scripts/fetch_meteor.sh, or leave METEOR out: --metric %s", err, strings.Join(others, ","))
-	}
-	return meteor.Load(dir, in.paraphrases)
 }
 
 func writeSegments(file string, segments []metrics.Scores) error {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
@@ -51,6 +52,41 @@ type Options struct {
 	Segments bool           // score each output, too
 }
 
+// NewOptions returns the options for the metrics wanted, nil for all of the pipeline. If METEOR is one of them it is
+// loaded from meteorDir, or meteor.DefaultDir if that is "", with the table of paraphrases in a file, none if that is
+// "". So it is known beforehand what is missing.
+func NewOptions(p Pipeline, wanted []string, meteorDir, paraphrases string) (Options, error) {
+	if wanted == nil {
+		wanted = p.Metrics
+	}
+	o := Options{Metrics: wanted}
+	if err := p.check(wanted); err != nil || !slices.Contains(wanted, metrics.NameMETEOR) {
+		return o, err
+	}
+	var err error
+	if meteorDir == "" {
+		if meteorDir, err = meteor.DefaultDir(); err != nil {
+			return o, err
+		}
+	}
+	if _, err := os.Stat(meteorDir); err != nil {
+		others := slices.DeleteFunc(slices.Clone(wanted), func(name string) bool { return name == metrics.NameMETEOR })
+		return o, fmt.Errorf("METEOR's word lists: %w: make them with scripts/fetch_meteor.sh, or leave METEOR out: --metric %s", err, strings.Join(others, ","))
+	}
+	o.METEOR, err = meteor.Load(meteorDir, paraphrases)
+	return o, err
+}
+
+// check returns an error that names a metric that the pipeline does not have.
+func (p Pipeline) check(wanted []string) error {
+	for _, name := range wanted {
+		if !slices.Contains(p.Metrics, name) {
+			return fmt.Errorf("score: %q is no metric of %s, which has %s", name, p.Name, strings.Join(p.Metrics, ", "))
+		}
+	}
+	return nil
+}
+
 // Report is what Pipeline.Score computes.
 type Report struct {
 	Metrics  []string         // those computed, in the pipeline's order
@@ -69,10 +105,8 @@ func (p Pipeline) Score(segments []Segment, o Options) (*Report, error) {
 			r.Metrics = append(r.Metrics, name)
 		}
 	}
-	for _, name := range o.Metrics {
-		if !slices.Contains(p.Metrics, name) {
-			return nil, fmt.Errorf("score: %q is no metric of %s, which has %s", name, p.Name, strings.Join(p.Metrics, ", "))
-		}
+	if err := p.check(o.Metrics); err != nil {
+		return nil, err
 	}
 	if len(segments) == 0 {
 		return nil, errors.New("score: no outputs")

@@ -208,8 +208,33 @@ func (m *Model) loadBottlenecks(dir string) error {
 			return fmt.Errorf("load adapter %s: %q is not in the model %s: the adapter belongs to another model", dir, t.Name, m.Dir)
 		}
 	}
-	if err := m.setHead(a.Head); err != nil {
+	if m.Output == CausalLM {
+		err = m.checkVocabulary(a.Head)
+	} else {
+		err = m.setHead(a.Head)
+	}
+	if err != nil {
 		return fmt.Errorf("load adapter %s: %w", dir, err)
+	}
+	return nil
+}
+
+// checkVocabulary returns an error if the head that AdapterHub stored with an
+// adapter of a language model, if it did, is not the model's own.
+func (m *Model) checkVocabulary(head []safetensors.Tensor) error {
+	own := m.Vocabulary.Weight.Value
+	s := torchbind.NewScope()
+	defer s.Close()
+	for _, t := range head {
+		dtype, ok := storedTypes[t.DType]
+		if t.Name != m.Vocabulary.Modules[0].Path+".weight" || !ok || !equalShape(t.Shape, own.Shape()) {
+			return fmt.Errorf("%q of %v %v is not the head of the model %s, which scores %v: the adapter belongs to another model",
+				t.Name, t.DType, t.Shape, m.Dir, own.Shape())
+		}
+		theirs := torchbind.To(s, torchbind.FromBytes(s, t.Data, dtype, t.Shape, torchbind.CPU), own.DType(), own.Device())
+		if off := torchbind.ForeachNorm([]*torchbind.Tensor{torchbind.Sub(s, theirs, own)}); off != 0 {
+			return fmt.Errorf("%q is not that of the model %s: a head that was trained with the adapter cannot be used here", t.Name, m.Dir)
+		}
 	}
 	return nil
 }

@@ -87,7 +87,7 @@ func ParseConfig(data []byte) (Config, error) {
 	if err := cfg.check(); err != nil {
 		return Config{}, err
 	}
-	if f.generator != "" {
+	if cfg.Generates() {
 		return cfg, cfg.checkDecoder()
 	}
 	return cfg, cfg.checkEncoder()
@@ -162,6 +162,9 @@ func (c Config) checkEncoder() error {
 	}
 	return nil
 }
+
+// Generates reports whether the model writes text.
+func (c Config) Generates() bool { return families[c.ModelType].generator != "" }
 
 // MaxTokens returns the length of the longest sequence the positions allow.
 func (c Config) MaxTokens() int64 { return c.MaxPositionEmbeddings - c.firstPosition() }

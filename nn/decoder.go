@@ -10,7 +10,7 @@ import (
 // Decoder is the Transformer of GPT-2 and of the LLaMA family: blocks that
 // normalise before they compute, and attention to what came before.
 type Decoder struct {
-	Config
+	*Config
 	Words  *Param          // [V, C]
 	Places *Param          // [positions, C], GPT-2; nil with rotary embeddings
 	Layers []*DecoderLayer // NumHiddenLayers
@@ -175,7 +175,7 @@ func (d *Decoder) add(s *torchbind.Scope, adapter *Bottleneck, x, residual *torc
 }
 
 // newDecoder starts the body that a family's builder fills.
-func newDecoder(ld *loader, cfg Config, words string) *Decoder {
+func newDecoder(ld *loader, cfg *Config, words string) *Decoder {
 	return &Decoder{Config: cfg, Words: ld.param(words, cfg.VocabSize, cfg.HiddenSize)}
 }
 

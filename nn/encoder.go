@@ -9,7 +9,7 @@ import (
 
 // Encoder is the Transformer that BERT and RoBERTa share.
 type Encoder struct {
-	Config
+	*Config
 	Words     *Param // [V, C]
 	Places    *Param // [positions, C]
 	Types     *Param // [type_vocab, C]
@@ -142,7 +142,7 @@ func (e *Encoder) attention(masks *Masks) torchbind.AttentionConfig {
 
 // newEncoder builds the encoder from a checkpoint whose keys begin with prefix
 // and a dot.
-func newEncoder(ld *loader, cfg Config, prefix string) Body {
+func newEncoder(ld *loader, cfg *Config, prefix string) Body {
 	e := &Encoder{Config: cfg}
 	c, inner := cfg.HiddenSize, cfg.IntermediateSize
 	name := func(format string, args ...any) string { return prefix + "." + fmt.Sprintf(format, args...) }

@@ -11,7 +11,7 @@ type family struct {
 	// read reads config.json over the family's defaults.
 	read func(data []byte, cfg *Config) error
 	// build makes the body out of a checkpoint.
-	build func(ld *loader, cfg Config, prefix string) Body
+	build func(ld *loader, cfg *Config, prefix string) Body
 	// targets are what the family calls the modules that --target names by the
 	// common words; nil where they are called so.
 	targets map[string]string

@@ -58,7 +58,7 @@ func readGPT2(data []byte, cfg *Config) error {
 // newGPT2 builds GPT-2. Its matrices are stored [in, out] (transformers'
 // Conv1D), and query, key and value are one, c_attn; here they are modules of
 // their own below it, "…attn.c_attn.query", so that each can have its LoRA.
-func newGPT2(ld *loader, cfg Config, prefix string) Body {
+func newGPT2(ld *loader, cfg *Config, prefix string) Body {
 	d := newDecoder(ld, cfg, prefix+".wte.weight")
 	c, inner, last := cfg.HiddenSize, cfg.IntermediateSize, cfg.NumHiddenLayers-1
 	d.Places = ld.param(prefix+".wpe.weight", cfg.MaxPositionEmbeddings, c)

@@ -87,7 +87,7 @@ func readQwen2(data []byte, cfg *Config) error {
 
 // newLlama builds LLaMA, Mistral and Qwen2: RMSNorm, rotary embeddings, fewer
 // heads of keys and values than of queries, SwiGLU.
-func newLlama(ld *loader, cfg Config, prefix string) Body {
+func newLlama(ld *loader, cfg *Config, prefix string) Body {
 	d := newDecoder(ld, cfg, prefix+".embed_tokens.weight")
 	c, inner, last := cfg.HiddenSize, cfg.IntermediateSize, cfg.NumHiddenLayers-1
 	heads, groups := cfg.NumAttentionHeads*cfg.HeadDim, cfg.NumKeyValueHeads*cfg.HeadDim

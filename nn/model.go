@@ -14,7 +14,7 @@ import (
 // labels for sequences or tokens, a number (K = 1), or, of a language model,
 // scores of every token of the vocabulary.
 type Model struct {
-	Config
+	*Config
 	Body
 	Output     Output
 	Head       *Head   // nil in a language model
@@ -88,7 +88,7 @@ func Load(dir string, cfg LoadConfig) (model *Model, err error) {
 	defer ckpt.Close()
 
 	m := &Model{
-		Config: arch, Output: cfg.Output, Dir: dir, smoothing: cfg.LabelSmoothing,
+		Config: &arch, Output: cfg.Output, Dir: dir, smoothing: cfg.LabelSmoothing,
 		scope: torchbind.NewScope(), dtype: cfg.DType, device: cfg.Device, full: cfg.Full,
 	}
 	defer func() {
@@ -97,7 +97,7 @@ func Load(dir string, cfg LoadConfig) (model *Model, err error) {
 		}
 	}()
 	ld := &loader{scope: m.scope, ckpt: ckpt, prefix: f.prefix, dtype: cfg.DType, device: cfg.Device, used: map[string]bool{}}
-	m.Body = f.build(ld, arch, f.prefix)
+	m.Body = f.build(ld, m.Config, f.prefix)
 	if d, ok := m.Body.(*Decoder); ok {
 		m.Vocabulary = newVocabulary(ld, d)
 	} else {

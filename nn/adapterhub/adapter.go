@@ -1,7 +1,8 @@
 // Package adapterhub reads and writes bottleneck adapters in the files of
 // AdapterHub's library "adapters": a folder with adapter_config.json,
 // adapter.safetensors, and the head trained with the adapter in
-// head_config.json and model_head.safetensors. It is pure Go.
+// head_config.json and model_head.safetensors. With an adapter of a language
+// model no head is trained, and none is written. It is pure Go.
 //
 // Two of AdapterHub's configurations are known, which are the adapters of
 // Houlsby et al. (2019) and of Pfeiffer et al. (2021) with their default
@@ -10,7 +11,8 @@
 //
 // In Python, load_adapter(folder, use_safetensors=True) reads what [Write]
 // leaves, into a model with the head's class as well as into AdapterHub's models
-// with flexible heads (tried with adapters 1.3.0). A folder of AdapterHub's is
+// with flexible heads (tried with adapters 1.3.0, which knows BERT, RoBERTa,
+// XLM-R, GPT-2, LLaMA and Mistral, but not Qwen2). A folder of AdapterHub's is
 // read if it was saved with use_safetensors=True from a model of transformers'
 // class; pickles are never read.
 package adapterhub
@@ -45,12 +47,31 @@ type Adapter struct {
 	ModelType  string   // "bert"
 	ModelClass string   // transformers' class of model and head, "BertForSequenceClassification"
 	HiddenSize int64    // of the base model
-	Labels     []string // in the order of the logits; nil for regression
+	Labels     []string // in the order of the logits; nil for regression and language models
 	// Weights are the adapters' tensors, by their names in the model without the
 	// part "adapters.NAME.": "bert.encoder.layer.0.output.adapter_down.0.weight".
 	Weights []safetensors.Tensor
-	// Head are the head's tensors: "classifier.weight".
+	// Head are the head's tensors: "classifier.weight". AdapterHub stores a
+	// language model's "lm_head.weight" here, unless it is told with_head=False;
+	// training the adapter leaves it as it was.
 	Head []safetensors.Tensor
+}
+
+// TaskType returns PEFT's name of what the model does: SEQ_CLS, TOKEN_CLS or
+// CAUSAL_LM.
+func (a *Adapter) TaskType() string {
+	switch {
+	case strings.HasSuffix(a.ModelClass, "ForTokenClassification"):
+		return "TOKEN_CLS"
+	case a.generates():
+		return "CAUSAL_LM"
+	}
+	return "SEQ_CLS"
+}
+
+// generates reports whether the model is a language model.
+func (a *Adapter) generates() bool {
+	return strings.HasSuffix(a.ModelClass, "LMHeadModel") || strings.HasSuffix(a.ModelClass, "ForCausalLM")
 }
 
 const (

@@ -2,6 +2,8 @@ package adapterhub
 
 import (
 	"encoding/json"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -15,7 +17,8 @@ import (
 
 func testdata(name string) string { return filepath.Join("..", "..", "testdata", "nn", name) }
 
-// stored are the adapters that AdapterHub wrote (testdata/nn/make_adapters.py).
+// stored are the adapters that AdapterHub wrote (testdata/nn/make_adapters.py and
+// make_decoder_adapters.py).
 var stored = []struct {
 	name, base, modelType, class string
 	style                        Style
@@ -29,6 +32,11 @@ var stored = []struct {
 	{"roberta-tiny-pfeiffer", "roberta-tiny", "roberta", "RobertaForSequenceClassification", Pfeiffer, 3, 24, 2, 2 * 171, 650},
 	{"bert-tiny-tokens-houlsby", "bert-tiny-tokens", "bert", "BertForTokenClassification", Houlsby, 4, 16, 5, 4 * 148, 85},
 	{"bert-tiny-regression-pfeiffer", "bert-tiny-regression", "bert", "BertForSequenceClassification", Pfeiffer, 4, 16, 0, 148, 17},
+	{"gpt2-tiny-houlsby", "gpt2-tiny", "gpt2", "GPT2LMHeadModel", Houlsby, 4, 24, 0, 4 * 220, 60 * 24},
+	{"gpt2-tiny-pfeiffer", "gpt2-tiny", "gpt2", "GPT2LMHeadModel", Pfeiffer, 5, 24, 0, 2 * 269, 0},
+	{"llama-tiny-houlsby", "llama-tiny", "llama", "LlamaForCausalLM", Houlsby, 4, 32, 0, 4 * 292, 0},
+	{"llama-tiny-pfeiffer", "llama-tiny", "llama", "LlamaForCausalLM", Pfeiffer, 8, 32, 0, 2 * 552, 60 * 32},
+	{"mistral-tiny-houlsby", "mistral-tiny", "mistral", "MistralForCausalLM", Houlsby, 4, 16, 0, 4 * 148, 0},
 }
 
 func mustRead(t *testing.T, dir string) *Adapter {
@@ -60,7 +68,14 @@ func TestRead(t *testing.T) {
 			if adapter, head := a.Parameters(); adapter != c.adapter || head != c.head {
 				t.Errorf("%d and %d parameters, want %d and %d", adapter, head, c.adapter, c.head)
 			}
-			down := c.modelType + ".encoder.layer.0.output.adapter_down.0.weight"
+			module := c.modelType + ".encoder.layer.0.output"
+			switch c.modelType {
+			case "gpt2":
+				module = "transformer.h.0.output_adapters"
+			case "llama", "mistral":
+				module = "model.layers.0.output_adapters"
+			}
+			down := module + ".adapter_down.0.weight"
 			if !slices.ContainsFunc(a.Weights, func(t safetensors.Tensor) bool { return t.Name == down }) {
 				t.Errorf("no weight %q", down)
 			}
@@ -91,7 +106,17 @@ func TestWriteIsAdapterHubs(t *testing.T) {
 			if err := Write(dir, a, peft.ModelCard{}); err != nil {
 				t.Fatal(err)
 			}
-			for _, file := range []string{configName, headConfigName} {
+			configs, weights := []string{configName, headConfigName}, []string{weightsName, headName}
+			if a.generates() {
+				configs, weights = configs[:1], weights[:1]
+				for _, file := range []string{headConfigName, headName} {
+					if _, err := os.Stat(filepath.Join(dir, file)); !errors.Is(err, fs.ErrNotExist) {
+						t.Errorf("%s of a language model: %v", file, err)
+					}
+				}
+				a.Head = nil
+			}
+			for _, file := range configs {
 				got, want := readJSON(t, filepath.Join(dir, file)), readJSON(t, filepath.Join(testdata(c.name), file))
 				if file == headConfigName {
 					for _, key := range []string{"config", "name"} { // null there
@@ -109,7 +134,7 @@ func TestWriteIsAdapterHubs(t *testing.T) {
 			if config, err := os.ReadFile(filepath.Join(dir, configName)); err != nil || !strings.Contains(string(config), `"scaling": 1.0,`) {
 				t.Errorf("scaling is not a float in %s, %v", config, err)
 			}
-			for _, file := range []string{weightsName, headName} {
+			for _, file := range weights {
 				got, want := tensors(t, filepath.Join(dir, file)), tensors(t, filepath.Join(testdata(c.name), file))
 				if !reflect.DeepEqual(got, want) {
 					t.Errorf("%s differs", file)
@@ -354,6 +379,18 @@ tokenizer = AutoTokenizer.from_pretrained(base)
 `
 	if got := a.markdown(card); got != want {
 		t.Errorf("card\n%s\nwant\n%s", got, want)
+	}
+}
+
+func TestCardOfLanguageModel(t *testing.T) {
+	card := mustRead(t, testdata("gpt2-tiny-houlsby")).markdown(peft.ModelCard{})
+	for _, want := range []string{
+		"pipeline_tag: text-generation\n", "model = AutoModelForCausalLM.from_pretrained(base)\nadapters.init(model)\n",
+		"Together they have 880 parameters. They were made",
+	} {
+		if !strings.Contains(card, want) {
+			t.Errorf("%q is not in the card\n%s", want, card)
+		}
 	}
 }
 

@@ -48,7 +48,11 @@ func Read(dir string) (*Adapter, error) {
 		t.Name = module + "." + rest
 		a.Weights = append(a.Weights, t)
 	}
-	if err := a.readHead(filepath.Join(dir, headConfigName)); err != nil {
+	path := filepath.Join(dir, headConfigName)
+	if _, err := os.Stat(path); a.generates() && errors.Is(err, fs.ErrNotExist) {
+		return a, nil
+	}
+	if err := a.readHead(path); err != nil {
 		return nil, err
 	}
 	if a.Head, err = readTensors(dir, headName); err != nil {
@@ -145,8 +149,8 @@ func (a *Adapter) readHead(path string) error {
 	if c.Settings != nil || c.ModelClass != a.ModelClass {
 		return fmt.Errorf("read %s: the head is one of %s, want transformers' own of %s", path, c.ModelClass, a.ModelClass)
 	}
-	if c.NumLabels == 1 {
-		return nil // regression
+	if c.NumLabels == 1 || a.generates() { // regression; AdapterHub gives language models two labels of no meaning
+		return nil
 	}
 	a.Labels = make([]string, len(c.Label2ID))
 	seen := make([]bool, len(c.Label2ID))

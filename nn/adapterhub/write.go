@@ -12,7 +12,8 @@ import (
 )
 
 // Write writes the adapter into the new folder dir, with README.md from the
-// card, whose labels are the adapter's: dir is whole or not there.
+// card, whose labels are the adapter's: dir is whole or not there. The head of a
+// language model is not written.
 func Write(dir string, a *Adapter, card peft.ModelCard) error {
 	adapter, head, err := a.configs()
 	if err != nil {
@@ -27,8 +28,10 @@ func Write(dir string, a *Adapter, card peft.ModelCard) error {
 		if err := writeModule(dir, configName, adapter, weightsName, weights); err != nil {
 			return err
 		}
-		if err := writeModule(dir, headConfigName, head, headName, a.Head); err != nil {
-			return err
+		if !a.generates() { // whose head is the base model's
+			if err := writeModule(dir, headConfigName, head, headName, a.Head); err != nil {
+				return err
+			}
 		}
 		return peft.WriteFile(filepath.Join(dir, cardName), []byte(a.markdown(card)))
 	})
@@ -82,10 +85,7 @@ var papers = map[Style]string{
 
 // markdown renders the card for a.
 func (a *Adapter) markdown(card peft.ModelCard) string {
-	task := "SEQ_CLS"
-	if strings.HasSuffix(a.ModelClass, "ForTokenClassification") {
-		task = "TOKEN_CLS"
-	}
+	task := a.TaskType()
 	card.Labels = a.Labels
 	var b strings.Builder
 	b.WriteString(peft.FrontMatter("adapter-transformers", a.BaseModel, task, "adapter-transformers", "autolora", a.ModelType))
@@ -95,8 +95,11 @@ func (a *Adapter) markdown(card peft.ModelCard) string {
 	}
 	adapter, head := a.Parameters()
 	fmt.Fprintf(&b, "# %s\n\nBottleneck adapters %s (AdapterHub's `%s`), for the base model `%s`. Each has a bottleneck of %d. "+
-		"Together they have %d parameters, and %d in the head. They were made with autolora.\n\n",
-		title, papers[a.Style], a.Style, a.BaseModel, a.Size, adapter, head)
+		"Together they have %d parameters", title, papers[a.Style], a.Style, a.BaseModel, a.Size, adapter)
+	if !a.generates() {
+		fmt.Fprintf(&b, ", and %d in the head", head)
+	}
+	b.WriteString(". They were made with autolora.\n\n")
 	fmt.Fprintf(&b, "## Use\n\n```python\nimport adapters\n%sadapters.init(model)\n"+
 		"model.load_adapter(\"path/to/this/folder\", use_safetensors=True, set_active=True)\nmodel.eval()\n"+
 		"tokenizer = AutoTokenizer.from_pretrained(base)\n```\n\n", card.BaseCode(a.BaseModel, task))

@@ -52,13 +52,13 @@ func (c Config) Check() error {
 	case c.Beams < 1:
 		return fmt.Errorf("beams: got %d, want at least 1", c.Beams)
 	case c.MaxNewTokens < 1:
-		return fmt.Errorf("max new tokens: got %d, want at least 1", c.MaxNewTokens)
+		return fmt.Errorf("max-new-tokens: got %d, want at least 1", c.MaxNewTokens)
 	case c.NoRepeatNGram < 0:
-		return fmt.Errorf("no-repeat n-gram: got %d, want at least 0", c.NoRepeatNGram)
+		return fmt.Errorf("no-repeat-ngram: got %d, want at least 0", c.NoRepeatNGram)
 	case math.IsNaN(c.LengthPenalty) || math.IsInf(c.LengthPenalty, 0):
-		return fmt.Errorf("length penalty: got %v, want a number", c.LengthPenalty)
+		return fmt.Errorf("length-penalty: got %v, want a number", c.LengthPenalty)
 	case c.Rules != "" && c.Rules != Transformers && c.Rules != LoRA:
-		return fmt.Errorf("rules: got %q, want %s or %s", c.Rules, Transformers, LoRA)
+		return fmt.Errorf("beam-rules: got %q, want %s or %s", c.Rules, Transformers, LoRA)
 	case c.Sample && c.Beams > 1:
 		return fmt.Errorf("sampling with %d beams: want one", c.Beams)
 	case !(c.Temperature >= 0) || math.IsInf(c.Temperature, 0):
@@ -72,7 +72,7 @@ func (c Config) Check() error {
 	case "", WhenUnlikely, WhenFull, Never:
 		return nil
 	}
-	return fmt.Errorf("early stopping: got %q, want %s, %s or %s", c.EarlyStopping, WhenUnlikely, WhenFull, Never)
+	return fmt.Errorf("early-stopping: got %q, want %s, %s or %s", c.EarlyStopping, WhenUnlikely, WhenFull, Never)
 }
 
 // ends reports whether token ends a text.

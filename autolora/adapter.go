@@ -28,6 +28,9 @@ type Adapter struct {
 // Tokens reports whether the adapter's head labels tokens.
 func (a *Adapter) Tokens() bool { return a.TaskType == tokenTask }
 
+// Language reports whether it is an adapter of a language model.
+func (a *Adapter) Language() bool { return a.TaskType == languageTask }
+
 // Bottleneck reports whether it is a bottleneck adapter; else it is LoRA.
 func (a *Adapter) Bottleneck() bool { return a.lora == nil }
 

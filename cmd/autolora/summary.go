@@ -11,6 +11,7 @@ import (
 	"autolora/autolora"
 	"autolora/autolora/human"
 	"autolora/autolora/runs"
+	"autolora/data/metrics"
 )
 
 // report prints the outcome of a run: as one JSON object, what results.json
@@ -81,16 +82,22 @@ func printScores(w *writer, r *runs.Results) {
 	if i := slices.Index(names, r.Primary); i > 0 {
 		names = slices.Insert(slices.Delete(names, i, i+1), 0, r.Primary)
 	}
+	width := labelWidth
+	labels := make([]string, len(names))
 	for i, name := range names {
-		note := ""
-		if i == 0 {
-			note = fmt.Sprintf("   on all %s examples of %s's %s set", human.Thousands(r.Examples), r.Task, cmp.Or(r.Part, "dev"))
+		labels[i] = name
+		switch variant, ok := strings.CutPrefix(name, r.Primary+"_"); {
+		case ok && r.Primary != metrics.NameBLEU: // of another dev set
+			labels[i] = variant
+		case strings.HasPrefix(name, metrics.NameMETEOR) && r.Paraphrases != nil && !*r.Paraphrases:
+			labels[i] += " (no paraphrase table)"
 		}
-		label := name
-		if variant, ok := strings.CutPrefix(name, r.Primary+"_"); ok { // of another dev set
-			label = variant
-		}
-		w.row(label, "%s%s", w.bold(fmt.Sprintf("%.4f", r.Scores[name])), note)
+		width = max(width, len(labels[i])+2)
+	}
+	note := fmt.Sprintf("   on all %s examples of %s's %s set", human.Thousands(r.Examples), r.Task, cmp.Or(r.Part, "dev"))
+	for i, name := range names {
+		w.printf("%-*s%s%s\n", width, labels[i], w.bold(fmt.Sprintf("%.4f", r.Scores[name])), note)
+		note = ""
 	}
 }
 
@@ -138,15 +145,17 @@ func printFiles(w *writer, dir string, o *autolora.Outcome) {
 		runs.MetricsFile: "a line per logged step",
 		runs.ConfigFile:  "every setting; --config takes it",
 		runs.ReportFile:  "heat map, curves, scores beside the paper's",
+
+		runs.HypothesesFile: "what was generated, a line for every source",
 	}
 	if o.Results != nil && o.Results.Method == runs.MethodAdapter {
 		what[runs.AdapterDir] = "adapter in AdapterHub's form, with a model card"
 	}
 	label := "files"
-	for _, name := range []string{runs.AdapterDir, runs.ModelDir, runs.ReportFile, runs.RanksFile, runs.ResultsFile, runs.MetricsFile, runs.ConfigFile} {
+	for _, name := range []string{runs.AdapterDir, runs.ModelDir, runs.ReportFile, runs.HypothesesFile, runs.RanksFile, runs.ResultsFile, runs.MetricsFile, runs.ConfigFile} {
 		if slices.Contains(o.Files, name) {
 			path := filepath.Join(dir, name)
-			w.row(label, "%-*s  %s", len(dir)+len(runs.MetricsFile)+1, path, what[name])
+			w.row(label, "%-*s  %s", len(dir)+len(runs.HypothesesFile)+1, path, what[name])
 			label = ""
 		}
 	}
@@ -159,8 +168,11 @@ func printPython(w *writer, dir string) {
 		return // it was written a moment ago: whoever removed it does not want it loaded
 	}
 	class, labels := "SequenceClassification", ""
-	if a.Tokens() {
+	switch {
+	case a.Tokens():
 		class = "TokenClassification"
+	case a.Language():
+		class = "CausalLM"
 	}
 	if a.Outputs > 0 {
 		labels = fmt.Sprintf(", num_labels=%d", a.Outputs)

@@ -15,9 +15,9 @@ type bleu struct {
 	reference    int            // words of the references that are closest in length
 }
 
-// sumBLEU adds segments up. An output counts as at least so many n-grams of each length.
-func sumBLEU(matches []match, least int) (b bleu) {
-	for _, m := range matches {
+// bleu adds the segments up. An output counts as at least so many n-grams of each length.
+func (c *corpus) bleu(least int) (b bleu) {
+	for _, m := range c.segments {
 		for n := range bleuOrder {
 			b.right[n] += len(m.grams[n])
 			b.total[n] += max(m.words-n, least)
@@ -61,11 +61,10 @@ func MultiBLEU(segments []Segment) float64 {
 func MultiBLEUDetok(segments []Segment) float64 { return multiBLEU(segments, tok.MTEval13a) }
 
 func multiBLEU(segments []Segment, split func(string) []string) float64 {
-	_, matches := matches(segments, bleuOrder, split)
-	if len(matches) == 0 {
+	if len(segments) == 0 {
 		return math.NaN()
 	}
-	b := sumBLEU(matches, 0)
+	b := compare(segments, bleuOrder, split).bleu(0)
 	var precisions [bleuOrder]float64
 	for n, right := range b.right {
 		if right == 0 {

@@ -17,15 +17,13 @@ func CIDEr(segments []Segment) (mean float64, scores []float64) {
 	hypotheses := make([]sentence, len(segments))
 	references := make([][]sentence, len(segments))
 	for i, segment := range segments {
-		hypotheses[i] = g.read(strings.Fields(segment.Hypothesis))
+		hypotheses[i] = g.number(strings.Fields(segment.Hypothesis))
 		references[i] = make([]sentence, len(segment.References))
 		for r, text := range segment.References {
-			references[i][r] = g.read(strings.Fields(text))
+			references[i][r] = g.number(strings.Fields(text))
 		}
 	}
-	c := cider{weight: g.inverseFrequency(references)}
-	c.hypothesis.grow(g)
-	c.reference.grow(g)
+	c := cider{g.inverseFrequency(references), g.tally(), g.tally()}
 	scores = make([]float64, len(segments))
 	for i, hypothesis := range hypotheses {
 		scores[i] = 10 * c.similarity(hypothesis, references[i])
@@ -39,8 +37,8 @@ func (g *ngrams) inverseFrequency(references [][]sentence) []float64 {
 	segments := make([]int, len(g.before)) // with the n-gram
 	last := make([]int, len(g.before))     // of them, from 1
 	for i, references := range references {
-		for _, s := range references {
-			for _, grams := range s.grams {
+		for _, reference := range references {
+			for _, grams := range reference {
 				for _, gram := range grams {
 					if last[gram] != i+1 {
 						last[gram] = i + 1
@@ -66,9 +64,9 @@ type cider struct {
 func (c *cider) similarity(hypothesis sentence, references []sentence) float64 {
 	sum := 0.0
 	for n := range ciderOrder {
-		square := c.square(&c.hypothesis, hypothesis.grams[n])
+		square := c.square(&c.hypothesis, hypothesis[n])
 		for _, reference := range references {
-			product, referenceSquare := 0.0, c.square(&c.reference, reference.grams[n])
+			product, referenceSquare := 0.0, c.square(&c.reference, reference[n])
 			for _, gram := range c.reference.found {
 				weight := c.weight[gram]
 				of := weight * float64(c.reference.count[gram])
@@ -77,7 +75,7 @@ func (c *cider) similarity(hypothesis sentence, references []sentence) float64 {
 			c.reference.reset()
 			if product > 0 {
 				// Length is pycoco's: the number of bigrams.
-				difference := float64(len(hypothesis.grams[1]) - len(reference.grams[1]))
+				difference := float64(len(hypothesis[1]) - len(reference[1]))
 				const sigma = 6
 				sum += product / math.Sqrt(square*referenceSquare) * math.Exp(-difference*difference/(2*sigma*sigma))
 			}

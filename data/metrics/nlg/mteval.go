@@ -12,31 +12,31 @@ import (
 // negative, and a text without words has an empty one. NIST is NaN where pymteval divides by zero, as it does for one
 // output of less than five words. Both are NaN without segments.
 func PyMTEval(segments []Segment) (bleu, nist float64) {
-	g, matches := matches(segments, nistOrder, pyWords)
-	information := sumNIST(matches, math.MinInt, g.information)
+	c := compare(segments, nistOrder, pyWords)
 	words := 0.0 // of the references, the mean in each segment
-	for _, m := range matches {
+	for _, m := range c.segments {
 		sum := 0
 		for _, n := range m.references {
 			sum += n
 		}
 		words += float64(sum) / float64(len(m.references))
 	}
-	return pyBLEU(matches, 0), information.score(words)
+	information := c.nist(math.MinInt, c.information)
+	return c.pyBLEU(0), information.score(words)
 }
 
 // PySentenceBLEU returns the sentBLEU that e2e-metrics writes for an output: pymteval's BLEU with one more n-gram of
 // each length, which is right.
 func PySentenceBLEU(segment Segment) float64 {
-	_, matches := matches([]Segment{segment}, bleuOrder, pyWords)
-	return pyBLEU(matches, 1)
+	return compare([]Segment{segment}, bleuOrder, pyWords).pyBLEU(1)
 }
 
-func pyBLEU(matches []match, added int) float64 {
-	if len(matches) == 0 {
+// pyBLEU is pymteval's BLEU with so many right n-grams of each length added.
+func (c *corpus) pyBLEU(added int) float64 {
+	if len(c.segments) == 0 {
 		return math.NaN()
 	}
-	b := sumBLEU(matches, math.MinInt)
+	b := c.bleu(math.MinInt)
 	var precisions [bleuOrder]float64
 	for n := range precisions {
 		precisions[n] = max(float64(b.right[n]+added), 1e-15) / max(float64(b.total[n]+added), 1e-9)
@@ -60,27 +60,27 @@ func pyWords(text string) []string {
 // values of the E2E challenge. BLEU is smoothed where no n-gram of some length is right. References without words
 // do not count. Lower case is that of ASCII letters. Both scores are NaN without segments.
 func MTEval(segments []Segment) (bleu, nist float64) {
-	g, matches := matches(segments, nistOrder, func(text string) []string { return tok.MTEval13a(tok.LowerASCII(text)) })
-	if len(matches) == 0 {
+	if len(segments) == 0 {
 		return math.NaN(), math.NaN()
 	}
+	c := compare(segments, nistOrder, func(text string) []string { return tok.MTEval13a(tok.LowerASCII(text)) })
 	references := 0
-	for i := range matches {
-		m := &matches[i]
+	for i := range c.segments {
+		m := &c.segments[i]
 		m.references = slices.DeleteFunc(m.references, func(words int) bool { return words == 0 })
 		references += len(m.references)
 	}
-	information := sumNIST(matches, 0, g.mtevalInformation)
+	information := c.nist(0, c.mtevalInformation)
 	for n, total := range information.total {
 		information.total[n] = max(total, 1)
 	}
 	// The mean of all references times the segments, not the mean in each segment.
-	words := float64(g.count[0]) / float64(references) * float64(len(matches))
-	return mtevalBLEU(matches), information.score(words)
+	words := float64(c.count[0]) / float64(references) * float64(len(segments))
+	return c.mtevalBLEU(), information.score(words)
 }
 
-func mtevalBLEU(matches []match) float64 {
-	b := sumBLEU(matches, 0)
+func (c *corpus) mtevalBLEU() float64 {
+	b := c.bleu(0)
 	if b.total[0] == 0 {
 		return 0
 	}
@@ -101,10 +101,10 @@ func mtevalBLEU(matches []match) float64 {
 
 // mtevalInformation is information, but after the word "0" as if there were no word before: mteval asks whether there
 // is one with "if", and "0" is false in Perl.
-func (g *ngrams) mtevalInformation(gram int32) float64 {
-	before := g.before[gram]
-	if zero, ok := g.words["0"]; ok && before != 0 && before == g.numbers[ngram{0, zero}] {
+func (c *corpus) mtevalInformation(gram int32) float64 {
+	before := c.before[gram]
+	if zero, ok := c.words["0"]; ok && before != 0 && before == c.numbers[ngram{0, zero}] {
 		before = 0
 	}
-	return math.Log2(float64(g.count[before]) / float64(g.count[gram]))
+	return math.Log2(float64(c.count[before]) / float64(c.count[gram]))
 }

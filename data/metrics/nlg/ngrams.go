@@ -1,77 +1,72 @@
 package nlg
 
-// ngrams numbers the n-grams of a corpus and counts them in its references. An n-gram is known by the number of the
-// one without its last word, and that word. Number 0 is the one without words.
+// ngrams numbers n-grams. One is known by the number of the n-gram without its last word, and that word. Number 0 is
+// the n-gram without words.
 type ngrams struct {
-	longest int
+	longest int // words
 	words   map[string]int32
 	numbers map[ngram]int32
 	before  []int32 // by number: the n-gram without its last word
-	count   []int   // by number: in all references; of 0, their words
 }
 
 type ngram struct{ before, word int32 }
 
 func newNgrams(longest int) *ngrams {
-	return &ngrams{longest: longest, words: map[string]int32{}, numbers: map[ngram]int32{}, before: []int32{0}, count: []int{0}}
+	return &ngrams{longest, map[string]int32{}, map[ngram]int32{}, []int32{0}}
 }
 
-// sentence is a text as the numbers of its n-grams.
-type sentence struct {
-	words int
-	grams [][]int32 // [longest] grams[n-1][i] is that of n words from word i on
-}
+// sentence is the n-grams of a text by their numbers: [n-1][i] is that of n words from word i on.
+type sentence [][]int32
 
-// read numbers the n-grams of a text.
-func (g *ngrams) read(words []string) sentence {
-	s := sentence{len(words), make([][]int32, g.longest)}
+// number numbers the n-grams of a text.
+func (g *ngrams) number(words []string) sentence {
 	ids := make([]int32, len(words))
 	for i, word := range words {
-		ids[i] = g.word(word)
+		id, ok := g.words[word]
+		if !ok {
+			id = int32(len(g.words))
+			g.words[word] = id
+		}
+		ids[i] = id
 	}
+	out := make(sentence, g.longest)
 	numbers := make([]int32, 0, g.longest*len(words))
-	for n := range s.grams {
+	for n := range out {
 		start := len(numbers)
 		for i := range len(words) - n {
-			var before int32
+			gram := ngram{word: ids[i+n]}
 			if n > 0 {
-				before = s.grams[n-1][i]
+				gram.before = out[n-1][i]
 			}
-			numbers = append(numbers, g.number(before, ids[i+n]))
+			number, ok := g.numbers[gram]
+			if !ok {
+				number = int32(len(g.before))
+				g.numbers[gram] = number
+				g.before = append(g.before, gram.before)
+			}
+			numbers = append(numbers, number)
 		}
-		s.grams[n] = numbers[start:]
+		out[n] = numbers[start:]
 	}
-	return s
+	return out
 }
 
-func (g *ngrams) word(word string) int32 {
-	id, ok := g.words[word]
-	if !ok {
-		id = int32(len(g.words))
-		g.words[word] = id
-	}
-	return id
-}
-
-func (g *ngrams) number(before, word int32) int32 {
-	n, ok := g.numbers[ngram{before, word}]
-	if !ok {
-		n = int32(len(g.before))
-		g.numbers[ngram{before, word}] = n
-		g.before = append(g.before, before)
-		g.count = append(g.count, 0)
-	}
-	return n
-}
-
-// addReference counts the n-grams of a reference.
-func (g *ngrams) addReference(s sentence) {
-	g.count[0] += s.words
-	for _, grams := range s.grams {
-		for _, gram := range grams {
-			g.count[gram]++
+// find appends the n-grams of a text that have a number.
+func (g *ngrams) find(found []int32, words []string) []int32 {
+	for i := range words {
+		var number int32
+		for _, word := range words[i:min(i+g.longest, len(words))] {
+			id, ok := g.words[word]
+			if !ok {
+				break
+			}
+			if number, ok = g.numbers[ngram{number, id}]; !ok {
+				break
+			}
+			found = append(found, number)
 		}
 	}
+	return found
 }
 
 // tally counts n-grams by their numbers.
@@ -80,9 +75,7 @@ type tally struct {
 	found []int32 // those with a count, each once
 }
 
-func (t *tally) grow(g *ngrams) {
-	t.count = append(t.count, make([]int, len(g.before)-len(t.count))...)
-}
+func (g *ngrams) tally() tally { return tally{count: make([]int, len(g.before))} }
 
 func (t *tally) add(gram int32) {
 	if t.count[gram] == 0 {
@@ -98,38 +91,47 @@ func (t *tally) reset() {
 	t.found = t.found[:0]
 }
 
-// match is what BLEU and NIST know of a segment.
-type match struct {
-	words      int       // of the output
-	references []int     // words of each
-	grams      [][]int32 // [longest] the n-grams of the output that a reference has, each as often as there if it is that often in the output
+// corpus is what BLEU and NIST know of segments.
+type corpus struct {
+	*ngrams        // those of the outputs
+	count    []int // by number: in all references; of 0, their words
+	segments []match
 }
 
-// matches counts the n-grams of a corpus up to the given length, in words that split gives.
-func matches(segments []Segment, longest int, split func(string) []string) (*ngrams, []match) {
+type match struct {
+	words      int   // of the output
+	references []int // words of each
+	// The n-grams of the output that a reference has, by length, [n-1]: each as often as it is in the output, but no
+	// more often than in the reference that has most of it.
+	grams sentence
+}
+
+// compare counts the n-grams of up to so many words, which split finds in a text.
+func compare(segments []Segment, longest int, split func(string) []string) *corpus {
 	g := newNgrams(longest)
-	out := make([]match, len(segments))
-	var reference, most tally // n-grams of one reference; the most in any
-	for i, segment := range segments {
-		hypothesis := g.read(split(segment.Hypothesis))
-		m := match{words: hypothesis.words, references: make([]int, len(segment.References)), grams: make([][]int32, longest)}
-		for r, text := range segment.References {
-			s := g.read(split(text))
-			g.addReference(s)
-			m.references[r] = s.words
-			reference.grow(g)
-			most.grow(g)
-			for _, grams := range s.grams {
-				for _, gram := range grams {
-					if reference.add(gram); reference.count[gram] > most.count[gram] {
-						most.add(gram)
-					}
+	outputs := make([]sentence, len(segments))
+	for i, s := range segments {
+		outputs[i] = g.number(split(s.Hypothesis))
+	}
+	c := &corpus{g, make([]int, len(g.before)), make([]match, len(segments))}
+	reference, most := g.tally(), g.tally()
+	var found []int32
+	for i, s := range segments {
+		m := match{words: len(outputs[i][0]), references: make([]int, len(s.References)), grams: make(sentence, longest)}
+		for r, text := range s.References {
+			words := split(text)
+			m.references[r] = len(words)
+			c.count[0] += len(words)
+			found = g.find(found[:0], words)
+			for _, gram := range found {
+				c.count[gram]++
+				if reference.add(gram); reference.count[gram] > most.count[gram] {
+					most.add(gram)
 				}
 			}
 			reference.reset()
 		}
-		most.grow(g)
-		for n, grams := range hypothesis.grams {
+		for n, grams := range outputs[i] {
 			for _, gram := range grams {
 				if most.count[gram] > 0 {
 					most.count[gram]--
@@ -138,7 +140,7 @@ func matches(segments []Segment, longest int, split func(string) []string) (*ngr
 			}
 		}
 		most.reset()
-		out[i] = m
+		c.segments[i] = m
 	}
-	return g, out
+	return c
 }

@@ -10,9 +10,9 @@ type nist struct {
 	total       [nistOrder]float64 // n-grams of the outputs
 }
 
-// sumNIST adds segments up. An output counts as at least so many n-grams of each length.
-func sumNIST(matches []match, least int, information func(gram int32) float64) (s nist) {
-	for _, m := range matches {
+// nist adds the segments up. An output counts as at least so many n-grams of each length.
+func (c *corpus) nist(least int, information func(gram int32) float64) (s nist) {
+	for _, m := range c.segments {
 		for n, grams := range m.grams {
 			s.total[n] += float64(max(m.words-n, least))
 			for _, gram := range grams {
@@ -49,6 +49,6 @@ func nistPenalty(ratio float64) float64 {
 }
 
 // information returns the bits that the last word of an n-gram tells to who knows the words before it.
-func (g *ngrams) information(gram int32) float64 {
-	return math.Log2(float64(g.count[g.before[gram]]) / float64(g.count[gram]))
+func (c *corpus) information(gram int32) float64 {
+	return math.Log2(float64(c.count[c.before[gram]]) / float64(c.count[gram]))
 }

@@ -10,7 +10,7 @@ import (
 // Lower returns a text in lower case as Python's str.lower and Java's toLowerCase do: other than for strings.ToLower,
 // İ becomes i with a dot above, two characters, and Σ at the end of a word ς.
 func Lower(text string) string {
-	if strings.ContainsAny(text, "İΣ") {
+	if strings.Contains(text, "İ") || strings.Contains(text, "Σ") {
 		return cases.Lower(language.Und).String(text)
 	}
 	return strings.ToLower(text)

@@ -74,7 +74,7 @@ func ptbSpelling(token string) string {
 	if form, ok := ptbForms[token]; ok {
 		return form
 	}
-	if strings.ContainsAny(token, " ()&\u00ad") {
+	if strings.ContainsAny(token, " ()&") || strings.Contains(token, "\u00ad") {
 		return ptbInside.Replace(token)
 	}
 	return token

@@ -80,6 +80,23 @@ bench-cost: build $(PEERS_VENV)/.installed $(MRPC) ## time a whole AutoLoRA and 
 	@scripts/fetch_model.sh $(DEMO_MODEL) >/dev/null
 	$(PEERS_VENV)/bin/python scripts/bench_adalora.py $(COST_FLAGS)
 
+# E2E's official scorers, and the environment that they need.
+E2E_METRICS := third_party/e2e-metrics
+SCORE_VENV := third_party/score-venv
+E2E_REFERENCES ?= third_party/data/e2e/testset_w_refs.csv
+
+$(E2E_METRICS):
+	git clone --depth 1 https://github.com/tuetschek/e2e-metrics $@
+
+$(SCORE_VENV)/.installed:
+	python3 -m venv --clear $(SCORE_VENV)
+	$(SCORE_VENV)/bin/pip --disable-pip-version-check install --quiet future numpy
+	touch $@
+
+.PHONY: bench-score
+bench-score: build $(SCORE_VENV)/.installed | $(E2E_METRICS) ## time score e2e and the challenge's own scorers: E2E_REFERENCES=testset_w_refs.csv
+	$(SCORE_VENV)/bin/python scripts/bench_score.py --e2e-metrics $(E2E_METRICS) --references $(E2E_REFERENCES)
+
 .PHONY: reproduce-small
 reproduce-small: build ## the paper's comparisons as far as two cores go: DATA=FOLDER with the tasks' folders, 2 hours
 	@scripts/fetch_model.sh $(DEMO_MODEL) >/dev/null

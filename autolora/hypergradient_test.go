@@ -23,32 +23,38 @@ func TestExactAgainstCentralDifferences(t *testing.T) {
 				for _, l := range x.model.LoRAs() {
 					l.Dropout = 0.1
 				}
-				bt, bv := inputs.batch(s, x.model, "t.0"), inputs.batch(s, x.model, "v.0")
-				masks := *x.masks
-				_, _, _, _, _, d, implicit := x.hypergradient(s, bt, bv)
-				h := torchbind.ForeachAdd(s, d, implicit, -x.Eta)[0].Float64s()
-
-				value := func(a []float64) float64 {
-					*x.masks = masks
-					torchbind.NoGrad(func() {
-						x.a.CopyInPlace(torchbind.FromSlice(s, a, []int64{searchLayers, searchK}, torchbind.CPU))
-					})
-					_, lossV, _, _, _, _, _ := x.hypergradient(s, bt, bv)
-					return lossV
-				}
-				const step = 1e-5 // error of the difference: step² from the third derivative, 1e-16/step from rounding
-				numeric := make([]float64, len(start))
-				for i := range start {
-					moved := append([]float64(nil), start...)
-					moved[i] += step
-					up := value(moved)
-					moved[i] -= 2 * step
-					numeric[i] = (up - value(moved)) / (2 * step)
-				}
-				near(t, "h", h, numeric, 1e-7)
+				checkCentralDifferences(t, s, x, inputs.batch(s, x.model, "t.0"), inputs.batch(s, x.model, "v.0"))
 			})
 		})
 	}
+}
+
+// checkCentralDifferences compares one iteration's hypergradient with central
+// differences of L_val by a.
+func checkCentralDifferences(t *testing.T, s *torchbind.Scope, x *Search, bt, bv *Batch) {
+	t.Helper()
+	start, masks := torchbind.Detach(s, x.a).Float64s(), *x.masks
+	_, _, _, _, _, d, implicit := x.hypergradient(s, bt, bv)
+	h := torchbind.ForeachAdd(s, d, implicit, -x.Eta)[0].Float64s()
+
+	value := func(a []float64) float64 {
+		*x.masks = masks
+		torchbind.NoGrad(func() {
+			x.a.CopyInPlace(torchbind.FromSlice(s, a, []int64{searchLayers, searchK}, torchbind.CPU))
+		})
+		_, lossV, _, _, _, _, _ := x.hypergradient(s, bt, bv)
+		return lossV
+	}
+	const step = 1e-5 // error of the difference: step² from the third derivative, 1e-16/step from rounding
+	numeric := make([]float64, len(start))
+	for i := range start {
+		moved := append([]float64(nil), start...)
+		moved[i] += step
+		up := value(moved)
+		moved[i] -= 2 * step
+		numeric[i] = (up - value(moved)) / (2 * step)
+	}
+	near(t, "h", h, numeric, 1e-7)
 }
 
 // With independent masks finite differences would be noise; with saved ones

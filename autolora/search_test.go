@@ -70,11 +70,18 @@ func (f fixture) batch(s *torchbind.Scope, m *nn.Model, prefix string) *Batch {
 		seqs.Segments = append(seqs.Segments, segments[at:at+n]...)
 		seqs.Lengths = append(seqs.Lengths, int(n))
 	}
+	if _, ok := f.Tensor(prefix + ".want"); ok {
+		seqs.Want = f.tensor(s, prefix+".want").Int64s()
+		for _, n := range f.tensor(s, prefix+".want_per").Int64s() {
+			seqs.WantPer = append(seqs.WantPer, int(n))
+		}
+	}
 	b, err := m.NewBatch(s, seqs)
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	return &Batch{Batch: b, Labels: f.tensor(s, prefix+".labels"), Size: len(seqs.Lengths)}
+	labels := f.tensor(s, prefix+".labels")
+	return &Batch{Batch: b, Labels: labels, Size: int(labels.Size(0))}
 }
 
 // near fails unless got is want to tolerance, relative to want's largest number.
@@ -256,25 +263,31 @@ func TestSearchStepsAgainstPyTorch(t *testing.T) {
 				form := map[string]AlphaForm{"softmax": Softmax, "softmax-uniform": Softmax, "none": Free, "sigmoid": Sigmoid}[formName]
 				x := newReferenceSearch(t, s, torchbind.Float64, form, openFixture(t, "search-"+formName).floats(s, "a"), cfg)
 				defer x.model.Close()
-				var trainLosses, valLosses []float64
-				for i := range want.tensor(s, name+".train_loss").Size(0) {
-					update := (int(i)+1)%cfg.Unroll == 0
-					v := fmt.Sprintf("v.%d", int(i)/cfg.Unroll)
-					step := x.Iterate(s, inputs.batch(s, x.model, fmt.Sprintf("t.%d", i)), inputs.batch(s, x.model, v), update)
-					trainLosses = append(trainLosses, step.TrainLoss)
-					if update {
-						valLosses = append(valLosses, step.ValLoss)
-					}
-				}
-				tolerance := 1e-8 // AdamW's division magnifies rounding in the first steps
-				near(t, "training losses", trainLosses, want.floats(s, name+".train_loss"), tolerance)
-				near(t, "validation losses", valLosses, want.floats(s, name+".val_loss"), tolerance)
-				near(t, "a", torchbind.Detach(s, x.a).Float64s(), want.floats(s, name+".a"), tolerance)
-				for _, p := range x.weights {
-					near(t, p.Name, torchbind.Detach(s, p.Value).Float64s(), want.floats(s, name+".w."+keyPrefix+p.Name), tolerance)
-				}
+				checkSteps(t, s, x, inputs, want, name)
 			})
 		})
+	}
+}
+
+// checkSteps takes the iterations of one of want's runs.
+func checkSteps(t *testing.T, s *torchbind.Scope, x *Search, inputs, want fixture, name string) {
+	t.Helper()
+	var trainLosses, valLosses []float64
+	for i := range want.tensor(s, name+".train_loss").Size(0) {
+		update := (int(i)+1)%x.Unroll == 0
+		v := fmt.Sprintf("v.%d", int(i)/x.Unroll)
+		step := x.Iterate(s, inputs.batch(s, x.model, fmt.Sprintf("t.%d", i)), inputs.batch(s, x.model, v), update)
+		trainLosses = append(trainLosses, step.TrainLoss)
+		if update {
+			valLosses = append(valLosses, step.ValLoss)
+		}
+	}
+	tolerance := 1e-8 // AdamW's division magnifies rounding in the first steps
+	near(t, "training losses", trainLosses, want.floats(s, name+".train_loss"), tolerance)
+	near(t, "validation losses", valLosses, want.floats(s, name+".val_loss"), tolerance)
+	near(t, "a", torchbind.Detach(s, x.a).Float64s(), want.floats(s, name+".a"), tolerance)
+	for _, p := range x.weights {
+		near(t, p.Name, torchbind.Detach(s, p.Value).Float64s(), want.floats(s, name+".w."+keyPrefix+p.Name), tolerance)
 	}
 }
 

@@ -3,7 +3,6 @@ package autolora
 import (
 	"encoding/json"
 	"fmt"
-	"strings"
 
 	"autolora/autolora/runs"
 	"autolora/nn/adapterhub"
@@ -68,14 +67,10 @@ func readBottlenecks(dir string) (*Adapter, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &Adapter{
-		Form: fmt.Sprintf("bottleneck adapter in AdapterHub's form, %s of size %d", b.Style, b.Size), TaskType: sequenceTask,
+	return &Adapter{
+		Form: fmt.Sprintf("bottleneck adapter in AdapterHub's form, %s of size %d", b.Style, b.Size), TaskType: b.TaskType(),
 		BaseModel: b.BaseModel, Labels: b.Labels, Outputs: outputsOf(b.Head), Size: elements(b.Weights), Head: elements(b.Head),
-	}
-	if strings.HasSuffix(b.ModelClass, "ForTokenClassification") {
-		a.TaskType = tokenTask
-	}
-	return a, nil
+	}, nil
 }
 
 // outputsOf returns the number of outputs of a head, 0 if there is none.

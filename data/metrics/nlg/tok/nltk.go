@@ -47,7 +47,8 @@ func treebank(text string) []string {
 var (
 	openingQuotes    = strings.NewReplacer("``", " `` ", "`", " ` ")
 	quotesAfterSpace = strings.NewReplacer(
-		` "`, "  `` ", `("`, "( `` ", `["`, "[ `` ", `{"`, "{ `` ", `<"`, "< `` ", ` ''`, "  `` ", `(''`, "( `` ", `[''`, "[ `` ", `{''`, "{ `` ", `<''`, "< `` ")
+		` "`, "  `` ", `("`, "( `` ", `["`, "[ `` ", `{"`, "{ `` ", `<"`, "< `` ",
+		" ''", "  `` ", "(''", "( `` ", "[''", "[ `` ", "{''", "{ `` ", "<''", "< `` ")
 )
 
 // spaced puts spaces around some characters.

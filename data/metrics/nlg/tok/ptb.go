@@ -58,7 +58,7 @@ func joinLines(lines []string) string {
 	return strings.Join(lines, "\n")
 }
 
-// WithoutPunctuation returns the words that pycoco keeps of PTB's.
+// WithoutPunctuation returns the words that pycoco keeps of PTB's. It deletes the others in place.
 func WithoutPunctuation(words []string) []string {
 	return slices.DeleteFunc(words, func(w string) bool { return punctuation[w] })
 }

@@ -12,8 +12,9 @@ type ptbRule struct {
 	word func(token string) (word string, length int)
 }
 
-// ptbRules stand in the order in which they come before others that match as much text. Letters in (?i:) stand for
-// upper and lower case, others do not: it is like that in PTB too.
+// ptbRules say what PTBLexer.flex of Stanford's CoreNLP 3.4.1 says, put together by what becomes of a token. They stand in
+// the order in which they come before others that match as much text. Letters in (?i:) stand for upper and lower case,
+// others do not: it is like that there too.
 var ptbRules = []ptbRule{
 	{pattern{`(?i:cannot|'twas)`, ``}, ptbSplit(3)},
 	{pattern{`(?i:'tis|gonna|gotta|lemme|gimme|wanna)`, ``}, ptbSplit(2)},
@@ -97,9 +98,11 @@ var (
 	ptbNumber = `[-+]?` + either(ptbDigit+`+`, ptbDigit+`*(?:[.:,٫٬\x{AD}]`+ptbDigit+`+)+`)
 	ptbRaised = `[⁺⁻₊₋]?(?:[⁰¹²³⁴-⁹]+|[₀-₉]+)`
 	ptbRatio  = `(?:` + ptbDigit + `{1,4}[- \x{A0}])?` + ptbDigit + `{1,4}(?:\\?/|⁄)` + ptbDigit + `{1,4}`
+	ptbGap    = `[- \x{A0}]`
+	ptbPlus   = `(?:\+{1,2})?`
 	ptbPhone  = either(
-		either(`\([0-9]{2,3}\)[ \x{A0}]?`, `(?:\+\+?)?(?:[0-9]{2,4}[- \x{A0}])?[0-9]{2,4}[- \x{A0}]`)+`[0-9]{3,4}[- \x{A0}]?[0-9]{3,5}`,
-		`(?:(?:\+\+?)?[0-9]{2,4}\.)?[0-9]{2,4}\.[0-9]{3,4}\.[0-9]{3,5}`)
+		either(`\([0-9]{2,3}\)[ \x{A0}]?`, ptbPlus+`(?:[0-9]{2,4}`+ptbGap+`){1,2}`)+`[0-9]{3,4}`+ptbGap+`?[0-9]{3,5}`,
+		`(?:`+ptbPlus+`[0-9]{2,4}\.)?[0-9]{2,4}\.[0-9]{3,4}\.[0-9]{3,5}`)
 
 	// Abbreviations: those that often end a sentence; those that do not; letters with full stops between them.
 	ptbEnding = either(
@@ -119,14 +122,15 @@ var (
 	ptbStarts = capitalized("About According Additionally After An A As At But Earlier He Her Here However If In It Last Many More Mr. Ms. " +
 		"Now Once One Other Our She Since So Some Such That The Their Then There These They This We When While What Yet You")
 
-	// Names of machines.
-	ptbTagName = `[A-Za-z][A-Za-z0-9_:.-]*`
-	ptbTag     = `<` + either(`[!?][A-Za-z-][^>\r\n]*`, ptbTagName+`(?: +`+ptbTagName+`(?: *= *(?:'[^']*'|"[^"]*"))?)* */?`, `/`+ptbTagName) + ` *>`
-	ptbURL     = either(
-		`(?i:https?)://[^ \t\n\f\r"<>|(){}]+[^ \t\n\f\r"<>|.!?(){},-]`,
-		either(`(?i:www)\.(?:[^ \t\n\f\r"<>|.!?(){},]+\.)+[a-zA-Z]{2,4}`, "(?:[^ \\t\\n\\f\\r\"`'<>|.!?(){},-_$]+\\.)+(?i:com|net|org|edu)")+
-			`(?:/[^ \t\n\f\r"<>|()]+[^ \t\n\f\r"<>|.!?(){},-])?`)
-	ptbAddress = `(?:(?i:&lt;)|<)?[a-zA-Z0-9][^ \t\n\f\r"<>|()\x{A0}{}]*@(?:[^ \t\n\f\r"<>|(){}.\x{A0}]+\.)*[^ \t\n\f\r"<>|(){}.\x{A0}]+(?:(?i:&gt;)|>)?`
+	// Tags and addresses. No address has a character of ptbNoWeb, and none ends in punctuation.
+	ptbName    = `[A-Za-z][A-Za-z0-9_:.-]*`
+	ptbTag     = `<` + either(`[!?][A-Za-z-][^>\r\n]*`, ptbName+`(?: +`+ptbName+`(?: *= *(?:'[^']*'|"[^"]*"))?)* */?`, `/`+ptbName) + ` *>`
+	ptbNoWeb   = ` \t\n\f\r"<>|()`
+	ptbWebEnd  = `[^.!?,{}` + ptbNoWeb + `-]`
+	ptbURL     = either(`(?i:https?)://[^{}`+ptbNoWeb+`]+`+ptbWebEnd, ptbHost+`(?:/[^`+ptbNoWeb+`]+`+ptbWebEnd+`)?`)
+	ptbHost    = either(`(?i:www)\.(?:[^.!?,{}`+ptbNoWeb+`]+\.)+[a-zA-Z]{2,4}`, `(?:[a-z#%&*+~[:^ascii:]]+\.)+(?i:com|net|org|edu)`)
+	ptbDomain  = `[^.{}\x{A0}` + ptbNoWeb + `]+`
+	ptbAddress = `(?:(?i:&lt;)|<)?[a-zA-Z0-9][^{}\x{A0}` + ptbNoWeb + `]*@` + ptbDomain + `(?:\.` + ptbDomain + `)*(?:(?i:&gt;)|>)?`
 	ptbFile    = either(ptbLetter, ptbDigit) + `+(?:\.` + either(ptbLetter, ptbDigit) + `+)*\.` + caseless(
 		"bat bmp c class cgi cpp dll doc docx exe gif gz h htm html jar java jpeg jpg mov mp3 pdf php pl png ppt ps py sql tar txt wav x xml zip")
 

@@ -8,6 +8,7 @@ import (
 
 	"autolora/data"
 	"autolora/nn"
+	"autolora/nn/generate"
 	"autolora/torchbind"
 )
 
@@ -22,6 +23,16 @@ type BenchResult struct {
 	Batches    int    `json:"batches"` // timed
 	Threads    int    `json:"threads"`
 	DType      string `json:"dtype"`
+
+	Decoded *DecodeResult `json:"decoded,omitempty"` // of a language model
+}
+
+// DecodeResult is how fast texts were generated for the timed batches' sources.
+type DecodeResult struct {
+	TokensPerSec float64 `json:"tokens_per_s"` // of the best text for each source
+	Tokens       int     `json:"tokens"`
+	Seconds      float64 `json:"seconds"`
+	Beams        int     `json:"beams"`
 }
 
 // benchWarmup is the number of batches whose times are not counted.
@@ -54,6 +65,36 @@ func bench(ctx context.Context, cfg Config, load func() (*nn.Model, error), batc
 	r.SearchStep = median(search[benchWarmup:])
 	r.SearchPeak, err = torchbind.PeakMemory()
 	return r, err
+}
+
+// benchDecoding times the writing of texts for prompts, a batch at a time. None
+// ends before it has --max-new-tokens, so that the work is the same whatever the
+// model has learnt.
+func (s *session) benchDecoding(ctx context.Context, prompts [][]int64) (*DecodeResult, error) {
+	model, err := s.load(nn.HeadFresh, false)
+	if err != nil {
+		return nil, err
+	}
+	defer model.Close()
+	cfg := s.decoding()
+	warmup := min(len(prompts), benchWarmup*s.BatchSize)
+	if _, err := generate.Generate(ctx, model, prompts[:warmup], s.BatchSize, cfg, nil); err != nil {
+		return nil, err
+	}
+	timed := prompts[warmup:]
+	s.rep.Begin("decode", 0, len(timed))
+	defer s.rep.End()
+	began := time.Now()
+	texts, err := generate.Generate(ctx, model, timed, s.BatchSize, cfg, func(n int) { s.rep.Advance(n, "") })
+	if err != nil {
+		return nil, err
+	}
+	r := &DecodeResult{Seconds: time.Since(began).Seconds(), Beams: s.Beams}
+	for _, best := range texts {
+		r.Tokens += len(best[0].IDs)
+	}
+	r.TokensPerSec = float64(r.Tokens) / r.Seconds
+	return r, nil
 }
 
 func benchLoRA(ctx context.Context, cfg Config, load func() (*nn.Model, error), batches []*data.Batch, rep Reporter) ([]time.Duration, error) {

@@ -26,16 +26,17 @@ func (s *session) checkRoom() error {
 	return nil
 }
 
-// write generates a text for the source of every example of d. What it computed
-// is added to work.
-func (s *session) write(ctx context.Context, model *nn.Model, d *data.Dataset, work *runs.Work, progress func(done int)) ([]string, error) {
-	cfg := s.decoding()
-	var err error
-	// A token that stands for the text that ends a task's outputs ends a text, as
-	// LoRA's decoder has it for GPT-2's empty line.
-	if cfg.End, err = s.tok.EndTokens(s.task.Stop); err != nil {
-		return nil, err
-	}
+// generation returns the settings of generation. A token that stands for the
+// text that ends a task's outputs ends a text, as LoRA's decoder has it for
+// GPT-2's empty line.
+func (s *session) generation() (cfg generate.Config, err error) {
+	cfg = s.decoding()
+	cfg.End, err = s.tok.EndTokens(s.task.Stop)
+	return cfg, err
+}
+
+// prompts returns the tokens from which to generate for every example of d.
+func (s *session) prompts(ctx context.Context, d *data.Dataset) ([][]int64, error) {
 	corpus := s.corpus(d.Prompts())
 	if err := corpus.EncodeAll(ctx, workers); err != nil {
 		return nil, err
@@ -47,6 +48,20 @@ func (s *session) write(ctx context.Context, model *nn.Model, d *data.Dataset, w
 			return nil, err
 		}
 		prompts[i] = b.IDs
+	}
+	return prompts, nil
+}
+
+// write generates a text for the source of every example of d. What it computed
+// is added to work.
+func (s *session) write(ctx context.Context, model *nn.Model, d *data.Dataset, work *runs.Work, progress func(done int)) ([]string, error) {
+	cfg, err := s.generation()
+	if err != nil {
+		return nil, err
+	}
+	prompts, err := s.prompts(ctx, d)
+	if err != nil {
+		return nil, err
 	}
 	written, err := generate.Generate(ctx, model, prompts, s.BatchSize, cfg, progress)
 	if err != nil {

@@ -272,7 +272,15 @@ func RunBench(ctx context.Context, cfg Config, input string, rep Reporter) (*Ben
 		}
 		batches = append(batches, b)
 	}
-	return bench(ctx, cfg, func() (*nn.Model, error) { return s.load(nn.HeadFresh, false) }, batches, rep)
+	r, err := bench(ctx, cfg, func() (*nn.Model, error) { return s.load(nn.HeadFresh, false) }, batches, rep)
+	if err != nil || s.task.Kind != data.Generation {
+		return r, err
+	}
+	prompts, err := s.prompts(ctx, examples)
+	if err == nil {
+		r.Decoded, err = s.benchDecoding(ctx, prompts[:len(batches)*cfg.BatchSize])
+	}
+	return r, err
 }
 
 // benchTask is the named task, or else one of two classes, or of generation

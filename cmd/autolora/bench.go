@@ -15,7 +15,9 @@ func benchCommand() *command {
 file order, so that another program can be timed on the same ones. The first two
 batches warm up and are not counted; the figures are medians.
 
-Every line of the input is {"text": ..., "label": ...}, with "text_pair" for pairs.`,
+Every line of the input is {"text": ..., "label": ...}, with "text_pair" for pairs, or for
+a language model {"source": ..., "target": ...}; there the writing of texts for the
+sources is timed, too.`,
 		examples: []string{"autolora bench --model roberta-base --input batches.jsonl --batch-size 16 --dropout 0 --json"},
 		cfg:      autolora.DefaultConfig(),
 	}
@@ -25,6 +27,7 @@ Every line of the input is {"text": ..., "label": ...}, with "text_pair" for pai
 	s.bind("task", "batch-size", "max-length")
 	cmd.aliases = map[string]string{"batch": "batch-size"}
 	cmd.section("What is timed").bind("preset", "k", "target", "lora-alpha", "lora-dropout", "dropout", "alpha-form", "hypergradient", "look-ahead", "implicit-at", "update-order", "seed")
+	cmd.section("Generation").bind(decodeFlags...)
 	cmd.section("Machine").bind(machine...)
 	s = cmd.section("Results")
 	cmd.configurable(s)
@@ -47,6 +50,9 @@ Every line of the input is {"text": ..., "label": ...}, with "text_pair" for pai
 		return c.print(func(w *writer) {
 			w.printf("LoRA step         %s ms, %s tokens/s\n", human.Significant(r.LoRAStep), human.Significant(r.TokensPerSec))
 			w.printf("search iteration  %s ms, %.2f LoRA steps\n", human.Significant(r.SearchStep), r.SearchStep/r.LoRAStep)
+			if d := r.Decoded; d != nil {
+				w.printf("decoding          %s tokens/s, %s tokens with beam %d\n", human.Significant(d.TokensPerSec), human.Thousands(d.Tokens), d.Beams)
+			}
 			w.printf("peak memory       %s\n", human.Bytes(r.PeakMemory))
 			w.printf("timed             %d batches of %d, %s, %d threads; medians\n", r.Batches, cmd.cfg.BatchSize, r.DType, r.Threads)
 		})

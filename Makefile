@@ -80,6 +80,16 @@ bench-cost: build $(PEERS_VENV)/.installed $(MRPC) ## time a whole AutoLoRA and 
 	@scripts/fetch_model.sh $(DEMO_MODEL) >/dev/null
 	$(PEERS_VENV)/bin/python scripts/bench_adalora.py $(COST_FLAGS)
 
+# Real weights of a language model, and E2E's training set.
+DECODER_MODEL := third_party/models/SmolLM2-135M
+E2E_TRAIN ?= third_party/data/e2e/trainset.csv
+DECODER_FLAGS ?= --model $(DECODER_MODEL) --e2e $(E2E_TRAIN) --batch-size 8
+
+.PHONY: bench-decoder
+bench-decoder: build $(PEERS_VENV)/.installed ## time this program, PEFT and transformers at a language model: E2E_TRAIN=trainset.csv
+	@scripts/fetch_smollm2.sh $(DECODER_MODEL) >/dev/null
+	$(PEERS_VENV)/bin/python scripts/bench_decoder.py $(DECODER_FLAGS)
+
 # E2E's official scorers, and the environment that they need.
 E2E_METRICS := third_party/e2e-metrics
 SCORE_VENV := third_party/score-venv

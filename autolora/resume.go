@@ -157,9 +157,10 @@ func completeRun(cfg Config) (*Outcome, error) {
 }
 
 // readSavedConfig reads the config.json of a run's folder; nil if there is none.
+// Settings that an older version did not have are those of today's default.
 func readSavedConfig(dir string) (*savedConfig, error) {
 	folder := runs.Folder{Dir: dir}
-	var c savedConfig
+	c := savedConfig{Config: DefaultConfig()}
 	if err := folder.ReadJSON(runs.ConfigFile, &c); errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	} else if err != nil {

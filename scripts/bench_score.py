@@ -13,8 +13,8 @@ What is compared
   - autolora: BLEU and NIST, both as mteval-v13a.pl and as -p have them, ROUGE-L and CIDEr with its own PTB step, and
     METEOR if its word lists are there (scripts/fetch_meteor.sh).
   - Each run is a process of its own, from its start to its end, which reads the texts from files and prints the scores.
-    The systems take turns; the table has medians over rounds. BLEU and NIST of -p must be equal. About 0.2 s of each
-    autolora run is the loading of libtorch, which every command has.
+    The systems take turns; the table has medians over rounds. BLEU and NIST of -p must be equal. A good part of autolora's
+    time is its start-up, the loading of libtorch, which has a row of its own.
 """
 
 import argparse
@@ -78,13 +78,13 @@ def official(outputs, references, metrics):
 
 
 def timed(command):
-    """Seconds that a process takes, and the scores that it prints; or None and what it says."""
+    """Seconds that a process takes, and the JSON object that it prints, if it does; or None and what it says."""
     start = time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True)
     seconds = time.perf_counter() - start
     if done.returncode != 0:
         return None, done.stderr.strip()
-    return seconds, json.loads(done.stdout)
+    return seconds, json.loads(done.stdout) if done.stdout.startswith("{") else {}
 
 
 # The rows of the table: what is computed, by the official scorers and by autolora.
@@ -114,7 +114,9 @@ def main():
         hypotheses.write_text("".join(text + "\n" for text in outputs), encoding="utf-8")
         blocks.write_text("\n".join("".join(text + "\n" for text in texts) for texts in references), encoding="utf-8")
         score = [args.autolora, "score", "e2e", "--hypotheses", hypotheses, "--references", blocks, "--json", "--metric"]
+        start_up = []
         for _ in range(args.rounds):
+            start_up.append(timed([args.autolora, "version"])[0])
             for name, official_metrics, metrics in ROWS:
                 expected = {}
                 if official_metrics:
@@ -145,6 +147,7 @@ def main():
             continue
         seconds = statistics.median(theirs[name])
         print(f"{name:30}{seconds:12.3f}{own:13.3f}{seconds / own:14.1f}")
+    print(f"{'start-up alone':30}{'':12}{statistics.median(start_up):13.3f}")
 
 
 if __name__ == "__main__":

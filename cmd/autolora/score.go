@@ -31,9 +31,9 @@ var (
 
 // scorers are all kinds, in the order of the help.
 var scorers = []scorer{
-	{"e2e", "generated texts, as the scripts of the E2E challenge do", textFlags, pairFlags, scoreTexts},
-	{"webnlg", "generated texts, as LoRA does for WebNLG", textFlags, pairFlags, scoreTexts},
-	{"webnlg2017", "generated texts, as the scripts of the WebNLG challenge of 2017 do", textFlags, pairFlags, scoreTexts},
+	{"e2e", "BLEU, NIST, METEOR, ROUGE-L and CIDEr of texts, as the E2E challenge has them", textFlags, pairFlags, scoreTexts},
+	{"webnlg", "BLEU, METEOR and TER of texts, as LoRA has them for WebNLG", textFlags, pairFlags, scoreTexts},
+	{"webnlg2017", "BLEU, METEOR and TER of texts, as the WebNLG challenge of 2017 has them", textFlags, pairFlags, scoreTexts},
 	{"tagging", "precision, recall and F1 of entities: --input", []string{"input", "strict", "scheme"}, []string{"input"}, scoreTagging},
 	{"classification", "accuracy, F1 and the Matthews correlation", pairFlags, pairFlags, scoreClasses},
 	{"regression", "Pearson's and Spearman's correlation", pairFlags, pairFlags, scoreValues},

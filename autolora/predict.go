@@ -55,6 +55,11 @@ func RunPredict(ctx context.Context, cfg Config, adapterDir, input string, conll
 	if err := s.openTokenizer(); err != nil {
 		return 0, err
 	}
+	if s.task.Kind == data.Generation {
+		if err := s.checkRoom(); err != nil {
+			return 0, err
+		}
+	}
 	if conll && s.task.Kind != data.Tagging {
 		return 0, errors.New("a CoNLL file holds the tags of words, and this model does not label words: write JSON lines")
 	}

@@ -99,7 +99,12 @@ func (s *session) readTask(parts ...data.Part) error {
 		return err
 	}
 	s.task = s.splits.Task
-	if s.task.Kind == data.Generation {
+	switch generation := s.task.Kind == data.Generation; {
+	case generation && !s.arch.Generates():
+		return fmt.Errorf("%s is a task of generation, and --model %s (%s) has no head that generates text", s.task.Name, s.Model, s.arch.ModelType)
+	case !generation && s.arch.Generates():
+		return fmt.Errorf("%s is a task of %s, and --model %s (%s) generates text: want an encoder", s.task.Name, s.task.Kind, s.Model, s.arch.ModelType)
+	case generation:
 		if err := s.checkRoom(); err != nil {
 			return err
 		}

@@ -78,14 +78,14 @@ func (s *session) benchDecoding(ctx context.Context, prompts [][]int64) (*Decode
 	defer model.Close()
 	cfg := s.decoding()
 	warmup := min(len(prompts), benchWarmup*s.BatchSize)
-	if _, err := generate.Generate(ctx, model, prompts[:warmup], s.BatchSize, cfg, nil); err != nil {
+	if _, _, err := generate.Generate(ctx, model, prompts[:warmup], s.BatchSize, cfg, nil); err != nil {
 		return nil, err
 	}
 	timed := prompts[warmup:]
 	s.rep.Begin("decode", 0, len(timed))
 	defer s.rep.End()
 	began := time.Now()
-	texts, err := generate.Generate(ctx, model, timed, s.BatchSize, cfg, func(n int) { s.rep.Advance(n, "") })
+	texts, _, err := generate.Generate(ctx, model, timed, s.BatchSize, cfg, func(n int) { s.rep.Advance(n, "") })
 	if err != nil {
 		return nil, err
 	}

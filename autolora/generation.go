@@ -52,6 +52,10 @@ func (s *session) prompts(ctx context.Context, d *data.Dataset) ([][]int64, erro
 	return prompts, nil
 }
 
+// textsAtATime is how many texts are written together, at least: with fewer, a
+// step takes longer to read the weights than to multiply by them.
+const textsAtATime = 128
+
 // write generates a text for the source of every example of d. What it computed
 // is added to work.
 func (s *session) write(ctx context.Context, model *nn.Model, d *data.Dataset, work *runs.Work, progress func(done int)) ([]string, error) {
@@ -63,17 +67,17 @@ func (s *session) write(ctx context.Context, model *nn.Model, d *data.Dataset, w
 	if err != nil {
 		return nil, err
 	}
-	written, err := generate.Generate(ctx, model, prompts, s.BatchSize, cfg, progress)
+	written, computed, err := generate.Generate(ctx, model, prompts, max(s.BatchSize, textsAtATime/s.Beams), cfg, progress)
 	if err != nil {
 		return nil, err
 	}
+	work.Add(runs.Work{Tokens: computed.Tokens, Forward: computed.Passes})
 	texts := make([]string, len(prompts))
 	for i, best := range written {
 		if texts[i], err = s.tok.DecodeTarget(best[0].IDs, s.task.Stop); err != nil {
 			return nil, fmt.Errorf("%s: %w", d.Examples[i].Where(), err)
 		}
 		texts[i] = strings.Join(strings.Fields(texts[i]), " ") // a line of the file of hypotheses
-		work.Add(runs.Work{Tokens: int64(len(prompts[i]) + len(best[0].IDs))})
 	}
 	return texts, nil
 }
@@ -86,6 +90,7 @@ func (s *session) meanLoss(ctx context.Context, model *nn.Model, d *data.Dataset
 		return 0, err
 	}
 	sum, rows := 0.0, 0
+	var done runs.Work
 	for _, indices := range batches {
 		if err := ctx.Err(); err != nil {
 			return 0, err
@@ -106,8 +111,9 @@ func (s *session) meanLoss(ctx context.Context, model *nn.Model, d *data.Dataset
 		if err != nil {
 			return 0, err
 		}
-		work.Add(runs.Work{Tokens: int64(len(packed.IDs)), Forward: 1})
+		done.Add(runs.Work{Tokens: int64(len(packed.IDs)), Forward: 1})
 	}
+	work.Add(done) // not what is computed anew after an interrupt
 	return sum / float64(rows), nil
 }
 

@@ -15,9 +15,10 @@ import (
 // at a time, and returns them for each prompt, best first: as many as there are
 // beams with the rules of Transformers, else one. Prompts do not influence each
 // other. progress, if not nil, is told how many prompts are done.
-func Generate(ctx context.Context, model *nn.Model, prompts [][]int64, batchSize int, cfg Config, progress func(done int)) ([][]Text, error) {
+func Generate(ctx context.Context, model *nn.Model, prompts [][]int64, batchSize int, cfg Config, progress func(done int)) ([][]Text, Work, error) {
+	var work Work
 	if err := cfg.Check(); err != nil {
-		return nil, fmt.Errorf("generate: %w", err)
+		return nil, work, fmt.Errorf("generate: %w", err)
 	}
 	// Those of similar length are finished at about the same time.
 	order := make([]int, len(prompts))
@@ -37,8 +38,9 @@ func Generate(ctx context.Context, model *nn.Model, prompts [][]int64, batchSize
 			return err
 		})
 		if err != nil {
-			return nil, err
+			return nil, work, err
 		}
+		work.Tokens, work.Passes = work.Tokens+b.work.Tokens, work.Passes+b.work.Passes
 		for at, i := range indices {
 			texts[i] = b.searches[at].best()
 		}
@@ -46,7 +48,13 @@ func Generate(ctx context.Context, model *nn.Model, prompts [][]int64, batchSize
 			progress(done)
 		}
 	}
-	return texts, nil
+	return texts, work, nil
+}
+
+// Work is what the model computed.
+type Work struct {
+	Tokens int64 // of the prompts, and of all texts that a search went on with
+	Passes int64 // through the model
 }
 
 // search returns the search for a prompt.
@@ -72,6 +80,7 @@ type batch struct {
 	searches []search
 
 	decoding *nn.Decoding
+	work     Work
 }
 
 // running is a hypothesis that the model has read.
@@ -82,9 +91,11 @@ type running struct {
 
 func (b *batch) run(s *torchbind.Scope) error {
 	var rows []running
-	for i := range b.prompts {
+	for i, prompt := range b.prompts {
 		rows = append(rows, running{i, hypothesis{}})
+		b.work.Tokens += int64(len(prompt))
 	}
+	b.work.Passes++
 	err := s.Do(func(s *torchbind.Scope) error {
 		decoding, scores, err := b.model.Decode(s, b.prompts)
 		if err != nil {
@@ -105,6 +116,7 @@ func (b *batch) run(s *torchbind.Scope) error {
 			return nil
 		}
 		rows = next
+		b.work.Tokens, b.work.Passes = b.work.Tokens+int64(len(tokens)), b.work.Passes+1
 		err = s.Do(func(s *torchbind.Scope) error {
 			scores, err := b.decoding.Step(s, from, tokens)
 			if err != nil {

@@ -97,7 +97,7 @@ func TestAgainstTransformersAndLoRA(t *testing.T) {
 					for _, batch := range []int{1, 3, len(ref.Prompts)} {
 						cfg := c.config()
 						t.Run(fmt.Sprintf("%s/%v/%s/%+v/batches of %d", f.model, dtype, c.By, cfg, batch), func(t *testing.T) {
-							texts, err := Generate(context.Background(), m, ref.Prompts, batch, cfg, nil)
+							texts, _, err := Generate(context.Background(), m, ref.Prompts, batch, cfg, nil)
 							if err != nil {
 								t.Fatal(err)
 							}

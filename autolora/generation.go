@@ -3,15 +3,12 @@ package autolora
 import (
 	"context"
 	"fmt"
-	"os"
-	"slices"
 	"strings"
 
 	"autolora/autolora/runs"
 	"autolora/data"
 	"autolora/data/metrics"
 	"autolora/data/metrics/nlg"
-	"autolora/data/metrics/nlg/meteor"
 	"autolora/nn"
 	"autolora/nn/generate"
 	"autolora/torchbind"
@@ -130,31 +127,8 @@ func newTextScorer(task data.Task, cfg Config) (*textScorer, error) {
 	if err != nil {
 		return nil, err
 	}
-	wanted := task.Metrics
-	if len(cfg.Metrics) > 0 {
-		wanted = cfg.Metrics
-	}
-	x := &textScorer{pipeline, nlg.Options{Metrics: wanted}}
-	for _, name := range wanted {
-		if !slices.Contains(pipeline.Metrics, name) {
-			return nil, fmt.Errorf("--metric: got %q, want some of %s", name, strings.Join(pipeline.Metrics, ", "))
-		}
-	}
-	if !slices.Contains(wanted, metrics.NameMETEOR) {
-		return x, nil
-	}
-	dir := cfg.Meteor
-	if dir == "" {
-		if dir, err = meteor.DefaultDir(); err != nil {
-			return nil, err
-		}
-	}
-	if _, err := os.Stat(dir); err != nil {
-		others := slices.DeleteFunc(slices.Clone(wanted), func(name string) bool { return name == metrics.NameMETEOR })
-		return nil, fmt.Errorf("METEOR's word lists: %w: make them with scripts/fetch_meteor.sh, or leave METEOR out: --metric %s", err, strings.Join(others, ","))
-	}
-	x.options.METEOR, err = meteor.Load(dir, cfg.Paraphrases)
-	return x, err
+	options, err := nlg.NewOptions(pipeline, task.Metrics, cfg.Meteor, cfg.Paraphrases)
+	return &textScorer{pipeline, options}, err
 }
 
 // score compares texts with the references of d. Scores of a subset of d have

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"autolora/data"
@@ -107,6 +108,12 @@ func (s *session) readTask(parts ...data.Part) error {
 	case generation:
 		if err := s.checkRoom(); err != nil {
 			return err
+		}
+		if len(s.Metrics) > 0 {
+			s.task.Metrics = s.Metrics
+		}
+		if !slices.Contains(s.task.Metrics, s.task.Primary) {
+			s.task.Primary = s.task.Metrics[0]
 		}
 		if s.scorer, err = newTextScorer(s.task, s.Config); err != nil {
 			return err

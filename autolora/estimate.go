@@ -111,11 +111,16 @@ func shapeOf(ctx context.Context, model string) (shape, string, error) {
 	if err != nil {
 		return shape{}, "", err
 	}
-	found := encoderShape(int64(cfg.NumHiddenLayers), cfg.HiddenSize, cfg.IntermediateSize, cfg.VocabSize)
-	if found.language = cfg.Generates(); found.language {
-		found.keys, found.gated = cfg.NumKeyValueHeads*cfg.HeadDim, cfg.HiddenAct == "silu"
+	return newShape(cfg), fmt.Sprintf("the size of %s", model), nil
+}
+
+// newShape returns the shape of a model.
+func newShape(cfg nn.Config) shape {
+	s := encoderShape(int64(cfg.NumHiddenLayers), cfg.HiddenSize, cfg.IntermediateSize, cfg.VocabSize)
+	if s.language = cfg.Generates(); s.language {
+		s.keys, s.gated = cfg.NumKeyValueHeads*cfg.HeadDim, cfg.HiddenAct == "silu"
 	}
-	return found, fmt.Sprintf("the size of %s", model), nil
+	return s
 }
 
 // size is how much data a task has.

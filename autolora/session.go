@@ -221,8 +221,8 @@ func (s *session) load(head nn.HeadSource, full bool) (*nn.Model, error) {
 const packLimit = 1 << 30
 
 func (s *session) pack() bool {
-	c, i, layers := s.arch.HiddenSize, s.arch.IntermediateSize, int64(s.arch.NumHiddenLayers)
-	small := 4*layers*(4*c*c+2*c*i) <= packLimit
+	shape := newShape(s.arch)
+	small := 4*shape.layers*shape.layer() <= packLimit
 	return s.Pack == "on" || s.Pack == "auto" && small
 }
 

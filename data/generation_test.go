@@ -97,7 +97,7 @@ func TestE2ELayouts(t *testing.T) {
 	if ex := train.Examples[0]; ex.Target != "The Vaults pub near Café Adriatic has a 5 star rating.  Prices start at £30." || ex.References != nil || ex.Line != 2 {
 		t.Errorf("train: %+v", ex)
 	}
-	if task := official.Task; task.Kind != Generation || task.Scoring != "e2e" || task.Primary != "bleu" || len(task.Metrics) != 5 || task.Outputs() != 0 {
+	if task := official.Task; task.Kind != Generation || task.Scoring != "e2e" || task.Primary != "bleu" || len(task.Metrics) != 7 || task.Outputs() != 0 {
 		t.Errorf("task %+v", task)
 	}
 	if !train.Labelled() || !official.Dev[0].Labelled() || train.Prompts().Labelled() || train.Examples[0].Target == "" {

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # What the reproduce_*.sh scripts share: flags, the settings of every task, and the way from a list of tasks to a
-# report. Sourced, not run. A script sets TASKS, SMALL_TASKS and METHODS, changes what else differs, and calls
-# reproduce "$@".
+# report. Sourced, not run. A script sets TASKS, SMALL_TASKS and METHODS (and SMALL_METHODS, if fewer are compared with
+# --small), changes what else differs, and calls reproduce "$@".
 
 FROM=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
@@ -10,17 +10,23 @@ SELF=${0##*/}
 NAME=${SELF#reproduce_}
 NAME=${NAME%.sh}
 
-# The paper's models and, for --small, one that two cores can train (scripts/fetch_model.sh).
+# The paper's models and, for --small, one that two cores can train, with the script that makes its folder.
 FULL_MODEL=roberta-base
 SMALL_MODEL=third_party/models/all-MiniLM-L6-v2
+FETCH_SMALL_MODEL=scripts/fetch_model.sh
 # The paper does not say how many runs its numbers are of.
 FULL_SEEDS=5
 SMALL_SEEDS=3
+SMALL_METHODS=
 CONTROLS=true
 
 # full_settings TASK adds the settings with which the paper trains, where they are not the program's defaults: lr 1e-4,
 # alpha-lr 1e-3, batches of 16, k 8, LoRA's rank 4, halves of the data, AdamW (section 5.1).
 full_settings() {
+	if generates "$1"; then
+		full_generation_settings "$1"
+		return
+	fi
 	# The published code trains 30 epochs, 10 on QQP and MNLI (finetune/lora_glue.py, lines 41 to 46; lora_bionlp.py, line
 	# 23), and searches for 20 on CoLA (glue_search.sh); the paper gives neither. Here a search is as long as a training.
 	local epochs=30
@@ -33,8 +39,12 @@ full_settings() {
 	tagging_settings "$1"
 }
 
-# small_settings TASK adds settings for all-MiniLM-L6-v2 on two cores.
+# small_settings TASK adds settings for a small model on two cores: all-MiniLM-L6-v2, or for texts SmolLM2-135M.
 small_settings() {
+	if generates "$1"; then
+		small_generation_settings "$1"
+		return
+	fi
 	# Steps of the training, by what they cost (milliseconds of one LoRA step on two cores of an AMD EPYC). The search goes
 	# over its half of the data as often as the training over all: half as many steps.
 	local steps
@@ -70,6 +80,56 @@ tagging_settings() {
 	fi
 }
 
+# generates TASK tells whether a task's outputs are texts.
+generates() { [[ $1 == e2e || $1 == webnlg ]]; }
+
+# generation_settings TASK adds what is the same for texts at any size: LoRA's settings for GPT-2 medium (microsoft/LoRA,
+# examples/NLG), where they are not the program's defaults: rank 4, weight decay 0.01, a search of 10 beams, no 4 tokens in
+# a row twice, at most 64 new tokens. Not the same is AdamW's epsilon: 1e-8, there 1e-6. The test set is scored (section
+# 5.3).
+generation_settings() {
+	# The commands of LoRA's code have the length penalty 0.8; its paper, as forks of the code follow it, 0.9 for E2E.
+	local penalty=0.8
+	[[ $1 != e2e ]] || penalty=0.9
+	ARGS+=(--lora-alpha 32 --lora-dropout 0.1 --dropout 0 --label-smoothing 0.1 --length-penalty "$penalty" --eval-on test)
+}
+
+# full_generation_settings TASK adds the settings of GPT-2 medium: of the search the paper's, which are lr 1e-4, alpha-lr
+# 1e-3, batches of 16, k 8 (section 5.1), and of the training LoRA's, for the paper has none of its own beside these.
+full_generation_settings() {
+	generation_settings "$1"
+	# 500 steps of warm-up, of the 26,290 that 5 epochs of E2E's training set have, or the 11,270 of WebNLG's.
+	local warmup=0.019
+	[[ $1 != webnlg ]] || warmup=0.0444
+	# Here a search is as long as a training.
+	ARGS+=(--max-length 512 --epochs 5 --search-epochs 5 --batch-size 8 --search-batch-size 16 --lr 2e-4 --warmup "$warmup")
+	# Full fine-tuning is the paper's reference, without its settings: this is the default of transformers' Trainer.
+	with full:lr=5e-5
+	# 11.1M parameters on GPT-2 medium, as Table 2 has it.
+	with adapter:adapter-size=112
+}
+
+# small_generation_settings TASK adds those of SmolLM2-135M: batches of 8, of which a step takes 1.7 s of one core on E2E.
+# The test sets are decoded whole: E2E's 630 inputs at 0.4 s of one core by 4 beams, WebNLG's 1862 greedily at 0.15 s.
+small_generation_settings() {
+	generation_settings "$1"
+	local beams=4
+	[[ $1 != webnlg ]] || beams=1
+	# Rates for few steps, not tuned; those of other methods than LoRA in the proportions of small_rates.
+	ARGS+=(--max-length 256 --steps 80 --search-steps 40 --batch-size 8 --lr 1e-3 --search-lr 1e-3 --alpha-lr 1e-2 --beams "$beams")
+	with full:lr=5e-5
+	with adalora:lr=8e-3
+}
+
+# compare_decoders chooses the models and methods for texts.
+compare_decoders() {
+	FULL_MODEL=gpt2-medium
+	SMALL_MODEL=third_party/models/SmolLM2-135M
+	FETCH_SMALL_MODEL=scripts/fetch_smollm2.sh
+	SMALL_METHODS=lora,autolora
+	SMALL_SEEDS=2
+}
+
 # with METHOD:SETTING=VALUE adds a setting of one method, if it is compared.
 with() {
 	if [[ ,$METHODS, == *,"${1%%:*}",* ]]; then
@@ -93,14 +153,16 @@ usage() {
 
 		Usage: scripts/$SELF [flags] [-- flags of autolora compare]
 
-		  --small        what two cores can do: all-MiniLM-L6-v2 and few steps, on $SMALL_TASKS
+		  --small        what two cores can do: ${SMALL_MODEL##*/} and few steps, on $SMALL_TASKS
 		  --dry-run      list every run with an estimate of its time, and make none; neither weights nor data are needed
 		  --out DIR      folder for the results (default out/reproduce/$NAME, with -small or -MODEL added)
 		  --tasks T,…    some of ${TASKS:?}
-		  --methods M,…  as autolora compare takes them (default $METHODS)
+		  --methods M,…  as autolora compare takes them (default $METHODS${SMALL_METHODS:+,
+		                 with --small $SMALL_METHODS})
 		  --seeds N      runs of every method (default $FULL_SEEDS, with --small $SMALL_SEEDS)
-		  --data DIR     folder that holds the tasks' folders as the official archives have them: CoLA, SST-2, …, jnlpba
-		                 (default: the cache, where autolora fetch data TASK puts them)
+		  --data DIR     folder that holds the tasks' folders as the official archives have them: CoLA, SST-2, …,
+		                 jnlpba, e2e-dataset, webnlg_challenge_2017 (default: the cache, where autolora fetch data TASK
+		                 puts those that the hub has)
 		  --model M      folder of a model, or its name on the hub (default $FULL_MODEL)
 
 		The same command goes on where it was stopped. AUTOLORA=FILE takes another program than bin/autolora.
@@ -133,7 +195,7 @@ reproduce() {
 # parse FLAGS… sets SIZE, DRY_RUN, OUT, LIST (the tasks), METHODS, SEEDS, DATA, MODEL and EXTRA.
 parse() {
 	SIZE=full DRY_RUN=false OUT='' SEEDS='' DATA='' MODEL='' EXTRA=()
-	local tasks='' flag
+	local tasks='' methods='' flag
 	while (($# > 0)); do
 		flag=$1
 		case $flag in
@@ -157,7 +219,7 @@ parse() {
 			case $flag in
 			--out) OUT=$(path "$2") ;;
 			--tasks) tasks=$2 ;;
-			--methods) METHODS=$2 ;;
+			--methods) methods=$2 ;;
 			--seeds) SEEDS=$2 ;;
 			--data) DATA=$(path "$2") ;;
 			--model) MODEL=$2 ;;
@@ -178,10 +240,12 @@ parse() {
 	fi
 	: "${OUT:=$default_out}"
 	if [[ $SIZE == small ]]; then
+		: "${methods:=$SMALL_METHODS}"
 		: "${MODEL:=$SMALL_MODEL}" "${SEEDS:=$SMALL_SEEDS}" "${tasks:=$SMALL_TASKS}"
 	else
 		: "${MODEL:=$FULL_MODEL}" "${SEEDS:=$FULL_SEEDS}" "${tasks:=$TASKS}"
 	fi
+	METHODS=${methods:-$METHODS}
 	local task
 	IFS=, read -ra LIST <<<"$tasks"
 	for task in "${LIST[@]}"; do
@@ -200,15 +264,15 @@ path() {
 
 # find_data finds the folder of every task's data that is at hand.
 find_data() {
-	local task folder
+	local task folder inner
 	for task in "${LIST[@]}"; do
 		if [[ -n $DATA ]]; then
 			folder=$DATA
 			for inner in glue GLUE; do
-				[[ $task == jnlpba || ! -d $DATA/$inner ]] || folder=$DATA/$inner
+				[[ $task == jnlpba || ! -d $DATA/$inner ]] || generates "$task" || folder=$DATA/$inner
 			done
 			FOLDERS[$task]=$folder
-		elif folder=$(cached data "$task"); then
+		elif ! generates "$task" && folder=$(cached data "$task"); then
 			FOLDERS[$task]=$folder
 		fi
 	done
@@ -225,18 +289,29 @@ check_at_hand() {
 	done
 	if ((${#lacking[@]} > 0)); then
 		say "no data of ${lacking[*]}: name a folder that has them with --data, or fetch them:"
-		printf "  $AUTOLORA fetch data %s\n" "${lacking[@]}" >&2
+		for task in "${lacking[@]}"; do
+			where_data "$task" >&2
+		done
 	fi
 	if [[ ! -d $MODEL ]] && ! cached model "$MODEL" >/dev/null; then
 		say "no model $MODEL: name another with --model, or fetch it:"
 		if [[ $MODEL == "$SMALL_MODEL" ]]; then
-			printf '  scripts/fetch_model.sh\n' >&2
+			printf '  %s\n' "$FETCH_SMALL_MODEL" >&2
 		else
 			printf '  %s fetch model %q\n' "$AUTOLORA" "$MODEL" >&2
 		fi
 		exit 1
 	fi
 	((${#lacking[@]} == 0)) || exit 1
+}
+
+# where_data TASK prints where the data of a task come from.
+where_data() {
+	case $1 in
+	e2e) echo "  trainset.csv, devset.csv and testset_w_refs.csv of github.com/tuetschek/e2e-dataset" ;;
+	webnlg) echo "  train.json, dev.json and test.json of github.com/microsoft/LoRA, examples/NLG/data/webnlg_challenge_2017" ;;
+	*) echo "  $AUTOLORA fetch data $1" ;;
+	esac
 }
 
 # plan lists the runs of all tasks with an estimate of their time, which also finds out what is wrong with flags and

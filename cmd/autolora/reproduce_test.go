@@ -1,9 +1,11 @@
 package main
 
 import (
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -32,6 +34,11 @@ func TestReproductionsArePlanned(t *testing.T) {
 		{"glue", nil, "in all 280 runs"}, // 8 tasks, 5 methods and 2 controls, 5 seeds
 		{"glue", []string{"--small"}, "in all 105 runs"},
 		{"glue", []string{"--model", "roberta-large", "--tasks", "mrpc,qqp,sst2"}, "in all 105 runs"},
+		{"e2e", nil, "in all 35 runs"},
+		{"e2e", []string{"--small"}, "in all 8 runs"}, // LoRA, AutoLoRA and 2 controls, 2 seeds
+		{"e2e", []string{"--small", "--methods", "full,adapter"}, "in all 4 runs"},
+		{"webnlg", []string{"--model", "gpt2"}, "in all 35 runs"},
+		{"webnlg", []string{"--small"}, "in all 8 runs"},
 		{"bionlp", nil, "in all 35 runs"},
 		{"bionlp", []string{"--small"}, "in all 21 runs"},
 		{"ablations", []string{"--small"}, "in all 24 runs"},
@@ -53,22 +60,25 @@ func TestReproductionsArePlanned(t *testing.T) {
 
 func TestReproductionErrors(t *testing.T) {
 	for _, tc := range []struct {
-		name string
-		args []string
-		code int
-		want string
+		name   string
+		script string
+		args   []string
+		code   int
+		want   string
 	}{
-		{"unknown flag", []string{"--smal"}, exitUsage, "unknown flag --smal"},
-		{"no value", []string{"--seeds"}, exitUsage, "--seeds: a value is missing"},
-		{"argument", []string{"mrpc"}, exitUsage, `unexpected argument "mrpc"`},
-		{"unknown task", []string{"--tasks", "mrpc,jnlpba"}, exitUsage, `--tasks: got "jnlpba", want some of cola`},
-		{"unknown method", []string{"--dry-run", "--methods", "lora,dora"}, exitUsage, `unknown method "dora"`},
-		{"not a number", []string{"--dry-run", "--seeds", "few"}, exitUsage, `--seeds: got "few", want a whole number`},
-		{"wrong extra flag", []string{"--dry-run", "--", "--stepz", "3"}, exitUsage, "unknown flag --stepz"},
-		{"no data, no model", []string{"--model", "nobody/nothing", "--tasks", "mrpc"}, exitFailed, "no data of mrpc"},
+		{"unknown flag", "glue", []string{"--smal"}, exitUsage, "unknown flag --smal"},
+		{"no value", "glue", []string{"--seeds"}, exitUsage, "--seeds: a value is missing"},
+		{"argument", "glue", []string{"mrpc"}, exitUsage, `unexpected argument "mrpc"`},
+		{"unknown task", "glue", []string{"--tasks", "mrpc,jnlpba"}, exitUsage, `--tasks: got "jnlpba", want some of cola`},
+		{"unknown method", "glue", []string{"--dry-run", "--methods", "lora,dora"}, exitUsage, `unknown method "dora"`},
+		{"not a number", "glue", []string{"--dry-run", "--seeds", "few"}, exitUsage, `--seeds: got "few", want a whole number`},
+		{"wrong extra flag", "glue", []string{"--dry-run", "--", "--stepz", "3"}, exitUsage, "unknown flag --stepz"},
+		{"no data, no model", "glue", []string{"--model", "nobody/nothing", "--tasks", "mrpc"}, exitFailed, "no data of mrpc"},
+		{"no data of E2E", "e2e", []string{"--small"}, exitFailed, "devset.csv and testset_w_refs.csv of github.com/tuetschek/e2e-dataset"},
+		{"no data of WebNLG", "webnlg", []string{"--model", "nobody/nothing"}, exitFailed, "examples/NLG/data/webnlg_challenge_2017"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			got := run(t, reproduce(t, "glue", tc.args...))
+			got := run(t, reproduce(t, tc.script, tc.args...))
 			if got.code != tc.code || !strings.Contains(got.stderr, tc.want) {
 				t.Errorf("exit code %d, stderr %q, want %d and %q", got.code, got.stderr, tc.code, tc.want)
 			}
@@ -82,23 +92,90 @@ func TestReproductionErrors(t *testing.T) {
 // A reproduction goes all the way to its report, and a second time it finds
 // everything made.
 func TestReproductionEndToEnd(t *testing.T) {
-	out := filepath.Join(t.TempDir(), "out")
-	data, err := filepath.Abs(filepath.Join("..", "..", "testdata", "sst2"))
+	sst2, err := filepath.Abs(filepath.Join("..", "..", "testdata", "sst2"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	args := []string{"--small", "--model", tinyModel(t), "--data", data, "--tasks", "sst2", "--methods", "lora,autolora", "--seeds", "1", "--out", out,
-		"--", "--steps", "2", "--search-steps", "1", "--limit-train", "64", "--max-length", "16", "--threads", "1", "--new-head"}
-	for _, want := range []string{"[1/4] lora, seed 1", "[4/4] autolora-shuffled, seed 1: complete"} {
-		got := run(t, reproduce(t, "glue", args...))
-		if got.code != exitDone {
-			t.Fatalf("exit code %d: %s", got.code, got.stderr)
-		}
-		if !strings.Contains(got.stderr, want) {
-			t.Errorf("no %q in %s", want, got.stderr)
-		}
-		if _, err := os.Stat(filepath.Join(out, "report", "report.html")); err != nil {
-			t.Error(err)
-		}
+	few := []string{"--threads", "1", "--steps", "2", "--search-steps", "1", "--limit-train", "64"}
+	for _, tc := range []struct {
+		name  string
+		flags []string
+		extra []string // for autolora compare
+	}{
+		{"glue", []string{"--model", tinyModel(t), "--data", sst2, "--tasks", "sst2", "--methods", "lora,autolora"}, []string{"--max-length", "16", "--new-head"}},
+		{"e2e", []string{"--model", tinyDecoder(t), "--data", tinyE2E(t)}, []string{"--max-length", "48", "--max-new-tokens", "8", "--metric", "bleu,rouge_l"}},
+		{"webnlg", []string{"--model", tinyDecoder(t), "--data", tinyWebNLG(t)}, []string{"--max-length", "48", "--max-new-tokens", "8", "--metric", "bleu,ter"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			out := filepath.Join(t.TempDir(), "out")
+			args := slices.Concat([]string{"--small", "--seeds", "1", "--out", out}, tc.flags, []string{"--"}, few, tc.extra)
+			for _, want := range []string{"[1/4] lora, seed 1", "[4/4] autolora-shuffled, seed 1: complete"} {
+				got := run(t, reproduce(t, tc.name, args...))
+				if got.code != exitDone {
+					t.Fatalf("exit code %d: %s", got.code, got.stderr)
+				}
+				if !strings.Contains(got.stderr, want) {
+					t.Errorf("no %q in %s", want, got.stderr)
+				}
+				if _, err := os.Stat(filepath.Join(out, "report", "report.html")); err != nil {
+					t.Error(err)
+				}
+			}
+		})
 	}
+}
+
+// tinyDecoder makes a folder with a tiny GPT-2 checkpoint and a tokenizer of
+// its vocabulary: a token for each letter.
+func tinyDecoder(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, name := range []string{"config.json", "model.safetensors"} {
+		data, err := os.ReadFile(filepath.Join("..", "..", "testdata", "nn", "gpt2-tiny", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		writeFile(t, filepath.Join(dir, name), string(data))
+	}
+	vocab := map[string]int{"!": 0, "<|endoftext|>": 1, "Ġ": 2} // the end's number is the fixture's; Ġ is a space
+	for _, letter := range "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ|:." {
+		vocab[string(letter)] = len(vocab)
+	}
+	text, err := json.Marshal(vocab)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, filepath.Join(dir, "vocab.json"), string(text))
+	writeFile(t, filepath.Join(dir, "merges.txt"), "#version: 0.2\n")
+	return dir
+}
+
+// tinyE2E makes a folder with E2E's official files, of a few lines.
+func tinyE2E(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, name := range []string{"trainset.csv", "devset.csv", "testset_w_refs.csv"} {
+		writeFile(t, filepath.Join(dir, name), `mr,ref
+"name[Ann], food[French]",Ann has French food.
+"name[Bob], food[Thai]",Bob has Thai food.
+"name[Bob], food[Thai]",At Bob the food is Thai.
+"name[Cy], food[Greek]",Cy has Greek food.
+`)
+	}
+	return dir
+}
+
+// tinyWebNLG makes a folder with WebNLG's files, of two entries.
+func tinyWebNLG(t *testing.T) string {
+	t.Helper()
+	const entries = `{"entries": [
+{"1": {"category": "City", "modifiedtripleset": [{"subject": "Oslo", "property": "land", "object": "Norway"}], "lexicalisations": [{"comment": "good", "lex": "Oslo is in Norway."}]}},
+{"2": {"category": "Artist", "modifiedtripleset": [{"subject": "Ann", "property": "art", "object": "jazz"}], "lexicalisations": [{"comment": "good", "lex": "Ann plays jazz."}, {"comment": "good", "lex": "Jazz is what Ann plays."}]}}
+]}
+`
+	dir := t.TempDir()
+	for _, name := range []string{"train.json", "dev.json", "test.json"} {
+		writeFile(t, filepath.Join(dir, name), entries)
+	}
+	return dir
 }

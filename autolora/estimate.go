@@ -229,12 +229,17 @@ func matrixSpeed() float64 {
 // search is two forwards, two backwards and one through the graph of g, which is
 // as much as a forward and a backward and a little more.
 func estimate(c Config, shape shape, size size, speed float64) Estimate {
-	// Measured with MiniLM on two cores, on tasks of 11 to 70 tokens an example.
+	// Measured with MiniLM on two cores, on tasks of 11 to 70 tokens an example, and
+	// with SmolLM2-135M on one, on E2E.
 	const (
 		trainPasses, fullPasses, searchPasses = 2, 3, 6.8
-		others                                = 1.65 // attention, element-wise work, small products
+		decoding                              = 1.9  // a step of all beams has few rows for its matrices
 		update                                = 2e-9 // seconds for AdamW's step of one weight
 	)
+	others := 1.65 // attention, element-wise work, small products
+	if shape.language {
+		others = 1.25
+	}
 	e := Estimate{Run: c}
 	perEpoch := func(examples, batch int) int { return (examples + batch - 1) / batch }
 	tokens := 0.0 // times passes
@@ -264,10 +269,10 @@ func estimate(c Config, shape shape, size size, speed float64) Estimate {
 		pass(e.Steps.Train, c.BatchSize*c.Accumulate, trainPasses)
 	}
 	pass(size.scored, 1, 1)
-	flops := tokens * shape.flopsPerToken(size.wanted/size.tokens)
+	flops := others * tokens * shape.flopsPerToken(size.wanted/size.tokens)
 	if size.written > 0 { // every beam's token goes through all
-		flops += float64(size.scored*c.Beams) * min(size.written, float64(c.MaxNewTokens)) * shape.flopsPerToken(1)
+		flops += decoding * float64(size.scored*c.Beams) * min(size.written, float64(c.MaxNewTokens)) * shape.flopsPerToken(1)
 	}
-	e.Seconds = others*flops/speed + update*updates
+	e.Seconds = flops/speed + update*updates
 	return e
 }

@@ -58,12 +58,15 @@ func (t *Tokenizer) EncodeGeneration(source, target string, maxLength int) (enc 
 }
 
 // DecodeTarget gives the text that a model generated: ids up to the first end of text, and of their text what is
-// before stop, unless that is "", without white space around it. The errors are those of [Tokenizer.Decode].
+// before stop, unless that is "", without white space around it. Ids past the vocabulary have no text, as in
+// transformers: the embedding of a model may have more rows than its tokenizer has tokens (Qwen2). The errors are
+// those of [Tokenizer.Decode].
 func (t *Tokenizer) DecodeTarget(ids []int64, stop string) (string, error) {
 	if at := slices.Index(ids, t.special.EOS); at >= 0 {
 		ids = ids[:at]
 	}
-	text, err := t.Decode(ids, true)
+	known := slices.DeleteFunc(slices.Clone(ids), func(id int64) bool { return id >= int64(t.size) })
+	text, err := t.Decode(known, true)
 	if stop != "" {
 		text, _, _ = strings.Cut(text, stop)
 	}

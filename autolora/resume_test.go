@@ -34,7 +34,7 @@ func (s *stopper) Advance(int, string) {
 func learned(t *testing.T, dir string) map[string][]byte {
 	t.Helper()
 	files := map[string][]byte{}
-	for _, name := range []string{runs.RanksFile, runs.GridFile, runs.AdapterDir, runs.ModelDir} {
+	for _, name := range []string{runs.RanksFile, runs.GridFile, runs.AdapterDir, runs.ModelDir, runs.HypothesesFile} {
 		err := filepath.WalkDir(filepath.Join(dir, name), func(path string, d os.DirEntry, err error) error {
 			if err != nil || d.IsDir() {
 				return nil
@@ -81,40 +81,46 @@ func TestResumeSameBytes(t *testing.T) {
 			}
 			cfg.Steps, cfg.SearchSteps, cfg.Unroll, cfg.GridRanks, cfg.AdaLoRADeltaT = 11, 9, 2, []int64{1, 2}, 2
 			cfg.LoRADropout, cfg.Accumulate = 0.1, 2
-			alone := mustRun(t, perform, cfg)
-			want := learned(t, cfg.Out)
-
-			cfg.Out, cfg.Resume, cfg.SaveEvery = filepath.Join(t.TempDir(), "out"), true, 3
-			interrupts := 0
-			var out *Outcome
-			run(t, func(*torchbind.Scope) {
-				for out == nil {
-					ctx, cancel := context.WithCancel(context.Background())
-					rep := &stopper{left: 1 + rng.IntN(7), cancel: cancel}
-					var err error
-					if out, err = perform(ctx, cfg, rep); err != nil && !errors.Is(err, context.Canceled) {
-						t.Fatal(err)
-					}
-					cancel()
-					if interrupts++; interrupts > 100 {
-						t.Fatal("no end after 100 interrupts")
-					}
-				}
-			})
-			if interrupts < 2 {
-				t.Fatal("the run was never interrupted")
-			}
-			sameFiles(t, learned(t, cfg.Out), want)
-			if out.Results.Steps != alone.Results.Steps || out.Results.Cost != alone.Results.Cost {
-				t.Errorf("steps %+v and cost %+v, want %+v and %+v", out.Results.Steps, out.Results.Cost, alone.Results.Steps, alone.Results.Cost)
-			}
-			if _, err := os.Stat(filepath.Join(cfg.Out, runs.Checkpoint)); !errors.Is(err, os.ErrNotExist) {
-				t.Errorf("the checkpoint of a complete run is there: %v", err)
-			}
-			if again := mustRun(t, perform, cfg); again.Results.Scores["accuracy"] != alone.Results.Scores["accuracy"] {
-				t.Errorf("a complete run that is resumed: %+v", again.Results)
-			}
+			checkResume(t, cfg, rng)
 		})
+	}
+}
+
+// checkResume makes a run alone and one that is interrupted at random points.
+func checkResume(t *testing.T, cfg Config, rng *rand.Rand) {
+	t.Helper()
+	alone := mustRun(t, perform, cfg)
+	want := learned(t, cfg.Out)
+
+	cfg.Out, cfg.Resume, cfg.SaveEvery = filepath.Join(t.TempDir(), "out"), true, 3
+	interrupts := 0
+	var out *Outcome
+	run(t, func(*torchbind.Scope) {
+		for out == nil {
+			ctx, cancel := context.WithCancel(context.Background())
+			rep := &stopper{left: 1 + rng.IntN(7), cancel: cancel}
+			var err error
+			if out, err = perform(ctx, cfg, rep); err != nil && !errors.Is(err, context.Canceled) {
+				t.Fatal(err)
+			}
+			cancel()
+			if interrupts++; interrupts > 100 {
+				t.Fatal("no end after 100 interrupts")
+			}
+		}
+	})
+	if interrupts < 2 {
+		t.Fatal("the run was never interrupted")
+	}
+	sameFiles(t, learned(t, cfg.Out), want)
+	if out.Results.Steps != alone.Results.Steps || out.Results.Cost != alone.Results.Cost {
+		t.Errorf("steps %+v and cost %+v, want %+v and %+v", out.Results.Steps, out.Results.Cost, alone.Results.Steps, alone.Results.Cost)
+	}
+	if _, err := os.Stat(filepath.Join(cfg.Out, runs.Checkpoint)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the checkpoint of a complete run is there: %v", err)
+	}
+	if again := mustRun(t, perform, cfg); fmt.Sprint(again.Results.Scores) != fmt.Sprint(alone.Results.Scores) {
+		t.Errorf("a complete run that is resumed: %+v", again.Results)
 	}
 }
 

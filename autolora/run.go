@@ -283,7 +283,13 @@ func (j *job) equip(model *nn.Model, steps int) (allocator *RankAllocator, err e
 	if j.ranks != nil {
 		lora.Targets, lora.Ranks = nil, j.ranks.ByName()
 	}
-	return nil, model.AddLoRA(lora)
+	if err := model.AddLoRA(lora); err != nil {
+		return nil, err
+	}
+	if len(model.TrainableParams()) == 0 {
+		return nil, errors.New("every layer has rank 0, and a language model has no head to train: nothing is left to train")
+	}
+	return nil, nil
 }
 
 // deriveRanks makes the ranks of a control out of those of --ranks.

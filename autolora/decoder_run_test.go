@@ -228,6 +228,9 @@ func TestDecoderMethods(t *testing.T) {
 				if c.style != "" {
 					cfg.AdapterStyle = c.style
 				}
+				if c.method == runs.MethodFull {
+					cfg.Steps = 30 // after few, all texts are empty
+				}
 				cfg.RanksFile = filepath.Join(t.TempDir(), "ranks.json")
 				text, err := json.Marshal(given)
 				if err != nil {

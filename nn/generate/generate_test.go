@@ -1,11 +1,13 @@
 package generate
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"math"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -51,9 +53,9 @@ func (c referenceCase) config() Config {
 	return cfg
 }
 
-func open(t *testing.T, name string) reference {
+func openReference(t *testing.T, name string) reference {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join("..", "..", "testdata", "nn", name+".json"))
+	data, err := os.ReadFile(testdata(name + ".json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,12 +66,12 @@ func open(t *testing.T, name string) reference {
 	return r
 }
 
-// withModel runs fn with a model of testdata/nn, and fails on leaks.
-func withModel(t *testing.T, name string, dtype torchbind.DType, fn func(m *nn.Model)) {
+// withModel runs fn with the model of a folder, and fails on leaks.
+func withModel(t *testing.T, dir string, dtype torchbind.DType, fn func(m *nn.Model)) {
 	t.Helper()
 	before := torchbind.Live()
 	err := torchbind.Run(func(*torchbind.Scope) error {
-		m, err := nn.Load(filepath.Join("..", "..", "testdata", "nn", name), nn.LoadConfig{Output: nn.CausalLM, DType: dtype, Device: torchbind.CPU})
+		m, err := nn.Load(dir, nn.LoadConfig{Output: nn.CausalLM, DType: dtype, Device: torchbind.CPU})
 		if err != nil {
 			return err
 		}
@@ -85,49 +87,120 @@ func withModel(t *testing.T, name string, dtype torchbind.DType, fn func(m *nn.M
 	}
 }
 
+// testdata returns the folder of a tiny model.
+func testdata(name string) string { return filepath.Join("..", "..", "testdata", "nn", name) }
+
 func TestAgainstTransformersAndLoRA(t *testing.T) {
 	for _, f := range []struct{ file, model string }{{"generate-gpt2", "gpt2-generate"}, {"generate-llama", "llama-tiny"}} {
-		ref := open(t, f.file)
-		if len(ref.Cases) == 0 {
-			t.Fatalf("%s has no cases", f.file)
-		}
 		for _, dtype := range []torchbind.DType{torchbind.Float32, torchbind.Float64} {
-			withModel(t, f.model, dtype, func(m *nn.Model) {
-				for _, c := range ref.Cases {
-					for _, batch := range []int{1, 3, len(ref.Prompts)} {
-						cfg := c.config()
-						t.Run(fmt.Sprintf("%s/%v/%s/%+v/batches of %d", f.model, dtype, c.By, cfg, batch), func(t *testing.T) {
-							texts, _, err := Generate(context.Background(), m, ref.Prompts, batch, cfg, nil)
-							if err != nil {
-								t.Fatal(err)
-							}
-							for i, want := range c.Outputs {
-								if len(texts[i]) < len(want) {
-									t.Fatalf("prompt %d: %d texts, want %d", i, len(texts[i]), len(want))
-								}
-								for k, w := range want {
-									got := texts[i][k]
-									if !slices.Equal(got.IDs, w.IDs) {
-										t.Errorf("prompt %d, text %d: %v, want %v", i, k, got.IDs, w.IDs)
-									}
-									if w.Score != nil && !(math.Abs(float64(got.Score)-*w.Score) < 1e-5*max(1, math.Abs(*w.Score))) { // a sum in float32
-										t.Errorf("prompt %d, text %d: score %v, want %v", i, k, got.Score, *w.Score)
-									}
-								}
-							}
-						})
-					}
+			withModel(t, testdata(f.model), dtype, func(m *nn.Model) {
+				ref := openReference(t, f.file)
+				for _, batch := range []int{1, 3, len(ref.Prompts)} {
+					t.Run(fmt.Sprintf("%s/%v/batches of %d", f.model, dtype, batch), func(t *testing.T) { ref.check(t, m, batch) })
 				}
 			})
 		}
 	}
 }
 
+// check compares what m generates with every case of the reference.
+func (r reference) check(t *testing.T, m *nn.Model, batch int) {
+	if len(r.Cases) == 0 {
+		t.Fatal("the file has no cases")
+	}
+	for _, c := range r.Cases {
+		t.Run(fmt.Sprintf("%s %+v", c.By, c.Settings), func(t *testing.T) {
+			texts, _, err := Generate(context.Background(), m, r.Prompts, batch, c.config(), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, want := range c.Outputs {
+				if len(texts[i]) < len(want) {
+					t.Fatalf("prompt %d: %d texts, want %d", i, len(texts[i]), len(want))
+				}
+				for k, w := range want {
+					got := texts[i][k]
+					if !slices.Equal(got.IDs, w.IDs) {
+						t.Errorf("prompt %d, text %d: %v, want %v", i, k, got.IDs, w.IDs)
+					}
+					if w.Score != nil && !(math.Abs(float64(got.Score)-*w.Score) < 1e-5*max(1, math.Abs(*w.Score))) { // a sum in float32
+						t.Errorf("prompt %d, text %d: score %v, want %v", i, k, got.Score, *w.Score)
+					}
+				}
+			}
+		})
+	}
+}
+
+// stories260K is a trained LLaMA, of the shared folder.
+func TestStories260K(t *testing.T) {
+	shared := cmp.Or(os.Getenv("AUTOLORA_SHARED"), filepath.Join("..", "..", "..", "shared"))
+	archive := filepath.Join(shared, "models", "stories260K.tar.xz")
+	if _, err := os.Stat(archive); err != nil {
+		t.Skipf("needs the shared folder: %v", err)
+	}
+	dir := t.TempDir()
+	if out, err := exec.Command("tar", "-xf", archive, "-C", dir).CombinedOutput(); err != nil {
+		t.Fatalf("tar -xf %s: %v: %s", archive, err, out)
+	}
+	withModel(t, filepath.Join(dir, "stories260K"), torchbind.Float32, func(m *nn.Model) {
+		ref := openReference(t, "generate-stories260K")
+		ref.check(t, m, len(ref.Prompts))
+	})
+}
+
+// SmolLM2-135M is real, and where scripts/fetch_smollm2.sh puts it.
+func TestSmolLM2(t *testing.T) {
+	dir := filepath.Join("..", "..", "third_party", "models", "SmolLM2-135M")
+	if _, err := os.Stat(dir); err != nil {
+		t.Skipf("needs SmolLM2-135M (scripts/fetch_smollm2.sh): %v", err)
+	}
+	data, err := os.ReadFile(testdata("smollm2.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want struct {
+		IDs    []int64
+		First  []float64
+		Greedy []int64
+	}
+	if err := json.Unmarshal(data, &want); err != nil {
+		t.Fatal(err)
+	}
+	withModel(t, dir, torchbind.Float32, func(m *nn.Model) {
+		err := torchbind.Run(func(s *torchbind.Scope) (err error) {
+			torchbind.InferenceMode(func() {
+				d, scores, e := m.Decode(s, [][]int64{want.IDs})
+				if err = e; err != nil {
+					return
+				}
+				defer d.Close()
+				for i, w := range want.First {
+					if got := torchbind.Narrow(s, scores, 1, int64(i), 1).Item(); math.Abs(got-w) > 2e-4 { // of logits up to 25, after 30 layers
+						t.Errorf("logit %d: got %v, want %v", i, got, w)
+					}
+				}
+			})
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts, _, err := Generate(context.Background(), m, [][]int64{want.IDs}, 1, Config{Beams: 1, MaxNewTokens: len(want.Greedy)}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := texts[0][0].IDs; !slices.Equal(got, want.Greedy) {
+			t.Errorf("greedy: %v, want %v", got, want.Greedy)
+		}
+	})
+}
+
 // The keys and values that are kept give what reading every text from its start
 // does.
 func TestKeptKeysAndValues(t *testing.T) {
 	for _, name := range []string{"gpt2-generate", "llama-tiny", "llama-linear", "mistral-tiny"} {
-		withModel(t, name, torchbind.Float64, func(m *nn.Model) {
+		withModel(t, testdata(name), torchbind.Float64, func(m *nn.Model) {
 			prompts := [][]int64{{5, 9, 3}, {7}, {1, 2, 3, 4, 5, 6, 7}}
 			steps := []struct {
 				from   []int

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """Checks that an adapter folder works in real PEFT, and gives the same numbers.
 
-    check_peft.py ADAPTER_DIR BASE_DIR INPUT.jsonl [--logits FILE]
+    check_peft.py ADAPTER_DIR BASE_DIR INPUT.jsonl [--logits FILE | --texts FILE]
 
 ADAPTER_DIR   adapter_config.json and adapter_model.safetensors, as written by
               autolora or by PEFT itself
 BASE_DIR      the base model and its tokenizer: a folder or a hub name
 INPUT.jsonl   one example a line: {"text": ...}, {"text": ..., "text_pair": ...},
-              or {"tokens": [...]} for tagging
+              {"tokens": [...]} for tagging, or {"source": ...} for generation
 
 The adapter is loaded with PeftModel.from_pretrained in float32 on the CPU, and
 three things are checked:
@@ -19,7 +19,11 @@ three things are checked:
 3. the model after merge_and_unload gives the same logits as before.
 
 Without --logits the logits are printed in that same form instead of compared.
-For tagging, the logits are those of each word's first sub-token.
+For tagging, the logits are those of each word's first sub-token; for generation
+those of the token after the source and the end of text that follows it. There
+--texts FILE has, in place of logits, what `autolora predict --beams 1
+--beam-rules transformers --no-repeat-ngram 0` wrote, to be the same as PEFT's
+greedy search.
 
 Exit status: 0 all equal, 1 a check failed, 2 wrong usage or unreadable files.
 
@@ -37,9 +41,13 @@ import transformers
 from peft import PeftModel, get_peft_model_state_dict
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from transformers import AutoConfig, AutoModelForSequenceClassification, AutoModelForTokenClassification, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification, AutoModelForTokenClassification, AutoTokenizer
 
-MODEL_CLASSES = {"SEQ_CLS": AutoModelForSequenceClassification, "TOKEN_CLS": AutoModelForTokenClassification}
+MODEL_CLASSES = {
+    "SEQ_CLS": AutoModelForSequenceClassification,
+    "TOKEN_CLS": AutoModelForTokenClassification,
+    "CAUSAL_LM": AutoModelForCausalLM,
+}
 # In the order of trust: RoBERTa's head has two layers, and the last one counts the labels.
 OUTPUT_LAYERS = ("classifier.out_proj.weight", "classifier.weight", "score.weight")
 PREFIX = "base_model.model."
@@ -62,6 +70,8 @@ def parse_arguments():
     parser.add_argument("base", metavar="BASE_DIR", help="base model with its tokenizer: folder or hub name")
     parser.add_argument("input", type=pathlib.Path, metavar="INPUT.jsonl", help="examples, one JSON object a line")
     parser.add_argument("--logits", type=pathlib.Path, metavar="FILE", help="JSON lines to compare with, as `autolora predict` writes them")
+    parser.add_argument("--texts", type=pathlib.Path, metavar="FILE", help="JSON lines of generated texts to compare with")
+    parser.add_argument("--max-new-tokens", type=int, default=64, metavar="N", help="of --texts (default %(default)s)")
     parser.add_argument("--tolerance", type=float, default=2e-5, help="largest absolute difference allowed (default %(default)s)")
     parser.add_argument("--max-length", type=int, metavar="N", help="cut texts at N tokens (default: what the model can take)")
     return parser.parse_args()
@@ -91,9 +101,10 @@ def load_model(adapter, base, weights):
         raise Unusable(f"{adapter}: task_type {task}, this script knows {', '.join(MODEL_CLASSES)}")
     labels = {name.removeprefix(PREFIX): tensor.shape[0] for name, tensor in weights.items()}
     count = next((labels[name] for name in OUTPUT_LAYERS if name in labels), None)
-    if count is None:
+    if count is None and task != "CAUSAL_LM":
         raise Unusable(f"{adapter}: none of {', '.join(OUTPUT_LAYERS)} in the adapter: the number of labels is unknown")
-    model = MODEL_CLASSES[task].from_pretrained(base, num_labels=count, dtype=torch.float32)
+    labels = {} if task == "CAUSAL_LM" else {"num_labels": count}
+    model = MODEL_CLASSES[task].from_pretrained(base, dtype=torch.float32, **labels)
     try:
         return PeftModel.from_pretrained(model, adapter).eval()
     except (RuntimeError, ValueError, KeyError, TypeError) as error:
@@ -124,7 +135,9 @@ def position_limit(config):
 
 
 def encode(tokenizer, row, max_length):
-    """Returns the model's inputs for one example and, for tagging, the rows of each word's first sub-token."""
+    """Returns the model's inputs for one example and, but for whole texts, the rows whose logits count."""
+    if "source" in row:
+        return {"input_ids": torch.tensor([tokenizer(row["source"])["input_ids"] + [tokenizer.eos_token_id]])}, [-1]
     options = {"truncation": True, "max_length": max_length, "return_tensors": "pt"}
     if "tokens" not in row:
         return tokenizer(row["text"], row.get("text_pair"), **options), None
@@ -144,6 +157,18 @@ def compute_logits(model, tokenizer, rows, max_length):
     return logits
 
 
+@torch.inference_mode()
+def generate(model, tokenizer, rows, max_new_tokens):
+    """Returns the text of a greedy search for each source, with single spaces."""
+    texts = []
+    for row in rows:
+        inputs, _ = encode(tokenizer, row, None)
+        new = model.generate(**inputs, max_new_tokens=max_new_tokens, do_sample=False, pad_token_id=tokenizer.eos_token_id)
+        text = tokenizer.decode(new[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+        texts.append(" ".join(text.split()))
+    return texts
+
+
 def largest_difference(got, want, what):
     """Returns the largest absolute difference of two lists of tensors. Shapes must agree, and NaN equals nothing."""
     if len(got) != len(want):
@@ -159,7 +184,7 @@ def largest_difference(got, want, what):
 
 
 def check(args):
-    rows = read_lines(args.input, {"text", "tokens"})
+    rows = read_lines(args.input, {"text", "tokens", "source"})
     if not rows:
         raise Unusable(f"{args.input}: no examples")
     weights = load_file(args.adapter / "adapter_model.safetensors")
@@ -174,7 +199,14 @@ def check(args):
 
     logits = compute_logits(model, tokenizer, rows, max_length)
     failures = []
-    if args.logits is None:
+    if args.texts is not None:
+        want = [row["text"] for row in read_lines(args.texts, {"text"})]
+        got = generate(model, tokenizer, rows, args.max_new_tokens)
+        same = sum(a == b for a, b in zip(got, want))
+        print(f"texts against {args.texts}: {same} of {len(got)} are the same", file=sys.stderr)
+        if got != want:
+            failures.append(f"{len(want)} texts, of which {same} are PEFT's {len(got)}")
+    elif args.logits is None:
         for row in logits:
             print(json.dumps({"logits": row.tolist()}))
     else:

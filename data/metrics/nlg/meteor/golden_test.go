@@ -22,6 +22,9 @@ const (
 // unpack unpacks an archive of the developers' data, or those members of it.
 func unpack(tb testing.TB, name string, members ...string) string {
 	tb.Helper()
+	if testing.Short() {
+		tb.Skip("the developers' data take a minute under the race detector")
+	}
 	shared := os.Getenv("AUTOLORA_SHARED")
 	if shared == "" {
 		shared = filepath.Join("..", "..", "..", "..", "..", "shared")

@@ -2,6 +2,9 @@ package meteor
 
 import (
 	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
 
 	"autolora/data/metrics/nlg/tok"
 
@@ -52,26 +55,43 @@ func (m *Meteor) Score(outputs []string, references [][]string) (Scores, error) 
 	if len(outputs) != len(references) {
 		return Scores{}, fmt.Errorf("%s: %d outputs and references for %d", m.Label(), len(outputs), len(references))
 	}
-	scores := Scores{Segments: make([]Segment, len(outputs))}
-	vocabulary := &vocabulary{Meteor: m, words: make(map[string]*word)}
-	var corpus Stats
-	for i, output := range outputs {
+	for i := range outputs {
 		if len(references[i]) == 0 {
 			return Scores{}, fmt.Errorf("%s: output %d has no reference", m.Label(), i+1)
 		}
-		hypothesis := vocabulary.read(output)
-		segment := &scores.Segments[i]
-		for k, text := range references[i] {
-			stats := m.align(hypothesis, vocabulary.read(text))
-			// Of references that are equally good the first one is kept (MeteorScorer.java 225).
-			if score := stats.Score(); k == 0 || score > segment.Score {
-				*segment = Segment{score, stats}
+	}
+	scores := Scores{Segments: make([]Segment, len(outputs))}
+	// Segments do not depend on each other: whichever core is free takes the next.
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), len(outputs)) {
+		wg.Go(func() {
+			vocabulary := &vocabulary{Meteor: m, words: make(map[string]*word)}
+			for i := next.Add(1) - 1; i < int64(len(outputs)); i = next.Add(1) - 1 {
+				scores.Segments[i] = vocabulary.segment(outputs[i], references[i])
 			}
-		}
+		})
+	}
+	wg.Wait()
+	var corpus Stats
+	for _, segment := range scores.Segments {
 		corpus.add(segment.Stats)
 	}
 	scores.Score = corpus.Score()
 	return scores, nil
+}
+
+// segment scores one output. Of references that are equally good the first one is kept (MeteorScorer.java 225).
+func (v *vocabulary) segment(output string, references []string) Segment {
+	var best Segment
+	hypothesis := v.read(output)
+	for k, text := range references {
+		stats := v.align(hypothesis, v.read(text))
+		if score := stats.Score(); k == 0 || score > best.Score {
+			best = Segment{score, stats}
+		}
+	}
+	return best
 }
 
 // word is what the matchers look at. Words and stems are equal if their hashes are (Stage.java 46, StemMatcher.java

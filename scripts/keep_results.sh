@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Copies what runs measured, without the models and adapters that they trained, into a folder to be kept, and reports on
-# it: config.json, results.json, ranks.json, grid.json and metrics.jsonl of every finished run, report.html, tables.md,
-# and the heat map of the ranks.
+# it: config.json, results.json, ranks.json, grid.json, metrics.jsonl and hypotheses.txt of every finished run,
+# report.html, tables.md, and the heat map of the ranks.
 #
 #   scripts/keep_results.sh out/reproduce/glue-small results/glue-small
 set -euo pipefail
@@ -14,7 +14,7 @@ rm -rf "$kept"
 while IFS= read -r file; do
 	run=$(dirname "$file")
 	mkdir -p "$kept/${run#"$runs"}"
-	for name in config.json results.json ranks.json grid.json metrics.jsonl; do
+	for name in config.json results.json ranks.json grid.json metrics.jsonl hypotheses.txt; do
 		[[ ! -f $run/$name ]] || cp "$run/$name" "$kept/${run#"$runs"}/$name"
 	done
 done < <(find "$runs" -name results.json | sort)

@@ -151,11 +151,15 @@ func printFiles(w *writer, dir string, o *autolora.Outcome) {
 	if o.Results != nil && o.Results.Method == runs.MethodAdapter {
 		what[runs.AdapterDir] = "adapter in AdapterHub's form, with a model card"
 	}
+	width := len(runs.MetricsFile)
+	if slices.Contains(o.Files, runs.HypothesesFile) {
+		width = len(runs.HypothesesFile)
+	}
 	label := "files"
 	for _, name := range []string{runs.AdapterDir, runs.ModelDir, runs.ReportFile, runs.HypothesesFile, runs.RanksFile, runs.ResultsFile, runs.MetricsFile, runs.ConfigFile} {
 		if slices.Contains(o.Files, name) {
 			path := filepath.Join(dir, name)
-			w.row(label, "%-*s  %s", len(dir)+len(runs.HypothesesFile)+1, path, what[name])
+			w.row(label, "%-*s  %s", len(dir)+width+1, path, what[name])
 			label = ""
 		}
 	}

@@ -45,7 +45,7 @@ func TestTagging(t *testing.T) {
 	}
 	labels := program(t, "predict", "--model", model, "--input", file, "--max-length", "16", "--output", filepath.Join(dir, "none.conll"))
 	got := run(t, labels)
-	if _, err := os.Stat(filepath.Join(dir, "none.conll")); got.code != exitFailed || !strings.Contains(got.stderr, "this model labels whole texts: write JSON lines") || err == nil {
+	if _, err := os.Stat(filepath.Join(dir, "none.conll")); got.code != exitFailed || !strings.Contains(got.stderr, "this model does not label words: write JSON lines") || err == nil {
 		t.Errorf("exit code %d, stderr %q, file %v", got.code, got.stderr, err)
 	}
 }

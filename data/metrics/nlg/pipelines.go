@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 
 	"autolora/data/metrics"
 	"autolora/data/metrics/nlg/meteor"
@@ -189,16 +190,21 @@ func (r *Report) addMETEOR(m *meteor.Meteor, segments []Segment) error {
 }
 
 func (r *Report) scoreE2E(segments []Segment, o Options) error {
+	// BLEU and NIST are computed beside the others, so that a second core has something to do.
+	var bleu, nist, pyBLEU, pyNIST float64
+	var wg sync.WaitGroup
 	if r.wants(metrics.NameBLEU, metrics.NameNIST) {
-		bleu, nist := MTEval(segments)
-		r.add(metrics.NameBLEU, bleu, nil)
-		r.add(metrics.NameNIST, nist, nil)
+		wg.Go(func() { bleu, nist = MTEval(segments) })
 	}
 	if r.wants(metrics.NamePyBLEU, metrics.NamePyNIST) {
-		bleu, nist := PyMTEval(segments)
-		r.add(metrics.NamePyBLEU, bleu, nil)
-		r.add(metrics.NamePyNIST, nist, nil)
+		wg.Go(func() { pyBLEU, pyNIST = PyMTEval(segments) })
 	}
+	err := r.scoreWords(segments, o)
+	wg.Wait()
+	r.add(metrics.NameBLEU, bleu, nil)
+	r.add(metrics.NameNIST, nist, nil)
+	r.add(metrics.NamePyBLEU, pyBLEU, nil)
+	r.add(metrics.NamePyNIST, pyNIST, nil)
 	for i, scores := range r.Segments { // as measure_scores.py -l has them, with -p or without
 		bleu, nist := PyMTEval(segments[i : i+1])
 		if r.wants(metrics.NameBLEU, metrics.NamePyBLEU) {
@@ -208,6 +214,11 @@ func (r *Report) scoreE2E(segments []Segment, o Options) error {
 			scores[metrics.NamePyNIST] = nist
 		}
 	}
+	return err
+}
+
+// scoreWords adds the metrics of E2E for which PTB separates the words.
+func (r *Report) scoreWords(segments []Segment, o Options) error {
 	if !r.wants(metrics.NameMETEOR, metrics.NameROUGEL, metrics.NameCIDEr) {
 		return nil
 	}

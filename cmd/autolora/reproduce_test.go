@@ -104,7 +104,6 @@ func TestReproductionEndToEnd(t *testing.T) {
 	}{
 		{"glue", []string{"--model", tinyModel(t), "--data", sst2, "--tasks", "sst2", "--methods", "lora,autolora"}, []string{"--max-length", "16", "--new-head"}},
 		{"e2e", []string{"--model", tinyDecoder(t), "--data", tinyE2E(t)}, []string{"--max-length", "48", "--max-new-tokens", "8", "--metric", "bleu,rouge_l"}},
-		{"webnlg", []string{"--model", tinyDecoder(t), "--data", tinyWebNLG(t)}, []string{"--max-length", "48", "--max-new-tokens", "8", "--metric", "bleu,ter"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			out := filepath.Join(t.TempDir(), "out")
@@ -161,21 +160,6 @@ func tinyE2E(t *testing.T) string {
 "name[Bob], food[Thai]",At Bob the food is Thai.
 "name[Cy], food[Greek]",Cy has Greek food.
 `)
-	}
-	return dir
-}
-
-// tinyWebNLG makes a folder with WebNLG's files, of two entries.
-func tinyWebNLG(t *testing.T) string {
-	t.Helper()
-	const entries = `{"entries": [
-{"1": {"category": "City", "modifiedtripleset": [{"subject": "Oslo", "property": "land", "object": "Norway"}], "lexicalisations": [{"comment": "good", "lex": "Oslo is in Norway."}]}},
-{"2": {"category": "Artist", "modifiedtripleset": [{"subject": "Ann", "property": "art", "object": "jazz"}], "lexicalisations": [{"comment": "good", "lex": "Ann plays jazz."}, {"comment": "good", "lex": "Jazz is what Ann plays."}]}}
-]}
-`
-	dir := t.TempDir()
-	for _, name := range []string{"train.json", "dev.json", "test.json"} {
-		writeFile(t, filepath.Join(dir, name), entries)
 	}
 	return dir
 }

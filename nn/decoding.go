@@ -100,11 +100,12 @@ func (d *Decoding) Step(s *torchbind.Scope, from []int, tokens []int64) (*torchb
 	tensor := func(data []int64, device torchbind.Device) *torchbind.Tensor {
 		return torchbind.FromSlice(s, data, []int64{int64(len(data))}, device)
 	}
+	at := tensor(positions, device)
 	t := step{
-		n: n, places: tensor(places, device), offsets: tensor(offsets, torchbind.CPU), each: tensor(each, torchbind.CPU),
-		rotation: d.body.rotation(s, tensor(positions, device)),
+		places: tensor(places, device), offsets: tensor(offsets, torchbind.CPU), each: tensor(each, torchbind.CPU),
+		rotation: d.body.rotation(s, at),
 	}
-	x := d.body.embed(s, tensor(tokens, device), tensor(positions, device), nil)
+	x := d.body.embed(s, tensor(tokens, device), at, nil)
 	for i, layer := range d.body.Layers {
 		x = s.Tidy(func(s *torchbind.Scope) *torchbind.Tensor { return d.block(s, layer, d.memos[i], x, t) })
 	}
@@ -114,9 +115,8 @@ func (d *Decoding) Step(s *torchbind.Scope, from []int, tokens []int64) (*torchb
 
 // step is what the layers of a Step share.
 type step struct {
-	n             int64
 	places        *torchbind.Tensor // [Σ tokens of the rows] rows of the memos
-	offsets, each *torchbind.Tensor // [n+1] where each row's begin; 0 to n
+	offsets, each *torchbind.Tensor // [n+1] where each of the n rows' begin; 0 to n
 	rotation      *rotation
 }
 

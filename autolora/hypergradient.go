@@ -30,11 +30,11 @@ func (x *Search) factor() float64 {
 }
 
 // implicit returns ∂(g·u)/∂a, the part of the hypergradient that comes through
-// W', by the mode of the search; nil in first-order mode. ahead is W' and scale
-// the preconditioner of the step that led there, nil for 1. masks is the state
-// from which the dropout of L_tr(W, a; t) was drawn: what is differentiated
-// twice sees one mask.
-func (x *Search) implicit(s *torchbind.Scope, g, u, ahead, scale []*torchbind.Tensor, t *Batch, masks nn.Masks) []*torchbind.Tensor {
+// W', by the mode of the search; nil in first-order mode. train is L_tr(W, a; t)
+// with its gradient, ahead is W' and scale the preconditioner of the step that
+// led there, nil for 1. masks is the state from which the dropout of
+// L_tr(W, a; t) was drawn: what is differentiated twice sees one mask.
+func (x *Search) implicit(s *torchbind.Scope, train gradient, u, ahead, scale []*torchbind.Tensor, t *Batch, masks nn.Masks) []*torchbind.Tensor {
 	if scale != nil && x.Factor == 0 {
 		u = torchbind.ForeachMul(s, u, scale)
 	}
@@ -46,11 +46,10 @@ func (x *Search) implicit(s *torchbind.Scope, g, u, ahead, scale []*torchbind.Te
 	case Exact:
 		if x.At == AtLookAhead {
 			x.under(masks, func() {
-				nn.At(x.weights, point, func() { _, g = x.gradient(s, t, true) }) // ∂L_tr(W', a; t)/∂W'
+				nn.At(x.weights, point, func() { train = x.gradient(s, t, true) }) // ∂L_tr(W', a; t)/∂W'
 			})
 		}
-		// One vector-Jacobian product through the graph of g: Σ u·∂g/∂a.
-		return x.grad(s, g, []*torchbind.Tensor{x.a}, u, false)
+		return train.byA(s, u) // Σ u·∂g/∂a
 	case FiniteDifference:
 		norm := torchbind.ForeachNorm(u)
 		if norm == 0 {

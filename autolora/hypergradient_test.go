@@ -141,10 +141,10 @@ func TestFiniteDifferenceOrder(t *testing.T) {
 				x.giveMoments(s, inputs)
 				masks := *x.masks
 				bt, bv := inputs.batch(s, x.model, "t.0"), inputs.batch(s, x.model, "v.0")
-				_, g := x.gradient(s, bt, true)
-				ahead, scale := x.lookAhead(s, g)
+				train := x.gradient(s, bt, true)
+				ahead, scale := x.lookAhead(s, train.g)
 				_, u, _ := x.validation(s, ahead, bv)
-				exact := x.implicit(s, g, u, ahead, scale, bt, masks)
+				exact := x.implicit(s, train, u, ahead, scale, bt, masks)
 				point := nn.Values(x.weights)
 				if at == AtLookAhead {
 					point = ahead

@@ -155,41 +155,90 @@ func NewSearch(model *nn.Model, lora nn.LoRAConfig, cfg SearchConfig, seed uint6
 func (x *Search) Iterate(s *torchbind.Scope, t, v *Batch, updateA bool) (step SearchStep) {
 	x.work = runs.Work{}
 	defer func() { step.Work = x.work }()
-	masks := *x.masks // as they are drawn for L_tr(W, a; t)
 
-	lossT, g := x.gradient(s, t, updateA && x.Mode == Exact && x.At != AtLookAhead) // ∂L_tr(W, a; t)/∂W
-	step = SearchStep{TrainLoss: lossT.Item(), ValLoss: math.NaN(), updatesA: updateA}
-	var h []*torchbind.Tensor
-	if updateA {
-		ahead, scale := x.lookAhead(s, g)        // W' = W − η g
-		lossV, u, d := x.validation(s, ahead, v) // ∂L_val(W', a; v)/∂W' and /∂a
-		step.ValLoss, step.Direct = lossV.Item(), torchbind.ForeachNorm(d)
-		h = d
-		if gu := x.implicit(s, g, u, ahead, scale, t, masks); gu != nil { // ∂(g·u)/∂a
-			h = torchbind.ForeachAdd(s, d, gu, -x.factor()) // h = d − η ∂(g·u)/∂a
-			step.Implicit = x.factor() * torchbind.ForeachNorm(gu)
-		}
+	if !updateA {
+		v = nil
 	}
+	d := x.derive(s, t, v)
+	step = d.numbers(x.factor())
 	if !step.Finite() {
 		return step
 	}
 	x.good.keep(x.optimW.Step)
+	g := d.g
 	if updateA {
-		x.optimA.Apply(h, x.LRAlpha) // a ← AdamW(a, h)
+		x.optimA.Apply(d.h, x.LRAlpha) // a ← AdamW(a, h)
 		if x.Order == AlphaFirst {
-			lossT, g = x.gradient(s, t, false) // ∂L_tr(W, a; t)/∂W at the new a
-			step.TrainLoss = lossT.Item()
+			anew := x.gradient(s, t, false) // ∂L_tr(W, a; t)/∂W at the new a
+			g, step.TrainLoss = anew.g, anew.loss.Item()
 		}
 	}
 	x.optimW.Apply(torchbind.DetachAll(s, g), x.LRWeights) // W ← AdamW(W, g)
 	return step
 }
 
-// gradient returns L_tr(W, a; t) at the present W and its gradient g by W,
-// which can be differentiated again with graph.
-func (x *Search) gradient(s *torchbind.Scope, t *Batch, graph bool) (loss *torchbind.Tensor, g []*torchbind.Tensor) {
-	loss = x.loss(s, t)
-	return loss, x.grad(s, []*torchbind.Tensor{loss}, nn.Values(x.weights), nil, graph)
+// derivatives are what an iteration takes of the two losses. They stay on the
+// device until numbers is called.
+type derivatives struct {
+	lossT, lossV *torchbind.Tensor   // scalars; lossV is nil where a is not updated
+	g            []*torchbind.Tensor // ∂L_tr(W, a; t)/∂W
+	direct       []*torchbind.Tensor // d = ∂L_val(W', a; v)/∂a
+	implicit     []*torchbind.Tensor // ∂(g·u)/∂a; nil in first-order mode
+	h            []*torchbind.Tensor // the hypergradient
+}
+
+// derive computes the gradient by W and, with v, the hypergradient by a.
+func (x *Search) derive(s *torchbind.Scope, t, v *Batch) derivatives {
+	masks := *x.masks // as they are drawn for L_tr(W, a; t)
+
+	train := x.gradient(s, t, v != nil && x.Mode == Exact && x.At != AtLookAhead) // g = ∂L_tr(W, a; t)/∂W
+	if v == nil {
+		return derivatives{lossT: train.loss, g: train.g}
+	}
+	ahead, scale := x.lookAhead(s, train.g)  // W' = W − η g
+	lossV, u, d := x.validation(s, ahead, v) // u = ∂L_val(W', a; v)/∂W', d = ∂L_val(W', a; v)/∂a
+	h := d
+	gu := x.implicit(s, train, u, ahead, scale, t, masks) // ∂(g·u)/∂a
+	if gu != nil {
+		h = torchbind.ForeachAdd(s, d, gu, -x.factor()) // h = d − η ∂(g·u)/∂a
+	}
+	return derivatives{train.loss, lossV, train.g, d, gu, h}
+}
+
+// numbers reads the losses and the norms of the parts of the hypergradient, of
+// which the implicit one has the factor η.
+func (d derivatives) numbers(eta float64) SearchStep {
+	step := SearchStep{TrainLoss: d.lossT.Item(), ValLoss: math.NaN()}
+	if d.lossV != nil {
+		step.updatesA = true
+		step.ValLoss, step.Direct = d.lossV.Item(), torchbind.ForeachNorm(d.direct)
+	}
+	if d.implicit != nil {
+		step.Implicit = eta * torchbind.ForeachNorm(d.implicit)
+	}
+	return step
+}
+
+// gradient is ∂L/∂W of a loss L, and the way to differentiate it once more.
+type gradient struct {
+	loss *torchbind.Tensor   // L, a scalar
+	g    []*torchbind.Tensor // ∂L/∂W
+	// byA returns ∂(g·u)/∂a, a vector-Jacobian product; nil unless it was asked for.
+	byA func(s *torchbind.Scope, u []*torchbind.Tensor) []*torchbind.Tensor
+}
+
+// gradient returns L_tr(W, a; t) at the present W and its gradient by W, with
+// twice one that can be differentiated by a.
+func (x *Search) gradient(s *torchbind.Scope, t *Batch, twice bool) gradient {
+	loss := x.loss(s, t)
+	g := x.grad(s, []*torchbind.Tensor{loss}, nn.Values(x.weights), nil, twice)
+	out := gradient{loss: loss, g: g}
+	if twice {
+		out.byA = func(s *torchbind.Scope, u []*torchbind.Tensor) []*torchbind.Tensor {
+			return x.grad(s, g, []*torchbind.Tensor{x.a}, u, false)
+		}
+	}
+	return out
 }
 
 // loss returns the mean loss of the model at the present W and a.

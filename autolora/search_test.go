@@ -152,11 +152,10 @@ var referenceForms = []struct {
 // hypergradient returns the parts of one iteration on t.0 and v.0.
 func (x *Search) hypergradient(s *torchbind.Scope, t, v *Batch) (lossT, lossV float64, g, ahead, u, d, implicit []*torchbind.Tensor) {
 	masks := *x.masks
-	loss := x.loss(s, t)
-	g = torchbind.Grad(s, []*torchbind.Tensor{loss}, nn.Values(x.weights), nil, x.Mode == Exact)
-	ahead, scale := x.lookAhead(s, g)
+	train := x.gradient(s, t, x.Mode == Exact)
+	ahead, scale := x.lookAhead(s, train.g)
 	val, u, d := x.validation(s, ahead, v)
-	return loss.Item(), val.Item(), g, ahead, u, d, x.implicit(s, g, u, ahead, scale, t, masks)
+	return train.loss.Item(), val.Item(), train.g, ahead, u, d, x.implicit(s, train, u, ahead, scale, t, masks)
 }
 
 // One iteration, every part of it, in all modes, look-aheads and forms.

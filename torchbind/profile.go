@@ -1,0 +1,75 @@
+package torchbind
+
+// #cgo CFLAGS: -I${SRCDIR}/internal/profiler
+// #include <stdlib.h>
+// #include "profiler.h"
+import "C"
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"unsafe"
+
+	_ "autolora/torchbind/internal/profiler" // the C++ behind profiler.h
+)
+
+// Span is a piece of work that a trace shows under a name of its own.
+type Span struct {
+	Name string
+	Run  func() error
+}
+
+// Profile runs the spans in turn under libtorch's profiler and writes what it
+// saw to path as a Chrome trace, which ui.perfetto.dev shows: a category
+// "cpu_op" with every operator and its shapes, "user_annotation" with the
+// spans, and on a CUDA device "kernel" and "gpu_memcpy" too. A span ends when
+// its work on the device has. Recording makes the work slower. The file appears
+// whole or, after an error, not at all.
+func Profile(path string, device Device, spans []Span) (err error) {
+	runtime.LockOSThread() // the profiler belongs to a thread
+	defer runtime.UnlockOSThread()
+	defer recoverError(&err)
+
+	folder, err := os.MkdirTemp(filepath.Dir(path), ".trace-*")
+	if err != nil {
+		return fmt.Errorf("write a trace: %w", err)
+	}
+	defer os.RemoveAll(folder)
+	partial := filepath.Join(folder, "trace.json")
+	if err := record(partial, device, spans); err != nil {
+		return err
+	}
+	if err := os.Rename(partial, path); err != nil {
+		return fmt.Errorf("write a trace: %w", err)
+	}
+	return nil
+}
+
+// record writes the trace to path, or to nowhere if a span fails.
+func record(path string, device Device, spans []Span) error {
+	check(C.tb_profiler_start(C.int(device)), "profiler")
+	to := C.CString("")
+	defer func() {
+		defer C.free(unsafe.Pointer(to))
+		check(C.tb_profiler_stop(C.int(device), to), "profiler")
+	}()
+	for _, span := range spans {
+		if err := span.record(device); err != nil {
+			return err
+		}
+	}
+	C.free(unsafe.Pointer(to))
+	to = C.CString(path)
+	return nil
+}
+
+func (s Span) record(device Device) error {
+	name := C.CString(s.Name)
+	defer C.free(unsafe.Pointer(name))
+	var handle unsafe.Pointer
+	check(C.tb_profiler_span_begin(name, &handle), "profiler")
+	defer func() { check(C.tb_profiler_span_end(C.int(device), handle), "profiler") }()
+	return s.Run()
+}

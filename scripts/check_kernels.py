@@ -19,6 +19,8 @@ import time
 import torch
 import torch.nn.functional as F
 from torch.autograd import gradcheck, gradgradcheck
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 SHIM = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "torchbind", "internal", "shim")
 
@@ -46,6 +48,15 @@ PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
   };
   attention("attention", tb::packed_attention);
   attention("attention_composed", tb::packed_attention_composed);
+  m.def("attention_plan", [t](Tensor cu_q, std::optional<Tensor> cu_k, std::optional<Tensor> visible, int64_t window, int64_t rows, int64_t tq,
+                              int64_t tk, Tensor like) {
+    const auto p = tb::attention_plan(cu_q, t(cu_k), t(visible), window, rows, tq, tk, like.options());
+    return std::vector<Tensor>{p.queries, p.keys, p.places, p.mask};
+  });
+  m.def("planned_attention", [t](Tensor q, std::optional<Tensor> kv, std::vector<std::optional<Tensor>> plan, int64_t heads, int64_t kv_heads,
+                                 double scale, double p, uint64_t seed, bool twice) {
+    return tb::planned_attention(q, t(kv), {t(plan[0]), t(plan[1]), t(plan[2]), t(plan[3])}, {heads, kv_heads, scale, p, seed}, twice);
+  });
   const auto norm = [t](auto f) {
     return [t, f](Tensor x, std::optional<Tensor> residual, Tensor w, Tensor b, double eps, double p, uint64_t seed) {
       return f(x, t(residual), w, b, eps, p, seed);
@@ -200,27 +211,30 @@ def causal(lengths, first=0):
     return torch.cat([torch.arange(n) + 1 + first for n in lengths])
 
 
+# Name, lengths of queries, of keys (None: the same), heads, head size, dropout, and other arguments.
+ATTENTION = [
+    ("one token", [1], [1], 1, 4, 0.0, {}),
+    ("unequal lengths", [3, 1, 5], None, 2, 8, 0.0, {}),
+    ("dropout", [3, 1, 5], None, 2, 8, 0.3, {}),
+    ("odd head size", [4, 2], None, 3, 5, 0.2, {}),
+    ("more than one block", [40], None, 1, 3, 0.2, {}),
+    ("wanted rows", [1, 0, 2], [3, 2, 4], 2, 4, 0.25, {}),
+    ("empty sequence", [2, 0, 3], None, 2, 4, 0.0, {}),
+    ("causal", [3, 1, 5], None, 2, 8, 0.0, {"visible": causal([3, 1, 5])}),
+    ("causal, groups", [4, 1, 3], None, 4, 5, 0.2, {"visible": causal([4, 1, 3]), "kv_heads": 2}),
+    ("one head of keys, more than one block", [23], None, 3, 3, 0.2, {"visible": causal([23]).int(), "kv_heads": 1}),
+    ("groups of wanted rows", [1, 0, 2], [3, 2, 4], 6, 3, 0.25, {"visible": torch.tensor([2, 1, 4]), "kv_heads": 2}),
+    ("any visibility", [5], None, 2, 4, 0.0, {"visible": torch.tensor([5, 1, 3, 2, 4])}),
+    ("window 1", [4, 1], None, 2, 4, 0.0, {"visible": causal([4, 1]), "window": 1}),
+    ("window 3", [6, 2], None, 2, 3, 0.2, {"visible": causal([6, 2]), "window": 3}),
+    ("window without visibility", [5, 2], None, 2, 3, 0.2, {"window": 3}),
+    ("window, more than one block", [70], None, 1, 1, 0.2, {"visible": causal([70]), "window": 9}),
+    ("window larger than the sequence", [4, 1], None, 2, 4, 0.0, {"visible": causal([4, 1]), "window": 9}),
+]
+
+
 def check_attention(k):
-    cases = [
-        ("one token", [1], [1], 1, 4, 0.0, {}),
-        ("unequal lengths", [3, 1, 5], None, 2, 8, 0.0, {}),
-        ("dropout", [3, 1, 5], None, 2, 8, 0.3, {}),
-        ("odd head size", [4, 2], None, 3, 5, 0.2, {}),
-        ("more than one block", [40], None, 1, 3, 0.2, {}),
-        ("wanted rows", [1, 0, 2], [3, 2, 4], 2, 4, 0.25, {}),
-        ("empty sequence", [2, 0, 3], None, 2, 4, 0.0, {}),
-        ("causal", [3, 1, 5], None, 2, 8, 0.0, {"visible": causal([3, 1, 5])}),
-        ("causal, groups", [4, 1, 3], None, 4, 5, 0.2, {"visible": causal([4, 1, 3]), "kv_heads": 2}),
-        ("one head of keys, more than one block", [23], None, 3, 3, 0.2, {"visible": causal([23]).int(), "kv_heads": 1}),
-        ("groups of wanted rows", [1, 0, 2], [3, 2, 4], 6, 3, 0.25, {"visible": torch.tensor([2, 1, 4]), "kv_heads": 2}),
-        ("any visibility", [5], None, 2, 4, 0.0, {"visible": torch.tensor([5, 1, 3, 2, 4])}),
-        ("window 1", [4, 1], None, 2, 4, 0.0, {"visible": causal([4, 1]), "window": 1}),
-        ("window 3", [6, 2], None, 2, 3, 0.2, {"visible": causal([6, 2]), "window": 3}),
-        ("window without visibility", [5, 2], None, 2, 3, 0.2, {"window": 3}),
-        ("window, more than one block", [70], None, 1, 1, 0.2, {"visible": causal([70]), "window": 9}),
-        ("window larger than the sequence", [4, 1], None, 2, 4, 0.0, {"visible": causal([4, 1]), "window": 9}),
-    ]
-    for name, lq, lk, heads, d, p, more in cases:
+    for name, lq, lk, heads, d, p, more in ATTENTION:
         m, kv_heads = sum(lq), more.get("kv_heads", heads)
         if lk is None or lk == lq:
             inputs = [random(m, (heads + 2 * kv_heads) * d)]
@@ -307,6 +321,135 @@ def check_attention(k):
         ("window", "a window of -1 keys", lambda: k.attention(x, None, c, c, 2, 1, 0, 0, window=-1)),
     ]:
         expect_error(f"attention, {name}", want, f)
+
+
+def check_plan(k):
+    """Attention by a plan, in batches with more rows than their sequences have, against the packed form."""
+    fill = 3
+
+    def planned(name, lq, lk, heads, d, p, more, twice):
+        """Attention of the rows given, to which others are added."""
+        kv_heads, window, visible = more.get("kv_heads", heads), more.get("window", 0), more.get("visible")
+        same = lk is None or lk == lq
+        tq = -(-max(lq) // 8) * 8
+        tk = tq if same else -(-max(lk) // 8) * 8 + 8
+        full = lambda x, seed: torch.cat([x, torch.randn(fill, x.shape[1], generator=torch.Generator().manual_seed(seed)).to(x.dtype)])
+
+        def call(q, kv=None, filled=True):
+            more_q, more_kv = full(q, 1) if filled else q, full(kv, 2) if filled and not same else kv
+            plan = k.attention_plan(cu(lq), None if same else cu(lk), visible, window, more_q.shape[0], tq, tk, q)
+            y = k.planned_attention(more_q, more_kv, plan, heads, kv_heads, d**-0.5, p, 11, twice)
+            return y[: sum(lq)]
+
+        return call
+
+    for case in ATTENTION:
+        name, lq, lk, heads, d, p, more = case
+        m, kv_heads = sum(lq), more.get("kv_heads", heads)
+        if lk is None or lk == lq:
+            inputs = [random(m, (heads + 2 * kv_heads) * d)]
+            packed = lambda qkv: k.attention(qkv, None, cu(lq), cu(lq), heads, d**-0.5, p, 11, **more)
+        else:
+            inputs = [random(m, heads * d), random(sum(lk), 2 * kv_heads * d)]
+            packed = lambda q, kv: k.attention(q, kv, cu(lq), cu(lk), heads, d**-0.5, p, 11, **more)
+        twice = planned(*case, True)
+        agree(f"planned attention, {name}", twice, packed, inputs, 1e-12)
+        expect(f"planned attention, {name}: gradgradcheck", lambda: (gradgradcheck(twice, inputs), ""))
+        for dtype, tolerance in ((torch.float64, 1e-12), (torch.float32, FLOAT32), (torch.bfloat16, BFLOAT16)):
+
+            def once():
+                xs = [x.detach().to(dtype).requires_grad_() for x in inputs]
+                out = []
+                for f in (planned(*case, False), packed):
+                    y = f(*xs)
+                    dy = torch.randn(y.shape, generator=torch.Generator().manual_seed(3)).to(dtype)
+                    out.append([y.detach(), *torch.autograd.grad(y, xs, dy)])
+                d = difference(*out)
+                return d < tolerance, f"{d:.1e}"
+
+            expect(f"planned attention, {name}: differentiated once, {dtype}", once)
+
+        def filling():
+            xs = [torch.cat([x.detach(), torch.randn(fill, x.shape[1], dtype=x.dtype)]).requires_grad_() for x in inputs]
+            y = planned(*case, True)(*xs, filled=False)
+            first = torch.autograd.grad(y.square().sum(), xs, create_graph=True)
+            second = torch.autograd.grad(sum(g.pow(3).sum() for g in first), xs)
+            rest = [g[len(x) :] for gs in (first, second) for g, x in zip(gs, inputs)]
+            return all(torch.equal(r, torch.zeros_like(r)) for r in rest), ""
+
+        expect(f"planned attention, {name}: rows of no sequence get no gradient", filling)
+    plan = k.attention_plan(cu([3, 1]), None, None, 0, 4, 8, 8, torch.ones(()))
+    x = torch.ones(4, 12)
+    for name, want, f in [
+        ("too short", "padded to 2 queries and 2 keys, want at least 3 and 3", lambda: k.attention_plan(cu([3, 1]), None, None, 0, 4, 2, 2, x)),
+        ("too few rows", "3 query rows, want at least 4", lambda: k.attention_plan(cu([3, 1]), None, None, 0, 3, 8, 8, x)),
+        ("no sequence", "no sequence", lambda: k.attention_plan(cu([]), None, None, 0, 0, 8, 8, x)),
+        ("another batch", "q has 3 rows, the plan 4", lambda: k.planned_attention(x[:3], None, plan, 2, 2, 1.0, 0.0, 0, True)),
+        ("keys of their own", "the plan is for self attention", lambda: k.planned_attention(x[:, :6], x, plan, 3, 3, 1.0, 0.0, 0, True)),
+    ]:
+        expect_error(f"planned attention, {name}", want, f)
+
+
+class OnDevice(TorchDispatchMode):
+    """Notes every operator that meets a tensor which is not on the device: a copy to it or a read from it."""
+
+    def __init__(self):
+        super().__init__()
+        self.strays = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        tensors = [t for t in tree_leaves((args, kwargs, out)) if isinstance(t, torch.Tensor)]
+        number = lambda t: t.dim() == 0 and "copy" not in str(func)  # an argument of a kernel, not a copy
+        if any(t.device.type != "meta" and not number(t) for t in tensors):
+            self.strays.append(str(func))
+        return out
+
+
+def check_device(k):
+    """What other devices than the CPU compute reads no number from them and copies none to them: on the meta device, which has no numbers, it runs."""
+    lengths, wanted = [3, 9, 1], [1, 2, 0]
+    heads, kv_heads, d, n, m = 4, 2, 8, 16, 5
+    c = heads * d
+    plan = lambda lq, lk, visible: [
+        t if t is None else t.to("meta")
+        for t in k.attention_plan(cu(lq), lk if lk is None else cu(lk), visible, 0, m if lk else n, 16, 16, torch.ones(()))
+    ]
+    itself, cross = plan(lengths, None, causal(lengths)), plan(wanted, lengths, None)
+    on = lambda *shape: torch.empty(*shape, device="meta", requires_grad=True)
+    fixed = lambda *shape: torch.empty(*shape, device="meta")
+    w, b, matrix, angle = fixed(c), fixed(c), fixed(7, c), fixed(n, d // 2)
+    labels = torch.empty(n, dtype=torch.long, device="meta")
+    cases = {
+        "self attention, twice": (lambda x: k.planned_attention(x, None, itself, heads, kv_heads, 0.3, 0.1, 1, True), [on(n, c + 2 * kv_heads * d)], 2),
+        "self attention, once": (lambda x: k.planned_attention(x, None, itself, heads, kv_heads, 0.3, 0.1, 1, False), [on(n, c + 2 * kv_heads * d)], 1),
+        "cross attention, twice": (lambda q, kv: k.planned_attention(q, kv, cross, heads, kv_heads, 0.3, 0.1, 1, True), [on(m, c), on(n, 2 * kv_heads * d)], 2),
+        "layer norm": (lambda x, r: k.norm(x, r, w, b, 1e-5, 0.1, 1), [on(n, c), on(n, c)], 2),
+        "rms norm": (lambda x: k.rms_norm(x, w, 1e-5), [on(n, c)], 2),
+        "gelu": (lambda x: k.gelu(x, True), [on(n, c)], 2),
+        "swiglu": (k.swiglu, [on(n, c)], 2),
+        "rotary": (lambda x: k.rotary(x, angle, angle, heads), [on(n, c + d)], 2),
+        "frozen linear": (lambda x: k.frozen_linear(x, matrix, None, None, None), [on(n, c)], 2),
+        "dropout": (lambda x: k.dropout(x, 0.1, 1), [on(n, c)], 2),
+        "add dropout": (lambda x, r: k.add_dropout(x, r, 0.1, 1), [on(n, c), on(n, c)], 2),
+        "cross entropy": (lambda x: k.cross_entropy(x, labels, 0.0), [on(n, 7)], 2),
+        "cross entropy, smoothing": (lambda x: k.cross_entropy(x, labels, 0.1), [on(n, 7)], 2),
+    }
+    for name, (f, inputs, orders) in cases.items():
+
+        def run():
+            with OnDevice() as seen:
+                y = f(*inputs)
+                dy = torch.empty_like(y, requires_grad=True)
+                first = torch.autograd.grad(y, inputs, dy, create_graph=orders == 2)
+                if orders == 2:
+                    torch.autograd.grad(first, inputs + [dy], [torch.empty_like(g) for g in first], allow_unused=True)
+            return not seen.strays, " ".join(seen.strays)
+
+        expect(f"on a device, {name}", run)
+    with OnDevice() as seen:
+        k.attention(fixed(13, 3 * c), None, cu(lengths), cu(lengths), heads, 0.3, 0.0, 1)
+    report("on a device, attention without a plan of the batch copies", any("_to_copy" in name for name in seen.strays))
 
 
 def check_norm(k):
@@ -719,7 +862,7 @@ def bench(k, clock):
 
 CHECKS = (
     check_memory, check_dropout, check_gelu, check_swiglu, check_norm, check_rms_norm, check_linear, check_rotary,
-    check_attention, check_cross_entropy, check_repeatable,
+    check_attention, check_plan, check_device, check_cross_entropy, check_repeatable,
 )  # fmt: skip
 
 

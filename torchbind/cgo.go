@@ -40,6 +40,10 @@ package torchbind
 // #cgo nocallback tb_fused_adamw_
 // #cgo noescape tb_adam_lookahead
 // #cgo nocallback tb_adam_lookahead
+// #cgo noescape tb_attention_plan
+// #cgo nocallback tb_attention_plan
+// #cgo noescape tb_planned_attention
+// #cgo nocallback tb_planned_attention
 // #include <stdlib.h>
 // #include "shim.h"
 import "C"

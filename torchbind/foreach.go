@@ -67,18 +67,25 @@ func ForeachCopyInPlace(dst, src []*Tensor) {
 	runtime.KeepAlive(src)
 }
 
-// ForeachNorm returns the Euclidean norm of all elements of all tensors.
-func ForeachNorm(ts []*Tensor) float64 {
+// TotalNorm returns the Euclidean norm of all elements of all tensors, of which
+// there must be one: a scalar on their device, outside of the graph.
+func TotalNorm(s *Scope, ts []*Tensor) *Tensor {
 	const op = "_foreach_norm"
+	var out C.tb_tensor
+	ptrs := list(op, ts)
+	err := C.tb_foreach_norm(first(ptrs), C.int64_t(len(ts)), &out)
+	return s.adopt(out, err, op, ts...)
+}
+
+// ForeachNorm returns TotalNorm as a number, for which the host waits; 0 of no
+// tensors.
+func ForeachNorm(ts []*Tensor) float64 {
 	if len(ts) == 0 {
 		return 0
 	}
 	s := newScope()
 	defer s.Close()
-	var out C.tb_tensor
-	ptrs := list(op, ts)
-	err := C.tb_foreach_norm(first(ptrs), C.int64_t(len(ts)), &out)
-	return s.adopt(out, err, op, ts...).Item()
+	return TotalNorm(s, ts).Item()
 }
 
 // DetachAll returns Detach of every tensor.

@@ -3,12 +3,17 @@ package torchbind
 // #include "shim.h"
 import "C"
 
-import "cmp"
+import (
+	"cmp"
+	"runtime"
+)
 
 // This file has the operations with kernels of their own (fused_*.cc): on the
 // CPU one pass over memory for the value, the first and the second derivative;
-// elsewhere composed of ATen operators. Dropout masks are a function of a seed,
-// so the same seed gives the same mask wherever it is needed again.
+// elsewhere composed of ATen operators, which neither wait for the device nor
+// copy to it. On the CPU dropout masks are a function of a seed, so the same seed
+// gives the same mask wherever it is needed again; on other devices they are
+// drawn from the device's generator, and seeds have no meaning.
 
 // FrozenWeight is a linear layer's weight that is never trained, with the forms
 // in which its products are fastest.
@@ -57,12 +62,64 @@ type AttentionConfig struct {
 	Visible *Tensor
 	// Window, if not 0, leaves the last so many of the visible keys.
 	Window int64
+
+	// Plan, if not nil, is the plan of this batch, which attention then follows in
+	// place of offsets, Visible and Window. Without one, a device other than the
+	// CPU makes its own in every call, and waits for the host to do so.
+	Plan *AttentionPlan
+	// Twice asks for second derivatives from attention by a plan; without one there
+	// always are. Only first derivatives are faster, and need no matrix of scores.
+	Twice bool
+}
+
+// AttentionPlan says where the rows of a packed batch stand in a padded one, of B
+// sequences of Tq queries and Tk keys: attention of ATen operators on any device,
+// made once for all layers.
+type AttentionPlan struct {
+	Queries *Tensor // [B·Tq] int64: the query row at each place
+	Keys    *Tensor // [B·Tk] int64: the key row at each place; nil in self attention
+	Places  *Tensor // [M] int64: the place of each query row
+	Mask    *Tensor // [B, 1, 1 or Tq, Tk], added to the scores: 0 where a key is seen, else −Inf
+}
+
+// PlanConfig holds the settings of NewAttentionPlan.
+type PlanConfig struct {
+	Visible *Tensor // as in AttentionConfig
+	Window  int64   // as in AttentionConfig
+	// Rows M of the queries, at least those of the sequences. What more there is,
+	// here or among the keys, belongs to no sequence: it is never read as a key, and
+	// its result is that of some other row.
+	Rows                   int64
+	QueryLength, KeyLength int64 // Tq and Tk, at least the longest sequence's
+	DType                  DType // of the queries
+	Device                 Device
+}
+
+// NewAttentionPlan returns the plan for query rows at qOffsets and key rows at
+// kvOffsets [B+1] (int64, on the CPU); kvOffsets is nil in self attention.
+func NewAttentionPlan(s *Scope, qOffsets, kvOffsets *Tensor, cfg PlanConfig) *AttentionPlan {
+	const op = "attention_plan"
+	var out [4]C.tb_tensor
+	err := C.tb_attention_plan(qOffsets.handle(op), kvOffsets.optionalHandle(op), cfg.Visible.optionalHandle(op), C.int64_t(cfg.Window),
+		C.int64_t(cfg.Rows), C.int64_t(cfg.QueryLength), C.int64_t(cfg.KeyLength), C.int(cfg.DType), C.int(cfg.Device), &out[0])
+	check(err, op, qOffsets, kvOffsets, cfg.Visible)
+	ts := s.adoptAll(out[:], op)
+	return &AttentionPlan{Queries: ts[0], Keys: ts[1], Places: ts[2], Mask: ts[3]}
+}
+
+// Tensors returns the tensors of the plan, in a fixed order.
+func (p *AttentionPlan) Tensors() []*Tensor {
+	if p.Keys == nil {
+		return []*Tensor{p.Queries, p.Places, p.Mask}
+	}
+	return []*Tensor{p.Queries, p.Keys, p.Places, p.Mask}
 }
 
 // SelfAttention is multi-head attention within each of B packed sequences. The
 // rows of qkv [N, (Heads + 2·KVHeads)·D] are queries, keys and values side by
 // side; offsets [B+1] (int64, on the CPU) says where each sequence begins. The
-// result is [N, Heads·D]. Derivatives go up to the second.
+// result is [N, Heads·D]. Derivatives go up to the second, unless a plan without
+// Twice leaves the first.
 func SelfAttention(s *Scope, qkv, offsets *Tensor, cfg AttentionConfig) *Tensor {
 	return attention(s, qkv, nil, offsets, offsets, cfg)
 }
@@ -78,6 +135,13 @@ func CrossAttention(s *Scope, q, kv, qOffsets, kvOffsets *Tensor, cfg AttentionC
 func attention(s *Scope, q, kv, qOffsets, kvOffsets *Tensor, cfg AttentionConfig) *Tensor {
 	const op = "packed_attention"
 	var out C.tb_tensor
+	if plan := cfg.Plan; plan != nil {
+		handles := [4]C.tb_tensor{plan.Queries.handle(op), plan.Keys.optionalHandle(op), plan.Places.handle(op), plan.Mask.handle(op)}
+		err := C.tb_planned_attention(q.handle(op), kv.optionalHandle(op), &handles[0], C.int64_t(cfg.Heads), C.int64_t(cmp.Or(cfg.KVHeads, cfg.Heads)),
+			C.double(cfg.Scale), C.double(cfg.Dropout), C.uint64_t(cfg.Seed), flag(cfg.Twice), &out)
+		runtime.KeepAlive(plan)
+		return s.adopt(out, err, op, q, kv, plan.Queries, plan.Keys, plan.Places, plan.Mask)
+	}
 	err := C.tb_packed_attention(q.handle(op), kv.optionalHandle(op), qOffsets.handle(op), kvOffsets.handle(op), cfg.Visible.optionalHandle(op),
 		C.int64_t(cfg.Heads), C.int64_t(cmp.Or(cfg.KVHeads, cfg.Heads)), C.int64_t(cfg.Window), C.double(cfg.Scale), C.double(cfg.Dropout), C.uint64_t(cfg.Seed), &out)
 	return s.adopt(out, err, op, q, kv, qOffsets, kvOffsets, cfg.Visible)

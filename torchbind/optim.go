@@ -56,6 +56,9 @@ func (o *AdamW) Apply(grads []*Tensor, lr float64) {
 func (o *AdamW) LookAhead(s *Scope, grads []*Tensor, eta float64) (moved, scale []*Tensor) {
 	const op = "adam_lookahead"
 	n := sameLength(op, o.Params, grads)
+	if n == 0 {
+		return nil, nil
+	}
 	p, g, m, v := list(op, o.Params), list(op, grads), list(op, o.M), list(op, o.V)
 	out := make([]C.tb_tensor, 2*n)
 	err := C.tb_adam_lookahead(first(p), first(g), first(m), first(v), n, C.int64_t(o.Step+1),

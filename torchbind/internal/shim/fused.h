@@ -1,16 +1,18 @@
 // Operators of packed Transformer batches that libtorch composes from many
 // element-wise ones: here each is one pass over memory, and so are its first
 // and second derivatives. float32, float64 and bfloat16 (computed in float32)
-// on the CPU; anything else takes the composed form, with the same dropout
-// masks. A third derivative is an error, except where a function says "any
-// order".
+// on the CPU; anything else takes the composed form, of ATen operators that
+// neither read from the device nor copy to it. A third derivative is an error,
+// except where a function says "any order".
 //
 // Packed: the N tokens of all sequences in one [N, C]; sequence s owns rows
 // cu[s] to cu[s+1].
 //
 // Dropout with probability p keeps an element with the scale 1/(1-p). The mask
 // is a pure function of (seed, position), so the derivatives regenerate it; a
-// call site needs a seed of its own at every step.
+// call site needs a seed of its own at every step. That is so on the CPU; on
+// other devices dropout is PyTorch's own, from the device's generator, and the
+// seed has no meaning.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -56,8 +58,30 @@ struct AttentionArgs {
 };
 at::Tensor packed_attention(const at::Tensor &q, const at::Tensor &kv, const at::Tensor &cu_q, const at::Tensor &cu_k, const AttentionArgs &args);
 
-// The same from ATen operators on padded batches, for any device; derivatives
-// of any order.
+// Where the rows of a packed batch stand in a padded one of B sequences of Tq
+// queries and Tk keys: what attention from ATen operators needs, made once for
+// all layers. The batch may have more query and key rows than its sequences:
+// these are never read as keys, and the result at such a query row is that of
+// some other.
+struct AttentionPlan {
+  at::Tensor queries;  // [B Tq] int64: the query row at each place; padding has some row
+  at::Tensor keys;     // [B Tk]: the same of key rows; undefined in self attention
+  at::Tensor places;   // [M]: the place of each query row
+  at::Tensor mask;     // [B, 1, 1 or Tq, Tk]: 0 where a key is seen, else -inf; a row of padding sees a key too
+};
+
+// The plan of packed_attention's arguments of these names, for M query rows, tq
+// and tk at least as long as the longest sequence, and inputs of the type and
+// device of like. cu_k is undefined in self attention.
+AttentionPlan attention_plan(const at::Tensor &cu_q, const at::Tensor &cu_k, const at::Tensor &visible, int64_t window, int64_t rows, int64_t tq,
+                             int64_t tk, const at::TensorOptions &like);
+
+// packed_attention under a plan, for any device; args.visible and args.window
+// are the plan's. With twice, derivatives are of any order; without, of the
+// first, by scaled_dot_product_attention where that can drop as wanted.
+at::Tensor planned_attention(const at::Tensor &q, const at::Tensor &kv, const AttentionPlan &plan, const AttentionArgs &args, bool twice);
+
+// packed_attention by a plan of its own: derivatives of any order.
 at::Tensor packed_attention_composed(const at::Tensor &q, const at::Tensor &kv, const at::Tensor &cu_q, const at::Tensor &cu_k,
                                      const AttentionArgs &args);
 

@@ -1,5 +1,6 @@
 #include <ATen/Version.h>
 #include <ATen/ops/add.h>
+#include <ATen/ops/dropout.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/mul.h>
@@ -40,6 +41,7 @@ at::Tensor run(const at::Tensor &x, const at::Tensor &residual, const Dropout &d
 at::Tensor dropout(const at::Tensor &x, double p, uint64_t seed) {
   const Dropout drop(p, seed);
   if (!drop.active) return x;
+  if (!x.device().is_cpu()) return at::dropout(x, p, /*train=*/true);  // fused on CUDA, with a derivative of any order
   if (!has_kernel(x)) return dropout_composed(x, p, seed);
   const auto y = run(x, {}, drop);
   if (recording({x})) {
@@ -55,7 +57,7 @@ at::Tensor add_dropout(const at::Tensor &x, const at::Tensor &residual, double p
   TORCH_CHECK(x.sizes() == residual.sizes() && x.scalar_type() == residual.scalar_type() && x.device() == residual.device(),
               "add_dropout: x ", x.sizes(), " and residual ", residual.sizes(), " differ in shape, type or device");
   const Dropout drop(p, seed);
-  if (!drop.active || !has_kernel(x)) return at::add(dropout_composed(x, p, seed), residual);
+  if (!drop.active || !has_kernel(x)) return at::add(dropout(x, p, seed), residual);
   const auto y = run(x, residual, drop);
   if (recording({x, residual})) record_add_dropout(x, residual, y, p, seed);
   return y;

@@ -2,8 +2,8 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/mul.h>
+#include <ATen/ops/neg.h>
 #include <ATen/ops/stack.h>
-#include <ATen/ops/sub.h>
 
 #define TB_KERNEL_FILE "fused_rotary_kernel.h"
 #include "fused.h"
@@ -55,10 +55,10 @@ at::Tensor rotary(const at::Tensor &x, const at::Tensor &cos, const at::Tensor &
 at::Tensor rotary_composed(const at::Tensor &x, const at::Tensor &cos, const at::Tensor &sin, int64_t heads) {
   const int64_t n = x.size(0), half = cos.size(1), turned = 2 * heads * half;
   const auto pairs = x.narrow(1, 0, turned).reshape({n, heads, 2, half});
-  const auto u = pairs.select(2, 0), v = pairs.select(2, 1);  // [N, heads, D/2]
-  const auto c = cos.detach().unsqueeze(1), s = sin.detach().unsqueeze(1);  // float32: a bfloat16 x is turned in float32
-  const auto both = at::stack({at::sub(at::mul(u, c), at::mul(v, s)), at::add(at::mul(v, c), at::mul(u, s))}, 2);
-  return at::cat({both.reshape({n, turned}).to(x.scalar_type()), x.narrow(1, turned, x.size(1) - turned)}, 1);
+  const auto c = cos.detach().view({n, 1, 1, half});  // float32: a bfloat16 x is turned in float32
+  const auto s = at::stack({at::neg(sin.detach()), sin.detach()}, 1).unsqueeze(1);  // [N, 1, 2, D/2]
+  const auto both = at::add(at::mul(pairs, c), at::mul(pairs.flip(2), s));  // (u, v) cos + (v, u) (-sin, sin)
+  return at::cat({both.view({n, turned}).to(x.scalar_type()), x.narrow(1, turned, x.size(1) - turned)}, 1);
 }
 
 }  // namespace tb

@@ -109,6 +109,10 @@ tb_error *tb_pack_frozen(tb_tensor w, tb_tensor *forward, tb_tensor *transpose) 
 tb_error *tb_frozen_linear(tb_tensor x, tb_tensor w, tb_tensor forward, tb_tensor transpose, tb_tensor b, tb_tensor *out) TB_NOEXCEPT;
 tb_error *tb_packed_attention(tb_tensor q, tb_tensor kv, tb_tensor offsets_q, tb_tensor offsets_kv, tb_tensor visible, int64_t heads,
                               int64_t kv_heads, int64_t window, double scale, double p, uint64_t seed, tb_tensor *out) TB_NOEXCEPT;
+tb_error *tb_attention_plan(tb_tensor offsets_q, tb_tensor offsets_kv, tb_tensor visible, int64_t window, int64_t rows, int64_t length_q,
+                            int64_t length_kv, int dtype, int device, tb_tensor *out) TB_NOEXCEPT;  // queries, keys (NULL without offsets_kv), places, mask
+tb_error *tb_planned_attention(tb_tensor q, tb_tensor kv, const tb_tensor *plan, int64_t heads, int64_t kv_heads, double scale, double p,
+                               uint64_t seed, int twice, tb_tensor *out) TB_NOEXCEPT;
 tb_error *tb_add_dropout_layer_norm(tb_tensor x, tb_tensor residual, tb_tensor w, tb_tensor b, double eps, double p, uint64_t seed, tb_tensor *out) TB_NOEXCEPT;
 tb_error *tb_layer_norm(tb_tensor x, tb_tensor w, tb_tensor b, double eps, tb_tensor *out) TB_NOEXCEPT;
 tb_error *tb_rms_norm(tb_tensor x, tb_tensor w, double eps, tb_tensor *out) TB_NOEXCEPT;

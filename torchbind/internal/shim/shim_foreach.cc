@@ -1,14 +1,15 @@
 // Loops over all parameters, one call each.
 #include <ATen/ops/_foreach_add.h>
+#include <ATen/ops/_foreach_addcmul.h>
 #include <ATen/ops/_foreach_copy.h>
 #include <ATen/ops/_foreach_mul.h>
 #include <ATen/ops/_foreach_norm.h>
+#include <ATen/ops/_foreach_reciprocal.h>
+#include <ATen/ops/_foreach_sqrt.h>
 #include <ATen/ops/_fused_adamw.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/linalg_vector_norm.h>
-#include <ATen/ops/mul.h>
 #include <ATen/ops/stack.h>
-#include <ATen/TensorOperators.h>
 #include <c10/core/GradMode.h>
 
 #include <cmath>
@@ -94,15 +95,17 @@ tb_error *tb_adam_lookahead(const tb_tensor *params, const tb_tensor *grads, con
   return guard([&] {
     at::NoGradGuard no_grad;
     const double c1 = 1 - std::pow(beta1, step), c2 = 1 - std::pow(beta2, step);
-    std::vector<at::Tensor> moved, scale;
-    for (int64_t i = 0; i < n; i++) {
-      const auto &g = ref(grads[i]);
-      check_like(ref(params[i]), g, "gradient", i);
-      auto m_hat = (ref(m[i]) * beta1 + g * (1 - beta1)) / c1;
-      auto c = (((ref(v[i]) * beta2 + g * g * (1 - beta2)) / c2).sqrt() + eps).reciprocal();
-      moved.push_back(ref(params[i]) - m_hat * c * eta);
-      scale.push_back(c * ((1 - beta1) / c1));
-    }
+    const auto w = list(params, n), g = list(grads, n);
+    for (int64_t i = 0; i < n; i++) check_like(w[i], g[i], "gradient", i);
+    auto m_hat = at::_foreach_mul(list(m, n), beta1 / c1);
+    at::_foreach_add_(m_hat, g, (1 - beta1) / c1);
+    auto scale = at::_foreach_mul(list(v, n), beta2 / c2);
+    at::_foreach_addcmul_(scale, g, g, (1 - beta2) / c2);
+    at::_foreach_sqrt_(scale);
+    at::_foreach_add_(scale, eps);
+    at::_foreach_reciprocal_(scale);
+    const auto moved = at::_foreach_addcmul(w, m_hat, scale, -eta);
+    at::_foreach_mul_(scale, (1 - beta1) / c1);
     std::vector<at::Tensor> all(moved);
     all.insert(all.end(), scale.begin(), scale.end());
     std::vector<tb_tensor> handles(2 * n);

@@ -28,6 +28,23 @@ tb_error *tb_packed_attention(tb_tensor q, tb_tensor kv, tb_tensor offsets_q, tb
   });
 }
 
+tb_error *tb_attention_plan(tb_tensor offsets_q, tb_tensor offsets_kv, tb_tensor visible, int64_t window, int64_t rows, int64_t length_q,
+                            int64_t length_kv, int dtype, int dev, tb_tensor *out) noexcept {
+  return guard([&] {
+    const auto like = at::TensorOptions().dtype(static_cast<at::ScalarType>(dtype)).device(device(dev));
+    auto plan = attention_plan(ref(offsets_q), optional(offsets_kv), optional(visible), window, rows, length_q, length_kv, like);
+    emit(out, std::vector<at::Tensor>{plan.queries, plan.keys, plan.places, plan.mask});
+  });
+}
+
+tb_error *tb_planned_attention(tb_tensor q, tb_tensor kv, const tb_tensor *plan, int64_t heads, int64_t kv_heads, double scale, double p,
+                               uint64_t seed, int twice, tb_tensor *out) noexcept {
+  return guard([&] {
+    const AttentionPlan how{ref(plan[0]), optional(plan[1]), ref(plan[2]), ref(plan[3])};
+    emit(out, planned_attention(ref(q), optional(kv), how, {heads, kv_heads, scale, p, seed}, twice != 0));
+  });
+}
+
 tb_error *tb_add_dropout_layer_norm(tb_tensor x, tb_tensor residual, tb_tensor w, tb_tensor b, double eps, double p, uint64_t seed, tb_tensor *out) noexcept {
   return guard([&] { emit(out, add_dropout_layer_norm(ref(x), optional(residual), ref(w), ref(b), eps, p, seed)); });
 }

@@ -85,18 +85,20 @@ func (d *Decoder) sites() []site {
 	return all
 }
 
-// Forward implements Body: [M, C], normalised.
-func (d *Decoder) Forward(s *torchbind.Scope, b *Batch, masks *Masks) *torchbind.Tensor {
-	return d.forward(s, b, masks, func(int, *torchbind.Tensor) {})
+// segments implements Body: the embeddings, the blocks, the norm.
+func (d *Decoder) segments(s *torchbind.Scope, b *Batch) []Segment {
+	return d.keeping(s, b, func(int, *torchbind.Tensor) {})
 }
 
-// forward is Forward that shows keep the keys and values [N, 2G·D] of every
+// keeping is segments that show keep the keys and values [N, 2G·D] of every
 // layer.
-func (d *Decoder) forward(s *torchbind.Scope, b *Batch, masks *Masks, keep func(layer int, kv *torchbind.Tensor)) *torchbind.Tensor {
+func (d *Decoder) keeping(s *torchbind.Scope, b *Batch, keep func(layer int, kv *torchbind.Tensor)) []Segment {
 	r := d.rotation(s, b.Positions)
-	x := s.Tidy(func(s *torchbind.Scope) *torchbind.Tensor { return d.embed(s, b.IDs, b.Positions, masks) })
+	all := []Segment{func(s *torchbind.Scope, _ *torchbind.Tensor, masks *Masks) *torchbind.Tensor {
+		return d.embed(s, b.IDs, b.Positions, masks)
+	}}
 	for i, layer := range d.Layers {
-		x = s.Tidy(func(s *torchbind.Scope) *torchbind.Tensor {
+		all = append(all, func(s *torchbind.Scope, x *torchbind.Tensor, masks *Masks) *torchbind.Tensor {
 			kept := func(kv *torchbind.Tensor) { keep(i, kv) }
 			if layer.QKV != nil {
 				return d.block(s, layer, x, b, r, masks, kept)
@@ -104,7 +106,7 @@ func (d *Decoder) forward(s *torchbind.Scope, b *Batch, masks *Masks, keep func(
 			return d.lastBlock(s, layer, x, b, r, masks, kept)
 		})
 	}
-	return d.Norm.Forward(s, x)
+	return append(all, func(s *torchbind.Scope, x *torchbind.Tensor, _ *Masks) *torchbind.Tensor { return d.Norm.Forward(s, x) })
 }
 
 // embed returns the embeddings of tokens at positions: [N, C].

@@ -59,11 +59,10 @@ func (m *Model) Decode(s *torchbind.Scope, prompts [][]int64) (_ *Decoding, scor
 		return nil, nil, err
 	}
 	scores = s.Tidy(func(s *torchbind.Scope) *torchbind.Tensor {
-		h := body.forward(s, b, nil, func(_ int, kv *torchbind.Tensor) {
+		return forward(s, append(body.keeping(s, b, func(_ int, kv *torchbind.Tensor) {
 			scope := torchbind.NewScope()
 			d.memos = append(d.memos, &memo{scope, torchbind.Contiguous(scope, kv)})
-		})
-		return m.vocabularyScores(s, h)
+		}), m.scores), nil)
 	})
 	d.size = int64(len(seqs.IDs))
 	return d, scores, nil
@@ -110,7 +109,7 @@ func (d *Decoding) Step(s *torchbind.Scope, from []int, tokens []int64) (*torchb
 		x = s.Tidy(func(s *torchbind.Scope) *torchbind.Tensor { return d.block(s, layer, d.memos[i], x, t) })
 	}
 	d.rows, d.size = rows, d.size+n
-	return d.model.vocabularyScores(s, d.body.Norm.Forward(s, x)), nil
+	return d.model.scores(s, d.body.Norm.Forward(s, x), nil), nil
 }
 
 // step is what the layers of a Step share.

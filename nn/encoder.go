@@ -72,19 +72,21 @@ func (e *Encoder) sites() []site {
 	return all
 }
 
-// Forward implements Body: [M, C].
-func (e *Encoder) Forward(s *torchbind.Scope, b *Batch, masks *Masks) *torchbind.Tensor {
-	x := s.Tidy(func(s *torchbind.Scope) *torchbind.Tensor { return e.embed(s, b, masks) })
+// segments implements Body: the embeddings, then the blocks.
+func (e *Encoder) segments(_ *torchbind.Scope, b *Batch) []Segment {
+	all := []Segment{func(s *torchbind.Scope, _ *torchbind.Tensor, masks *Masks) *torchbind.Tensor {
+		return e.embed(s, b, masks)
+	}}
 	last := len(e.Layers) - 1
 	for i, layer := range e.Layers {
-		x = s.Tidy(func(s *torchbind.Scope) *torchbind.Tensor {
+		all = append(all, func(s *torchbind.Scope, x *torchbind.Tensor, masks *Masks) *torchbind.Tensor {
 			if i < last {
 				return e.block(s, layer, x, b, masks)
 			}
 			return e.lastBlock(s, layer, x, b, masks)
 		})
 	}
-	return x
+	return all
 }
 
 // embed sums the three embeddings: [N, C].

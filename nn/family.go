@@ -33,8 +33,9 @@ var families = map[string]family{
 
 // Body is a Transformer without its head: an Encoder or a Decoder.
 type Body interface {
-	// Forward returns the last hidden states of the rows that b wants: [M, C].
-	Forward(s *torchbind.Scope, b *Batch, masks *Masks) *torchbind.Tensor
+	// segments returns the computation of the last hidden states of the rows that
+	// b wants, [M, C]. What the segments share lives in s.
+	segments(s *torchbind.Scope, b *Batch) []Segment
 	// linears returns the linear layers of the blocks, in the order of
 	// computation.
 	linears() []*Linear

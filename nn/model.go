@@ -173,16 +173,15 @@ func (m *Model) Scope() *torchbind.Scope { return m.scope }
 // where the model is. A language model has a score for every token: [M, V].
 func (m *Model) Logits(s *torchbind.Scope, b *Batch, masks *Masks) *torchbind.Tensor {
 	return s.Tidy(func(s *torchbind.Scope) *torchbind.Tensor {
-		h := m.Forward(s, b, masks)
-		if m.Output == CausalLM {
-			return m.vocabularyScores(s, h)
-		}
-		return m.Head.Forward(s, h, masks)
+		return forward(s, append(m.segments(s, b), m.scores), masks)
 	})
 }
 
-// vocabularyScores maps hidden states [M, C] to [M, V].
-func (m *Model) vocabularyScores(s *torchbind.Scope, h *torchbind.Tensor) *torchbind.Tensor {
+// scores maps hidden states [M, C] to [M, K], or [M, V].
+func (m *Model) scores(s *torchbind.Scope, h *torchbind.Tensor, masks *Masks) *torchbind.Tensor {
+	if m.Output != CausalLM {
+		return m.Head.Forward(s, h, masks)
+	}
 	y := m.Vocabulary.Forward(s, h, nil)
 	if want := factorType(m.dtype); y.DType() != want {
 		y = torchbind.To(s, y, want, y.Device())
@@ -194,8 +193,14 @@ func (m *Model) vocabularyScores(s *torchbind.Scope, h *torchbind.Tensor) *torch
 // against labels [M] int64, or for regression mean squared error against labels
 // [M] of floats.
 func (m *Model) Loss(s *torchbind.Scope, b *Batch, labels *torchbind.Tensor, masks *Masks) *torchbind.Tensor {
-	return s.Tidy(func(s *torchbind.Scope) *torchbind.Tensor {
-		logits := m.Logits(s, b, masks)
+	return s.Tidy(func(s *torchbind.Scope) *torchbind.Tensor { return forward(s, m.Segments(s, b, labels), masks) })
+}
+
+// Segments returns the computation of Loss: the embeddings, every block, the head
+// with the loss. What they share lives in s.
+func (m *Model) Segments(s *torchbind.Scope, b *Batch, labels *torchbind.Tensor) []Segment {
+	return append(m.segments(s, b), func(s *torchbind.Scope, h *torchbind.Tensor, masks *Masks) *torchbind.Tensor {
+		logits := m.scores(s, h, masks)
 		if m.Output != Regression {
 			smoothing := m.smoothing
 			if masks == nil {

@@ -38,6 +38,6 @@ func newBatch(s *torchbind.Scope, model *nn.Model, b *data.Batch) (*Batch, error
 			return nil, fmt.Errorf("label %d does not fit the head of %d labels", l, model.Labels())
 		}
 	}
-	out.Labels = torchbind.FromSlice(s, b.Labels, shape, model.Device())
+	out.Labels = packed.Labels(s, b.Labels)
 	return out, nil
 }

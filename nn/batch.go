@@ -2,6 +2,7 @@ package nn
 
 import (
 	"fmt"
+	"slices"
 
 	"autolora/torchbind"
 )
@@ -54,19 +55,72 @@ func (q Sequences) wanted(offsets []int64) (rows, at []int64, err error) {
 	return q.Want, at, nil
 }
 
-// Batch is a packed batch of B sequences with N tokens on a device.
+// Batch is a packed batch of B sequences with N tokens on a device. Where the
+// model rounds (LoadConfig.Round), N and M are rounded up: the last rows belong to
+// no sequence, and nothing of another row, nor its gradient, depends on them.
 type Batch struct {
 	IDs       *torchbind.Tensor // [N] int64
 	Segments  *torchbind.Tensor // [N] int64
 	Positions *torchbind.Tensor // [N] int64
-	Offsets   *torchbind.Tensor // [B+1] int64 on the CPU: where each sequence begins, then N
+	Offsets   *torchbind.Tensor // [B+1] int64 on the CPU: where each sequence begins, then Tokens
 	Want      *torchbind.Tensor // [M] int64: the rows that the head reads
 	WantAt    *torchbind.Tensor // [B+1] int64 on the CPU: Offsets of the rows Want
-	// Visible [N] and WantVisible [M] (int64, on the CPU) say how many tokens of its
-	// sequence each row sees, itself the last; nil in an encoder, where it sees all.
+	// Visible [Tokens] and WantVisible [Wanted] (int64, on the CPU) say how many
+	// tokens of its sequence each row sees, itself the last; nil in an encoder, where
+	// it sees all.
 	Visible, WantVisible *torchbind.Tensor
-	Tokens               int
+	// Plan and WantPlan are those of attention between all rows and from the rows
+	// Want; nil for the CPU's kernel, which needs none.
+	Plan, WantPlan *torchbind.AttentionPlan
+	Tokens, Wanted int // of the sequences: N and M where nothing is rounded
+
+	twice bool
 }
+
+// Twice returns b for a loss that will be differentiated twice: what only has
+// first derivatives is not used in it.
+func (b *Batch) Twice() *Batch {
+	twice := *b
+	twice.twice = true
+	return &twice
+}
+
+// Tensors returns what Forward reads of the batch on the model's device, in a
+// fixed order. Two batches for which their shapes are the same take the same
+// operations.
+func (b *Batch) Tensors() []*torchbind.Tensor {
+	all := []*torchbind.Tensor{b.IDs, b.Segments, b.Positions, b.Want}
+	if b.Plan != nil {
+		all = append(append(all, b.Plan.Tensors()...), b.WantPlan.Tensors()...)
+	}
+	return all
+}
+
+// IgnoredLabel is the label of a row that counts for nothing in a loss.
+const IgnoredLabel = -100
+
+// Labels returns the classes of the rows that b wants, [M] int64 on the device:
+// those beyond are IgnoredLabel.
+func (b *Batch) Labels(s *torchbind.Scope, classes []int64) *torchbind.Tensor {
+	rows := b.Want.Size(0)
+	all := slices.Concat(classes, slices.Repeat([]int64{IgnoredLabel}, int(rows)-len(classes)))
+	return torchbind.FromSlice(s, all, []int64{rows}, b.Want.Device())
+}
+
+// roundUp returns the next of a few sizes from n on, eight an octave and at least
+// 16 apart: batches of near sizes then have one, for a tenth more rows at most.
+func roundUp(n int) int {
+	step := 16
+	for 16*step <= n {
+		step *= 2
+	}
+	return (n + step - 1) / step * step
+}
+
+// roundLength returns the length to which sequences of at most n tokens are padded
+// in attention: a multiple of what PyTorch's memory-efficient kernel wants of a
+// mask's rows.
+func roundLength(n int64) int64 { return (n + 7) / 8 * 8 }
 
 // NewBatch checks seqs against the model's vocabulary and positions and copies
 // them to the model's device.
@@ -101,14 +155,26 @@ func (m *Model) NewBatch(s *torchbind.Scope, seqs Sequences) (*Batch, error) {
 	row := func(data []int64, device torchbind.Device) *torchbind.Tensor {
 		return torchbind.FromSlice(s, data, []int64{int64(len(data))}, device)
 	}
+	// filled is row on the model's device, with a valid value for the rows that fill up.
+	filled := func(data []int64, rows int, value int64) *torchbind.Tensor {
+		return row(slices.Concat(data, slices.Repeat([]int64{value}, rows-len(data))), m.device)
+	}
+	rows, wanted := n, len(want)
+	if m.round {
+		rows = roundUp(n)
+		if seqs.Want != nil { // else it is B
+			wanted = roundUp(wanted)
+		}
+	}
 	batch := &Batch{
-		IDs:       row(seqs.IDs, m.device),
-		Segments:  row(seqs.Segments, m.device),
-		Positions: row(positions, m.device),
+		IDs:       filled(seqs.IDs, rows, 0),
+		Segments:  filled(seqs.Segments, rows, 0),
+		Positions: filled(positions, rows, m.firstPosition()),
 		Offsets:   row(offsets, torchbind.CPU),
-		Want:      row(want, m.device),
+		Want:      filled(want, wanted, 0),
 		WantAt:    row(wantAt, torchbind.CPU),
 		Tokens:    n,
+		Wanted:    len(want),
 	}
 	if m.Output == CausalLM {
 		visible, wantVisible := make([]int64, n), make([]int64, len(want))
@@ -119,6 +185,24 @@ func (m *Model) NewBatch(s *torchbind.Scope, seqs Sequences) (*Batch, error) {
 			wantVisible[i] = visible[w]
 		}
 		batch.Visible, batch.WantVisible = row(visible, torchbind.CPU), row(wantVisible, torchbind.CPU)
+	}
+	if m.round || m.device != torchbind.CPU {
+		longest, most := int64(slices.Max(seqs.Lengths)), int64(1)
+		for i := range b {
+			most = max(most, wantAt[i+1]-wantAt[i])
+		}
+		if m.round {
+			longest = roundLength(longest)
+			if most > 1 {
+				most = roundLength(most)
+			}
+		}
+		plan := torchbind.PlanConfig{
+			Visible: batch.Visible, Window: m.SlidingWindow, Rows: int64(rows), QueryLength: longest, KeyLength: longest, DType: m.dtype, Device: m.device,
+		}
+		batch.Plan = torchbind.NewAttentionPlan(s, batch.Offsets, nil, plan)
+		plan.Visible, plan.Rows, plan.QueryLength = batch.WantVisible, int64(wanted), most
+		batch.WantPlan = torchbind.NewAttentionPlan(s, batch.WantAt, batch.Offsets, plan)
 	}
 	return batch, nil
 }

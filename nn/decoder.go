@@ -16,7 +16,7 @@ type Decoder struct {
 	Layers []*DecoderLayer // NumHiddenLayers
 	Norm   *Norm
 
-	frequencies []float32 // of rotary embeddings [D/2]; nil without
+	frequencies *torchbind.Tensor // of rotary embeddings [D/2] float32; nil without
 }
 
 // DecoderLayer is one block. The last one reads queries for the wanted rows
@@ -124,7 +124,7 @@ func (d *Decoder) block(s *torchbind.Scope, l *DecoderLayer, x *torchbind.Tensor
 	qkv := r.apply(s, l.QKV.Forward(s, l.AttentionNorm.Forward(s, x), masks), d.NumAttentionHeads+d.NumKeyValueHeads) // [N, (H+2G)·D]
 	_, kv := d.split(s, qkv)
 	keep(kv)
-	context := torchbind.SelfAttention(s, qkv, b.Offsets, d.attention(b.Visible, masks))
+	context := torchbind.SelfAttention(s, qkv, b.Offsets, d.attention(b.Visible, b.Plan, b.twice, masks))
 	return d.feedForward(s, l, x, context, masks)
 }
 
@@ -141,16 +141,17 @@ func (d *Decoder) lastBlock(s *torchbind.Scope, l *DecoderLayer, x *torchbind.Te
 	q := r.at(s, b.Want).apply(s, l.Query.Forward(s, torchbind.IndexSelect(s, h, 0, b.Want), masks), d.NumAttentionHeads)
 	kv := r.apply(s, l.KeyValue.Forward(s, h, masks), d.NumKeyValueHeads)
 	keep(kv)
-	context := torchbind.CrossAttention(s, q, kv, b.WantAt, b.Offsets, d.attention(b.WantVisible, masks))
+	context := torchbind.CrossAttention(s, q, kv, b.WantAt, b.Offsets, d.attention(b.WantVisible, b.WantPlan, b.twice, masks))
 	return d.feedForward(s, l, torchbind.IndexSelect(s, x, 0, b.Want), context, masks)
 }
 
-// attention returns the settings of attention for rows that see so many keys.
-func (d *Decoder) attention(visible *torchbind.Tensor, masks *Masks) torchbind.AttentionConfig {
+// attention returns the settings of attention for rows that see so many keys, by
+// plan where there is one, perhaps to be differentiated twice.
+func (d *Decoder) attention(visible *torchbind.Tensor, plan *torchbind.AttentionPlan, twice bool, masks *Masks) torchbind.AttentionConfig {
 	p, seed := masks.draw(d.AttentionDropout)
 	return torchbind.AttentionConfig{
 		Heads: d.NumAttentionHeads, KVHeads: d.NumKeyValueHeads, Scale: 1 / math.Sqrt(float64(d.HeadDim)),
-		Dropout: p, Seed: seed, Visible: visible, Window: d.SlidingWindow,
+		Dropout: p, Seed: seed, Visible: visible, Window: d.SlidingWindow, Plan: plan, Twice: twice,
 	}
 }
 

@@ -59,10 +59,11 @@ func (m *Model) Decode(s *torchbind.Scope, prompts [][]int64) (_ *Decoding, scor
 		return nil, nil, err
 	}
 	scores = s.Tidy(func(s *torchbind.Scope) *torchbind.Tensor {
-		return forward(s, append(body.keeping(s, b, func(_ int, kv *torchbind.Tensor) {
+		h := forward(s, body.keeping(s, b, func(_ int, kv *torchbind.Tensor) {
 			scope := torchbind.NewScope()
 			d.memos = append(d.memos, &memo{scope, torchbind.Contiguous(scope, kv)})
-		}), m.scores), nil)
+		}), nil)
+		return m.scores(s, torchbind.Narrow(s, h, 0, 0, int64(b.Wanted)), nil)
 	})
 	d.size = int64(len(seqs.IDs))
 	return d, scores, nil
@@ -104,6 +105,15 @@ func (d *Decoding) Step(s *torchbind.Scope, from []int, tokens []int64) (*torchb
 		places: tensor(places, device), offsets: tensor(offsets, torchbind.CPU), each: tensor(each, torchbind.CPU),
 		rotation: d.body.rotation(s, at),
 	}
+	if device != torchbind.CPU {
+		longest := int64(0)
+		for _, r := range rows {
+			longest = max(longest, int64(len(r.places)))
+		}
+		t.plan = torchbind.NewAttentionPlan(s, t.each, t.offsets, torchbind.PlanConfig{
+			Window: d.body.SlidingWindow, Rows: n, QueryLength: 1, KeyLength: roundLength(longest), DType: d.model.dtype, Device: device,
+		})
+	}
 	x := d.body.embed(s, tensor(tokens, device), at, nil)
 	for i, layer := range d.body.Layers {
 		x = s.Tidy(func(s *torchbind.Scope) *torchbind.Tensor { return d.block(s, layer, d.memos[i], x, t) })
@@ -117,6 +127,7 @@ type step struct {
 	places        *torchbind.Tensor // [Σ tokens of the rows] rows of the memos
 	offsets, each *torchbind.Tensor // [n+1] where each of the n rows' begin; 0 to n
 	rotation      *rotation
+	plan          *torchbind.AttentionPlan // of each against places; nil on the CPU
 }
 
 // block maps x [n, C] to [n, C] through a layer, and adds to its memo.
@@ -131,7 +142,7 @@ func (d *Decoding) block(s *torchbind.Scope, l *DecoderLayer, m *memo, x *torchb
 	}
 	d.append(s, m, kv)
 	seen := torchbind.IndexSelect(s, m.kv, 0, t.places)
-	context := torchbind.CrossAttention(s, q, seen, t.each, t.offsets, d.body.attention(nil, nil))
+	context := torchbind.CrossAttention(s, q, seen, t.each, t.offsets, d.body.attention(nil, t.plan, false, nil))
 	return d.body.feedForward(s, l, x, context, nil)
 }
 

@@ -103,7 +103,7 @@ func (e *Encoder) embed(s *torchbind.Scope, b *Batch, masks *Masks) *torchbind.T
 // block maps x [N, C] to [N, C].
 func (e *Encoder) block(s *torchbind.Scope, l *Layer, x *torchbind.Tensor, b *Batch, masks *Masks) *torchbind.Tensor {
 	qkv := l.QKV.Forward(s, x, masks) // [N, 3C]
-	context := torchbind.SelfAttention(s, qkv, b.Offsets, e.attention(masks))
+	context := torchbind.SelfAttention(s, qkv, b.Offsets, e.attention(b, b.Plan, masks))
 	return e.feedForward(s, l, x, context, masks)
 }
 
@@ -113,7 +113,7 @@ func (e *Encoder) lastBlock(s *torchbind.Scope, l *Layer, x *torchbind.Tensor, b
 	rows := torchbind.IndexSelect(s, x, 0, b.Want)
 	q := l.Query.Forward(s, rows, masks)
 	kv := l.KeyValue.Forward(s, x, masks) // [N, 2C]
-	context := torchbind.CrossAttention(s, q, kv, b.WantAt, b.Offsets, e.attention(masks))
+	context := torchbind.CrossAttention(s, q, kv, b.WantAt, b.Offsets, e.attention(b, b.WantPlan, masks))
 	return e.feedForward(s, l, rows, context, masks)
 }
 
@@ -135,11 +135,12 @@ func (e *Encoder) addNorm(s *torchbind.Scope, n *Norm, adapter *Bottleneck, x, r
 	return torchbind.AddDropoutLayerNorm(s, x, residual, n.Weight.Value, n.Bias.Value, n.Eps, p, seed)
 }
 
-// attention draws a dropout seed from masks.
-func (e *Encoder) attention(masks *Masks) torchbind.AttentionConfig {
+// attention returns the settings of attention in b by plan, with a dropout seed
+// drawn from masks.
+func (e *Encoder) attention(b *Batch, plan *torchbind.AttentionPlan, masks *Masks) torchbind.AttentionConfig {
 	p, seed := masks.draw(e.AttentionDropout)
 	scale := 1 / math.Sqrt(float64(e.HiddenSize/e.NumAttentionHeads))
-	return torchbind.AttentionConfig{Heads: e.NumAttentionHeads, Scale: scale, Dropout: p, Seed: seed}
+	return torchbind.AttentionConfig{Heads: e.NumAttentionHeads, Scale: scale, Dropout: p, Seed: seed, Plan: plan, Twice: b.twice}
 }
 
 // newEncoder builds the encoder from a checkpoint whose keys begin with prefix

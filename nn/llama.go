@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+
+	"autolora/torchbind"
 )
 
 // llamaTargets are the LLaMA family's names of the common modules.
@@ -107,6 +109,7 @@ func newLlama(ld *loader, cfg *Config, prefix string) Body {
 		d.Layers = append(d.Layers, l)
 	}
 	d.Norm = ld.rmsNorm(prefix+".norm", c, cfg.LayerNormEps)
-	d.frequencies = cfg.Rope.frequencies(cfg.HeadDim)
+	turns := cfg.Rope.frequencies(cfg.HeadDim)
+	d.frequencies = torchbind.FromSlice(ld.scope, turns, []int64{int64(len(turns))}, ld.device)
 	return d
 }

@@ -26,6 +26,7 @@ type Model struct {
 	dtype     torchbind.DType
 	device    torchbind.Device
 	full      bool
+	round     bool
 	smoothing float64
 }
 
@@ -50,6 +51,7 @@ type LoadConfig struct {
 	Dropout *float64 // overrides every dropout of config.json
 	Full    bool     // train every weight; else the base model is frozen
 	Pack    bool     // keep frozen matrices in oneDNN's packed forms
+	Round   bool     // round the sizes of batches up, for a device that likes to see the same again
 	DType   torchbind.DType
 	Device  torchbind.Device
 	// LabelSmoothing spreads this share of every label evenly over all labels in
@@ -89,7 +91,7 @@ func Load(dir string, cfg LoadConfig) (model *Model, err error) {
 
 	m := &Model{
 		Config: &arch, Output: cfg.Output, Dir: dir, smoothing: cfg.LabelSmoothing,
-		scope: torchbind.NewScope(), dtype: cfg.DType, device: cfg.Device, full: cfg.Full,
+		scope: torchbind.NewScope(), dtype: cfg.DType, device: cfg.Device, full: cfg.Full, round: cfg.Round,
 	}
 	defer func() {
 		if model == nil { // an error, or a panic of an operation
@@ -168,12 +170,16 @@ func (m *Model) Device() torchbind.Device { return m.device }
 // optimiser states and the like.
 func (m *Model) Scope() *torchbind.Scope { return m.scope }
 
-// Logits returns the scores [M, K] of the wanted rows of b, which are one for
+// Logits returns the scores [Wanted, K] of the wanted rows of b, which are one for
 // each sequence unless b says otherwise, in the head's type: float32, or float64
-// where the model is. A language model has a score for every token: [M, V].
+// where the model is. A language model has a score for every token: [Wanted, V].
 func (m *Model) Logits(s *torchbind.Scope, b *Batch, masks *Masks) *torchbind.Tensor {
 	return s.Tidy(func(s *torchbind.Scope) *torchbind.Tensor {
-		return forward(s, append(m.segments(s, b), m.scores), masks)
+		all := forward(s, append(m.segments(s, b), m.scores), masks)
+		if int64(b.Wanted) == all.Size(0) {
+			return all
+		}
+		return torchbind.Narrow(s, all, 0, 0, int64(b.Wanted))
 	})
 }
 
@@ -190,8 +196,8 @@ func (m *Model) scores(s *torchbind.Scope, h *torchbind.Tensor, masks *Masks) *t
 }
 
 // Loss returns the mean loss over the wanted rows of the batch: cross entropy
-// against labels [M] int64, or for regression mean squared error against labels
-// [M] of floats.
+// against labels [M] int64, such as Batch.Labels makes, or for regression mean
+// squared error against labels [M] of floats.
 func (m *Model) Loss(s *torchbind.Scope, b *Batch, labels *torchbind.Tensor, masks *Masks) *torchbind.Tensor {
 	return s.Tidy(func(s *torchbind.Scope) *torchbind.Tensor { return forward(s, m.Segments(s, b, labels), masks) })
 }

@@ -118,8 +118,7 @@ func (d *Decoder) rotation(s *torchbind.Scope, positions *torchbind.Tensor) *rot
 	}
 	n := positions.Size(0)
 	device := positions.Device()
-	turn := torchbind.FromSlice(s, d.frequencies, []int64{int64(len(d.frequencies))}, device)
-	angles := torchbind.Mul(s, torchbind.Reshape(s, torchbind.To(s, positions, torchbind.Float32, device), n, 1), turn) // [N, D/2]
+	angles := torchbind.Mul(s, torchbind.Reshape(s, torchbind.To(s, positions, torchbind.Float32, device), n, 1), d.frequencies) // [N, D/2]
 	return &rotation{torchbind.Cos(s, angles), torchbind.Sin(s, angles)}
 }
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the build needs and this machine lacks (a C++ compiler, pip, cargo), from Debian's or Ubuntu's
+# Installs what the build needs and this machine lacks (a C++ compiler, pip, cargo, Gloo's headers), from Debian's or Ubuntu's
 # packages, where it may: as root, with apt-get. Elsewhere it does nothing, and fetch_libtorch.sh then says what is
 # missing. Says nothing when nothing is missing.
 set -euo pipefail
@@ -14,6 +14,8 @@ command -v git >/dev/null || packages+=(git)
 if [[ -z ${LIBTORCH:-} ]] && ! have_pip; then
 	packages+=(python3-pip)
 fi
+# Without Gloo all but runs of several processes works.
+printf '#include <gloo/config.h>\n' | "${CXX:-g++}" -x c++ -fsyntax-only - 2>/dev/null || packages+=(libgloo-dev)
 cargo=no
 [[ -n ${LIBTOKENIZERS:-} ]] || recent_cargo || cargo=yes
 

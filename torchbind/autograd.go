@@ -21,10 +21,21 @@ func GradAllowUnused(s *Scope, outputs, inputs, gradOutputs []*Tensor, createGra
 }
 
 func grad(s *Scope, outputs, inputs, gradOutputs []*Tensor, createGraph, allowUnused bool) []*Tensor {
+	out, in, weights := gradOperands(outputs, inputs, gradOutputs)
+	grads := make([]C.tb_tensor, len(inputs))
+	err := C.tb_grad(first(out), C.int64_t(len(out)), first(in), C.int64_t(len(in)), first(weights), flag(createGraph), flag(allowUnused), first(grads))
+	check(err, "grad", outputs...)
+	runtime.KeepAlive(inputs)
+	runtime.KeepAlive(gradOutputs)
+	return s.adoptAll(grads, "grad")
+}
+
+// gradOperands checks the operands of grad and returns their C handles; weights
+// are gradOutputs'.
+func gradOperands(outputs, inputs, gradOutputs []*Tensor) (out, in, weights []C.tb_tensor) {
 	if len(outputs) == 0 || len(inputs) == 0 {
 		misuse("grad", "%d outputs and %d inputs", len(outputs), len(inputs))
 	}
-	var weights []C.tb_tensor
 	if gradOutputs != nil {
 		sameLength("grad", outputs, gradOutputs)
 		weights = make([]C.tb_tensor, len(gradOutputs))
@@ -32,13 +43,7 @@ func grad(s *Scope, outputs, inputs, gradOutputs []*Tensor, createGraph, allowUn
 			weights[i] = t.optionalHandle("grad")
 		}
 	}
-	out, in := list("grad", outputs), list("grad", inputs)
-	grads := make([]C.tb_tensor, len(inputs))
-	err := C.tb_grad(first(out), C.int64_t(len(out)), first(in), C.int64_t(len(in)), first(weights), flag(createGraph), flag(allowUnused), first(grads))
-	check(err, "grad", outputs...)
-	runtime.KeepAlive(inputs)
-	runtime.KeepAlive(gradOutputs)
-	return s.adoptAll(grads, "grad")
+	return list("grad", outputs), list("grad", inputs), weights
 }
 
 func first(ptrs []C.tb_tensor) *C.tb_tensor {

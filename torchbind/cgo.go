@@ -1,6 +1,6 @@
 package torchbind
 
-// #cgo CFLAGS: -I${SRCDIR}/internal/shim
+// #cgo CFLAGS: -I${SRCDIR}/internal/shim -I${SRCDIR}/internal/c10d
 // #cgo LDFLAGS: -L${SRCDIR}/../third_party/lib
 // #cgo noescape tb_free
 // #cgo nocallback tb_free
@@ -44,8 +44,20 @@ package torchbind
 // #cgo nocallback tb_attention_plan
 // #cgo noescape tb_planned_attention
 // #cgo nocallback tb_planned_attention
+// #cgo noescape tb_group_average
+// #cgo nocallback tb_group_average
+// #cgo noescape tb_group_grad
+// #cgo nocallback tb_group_grad
+// #cgo noescape tb_group_lengths
+// #cgo nocallback tb_group_lengths
+// #cgo noescape tb_group_gather
+// #cgo nocallback tb_group_gather
 // #include <stdlib.h>
+// #include "c10d.h"
 // #include "shim.h"
 import "C"
 
-import _ "autolora/torchbind/internal/shim" // the C++ behind shim.h
+import (
+	_ "autolora/torchbind/internal/c10d" // the C++ behind c10d.h
+	_ "autolora/torchbind/internal/shim" // the C++ behind shim.h
+)

@@ -13,6 +13,10 @@ import (
 // exhausted memory of the host or of a device.
 var ErrOutOfMemory = errors.New("out of memory: lower --batch-size or --max-length")
 
+// ErrProcess is matched, with errors.Is, by every *Error that another process
+// of a ProcessGroup caused: it ended, hangs, or never came.
+var ErrProcess = errors.New("another process failed")
+
 // Error is a failure inside libtorch. Operations panic with it; Run and
 // Thread.Do return it.
 type Error struct {
@@ -20,13 +24,16 @@ type Error struct {
 	Msg    string    // libtorch's message, first line
 	Shapes [][]int64 // shapes of the operands, where there were any
 	Trace  string    // libtorch's message with its C++ backtrace
-	memory bool
+	kind   error     // ErrOutOfMemory, ErrProcess or nil
 }
 
 func (e *Error) Error() string {
+	if e.kind == ErrProcess {
+		return e.Msg
+	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "torch %s: ", e.Op)
-	if e.memory {
+	if e.kind == ErrOutOfMemory {
 		fmt.Fprintf(&b, "%v: ", ErrOutOfMemory)
 	}
 	b.WriteString(e.Msg)
@@ -36,19 +43,17 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// Is reports whether target is ErrOutOfMemory and e is about memory.
-func (e *Error) Is(target error) bool { return target == ErrOutOfMemory && e.memory }
+// Is reports whether target is ErrOutOfMemory or ErrProcess, and e of that kind.
+func (e *Error) Is(target error) bool { return e.kind != nil && target == e.kind }
 
 // newError returns the *Error for libtorch's message msg and its longer form
 // trace.
 func newError(op, msg, trace string, shapes [][]int64) *Error {
-	return &Error{
-		Op:     op,
-		Msg:    firstLine(msg),
-		Shapes: shapes,
-		Trace:  trace,
-		memory: strings.Contains(msg, "DefaultCPUAllocator"), // the host's; it has no exception type of its own
+	e := &Error{Op: op, Msg: firstLine(msg), Shapes: shapes, Trace: trace}
+	if strings.Contains(msg, "DefaultCPUAllocator") { // the host's; it has no exception type of its own
+		e.kind = ErrOutOfMemory
 	}
+	return e
 }
 
 // check panics with an *Error if the shim reported one, and frees it.
@@ -64,7 +69,9 @@ func check(err *C.tb_error, op string, operands ...*Tensor) {
 		}
 	}
 	e := newError(op, C.GoString(err.msg), C.GoString(err.trace), shapes)
-	e.memory = e.memory || err.code == C.TB_ERR_MEMORY
+	if err.code == C.TB_ERR_MEMORY {
+		e.kind = ErrOutOfMemory
+	}
 	panic(e)
 }
 

@@ -45,7 +45,7 @@ func bench(ctx context.Context, cfg Config, load func() (*nn.Model, error), batc
 		return nil, fmt.Errorf("%d batches of %d examples: want at least %d (%d warm up)", len(batches), cfg.BatchSize, benchWarmup+1, benchWarmup)
 	}
 	r := &BenchResult{Batches: len(batches) - benchWarmup, Threads: torchbind.NumThreads(), DType: cfg.DType}
-	lora, err := benchLoRA(ctx, cfg, load, batches, rep)
+	lora, err := timed(ctx, cfg, load, "lora", loraStep, batches, rep)
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +58,7 @@ func bench(ctx context.Context, cfg Config, load func() (*nn.Model, error), batc
 	if r.PeakMemory, err = torchbind.PeakMemory(); err != nil {
 		return nil, err
 	}
-	search, err := benchSearch(ctx, cfg, load, batches, rep)
+	search, err := timed(ctx, cfg, load, "search", searchStep, batches, rep)
 	if err != nil {
 		return nil, err
 	}
@@ -97,34 +97,48 @@ func (s *session) benchDecoding(ctx context.Context, prompts [][]int64) (*Decode
 	return r, nil
 }
 
-func benchLoRA(ctx context.Context, cfg Config, load func() (*nn.Model, error), batches []*data.Batch, rep Reporter) ([]time.Duration, error) {
+// A benchStep is one step of what is timed, on a batch and, for the search, the
+// batch before it.
+type benchStep func(s *torchbind.Scope, b, previous *Batch)
+
+// loraStep returns a model with LoRA and its training step.
+func loraStep(cfg Config, load func() (*nn.Model, error), steps int) (*nn.Model, benchStep, error) {
 	model, err := load()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	defer model.Close()
 	if err := model.AddLoRA(nn.LoRAConfig{Targets: cfg.Targets, Rank: cfg.K, Alpha: cfg.LoRAAlpha, Dropout: cfg.LoRADropout, Seed: cfg.Seed}); err != nil {
-		return nil, err
+		model.Close()
+		return nil, nil, err
 	}
-	t := NewTrainer(model, cfg.training(len(batches)), cfg.Seed)
-	return timed(ctx, "lora", model, batches, rep, func(s *torchbind.Scope, b, _ *Batch) { t.Step(s, []*Batch{b}) })
+	t := NewTrainer(model, cfg.training(steps), cfg.Seed)
+	return model, func(s *torchbind.Scope, b, _ *Batch) { t.Step(s, []*Batch{b}) }, nil
 }
 
-func benchSearch(ctx context.Context, cfg Config, load func() (*nn.Model, error), batches []*data.Batch, rep Reporter) ([]time.Duration, error) {
+// searchStep returns a model in search and the iteration of that.
+func searchStep(cfg Config, load func() (*nn.Model, error), steps int) (*nn.Model, benchStep, error) {
 	model, err := load()
+	if err != nil {
+		return nil, nil, err
+	}
+	x, err := NewSearch(model, nn.LoRAConfig{Targets: cfg.Targets, Alpha: cfg.LoRAAlpha, Dropout: cfg.LoRADropout, Seed: cfg.Seed}, cfg.search(steps), cfg.Seed)
+	if err != nil {
+		model.Close()
+		return nil, nil, err
+	}
+	return model, func(s *torchbind.Scope, t, v *Batch) { x.Iterate(s, t, v, true) }, nil
+}
+
+// A stepMaker is loraStep or searchStep.
+type stepMaker func(cfg Config, load func() (*nn.Model, error), steps int) (*nn.Model, benchStep, error)
+
+// timed makes a step and runs it on every batch.
+func timed(ctx context.Context, cfg Config, load func() (*nn.Model, error), phase string, maker stepMaker, batches []*data.Batch, rep Reporter) ([]time.Duration, error) {
+	model, step, err := maker(cfg, load, len(batches))
 	if err != nil {
 		return nil, err
 	}
 	defer model.Close()
-	x, err := NewSearch(model, nn.LoRAConfig{Targets: cfg.Targets, Alpha: cfg.LoRAAlpha, Dropout: cfg.LoRADropout, Seed: cfg.Seed}, cfg.search(len(batches)), cfg.Seed)
-	if err != nil {
-		return nil, err
-	}
-	return timed(ctx, "search", model, batches, rep, func(s *torchbind.Scope, t, v *Batch) { x.Iterate(s, t, v, true) })
-}
-
-// timed runs step on every batch and the batch before it.
-func timed(ctx context.Context, phase string, model *nn.Model, batches []*data.Batch, rep Reporter, step func(s *torchbind.Scope, b, previous *Batch)) ([]time.Duration, error) {
 	rep.Begin(phase, 0, len(batches))
 	defer rep.End()
 	var times []time.Duration
@@ -133,24 +147,54 @@ func timed(ctx context.Context, phase string, model *nn.Model, batches []*data.B
 			return nil, err
 		}
 		began := time.Now()
-		err := torchbind.Run(func(s *torchbind.Scope) error {
-			b, err := newBatch(s, model, batches[i])
-			if err != nil {
-				return err
-			}
-			previous, err := newBatch(s, model, batches[(i+len(batches)-1)%len(batches)])
-			if err == nil {
-				step(s, b, previous)
-			}
-			return err
-		})
-		if err != nil {
+		if err := step.on(model, batches, i); err != nil {
 			return nil, err
 		}
 		times = append(times, time.Since(began))
 		rep.Advance(i+1, "")
 	}
 	return times, nil
+}
+
+// on runs the step on batch i and the batch before it.
+func (step benchStep) on(model *nn.Model, batches []*data.Batch, i int) error {
+	return torchbind.Run(func(s *torchbind.Scope) error {
+		b, err := newBatch(s, model, batches[i])
+		if err != nil {
+			return err
+		}
+		previous, err := newBatch(s, model, batches[(i+len(batches)-1)%len(batches)])
+		if err == nil {
+			step(s, b, previous)
+		}
+		return err
+	})
+}
+
+// benchTrace writes a trace of one LoRA step and one search iteration, on the
+// first batch that is timed, after the same warm-up.
+func benchTrace(ctx context.Context, cfg Config, device torchbind.Device, load func() (*nn.Model, error), batches []*data.Batch, path string) error {
+	var spans []torchbind.Span
+	for _, kind := range []struct {
+		name  string
+		maker stepMaker
+	}{{"LoRA step", loraStep}, {"search iteration", searchStep}} {
+		model, step, err := kind.maker(cfg, load, len(batches))
+		if err != nil {
+			return err
+		}
+		defer model.Close()
+		for i := range benchWarmup {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if err := step.on(model, batches, i); err != nil {
+				return err
+			}
+		}
+		spans = append(spans, torchbind.Span{Name: kind.name, Run: func() error { return step.on(model, batches, benchWarmup) }})
+	}
+	return torchbind.Profile(path, device, spans)
 }
 
 // median returns the median in milliseconds.

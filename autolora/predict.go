@@ -237,8 +237,9 @@ func (silent) End()                   {}
 func (silent) Note(string)            {}
 
 // RunBench times the LoRA step and the search iteration on the examples of the
-// file input, in batches in file order.
-func RunBench(ctx context.Context, cfg Config, input string, rep Reporter) (*BenchResult, error) {
+// file input, in batches in file order. Unless trace is empty, it then writes a
+// trace of one of each there; see torchbind.Profile.
+func RunBench(ctx context.Context, cfg Config, input, trace string, rep Reporter) (*BenchResult, error) {
 	s, err := newSession(ctx, cfg, rep)
 	if err != nil {
 		return nil, err
@@ -277,7 +278,11 @@ func RunBench(ctx context.Context, cfg Config, input string, rep Reporter) (*Ben
 		}
 		batches = append(batches, b)
 	}
-	r, err := bench(ctx, cfg, func() (*nn.Model, error) { return s.load(nn.HeadFresh, false) }, batches, rep)
+	load := func() (*nn.Model, error) { return s.load(nn.HeadFresh, false) }
+	r, err := bench(ctx, cfg, load, batches, rep)
+	if err == nil && trace != "" {
+		err = benchTrace(ctx, cfg, s.device, load, batches, trace)
+	}
 	if err != nil || s.task.Kind != data.Generation {
 		return r, err
 	}

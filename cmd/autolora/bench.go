@@ -17,11 +17,14 @@ batches warm up and are not counted; the figures are medians.
 
 Every line of the input is {"text": ..., "label": ...}, with "text_pair" for pairs, or for
 a language model {"source": ..., "target": ...}; there the writing of texts for the
-sources is timed, too.`,
+sources is timed, too.
+
+With --trace, one LoRA step and one search iteration are recorded after that, with every
+operator and kernel; scripts/trace_summary.py says in a few lines what is in such a file.`,
 		examples: []string{"autolora bench --model roberta-base --input batches.jsonl --batch-size 16 --dropout 0 --json"},
 		cfg:      autolora.DefaultConfig(),
 	}
-	var input string
+	var input, trace string
 	s := cmd.section("Model and data").bind("model")
 	s.StringVar(&input, "input", "", "`FILE` file of JSON lines with texts and labels")
 	s.bind("task", "batch-size", "max-length")
@@ -30,6 +33,7 @@ sources is timed, too.`,
 	cmd.section("Generation").bind(decodeFlags...)
 	cmd.section("Machine").bind(machine...)
 	s = cmd.section("Results")
+	s.StringVar(&trace, "trace", "", "`FILE` write a Chrome trace of one LoRA step and one search iteration (ui.perfetto.dev)")
 	cmd.configurable(s)
 	cmd.common(s)
 	cmd.run = func(ctx context.Context, c *console, _ string) error {
@@ -38,7 +42,7 @@ sources is timed, too.`,
 		}
 		var r *autolora.BenchResult
 		err := cmd.onTensors(func() (err error) {
-			r, err = autolora.RunBench(ctx, cmd.cfg, input, newReporter(c))
+			r, err = autolora.RunBench(ctx, cmd.cfg, input, trace, newReporter(c))
 			return err
 		})
 		if err != nil {

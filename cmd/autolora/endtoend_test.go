@@ -147,12 +147,21 @@ func TestFromRunToPredictions(t *testing.T) {
 		}
 	})
 	t.Run("bench", func(t *testing.T) {
-		file := filepath.Join(dir, "bench.jsonl")
+		file, trace := filepath.Join(dir, "bench.jsonl"), filepath.Join(dir, "trace.json")
 		writeFile(t, file, strings.Repeat("{\"text\": \"a good film\", \"label\": 1}\n{\"text\": \"bad\", \"label\": 0}\n", 8))
-		v := decode(t, succeed(t, "bench", "--model", model, "--input", file, "--batch", "4", "--max-length", "16", "--threads", "1", "--dropout", "0", "--json"))
+		v := decode(t, succeed(t, "bench", "--model", model, "--input", file, "--batch", "4", "--max-length", "16", "--threads", "1", "--dropout", "0", "--trace", trace, "--json"))
 		wantKeys(t, v, "lora_step_ms", "search_step_ms", "tokens_per_s", "peak_memory_bytes", "batches", "threads", "dtype")
 		if v["batches"] != 2.0 || v["threads"] != 1.0 || v["dtype"] != "float32" {
 			t.Errorf("%v, want 2 timed batches, 1 thread, float32", v)
+		}
+		events, err := os.ReadFile(trace)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []string{"LoRA step", "search iteration", "tb::attentionBackward", "aten::mm"} {
+			if !strings.Contains(string(events), `"`+want+`"`) {
+				t.Errorf("the trace has no %q", want)
+			}
 		}
 	})
 }

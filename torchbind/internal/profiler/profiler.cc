@@ -24,7 +24,12 @@ tb_error *tb_profiler_start(int device) noexcept {
   return tb::guard([&] {
     wait_for(device);
     std::set<profiler::ActivityType> activities{profiler::ActivityType::CPU};
-    if (tb::device(device).is_cuda()) activities.insert(profiler::ActivityType::CUDA);
+    if (tb::device(device).is_cuda()) {
+      activities.insert(profiler::ActivityType::CUDA);
+    } else {
+      // libkineto looks for a driver all the same, and tells stderr that there is none.
+      setenv("KINETO_LOG_LEVEL", "5", /*overwrite=*/0);
+    }
     const profiler::ProfilerConfig config(profiler::ProfilerState::KINETO, /*report_input_shapes=*/true);
     profiler::prepareProfiler(config, activities);
     profiler::enableProfiler(config, activities, {at::RecordScope::FUNCTION, at::RecordScope::BACKWARD_FUNCTION, at::RecordScope::USER_SCOPE});

@@ -117,6 +117,16 @@ reproduce-small: build ## the paper's comparisons as far as two cores go: DATA=F
 	@scripts/fetch_meteor.sh
 	for name in glue e2e webnlg bionlp ablations cost; do scripts/reproduce_$$name.sh --small $(if $(DATA),--data $(DATA)); done
 
+# A machine with a GPU needs no Go: what make gpu-bundle writes to out/gpu-check on any machine can be carried there.
+.PHONY: gpu-bundle
+gpu-bundle: setup ## build what gpu-check runs: the program, test binaries and their files, small libraries
+	@scripts/gpu_bundle.sh
+
+.PHONY: gpu-check
+gpu-check: ## run the tests and benchmarks on this machine's NVIDIA GPU, write out/gpu-check/report.md: PYTHON=python with PyTorch
+	@if command -v go >/dev/null; then $(MAKE) --no-print-directory gpu-bundle; fi
+	@scripts/gpu_check.sh
+
 .PHONY: clean
 clean: ## remove what was built and written; the cache folder and third_party stay
 	rm -rf bin out

@@ -22,6 +22,7 @@ type Batch struct {
 	Labels   []int64   // [B] classes, in tagging [M], in generation [M] ids of the tokens that follow; NoLabel when not known; nil in regression
 	Values   []float64 // [B] targets, NaN when not known; nil but in regression
 	Index    []int     // [B] place of each example in its data set
+	Filler   bool      // the part of a batch that has too few examples for all its parts: it counts for nothing
 }
 
 // Len is the number of examples, B.

@@ -13,6 +13,10 @@ var ErrClosed = errors.New("the loader is closed")
 type LoaderConfig struct {
 	Workers int // goroutines that tokenise and pack; less than 1 means 1
 	Ahead   int // batches that may be ready before they are asked for; less than 1 means 1
+
+	// Part and Parts cut every batch of the Order into so many parts, of which the Loader makes one: of B
+	// examples those from B·Part/Parts to B·(Part+1)/Parts. Parts 0 means all of them.
+	Part, Parts int
 }
 
 // Loader makes the batches of an Order in other goroutines, ahead of the trainer, and hands them out in
@@ -20,6 +24,7 @@ type LoaderConfig struct {
 type Loader struct {
 	corpus *Corpus
 	order  *Order
+	config LoaderConfig
 	handed orderPlace // after the batch that Next returned last
 	err    error      // what every further Next returns
 
@@ -46,6 +51,7 @@ func NewLoader(ctx context.Context, corpus *Corpus, order *Order, config LoaderC
 	l := &Loader{
 		corpus: corpus,
 		order:  order,
+		config: config,
 		handed: order.place,
 		ctx:    ctx,
 		cancel: cancel,
@@ -78,12 +84,29 @@ func (l *Loader) pack() {
 	for {
 		select {
 		case next := <-l.work:
-			next.batch, next.err = l.corpus.Batch(next.indices)
+			next.batch, next.err = l.corpus.part(next.indices, l.config.Part, l.config.Parts)
 			close(next.done)
 		case <-l.ctx.Done():
 			return
 		}
 	}
+}
+
+// part packs one of several parts of a batch. An empty one is filled by an example that counts for nothing.
+func (c *Corpus) part(indices []int, part, parts int) (*Batch, error) {
+	if parts == 0 {
+		return c.Batch(indices)
+	}
+	own := indices[len(indices)*part/parts : len(indices)*(part+1)/parts]
+	filler := len(own) == 0
+	if filler {
+		own = indices[:1]
+	}
+	b, err := c.Batch(own)
+	if err == nil {
+		b.Filler = filler
+	}
+	return b, err
 }
 
 // Next returns the next batch, which belongs to the caller. An error of tokenising names file and line; it,

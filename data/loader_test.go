@@ -245,6 +245,41 @@ func TestLoaderIsDeterministic(t *testing.T) {
 	}
 }
 
+// The parts of a batch are the batch, in its order; a part that gets no example is filled by one that counts for nothing.
+func TestLoaderParts(t *testing.T) {
+	const parts, batches = 3, 8
+	config := OrderConfig{Indices: ints(0, 31), Size: 5, Seed: 3, Stream: "train"} // the last batch of an epoch has 1 example
+	order := newOrder(t, config)
+	got := make([][]int, batches)
+	fillers := 0
+	for part := range parts {
+		l := NewLoader(t.Context(), NewCorpus(numbered(31), &fakeEncoder{}), newOrder(t, config), LoaderConfig{Part: part, Parts: parts})
+		defer l.Close()
+		for i := range got {
+			b, err := l.Next()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if b.Filler {
+				fillers++
+				if b.Len() != 1 {
+					t.Errorf("a filler of %d examples, want 1", b.Len())
+				}
+				continue
+			}
+			got[i] = append(got[i], b.Index...)
+		}
+	}
+	for i := range got {
+		if want := order.Next(); !slices.Equal(got[i], want) {
+			t.Errorf("batch %d: got the examples %v, want %v", i, got[i], want)
+		}
+	}
+	if fillers != parts-1 {
+		t.Errorf("%d fillers, want %d", fillers, parts-1)
+	}
+}
+
 // TestTwoLoaders runs one for each half over one corpus, as the search does.
 func TestTwoLoaders(t *testing.T) {
 	enc := &fakeEncoder{slow: true}

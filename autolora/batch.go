@@ -13,6 +13,7 @@ type Batch struct {
 	*nn.Batch
 	Labels *torchbind.Tensor // [Size] int64 classes or float64 targets; nil without labels
 	Size   int               // rows of logits: one an example, in tagging one a word
+	Weight float64           // of its loss in a mean over batches: Size, or 0 of one that counts for nothing
 }
 
 // newBatch copies b to the model's device. Labels must fit the model's head.
@@ -24,6 +25,9 @@ func newBatch(s *torchbind.Scope, model *nn.Model, b *data.Batch) (*Batch, error
 	out := &Batch{Batch: packed, Size: b.Len()}
 	if b.Want != nil {
 		out.Size = len(b.Want)
+	}
+	if !b.Filler {
+		out.Weight = float64(out.Size)
 	}
 	shape := []int64{int64(out.Size)}
 	if b.Values != nil {

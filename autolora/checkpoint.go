@@ -48,6 +48,9 @@ type checkpoint struct {
 
 // saveCheckpoint replaces the checkpoint of the folder.
 func saveCheckpoint(out *runs.Folder, p progress, tensors []namedTensor) error {
+	if !out.Writes() {
+		return nil
+	}
 	stored := make([]safetensors.Tensor, len(tensors))
 	for i, t := range tensors {
 		stored[i] = safetensors.Tensor{Name: t.Name, DType: storedTypes[t.Value.DType()], Shape: slices.Clone(t.Value.Shape()), Data: t.Value.Bytes()}

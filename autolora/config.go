@@ -45,7 +45,10 @@ type Config struct {
 	Device  string `json:"device"`
 	DType   string `json:"dtype"`
 	Threads int    `json:"threads"`
-	Pack    string `json:"pack"`
+	// Processes share the run; nil for a process that is alone.
+	Processes      *Processes `json:"-"`
+	ProcessTimeout int        `json:"process-timeout"` // seconds to wait for the others
+	Pack           string     `json:"pack"`
 
 	Targets     []string `json:"target"`
 	Rank        int64    `json:"rank"`
@@ -140,7 +143,7 @@ func DefaultConfig() Config {
 		Beams: 10, BeamRules: string(generate.LoRA), LengthPenalty: 0.8, NoRepeatNGram: 4, EarlyStopping: string(generate.WhenUnlikely), MaxNewTokens: 64,
 		Temperature: 1, TopP: 1,
 		Method: runs.MethodAutoLoRA, Epochs: 3, BatchSize: 16, Accumulate: 1, LR: 1e-4, Warmup: 0.06, WeightDecay: 0.01, LogEvery: 10,
-		SaveEvery: 500, AdapterStyle: "houlsby",
+		SaveEvery: 500, ProcessTimeout: 600, AdapterStyle: "houlsby",
 		AdaLoRAInitRank: 8, AdaLoRATargetRank: 4, AdaLoRATInit: 0.1, AdaLoRATFinal: 0.3, AdaLoRADeltaT: 10,
 		AdaLoRABeta1: 0.85, AdaLoRABeta2: 0.85, AdaLoRAOrth: 0.1,
 		GridRanks: []int64{1, 2, 4, 8},
@@ -202,7 +205,7 @@ func (c Config) Check() error {
 		oneOf("adapter-style", c.AdapterStyle, slices.Sorted(maps.Keys(adapterStyles))...), atLeast("adapter-size", float64(c.AdapterSize), 0),
 		within("adalora-t-init", c.AdaLoRATInit), within("adalora-t-final", c.AdaLoRATFinal), c.adaLoRA(1<<20).Check(),
 		within("label-smoothing", c.Smoothing), c.checkDecoding(),
-		c.checkTargets(), c.checkGrid(), atLeast("grid-steps", float64(c.GridSteps), 0), atLeast("save-every", float64(c.SaveEvery), 0),
+		c.checkTargets(), c.checkGrid(), atLeast("grid-steps", float64(c.GridSteps), 0), atLeast("save-every", float64(c.SaveEvery), 0), atLeast("process-timeout", float64(c.ProcessTimeout), 1),
 	)
 }
 

@@ -21,13 +21,22 @@ import (
 // of K numbers each, in tagging one for every word. Every example is computed
 // once, in batches of similar length.
 func Predict(ctx context.Context, model *nn.Model, corpus *data.Corpus, batchSize, workers int, progress func(done, total int)) ([][][]float64, error) {
+	return (*Processes)(nil).predict(ctx, model, corpus, batchSize, workers, progress)
+}
+
+// predict is Predict by several processes, each of which gets all logits.
+func (p *Processes) predict(ctx context.Context, model *nn.Model, corpus *data.Corpus, batchSize, workers int, progress func(done, total int)) ([][][]float64, error) {
 	batches, err := corpus.EvalBatches(ctx, batchSize, workers)
 	if err != nil {
 		return nil, err
 	}
 	logits := make([][][]float64, corpus.Data.Len())
 	done := 0
-	for _, indices := range batches {
+	for i, indices := range batches {
+		done += len(indices)
+		if !p.share(i) {
+			continue
+		}
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
@@ -38,12 +47,31 @@ func Predict(ctx context.Context, model *nn.Model, corpus *data.Corpus, batchSiz
 		if err := predictBatch(model, packed, logits); err != nil {
 			return nil, err
 		}
-		done += len(indices)
 		if progress != nil {
 			progress(done, len(logits))
 		}
 	}
-	return logits, nil
+	return together(p, logits, func(rows [][]float64) bool { return len(rows) > 0 })
+}
+
+// together fills the places that this process left empty from those of the
+// others.
+func together[T any](p *Processes, own []T, filled func(T) bool) ([]T, error) {
+	if p == nil {
+		return own, nil
+	}
+	all, err := gather(p, own)
+	if err != nil {
+		return nil, err
+	}
+	for _, others := range all {
+		for i, v := range others {
+			if filled(v) {
+				own[i] = v
+			}
+		}
+	}
+	return own, nil
 }
 
 func predictBatch(model *nn.Model, packed *data.Batch, logits [][][]float64) error {
@@ -141,7 +169,7 @@ func (s *session) predict(ctx context.Context, model *nn.Model, d *data.Dataset,
 		whole = func(logits [][][]float64) [][][]float64 { return data.Join(pieces, logits) }
 	}
 	corpus := s.corpus(computed)
-	logits, err := Predict(ctx, model, corpus, s.BatchSize, workers, func(n, _ int) { progress(min(n, d.Len())) })
+	logits, err := s.Processes.predict(ctx, model, corpus, s.BatchSize, workers, func(n, _ int) { progress(min(n, d.Len())) })
 	if err != nil {
 		return nil, err
 	}

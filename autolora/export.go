@@ -38,7 +38,13 @@ func modelFolder(ctx context.Context, model string) (string, error) {
 // export writes what the model learnt into the output folder and returns its
 // name there.
 func (j *job) export(model *nn.Model) (string, error) {
-	if j.results.Method == runs.MethodFull {
+	full := j.results.Method == runs.MethodFull
+	switch {
+	case !j.out.Writes() && full:
+		return runs.ModelDir, nil
+	case !j.out.Writes():
+		return runs.AdapterDir, nil
+	case full:
 		path, err := j.replaced(runs.ModelDir)
 		if err != nil {
 			return "", err

@@ -64,19 +64,40 @@ func (s *session) write(ctx context.Context, model *nn.Model, d *data.Dataset, w
 	if err != nil {
 		return nil, err
 	}
-	written, computed, err := generate.Generate(ctx, model, prompts, max(s.BatchSize, textsAtATime/s.Beams), cfg, progress)
+	var own []int // examples that this process writes for
+	var ownPrompts [][]int64
+	for i, prompt := range prompts {
+		if s.Processes.share(i) {
+			own, ownPrompts = append(own, i), append(ownPrompts, prompt)
+		}
+	}
+	written, computed, err := generate.Generate(ctx, model, ownPrompts, max(s.BatchSize, textsAtATime/s.Beams), cfg, func(done int) {
+		progress(done * len(prompts) / len(ownPrompts))
+	})
 	if err != nil {
 		return nil, err
 	}
-	work.Add(runs.Work{Tokens: computed.Tokens, Forward: computed.Passes})
+	total, err := s.Processes.work(runs.Work{Tokens: computed.Tokens, Forward: computed.Passes})
+	if err != nil {
+		return nil, err
+	}
+	work.Add(total)
 	texts := make([]string, len(prompts))
-	for i, best := range written {
+	for k, best := range written {
+		i := own[k]
 		if texts[i], err = s.tok.DecodeTarget(best[0].IDs, s.task.Stop); err != nil {
 			return nil, fmt.Errorf("%s: %w", d.Examples[i].Where(), err)
 		}
 		texts[i] = strings.Join(strings.Fields(texts[i]), " ") // a line of the file of hypotheses
 	}
-	return texts, nil
+	return together(s.Processes, texts, func(text string) bool { return text != "" })
+}
+
+// part is what one process adds to a mean loss.
+type part struct {
+	Sum  float64 // of the rows' losses
+	Rows int
+	Work runs.Work
 }
 
 // meanLoss returns the mean loss of the targets' tokens of d.
@@ -86,9 +107,11 @@ func (s *session) meanLoss(ctx context.Context, model *nn.Model, d *data.Dataset
 	if err != nil {
 		return 0, err
 	}
-	sum, rows := 0.0, 0
-	var done runs.Work
-	for _, indices := range batches {
+	var own part
+	for i, indices := range batches {
+		if !s.Processes.share(i) {
+			continue
+		}
 		if err := ctx.Err(); err != nil {
 			return 0, err
 		}
@@ -101,16 +124,24 @@ func (s *session) meanLoss(ctx context.Context, model *nn.Model, d *data.Dataset
 			if err != nil {
 				return err
 			}
-			torchbind.InferenceMode(func() { sum += float64(b.Size) * model.Loss(scope, b.Batch, b.Labels, nil).Item() })
-			rows += b.Size
+			torchbind.InferenceMode(func() { own.Sum += float64(b.Size) * model.Loss(scope, b.Batch, b.Labels, nil).Item() })
+			own.Rows += b.Size
 			return nil
 		})
 		if err != nil {
 			return 0, err
 		}
-		done.Add(runs.Work{Tokens: int64(len(packed.IDs)), Forward: 1})
+		own.Work.Add(runs.Work{Tokens: int64(len(packed.IDs)), Forward: 1})
 	}
-	work.Add(done) // not what is computed anew after an interrupt
+	all, err := gather(s.Processes, own)
+	if err != nil {
+		return 0, err
+	}
+	sum, rows := 0.0, 0
+	for _, p := range all {
+		sum, rows = sum+p.Sum, rows+p.Rows
+		work.Add(p.Work) // not what is computed anew after an interrupt
+	}
 	return sum / float64(rows), nil
 }
 

@@ -116,7 +116,7 @@ func (j *job) gridPoint(phase string, ranks map[string]int64, trainHalf []int, v
 	}
 	l := &loop{
 		phase: phase, steps: steps,
-		stage:   &trainStage{Trainer: NewTrainer(model, j.training(steps), maskSeed(j.Seed, phase)), train: train, accumulate: j.Accumulate},
+		stage:   &trainStage{Trainer: j.trainer(model, steps, phase), train: train, accumulate: j.Accumulate},
 		seconds: &j.results.Seconds.Search, count: &j.results.Steps.Search, work: &j.results.Cost.Search,
 	}
 	c = runs.Configuration{Ranks: ranks, Adapter: countParameters(model).Adapter, Steps: steps}

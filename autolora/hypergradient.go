@@ -68,7 +68,7 @@ func (x *Search) centralDifference(s *torchbind.Scope, W, u []*torchbind.Tensor,
 		torchbind.NoGrad(func() { moved = torchbind.ForeachAdd(s, W, u, step) })
 		nn.At(x.weights, moved, func() {
 			loss := x.loss(s, t)
-			byA = x.grad(s, []*torchbind.Tensor{loss}, []*torchbind.Tensor{x.a}, nil, false)
+			byA = x.grad(s, []*torchbind.Tensor{loss}, []*torchbind.Tensor{x.a}, nil)
 		})
 		return byA
 	}
@@ -81,7 +81,7 @@ func (x *Search) centralDifference(s *torchbind.Scope, W, u []*torchbind.Tensor,
 	}
 	difference := torchbind.ForeachAdd(s, plus, minus, -1)
 	torchbind.ForeachMulScalarInPlace(difference, 1/(2*epsilon))
-	return difference
+	return x.processes.mean(s, difference, t.Weight)
 }
 
 // under runs fn with the dropout masks that the state gives, and goes on after

@@ -1,6 +1,7 @@
 package autolora
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -46,7 +47,8 @@ type loop struct {
 	work    *runs.Work
 
 	began  time.Time
-	before float64 // seconds of earlier sessions and phases
+	before float64   // seconds of earlier sessions and phases
+	own    runs.Work // of this process, that work does not have yet
 }
 
 // run takes the steps of the phase that an earlier session has not taken.
@@ -61,9 +63,10 @@ func (j *job) run(l *loop) error {
 	l.began, l.before = time.Now(), *l.seconds
 	earlier := *l.count - from
 	for i := from; i < l.steps; i++ {
-		if err := l.ctx.Err(); err != nil {
-			return l.stopped(i, err)
+		if l.Processes == nil && l.ctx.Err() != nil {
+			return l.stopped(i, l.ctx.Err())
 		}
+		interrupted := l.Processes.any(l.ctx.Err() != nil) // all stop after the same step
 		var r stepReport
 		err := torchbind.Run(func(s *torchbind.Scope) (err error) {
 			r, err = l.stage.step(s, i)
@@ -75,13 +78,18 @@ func (j *job) run(l *loop) error {
 		if r.trouble != "" {
 			return &DivergedError{Phase: l.phase, Step: i + 1, What: r.trouble, Good: l.stage.revert()}
 		}
-		l.work.Add(r.work)
+		l.own.Add(r.work)
 		*l.seconds, *l.count = l.before+time.Since(l.began).Seconds(), earlier+i+1
 		if err := l.done(i, r); err != nil {
 			return err
 		}
+		if stop, err := interrupted(); err != nil {
+			return l.stopped(i+1, err)
+		} else if stop && l.Processes != nil {
+			return l.stopped(i+1, context.Canceled)
+		}
 	}
-	return nil
+	return l.total()
 }
 
 // done reports step i, and logs and saves it where its turn has come.
@@ -102,12 +110,16 @@ func (l *loop) done(i int, r stepReport) error {
 
 // stopped says how far the loop came before err.
 func (l *loop) stopped(steps int, err error) error {
-	return l.interrupted(steps, fmt.Errorf("%s stopped after step %d of %d: %w", l.phase, steps, l.steps, err))
+	err = l.interrupted(steps, fmt.Errorf("%s stopped after step %d of %d: %w", l.phase, steps, l.steps, err))
+	if errors.Is(err, torchbind.ErrProcess) && l.SaveEvery > 0 && steps >= l.SaveEvery {
+		return fmt.Errorf("%w; --resume goes on from the last checkpoint", err)
+	}
+	return err
 }
 
 // interrupted saves the loop after so many steps if the user interrupted it.
 func (l *loop) interrupted(steps int, err error) error {
-	if l.ctx.Err() == nil || l.SaveEvery == 0 || steps == 0 {
+	if !errors.Is(err, context.Canceled) || l.SaveEvery == 0 || steps == 0 {
 		return err
 	}
 	if failure := l.save(steps); failure != nil {
@@ -116,8 +128,22 @@ func (l *loop) interrupted(steps int, err error) error {
 	return fmt.Errorf("%w; --resume goes on from there", err)
 }
 
+// total adds what the processes have computed to the phase's work.
+func (l *loop) total() error {
+	all, err := l.Processes.work(l.own)
+	if err != nil {
+		return err
+	}
+	l.work.Add(all)
+	l.own = runs.Work{}
+	return nil
+}
+
 // save writes a checkpoint after so many steps.
 func (l *loop) save(steps int) error {
+	if err := l.total(); err != nil {
+		return err
+	}
 	p := progress{Phase: l.phase, Step: steps, Counters: l.stage.counters(), Results: l.results, Version: Version}
 	for _, loader := range l.stage.loaders() {
 		place, err := loader.MarshalBinary()
@@ -151,6 +177,7 @@ func (l *loop) resume() (int, error) {
 	if err := c.restore(l.stage.tensors()); err != nil {
 		return 0, err
 	}
+	c.Counters.Masks += l.Processes.masks()
 	return c.Step, l.stage.setCounters(c.Counters)
 }
 

@@ -20,16 +20,18 @@ import (
 
 // about is what config.json says beside the settings.
 type about struct {
-	Command  string            `json:"command"`
-	Version  string            `json:"version"`
-	Go       string            `json:"go"`
-	Torch    string            `json:"libtorch"`
-	CPU      string            `json:"cpu_capability"`
-	Device   string            `json:"device"`
-	Threads  int               `json:"threads"`
-	Revision string            `json:"revision,omitempty"`
-	Began    time.Time         `json:"began"`
-	Data     map[string]string `json:"data"` // SHA-256 of the files of each part
+	Command string `json:"command"`
+	Version string `json:"version"`
+	Go      string `json:"go"`
+	Torch   string `json:"libtorch"`
+	CPU     string `json:"cpu_capability"`
+	Device  string `json:"device"`
+	Threads int    `json:"threads"`
+	// Processes shared the run; 0 for one.
+	Processes int               `json:"processes,omitempty"`
+	Revision  string            `json:"revision,omitempty"`
+	Began     time.Time         `json:"began"`
+	Data      map[string]string `json:"data"` // SHA-256 of the files of each part
 }
 
 // savedConfig is config.json: every setting as resolved, and about.
@@ -42,6 +44,9 @@ func (j *job) savedConfig(command string) savedConfig {
 	a := about{
 		Command: command, Version: Version, Go: runtime.Version(), Torch: torchbind.Version(), CPU: torchbind.CPUCapability(),
 		Device: j.device.String(), Threads: torchbind.NumThreads(), Began: time.Now().UTC().Truncate(time.Second), Data: map[string]string{},
+	}
+	if n := j.Processes.size(); n > 1 {
+		a.Processes = n
 	}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, setting := range info.Settings {
@@ -59,10 +64,58 @@ func (j *job) savedConfig(command string) savedConfig {
 	return savedConfig{j.Config, a}
 }
 
-// openFolder opens the output folder: a new one, or with --resume the one of an
-// earlier session of the same run, which goes on where its checkpoint stands.
-func (j *job) openFolder(command string) (err error) {
+// openFolder opens the output folder, in all processes at the same place of the
+// run.
+func (j *job) openFolder(command string) error {
 	config := j.savedConfig(command)
+	if err := j.Processes.same(config, j.arch); err != nil {
+		return err
+	}
+	var err error
+	if j.Processes.Writes() {
+		err = j.ownFolder(config)
+	}
+	if err := j.Processes.agree(err); err != nil {
+		return err
+	}
+	if !j.Processes.Writes() {
+		err = j.othersFolder(config)
+	}
+	if err := j.Processes.agree(err); err != nil {
+		return err
+	}
+	place := "the start"
+	if c := j.resumed; c != nil {
+		place = fmt.Sprintf("step %d of %s", c.Step, c.Phase)
+	}
+	places, err := gather(j.Processes, place)
+	if err != nil {
+		return err
+	}
+	for i, p := range places {
+		if p != places[0] {
+			return fmt.Errorf("--resume: process 0 finds the run in %s at %s, process %d at %s: the folder has to be on a file system that all processes share", j.Out, places[0], i, p)
+		}
+	}
+	return nil
+}
+
+// othersFolder opens the folder that process 0 writes.
+func (j *job) othersFolder(config savedConfig) error {
+	j.out = runs.ReadOnly(j.Out)
+	if !j.Resume {
+		return nil
+	}
+	if err := j.findCheckpoint(config); err != nil || j.resumed == nil {
+		return err
+	}
+	j.results = j.resumed.Results
+	return nil
+}
+
+// ownFolder opens a new folder, or with --resume the one of an earlier session
+// of the same run, which goes on where its checkpoint stands.
+func (j *job) ownFolder(config savedConfig) (err error) {
 	if j.TensorBoard {
 		defer func() {
 			if err == nil {
@@ -84,7 +137,7 @@ func (j *job) openFolder(command string) (err error) {
 		j.out, err = runs.Reopen(j.Out, c.Metrics)
 		return err
 	}
-	if j.out, err = runs.Create(j.Out, j.Overwrite || j.Resume && ownFolder(j.Out)); err != nil {
+	if j.out, err = runs.Create(j.Out, j.Overwrite || j.Resume && holdsOnlyRun(j.Out)); err != nil {
 		return err
 	}
 	return j.out.WriteJSON(runs.ConfigFile, config)
@@ -169,15 +222,15 @@ func readSavedConfig(dir string) (*savedConfig, error) {
 	return &c, nil
 }
 
-// ownFolder reports whether a folder holds nothing but what a run writes.
-func ownFolder(dir string) bool {
+// holdsOnlyRun reports whether a folder holds nothing but what a run writes.
+func holdsOnlyRun(dir string) bool {
 	entries, err := os.ReadDir(dir)
 	return err == nil && !slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return !runs.Owns(e.Name()) })
 }
 
 // free lists the settings that a run may be gone on with otherwise: they do not
 // change its results.
-var free = []string{"out", "overwrite", "resume", "save-every", "log-every", "tensorboard"}
+var free = []string{"out", "overwrite", "resume", "save-every", "log-every", "tensorboard", "process-timeout"}
 
 // sameSettings returns an error that names the first setting in which an
 // earlier session of a run differs.
@@ -238,7 +291,11 @@ func (j *job) loader(indices []int, batchSize int, stream string, nth int) (*dat
 			return nil, 0, fmt.Errorf("checkpoint %s: %w", c.path, err)
 		}
 	}
-	return data.NewLoader(j.ctx, j.corpus, order, data.LoaderConfig{Workers: workers, Ahead: 2 * workers}), order.BatchesPerEpoch(), nil
+	config := data.LoaderConfig{Workers: workers, Ahead: 2 * workers}
+	if n := j.Processes.size(); n > 1 {
+		config.Part, config.Parts = j.Processes.rank(), n
+	}
+	return data.NewLoader(j.Processes.patient(j.ctx), j.corpus, order, config), order.BatchesPerEpoch(), nil
 }
 
 // replaced returns the path of a folder that the run writes, having removed what

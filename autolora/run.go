@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -88,6 +89,9 @@ func newJob(ctx context.Context, cfg Config, command string, rep Reporter, work 
 	if j.scored, err = s.labelled(data.Part(cfg.EvalOn)); err != nil {
 		return nil, err
 	}
+	if n := cfg.Processes.size(); min(cfg.BatchSize, j.searchBatchSize()) < n {
+		return nil, fmt.Errorf("--batch-size: got %d examples for %d processes, want at least one for each", min(cfg.BatchSize, j.searchBatchSize()), n)
+	}
 	j.corpus = s.corpus(s.splits.Train)
 	j.results = runs.Results{Task: s.task.Name, Method: cfg.Method, Seed: cfg.Seed, Primary: s.task.Primary, Part: cfg.EvalOn}
 	j.wrote(runs.ConfigFile, runs.MetricsFile)
@@ -104,15 +108,27 @@ func newJob(ctx context.Context, cfg Config, command string, rep Reporter, work 
 	if err != nil {
 		return nil, err
 	}
-	j.results.PeakMemory = max(j.results.PeakMemory, peak)
-	if err := j.out.WriteJSON(runs.ResultsFile, j.results); err != nil {
+	peaks, err := gather(j.Processes, peak)
+	if err != nil {
 		return nil, err
 	}
-	j.wrote(runs.ResultsFile)
-	if err := j.out.Finish(); err != nil {
+	j.results.PeakMemory = max(j.results.PeakMemory, slices.Max(peaks))
+	if n := j.Processes.size(); n > 1 {
+		j.results.Processes = n
+	}
+	if err := j.Processes.agree(j.finish()); err != nil {
 		return nil, err
 	}
 	return &Outcome{Results: &j.results, Ranks: j.ranks, Files: j.files}, nil
+}
+
+// finish writes results.json, with which the run is complete.
+func (j *job) finish() error {
+	if err := j.out.WriteJSON(runs.ResultsFile, j.results); err != nil {
+		return err
+	}
+	j.wrote(runs.ResultsFile)
+	return j.out.Finish()
 }
 
 func (j *job) wrote(names ...string) { j.files = append(j.files, names...) }
@@ -178,10 +194,11 @@ func (j *job) search() error {
 	defer val.Close()
 
 	steps := stepsFor(j.SearchSteps, j.SearchEpochs, perEpoch, 1)
-	x, err := NewSearch(model, j.lora(), j.Config.search(steps), maskSeed(j.Seed, phase))
+	x, err := NewSearch(model, j.lora(), j.Config.search(steps), j.maskSeed(phase))
 	if err != nil {
 		return err
 	}
+	x.processes = j.Processes
 	failure := j.run(&loop{
 		phase: phase, steps: steps, stage: &searchStage{Search: x, train: train, val: val},
 		seconds: &j.results.Seconds.Search, count: &j.results.Steps.Search, work: &j.results.Cost.Search,
@@ -230,7 +247,7 @@ func (j *job) train() error {
 	if err != nil {
 		return err
 	}
-	t := NewTrainer(model, j.training(steps), maskSeed(j.Seed, phase))
+	t := j.trainer(model, steps, phase)
 	t.allocator = allocator
 	l := &loop{
 		phase: phase, steps: steps, stage: &trainStage{Trainer: t, train: train, accumulate: j.Accumulate},
@@ -321,7 +338,7 @@ func (j *job) evaluate(model *nn.Model) error {
 	}
 	j.results.Scores, j.results.Examples, j.results.Paraphrases = e.scores, e.examples, j.scorer.paraphrases()
 	if e.texts != nil {
-		if err := runs.WriteFile(j.out.Path(runs.HypothesesFile), []byte(strings.Join(e.texts, "\n")+"\n")); err != nil {
+		if err := j.out.Write(runs.HypothesesFile, []byte(strings.Join(e.texts, "\n")+"\n")); err != nil {
 			return err
 		}
 		j.wrote(runs.HypothesesFile)
@@ -359,11 +376,19 @@ func countParameters(model *nn.Model) runs.ParameterCount {
 	return runs.ParameterCount{Adapter: nn.NumEl(model.TrainableParams()) - head, Head: head}
 }
 
-// maskSeed keeps the dropout masks of a run's phases apart.
-func maskSeed(seed uint64, phase string) uint64 {
-	h := seed*0x9e3779b97f4a7c15 + 0xcbf29ce484222325
+// trainer returns the trainer of a phase of the job.
+func (j *job) trainer(model *nn.Model, steps int, phase string) *Trainer {
+	t := NewTrainer(model, j.training(steps), j.maskSeed(phase))
+	t.processes = j.Processes
+	return t
+}
+
+// maskSeed keeps the dropout masks of a run's phases, and of its processes,
+// apart.
+func (j *job) maskSeed(phase string) uint64 {
+	h := j.Seed*0x9e3779b97f4a7c15 + 0xcbf29ce484222325
 	for _, c := range []byte(phase) { // FNV-1a
 		h = (h ^ uint64(c)) * 0x100000001b3
 	}
-	return h
+	return h + j.Processes.masks()
 }

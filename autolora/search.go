@@ -92,7 +92,8 @@ type Search struct {
 
 	optimW, optimA *torchbind.AdamW
 	good           *lastGood
-	work           runs.Work // of the present iteration
+	processes      *Processes // that share the batches
+	work           runs.Work  // of the present iteration
 }
 
 // SearchStep reports one iteration.
@@ -219,7 +220,8 @@ func (d derivatives) numbers(eta float64) SearchStep {
 	return step
 }
 
-// gradient is ∂L/∂W of a loss L, and the way to differentiate it once more.
+// gradient is ∂L/∂W of a loss L, and the way to differentiate it once more. L is
+// the loss of the whole batch, however many processes share it.
 type gradient struct {
 	loss *torchbind.Tensor   // L, a scalar
 	g    []*torchbind.Tensor // ∂L/∂W
@@ -231,17 +233,19 @@ type gradient struct {
 // twice one that can be differentiated by a.
 func (x *Search) gradient(s *torchbind.Scope, t *Batch, twice bool) gradient {
 	loss := x.loss(s, t)
-	g := x.grad(s, []*torchbind.Tensor{loss}, nn.Values(x.weights), nil, twice)
-	out := gradient{loss: loss, g: g}
+	x.work.Backward++
+	own, g := x.processes.grad(s, loss, nn.Values(x.weights), twice, t.Weight)
+	out := gradient{loss: x.processes.mean(s, []*torchbind.Tensor{loss}, t.Weight)[0], g: g}
 	if twice {
 		out.byA = func(s *torchbind.Scope, u []*torchbind.Tensor) []*torchbind.Tensor {
-			return x.grad(s, g, []*torchbind.Tensor{x.a}, u, false)
+			return x.processes.mean(s, x.grad(s, own, []*torchbind.Tensor{x.a}, u), t.Weight)
 		}
 	}
 	return out
 }
 
-// loss returns the mean loss of the model at the present W and a.
+// loss returns the mean loss of the model at the present W and a, over the part
+// of the batch that this process has.
 func (x *Search) loss(s *torchbind.Scope, b *Batch) *torchbind.Tensor {
 	x.work.Forward++
 	x.work.Tokens += int64(b.Tokens)
@@ -252,10 +256,10 @@ func (x *Search) loss(s *torchbind.Scope, b *Batch) *torchbind.Tensor {
 	})
 }
 
-// grad is torchbind.Grad, counted.
-func (x *Search) grad(s *torchbind.Scope, outputs, inputs, weights []*torchbind.Tensor, graph bool) []*torchbind.Tensor {
+// grad is torchbind.Grad without a graph, counted.
+func (x *Search) grad(s *torchbind.Scope, outputs, inputs, weights []*torchbind.Tensor) []*torchbind.Tensor {
 	x.work.Backward++
-	return torchbind.Grad(s, outputs, inputs, weights, graph)
+	return torchbind.Grad(s, outputs, inputs, weights, false)
 }
 
 // alpha returns α [layers, k].
@@ -298,6 +302,8 @@ func (x *Search) lookAhead(s *torchbind.Scope, g []*torchbind.Tensor) (ahead, sc
 func (x *Search) validation(s *torchbind.Scope, ahead []*torchbind.Tensor, v *Batch) (loss *torchbind.Tensor, u, d []*torchbind.Tensor) {
 	nn.At(x.weights, ahead, func() { loss = x.loss(s, v) })
 	inputs := append(append([]*torchbind.Tensor{}, ahead...), x.a)
-	grads := x.grad(s, []*torchbind.Tensor{loss}, inputs, nil, false)
+	x.work.Backward++
+	_, grads := x.processes.grad(s, loss, inputs, false, v.Weight)
+	loss = x.processes.mean(s, []*torchbind.Tensor{loss}, v.Weight)[0]
 	return loss, grads[:len(ahead)], grads[len(ahead):]
 }

@@ -81,7 +81,7 @@ func (f fixture) batch(s *torchbind.Scope, m *nn.Model, prefix string) *Batch {
 		f.t.Fatal(err)
 	}
 	labels := f.tensor(s, prefix+".labels")
-	return &Batch{Batch: b, Labels: labels, Size: int(labels.Size(0))}
+	return &Batch{Batch: b, Labels: labels, Size: int(labels.Size(0)), Weight: float64(labels.Size(0))}
 }
 
 // near fails unless got is want to tolerance, relative to want's largest number.

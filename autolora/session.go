@@ -40,15 +40,15 @@ func newSession(ctx context.Context, cfg Config, rep Reporter) (*session, error)
 	if err != nil {
 		return nil, err
 	}
-	s := &session{Config: cfg, rep: rep}
-	if s.device, err = torchbind.ParseDevice(cfg.Device); err != nil {
+	s := &session{Config: cfg, rep: cfg.Processes.reporter(rep)}
+	if s.device, err = torchbind.ParseDevice(cfg.Processes.device(cfg.Device)); err != nil {
 		return nil, fmt.Errorf("--device: %w", err)
 	}
 	if s.dtype, err = torchbind.ParseDType(cfg.DType); err != nil {
 		return nil, fmt.Errorf("--dtype: %w", err)
 	}
 	if s.dtype == torchbind.BFloat16 && s.device == torchbind.CPU && !torchbind.HasBFloat16() {
-		rep.Note("this CPU has no bfloat16 instructions: bfloat16 is computed in float32 and rounded, which is not faster")
+		s.rep.Note("this CPU has no bfloat16 instructions: bfloat16 is computed in float32 and rounded, which is not faster")
 	}
 	if cfg.Threads > 0 {
 		torchbind.SetNumThreads(cfg.Threads)

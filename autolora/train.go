@@ -34,6 +34,8 @@ type Trainer struct {
 	optim *torchbind.AdamW
 	masks *nn.Masks
 	good  *lastGood
+	// processes share the batches; nil for one.
+	processes *Processes
 	// allocator is AdaLoRA's, which moves rank between the layers; nil for every
 	// other method.
 	allocator *RankAllocator
@@ -75,49 +77,61 @@ func (st TrainStep) trouble() string {
 }
 
 // Step takes one optimiser step on batches, whose gradients are averaged with
-// the weight of their sizes: the gradient of one large batch. A step with a
+// their weights: the gradient of one large batch. A step with a
 // loss or gradient that is not finite changes nothing; the caller may then
 // go back to the last good weights.
 func (t *Trainer) Step(s *torchbind.Scope, batches []*Batch) TrainStep {
 	step := TrainStep{LR: t.Rate(int(t.optim.Step))}
-	total := 0
-	for _, b := range batches {
-		total += b.Size
-	}
-	var sum []*torchbind.Tensor
-	for _, b := range batches {
-		share := float64(b.Size) / float64(total)
-		loss := t.model.Loss(s, b.Batch, b.Labels, t.masks)
-		objective := loss
-		if t.allocator != nil {
-			objective = torchbind.Add(s, loss, t.allocator.Penalty(s))
-		}
-		g := torchbind.Grad(s, []*torchbind.Tensor{objective}, t.optim.Params, nil, false)
-		step.Loss += loss.Item() * share
-		step.Work.Add(runs.Work{Tokens: int64(b.Tokens), Forward: 1, Backward: 1})
-		if len(batches) == 1 {
-			sum = g
-			break
-		}
-		torchbind.ForeachMulScalarInPlace(g, share)
-		if sum == nil {
-			sum = g
-		} else {
-			torchbind.ForeachAddInPlace(sum, g, 1)
-		}
-	}
-	step.GradNorm = torchbind.ForeachNorm(sum)
+	loss, g := t.gradient(s, batches, &step.Work)
+	step.Loss, step.GradNorm = loss.Item(), torchbind.ForeachNorm(g)
 	if !step.finite() {
 		return step
 	}
 	t.good.keep(t.optim.Step)
 	if t.Clip > 0 && step.GradNorm > t.Clip {
-		torchbind.ForeachMulScalarInPlace(sum, t.Clip/step.GradNorm)
+		torchbind.ForeachMulScalarInPlace(g, t.Clip/step.GradNorm)
 	}
-	t.optim.Apply(sum, step.LR)
+	t.optim.Apply(g, step.LR)
 	if t.allocator != nil {
-		a := t.allocator.Allocate(s, sum)
+		a := t.allocator.Allocate(s, g)
 		step.Budget, step.Ranks = a.Budget, t.allocator.Ranks()
 	}
 	return step
+}
+
+// gradient returns the mean loss of batches, of all processes together, and its
+// gradient, with AdaLoRA's penalty in it.
+func (t *Trainer) gradient(s *torchbind.Scope, batches []*Batch, work *runs.Work) (loss *torchbind.Tensor, g []*torchbind.Tensor) {
+	forward := func(b *Batch) (loss, objective *torchbind.Tensor) {
+		work.Add(runs.Work{Tokens: int64(b.Tokens), Forward: 1, Backward: 1})
+		loss = t.model.Loss(s, b.Batch, b.Labels, t.masks)
+		if t.allocator == nil {
+			return loss, loss
+		}
+		return loss, torchbind.Add(s, loss, t.allocator.Penalty(s))
+	}
+	if len(batches) == 1 {
+		b := batches[0]
+		loss, objective := forward(b)
+		_, g = t.processes.grad(s, objective, t.optim.Params, false, b.Weight)
+		return t.processes.mean(s, []*torchbind.Tensor{loss}, b.Weight)[0], g
+	}
+	total := 0.0
+	for _, b := range batches {
+		total += b.Weight
+	}
+	var sum []*torchbind.Tensor // of the loss and its gradient
+	for _, b := range batches {
+		loss, objective := forward(b)
+		part := append(torchbind.Grad(s, []*torchbind.Tensor{objective}, t.optim.Params, nil, false), torchbind.Detach(s, loss))
+		torchbind.ForeachMulScalarInPlace(part, b.Weight/max(total, 1)) // at least 1: there may be nothing but fillers
+		if sum == nil {
+			sum = part
+		} else {
+			torchbind.ForeachAddInPlace(sum, part, 1)
+		}
+	}
+	sum = t.processes.mean(s, sum, total)
+	last := len(sum) - 1
+	return sum[last], sum[:last]
 }

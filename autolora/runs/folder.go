@@ -14,9 +14,17 @@ import (
 // Folder is a run's folder of results. Every file in it appears whole or not
 // at all, but for metrics.jsonl, which grows by whole lines.
 type Folder struct {
-	Dir     string
-	metrics *os.File
+	Dir      string
+	metrics  *os.File
+	readOnly bool
 }
+
+// ReadOnly returns the folder as seen by a process that leaves the writing to
+// another: what writes does nothing.
+func ReadOnly(dir string) *Folder { return &Folder{Dir: dir, readOnly: true} }
+
+// Writes reports whether what is written into the folder is kept.
+func (f *Folder) Writes() bool { return !f.readOnly }
 
 // The files of an output folder.
 const (
@@ -123,7 +131,12 @@ func removeTemporary(dir string) error {
 func (f *Folder) Path(name string) string { return filepath.Join(f.Dir, name) }
 
 // Close closes metrics.jsonl.
-func (f *Folder) Close() error { return f.metrics.Close() }
+func (f *Folder) Close() error {
+	if f.readOnly {
+		return nil
+	}
+	return f.metrics.Close()
+}
 
 // WriteJSON writes v, indented, as the file name.
 func (f *Folder) WriteJSON(name string, v any) error {
@@ -131,7 +144,15 @@ func (f *Folder) WriteJSON(name string, v any) error {
 	if err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
-	return WriteFile(f.Path(name), append(data, '\n'))
+	return f.Write(name, append(data, '\n'))
+}
+
+// Write writes data as the file name.
+func (f *Folder) Write(name string, data []byte) error {
+	if f.readOnly {
+		return nil
+	}
+	return WriteFile(f.Path(name), data)
 }
 
 // ReadJSON reads the file name into v. The error is fs.ErrNotExist where there
@@ -150,6 +171,9 @@ func (f *Folder) ReadJSON(name string, v any) error {
 // Finish removes what a complete run needs no more: its checkpoint, and what
 // was half-written when it was killed.
 func (f *Folder) Finish() error {
+	if f.readOnly {
+		return nil
+	}
 	err := errors.Join(os.RemoveAll(f.Path(Checkpoint)), removeTemporary(f.Dir))
 	if err != nil {
 		return fmt.Errorf("output folder: %w", err)
@@ -159,6 +183,9 @@ func (f *Folder) Finish() error {
 
 // Log appends one line to metrics.jsonl.
 func (f *Folder) Log(v any) error {
+	if f.readOnly {
+		return nil
+	}
 	line, err := json.Marshal(v)
 	if err != nil {
 		return fmt.Errorf("write %s: %w", MetricsFile, err)
@@ -171,6 +198,9 @@ func (f *Folder) Log(v any) error {
 
 // SyncMetrics flushes metrics.jsonl to the disk and returns its size in bytes.
 func (f *Folder) SyncMetrics() (int64, error) {
+	if f.readOnly {
+		return 0, nil
+	}
 	err := f.metrics.Sync()
 	var info fs.FileInfo
 	if err == nil {

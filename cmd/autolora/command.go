@@ -22,6 +22,7 @@ type command struct {
 	sections []*section
 	aliases  map[string]string // other names of flags
 	run      func(ctx context.Context, c *console, operand string) error
+	wraps    bool // its operands are another command with flags of its own
 
 	cfg        autolora.Config
 	configFile string
@@ -39,7 +40,7 @@ type section struct {
 // commands returns all subcommands, in the order of the overview.
 func commands() []*command {
 	return []*command{
-		runCommand(), searchCommand(), trainCommand(), compareCommand(), evalCommand(), predictCommand(), exportCommand(),
+		runCommand(), searchCommand(), trainCommand(), compareCommand(), launchCommand(), evalCommand(), predictCommand(), exportCommand(),
 		reportCommand(), scoreCommand(), benchCommand(), fetchModelCommand(), fetchDataCommand(), infoCommand(),
 	}
 }
@@ -136,6 +137,7 @@ func find(all []*command, args []string) (*command, []string, error) {
 // execute reads the command's arguments and runs it.
 func (cmd *command) execute(ctx context.Context, c *console, args []string) error {
 	flags := cmd.flags()
+	flags.SetInterspersed(!cmd.wraps)
 	switch err := flags.Parse(args); {
 	case errors.Is(err, pflag.ErrHelp):
 		return c.print(func(w *writer) { cmd.help(w) })
@@ -236,7 +238,7 @@ func flagError(err error, flags *pflag.FlagSet) error {
 	case errors.As(err, &invalid):
 		kind := map[string]string{
 			"int": "a whole number", "int64": "a whole number", "uint64": "a whole number of at least 0",
-			"float64": "a number", "bool": "true or false",
+			"float64": "a number", "bool": "true or false", "duration": "a time with its unit, as 30s",
 		}[invalid.GetFlag().Value.Type()]
 		return fmt.Errorf("--%s: got %q, want %s", invalid.GetFlag().Name, invalid.GetValue(), kind)
 	}

@@ -13,13 +13,16 @@ import (
 )
 
 // childVariable turns the test binary into the program itself: "run", "panic"
-// for a program with a bug, or "deaf" for one that does not end when it should.
+// for a program with a bug, "deaf" for one that does not end when it should, or
+// "launch" for one whose launched processes do what a test tells them.
 const childVariable = "AUTOLORA_TEST_CHILD"
 
 func TestMain(m *testing.M) {
 	switch os.Getenv(childVariable) {
 	case "run":
 		os.Exit(mainCode(os.Args[1:], dispatch))
+	case "launch":
+		os.Exit(mainCode(os.Args[1:], launchedOr(dispatch)))
 	case "panic":
 		os.Exit(mainCode(os.Args[1:], func(context.Context, *console, []string) error { panic("index out of\nrange") }))
 	case "deaf":

@@ -1,0 +1,335 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"os/signal"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"autolora/autolora"
+)
+
+func launchCommand() *command {
+	cmd := &command{
+		name:    "launch",
+		operand: "COMMAND…",
+		short:   "a command in several processes of this machine, one for each GPU",
+		long: `Starts run, search, train or compare in several processes of this machine that
+share every batch, each with a GPU of its own (--device cuda) or its part of the
+cores. They are told of each other as torchrun does it: by RANK, LOCAL_RANK,
+WORLD_SIZE, LOCAL_WORLD_SIZE, MASTER_ADDR and MASTER_PORT.
+
+What process 0 prints is printed as it is; of the others, only what they print
+on stderr, each line behind the process's number. If one ends with an error, all
+end; a first interrupt stops all within a step, a second one kills them.`,
+		examples: []string{
+			"autolora launch --processes 4 run --model roberta-base --task sst2 --data glue/SST-2 --device cuda --out out/sst2",
+			"autolora launch --processes 2 -- train --method lora --model roberta-base --task rte --data glue/RTE --out out/rte",
+		},
+		wraps: true,
+		cfg:   autolora.DefaultConfig(),
+	}
+	l := &launch{}
+	s := cmd.section("Flags")
+	s.IntVar(&l.n, "processes", 0, "`N` processes to start")
+	s.IntVar(&l.port, "port", 0, "`PORT` where the processes find each other on this machine (default a free one)")
+	s.DurationVar(&l.grace, "grace", 30*time.Second, "`TIME` how long processes may take to end when one has failed, before they are killed")
+	cmd.run = func(ctx context.Context, c *console, _ string) error {
+		switch {
+		case !cmd.flags().Changed("processes"):
+			return usagef("--processes N is missing: how many to start")
+		case l.n < 1:
+			return usagef("--processes: got %d, want at least 1", l.n)
+		case l.port < 0 || l.port > 1<<16-1:
+			return usagef("--port: got %d, want 1 to 65535", l.port)
+		case l.grace <= 0:
+			return usagef("--grace: got %v, want more than 0s", l.grace)
+		}
+		if err := l.prepare(ctx, c, cmd.args); err != nil || l.inner == nil {
+			return err
+		}
+		return l.do(ctx, c)
+	}
+	return cmd
+}
+
+// launch is a command in several processes.
+type launch struct {
+	n, port int
+	grace   time.Duration
+
+	inner *command
+	args  []string // of the program: the command's name and flags
+	env   []string // that all processes have
+
+	mu        sync.Mutex // of what follows, and of stderr
+	processes []*process
+}
+
+// process is one of them.
+type process struct {
+	rank int
+	*exec.Cmd
+	lines *prefixed // its stderr; nil of process 0, whose stderr is this one's
+}
+
+// ended is how a process ended.
+type ended struct {
+	rank  int
+	state *os.ProcessState
+}
+
+// settle is how long processes may take to report an error of their own when
+// another has failed: they notice the lost connection.
+const settle = 2 * time.Second
+
+// prepare checks the command line of what is started, so that what is wrong
+// about it is said once. A command that prints its help leaves l.inner nil.
+func (l *launch) prepare(ctx context.Context, c *console, args []string) error {
+	inner, rest, err := find(commands(), args)
+	if err != nil {
+		return err
+	}
+	if inner.wraps {
+		return usagef("%s cannot start itself", inner.name)
+	}
+	if l.n > 1 && inner.flags().Lookup("process-timeout") == nil {
+		return usagef("%s is done by one process: run, search, train and compare can be launched", inner.name)
+	}
+	inner.run = func(context.Context, *console, string) error {
+		l.inner = inner
+		return nil
+	}
+	err = inner.execute(ctx, c, rest)
+	if device := inner.cfg.Device; strings.HasPrefix(device, "cuda:") && l.n > 1 { // whether there is that one or not
+		return usagef("--device %s: every process takes a GPU of its own, want --device cuda", device)
+	}
+	if err != nil {
+		return fmt.Errorf("%s%w", inner.prefix(err), err)
+	}
+	l.args = args
+	return nil
+}
+
+// do starts the processes and waits for all of them.
+func (l *launch) do(ctx context.Context, c *console) error {
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(signals)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := l.environment(); err != nil {
+		return err
+	}
+	// The processes are killed when the thread that started them ends.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	ends := make(chan ended, l.n)
+	for rank := range l.n {
+		if err := l.start(c, rank, ends); err != nil {
+			l.signal(syscall.SIGKILL)
+			for range l.processes {
+				<-ends
+			}
+			return fmt.Errorf("start process %d of %d: %w", rank, l.n, err)
+		}
+	}
+	return l.wait(signals, ends)
+}
+
+// environment chooses what all processes are told.
+func (l *launch) environment() error {
+	if l.port == 0 {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return fmt.Errorf("find a free port: %w", err)
+		}
+		l.port = listener.Addr().(*net.TCPAddr).Port
+		if err := listener.Close(); err != nil {
+			return fmt.Errorf("find a free port: %w", err)
+		}
+	}
+	n := strconv.Itoa(l.n)
+	l.env = append(os.Environ(), "WORLD_SIZE="+n, "LOCAL_WORLD_SIZE="+n, "MASTER_ADDR=127.0.0.1", "MASTER_PORT="+strconv.Itoa(l.port))
+	// torchbind sets it to all cores where the user does not set it.
+	if os.Getenv("OMP_NUM_THREADS") == strconv.Itoa(runtime.NumCPU()) && l.inner.cfg.Threads == 0 {
+		l.env = append(l.env, "OMP_NUM_THREADS="+strconv.Itoa(max(1, runtime.GOMAXPROCS(0)/l.n)))
+	}
+	return nil
+}
+
+// start starts one process, whose end it sends to ends.
+func (l *launch) start(c *console, rank int, ends chan<- ended) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	p := &process{rank: rank, Cmd: exec.Command(self, l.args...)}
+	p.Env = append(l.env[:len(l.env):len(l.env)], "RANK="+strconv.Itoa(rank), "LOCAL_RANK="+strconv.Itoa(rank))
+	if rank == 0 {
+		p.Stdout, p.Stderr = c.out, c.err
+	} else {
+		p.lines = &prefixed{mu: &l.mu, out: c.err, prefix: fmt.Sprintf("[process %d] ", rank)}
+		p.Stderr = p.lines
+	}
+	p.SysProcAttr = childAttributes()
+	if err := p.Start(); err != nil {
+		return err
+	}
+	l.processes = append(l.processes, p)
+	go func() {
+		p.Wait() // how it ended is in its state
+		ends <- ended{rank, p.ProcessState}
+	}()
+	return nil
+}
+
+// signal sends a signal to every process that has not ended.
+func (l *launch) signal(s os.Signal) {
+	for _, p := range l.processes {
+		p.Process.Signal(s) // an error: it has ended
+	}
+}
+
+// wait waits for all processes, passes signals on, and makes all end when one
+// fails.
+func (l *launch) wait(signals <-chan os.Signal, ends <-chan ended) error {
+	var (
+		first       *ended // that failed
+		interrupted os.Signal
+		told        bool // to end
+		terminate   <-chan time.Time
+		kill        <-chan time.Time
+		states      = make([]*os.ProcessState, l.n)
+	)
+	for left := l.n; left > 0; {
+		select {
+		case e := <-ends:
+			left--
+			states[e.rank] = e.state
+			if p := l.processes[e.rank]; p.lines != nil && e.state.ExitCode() != exitUsage {
+				p.lines.flush()
+			}
+			if e.state.Success() {
+				continue
+			}
+			switch {
+			case first == nil:
+				first = &e
+				if told {
+					kill = time.After(l.grace)
+				} else {
+					terminate = time.After(settle)
+				}
+			case !told && !signaled(first.state) && signaled(e.state):
+				first = &e // the others noticed before this one was found dead
+			}
+		case <-terminate:
+			told = true
+			l.signal(syscall.SIGTERM)
+			kill = time.After(l.grace)
+		case <-kill:
+			l.signal(syscall.SIGKILL)
+		case s := <-signals:
+			if told {
+				l.signal(syscall.SIGKILL)
+				continue
+			}
+			told, interrupted, terminate = true, s, nil
+			l.signal(s)
+			if first != nil {
+				kill = time.After(l.grace)
+			}
+		}
+	}
+	return l.outcome(first, interrupted, states)
+}
+
+// outcome says how it went; nil if all processes did what they should.
+func (l *launch) outcome(first *ended, interrupted os.Signal, states []*os.ProcessState) error {
+	switch {
+	case first == nil:
+		return nil
+	case first.state.ExitCode() == exitUsage:
+		if states[0].ExitCode() != exitUsage { // which would have said it
+			l.processes[first.rank].lines.flush()
+		}
+		return usagef("%s was called wrongly, as said above", l.inner.name)
+	case interrupted != nil && (first.state.ExitCode() == exitFailed || signaled(first.state)):
+		return fmt.Errorf("launch: the %d processes were stopped by the signal %q", l.n, interrupted)
+	}
+	text := fmt.Sprintf("launch: process %d of %d (0 to %d) %s", first.rank, l.n, l.n-1, howEnded(first.state))
+	if l.n > 1 {
+		text += ": the others were stopped"
+	}
+	if l.inner.flags().Lookup("resume") != nil {
+		text += "; nothing is lost but the work since the last checkpoint, --resume goes on from there"
+	}
+	return errors.New(text)
+}
+
+// howEnded says how a process failed.
+func howEnded(state *os.ProcessState) string {
+	status, ok := state.Sys().(syscall.WaitStatus)
+	switch {
+	case !ok || !status.Signaled():
+		return fmt.Sprintf("ended with exit code %d", state.ExitCode())
+	case status.Signal() == syscall.SIGKILL:
+		return fmt.Sprintf("was killed by signal %d (out of memory?)", int(syscall.SIGKILL))
+	}
+	return fmt.Sprintf("was ended by signal %d (%v)", int(status.Signal()), status.Signal())
+}
+
+func signaled(state *os.ProcessState) bool {
+	status, ok := state.Sys().(syscall.WaitStatus)
+	return ok && status.Signaled()
+}
+
+// prefixed writes whole lines, each behind a prefix. A program's last line, its
+// error, waits for flush: all processes may end with the same.
+type prefixed struct {
+	mu     *sync.Mutex // of out
+	out    io.Writer
+	prefix string
+	rest   []byte // of a line without its end, or the error
+}
+
+// Write takes what the process prints.
+func (p *prefixed) Write(text []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.rest = append(p.rest, text...)
+	for {
+		end := bytes.IndexByte(p.rest, '\n') + 1
+		last := bytes.HasPrefix(p.rest, []byte("autolora: ")) && end == len(p.rest)
+		if end == 0 || last {
+			return len(text), nil
+		}
+		p.print(p.rest[:end])
+		p.rest = p.rest[end:]
+	}
+}
+
+// flush writes what has waited.
+func (p *prefixed) flush() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.rest) > 0 {
+		p.print(append(bytes.TrimSuffix(p.rest, []byte("\n")), '\n'))
+		p.rest = nil
+	}
+}
+
+func (p *prefixed) print(line []byte) { p.out.Write(append([]byte(p.prefix), line...)) }

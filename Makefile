@@ -30,6 +30,13 @@ help: ## print this list
 setup: ## fetch and build the native parts into third_party (once; later calls take no time)
 	@scripts/host_tools.sh
 	@scripts/fetch_libtorch.sh
+	@[[ ! -d third_party/cuda ]] || scripts/build_cuda_shim.sh
+
+.PHONY: cuda-shim
+cuda-shim: ## compile the part that calls CUDA, which takes no GPU; from then on setup keeps it up to date
+	@scripts/host_tools.sh
+	@scripts/fetch_libtorch.sh --cuda-headers
+	@scripts/build_cuda_shim.sh
 
 $(DEMO_MODEL):
 	@scripts/fetch_model.sh $@ >/dev/null || echo "the real MiniLM weights are not to be had: tests with them will be skipped" >&2
@@ -126,6 +133,14 @@ gpu-bundle: setup ## build what gpu-check runs: the program, test binaries and t
 gpu-check: ## run the tests and benchmarks on this machine's NVIDIA GPU, write out/gpu-check/report.md: PYTHON=python with PyTorch
 	@if command -v go >/dev/null; then $(MAKE) --no-print-directory gpu-bundle; fi
 	@scripts/gpu_check.sh
+
+# The container: make image DEVICE=cpu for one without CUDA, DOCKER=podman for another builder.
+DOCKER ?= docker
+DEVICE ?= cuda
+
+.PHONY: image
+image: ## build the container image autolora:DEVICE (cuda or cpu) with DOCKER
+	$(DOCKER) build -f Dockerfile.cuda --build-arg DEVICE=$(DEVICE) --build-arg VERSION=$(VERSION) -t autolora:$(DEVICE) .
 
 .PHONY: clean
 clean: ## remove what was built and written; the cache folder and third_party stay

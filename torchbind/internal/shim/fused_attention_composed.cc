@@ -167,12 +167,14 @@ at::Tensor planned_attention(const at::Tensor &q, const at::Tensor &kv, const At
   TORCH_CHECK(plan.places.size(0) == q.size(0), "planned_attention: q has ", q.size(0), " rows, the plan ", plan.places.size(0));
   const Dropout drop(args.dropout, args.seed);
   const int64_t batch = plan.mask.size(0), tk = plan.mask.size(3), tq = plan.queries.size(0) / batch;
-  const auto queries = at::index_select(q, 0, plan.queries), keys = self ? queries : at::index_select(kv, 0, plan.keys);
-  const auto part = [batch, d](const at::Tensor &rows, int64_t column, int64_t heads, int64_t length) {
-    return rows.narrow(1, column, heads * d).view({batch, length, heads, d}).transpose(1, 2);  // [B, heads, T, D]
+  const auto part = [batch, d](const at::Tensor &rows, int64_t heads) {
+    return rows.view({batch, rows.size(0) / batch, heads, d}).transpose(1, 2);  // [B, heads, T, D]
   };
-  const int64_t first = self ? c : 0;
-  const auto query = part(queries, 0, heads, tq), key = part(keys, first, kv_heads, tk), value = part(keys, first + kv_heads * d, kv_heads, tk);
+  // The derivative of a split is one cat, those of its parts would each be as large as the whole.
+  const auto queries = at::index_select(q, 0, plan.queries);
+  const auto keys = self ? queries : at::index_select(kv, 0, plan.keys);
+  const auto parts = self ? keys.split_with_sizes({c, kv_heads * d, kv_heads * d}, 1) : keys.split_with_sizes({kv_heads * d, kv_heads * d}, 1);
+  const auto query = part(self ? parts[0] : queries, heads), key = part(parts[parts.size() - 2], kv_heads), value = part(parts.back(), kv_heads);
   at::Tensor out;
   if (!twice && (!drop.active || !q.device().is_cpu())) {
     // The fused kernels that take a mask know nothing of groups.

@@ -54,11 +54,12 @@ at::Tensor rotary(const at::Tensor &x, const at::Tensor &cos, const at::Tensor &
 
 at::Tensor rotary_composed(const at::Tensor &x, const at::Tensor &cos, const at::Tensor &sin, int64_t heads) {
   const int64_t n = x.size(0), half = cos.size(1), turned = 2 * heads * half;
-  const auto pairs = x.narrow(1, 0, turned).reshape({n, heads, 2, half});
+  const auto parts = x.split_with_sizes({turned, x.size(1) - turned}, 1);
+  const auto pairs = parts[0].reshape({n, heads, 2, half});
   const auto c = cos.detach().view({n, 1, 1, half});  // float32: a bfloat16 x is turned in float32
   const auto s = at::stack({at::neg(sin.detach()), sin.detach()}, 1).unsqueeze(1);  // [N, 1, 2, D/2]
   const auto both = at::add(at::mul(pairs, c), at::mul(pairs.flip(2), s));  // (u, v) cos + (v, u) (-sin, sin)
-  return at::cat({both.view({n, turned}).to(x.scalar_type()), x.narrow(1, turned, x.size(1) - turned)}, 1);
+  return at::cat({both.view({n, turned}).to(x.scalar_type()), parts[1]}, 1);
 }
 
 }  // namespace tb

@@ -72,8 +72,8 @@ at::Tensor swiglu(const at::Tensor &x) {
 }
 
 at::Tensor swiglu_composed(const at::Tensor &x) {
-  const int64_t inner = x.size(1) / 2;
-  return at::mul(at::silu(x.narrow(1, 0, inner)), x.narrow(1, inner, inner));
+  const auto halves = x.split(x.size(1) / 2, 1);
+  return at::mul(at::silu(halves[0]), halves[1]);
 }
 
 }  // namespace tb

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -149,10 +150,10 @@ func (c *Config) Set(name string, value json.RawMessage) error {
 	return nil
 }
 
-// Compare makes every run of the plan that is not complete in its folder yet,
-// going on where an earlier session was stopped. A run that fails for reasons of
-// its own, as one that diverges, does not keep the others from being made; the
-// error names them all in the end.
+// Compare makes every run of the plan, or of a shard's share of it, that is not
+// complete in its folder yet, going on where an earlier session was stopped. A
+// run that fails for reasons of its own, as one that diverges, does not keep the
+// others from being made; the error names them all in the end.
 func Compare(ctx context.Context, cfg Config, plan []Config, rep Reporter) error {
 	if err := openComparison(cfg); err != nil {
 		return err
@@ -199,22 +200,51 @@ func ownFault(err error) bool {
 }
 
 // openComparison makes the folder of a comparison, or takes the one of an
-// earlier session: compare.json in it says what it is.
+// earlier session or another shard: compare.json in it says what it is.
 func openComparison(cfg Config) error {
 	if cfg.Out == "" {
 		return errors.New("--out: no output folder is given")
 	}
-	entries, err := os.ReadDir(cfg.Out)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("output folder: %w", err)
+	before, err := readComparison(cfg.Out)
+	if err != nil {
+		return err
 	}
-	is := func(e os.DirEntry) bool { return e.Name() == runs.CompareFile }
-	if len(entries) > 0 && !slices.ContainsFunc(entries, is) {
-		return fmt.Errorf("output folder %s is not empty, and is not of a comparison: choose another with --out", cfg.Out)
+	if before != nil {
+		// These say which runs are made, or have a say only in runs of their own.
+		before.Methods, before.Seeds, before.Controls, before.With = cfg.Methods, cfg.Seeds, cfg.Controls, cfg.With
+		if err := sameSettings(*before, cfg); err != nil {
+			return err
+		}
 	}
 	if err := os.MkdirAll(cfg.Out, 0o755); err != nil {
 		return fmt.Errorf("output folder: %w", err)
 	}
 	folder := runs.Folder{Dir: cfg.Out}
 	return folder.WriteJSON(runs.CompareFile, cfg)
+}
+
+// readComparison reads the compare.json of a comparison's folder; nil if the
+// folder is new or empty. Settings that an older version did not have are those
+// of today's default.
+func readComparison(dir string) (*Config, error) {
+	// The folder is listed first: whoever makes anything else in it wrote
+	// compare.json before.
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("output folder: %w", err)
+	}
+	folder := runs.Folder{Dir: dir}
+	cfg := DefaultConfig()
+	switch err := folder.ReadJSON(runs.CompareFile, &cfg); {
+	case err == nil:
+		return &cfg, nil
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, err
+	}
+	// Another shard may be writing its compare.json just now.
+	other := func(e fs.DirEntry) bool { return !strings.HasPrefix(e.Name(), "."+runs.CompareFile+".") }
+	if slices.ContainsFunc(entries, other) {
+		return nil, fmt.Errorf("output folder %s is not empty, and is not of a comparison: choose another with --out", dir)
+	}
+	return nil, nil
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"autolora/autolora"
@@ -24,16 +25,23 @@ memory, and the paper's row. AutoLoRA is compared with two controls: LoRA of the
 same parameters spread evenly, and its own ranks permuted over the layers.
 
 The same command goes on where it was stopped, at whatever point; runs that are
-complete are not made again. More methods or seeds can be added the same way.`,
+complete are not made again. More methods or seeds can be added the same way.
+
+With --shard I/N each of N machines makes its share of the runs, into one folder
+that all of them see, or into a folder of its own each; "autolora report" of the
+folder, or of all of them, makes the one table.`,
 		examples: []string{
 			"autolora compare --task mrpc --data glue/MRPC --model roberta-base --seeds 5 --out out/mrpc",
+			"autolora compare --task mrpc --data glue/MRPC --model roberta-base --seeds 5 --out out/mrpc --shard 1/4",
 			"autolora compare --task rte --data glue/RTE --model roberta-base --methods lora,lora-grid,autolora --with lora:rank=8 --out out/rte",
 		},
 		cfg: cfg,
 	}
 	var dryRun bool
+	var shard string
 	s := cmd.section("Comparison").bind("methods", "seeds", "controls", "with")
 	s.BoolVar(&dryRun, "dry-run", false, "list every run with an estimate of its time, and make none")
+	s.StringVar(&shard, "shard", "", "`I/N` make only the I-th of N shares of the runs, 1/N to N/N on as many machines (default all runs)")
 	cmd.section("Model and data").bind("model").bind(ownData...).bind("limit-train", "max-length", "eval-on")
 	cmd.section("LoRA").bind(loraFlags...).bind("rank")
 	cmd.section("Search (autolora)").bind(searchFlags...)
@@ -51,6 +59,16 @@ complete are not made again. More methods or seeds can be added the same way.`,
 		plan, err := autolora.Plan(cmd.cfg)
 		if err != nil {
 			return usageError{err}
+		}
+		if cmd.flags().Changed("shard") {
+			part, err := autolora.ParseShard(shard)
+			if err != nil {
+				return usagef("--shard: %w", err)
+			}
+			if plan = part.Share(plan); len(plan) == 0 && !dryRun {
+				fmt.Fprintf(c.err, "nothing is left for shard %v: there are more shards than runs to spread\n", part)
+				return nil
+			}
 		}
 		if dryRun {
 			return cmd.printPlan(ctx, c, plan)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs what the build needs and this machine lacks (a C++ compiler, pip, cargo, Gloo's headers), from Debian's or Ubuntu's
-# packages, where it may: as root, with apt-get. Elsewhere it does nothing, and fetch_libtorch.sh then says what is
-# missing. Says nothing when nothing is missing.
+# Installs what the build needs and this machine lacks (a C++ compiler, pip, cargo, Gloo's headers), from Debian's or
+# Ubuntu's packages, where it may: as root, with apt-get. Elsewhere it does nothing, and fetch_libtorch.sh then says what
+# is missing. Says nothing when nothing is missing.
 set -euo pipefail
 
 # shellcheck source=scripts/native.sh

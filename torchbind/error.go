@@ -14,7 +14,8 @@ import (
 var ErrOutOfMemory = errors.New("out of memory: lower --batch-size or --max-length")
 
 // ErrProcess is matched, with errors.Is, by every *Error that another process
-// of a ProcessGroup caused: it ended, hangs, or never came.
+// of a ProcessGroup caused, which ended, hangs or never came, and by what keeps a
+// group from being made.
 var ErrProcess = errors.New("another process failed")
 
 // Error is a failure inside libtorch. Operations panic with it; Run and

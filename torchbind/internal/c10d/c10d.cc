@@ -307,11 +307,13 @@ c10::intrusive_ptr<c10d::Backend> new_gloo(const c10::intrusive_ptr<c10d::Store>
   return c10::make_intrusive<c10d::ProcessGroupGloo>(c10::make_intrusive<c10d::PrefixStore>("gloo", store), c.rank, c.size, options);
 }
 
+constexpr bool kGloo = true;
+
 #else
 
-c10::intrusive_ptr<c10d::Backend> new_gloo(const c10::intrusive_ptr<c10d::Store> &, const tb_group_config &, Milliseconds) {
-  refuse("this build has no Gloo: install libgloo-dev (Debian, Ubuntu) and build again");
-}
+constexpr bool kGloo = false;
+
+c10::intrusive_ptr<c10d::Backend> new_gloo(const c10::intrusive_ptr<c10d::Store> &, const tb_group_config &, Milliseconds) { return {}; }
 
 #endif
 
@@ -339,6 +341,7 @@ using namespace tb;
 
 extern "C" tb_error *tb_group_new(tb_group_config c, tb_group *out) noexcept {
   return group_guard([&] {
+    if (!kGloo) refuse("this build has no Gloo: install libgloo-dev (Debian, Ubuntu) and build again");
     Milliseconds timeout(static_cast<int64_t>(c.timeout * 1000));
     Meeting meeting(c, Clock::now() + timeout - Milliseconds(static_cast<int64_t>(c.waited * 1000)));
     auto g = std::make_unique<Group>(c.rank, c.size, device(c.device));

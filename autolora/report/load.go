@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -62,7 +64,7 @@ type Settings struct {
 // Runs is the runs in some folders.
 type Runs struct {
 	Runs       []*Run
-	Unfinished []string     // folders of runs without results
+	Unfinished []string     // folders of runs without results, begun or, by a comparison's plan, still to begin
 	Replaced   []Duplicated // runs that do not count, for a newer one takes their place
 }
 
@@ -70,19 +72,33 @@ type Runs struct {
 type Duplicated struct {
 	Dir   string `json:"dir"`
 	Newer string `json:"newer"` // the folder that counts
+	// Results tells how the two differ: "same", or "different" scores or
+	// parameters.
+	Results string `json:"results"`
 }
+
+// What Duplicated.Results says.
+const (
+	sameResults      = "same"
+	differentResults = "different"
+)
 
 // Load reads every run in the folders dirs and below them: each folder with a
 // results.json, in whatever layout. A run that was not finished is listed by
-// its folder. Of runs of the same model, task, method and seed the newest
+// its folder, and so is one that a comparison has yet to make; what its shards
+// left in several folders is one comparison. Of runs of the same model, task, method and seed the newest
 // counts. It is an error if a file of a finished run cannot be read, or there
 // is no run at all.
 func Load(dirs ...string) (*Runs, error) {
 	found := &Runs{}
 	seen := make(map[string]bool)
+	var planned []*plan
 	for _, dir := range dirs {
-		// With the separator a link to a folder is walked too.
-		err := filepath.WalkDir(dir+string(filepath.Separator), func(path string, entry fs.DirEntry, err error) error {
+		root := dir + string(filepath.Separator) // with it, a link to a folder is walked too
+		err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+			if errors.Is(err, fs.ErrNotExist) && path != root {
+				return nil // removed meanwhile, by a run that goes on
+			}
 			if err != nil || !entry.IsDir() {
 				return err
 			}
@@ -91,10 +107,20 @@ func Load(dirs ...string) (*Runs, error) {
 			if err == nil {
 				real, err = filepath.Abs(real)
 			}
+			if err != nil && errors.Is(err, fs.ErrNotExist) {
+				return nil
+			}
 			if err != nil || seen[real] {
 				return err
 			}
 			seen[real] = true
+			if _, err := os.Stat(filepath.Join(path, runs.CompareFile)); err == nil {
+				c, err := readPlan(path)
+				if err != nil {
+					return err
+				}
+				planned = append(planned, c)
+			}
 			return found.add(path)
 		})
 		if err != nil {
@@ -108,6 +134,7 @@ func Load(dirs ...string) (*Runs, error) {
 		}
 		return nil, fmt.Errorf("report: no finished run in %s: a finished run's folder has a %s%s", strings.Join(dirs, ", "), runs.ResultsFile, unfinished)
 	}
+	found.addPlanned(planned)
 	found.replace()
 	return found, nil
 }
@@ -147,7 +174,7 @@ func (rs *Runs) replace() {
 	rs.Runs = slices.DeleteFunc(rs.Runs, func(r *Run) bool {
 		counts := newest[keyOf(r)]
 		if counts != r {
-			rs.Replaced = append(rs.Replaced, Duplicated{r.Dir, counts.Dir})
+			rs.Replaced = append(rs.Replaced, Duplicated{r.Dir, counts.Dir, r.likeness(counts)})
 		}
 		return counts != r
 	})
@@ -155,6 +182,16 @@ func (rs *Runs) replace() {
 		return cmp.Or(cmp.Compare(a.Model(), b.Model()), cmp.Compare(taskPlace(a.Results.Task), taskPlace(b.Results.Task)),
 			cmp.Compare(a.Results.Task, b.Results.Task), byMethod(a.Results.Method, b.Results.Method), cmp.Compare(a.Results.Seed, b.Results.Seed))
 	})
+}
+
+// likeness compares the results of two runs of the same model, task, method and
+// seed.
+func (r *Run) likeness(other *Run) string {
+	same := func(a, b float64) bool { return a == b || math.IsNaN(a) && math.IsNaN(b) }
+	if r.Results.Parameters == other.Results.Parameters && maps.EqualFunc(r.Results.Scores, other.Results.Scores, same) {
+		return sameResults
+	}
+	return differentResults
 }
 
 // readRun reads the files of a finished run.

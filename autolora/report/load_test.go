@@ -45,7 +45,7 @@ func TestLoad(t *testing.T) {
 	if want := []string{filepath.Join(dir, "stopped")}; !slices.Equal(rs.Unfinished, want) || rs.Replaced != nil {
 		t.Errorf("unfinished %q, replaced %v", rs.Unfinished, rs.Replaced)
 	}
-	if notes := strings.Join(Summarise(rs).Notes, "\n"); !strings.Contains(notes, "1 run is not finished and not counted: "+filepath.Join(dir, "stopped")) {
+	if notes := strings.Join(Summarise(rs).Notes, "\n"); !strings.Contains(notes, "1 of 5 runs is not complete, and not counted: "+filepath.Join(dir, "stopped")) {
 		t.Errorf("notes: %s", notes)
 	}
 }

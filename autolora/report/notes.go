@@ -80,10 +80,20 @@ func (t *Task) epochs(r *Run, batches int, share float64) string {
 func (r *Report) note() {
 	r.Notes = []string{}
 	if n := len(r.Missing); n > 0 {
-		r.Notes = append(r.Notes, fmt.Sprintf("%s not finished and not counted: %s.", plural(n, "run is", "runs are"), strings.Join(r.Missing, ", ")))
+		are := "are"
+		if n == 1 {
+			are = "is"
+		}
+		r.Notes = append(r.Notes, fmt.Sprintf("%d of %s %s not complete, and not counted: %s.", n, plural(n+len(r.runs), "run", "runs"), are, strings.Join(r.Missing, ", ")))
 	}
 	for _, d := range r.Replaced {
-		r.Notes = append(r.Notes, fmt.Sprintf("%s is not counted: %s has the same model, task, method and seed, and is newer.", d.Dir, d.Newer))
+		text := fmt.Sprintf("%s is not counted: %s has the same model, task, method and seed, and ", d.Dir, d.Newer)
+		if d.Results == differentResults {
+			text += "is newer. Their results differ."
+		} else {
+			text += "the same results."
+		}
+		r.Notes = append(r.Notes, text)
 	}
 	var texts []string
 	of := make(map[string][]string) // titles of tasks by what is said about them
@@ -184,7 +194,7 @@ var sharedSettings = append([]string{"limit-train", "max-length", "dtype", "data
 var decodingSettings = []string{"beams", "beam-rules", "length-penalty", "no-repeat-ngram", "early-stopping", "max-new-tokens", "sample", "temperature", "top-k", "top-p"}
 
 // ownSettings are those that differ from run to run and mean nothing.
-var ownSettings = []string{"model", "out", "seed", "overwrite", "resume", "save-every", "tensorboard", "threads", "device", "log-every", "ranks",
+var ownSettings = []string{"model", "out", "seed", "overwrite", "resume", "save-every", "tensorboard", "threads", "device", "process-timeout", "log-every", "ranks",
 	"meteor", "method", "methods", "seeds", "controls", "with", "about"}
 
 // unequal returns the settings in which runs differ, with the values: of

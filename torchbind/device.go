@@ -34,23 +34,35 @@ func (d Device) String() string {
 
 // openCUDA opens libtorch_cuda.so, once, before the first tensor, so that one
 // binary serves machines with and without CUDA.
-var openCUDA = sync.OnceValue(func() error {
-	candidates := []string{"libtorch_cuda.so"} // the binary's run path, LD_LIBRARY_PATH
+var openCUDA = sync.OnceValue(func() error { return openShared("libtorch_cuda.so") })
+
+// openShared opens a library for all that come after it. It is looked for on the
+// binary's run path, in LD_LIBRARY_PATH, in LIBTORCH/lib, and beside the binary.
+// The first line of the error says why it cannot be opened, or that it is not there.
+func openShared(library string) error {
+	candidates := []string{library}
 	if dir := os.Getenv("LIBTORCH"); dir != "" {
-		candidates = append(candidates, filepath.Join(dir, "lib", "libtorch_cuda.so"))
+		candidates = append(candidates, filepath.Join(dir, "lib", library))
+	}
+	if binary, err := os.Executable(); err == nil {
+		dir := filepath.Dir(binary)
+		candidates = append(candidates, filepath.Join(dir, library), filepath.Join(dir, "..", "lib", library))
 	}
 	var reasons []error
-	for _, path := range candidates {
+	for i, path := range candidates {
+		if _, err := os.Stat(path); i > 0 && err != nil {
+			continue // without the linker's words for each place
+		}
 		name := C.CString(path)
 		defer C.free(unsafe.Pointer(name))
 		var why [512]C.char
 		if C.tb_open_cuda(name, &why[0], C.int64_t(len(why))) != 0 {
 			return nil
 		}
-		reasons = append(reasons, errors.New(C.GoString(&why[0])))
+		reasons = append([]error{errors.New(C.GoString(&why[0]))}, reasons...) // one that is there says more than the first
 	}
 	return errors.Join(reasons...)
-})
+}
 
 // CUDADevices returns the number of CUDA devices; the error says why
 // libtorch's CUDA library could not be opened.

@@ -49,7 +49,7 @@ func NewProcessGroup(cfg GroupConfig) (_ *ProcessGroup, err error) {
 		return nil, fmt.Errorf("process group: process %d of %d, port %d, time limit %v", cfg.Rank, cfg.Size, cfg.Port, cfg.Timeout)
 	}
 	if cfg.Device != CPU {
-		if err := openCUDA(); err != nil {
+		if _, err := cudaAPI(); err != nil { // NCCL is in the same library
 			return nil, fmt.Errorf("process group on %v: %w", cfg.Device, err)
 		}
 	}

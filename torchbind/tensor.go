@@ -111,6 +111,7 @@ func (t *Tensor) SetRequiresGrad(on bool) *Tensor {
 
 // Item returns the one element of t, whatever its shape.
 func (t *Tensor) Item() float64 {
+	outsideCapture("item")
 	var v C.double
 	check(C.tb_item(t.handle("item"), &v), "item", t)
 	return float64(v)
@@ -118,6 +119,9 @@ func (t *Tensor) Item() float64 {
 
 // CopyInPlace overwrites t with src, converting dtype and device.
 func (t *Tensor) CopyInPlace(src *Tensor) {
+	if capturing.Load() != nil {
+		moveOutsideCapture("copy_", src, t.Device())
+	}
 	check(C.tb_copy_(t.handle("copy_"), src.handle("copy_")), "copy_", t, src)
 }
 
@@ -131,6 +135,7 @@ func (t *Tensor) Float64s() []float64 { return toSlice[float64](t) }
 func (t *Tensor) Int64s() []int64 { return toSlice[int64](t) }
 
 func toSlice[T element](t *Tensor) []T {
+	outsideCapture("copy_to_host")
 	s := newScope()
 	defer s.Close()
 	t = Detach(s, t)
@@ -144,6 +149,7 @@ func toSlice[T element](t *Tensor) []T {
 
 // Bytes returns t's elements in row-major order, little-endian, in t's dtype.
 func (t *Tensor) Bytes() []byte {
+	outsideCapture("copy_to_host")
 	data := make([]byte, t.NumEl()*t.DType().Size())
 	copyToHost(t, unsafe.Pointer(unsafe.SliceData(data)), int64(len(data)))
 	return data
@@ -171,6 +177,7 @@ func FromBytes(s *Scope, data []byte, dtype DType, shape []int64, device Device)
 }
 
 func fromPointer(s *Scope, data unsafe.Pointer, dtype DType, shape []int64, device Device) *Tensor {
+	inputOutsideCapture("from_data", device)
 	var out C.tb_tensor
 	err := C.tb_from_data(data, C.int(dtype), dims(shape), C.int64_t(len(shape)), C.int(device), &out)
 	runtime.KeepAlive(data)
@@ -189,6 +196,7 @@ func Empty(s *Scope, shape []int64, dtype DType, device Device) *Tensor {
 // same. Gradients flow through.
 func To(s *Scope, t *Tensor, dtype DType, device Device) *Tensor {
 	dtype.mustBeKnown("to")
+	moveOutsideCapture("to", t, device)
 	var out C.tb_tensor
 	err := C.tb_to(t.handle("to"), C.int(dtype), C.int(device), &out)
 	return s.adopt(out, err, "to", t)

@@ -14,6 +14,8 @@ type Batch struct {
 	Labels *torchbind.Tensor // [Size] int64 classes or float64 targets; nil without labels
 	Size   int               // rows of logits: one an example, in tagging one a word
 	Weight float64           // of its loss in a mean over batches: Size, or 0 of one that counts for nothing
+
+	passes int // forward passes that read it
 }
 
 // newBatch copies b to the model's device. Labels must fit the model's head.

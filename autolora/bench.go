@@ -18,11 +18,14 @@ type BenchResult struct {
 	SearchStep   float64 `json:"search_step_ms"`
 	TokensPerSec float64 `json:"tokens_per_s"` // real tokens, in LoRA steps
 	// PeakMemory is the process's highest resident size after the LoRA steps.
-	PeakMemory int64  `json:"peak_memory_bytes"`
-	SearchPeak int64  `json:"search_peak_memory_bytes"`
-	Batches    int    `json:"batches"` // timed
-	Threads    int    `json:"threads"`
-	DType      string `json:"dtype"`
+	PeakMemory int64 `json:"peak_memory_bytes"`
+	SearchPeak int64 `json:"search_peak_memory_bytes"`
+	// DevicePeak and DeviceSearchPeak are the most that was in use on the GPU.
+	DevicePeak       int64  `json:"device_peak_memory_bytes,omitempty"`
+	DeviceSearchPeak int64  `json:"device_search_peak_memory_bytes,omitempty"`
+	Batches          int    `json:"batches"` // timed
+	Threads          int    `json:"threads"`
+	DType            string `json:"dtype"`
 
 	Decoded *DecodeResult `json:"decoded,omitempty"` // of a language model
 }
@@ -39,13 +42,14 @@ type DecodeResult struct {
 const benchWarmup = 2
 
 // bench times the LoRA step on every batch in turn, then the search iteration,
-// whose validation batch is the one before. The first two batches warm up.
-func bench(ctx context.Context, cfg Config, load func() (*nn.Model, error), batches []*data.Batch, rep Reporter) (*BenchResult, error) {
+// whose validation batch is the one before. The first two batches warm up; where
+// steps are replayed as graphs, all batches do, until each has its graph.
+func (s *session) bench(ctx context.Context, batches []*data.Batch) (*BenchResult, error) {
 	if len(batches) <= benchWarmup {
-		return nil, fmt.Errorf("%d batches of %d examples: want at least %d (%d warm up)", len(batches), cfg.BatchSize, benchWarmup+1, benchWarmup)
+		return nil, fmt.Errorf("%d batches of %d examples: want at least %d (%d warm up)", len(batches), s.BatchSize, benchWarmup+1, benchWarmup)
 	}
-	r := &BenchResult{Batches: len(batches) - benchWarmup, Threads: torchbind.NumThreads(), DType: cfg.DType}
-	lora, err := timed(ctx, cfg, load, "lora", loraStep, batches, rep)
+	r := &BenchResult{Batches: len(batches) - benchWarmup, Threads: torchbind.NumThreads(), DType: s.DType}
+	lora, err := s.timed(ctx, "lora", s.loraStep, batches)
 	if err != nil {
 		return nil, err
 	}
@@ -55,16 +59,28 @@ func bench(ctx context.Context, cfg Config, load func() (*nn.Model, error), batc
 		total += d
 	}
 	r.LoRAStep, r.TokensPerSec = median(lora[benchWarmup:]), float64(tokens)/total.Seconds()
-	if r.PeakMemory, err = torchbind.PeakMemory(); err != nil {
+	if r.PeakMemory, r.DevicePeak, err = s.peaks(); err != nil {
 		return nil, err
 	}
-	search, err := timed(ctx, cfg, load, "search", searchStep, batches, rep)
+	search, err := s.timed(ctx, "search", s.searchStep, batches)
 	if err != nil {
 		return nil, err
 	}
 	r.SearchStep = median(search[benchWarmup:])
-	r.SearchPeak, err = torchbind.PeakMemory()
+	r.SearchPeak, r.DeviceSearchPeak, err = s.peaks()
 	return r, err
+}
+
+// peaks returns the highest use of memory so far, of the process and on its GPU,
+// and begins to count the latter anew.
+func (s *session) peaks() (process, device int64, err error) {
+	if process, err = torchbind.PeakMemory(); err != nil || s.device == torchbind.CPU {
+		return process, 0, err
+	}
+	if device, err = torchbind.PeakDeviceMemory(s.device); err != nil {
+		return 0, 0, err
+	}
+	return process, device, torchbind.ResetPeakDeviceMemory(s.device)
 }
 
 // benchDecoding times the writing of texts for prompts, a batch at a time. None
@@ -97,75 +113,107 @@ func (s *session) benchDecoding(ctx context.Context, prompts [][]int64) (*Decode
 	return r, nil
 }
 
-// A benchStep is one step of what is timed, on a batch and, for the search, the
-// batch before it.
-type benchStep func(s *torchbind.Scope, b, previous *Batch)
-
-// loraStep returns a model with LoRA and its training step.
-func loraStep(cfg Config, load func() (*nn.Model, error), steps int) (*nn.Model, benchStep, error) {
-	model, err := load()
-	if err != nil {
-		return nil, nil, err
-	}
-	if err := model.AddLoRA(nn.LoRAConfig{Targets: cfg.Targets, Rank: cfg.K, Alpha: cfg.LoRAAlpha, Dropout: cfg.LoRADropout, Seed: cfg.Seed}); err != nil {
-		model.Close()
-		return nil, nil, err
-	}
-	t := NewTrainer(model, cfg.training(steps), cfg.Seed)
-	return model, func(s *torchbind.Scope, b, _ *Batch) { t.Step(s, []*Batch{b}) }, nil
+// benchStep is one step of what is timed, with the model that it moves.
+type benchStep struct {
+	model  *nn.Model
+	graphs *graphs
+	step   func(s *torchbind.Scope, b, previous *Batch) // on a batch and, for the search, the batch before it
 }
 
-// searchStep returns a model in search and the iteration of that.
-func searchStep(cfg Config, load func() (*nn.Model, error), steps int) (*nn.Model, benchStep, error) {
-	model, err := load()
-	if err != nil {
-		return nil, nil, err
-	}
-	x, err := NewSearch(model, nn.LoRAConfig{Targets: cfg.Targets, Alpha: cfg.LoRAAlpha, Dropout: cfg.LoRADropout, Seed: cfg.Seed}, cfg.search(steps), cfg.Seed)
-	if err != nil {
-		model.Close()
-		return nil, nil, err
-	}
-	return model, func(s *torchbind.Scope, t, v *Batch) { x.Iterate(s, t, v, true) }, nil
+func (b *benchStep) close() {
+	b.graphs.close()
+	b.model.Close()
 }
 
-// A stepMaker is loraStep or searchStep.
-type stepMaker func(cfg Config, load func() (*nn.Model, error), steps int) (*nn.Model, benchStep, error)
-
-// timed makes a step and runs it on every batch.
-func timed(ctx context.Context, cfg Config, load func() (*nn.Model, error), phase string, maker stepMaker, batches []*data.Batch, rep Reporter) ([]time.Duration, error) {
-	model, step, err := maker(cfg, load, len(batches))
+// loraStep returns the training step of LoRA.
+func (s *session) loraStep(steps int) (*benchStep, error) {
+	model, err := s.load(nn.HeadFresh, false)
 	if err != nil {
 		return nil, err
 	}
-	defer model.Close()
-	rep.Begin(phase, 0, len(batches))
-	defer rep.End()
+	lora := s.lora()
+	lora.Rank = s.K
+	if err := model.AddLoRA(lora); err != nil {
+		model.Close()
+		return nil, err
+	}
+	t := NewTrainer(model, s.training(steps), s.Seed)
+	t.graphs = s.graphs(true)
+	return &benchStep{model, t.graphs, func(s *torchbind.Scope, b, _ *Batch) { t.Step(s, []*Batch{b}) }}, nil
+}
+
+// searchStep returns the iteration of the search.
+func (s *session) searchStep(steps int) (*benchStep, error) {
+	model, err := s.load(nn.HeadFresh, false)
+	if err != nil {
+		return nil, err
+	}
+	x, err := NewSearch(model, s.lora(), s.search(steps), s.Seed)
+	if err != nil {
+		model.Close()
+		return nil, err
+	}
+	x.graphs = s.graphs(x.fixed())
+	return &benchStep{model, x.graphs, func(s *torchbind.Scope, t, v *Batch) { x.Iterate(s, t, v, true) }}, nil
+}
+
+// timed makes a step and runs it on every batch.
+func (s *session) timed(ctx context.Context, phase string, maker func(steps int) (*benchStep, error), batches []*data.Batch) ([]time.Duration, error) {
+	step, err := maker(len(batches))
+	if err != nil {
+		return nil, err
+	}
+	defer step.close()
+	if err := step.warm(ctx, batches); err != nil {
+		return nil, err
+	}
+	s.rep.Begin(phase, 0, len(batches))
+	defer s.rep.End()
 	var times []time.Duration
 	for i := range batches {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
 		began := time.Now()
-		if err := step.on(model, batches, i); err != nil {
+		if err := step.on(batches, i); err != nil {
 			return nil, err
 		}
 		times = append(times, time.Since(began))
-		rep.Advance(i+1, "")
+		s.rep.Advance(i+1, "")
 	}
 	return times, nil
 }
 
-// on runs the step on batch i and the batch before it.
-func (step benchStep) on(model *nn.Model, batches []*data.Batch, i int) error {
+// warm runs the step on all batches until each has its graph, if there are
+// graphs.
+func (b *benchStep) warm(ctx context.Context, batches []*data.Batch) error {
+	if b.graphs == nil {
+		return nil
+	}
+	for range graphAfter + 1 {
+		for i := range batches {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if err := b.on(batches, i); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// on runs the step on batch i and the batch before it, to its end.
+func (b *benchStep) on(batches []*data.Batch, i int) error {
 	return torchbind.Run(func(s *torchbind.Scope) error {
-		b, err := newBatch(s, model, batches[i])
+		batch, err := newBatch(s, b.model, batches[i])
 		if err != nil {
 			return err
 		}
-		previous, err := newBatch(s, model, batches[(i+len(batches)-1)%len(batches)])
+		previous, err := newBatch(s, b.model, batches[(i+len(batches)-1)%len(batches)])
 		if err == nil {
-			step(s, b, previous)
+			b.step(s, batch, previous)
+			torchbind.Synchronize(b.model.Device())
 		}
 		return err
 	})
@@ -173,28 +221,31 @@ func (step benchStep) on(model *nn.Model, batches []*data.Batch, i int) error {
 
 // benchTrace writes a trace of one LoRA step and one search iteration, on the
 // first batch that is timed, after the same warm-up.
-func benchTrace(ctx context.Context, cfg Config, device torchbind.Device, load func() (*nn.Model, error), batches []*data.Batch, path string) error {
+func (s *session) benchTrace(ctx context.Context, batches []*data.Batch, path string) error {
 	var spans []torchbind.Span
 	for _, kind := range []struct {
 		name  string
-		maker stepMaker
-	}{{"LoRA step", loraStep}, {"search iteration", searchStep}} {
-		model, step, err := kind.maker(cfg, load, len(batches))
+		maker func(steps int) (*benchStep, error)
+	}{{"LoRA step", s.loraStep}, {"search iteration", s.searchStep}} {
+		step, err := kind.maker(len(batches))
 		if err != nil {
 			return err
 		}
-		defer model.Close()
+		defer step.close()
+		if err := step.warm(ctx, batches); err != nil {
+			return err
+		}
 		for i := range benchWarmup {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			if err := step.on(model, batches, i); err != nil {
+			if err := step.on(batches, i); err != nil {
 				return err
 			}
 		}
-		spans = append(spans, torchbind.Span{Name: kind.name, Run: func() error { return step.on(model, batches, benchWarmup) }})
+		spans = append(spans, torchbind.Span{Name: kind.name, Run: func() error { return step.on(batches, benchWarmup) }})
 	}
-	return torchbind.Profile(path, device, spans)
+	return torchbind.Profile(path, s.device, spans)
 }
 
 // median returns the median in milliseconds.

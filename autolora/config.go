@@ -45,10 +45,14 @@ type Config struct {
 	Device  string `json:"device"`
 	DType   string `json:"dtype"`
 	Threads int    `json:"threads"`
+	Pack    string `json:"pack"`
+	Graphs  bool   `json:"cuda-graphs"`
+	TF32    bool   `json:"tf32"`
 	// Processes share the run; nil for a process that is alone.
 	Processes      *Processes `json:"-"`
 	ProcessTimeout int        `json:"process-timeout"` // seconds to wait for the others
-	Pack           string     `json:"pack"`
+
+	GradientCheckpointing bool `json:"gradient-checkpointing"`
 
 	Targets     []string `json:"target"`
 	Rank        int64    `json:"rank"`
@@ -134,7 +138,7 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		Preset: PaperPreset,
-		Device: "auto", DType: "float32", Pack: "auto", MaxLength: 128, EvalOn: string(data.Dev), Seed: 1,
+		Device: "auto", DType: "float32", Pack: "auto", Graphs: true, MaxLength: 128, EvalOn: string(data.Dev), Seed: 1,
 		Targets: []string{"query", "value"}, Rank: 4, LoRAAlpha: 16, Dropout: -1,
 		K: 8, AlphaForm: string(Softmax), AlphaScale: 1, AlphaInit: -1, RankRule: string(AlphaRule),
 		Hypergradient: string(Exact), LookAhead: string(SGD), Eta: -1, ImplicitAt: string(AtWeights), FDMasks: string(SharedMasks),
@@ -292,7 +296,7 @@ func (c Config) search(steps int) SearchConfig {
 		Mode: Mode(c.Hypergradient), LookAhead: LookAhead(c.LookAhead), Eta: or(c.Eta, c.SearchLR),
 		Factor: c.ImplicitFactor, At: Point(c.ImplicitAt), FDMasks: FDMasks(c.FDMasks), Order: UpdateOrder(c.UpdateOrder), Unroll: c.Unroll,
 		Steps: steps, LRWeights: c.SearchLR, LRAlpha: c.AlphaLR,
-		AdamW: adamW(or(c.SearchWeightDecay, c.WeightDecay)), AdamWA: optimA,
+		AdamW: adamW(or(c.SearchWeightDecay, c.WeightDecay)), AdamWA: optimA, GradientCheckpointing: c.GradientCheckpointing,
 	}
 }
 
@@ -306,7 +310,9 @@ func (c Config) searchBatchSize() int {
 
 // training returns the settings of training for steps optimiser steps.
 func (c Config) training(steps int) TrainConfig {
-	return TrainConfig{Steps: steps, LR: c.LR, Warmup: c.Warmup, Clip: c.Clip, AdamW: adamW(c.WeightDecay)}
+	return TrainConfig{
+		Steps: steps, LR: c.LR, Warmup: c.Warmup, Clip: c.Clip, AdamW: adamW(c.WeightDecay), GradientCheckpointing: c.GradientCheckpointing,
+	}
 }
 
 // adamW has PyTorch's defaults but for the weight decay.

@@ -37,6 +37,7 @@ func newDecoderSearch(t *testing.T, s *torchbind.Scope, family string, dtype tor
 		}
 	}
 	cfg.K, cfg.AdamW, cfg.AdamWA, cfg.LRWeights, cfg.LRAlpha, cfg.Unroll = searchK, adamW(0.01), adamW(0), 1e-3, 1e-2, 1
+	cfg.GradientCheckpointing = recomputing
 	model := loadDecoder(t, family+"-tiny", nn.LoadConfig{DType: dtype, Pack: dtype == torchbind.Float32})
 	x, err := NewSearch(model, nn.LoRAConfig{Targets: []string{"query", "value"}, Alpha: 8}, cfg, 1)
 	if err != nil {
@@ -140,7 +141,7 @@ func setDropout(t *testing.T, s *torchbind.Scope, x *Search, b *Batch) {
 	masks := *x.masks
 	loss := func() float64 {
 		*x.masks = masks
-		return x.loss(s, b).Item()
+		return x.loss(s, b, false).Item()
 	}
 	before := loss()
 	for i, same := range places {

@@ -114,9 +114,10 @@ func (j *job) gridPoint(phase string, ranks map[string]int64, trainHalf []int, v
 	if steps == 0 {
 		steps = stepsFor(j.Steps, j.Epochs, perEpoch, j.Accumulate)
 	}
+	t := j.trainer(model, steps, phase)
+	defer t.graphs.close()
 	l := &loop{
-		phase: phase, steps: steps,
-		stage:   &trainStage{Trainer: j.trainer(model, steps, phase), train: train, accumulate: j.Accumulate},
+		phase: phase, steps: steps, stage: &trainStage{Trainer: t, train: train, accumulate: j.Accumulate},
 		seconds: &j.results.Seconds.Search, count: &j.results.Steps.Search, work: &j.results.Cost.Search,
 	}
 	c = runs.Configuration{Ranks: ranks, Adapter: countParameters(model).Adapter, Steps: steps}

@@ -67,7 +67,11 @@ func (x *Search) centralDifference(s *torchbind.Scope, W, u []*torchbind.Tensor,
 		var moved []*torchbind.Tensor
 		torchbind.NoGrad(func() { moved = torchbind.ForeachAdd(s, W, u, step) })
 		nn.At(x.weights, moved, func() {
-			loss := x.loss(s, t)
+			if x.GradientCheckpointing {
+				_, _, byA = x.recomputedByA(s, t, nil)
+				return
+			}
+			loss := x.loss(s, t, false)
 			byA = x.grad(s, []*torchbind.Tensor{loss}, []*torchbind.Tensor{x.a}, nil)
 		})
 		return byA
@@ -90,6 +94,7 @@ func (x *Search) under(state nn.Masks, fn func()) {
 	after := *x.masks
 	*x.masks = state
 	defer func() { *x.masks = after }()
+	torchbind.SeedDropout(x.model.Device(), state.State)
 	fn()
 }
 

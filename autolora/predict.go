@@ -278,10 +278,9 @@ func RunBench(ctx context.Context, cfg Config, input, trace string, rep Reporter
 		}
 		batches = append(batches, b)
 	}
-	load := func() (*nn.Model, error) { return s.load(nn.HeadFresh, false) }
-	r, err := bench(ctx, cfg, load, batches, rep)
+	r, err := s.bench(ctx, batches)
 	if err == nil && trace != "" {
-		err = benchTrace(ctx, cfg, s.device, load, batches, trace)
+		err = s.benchTrace(ctx, batches, trace)
 	}
 	if err != nil || s.task.Kind != data.Generation {
 		return r, err

@@ -74,7 +74,7 @@ func TestScaledStartsAsLoRA(t *testing.T) {
 		}{{searchK, true}, {1, false}} {
 			x := newReferenceSearch(t, s, torchbind.Float64, Softmax, make([]float64, searchLayers*searchK), SearchConfig{Scale: c.scale})
 			b := inputs.batch(s, x.model, "t.0")
-			selected, plain := x.loss(s, b).Item(), x.model.Loss(s, b.Batch, b.Labels, nil).Item()
+			selected, plain := x.loss(s, b, false).Item(), x.model.Loss(s, b.Batch, b.Labels, nil).Item()
 			if equal := selected == plain; equal != c.equal {
 				t.Errorf("scale %v: loss %v, of plain LoRA %v", c.scale, selected, plain)
 			}

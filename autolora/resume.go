@@ -229,8 +229,9 @@ func holdsOnlyRun(dir string) bool {
 }
 
 // free lists the settings that a run may be gone on with otherwise: they do not
-// change its results.
-var free = []string{"out", "overwrite", "resume", "save-every", "log-every", "tensorboard", "process-timeout"}
+// change its results. Gradient checkpointing changes their rounding, but who has
+// run out of memory need not begin anew.
+var free = []string{"out", "overwrite", "resume", "save-every", "log-every", "tensorboard", "gradient-checkpointing", "process-timeout"}
 
 // sameSettings returns an error that names the first setting in which an
 // earlier session of a run differs.

@@ -47,9 +47,7 @@ func TestRoundedBatches(t *testing.T) {
 						t.Fatal(err)
 					}
 					for i := range 4 {
-						b := inputs.batch(s, m, fmt.Sprintf("t.%d", i))
-						b.Batch = b.Twice()
-						step := x.Iterate(s, b, inputs.batch(s, m, fmt.Sprintf("v.%d", i)), true)
+						step := x.Iterate(s, inputs.batch(s, m, fmt.Sprintf("t.%d", i)), inputs.batch(s, m, fmt.Sprintf("v.%d", i)), true)
 						all = append(all, step.TrainLoss, step.ValLoss, step.Direct, step.Implicit)
 					}
 					if step := all[len(all)-1]; step == 0 {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -12,7 +11,6 @@ import (
 	"autolora/autolora/tensorboard"
 	"autolora/data"
 	"autolora/nn"
-	"autolora/torchbind"
 )
 
 // Outcome is what a command reports to people.
@@ -104,15 +102,17 @@ func newJob(ctx context.Context, cfg Config, command string, rep Reporter, work 
 	}
 	s.noteTruncated()
 	j.results.Seconds.Load += s.loaded.Seconds()
-	peak, err := torchbind.PeakMemory()
+	peak, onDevice, err := s.peaks()
 	if err != nil {
 		return nil, err
 	}
-	peaks, err := gather(j.Processes, peak)
+	peaks, err := gather(j.Processes, [2]int64{peak, onDevice})
 	if err != nil {
 		return nil, err
 	}
-	j.results.PeakMemory = max(j.results.PeakMemory, slices.Max(peaks))
+	for _, p := range peaks {
+		j.results.PeakMemory, j.results.DevicePeakMemory = max(j.results.PeakMemory, p[0]), max(j.results.DevicePeakMemory, p[1])
+	}
 	if n := j.Processes.size(); n > 1 {
 		j.results.Processes = n
 	}
@@ -198,7 +198,8 @@ func (j *job) search() error {
 	if err != nil {
 		return err
 	}
-	x.processes = j.Processes
+	x.processes, x.graphs = j.Processes, j.graphs(x.fixed())
+	defer x.graphs.close()
 	failure := j.run(&loop{
 		phase: phase, steps: steps, stage: &searchStage{Search: x, train: train, val: val},
 		seconds: &j.results.Seconds.Search, count: &j.results.Steps.Search, work: &j.results.Cost.Search,
@@ -248,6 +249,7 @@ func (j *job) train() error {
 		return err
 	}
 	t := j.trainer(model, steps, phase)
+	defer t.graphs.close()
 	t.allocator = allocator
 	l := &loop{
 		phase: phase, steps: steps, stage: &trainStage{Trainer: t, train: train, accumulate: j.Accumulate},
@@ -376,10 +378,11 @@ func countParameters(model *nn.Model) runs.ParameterCount {
 	return runs.ParameterCount{Adapter: nn.NumEl(model.TrainableParams()) - head, Head: head}
 }
 
-// trainer returns the trainer of a phase of the job.
+// trainer returns the trainer of a phase of the job, whose graphs are to be
+// closed.
 func (j *job) trainer(model *nn.Model, steps int, phase string) *Trainer {
 	t := NewTrainer(model, j.training(steps), j.maskSeed(phase))
-	t.processes = j.Processes
+	t.processes, t.graphs = j.Processes, j.graphs(true)
 	return t
 }
 

@@ -31,6 +31,8 @@ type SearchConfig struct {
 	LRAlpha     float64               // of AdamW on a, constant
 	AdamW       torchbind.AdamWConfig // of W
 	AdamWA      torchbind.AdamWConfig // of a
+
+	GradientCheckpointing bool // keep only the inputs of the blocks, and compute the rest again where it is needed
 }
 
 // Mode is how the hypergradient's implicit part is computed.
@@ -93,6 +95,7 @@ type Search struct {
 	optimW, optimA *torchbind.AdamW
 	good           *lastGood
 	processes      *Processes // that share the batches
+	graphs         *graphs    // of derive
 	work           runs.Work  // of the present iteration
 }
 
@@ -160,8 +163,9 @@ func (x *Search) Iterate(s *torchbind.Scope, t, v *Batch, updateA bool) (step Se
 	if !updateA {
 		v = nil
 	}
-	d := x.derive(s, t, v)
-	step = d.numbers(x.factor())
+	torchbind.SeedDropout(x.model.Device(), x.masks.State)
+	d := x.replayed(s, t, v)
+	step = d.read(s, x.factor())
 	if !step.Finite() {
 		return step
 	}
@@ -178,14 +182,43 @@ func (x *Search) Iterate(s *torchbind.Scope, t, v *Batch, updateA bool) (step Se
 	return step
 }
 
-// derivatives are what an iteration takes of the two losses. They stay on the
-// device until numbers is called.
+// derivatives are what an iteration takes of the two losses. Nothing of them is
+// read before read.
 type derivatives struct {
-	lossT, lossV *torchbind.Tensor   // scalars; lossV is nil where a is not updated
-	g            []*torchbind.Tensor // ∂L_tr(W, a; t)/∂W
-	direct       []*torchbind.Tensor // d = ∂L_val(W', a; v)/∂a
-	implicit     []*torchbind.Tensor // ∂(g·u)/∂a; nil in first-order mode
-	h            []*torchbind.Tensor // the hypergradient
+	// numbers are the scalars L_tr, L_val, ‖d‖ and ‖∂(g·u)/∂a‖, without the last in
+	// first-order mode, and L_tr alone where a is not updated.
+	numbers []*torchbind.Tensor
+	g       []*torchbind.Tensor // ∂L_tr(W, a; t)/∂W
+	h       []*torchbind.Tensor // the hypergradient; nil where a is not updated
+}
+
+// replayed is derive, by a graph where there are graphs.
+func (x *Search) replayed(s *torchbind.Scope, t, v *Batch) derivatives {
+	batches := []*Batch{t}
+	if v != nil {
+		batches = append(batches, v)
+	}
+	all := x.graphs.run(s, batches, &x.work, x.masks, func(s *torchbind.Scope, batches []*Batch) []*torchbind.Tensor {
+		v := v
+		if v != nil {
+			v = batches[1]
+		}
+		d := x.derive(s, batches[0], v)
+		return slices.Concat(d.g, d.h, d.numbers)
+	})
+	d := derivatives{g: all[:len(x.weights)], numbers: all[len(x.weights):]}
+	if v != nil {
+		d.h, d.numbers = d.numbers[:1], d.numbers[1:]
+	}
+	return d
+}
+
+// fixed reports whether derive launches the same work on every batch of the same
+// shape, whatever the numbers are: a finite difference depends on ‖u‖, Adam's
+// look-ahead on the number of the step, and masks that are drawn once more on a
+// new seed.
+func (x *Search) fixed() bool {
+	return x.Mode == FirstOrder || x.Mode == Exact && x.LookAhead != Adam && x.At != AtLookAhead
 }
 
 // derive computes the gradient by W and, with v, the hypergradient by a.
@@ -194,28 +227,29 @@ func (x *Search) derive(s *torchbind.Scope, t, v *Batch) derivatives {
 
 	train := x.gradient(s, t, v != nil && x.Mode == Exact && x.At != AtLookAhead) // g = ∂L_tr(W, a; t)/∂W
 	if v == nil {
-		return derivatives{lossT: train.loss, g: train.g}
+		return derivatives{numbers: []*torchbind.Tensor{train.loss}, g: train.g}
 	}
 	ahead, scale := x.lookAhead(s, train.g)  // W' = W − η g
 	lossV, u, d := x.validation(s, ahead, v) // u = ∂L_val(W', a; v)/∂W', d = ∂L_val(W', a; v)/∂a
-	h := d
-	gu := x.implicit(s, train, u, ahead, scale, t, masks) // ∂(g·u)/∂a
-	if gu != nil {
-		h = torchbind.ForeachAdd(s, d, gu, -x.factor()) // h = d − η ∂(g·u)/∂a
+	out := derivatives{numbers: []*torchbind.Tensor{train.loss, lossV, torchbind.TotalNorm(s, d)}, g: train.g, h: d}
+	if gu := x.implicit(s, train, u, ahead, scale, t, masks); gu != nil { // ∂(g·u)/∂a
+		out.h = torchbind.ForeachAdd(s, d, gu, -x.factor()) // h = d − η ∂(g·u)/∂a
+		out.numbers = append(out.numbers, torchbind.TotalNorm(s, gu))
 	}
-	return derivatives{train.loss, lossV, train.g, d, gu, h}
+	return out
 }
 
-// numbers reads the losses and the norms of the parts of the hypergradient, of
-// which the implicit one has the factor η.
-func (d derivatives) numbers(eta float64) SearchStep {
-	step := SearchStep{TrainLoss: d.lossT.Item(), ValLoss: math.NaN()}
-	if d.lossV != nil {
+// read reads the numbers, all at once; the factor of the implicit part of the
+// hypergradient is η.
+func (d derivatives) read(s *torchbind.Scope, eta float64) SearchStep {
+	numbers := torchbind.ReadLater(s, d.numbers)()
+	step := SearchStep{TrainLoss: numbers[0], ValLoss: math.NaN()}
+	if len(numbers) > 1 {
 		step.updatesA = true
-		step.ValLoss, step.Direct = d.lossV.Item(), torchbind.ForeachNorm(d.direct)
+		step.ValLoss, step.Direct = numbers[1], numbers[2]
 	}
-	if d.implicit != nil {
-		step.Implicit = eta * torchbind.ForeachNorm(d.implicit)
+	if len(numbers) > 3 {
+		step.Implicit = eta * numbers[3]
 	}
 	return step
 }
@@ -232,7 +266,10 @@ type gradient struct {
 // gradient returns L_tr(W, a; t) at the present W and its gradient by W, with
 // twice one that can be differentiated by a.
 func (x *Search) gradient(s *torchbind.Scope, t *Batch, twice bool) gradient {
-	loss := x.loss(s, t)
+	if x.GradientCheckpointing {
+		return x.recomputed(s, t, twice)
+	}
+	loss := x.loss(s, t, twice)
 	x.work.Backward++
 	own, g := x.processes.grad(s, loss, nn.Values(x.weights), twice, t.Weight)
 	out := gradient{loss: x.processes.mean(s, []*torchbind.Tensor{loss}, t.Weight)[0], g: g}
@@ -245,14 +282,20 @@ func (x *Search) gradient(s *torchbind.Scope, t *Batch, twice bool) gradient {
 }
 
 // loss returns the mean loss of the model at the present W and a, over the part
-// of the batch that this process has.
-func (x *Search) loss(s *torchbind.Scope, b *Batch) *torchbind.Tensor {
+// of the batch that this process has; with twice one that can be differentiated
+// twice.
+func (x *Search) loss(s *torchbind.Scope, b *Batch, twice bool) *torchbind.Tensor {
+	b.passes++
+	packed := b.Batch
+	if twice {
+		packed = packed.Twice()
+	}
 	x.work.Forward++
 	x.work.Tokens += int64(b.Tokens)
 	return s.Tidy(func(s *torchbind.Scope) *torchbind.Tensor {
 		x.model.Select(s, x.alpha(s))
 		defer x.model.Select(s, nil)
-		return x.model.Loss(s, b.Batch, b.Labels, x.masks)
+		return x.model.Loss(s, packed, b.Labels, x.masks)
 	})
 }
 
@@ -300,7 +343,12 @@ func (x *Search) lookAhead(s *torchbind.Scope, g []*torchbind.Tensor) (ahead, sc
 
 // validation returns L_val(W', a; v) and its gradients u by W' and d by a.
 func (x *Search) validation(s *torchbind.Scope, ahead []*torchbind.Tensor, v *Batch) (loss *torchbind.Tensor, u, d []*torchbind.Tensor) {
-	nn.At(x.weights, ahead, func() { loss = x.loss(s, v) })
+	if x.GradientCheckpointing {
+		nn.At(x.weights, ahead, func() { loss, u, d = x.recomputedByA(s, v, ahead) })
+		own := x.processes.mean(s, slices.Concat(only(loss), u, d), v.Weight)
+		return own[0], own[1 : 1+len(u)], own[1+len(u):]
+	}
+	nn.At(x.weights, ahead, func() { loss = x.loss(s, v, false) })
 	inputs := append(append([]*torchbind.Tensor{}, ahead...), x.a)
 	x.work.Backward++
 	_, grads := x.processes.grad(s, loss, inputs, false, v.Weight)

@@ -53,6 +53,7 @@ func newSession(ctx context.Context, cfg Config, rep Reporter) (*session, error)
 	if cfg.Threads > 0 {
 		torchbind.SetNumThreads(cfg.Threads)
 	}
+	torchbind.AllowTF32(cfg.TF32)
 	if s.dir, err = modelFolder(ctx, cfg.Model); err != nil {
 		return nil, err
 	}
@@ -208,7 +209,7 @@ func (s *session) load(head nn.HeadSource, full bool) (*nn.Model, error) {
 	}
 	cfg := nn.LoadConfig{
 		Output: outputs[s.task.Kind], Labels: int64(s.task.Outputs()), Head: head, LabelSmoothing: s.Smoothing,
-		Seed: s.Seed, Full: full, Pack: s.pack(), DType: s.dtype, Device: s.device,
+		Seed: s.Seed, Full: full, Pack: s.pack(), Round: s.device != torchbind.CPU, DType: s.dtype, Device: s.device,
 	}
 	if s.Dropout >= 0 {
 		cfg.Dropout = &s.Dropout
@@ -224,6 +225,26 @@ func (s *session) pack() bool {
 	shape := newShape(s.arch)
 	small := 4*shape.layers*shape.layer() <= packLimit
 	return s.Pack == "on" || s.Pack == "auto" && small
+}
+
+// graphs returns what replays the steps of a model, if its device has graphs and
+// nothing keeps the steps from being the same; nil else. They are to be closed
+// before the model.
+func (s *session) graphs(same bool) *graphs {
+	switch {
+	case s.device == torchbind.CPU || !s.Graphs:
+		return nil
+	case s.GradientCheckpointing:
+		s.rep.Note("no CUDA graphs: --gradient-checkpointing sets the seed of dropout within a step")
+		return nil
+	case s.Processes != nil:
+		s.rep.Note("no CUDA graphs: several processes share the run")
+		return nil
+	case !same:
+		s.rep.Note("no CUDA graphs: with these settings a step depends on numbers that the host reads")
+		return nil
+	}
+	return newGraphs(s.device, s.rep.Note)
 }
 
 // lora returns the LoRA settings with uniform rank.

@@ -15,6 +15,8 @@ type TrainConfig struct {
 	Warmup float64 // fraction of the steps over which the rate rises from 0; it falls to 0 after
 	Clip   float64 // largest norm of the gradient; 0 is no clipping
 	AdamW  torchbind.AdamWConfig
+
+	GradientCheckpointing bool // keep only the inputs of the blocks, and compute the rest again where it is needed
 }
 
 // Rate returns the learning rate of step i, counted from 0: linear warm-up and
@@ -30,12 +32,12 @@ func (c TrainConfig) Rate(i int) float64 {
 // Trainer minimises a model's loss over its trainable parameters.
 type Trainer struct {
 	TrainConfig
-	model *nn.Model
-	optim *torchbind.AdamW
-	masks *nn.Masks
-	good  *lastGood
-	// processes share the batches; nil for one.
-	processes *Processes
+	model     *nn.Model
+	optim     *torchbind.AdamW
+	masks     *nn.Masks
+	good      *lastGood
+	processes *Processes // that share the batches
+	graphs    *graphs    // of a step's gradient
 	// allocator is AdaLoRA's, which moves rank between the layers; nil for every
 	// other method.
 	allocator *RankAllocator
@@ -82,8 +84,14 @@ func (st TrainStep) trouble() string {
 // go back to the last good weights.
 func (t *Trainer) Step(s *torchbind.Scope, batches []*Batch) TrainStep {
 	step := TrainStep{LR: t.Rate(int(t.optim.Step))}
-	loss, g := t.gradient(s, batches, &step.Work)
-	step.Loss, step.GradNorm = loss.Item(), torchbind.ForeachNorm(g)
+	torchbind.SeedDropout(t.model.Device(), t.masks.State)
+	all := t.graphs.run(s, batches, &step.Work, t.masks, func(s *torchbind.Scope, batches []*Batch) []*torchbind.Tensor {
+		loss, g := t.gradient(s, batches, &step.Work)
+		return append(g, loss, torchbind.TotalNorm(s, g))
+	})
+	last := len(all) - 2
+	g, numbers := all[:last], torchbind.ReadLater(s, all[last:])()
+	step.Loss, step.GradNorm = numbers[0], numbers[1]
 	if !step.finite() {
 		return step
 	}
@@ -103,6 +111,7 @@ func (t *Trainer) Step(s *torchbind.Scope, batches []*Batch) TrainStep {
 // gradient, with AdaLoRA's penalty in it.
 func (t *Trainer) gradient(s *torchbind.Scope, batches []*Batch, work *runs.Work) (loss *torchbind.Tensor, g []*torchbind.Tensor) {
 	forward := func(b *Batch) (loss, objective *torchbind.Tensor) {
+		b.passes++
 		work.Add(runs.Work{Tokens: int64(b.Tokens), Forward: 1, Backward: 1})
 		loss = t.model.Loss(s, b.Batch, b.Labels, t.masks)
 		if t.allocator == nil {
@@ -110,7 +119,7 @@ func (t *Trainer) gradient(s *torchbind.Scope, batches []*Batch, work *runs.Work
 		}
 		return loss, torchbind.Add(s, loss, t.allocator.Penalty(s))
 	}
-	if len(batches) == 1 {
+	if len(batches) == 1 && !t.GradientCheckpointing {
 		b := batches[0]
 		loss, objective := forward(b)
 		_, g = t.processes.grad(s, objective, t.optim.Params, false, b.Weight)
@@ -122,8 +131,13 @@ func (t *Trainer) gradient(s *torchbind.Scope, batches []*Batch, work *runs.Work
 	}
 	var sum []*torchbind.Tensor // of the loss and its gradient
 	for _, b := range batches {
-		loss, objective := forward(b)
-		part := append(torchbind.Grad(s, []*torchbind.Tensor{objective}, t.optim.Params, nil, false), torchbind.Detach(s, loss))
+		var part []*torchbind.Tensor
+		if t.GradientCheckpointing {
+			part = t.recomputed(s, b, work)
+		} else {
+			loss, objective := forward(b)
+			part = append(torchbind.Grad(s, []*torchbind.Tensor{objective}, t.optim.Params, nil, false), torchbind.Detach(s, loss))
+		}
 		torchbind.ForeachMulScalarInPlace(part, b.Weight/max(total, 1)) // at least 1: there may be nothing but fillers
 		if sum == nil {
 			sum = part

@@ -96,6 +96,18 @@ func (b *Batch) Tensors() []*torchbind.Tensor {
 	return all
 }
 
+// Clone returns a copy of the batch whose Tensors are in s.
+func (b *Batch) Clone(s *torchbind.Scope) *Batch {
+	c := *b
+	for _, t := range []**torchbind.Tensor{&c.IDs, &c.Segments, &c.Positions, &c.Want} {
+		*t = torchbind.Clone(s, *t)
+	}
+	if b.Plan != nil {
+		c.Plan, c.WantPlan = b.Plan.Clone(s), b.WantPlan.Clone(s)
+	}
+	return &c
+}
+
 // IgnoredLabel is the label of a row that counts for nothing in a loss.
 const IgnoredLabel = -100
 

@@ -115,6 +115,15 @@ func (p *AttentionPlan) Tensors() []*Tensor {
 	return []*Tensor{p.Queries, p.Keys, p.Places, p.Mask}
 }
 
+// Clone returns a copy of the plan in s.
+func (p *AttentionPlan) Clone(s *Scope) *AttentionPlan {
+	c := &AttentionPlan{Queries: Clone(s, p.Queries), Places: Clone(s, p.Places), Mask: Clone(s, p.Mask)}
+	if p.Keys != nil {
+		c.Keys = Clone(s, p.Keys)
+	}
+	return c
+}
+
 // SelfAttention is multi-head attention within each of B packed sequences. The
 // rows of qkv [N, (Heads + 2·KVHeads)·D] are queries, keys and values side by
 // side; offsets [B+1] (int64, on the CPU) says where each sequence begins. The

@@ -13,7 +13,9 @@ type Results struct {
 	Steps      StepCount      `json:"steps"`
 	// PeakMemory is the highest resident size of the process during the run.
 	PeakMemory int64 `json:"peak_memory_bytes"`
-	Processes  int   `json:"processes,omitempty"` // that shared the run, where it was several; then PeakMemory is that of the largest
+	// DevicePeakMemory is the most that was in use on the GPU; 0 without one.
+	DevicePeakMemory int64 `json:"device_peak_memory_bytes,omitempty"`
+	Processes        int   `json:"processes,omitempty"` // that shared the run, where it was several; then PeakMemory is that of the largest
 
 	Primary  string `json:"primary"`  // the task's main score, a key of Scores
 	Part     string `json:"part"`     // of the data that was evaluated: dev or test

@@ -1,0 +1,138 @@
+package autolora
+
+import (
+	"fmt"
+	"strings"
+
+	"autolora/autolora/runs"
+	"autolora/nn"
+	"autolora/torchbind"
+)
+
+// graphs are CUDA graphs of one computation on batches: a graph for every shape
+// that comes again, by which one launch does what is hundreds of launches
+// otherwise. A nil *graphs computes without.
+type graphs struct {
+	device  torchbind.Device
+	note    func(line string) // says why there are none any more
+	seen    map[string]int    // how often each shape was computed without a graph
+	graphs  map[string]*recorded
+	stopped bool // after a graph that could not be captured
+}
+
+// recorded is a graph and what it computes with.
+type recorded struct {
+	*torchbind.Graph
+	scope   *torchbind.Scope
+	batches []*Batch  // that the graph reads: to be filled before a replay
+	passes  []int     // through the model of each batch
+	work    runs.Work // passes in all
+	drawn   uint64    // by which the state of the masks goes on
+}
+
+// How often a shape is computed before its graph is captured, so that libraries
+// have chosen their algorithms and memory is there, and how many graphs there are
+// at most, each of which has memory of its own.
+const (
+	graphAfter = 2
+	graphLimit = 48
+)
+
+func newGraphs(device torchbind.Device, note func(line string)) *graphs {
+	return &graphs{device: device, note: note, seen: map[string]int{}, graphs: map[string]*recorded{}}
+}
+
+// close frees the graphs; before the model that they compute with.
+func (c *graphs) close() {
+	if c == nil {
+		return
+	}
+	for _, r := range c.graphs {
+		r.Close()
+		r.scope.Close()
+	}
+}
+
+// run returns what fn makes of batches. It counts its work in work and draws its
+// masks from masks; it reads no number. What it returns is valid until the next
+// run of batches of the same shapes.
+func (c *graphs) run(s *torchbind.Scope, batches []*Batch, work *runs.Work, masks *nn.Masks, fn func(s *torchbind.Scope, batches []*Batch) []*torchbind.Tensor) []*torchbind.Tensor {
+	if c == nil || c.stopped {
+		return fn(s, batches)
+	}
+	key := shapesOf(batches)
+	r := c.graphs[key]
+	if r == nil {
+		if c.seen[key]++; c.seen[key] <= graphAfter || len(c.graphs) == graphLimit {
+			return fn(s, batches)
+		}
+		var err error
+		if r, err = c.record(batches, work, masks, fn); err != nil {
+			c.stopped = true
+			c.note(fmt.Sprintf("no CUDA graphs: one could not be captured, and steps go on without: %v", err))
+			return fn(s, batches)
+		}
+		c.graphs[key] = r
+	}
+	before, state := *work, *masks
+	for i, b := range batches {
+		torchbind.ForeachCopyInPlace(r.batches[i].tensors(), b.tensors())
+	}
+	r.Replay()
+	// Not what a replay on the CPU, which calls fn, has counted itself.
+	*work = before
+	work.Add(r.work)
+	for i, b := range batches {
+		work.Tokens += int64(r.passes[i] * b.Tokens)
+	}
+	masks.State = state.State + r.drawn
+	return r.Outputs()
+}
+
+// record captures the graph of fn on batches like these. Nothing is counted or
+// drawn by it.
+func (c *graphs) record(batches []*Batch, work *runs.Work, masks *nn.Masks, fn func(s *torchbind.Scope, batches []*Batch) []*torchbind.Tensor) (r *recorded, err error) {
+	r = &recorded{scope: torchbind.NewScope()}
+	defer func() {
+		if err != nil {
+			r.scope.Close()
+		}
+	}()
+	for _, b := range batches {
+		r.batches = append(r.batches, b.clone(r.scope))
+	}
+	before, state := *work, *masks
+	r.Graph, err = torchbind.Capture(c.device, func(s *torchbind.Scope) []*torchbind.Tensor { return fn(s, r.batches) })
+	if err == nil {
+		r.work = runs.Work{Forward: work.Forward - before.Forward, Backward: work.Backward - before.Backward}
+		r.drawn = masks.State - state.State
+		for _, b := range r.batches {
+			r.passes = append(r.passes, b.passes)
+		}
+	}
+	*work, *masks = before, state
+	return r, err
+}
+
+// shapesOf names the shapes of batches: those of the same name take the same
+// operations.
+func shapesOf(batches []*Batch) string {
+	var name strings.Builder
+	for _, b := range batches {
+		for _, t := range b.tensors() {
+			fmt.Fprint(&name, t.Shape())
+		}
+		name.WriteByte(';')
+	}
+	return name.String()
+}
+
+// tensors returns what a loss reads of the batch on the model's device.
+func (b *Batch) tensors() []*torchbind.Tensor { return append(b.Batch.Tensors(), b.Labels) }
+
+// clone returns a copy of the batch in s that no pass has read.
+func (b *Batch) clone(s *torchbind.Scope) *Batch {
+	c := *b
+	c.Batch, c.Labels, c.passes = b.Batch.Clone(s), torchbind.Clone(s, b.Labels), 0
+	return &c
+}

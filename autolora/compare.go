@@ -155,9 +155,14 @@ func (c *Config) Set(name string, value json.RawMessage) error {
 // run that fails for reasons of its own, as one that diverges, does not keep the
 // others from being made; the error names them all in the end.
 func Compare(ctx context.Context, cfg Config, plan []Config, rep Reporter) error {
-	if err := openComparison(cfg); err != nil {
+	var err error
+	if cfg.Processes.Writes() {
+		err = openComparison(cfg)
+	}
+	if err := cfg.Processes.agree(err); err != nil {
 		return err
 	}
+	rep = cfg.Processes.reporter(rep)
 	var failed []error
 	for i, c := range plan {
 		if err := ctx.Err(); err != nil {

@@ -29,7 +29,7 @@ operator and kernel; scripts/trace_summary.py says in a few lines what is in suc
 	s.StringVar(&input, "input", "", "`FILE` file of JSON lines with texts and labels")
 	s.bind("task", "batch-size", "max-length")
 	cmd.aliases = map[string]string{"batch": "batch-size"}
-	cmd.section("What is timed").bind("preset", "k", "target", "lora-alpha", "lora-dropout", "dropout", "alpha-form", "hypergradient", "look-ahead", "implicit-at", "update-order", "seed")
+	cmd.section("What is timed").bind("preset", "k", "target", "lora-alpha", "lora-dropout", "dropout", "alpha-form", "hypergradient", "look-ahead", "implicit-at", "update-order", "gradient-checkpointing", "seed")
 	cmd.section("Generation").bind(decodeFlags...)
 	cmd.section("Machine").bind(machine...)
 	s = cmd.section("Results")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 
 	"autolora/autolora"
@@ -188,6 +189,9 @@ func (cmd *command) check() error {
 	if err := cmd.cfg.Check(); err != nil {
 		return err
 	}
+	if autolora.Started() && cmd.flags().Lookup("process-timeout") == nil {
+		return fmt.Errorf("WORLD_SIZE is %s, but %s is done by one process: start it without torchrun or autolora launch", os.Getenv("WORLD_SIZE"), cmd.name)
+	}
 	if cmd.flags().Lookup("device") == nil {
 		return nil
 	}
@@ -221,6 +225,18 @@ func (cmd *command) onTensors(fn func() error) error {
 		if cmd.cfg.Threads > 0 {
 			torchbind.SetNumThreads(cmd.cfg.Threads)
 		}
+		return fn()
+	})
+}
+
+// together runs fn as onTensors does, with the other processes of a run that is
+// shared.
+func (cmd *command) together(fn func() error) error {
+	return cmd.onTensors(func() (err error) {
+		if cmd.cfg.Processes, err = autolora.Join(cmd.cfg); err != nil {
+			return err
+		}
+		defer cmd.cfg.Processes.Close()
 		return fn()
 	})
 }

@@ -51,7 +51,7 @@ folder, or of all of them, makes the one table.`,
 	cmd.section("Training").bind(trainFlags...)
 	cmd.section("Search and training").bind("batch-size", "seed", "log-every")
 	cmd.section("Generation").bind(decodeFlags...).bind(meteorFlags...)
-	cmd.section("Machine").bind(machine...)
+	cmd.section("Machine").bind(machine...).bind("gradient-checkpointing", "process-timeout")
 	results := cmd.section("Results").bind("out", "save-every", "tensorboard", "preset")
 	cmd.configurable(results)
 	cmd.common(results)
@@ -89,8 +89,13 @@ func (cmd *command) compare(ctx context.Context, c *console, plan []autolora.Con
 	if err := cmd.fetchModel(ctx, c); err != nil {
 		return err
 	}
-	err := cmd.onTensors(func() error { return autolora.Compare(ctx, cmd.cfg, plan, newReporter(c)) })
-	if err != nil && ctx.Err() != nil {
+	err := cmd.together(func() error {
+		for i := range plan {
+			plan[i].Processes = cmd.cfg.Processes
+		}
+		return autolora.Compare(ctx, cmd.cfg, plan, newReporter(c))
+	})
+	if err != nil && ctx.Err() != nil || !cmd.cfg.Processes.Writes() {
 		return err
 	}
 	return errors.Join(err, cmd.printComparison(c))

@@ -40,7 +40,14 @@ var settings = map[string]setting{
 	"device":  {usage: "`DEVICE` auto, cpu, cuda or cuda:N; auto takes a GPU where there is one"},
 	"dtype":   {usage: "`TYPE` type of the arithmetic: float32 or bfloat16"},
 	"threads": {usage: "`N` CPU threads", unset: "OMP_NUM_THREADS, else all cores"},
-	"pack":    {usage: "`WHEN` keep frozen weights in a faster form too, for twice their memory: auto, on or off"},
+
+	"cuda-graphs":     {usage: "replay whole steps on a GPU as CUDA graphs, one for every shape of batches that comes again"},
+	"tf32":            {usage: "let a GPU multiply float32 matrices in TF32, which is faster and rounds to 11 bits"},
+	"process-timeout": {usage: "`N` seconds that the processes of autolora launch or torchrun wait for each other before they end with an error"},
+
+	"gradient-checkpointing": {usage: "keep only the inputs of the model's blocks in memory and compute the rest again where it is needed: about the memory of one block, for 1.5 times the time of a training step and 1.8 times that of a search iteration"},
+
+	"pack": {usage: "`WHEN` keep frozen weights in a faster form too, for twice their memory: auto, on or off"},
 
 	"target":       {usage: "`LAYERS` layers that get LoRA, by the end of their names, comma-separated; all-linear is every one"},
 	"rank":         {usage: "`R` rank of every layer of method lora"},
@@ -126,7 +133,7 @@ var settings = map[string]setting{
 // Flags that belong together, by their names in settings.
 var (
 	ownData     = []string{"task", "data", "train", "dev", "kind", "text", "label"}
-	machine     = []string{"device", "dtype", "threads", "pack"}
+	machine     = []string{"device", "dtype", "threads", "pack", "cuda-graphs", "tf32"}
 	searchFlags = []string{
 		"k", "alpha-form", "alpha-scale", "alpha-init", "rank-rule",
 		"hypergradient", "look-ahead", "eta", "implicit-factor", "implicit-at", "fd-masks", "update-order", "unroll",

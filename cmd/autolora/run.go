@@ -30,7 +30,7 @@ scores it on the dev set, and writes an adapter that PEFT loads.`,
 	cmd.section("Training").bind(trainFlags...)
 	cmd.section("Search and training").bind("batch-size", "seed", "log-every")
 	cmd.section("Generation").bind(decodeFlags...).bind(meteorFlags...)
-	cmd.section("Machine").bind(machine...)
+	cmd.section("Machine").bind(machine...).bind("gradient-checkpointing", "process-timeout")
 	cmd.results(cmd.section("Results"))
 	cmd.run = func(ctx context.Context, c *console, _ string) error {
 		return cmd.experiment(ctx, c, autolora.Run)
@@ -60,11 +60,11 @@ func (cmd *command) experiment(ctx context.Context, c *console, do func(context.
 		return err
 	}
 	var outcome *autolora.Outcome
-	err := cmd.onTensors(func() (err error) {
+	err := cmd.together(func() (err error) {
 		outcome, err = do(ctx, cmd.cfg, newReporter(c))
 		return err
 	})
-	if err != nil {
+	if err != nil || !cmd.cfg.Processes.Writes() {
 		return err
 	}
 	if cmd.name != "search" {

@@ -29,7 +29,7 @@ the layers (autolora-shuffled).`,
 	cmd.section("Grid search (--method lora-grid)").bind(gridFlags...).bind("split")
 	cmd.section("Training").bind(trainFlags...).bind("batch-size", "seed", "log-every")
 	cmd.section("Generation").bind(decodeFlags...).bind(meteorFlags...)
-	cmd.section("Machine").bind(machine...)
+	cmd.section("Machine").bind(machine...).bind("gradient-checkpointing", "process-timeout")
 	cmd.results(cmd.section("Results"))
 	cmd.run = func(ctx context.Context, c *console, _ string) error {
 		if autolora.NeedsRanks(cmd.cfg.Method) && cmd.cfg.RanksFile == "" {

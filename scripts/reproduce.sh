@@ -165,7 +165,8 @@ usage() {
 		                 puts those that the hub has)
 		  --model M      folder of a model, or its name on the hub (default $FULL_MODEL)
 
-		The same command goes on where it was stopped. AUTOLORA=FILE takes another program than bin/autolora.
+		The same command goes on where it was stopped. With -- --shard I/N it makes the I-th of N shares, on as many machines
+		that see the same --out. AUTOLORA=FILE takes another program than bin/autolora.
 	END
 }
 

@@ -34,7 +34,12 @@ func (d Device) String() string {
 
 // openCUDA opens libtorch_cuda.so, once, before the first tensor, so that one
 // binary serves machines with and without CUDA.
-var openCUDA = sync.OnceValue(func() error { return openShared("libtorch_cuda.so") })
+var openCUDA = sync.OnceValue(func() error {
+	// NVRTC, which compiles kernels at run time, opens this by its name alone, and
+	// does not look beside itself. Where it is not, NVRTC says so when it is used.
+	_ = openShared("libnvrtc-builtins.so.13.0")
+	return openShared("libtorch_cuda.so")
+})
 
 // openShared opens a library for all that come after it. It is looked for on the
 // binary's run path, in LD_LIBRARY_PATH, in LIBTORCH/lib, and beside the binary.

@@ -114,7 +114,7 @@ func newReferenceSearch(t *testing.T, s *torchbind.Scope, dtype torchbind.DType,
 		t.Fatal(err)
 	}
 	cfg.K, cfg.Form, cfg.AdamW, cfg.AdamWA = searchK, form, adamW(0.01), adamW(0)
-	cfg.LRWeights, cfg.LRAlpha = 1e-3, 1e-2
+	cfg.LRWeights, cfg.LRAlpha, cfg.GradientCheckpointing = 1e-3, 1e-2, cfg.GradientCheckpointing || recomputing
 	if cfg.Scale == 0 {
 		cfg.Scale = 1
 	}
@@ -309,6 +309,8 @@ func TestWork(t *testing.T) {
 		{"alpha first", SearchConfig{Mode: Exact, Order: AlphaFirst}, true, 3, 4, 1},
 		{"alpha first without a", SearchConfig{Mode: Exact, Order: AlphaFirst}, false, 1, 1, 0},
 		{"published", SearchConfig{Mode: FiniteDifference, LookAhead: Adam, At: AtLookAhead, Factor: 1, Order: AlphaFirst}, true, 5, 5, 1},
+		{"exact, checkpointing", SearchConfig{Mode: Exact, GradientCheckpointing: true}, true, 6, 5, 2},
+		{"fd, checkpointing", SearchConfig{Mode: FiniteDifference, GradientCheckpointing: true}, true, 8, 4, 2},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			run(t, func(s *torchbind.Scope) {

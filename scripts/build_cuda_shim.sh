@@ -29,7 +29,7 @@ readonly SHIM=$LIB/libautolora_cuda.so KEY=third_party/.cuda-shim
 # Only what Go calls is seen outside, so that nothing here stands in for a symbol of libtorch or of the program.
 flags=(-std=c++17 -O2 -fPIC -fvisibility-inlines-hidden -Wall -DUSE_C10D_NCCL
 	-Itorchbind/internal/shim -isystem third_party/include -isystem third_party/include/torch/csrc/api/include
-	-isystem third_party/cuda/include)
+	-isystem third_party/cuda/include -idirafter "$SOURCES/opaque")
 # shellcheck disable=SC2016,SC2054 # the loader expands $ORIGIN; commas are the linker's
 link=(-shared "-L$LIB" -Wl,-rpath,'$ORIGIN' -Wl,--version-script=/dev/stdin -ltorch_cpu -lc10)
 readonly EXPORTS='{ global: tb_*; local: *; };'

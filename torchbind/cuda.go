@@ -98,6 +98,13 @@ func EmptyCache(device Device) {
 	}
 }
 
+// emptyCaches is EmptyCache for all devices that are in use; it does not fail.
+func emptyCaches() {
+	if n := C.tb_cuda_devices(); n > 0 {
+		C.tb_error_free(C.tb_accelerator_empty_cache())
+	}
+}
+
 // DeviceInfo describes a CUDA device.
 type DeviceInfo struct {
 	Name        string // "NVIDIA H100 80GB HBM3"

@@ -6,6 +6,7 @@ import "C"
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 )
 
@@ -51,11 +52,24 @@ func (e *Error) Is(target error) bool { return e.kind != nil && target == e.kind
 // trace.
 func newError(op, msg, trace string, shapes [][]int64) *Error {
 	e := &Error{Op: op, Msg: firstLine(msg), Shapes: shapes, Trace: trace}
-	if strings.Contains(msg, "DefaultCPUAllocator") { // the host's; it has no exception type of its own
-		e.kind = ErrOutOfMemory
+	for _, sign := range memorySigns {
+		if strings.Contains(msg, sign) {
+			e.kind = ErrOutOfMemory
+		}
+	}
+	if m := cudaMemory.FindStringSubmatch(msg); m != nil {
+		e.Msg = fmt.Sprintf("%s more were needed on cuda:%s, where %s of %s are free", m[1], m[2], m[4], m[3])
 	}
 	return e
 }
+
+// memorySigns are in the messages of exhausted memory that have no exception
+// type of their own: the host's, the driver's and cuBLAS's.
+var memorySigns = []string{"DefaultCPUAllocator", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED"}
+
+// cudaMemory finds the figures in what CUDA's allocator says, which goes on with
+// advice for Python.
+var cudaMemory = regexp.MustCompile(`^CUDA out of memory\. Tried to allocate ([\d.]+ \w+)\. GPU (\d+) has a total capacity of ([\d.]+ \w+) of which ([\d.]+ \w+) is free\.`)
 
 // check panics with an *Error if the shim reported one, and frees it.
 func check(err *C.tb_error, op string, operands ...*Tensor) {
@@ -87,12 +101,16 @@ func misuse(op, format string, args ...any) {
 }
 
 // recoverError is deferred at the boundary: an *Error that is being thrown
-// becomes the returned error, any other panic goes on with its stack.
+// becomes the returned error, any other panic goes on with its stack. What a
+// device without memory keeps for tensors to come goes back to it.
 func recoverError(err *error) {
 	switch r := recover().(type) {
 	case nil:
 	case *Error:
 		*err = r
+		if r.kind == ErrOutOfMemory {
+			emptyCaches()
+		}
 	default:
 		panic(r)
 	}

@@ -7,6 +7,10 @@
 
 using namespace tb;
 
+// The most bytes that go to a device by way of pinned memory, of which libtorch
+// keeps what it once had: batches, but not weights.
+constexpr size_t kPinnedBytes = 16 << 20;
+
 extern "C" {
 
 void tb_error_free(tb_error *e) noexcept {
@@ -25,9 +29,15 @@ tb_error *tb_from_data(const void *data, int dtype, const int64_t *shape, int64_
     auto options = at::TensorOptions().dtype(static_cast<at::ScalarType>(dtype));
     auto dims = at::IntArrayRef(shape, ndim);
     if (c10::multiply_integers(dims) == 0) return emit(out, at::empty(dims, options.device(device(dev))));
-    // from_blob borrows Go memory: the copy below ends the loan before returning.
+    // from_blob borrows Go memory: the copies below end the loan before returning.
     auto view = at::from_blob(const_cast<void *>(data), dims, options);
-    emit(out, dev < 0 ? view.clone() : view.to(device(dev)));
+    if (dev < 0) return emit(out, view.clone());
+    if (view.nbytes() > kPinnedBytes) return emit(out, view.to(device(dev)));
+    // The copy to the device goes on after this function returned; libtorch lends
+    // the block to nobody else until it is done.
+    auto pinned = at::empty(dims, options.pinned_memory(true));
+    std::memcpy(pinned.mutable_data_ptr(), data, pinned.nbytes());
+    emit(out, at::empty(dims, options.device(device(dev))).copy_(pinned, /*non_blocking=*/true));
   });
 }
 

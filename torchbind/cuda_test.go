@@ -363,6 +363,30 @@ func TestCUDAFailedCapture(t *testing.T) {
 	})
 }
 
+func TestCUDAFull(t *testing.T) {
+	device := cudaDevice(t)
+	torchtest.Run(t, func(s *torchbind.Scope) {
+		for _, dtype := range []torchbind.DType{torchbind.Int64, torchbind.Float16, torchbind.Float32, torchbind.Float64, torchbind.BFloat16} {
+			for _, value := range []float64{0, 1, -3, 1 << 10} {
+				got, want := torchbind.Full(s, []int64{2, 3}, value, dtype, device), torchbind.Full(s, []int64{2, 3}, value, dtype, torchbind.CPU)
+				if got.DType() != dtype || got.Device() != device {
+					t.Errorf("%v on %v, want %v on %v", got.DType(), got.Device(), dtype, device)
+				}
+				torchtest.Equal(t, fmt.Sprintf("%v of %v", value, dtype), got, want, torchtest.Exact)
+			}
+		}
+		g, err := torchbind.Capture(device, func(s *torchbind.Scope) []*torchbind.Tensor {
+			return []*torchbind.Tensor{torchbind.Full(s, []int64{3}, 0.1, torchbind.Float32, device)}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer g.Close()
+		g.Replay()
+		torchtest.Equal(t, "in a graph", g.Outputs()[0], torchbind.Full(s, []int64{3}, 0.1, torchbind.Float32, torchbind.CPU), torchtest.Exact)
+	})
+}
+
 func TestCUDAMemory(t *testing.T) {
 	device := cudaDevice(t)
 	torchtest.Run(t, func(s *torchbind.Scope) {

@@ -24,6 +24,12 @@ func Full(s *Scope, shape []int64, value float64, dtype DType, device Device) *T
 	if (dtype == Float64 || dtype == Int64) && float64(rounded) != value && !math.IsNaN(value) {
 		misuse("full", "value %v is not a float32, and the tensor is %v", value, dtype)
 	}
+	if device != CPU { // without a copy from the host: it may be part of a graph
+		return s.Tidy(func(s *Scope) *Tensor {
+			zeros := ZerosLike(s, Empty(s, shape, dtype, device))
+			return To(s, AddScalar(s, zeros, float64(rounded)), dtype, device) // int64 and a number make float32
+		})
+	}
 	t := fromGotorch(s, "full", shape, func() gotorch.Tensor { return gotorch.Full(shape, rounded, false) })
 	return convert(s, t, dtype, device)
 }
@@ -35,6 +41,7 @@ func Zeros(s *Scope, shape []int64, dtype DType, device Device) *Tensor {
 
 // RandN returns normally distributed values from libtorch's generator.
 func RandN(s *Scope, shape []int64, dtype DType, device Device) *Tensor {
+	inputOutsideCapture("randn", device)
 	t := fromGotorch(s, "randn", shape, func() gotorch.Tensor { return gotorch.RandN(shape, false) })
 	return convert(s, t, dtype, device)
 }

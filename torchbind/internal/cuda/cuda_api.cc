@@ -1,6 +1,7 @@
 // CUDA graphs, and what the driver says of a device.
 #include "cuda_api.h"
 
+#include <ATen/Context.h>
 #include <ATen/core/CachingHostAllocator.h>
 #include <ATen/cuda/CUDAGeneratorImpl.h>
 #include <ATen/cuda/CUDAGraph.h>
@@ -20,6 +21,7 @@ namespace {
 namespace allocator = c10::cuda::CUDACachingAllocator;
 
 void describe(c10::DeviceIndex device, tb_cuda_device *out) {
+  at::globalContext().lazyInitDevice(c10::DeviceType::CUDA);
   cudaDeviceProp properties;
   C10_CUDA_CHECK(cudaGetDeviceProperties(&properties, device));
   static_assert(sizeof(properties.name) == sizeof(out->name));
@@ -126,6 +128,7 @@ const tb_cuda_api api = {
     /*graph_begin=*/
     [](int device, tb_cuda_graph *out) {
       return guard([&] {
+        at::globalContext().lazyInitDevice(c10::DeviceType::CUDA);
         auto g = std::make_unique<Graph>(static_cast<c10::DeviceIndex>(device));
         g->begin();
         *out = g.release();

@@ -13,8 +13,8 @@ typedef void *tb_cuda_graph;
 
 typedef struct tb_cuda_device {
   char name[256];
-  int major, minor;      // compute capability
-  int64_t total, free;   // bytes
+  int major, minor;     // compute capability
+  int64_t total, free;  // bytes
 } tb_cuda_device;
 
 typedef struct tb_cuda_api {

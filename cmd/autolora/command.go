@@ -58,6 +58,7 @@ func (cmd *command) section(title string) *section {
 func (cmd *command) flags() *pflag.FlagSet {
 	all := pflag.NewFlagSet(cmd.name, pflag.ContinueOnError)
 	all.SortFlags = false
+	all.SetInterspersed(!cmd.wraps)
 	all.Usage = func() {}
 	for _, s := range cmd.sections {
 		all.AddFlagSet(s.FlagSet)
@@ -138,7 +139,6 @@ func find(all []*command, args []string) (*command, []string, error) {
 // execute reads the command's arguments and runs it.
 func (cmd *command) execute(ctx context.Context, c *console, args []string) error {
 	flags := cmd.flags()
-	flags.SetInterspersed(!cmd.wraps)
 	switch err := flags.Parse(args); {
 	case errors.Is(err, pflag.ErrHelp):
 		return c.print(func(w *writer) { cmd.help(w) })

@@ -240,7 +240,7 @@ func TestSecondInterrupt(t *testing.T) {
 		if !lines.Scan() || lines.Text() != want {
 			t.Errorf("stdout %q, want %q", lines.Text(), want)
 		}
-		time.Sleep(100 * time.Millisecond) // until the second signal is no longer caught
+		time.Sleep(1200 * time.Millisecond) // until the second signal is no longer caught
 		cmd.Process.Signal(os.Interrupt)
 	}
 	cmd.Wait()

@@ -45,7 +45,7 @@ var settings = map[string]setting{
 	"tf32":            {usage: "let a GPU multiply float32 matrices in TF32, which is faster and rounds to 11 bits"},
 	"process-timeout": {usage: "`N` seconds that the processes of autolora launch or torchrun wait for each other before they end with an error"},
 
-	"gradient-checkpointing": {usage: "keep only the inputs of the model's blocks in memory and compute the rest again where it is needed: about the memory of one block, for 1.5 times the time of a training step and 1.8 times that of a search iteration"},
+	"gradient-checkpointing": {usage: "keep only the inputs of the model's blocks in memory and compute the rest again where it is needed: about the memory of one block, for 1.4 times the time of a training step and twice that of a search iteration"},
 
 	"pack": {usage: "`WHEN` keep frozen weights in a faster form too, for twice their memory: auto, on or off"},
 
@@ -197,7 +197,9 @@ func (s *section) bind(names ...string) *section {
 func fieldsByName() map[string]int {
 	fields := map[string]int{}
 	for i := range reflect.TypeFor[autolora.Config]().NumField() {
-		fields[settingName(i)] = i
+		if name := settingName(i); name != "-" {
+			fields[name] = i
+		}
 	}
 	return fields
 }

@@ -13,6 +13,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"syscall"
+	"time"
 
 	"autolora/autolora"
 )
@@ -64,11 +65,12 @@ func mainCode(args []string, do func(context.Context, *console, []string) error)
 }
 
 // untilSignal returns a context that ends at the first SIGINT or SIGTERM, after
-// which a run stops within a step. The second one ends the process as if it had
-// not been caught.
+// which a run stops within a step. A second one ends the process as if it had
+// not been caught, but for one within a second: schedulers send a signal to every
+// process, and launch sends what it gets to those that it started.
 func untilSignal(parent context.Context) (context.Context, context.CancelFunc) {
 	ctx, stop := signal.NotifyContext(parent, os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop)
+	context.AfterFunc(ctx, func() { time.AfterFunc(time.Second, stop) })
 	return ctx, stop
 }
 

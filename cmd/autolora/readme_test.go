@@ -15,14 +15,23 @@ func TestDocumentedCommands(t *testing.T) {
 		t.Fatalf("only %d command lines found: %q", len(lines), lines)
 	}
 	for _, line := range lines {
-		cmd, rest, err := find(commands(), strings.Fields(line))
-		if err == nil {
-			err = cmd.flags().Parse(rest)
-		}
-		if err != nil {
+		if err := parse(strings.Fields(line)); err != nil {
 			t.Errorf("%s: %v", line, err)
 		}
 	}
+}
+
+// parse reads a command line, and the one in it where its command wraps another.
+func parse(args []string) error {
+	cmd, rest, err := find(commands(), args)
+	if err != nil {
+		return err
+	}
+	flags := cmd.flags()
+	if err := flags.Parse(rest); err != nil || !cmd.wraps {
+		return err
+	}
+	return parse(flags.Args())
 }
 
 // documented returns what follows prefix on the lines of a file that begin

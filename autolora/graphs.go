@@ -32,7 +32,7 @@ type recorded struct {
 
 // How often a shape is computed before its graph is captured, so that libraries
 // have chosen their algorithms and memory is there, and how many graphs there are
-// at most, each of which has memory of its own.
+// at most.
 const (
 	graphAfter = 2
 	graphLimit = 48
@@ -55,7 +55,7 @@ func (c *graphs) close() {
 
 // run returns what fn makes of batches. It counts its work in work and draws its
 // masks from masks; it reads no number. What it returns is valid until the next
-// run of batches of the same shapes.
+// run: the graphs of a device share their memory.
 func (c *graphs) run(s *torchbind.Scope, batches []*Batch, work *runs.Work, masks *nn.Masks, fn func(s *torchbind.Scope, batches []*Batch) []*torchbind.Tensor) []*torchbind.Tensor {
 	if c == nil || c.stopped {
 		return fn(s, batches)
@@ -114,15 +114,15 @@ func (c *graphs) record(batches []*Batch, work *runs.Work, masks *nn.Masks, fn f
 	return r, err
 }
 
-// shapesOf names the shapes of batches: those of the same name take the same
-// operations.
+// shapesOf names the shapes of batches, and their weights, which are part of what
+// is captured: those of the same name take the same operations.
 func shapesOf(batches []*Batch) string {
 	var name strings.Builder
 	for _, b := range batches {
 		for _, t := range b.tensors() {
 			fmt.Fprint(&name, t.Shape())
 		}
-		name.WriteByte(';')
+		fmt.Fprintf(&name, "%v;", b.Weight)
 	}
 	return name.String()
 }

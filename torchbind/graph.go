@@ -91,8 +91,9 @@ func (g *Graph) record(op string, fn func(s *Scope)) {
 	fn(s)
 }
 
-// Outputs returns the results, the same tensors at every replay, which
-// overwrites them. They are valid until Close.
+// Outputs returns the results, the same tensors at every replay. They are valid
+// until the next Replay of any graph on the device, which may write over them, as
+// the graphs share their memory, or until Close.
 func (g *Graph) Outputs() []*Tensor { return g.outputs }
 
 // Replay computes the outputs anew from what the tensors of the capture hold now.

@@ -33,11 +33,21 @@ void describe(c10::DeviceIndex device, tb_cuda_device *out) {
   out->total = static_cast<int64_t>(total);
 }
 
-// All captures on a device share a stream: libraries keep a workspace for each.
-c10::cuda::CUDAStream capture_stream(c10::DeviceIndex device) {
-  static std::map<c10::DeviceIndex, c10::cuda::CUDAStream> streams;  // of the one thread that captures
-  auto found = streams.find(device);
-  if (found == streams.end()) found = streams.emplace(device, c10::cuda::getStreamFromPool(/*isHighPriority=*/false, device)).first;
+// What all captures on a device share: a stream, because libraries keep a workspace
+// for each, and a pool of memory, so that many graphs need what the largest needs
+// and their outputs. Graphs are replayed one after the other, and a replay writes
+// over what others computed on the way and, at worst, over their outputs. A pool
+// is gone with the last of its graphs.
+struct Captures {
+  c10::cuda::CUDAStream stream;
+  c10::MempoolId_t pool{0, 0};
+  int64_t graphs = 0;  // that hold the pool
+};
+
+Captures &captures(c10::DeviceIndex device) {
+  static std::map<c10::DeviceIndex, Captures> all;  // of the one thread that captures
+  auto found = all.find(device);
+  if (found == all.end()) found = all.emplace(device, Captures{c10::cuda::getStreamFromPool(/*isHighPriority=*/false, device)}).first;
   return found->second;
 }
 
@@ -52,10 +62,13 @@ void make_room(c10::DeviceIndex device) {
 
 class Graph : public at::cuda::CUDAGraph {
  public:
-  explicit Graph(c10::DeviceIndex device) : caller_(c10::cuda::getCurrentCUDAStream(device)) {}
+  explicit Graph(c10::DeviceIndex device) : caller_(c10::cuda::getCurrentCUDAStream(device)), shared_(captures(device)) {
+    if (shared_.graphs++ == 0) shared_.pool = at::cuda::graph_pool_handle();
+  }
 
   ~Graph() {
     if (stream_.has_value()) abandon();
+    shared_.graphs--;
   }
 
   Graph(const Graph &) = delete;
@@ -64,14 +77,15 @@ class Graph : public at::cuda::CUDAGraph {
   void begin() {
     const auto device = caller_.device_index();
     make_room(device);
-    const auto stream = capture_stream(device);
+    const auto stream = shared_.stream;
     // capture_begin and replays write to the same state of the generator, by
     // kernels on the one stream and on the other.
     follow(stream, caller_);
     stream_.emplace(stream);
     // Other threads may use CUDA meanwhile: autograd's launches into this capture,
     // and NCCL's asks about its events.
-    capture_begin({0, 0}, cudaStreamCaptureModeThreadLocal);
+    capture_begin(shared_.pool, cudaStreamCaptureModeThreadLocal);
+    begun_ = true;
   }
 
   void end() {
@@ -96,7 +110,9 @@ class Graph : public at::cuda::CUDAGraph {
     const auto attempt = [](auto &&step) {
       try {
         step();
+        return true;
       } catch (...) {
+        return false;
       }
     };
     attempt([&] {
@@ -107,16 +123,19 @@ class Graph : public at::cuda::CUDAGraph {
     });
     for (auto &captured : captured_generator_states_) captured.first->capturing_ = false;
     auto *host = at::getHostAllocator(at::kCUDA);
-    attempt([&] { allocator::endAllocateToPool(capture_dev_, mempool_id_); });
-    attempt([&] { host->end_allocate_to_pool(mempool_id_); });
+    // A capture that did not begin holds the pool if it has begun to allocate from it.
+    const bool held = attempt([&] { allocator::endAllocateToPool(capture_dev_, mempool_id_); }) || begun_;
+    const bool host_held = attempt([&] { host->end_allocate_to_pool(mempool_id_); }) || begun_;
     if (!capture_ended_) {  // else reset does
-      attempt([&] { allocator::releasePool(capture_dev_, mempool_id_); });
-      attempt([&] { host->release_pool(mempool_id_); });
+      if (held) attempt([&] { allocator::releasePool(capture_dev_, mempool_id_); });
+      if (host_held) attempt([&] { host->release_pool(mempool_id_); });
     }
     attempt([&] { stream_.reset(); });
   }
 
   c10::cuda::CUDAStream caller_;
+  Captures &shared_;
+  bool begun_ = false;
   std::optional<c10::cuda::CUDAStreamGuard> stream_;  // of the capture that is under way
 };
 

@@ -151,7 +151,7 @@ func withCUDA(t *testing.T, dir, do string) string {
 	do, fail, _ := strings.Cut(do, " ")
 	fail, memory, _ := strings.Cut(fail, " ")
 	cmd := exec.Command(os.Args[0], "-test.run=^TestWithCUDA$")
-	cmd.Env = append(os.Environ(), cudaEnv+"="+do, "FAIL="+fail, "MEMORY="+memory, "LD_LIBRARY_PATH="+dir+":"+os.Getenv("LD_LIBRARY_PATH"))
+	cmd.Env = append(os.Environ(), cudaEnv+"="+do, "FAIL="+fail, "MEMORY="+memory, "LD_LIBRARY_PATH="+dir, "LIBTORCH=")
 	output, err := cmd.Output()
 	if err != nil {
 		t.Fatalf("%v: %s", err, output)
@@ -496,21 +496,21 @@ func TestCUDAPinnedCopies(t *testing.T) {
 func TestCUDAReadLater(t *testing.T) {
 	device := cudaDevice(t)
 	torchtest.Run(t, func(s *torchbind.Scope) {
-		a := torchbind.Full(s, []int64{2048, 2048}, 1.0/2048, torchbind.Float32, device)
+		a := torchbind.Full(s, []int64{1024, 1024}, 1.0/1024, torchbind.Float32, device)
 		count := torchbind.FromSlice(s, []int64{0}, []int64{1}, device)
 		one := torchbind.FromSlice(s, []int64{1}, []int64{1}, device)
 		var reads []func() []float64
 		for range 20 { // products delay what is read
 			a = torchbind.MatMul(s, a, a)
 			for range 10 {
-				a = torchbind.MatMul(s, a, torchbind.Full(s, []int64{2048, 2048}, 1.0/2048, torchbind.Float32, device))
+				a = torchbind.MatMul(s, a, torchbind.Full(s, []int64{1024, 1024}, 1.0/1024, torchbind.Float32, device))
 			}
 			torchbind.ForeachAddInPlace([]*torchbind.Tensor{count}, []*torchbind.Tensor{one}, 1)
 			reads = append(reads, torchbind.ReadLater(s, []*torchbind.Tensor{count, torchbind.Mean(s, a)}))
-			a = torchbind.Full(s, []int64{2048, 2048}, 1.0/2048, torchbind.Float32, device)
+			a = torchbind.Full(s, []int64{1024, 1024}, 1.0/1024, torchbind.Float32, device)
 		}
 		for i := len(reads) - 1; i >= 0; i-- {
-			if got := reads[i](); got[0] != float64(i+1) || math.Abs(got[1]*2048-1) > 1e-3 {
+			if got := reads[i](); got[0] != float64(i+1) || math.Abs(got[1]*1024-1) > 1e-3 {
 				t.Errorf("read %d gives %v", i, got)
 			}
 		}

@@ -254,4 +254,10 @@ func TestEstimates(t *testing.T) {
 			t.Errorf("seconds %v, %v, %v", lora.Seconds, auto.Seconds, grid.Seconds)
 		}
 	})
+	seconds := func(c Config) float64 { return estimate(c, shapes["roberta-base"], sizes["mrpc"], 1e11).Seconds }
+	whole := seconds(cfg)
+	cfg.GradientCheckpointing = true
+	if again := seconds(cfg); !(again > 1.4*whole && again < 2*whole) {
+		t.Errorf("%v seconds with gradient checkpointing, %v without", again, whole)
+	}
 }

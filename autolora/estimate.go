@@ -230,12 +230,15 @@ func matrixSpeed() float64 {
 // as much as a forward and a backward and a little more.
 func estimate(c Config, shape shape, size size, speed float64) Estimate {
 	// Measured with MiniLM on two cores, on tasks of 11 to 70 tokens an example, and
-	// with SmolLM2-135M on one, on E2E.
+	// with SmolLM2-135M on one, on E2E; with gradient checkpointing on one core.
 	const (
-		trainPasses, fullPasses, searchPasses = 2, 3, 6.8
-		decoding                              = 1.9  // a step of all beams has few rows for its matrices
-		update                                = 2e-9 // seconds for AdamW's step of one weight
+		decoding = 1.9  // a step of all beams has few rows for its matrices
+		update   = 2e-9 // seconds for AdamW's step of one weight
 	)
+	trainPasses, fullPasses, searchPasses := 2.0, 3.0, 6.8
+	if c.GradientCheckpointing { // the forward passes again, in the search three times
+		trainPasses, fullPasses, searchPasses = 2.9, 4, 13
+	}
 	others := 1.65 // attention, element-wise work, small products
 	if shape.language {
 		others = 1.25

@@ -88,16 +88,15 @@ func (r *recomputation) implicit(s *torchbind.Scope, u []*torchbind.Tensor) (alp
 
 // at runs fn with the model at W and α.
 func (r *recomputation) at(fn func()) {
-	if layers := r.model.LoRAs(); r.alpha != nil {
-		for i, l := range layers {
-			l.Select = r.alpha[i]
-		}
-		defer func() {
-			for _, l := range layers {
-				l.Select = nil
-			}
-		}()
+	layers := r.model.LoRAs()
+	for i, row := range r.alpha {
+		layers[i].Select = row
 	}
+	defer func() {
+		for i := range r.alpha {
+			layers[i].Select = nil
+		}
+	}()
 	nn.At(r.params, r.weights, fn)
 }
 
@@ -162,7 +161,7 @@ func (r *recomputation) downward(s *torchbind.Scope, by []*torchbind.Tensor) (lo
 			case r.twice:
 				r.delta[l+1] = delta
 			case delta != nil:
-				block.Keep(delta)
+				block.Keep(delta) // to be freed with it
 			}
 			parts := vjp(block, only(y), only(delta), join(r.input(l), by), false)
 			accumulate(s, block, grads, parts[1:])

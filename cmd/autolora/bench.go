@@ -57,7 +57,10 @@ operator and kernel; scripts/trace_summary.py says in a few lines what is in suc
 			if d := r.Decoded; d != nil {
 				w.printf("decoding          %s tokens/s, %s tokens with beam %d\n", human.Significant(d.TokensPerSec), human.Thousands(d.Tokens), d.Beams)
 			}
-			w.printf("peak memory       %s\n", human.Bytes(r.PeakMemory))
+			w.printf("peak memory       %s, with the search %s\n", human.Bytes(r.PeakMemory), human.Bytes(r.SearchPeak))
+			if r.DevicePeak > 0 {
+				w.printf("  on the GPU      %s, in the search %s\n", human.Bytes(r.DevicePeak), human.Bytes(r.DeviceSearchPeak))
+			}
 			w.printf("timed             %d batches of %d, %s, %d threads; medians\n", r.Batches, cmd.cfg.BatchSize, r.DType, r.Threads)
 		})
 	}

@@ -7,6 +7,7 @@ import (
 	"runtime"
 
 	"autolora/autolora"
+	"autolora/autolora/human"
 	"autolora/torchbind"
 )
 
@@ -55,7 +56,26 @@ type machineInfo struct {
 	Threads       int    `json:"threads"`
 	CUDADevices   int    `json:"cuda_devices"`
 	CUDAProblem   string `json:"cuda_problem,omitempty"`
+	GPUs          []gpu  `json:"gpus,omitempty"`
 	DefaultDevice string `json:"default_device"`
+}
+
+// gpu is what info says about one CUDA device.
+type gpu struct {
+	Name       string `json:"name,omitempty"`
+	Capability string `json:"compute_capability,omitempty"`
+	Total      int64  `json:"total_memory_bytes,omitempty"`
+	Free       int64  `json:"free_memory_bytes,omitempty"`
+	Problem    string `json:"problem,omitempty"` // why nothing else is known
+}
+
+// describeGPU asks the driver about a device.
+func describeGPU(d torchbind.Device) gpu {
+	about, err := torchbind.DescribeDevice(d)
+	if err != nil {
+		return gpu{Problem: oneLine(err.Error())}
+	}
+	return gpu{Name: about.Name, Capability: fmt.Sprintf("%d.%d", about.Capability[0], about.Capability[1]), Total: about.Total, Free: about.Free}
 }
 
 func newMachineInfo() machineInfo {
@@ -67,6 +87,9 @@ func newMachineInfo() machineInfo {
 	m.CUDADevices = n
 	if err != nil {
 		m.CUDAProblem = oneLine(err.Error())
+	}
+	for i := range n {
+		m.GPUs = append(m.GPUs, describeGPU(torchbind.Device(i)))
 	}
 	m.DefaultDevice = torchbind.CPU.String()
 	if d, err := torchbind.ParseDevice("auto"); err == nil {
@@ -84,9 +107,16 @@ func (m machineInfo) print(w *writer) {
 	}
 	w.row("CPU", "%d cores, %s, %s", m.Cores, m.CPUCapability, bfloat16)
 	w.row("threads", "%d", m.Threads)
+	for i, g := range m.GPUs {
+		name := torchbind.Device(i).String()
+		if g.Problem != "" {
+			w.row(name, "%s", g.Problem)
+			continue
+		}
+		w.row(name, "%s, compute capability %s, %s, %s free", g.Name, g.Capability, human.Bytes(g.Total), human.Bytes(g.Free))
+	}
 	switch {
-	case m.CUDADevices > 0:
-		w.row("CUDA", "%d devices", m.CUDADevices)
+	case len(m.GPUs) > 0:
 	case m.CUDAProblem != "":
 		w.row("CUDA", "none: %s", m.CUDAProblem)
 	default:

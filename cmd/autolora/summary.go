@@ -132,7 +132,11 @@ func printTimes(w *writer, r *runs.Results) {
 		w.row(label, "%-7s%8.1f s  %3.0f %%%s", phase.name, phase.seconds, 100*phase.seconds/total, steps)
 		label = ""
 	}
-	w.row("", "%-7s%8.1f s          peak memory %s", "total", total, human.Bytes(r.PeakMemory))
+	memory := human.Bytes(r.PeakMemory)
+	if r.DevicePeakMemory > 0 {
+		memory += ", on the GPU " + human.Bytes(r.DevicePeakMemory)
+	}
+	w.row("", "%-7s%8.1f s          peak memory %s", "total", total, memory)
 }
 
 // printFiles prints where the results are.

@@ -307,6 +307,53 @@ func TestCUDAGraphDrawsTheMasksOfEagerSteps(t *testing.T) {
 	})
 }
 
+// Graphs of a device share their memory: what one computes must not depend on
+// what another left there, and of two as many bytes are kept as of the larger.
+func TestCUDAGraphsInTurn(t *testing.T) {
+	device := cudaDevice(t)
+	torchtest.Run(t, func(s *torchbind.Scope) {
+		w := waves(s, device, 512, 512).SetRequiresGrad(true)
+		free := func() int64 {
+			t.Helper()
+			torchbind.EmptyCache(device)
+			info, err := torchbind.DescribeDevice(device)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return info.Free
+		}
+		var graphs []*torchbind.Graph
+		var want [][]float64
+		var kept []int64
+		for i, rows := range []int64{16384, 8192, 16384} {
+			x := torchbind.MulScalar(s, waves(s, device, rows, 512), float64(i+1))
+			s.Do(func(s *torchbind.Scope) error {
+				torchbind.SeedDropout(device, uint64(i))
+				want = append(want, step(s, x, w)[0].Float64s())
+				return nil
+			})
+			before := free()
+			g, err := torchbind.Capture(device, func(s *torchbind.Scope) []*torchbind.Tensor { return step(s, x, w) })
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer g.Close()
+			graphs = append(graphs, g)
+			kept = append(kept, before-free())
+		}
+		for range 3 {
+			for i, g := range graphs {
+				torchbind.SeedDropout(device, uint64(i))
+				g.Replay()
+				torchtest.Equal(t, fmt.Sprintf("graph %d", i), g.Outputs()[0], want[i], torchtest.Exact)
+			}
+		}
+		if most := kept[0] / 4; kept[1] > most || kept[2] > most {
+			t.Errorf("graphs keep %d bytes, those after the first want a quarter of it at most", kept)
+		}
+	})
+}
+
 func TestCUDAFailedCapture(t *testing.T) {
 	device := cudaDevice(t)
 	torchtest.Run(t, func(s *torchbind.Scope) {

@@ -283,6 +283,8 @@ func TestProcessesAreOne(t *testing.T) {
 		{"adapter", 2, runs.MethodAdapter, nil},
 		{"adalora", 2, runs.MethodAdaLoRA, func(c *Config) { c.AdaLoRADeltaT = 2 }},
 		{"grid", 2, runs.MethodLoRAGrid, func(c *Config) { c.GridRanks = []int64{1, 2} }},
+		{"gradient checkpointing", 2, runs.MethodAutoLoRA, func(c *Config) { c.GradientCheckpointing = true }},
+		{"lora, gradient checkpointing", 2, runs.MethodLoRA, func(c *Config) { c.GradientCheckpointing = true }},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

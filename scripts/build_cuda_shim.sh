@@ -39,7 +39,7 @@ key=$({
 	realpath third_party/cuda/include
 	"$CXX" -dumpfullversion
 	printf '%s\n' "${flags[@]}" "${link[@]}" "$EXPORTS"
-	find $SOURCES torchbind/internal/shim -name '*.h' -o -path "$SOURCES/*.cc" | sort | xargs sha256sum
+	find $SOURCES torchbind/internal/c10d torchbind/internal/shim -name '*.h' -o -path "$SOURCES/*.cc" | sort | xargs sha256sum
 } | sha256sum)
 if [[ -e $SHIM && -f $KEY && $(<$KEY) == "$key" ]]; then
 	exit 0

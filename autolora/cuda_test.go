@@ -115,12 +115,13 @@ func TestCUDAGraphsAgainstSteps(t *testing.T) {
 	}
 }
 
-// bfloat16 has 8 bits: losses of 50 iterations stay within 3 % of float32's.
+// bfloat16 has 8 bits: losses of 50 iterations stay within 1 % of float32's, as on the
+// CPU, where they are 0.4 % apart.
 func TestCUDABFloat16(t *testing.T) {
 	device := cuda(t)
 	a, _, _ := searchedBy(t, way{device: device, dtype: torchbind.BFloat16, round: true}, 50)
 	b, _, _ := searchedBy(t, way{device: device, dtype: torchbind.Float32, round: true}, 50)
-	if d := apart(b, a); !(d <= 3e-2) {
+	if d := apart(b, a); !(d <= 1e-2) {
 		t.Errorf("losses are %.1e apart", d)
 	}
 }

@@ -76,6 +76,9 @@ func (j *job) run(l *loop) error {
 			return l.stopped(i, err)
 		}
 		if r.trouble != "" {
+			if err := l.total(); err != nil {
+				return l.stopped(i, err)
+			}
 			return &DivergedError{Phase: l.phase, Step: i + 1, What: r.trouble, Good: l.stage.revert()}
 		}
 		l.own.Add(r.work)

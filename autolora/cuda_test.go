@@ -8,16 +8,8 @@ import (
 
 	"autolora/nn"
 	"autolora/torchbind"
+	"autolora/torchbind/torchtest"
 )
-
-// cuda returns the first CUDA device, and skips the test where there is none.
-func cuda(t *testing.T) torchbind.Device {
-	t.Helper()
-	if n, err := torchbind.CUDADevices(); err != nil || n == 0 {
-		t.Skip("no CUDA device")
-	}
-	return 0
-}
 
 // way is how a search is computed.
 type way struct {
@@ -96,7 +88,7 @@ func TestFiftyIterations(t *testing.T) {
 // A GPU computes what the CPU does, in float32; dropout, whose masks are others
 // there, is off.
 func TestCUDASearchAgainstCPU(t *testing.T) {
-	device := cuda(t)
+	device := torchtest.CUDA(t)
 	for _, graphs := range []bool{false, true} {
 		t.Run(fmt.Sprintf("graphs %v", graphs), func(t *testing.T) {
 			agree(t, way{device: device, dtype: torchbind.Float32, round: true, graphs: graphs}, way{device: torchbind.CPU, dtype: torchbind.Float32}, 1e-3)
@@ -107,7 +99,7 @@ func TestCUDASearchAgainstCPU(t *testing.T) {
 // Graphs give the numbers of steps without, dropout and all: the same kernels in
 // the same order, and masks of the same seeds.
 func TestCUDAGraphsAgainstSteps(t *testing.T) {
-	device := cuda(t)
+	device := torchtest.CUDA(t)
 	for _, dtype := range []torchbind.DType{torchbind.Float32, torchbind.BFloat16} {
 		t.Run(dtype.String(), func(t *testing.T) {
 			agree(t, way{device: device, dtype: dtype, dropout: 0.1, round: true, graphs: true}, way{device: device, dtype: dtype, dropout: 0.1, round: true}, 1e-6)
@@ -118,7 +110,7 @@ func TestCUDAGraphsAgainstSteps(t *testing.T) {
 // bfloat16 has 8 bits: losses of 50 iterations stay within 1 % of float32's, as on the
 // CPU, where they are 0.4 % apart.
 func TestCUDABFloat16(t *testing.T) {
-	device := cuda(t)
+	device := torchtest.CUDA(t)
 	a, _, _ := searchedBy(t, way{device: device, dtype: torchbind.BFloat16, round: true}, 50)
 	b, _, _ := searchedBy(t, way{device: device, dtype: torchbind.Float32, round: true}, 50)
 	if d := apart(b, a); !(d <= 1e-2) {

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"net"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -22,6 +21,7 @@ import (
 	"autolora/autolora/runs"
 	"autolora/nn/safetensors"
 	"autolora/torchbind"
+	"autolora/torchbind/torchtest"
 )
 
 // processEnv is the environment variable that makes the test binary one of
@@ -154,21 +154,10 @@ func (p *process) end(t *testing.T, limit time.Duration) string {
 	return p.stderr.String()
 }
 
-// freePort returns a port that nobody listens at.
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
-
 // needGloo skips a test where the program was built without Gloo.
 func needGloo(t *testing.T) {
 	t.Helper()
-	group, err := torchbind.NewProcessGroup(torchbind.GroupConfig{Size: 1, Addr: "127.0.0.1", Port: freePort(t), Timeout: 10 * time.Second, Device: torchbind.CPU})
+	group, err := torchbind.NewProcessGroup(torchbind.GroupConfig{Size: 1, Addr: "127.0.0.1", Port: torchtest.FreePort(t), Timeout: 10 * time.Second, Device: torchbind.CPU})
 	switch {
 	case err != nil && strings.Contains(err.Error(), "libgloo-dev"):
 		t.Skip("runs of several processes are not tested: ", err)
@@ -183,7 +172,7 @@ func needGloo(t *testing.T) {
 func startAll(t *testing.T, size int, cfg Config, change func(rank int, r *role)) []*process {
 	t.Helper()
 	needGloo(t)
-	port := freePort(t)
+	port := torchtest.FreePort(t)
 	all := make([]*process, size)
 	for rank := range all {
 		r := role{Config: cfg}
@@ -488,7 +477,7 @@ func TestProcessesDiffer(t *testing.T) {
 func TestProcessComesLate(t *testing.T) {
 	cfg := dropping(t)
 	needGloo(t)
-	port := freePort(t)
+	port := torchtest.FreePort(t)
 	slow := role{Config: cfg, Slow: 50 * time.Millisecond}
 	all := []*process{start(t, 0, 2, port, slow), start(t, 1, 2, port, slow)}
 	all[0].await(t, 3)

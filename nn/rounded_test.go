@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"autolora/torchbind"
+	"autolora/torchbind/torchtest"
 )
 
 var roundedCases = []struct {
@@ -210,9 +211,7 @@ func TestRoundedDecoding(t *testing.T) {
 // The CUDA device's numbers are the CPU's, to the rounding of the type: sums of a
 // few hundred products in another order, in bfloat16 with 8 bits each.
 func TestCUDAAgainstCPU(t *testing.T) {
-	if n, err := torchbind.CUDADevices(); n == 0 {
-		t.Skipf("no CUDA device: %v", err)
-	}
+	gpu := torchtest.CUDA(t)
 	for _, c := range roundedCases {
 		for _, twice := range []bool{false, true} {
 			for dtype, tolerance := range map[torchbind.DType]float64{torchbind.Float32: 1e-4, torchbind.BFloat16: 4e-2} {
@@ -223,7 +222,7 @@ func TestCUDAAgainstCPU(t *testing.T) {
 						cfg := LoadConfig{Dropout: &p, DType: dtype, Device: torchbind.CPU}
 						host := loadRounded(t, c.name, c.labels, c.regression, false, cfg)
 						defer host.Close()
-						cfg.Device, cfg.Round = 0, true
+						cfg.Device, cfg.Round = gpu, true
 						device := loadRounded(t, c.name, c.labels, c.regression, false, cfg)
 						defer device.Close()
 						got := outcome(t, s, device, seqs, labels, false, twice)

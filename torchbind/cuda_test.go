@@ -14,17 +14,14 @@ import (
 	"autolora/torchbind/torchtest"
 )
 
-// cudaDevice returns the first CUDA device, or skips the test.
+// cudaDevice is torchtest.CUDA, with the library that calls CUDA.
 func cudaDevice(t *testing.T) torchbind.Device {
 	t.Helper()
-	n, err := torchbind.CUDADevices()
-	if err != nil || n == 0 {
-		t.Skip("this machine has no CUDA device")
-	}
-	if _, err := torchbind.DescribeDevice(0); err != nil {
+	device := torchtest.CUDA(t)
+	if _, err := torchbind.DescribeDevice(device); err != nil {
 		t.Fatal(err)
 	}
-	return 0
+	return device
 }
 
 // The error says in one line what is wrong and what is to be done.

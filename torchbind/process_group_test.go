@@ -4,11 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -108,23 +106,11 @@ func startProcess(t *testing.T, part string, rank, size, port int, limit time.Du
 // startGroup starts one process for each of parts.
 func startGroup(t *testing.T, limit time.Duration, parts ...string) (all []*process, port int) {
 	t.Helper()
-	port = freePort(t)
+	port = torchtest.FreePort(t)
 	for rank, part := range parts {
 		all = append(all, startProcess(t, part, rank, len(parts), port, limit))
 	}
 	return all, port
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	n, _ := strconv.Atoi(port)
-	return n
 }
 
 const patience = 30 * time.Second // of processes that are to find each other on a busy machine
@@ -384,14 +370,14 @@ func TestProcessGroupFailures(t *testing.T) {
 	})
 	t.Run("one is missing", func(t *testing.T) {
 		t.Parallel()
-		port := freePort(t)
+		port := torchtest.FreePort(t)
 		first, third := startProcess(t, "loop", 0, 3, port, 3*time.Second), startProcess(t, "loop", 2, 3, port, 2*time.Second)
 		third.finish(t, "error: process 1 did not appear within 2s; 2 of 3 are there")
 		first.finish(t, "error: process 1 did not appear within 3s; 2 of 3 are there")
 	})
 	t.Run("process 0 is missing", func(t *testing.T) {
 		t.Parallel()
-		port := freePort(t)
+		port := torchtest.FreePort(t)
 		startProcess(t, "loop", 1, 2, port, time.Second).finish(t, fmt.Sprintf("error: no process 0 at 127.0.0.1:%d within 1s", port))
 	})
 	t.Run("one comes late, one counts otherwise", func(t *testing.T) {

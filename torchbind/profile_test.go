@@ -48,11 +48,9 @@ func TestProfile(t *testing.T) {
 }
 
 func TestCUDAProfile(t *testing.T) {
-	if n, err := torchbind.CUDADevices(); n == 0 {
-		t.Skipf("no CUDA device: %v", err)
-	}
+	device := torchtest.CUDA(t)
 	path := filepath.Join(t.TempDir(), "trace.json")
-	torchtest.Run(t, func(s *torchbind.Scope) { profileProduct(t, s, path, 0) })
+	torchtest.Run(t, func(s *torchbind.Scope) { profileProduct(t, s, path, device) })
 	if names := traced(t, path); len(names["kernel"]) == 0 {
 		t.Error("the trace has no kernel of the device")
 	}

@@ -1,6 +1,7 @@
 package torchtest
 
 import (
+	"net"
 	"runtime"
 	"testing"
 
@@ -39,4 +40,24 @@ func Run(t testing.TB, fn func(s *torchbind.Scope)) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// CUDA returns the first CUDA device, and skips the test where there is none.
+func CUDA(t testing.TB) torchbind.Device {
+	t.Helper()
+	if n, err := torchbind.CUDADevices(); n == 0 {
+		t.Skipf("no CUDA device: %v", err)
+	}
+	return 0
+}
+
+// FreePort returns a port of this machine at which nobody listens.
+func FreePort(t testing.TB) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
 }

@@ -63,10 +63,7 @@ func (j *job) run(l *loop) error {
 	l.began, l.before = time.Now(), *l.seconds
 	earlier := *l.count - from
 	for i := from; i < l.steps; i++ {
-		if l.Processes == nil && l.ctx.Err() != nil {
-			return l.stopped(i, l.ctx.Err())
-		}
-		interrupted := l.Processes.any(l.ctx.Err() != nil) // all stop after the same step
+		interrupted := l.Processes.any(l.ctx.Err() != nil) // all stop after the same step; one alone gets no batch for it
 		var r stepReport
 		err := torchbind.Run(func(s *torchbind.Scope) (err error) {
 			r, err = l.stage.step(s, i)
@@ -88,7 +85,7 @@ func (j *job) run(l *loop) error {
 		}
 		if stop, err := interrupted(); err != nil {
 			return l.stopped(i+1, err)
-		} else if stop && l.Processes != nil {
+		} else if stop {
 			return l.stopped(i+1, context.Canceled)
 		}
 	}

@@ -29,9 +29,9 @@ func Plan(cfg Config) ([]Config, error) {
 	case len(cfg.Methods) == 0:
 		return nil, errors.New("--methods: none is given")
 	}
-	chosen := slices.Clone(cfg.Methods)
-	if cfg.Controls && slices.Contains(chosen, runs.MethodAutoLoRA) {
-		chosen = append(chosen, runs.MethodUniform, runs.MethodShuffled)
+	chosen := cfg.Methods
+	if cfg.Controls {
+		chosen = runs.WithControls(chosen)
 	}
 	var plan []Config
 	for i := range cfg.Seeds {
@@ -64,7 +64,7 @@ func inOrder(chosen []string) []string {
 
 // planned returns the settings of one run.
 func planned(cfg Config, name string, seed uint64) (Config, error) {
-	folder := func(method string) string { return filepath.Join(cfg.Out, method, fmt.Sprintf("seed-%d", seed)) }
+	folder := func(method string) string { return filepath.Join(cfg.Out, runs.SeedFolder(method, seed)) }
 	c, err := Variant(cfg, name)
 	if err != nil {
 		return c, fmt.Errorf("--methods: %w", err)

@@ -39,14 +39,14 @@ func readPlan(dir string) (*plan, error) {
 	})
 	p := &plan{dir: dir, of: fmt.Sprint(filepath.Base(said.Model), settings)}
 	methods := said.Methods
-	if said.Controls && slices.Contains(methods, runs.MethodAutoLoRA) {
-		methods = append(methods, runs.MethodUniform, runs.MethodShuffled)
+	if said.Controls {
+		methods = runs.WithControls(methods)
 	}
 	slices.SortFunc(methods, byMethod)
 	methods = slices.Compact(methods)
 	for seed := said.Seed; seed < said.Seed+said.Seeds; seed++ {
 		for _, method := range methods {
-			p.runs = append(p.runs, filepath.Join(method, fmt.Sprintf("seed-%d", seed)))
+			p.runs = append(p.runs, runs.SeedFolder(method, seed))
 		}
 	}
 	return p, nil

@@ -1,5 +1,11 @@
 package runs
 
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+)
+
 // The methods, as results.json, the flags and the tables name them.
 const (
 	MethodFull     = "full"      // full fine-tuning
@@ -18,3 +24,17 @@ const (
 	MethodUniform  = "lora-uniform"      // LoRA spread evenly, at the parameters that AutoLoRA found
 	MethodShuffled = "autolora-shuffled" // AutoLoRA's ranks, permuted over the layers
 )
+
+// WithControls returns the methods that a comparison of methods makes with
+// controls: those, and AutoLoRA's controls where it is among them.
+func WithControls(methods []string) []string {
+	if !slices.Contains(methods, MethodAutoLoRA) {
+		return methods
+	}
+	return slices.Concat(methods, []string{MethodUniform, MethodShuffled})
+}
+
+// SeedFolder is the folder of one run in that of a comparison.
+func SeedFolder(method string, seed uint64) string {
+	return filepath.Join(method, fmt.Sprintf("seed-%d", seed))
+}

@@ -8,8 +8,9 @@ import (
 	"autolora/torchbind"
 )
 
-// The reference of these tests is testdata/nn/make_decoder_search.py: METHOD's
-// search in plain PyTorch on transformers' GPT-2 and LLaMA.
+// The reference of these tests is testdata/nn/make_decoder_search.py: the search
+// (docs/method.md, "One search iteration") in plain PyTorch on transformers'
+// GPT-2 and LLaMA.
 
 var decoderFamilies = []string{"gpt2", "llama"}
 

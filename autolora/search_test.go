@@ -14,8 +14,9 @@ import (
 	"autolora/torchbind"
 )
 
-// The reference of these tests is testdata/nn/make_search.py: METHOD's search
-// written a second time in plain PyTorch on transformers' BERT.
+// The reference of these tests is testdata/nn/make_search.py: the search
+// (docs/method.md, "One search iteration") written a second time in plain PyTorch
+// on transformers' BERT.
 
 const (
 	keyPrefix    = "base_model.model." // PEFT's, before the names of W
@@ -290,7 +291,8 @@ func checkSteps(t *testing.T, s *torchbind.Scope, x *Search, inputs, want fixtur
 	}
 }
 
-// What one iteration computes is what METHOD says that it costs.
+// What one iteration computes is what docs/method.md says that it costs
+// ("Hypergradient modes").
 func TestWork(t *testing.T) {
 	inputs := openFixture(t, "search-inputs")
 	start := openFixture(t, "search-softmax").floats

@@ -1,4 +1,4 @@
-"""The search of make_search.py for decoders: METHOD's iteration in plain PyTorch on transformers' GPT-2 and LLaMA.
+"""The search of make_search.py for decoders: one iteration in plain PyTorch on transformers' GPT-2 and LLaMA.
 
     pip install torch==2.11.0 transformers==5.23.0 peft==0.21.2   # after make_decoders.py
     python testdata/nn/make_decoder_search.py

@@ -85,7 +85,6 @@ func TestPTBLines(t *testing.T) {
 	}
 }
 
-// The lexer adds states to its automaton while it reads.
 func TestPTBConcurrently(t *testing.T) {
 	samples := readSample(t)
 	var wg sync.WaitGroup

@@ -139,9 +139,9 @@ func setDropout(t *testing.T, s *torchbind.Scope, x *Search, b *Batch) {
 	if m.ModelType == "gpt2" {
 		places = append(places, []*float64{&m.HiddenDropout}, []*float64{&m.EmbedDropout})
 	}
-	masks := *x.masks
+	masks := x.dropout.State
 	loss := func() float64 {
-		*x.masks = masks
+		x.dropout.State = masks
 		return x.loss(s, b, false).Item()
 	}
 	before := loss()
@@ -155,7 +155,7 @@ func setDropout(t *testing.T, s *torchbind.Scope, x *Search, b *Batch) {
 		}
 		before = after
 	}
-	*x.masks = masks
+	x.dropout.State = masks
 }
 
 // With independent masks finite differences would be noise; with saved ones they

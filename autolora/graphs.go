@@ -27,7 +27,7 @@ type recorded struct {
 	batches []*Batch  // that the graph reads: to be filled before a replay
 	passes  []int     // through the model of each batch
 	work    runs.Work // passes in all
-	drawn   uint64    // by which the state of the masks goes on
+	drawn   uint64    // by which the state of dropout goes on
 }
 
 // How often a shape is computed before its graph is captured, so that libraries
@@ -53,10 +53,11 @@ func (c *graphs) close() {
 	}
 }
 
-// run returns what fn makes of batches. It counts its work in work and draws its
-// masks from masks; it reads no number. What it returns is valid until the next
+// run returns what fn makes of batches. It counts its work in work and takes its
+// dropout from dropout; it reads no number. What it returns is valid until the next
 // run: the graphs of a device share their memory.
-func (c *graphs) run(s *torchbind.Scope, batches []*Batch, work *runs.Work, masks *nn.Masks, fn func(s *torchbind.Scope, batches []*Batch) []*torchbind.Tensor) []*torchbind.Tensor {
+func (c *graphs) run(s *torchbind.Scope, batches []*Batch, work *runs.Work, dropout *nn.DropoutRNG, fn func(s *torchbind.Scope, batches []*Batch) []*torchbind.Tensor) []*torchbind.Tensor {
+	dropout.Begin(dropout.State)
 	if c == nil || c.stopped {
 		return fn(s, batches)
 	}
@@ -67,14 +68,14 @@ func (c *graphs) run(s *torchbind.Scope, batches []*Batch, work *runs.Work, mask
 			return fn(s, batches)
 		}
 		var err error
-		if r, err = c.record(batches, work, masks, fn); err != nil {
+		if r, err = c.record(batches, work, dropout, fn); err != nil {
 			c.stopped = true
 			c.note(fmt.Sprintf("no CUDA graphs: one could not be captured, and steps go on without: %v", err))
 			return fn(s, batches)
 		}
 		c.graphs[key] = r
 	}
-	before, state := *work, *masks
+	before, state := *work, dropout.State
 	for i, b := range batches {
 		torchbind.ForeachCopyInPlace(r.batches[i].tensors(), b.tensors())
 	}
@@ -85,13 +86,13 @@ func (c *graphs) run(s *torchbind.Scope, batches []*Batch, work *runs.Work, mask
 	for i, b := range batches {
 		work.Tokens += int64(r.passes[i] * b.Tokens)
 	}
-	masks.State = state.State + r.drawn
+	dropout.State = state + r.drawn
 	return r.Outputs()
 }
 
 // record captures the graph of fn on batches like these. Nothing is counted or
 // drawn by it.
-func (c *graphs) record(batches []*Batch, work *runs.Work, masks *nn.Masks, fn func(s *torchbind.Scope, batches []*Batch) []*torchbind.Tensor) (r *recorded, err error) {
+func (c *graphs) record(batches []*Batch, work *runs.Work, dropout *nn.DropoutRNG, fn func(s *torchbind.Scope, batches []*Batch) []*torchbind.Tensor) (r *recorded, err error) {
 	r = &recorded{scope: torchbind.NewScope()}
 	defer func() {
 		if err != nil {
@@ -101,16 +102,16 @@ func (c *graphs) record(batches []*Batch, work *runs.Work, masks *nn.Masks, fn f
 	for _, b := range batches {
 		r.batches = append(r.batches, b.clone(r.scope))
 	}
-	before, state := *work, *masks
+	before, state := *work, dropout.State
 	r.Graph, err = torchbind.Capture(c.device, func(s *torchbind.Scope) []*torchbind.Tensor { return fn(s, r.batches) })
 	if err == nil {
 		r.work = runs.Work{Forward: work.Forward - before.Forward, Backward: work.Backward - before.Backward}
-		r.drawn = masks.State - state.State
+		r.drawn = dropout.State - state
 		for _, b := range r.batches {
 			r.passes = append(r.passes, b.passes)
 		}
 	}
-	*work, *masks = before, state
+	*work, dropout.State = before, state
 	return r, err
 }
 

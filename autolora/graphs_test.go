@@ -14,11 +14,11 @@ import (
 // graphTest is a search or a training whose steps may be replayed.
 type graphTest struct {
 	name string
-	make func(t *testing.T, m *nn.Model, graphs *graphs) (step func(s *torchbind.Scope, t, v *Batch) []float64, work func() runs.Work, masks *nn.Masks)
+	make func(t *testing.T, m *nn.Model, graphs *graphs) (step func(s *torchbind.Scope, t, v *Batch) []float64, work func() runs.Work, masks *nn.DropoutRNG)
 }
 
 func searchTest(name string, cfg SearchConfig, unroll bool) graphTest {
-	return graphTest{name, func(t *testing.T, m *nn.Model, graphs *graphs) (func(s *torchbind.Scope, t, v *Batch) []float64, func() runs.Work, *nn.Masks) {
+	return graphTest{name, func(t *testing.T, m *nn.Model, graphs *graphs) (func(s *torchbind.Scope, t, v *Batch) []float64, func() runs.Work, *nn.DropoutRNG) {
 		cfg.K, cfg.LoRADropout, cfg.Form, cfg.Scale, cfg.Eta, cfg.Unroll = searchK, 0.1, Softmax, 1, 0.05, 1
 		cfg.LRWeights, cfg.LRAlpha, cfg.AdamW, cfg.AdamWA = 1e-3, 1e-2, adamW(0.01), adamW(0)
 		x, err := NewSearch(m, nn.LoRAConfig{Targets: []string{"query", "value"}, Alpha: 8}, cfg, 1)
@@ -36,12 +36,12 @@ func searchTest(name string, cfg SearchConfig, unroll bool) graphTest {
 			step := x.Iterate(s, t, v, !unroll || n%2 == 0)
 			work.Add(step.Work)
 			return slices.Concat([]float64{step.TrainLoss, step.Direct, step.Implicit}, x.a.Float64s(), values(x.weights))
-		}, func() runs.Work { return work }, x.masks
+		}, func() runs.Work { return work }, x.dropout
 	}}
 }
 
 func trainTest(name string, adalora bool, accumulate int) graphTest {
-	return graphTest{name, func(t *testing.T, m *nn.Model, graphs *graphs) (func(s *torchbind.Scope, t, v *Batch) []float64, func() runs.Work, *nn.Masks) {
+	return graphTest{name, func(t *testing.T, m *nn.Model, graphs *graphs) (func(s *torchbind.Scope, t, v *Batch) []float64, func() runs.Work, *nn.DropoutRNG) {
 		lora := nn.LoRAConfig{Targets: []string{"query", "value"}, Rank: 3, Alpha: 8, Dropout: 0.1}
 		var allocator *RankAllocator
 		var err error
@@ -60,7 +60,7 @@ func trainTest(name string, adalora bool, accumulate int) graphTest {
 			step := trainer.Step(s, []*Batch{t, v}[:accumulate])
 			work.Add(step.Work)
 			return append([]float64{step.Loss, step.GradNorm}, values(m.TrainableParams())...)
-		}, func() runs.Work { return work }, trainer.masks
+		}, func() runs.Work { return work }, trainer.dropout
 	}}
 }
 
@@ -78,7 +78,7 @@ func TestGraphs(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			run(t, func(s *torchbind.Scope) {
-				steps := func(graphs *graphs) (all []float64, work runs.Work, masks nn.Masks) {
+				steps := func(graphs *graphs) (all []float64, work runs.Work, masks nn.DropoutRNG) {
 					m := roundedModel(t, 0.1, true)
 					defer m.Close()
 					defer graphs.close()
@@ -115,7 +115,7 @@ func TestGraphFallsBack(t *testing.T) {
 		m := roundedModel(t, 0, true)
 		defer m.Close()
 		var work runs.Work
-		masks := &nn.Masks{State: 7}
+		masks := m.Dropout(7)
 		for range graphAfter + 3 {
 			b := inputs.batch(s, m, "t.0")
 			out := c.run(s, []*Batch{b}, &work, masks, func(s *torchbind.Scope, batches []*Batch) []*torchbind.Tensor {

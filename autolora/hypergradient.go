@@ -34,7 +34,7 @@ func (x *Search) factor() float64 {
 // with its gradient, ahead is W' and scale the preconditioner of the step that
 // led there, nil for 1. masks is the state from which the dropout of
 // L_tr(W, a; t) was drawn: what is differentiated twice sees one mask.
-func (x *Search) implicit(s *torchbind.Scope, train gradient, u, ahead, scale []*torchbind.Tensor, t *Batch, masks nn.Masks) []*torchbind.Tensor {
+func (x *Search) implicit(s *torchbind.Scope, train gradient, u, ahead, scale []*torchbind.Tensor, t *Batch, dropout uint64) []*torchbind.Tensor {
 	if scale != nil && x.Factor == 0 {
 		u = torchbind.ForeachMul(s, u, scale)
 	}
@@ -45,7 +45,7 @@ func (x *Search) implicit(s *torchbind.Scope, train gradient, u, ahead, scale []
 	switch x.Mode {
 	case Exact:
 		if x.At == AtLookAhead {
-			x.under(masks, func() {
+			x.under(dropout, func() {
 				nn.At(x.weights, point, func() { train = x.gradient(s, t, true) }) // ∂L_tr(W', a; t)/∂W'
 			})
 		}
@@ -55,14 +55,14 @@ func (x *Search) implicit(s *torchbind.Scope, train gradient, u, ahead, scale []
 		if norm == 0 {
 			return []*torchbind.Tensor{torchbind.MulScalar(s, torchbind.Detach(s, x.a), 0)}
 		}
-		return x.centralDifference(s, point, u, 0.01/norm, t, masks) // ε = 0.01/‖u‖ (DARTS, Betty)
+		return x.centralDifference(s, point, u, 0.01/norm, t, dropout) // ε = 0.01/‖u‖ (DARTS, Betty)
 	}
 	return nil
 }
 
 // centralDifference returns [∂L_tr/∂a(W+εu) − ∂L_tr/∂a(W−εu)] / 2ε around the
 // weights W.
-func (x *Search) centralDifference(s *torchbind.Scope, W, u []*torchbind.Tensor, epsilon float64, t *Batch, masks nn.Masks) []*torchbind.Tensor {
+func (x *Search) centralDifference(s *torchbind.Scope, W, u []*torchbind.Tensor, epsilon float64, t *Batch, dropout uint64) []*torchbind.Tensor {
 	gradientAt := func(step float64) (byA []*torchbind.Tensor) {
 		var moved []*torchbind.Tensor
 		torchbind.NoGrad(func() { moved = torchbind.ForeachAdd(s, W, u, step) })
@@ -80,21 +80,20 @@ func (x *Search) centralDifference(s *torchbind.Scope, W, u []*torchbind.Tensor,
 	if x.FDMasks == IndependentMasks {
 		plus, minus = gradientAt(epsilon), gradientAt(-epsilon)
 	} else {
-		x.under(masks, func() { plus = gradientAt(epsilon) })
-		x.under(masks, func() { minus = gradientAt(-epsilon) })
+		x.under(dropout, func() { plus = gradientAt(epsilon) })
+		x.under(dropout, func() { minus = gradientAt(-epsilon) })
 	}
 	difference := torchbind.ForeachAdd(s, plus, minus, -1)
 	torchbind.ForeachMulScalarInPlace(difference, 1/(2*epsilon))
 	return x.processes.mean(s, difference, t.Weight)
 }
 
-// under runs fn with the dropout masks that the state gives, and goes on after
-// it as if fn had drawn none.
-func (x *Search) under(state nn.Masks, fn func()) {
-	after := *x.masks
-	*x.masks = state
-	defer func() { *x.masks = after }()
-	torchbind.SeedDropout(x.model.Device(), state.State)
+// under runs fn with the dropout that the state gives, and goes on after it as if
+// fn had drawn none.
+func (x *Search) under(state uint64, fn func()) {
+	after := x.dropout.State
+	defer func() { x.dropout.State = after }()
+	x.dropout.Begin(state)
 	fn()
 }
 

@@ -33,12 +33,12 @@ func TestExactAgainstCentralDifferences(t *testing.T) {
 // differences of L_val by a.
 func checkCentralDifferences(t *testing.T, s *torchbind.Scope, x *Search, bt, bv *Batch) {
 	t.Helper()
-	start, masks := torchbind.Detach(s, x.a).Float64s(), *x.masks
+	start, masks := torchbind.Detach(s, x.a).Float64s(), x.dropout.State
 	_, _, _, _, _, d, implicit := x.hypergradient(s, bt, bv)
 	h := torchbind.ForeachAdd(s, d, implicit, -x.Eta)[0].Float64s()
 
 	value := func(a []float64) float64 {
-		*x.masks = masks
+		x.dropout.State = masks
 		torchbind.NoGrad(func() {
 			x.a.CopyInPlace(torchbind.FromSlice(s, a, []int64{searchLayers, searchK}, torchbind.CPU))
 		})
@@ -67,7 +67,7 @@ func TestFiniteDifferenceSharesMasks(t *testing.T) {
 		for _, mode := range []Mode{Exact, FiniteDifference} {
 			x := newReferenceSearch(t, s, torchbind.Float64, Softmax, start, SearchConfig{Mode: mode, LookAhead: SGD, Eta: 0.05})
 			x.model.HiddenDropout, x.model.AttentionDropout = 0.2, 0.2
-			*x.masks = nn.Masks{State: 99}
+			x.dropout.State = 99
 			_, _, _, _, _, _, implicit := x.hypergradient(s, inputs.batch(s, x.model, "t.0"), inputs.batch(s, x.model, "v.0"))
 			implicits[mode] = implicit[0].Float64s()
 			x.model.Close()
@@ -139,7 +139,7 @@ func TestFiniteDifferenceOrder(t *testing.T) {
 				x := newReferenceSearch(t, s, torchbind.Float64, Softmax, openFixture(t, "search-softmax").floats(s, "a"), cfg)
 				defer x.model.Close()
 				x.giveMoments(s, inputs)
-				masks := *x.masks
+				masks := x.dropout.State
 				bt, bv := inputs.batch(s, x.model, "t.0"), inputs.batch(s, x.model, "v.0")
 				train := x.gradient(s, bt, true)
 				ahead, scale := x.lookAhead(s, train.g)

@@ -38,11 +38,11 @@ type recomputation struct {
 	params  []*nn.Param         // of W
 	weights []*torchbind.Tensor // W
 	alpha   []*torchbind.Tensor // α of every LoRA layer, a leaf each; nil without selection variables
-	dropout *nn.Masks           // goes on as if L were computed once
+	dropout *nn.DropoutRNG      // goes on as if L were computed once
 	work    *runs.Work          // counts what is computed
 
 	segments []nn.Segment        // f_l
-	masks    []nn.Masks          // state of dropout masks with which f_l begins; the last is that after f_n
+	states   []uint64            // of dropout where f_l begins; the last is that after f_n
 	x        []*torchbind.Tensor // x_l, leaves above the lowest segment
 	delta    []*torchbind.Tensor // δ_l, with twice
 	lowest   int                 // first segment with something to differentiate by
@@ -50,8 +50,8 @@ type recomputation struct {
 }
 
 // newRecomputation is to differentiate the loss at the params' present values.
-func newRecomputation(model *nn.Model, params []*nn.Param, alpha []*torchbind.Tensor, b *Batch, masks *nn.Masks, work *runs.Work) *recomputation {
-	return &recomputation{model: model, batch: b, params: params, weights: nn.Values(params), alpha: alpha, dropout: masks, work: work}
+func newRecomputation(model *nn.Model, params []*nn.Param, alpha []*torchbind.Tensor, b *Batch, dropout *nn.DropoutRNG, work *runs.Work) *recomputation {
+	return &recomputation{model: model, batch: b, params: params, weights: nn.Values(params), alpha: alpha, dropout: dropout, work: work}
 }
 
 // gradient returns L and its gradients by leaves among W and α.
@@ -102,10 +102,9 @@ func (r *recomputation) at(fn func()) {
 
 // segment computes f_l, with the same masks whenever it does.
 func (r *recomputation) segment(s *torchbind.Scope, l int) *torchbind.Tensor {
-	masks := r.masks[l]
-	torchbind.SeedDropout(r.model.Device(), masks.State)
-	y := r.segments[l](s, r.x[l], &masks)
-	r.masks[l+1] = masks
+	dropout := r.model.Dropout(r.states[l])
+	y := r.segments[l](s, r.x[l], dropout)
+	r.states[l+1] = dropout.State
 	return y
 }
 
@@ -125,8 +124,8 @@ func (r *recomputation) upward(s *torchbind.Scope) {
 	}
 	r.segments = r.model.Segments(s, packed, r.batch.Labels)
 	top := len(r.segments) - 1
-	r.masks = make([]nn.Masks, top+2)
-	r.masks[0] = *r.dropout
+	r.states = make([]uint64, top+2)
+	r.states[0] = r.dropout.State
 	r.x, r.delta, r.lowest = make([]*torchbind.Tensor, top+1), make([]*torchbind.Tensor, top+2), top
 	mode := torchbind.EnableGrad // until a graph shows the lowest segment
 	for l := range top {
@@ -168,7 +167,7 @@ func (r *recomputation) downward(s *torchbind.Scope, by []*torchbind.Tensor) (lo
 			return parts[0]
 		})
 	}
-	*r.dropout = r.masks[top+1]
+	r.dropout.State = r.states[top+1]
 	r.count(1, 1)
 	return loss, grads
 }
@@ -270,7 +269,7 @@ func (x *Search) recompute(s *torchbind.Scope, b *Batch) *recomputation {
 		alpha = append(alpha, torchbind.Detach(s, l.Select).SetRequiresGrad(true))
 	}
 	x.model.Select(s, nil)
-	return newRecomputation(x.model, x.weights, alpha, b, x.masks, &x.work)
+	return newRecomputation(x.model, x.weights, alpha, b, x.dropout, &x.work)
 }
 
 // byA makes a derivative by α, a row for every LoRA layer, one by a.
@@ -307,7 +306,7 @@ func (x *Search) recomputedByA(s *torchbind.Scope, b *Batch, weights []*torchbin
 // recomputed returns the gradient of the loss on b, with AdaLoRA's penalty in it,
 // and the loss behind it.
 func (t *Trainer) recomputed(s *torchbind.Scope, b *Batch, work *runs.Work) []*torchbind.Tensor {
-	r := newRecomputation(t.model, t.model.TrainableParams(), nil, b, t.masks, work)
+	r := newRecomputation(t.model, t.model.TrainableParams(), nil, b, t.dropout, work)
 	loss, g := r.gradient(s, r.weights)
 	if t.allocator != nil {
 		accumulate(s, s, g, torchbind.GradAllowUnused(s, only(t.allocator.Penalty(s)), r.weights, nil, false))

@@ -184,7 +184,7 @@ func checkRecomputedSearch(t *testing.T, s *torchbind.Scope, whole, recomputed *
 	t.Helper()
 	tolerance := map[Mode]float64{Exact: tolRecomputed}[whole.Mode]
 	train, val := madeUpBatch(t, s, whole.model, 1), madeUpBatch(t, s, whole.model, 2)
-	masks := *whole.masks
+	masks := *whole.dropout
 	lossT, lossV, g, ahead, u, d, implicit := whole.hypergradient(s, train, val)
 	lossT2, lossV2, g2, ahead2, u2, d2, implicit2 := recomputed.hypergradient(s, train, val)
 	near(t, "losses", []float64{lossT2, lossV2}, []float64{lossT, lossV}, tolerance)
@@ -194,11 +194,11 @@ func checkRecomputedSearch(t *testing.T, s *torchbind.Scope, whole, recomputed *
 	}{{"g", g2, g}, {"W'", ahead2, ahead}, {"u", u2, u}, {"d", d2, d}, {"implicit part", implicit2, implicit}} {
 		nearTensors(t, s, part.name, part.got, part.want, tolerance)
 	}
-	if *whole.masks != *recomputed.masks {
-		t.Errorf("dropout goes on from %v, want %v", recomputed.masks, whole.masks)
+	if *whole.dropout != *recomputed.dropout {
+		t.Errorf("dropout goes on from %v, want %v", recomputed.dropout, whole.dropout)
 	}
 
-	*whole.masks, *recomputed.masks = masks, masks
+	*whole.dropout, *recomputed.dropout = masks, masks
 	for i := range 4 {
 		seed := uint64(10 * i)
 		train, val := madeUpBatch(t, s, whole.model, seed), madeUpBatch(t, s, whole.model, seed+1)
@@ -261,8 +261,8 @@ func TestRecomputedTraining(t *testing.T) {
 						batches := []*Batch{madeUpBatch(t, s, whole.model, i), madeUpBatch(t, s, whole.model, i+50)}[:1+i%2]
 						want, got := whole.Step(s, batches), recomputed.Step(s, batches)
 						near(t, "loss and norm", []float64{got.Loss, got.GradNorm}, []float64{want.Loss, want.GradNorm}, tolerance)
-						if !slices.Equal(got.Ranks, want.Ranks) || *whole.masks != *recomputed.masks {
-							t.Fatalf("ranks %v and masks %v, want %v and %v", got.Ranks, recomputed.masks, want.Ranks, whole.masks)
+						if !slices.Equal(got.Ranks, want.Ranks) || *whole.dropout != *recomputed.dropout {
+							t.Fatalf("ranks %v and masks %v, want %v and %v", got.Ranks, recomputed.dropout, want.Ranks, whole.dropout)
 						}
 					}
 					for i, p := range whole.model.TrainableParams() {
@@ -290,9 +290,9 @@ func TestRecomputedFromTheLowest(t *testing.T) {
 			}
 			params := m.TrainableParams()
 			b := madeUpBatch(t, s, m, 1)
-			r := newRecomputation(m, params, nil, b, &nn.Masks{State: 1}, &runs.Work{})
+			r := newRecomputation(m, params, nil, b, m.Dropout(1), &runs.Work{})
 			_, g := r.gradient(s, r.weights)
-			want := torchbind.Grad(s, only(m.Loss(s, b.Batch, b.Labels, &nn.Masks{State: 1})), nn.Values(params), nil, false)
+			want := torchbind.Grad(s, only(m.Loss(s, b.Batch, b.Labels, m.Dropout(1))), nn.Values(params), nil, false)
 			nearTensors(t, s, "g with LoRA on "+c.target, g, want, 0)
 			if r.lowest != c.lowest {
 				t.Errorf("with LoRA on %q the lowest segment is %d, want %d", c.target, r.lowest, c.lowest)

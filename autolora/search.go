@@ -90,7 +90,7 @@ type Search struct {
 	model   *nn.Model
 	weights []*nn.Param       // W: A and B of every layer, and the head
 	a       *torchbind.Tensor // [layers, k], free
-	masks   *nn.Masks         // dropout of both losses
+	dropout *nn.DropoutRNG    // of both losses
 
 	optimW, optimA *torchbind.AdamW
 	good           *lastGood
@@ -138,7 +138,7 @@ func NewSearch(model *nn.Model, lora nn.LoRAConfig, cfg SearchConfig, seed uint6
 	if err := model.AddLoRA(lora); err != nil {
 		return nil, err
 	}
-	x := &Search{SearchConfig: cfg, model: model, weights: model.TrainableParams(), masks: &nn.Masks{State: seed}}
+	x := &Search{SearchConfig: cfg, model: model, weights: model.TrainableParams(), dropout: model.Dropout(seed)}
 	scope, layers := model.Scope(), int64(len(model.LoRAs()))
 	x.a = scope.Tidy(func(s *torchbind.Scope) *torchbind.Tensor {
 		data := slices.Repeat([]float64{cfg.Init}, int(layers*cfg.K))
@@ -163,7 +163,6 @@ func (x *Search) Iterate(s *torchbind.Scope, t, v *Batch, updateA bool) (step Se
 	if !updateA {
 		v = nil
 	}
-	torchbind.SeedDropout(x.model.Device(), x.masks.State)
 	d := x.replayed(s, t, v)
 	step = d.read(s, x.factor())
 	if !step.Finite() {
@@ -198,7 +197,7 @@ func (x *Search) replayed(s *torchbind.Scope, t, v *Batch) derivatives {
 	if v != nil {
 		batches = append(batches, v)
 	}
-	all := x.graphs.run(s, batches, &x.work, x.masks, func(s *torchbind.Scope, batches []*Batch) []*torchbind.Tensor {
+	all := x.graphs.run(s, batches, &x.work, x.dropout, func(s *torchbind.Scope, batches []*Batch) []*torchbind.Tensor {
 		v := v
 		if v != nil {
 			v = batches[1]
@@ -223,7 +222,7 @@ func (x *Search) fixed() bool {
 
 // derive computes the gradient by W and, with v, the hypergradient by a.
 func (x *Search) derive(s *torchbind.Scope, t, v *Batch) derivatives {
-	masks := *x.masks // as they are drawn for L_tr(W, a; t)
+	state := x.dropout.State // as it is for L_tr(W, a; t)
 
 	train := x.gradient(s, t, v != nil && x.Mode == Exact && x.At != AtLookAhead) // g = ∂L_tr(W, a; t)/∂W
 	if v == nil {
@@ -232,7 +231,7 @@ func (x *Search) derive(s *torchbind.Scope, t, v *Batch) derivatives {
 	ahead, scale := x.lookAhead(s, train.g)  // W' = W − η g
 	lossV, u, d := x.validation(s, ahead, v) // u = ∂L_val(W', a; v)/∂W', d = ∂L_val(W', a; v)/∂a
 	out := derivatives{numbers: []*torchbind.Tensor{train.loss, lossV, torchbind.TotalNorm(s, d)}, g: train.g, h: d}
-	if gu := x.implicit(s, train, u, ahead, scale, t, masks); gu != nil { // ∂(g·u)/∂a
+	if gu := x.implicit(s, train, u, ahead, scale, t, state); gu != nil { // ∂(g·u)/∂a
 		out.h = torchbind.ForeachAdd(s, d, gu, -x.factor()) // h = d − η ∂(g·u)/∂a
 		out.numbers = append(out.numbers, torchbind.TotalNorm(s, gu))
 	}
@@ -295,7 +294,7 @@ func (x *Search) loss(s *torchbind.Scope, b *Batch, twice bool) *torchbind.Tenso
 	return s.Tidy(func(s *torchbind.Scope) *torchbind.Tensor {
 		x.model.Select(s, x.alpha(s))
 		defer x.model.Select(s, nil)
-		return x.model.Loss(s, packed, b.Labels, x.masks)
+		return x.model.Loss(s, packed, b.Labels, x.dropout)
 	})
 }
 

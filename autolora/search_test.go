@@ -152,7 +152,7 @@ var referenceForms = []struct {
 
 // hypergradient returns the parts of one iteration on t.0 and v.0.
 func (x *Search) hypergradient(s *torchbind.Scope, t, v *Batch) (lossT, lossV float64, g, ahead, u, d, implicit []*torchbind.Tensor) {
-	masks := *x.masks
+	masks := x.dropout.State
 	train := x.gradient(s, t, x.Mode == Exact)
 	ahead, scale := x.lookAhead(s, train.g)
 	val, u, d := x.validation(s, ahead, v)

@@ -14,7 +14,7 @@ type namedTensor struct {
 
 // counters are the numbers of the state that a checkpoint keeps.
 type counters struct {
-	Masks uint64   `json:"masks"`          // state of the dropout masks
+	Masks uint64   `json:"masks"`          // state of dropout
 	Good  int64    `json:"good"`           // step of lastGood
 	W     int64    `json:"w"`              // steps of the optimiser of W
 	A     int64    `json:"a,omitempty"`    // steps of the optimiser of a
@@ -41,11 +41,11 @@ func (x *Search) tensors() []namedTensor {
 }
 
 func (x *Search) counters() counters {
-	return counters{Masks: x.masks.State, Good: x.good.step, W: x.optimW.Step, A: x.optimA.Step}
+	return counters{Masks: x.dropout.State, Good: x.good.step, W: x.optimW.Step, A: x.optimA.Step}
 }
 
 func (x *Search) setCounters(c counters) error {
-	x.masks.State, x.good.step, x.optimW.Step, x.optimA.Step = c.Masks, c.Good, c.W, c.A
+	x.dropout.State, x.good.step, x.optimW.Step, x.optimA.Step = c.Masks, c.Good, c.W, c.A
 	return nil
 }
 
@@ -63,7 +63,7 @@ func (t *Trainer) tensors() []namedTensor {
 }
 
 func (t *Trainer) counters() counters {
-	c := counters{Masks: t.masks.State, Good: t.good.step, W: t.optim.Step}
+	c := counters{Masks: t.dropout.State, Good: t.good.step, W: t.optim.Step}
 	if t.allocator != nil {
 		c.Keep = t.allocator.Keep()
 	}
@@ -71,7 +71,7 @@ func (t *Trainer) counters() counters {
 }
 
 func (t *Trainer) setCounters(c counters) error {
-	t.masks.State, t.good.step, t.optim.Step = c.Masks, c.Good, c.W
+	t.dropout.State, t.good.step, t.optim.Step = c.Masks, c.Good, c.W
 	if t.allocator != nil {
 		return t.allocator.Restore(int(c.W), c.Keep)
 	}

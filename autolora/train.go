@@ -34,7 +34,7 @@ type Trainer struct {
 	TrainConfig
 	model     *nn.Model
 	optim     *torchbind.AdamW
-	masks     *nn.Masks
+	dropout   *nn.DropoutRNG
 	good      *lastGood
 	processes *Processes // that share the batches
 	graphs    *graphs    // of a step's gradient
@@ -59,7 +59,7 @@ func NewTrainer(model *nn.Model, cfg TrainConfig, seed uint64) *Trainer {
 		TrainConfig: cfg,
 		model:       model,
 		optim:       torchbind.NewAdamW(model.Scope(), nn.Values(model.TrainableParams()), cfg.AdamW),
-		masks:       &nn.Masks{State: seed},
+		dropout:     model.Dropout(seed),
 		good:        newLastGood(model),
 	}
 }
@@ -84,8 +84,7 @@ func (st TrainStep) trouble() string {
 // go back to the last good weights.
 func (t *Trainer) Step(s *torchbind.Scope, batches []*Batch) TrainStep {
 	step := TrainStep{LR: t.Rate(int(t.optim.Step))}
-	torchbind.SeedDropout(t.model.Device(), t.masks.State)
-	all := t.graphs.run(s, batches, &step.Work, t.masks, func(s *torchbind.Scope, batches []*Batch) []*torchbind.Tensor {
+	all := t.graphs.run(s, batches, &step.Work, t.dropout, func(s *torchbind.Scope, batches []*Batch) []*torchbind.Tensor {
 		loss, g := t.gradient(s, batches, &step.Work)
 		return append(g, loss, torchbind.TotalNorm(s, g))
 	})
@@ -113,7 +112,7 @@ func (t *Trainer) gradient(s *torchbind.Scope, batches []*Batch, work *runs.Work
 	forward := func(b *Batch) (loss, objective *torchbind.Tensor) {
 		b.passes++
 		work.Add(runs.Work{Tokens: int64(b.Tokens), Forward: 1, Backward: 1})
-		loss = t.model.Loss(s, b.Batch, b.Labels, t.masks)
+		loss = t.model.Loss(s, b.Batch, b.Labels, t.dropout)
 		if t.allocator == nil {
 			return loss, loss
 		}

@@ -218,25 +218,3 @@ func (m *Model) NewBatch(s *torchbind.Scope, seqs Sequences) (*Batch, error) {
 	}
 	return batch, nil
 }
-
-// Masks draws the seeds of dropout masks. Its state is one number, so that a
-// computation can be repeated with the same masks: copy it and use the copy.
-// A nil *Masks means evaluation: no dropout.
-type Masks struct{ State uint64 }
-
-// next returns the seed of the next mask (splitmix64).
-func (m *Masks) next() uint64 {
-	m.State += 0x9e3779b97f4a7c15
-	z := m.State
-	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
-	z = (z ^ z>>27) * 0x94d049bb133111eb
-	return z ^ z>>31
-}
-
-// draw returns the probability and seed for one dropout: 0, 0 in evaluation.
-func (m *Masks) draw(p float64) (float64, uint64) {
-	if m == nil || p == 0 {
-		return 0, 0
-	}
-	return p, m.next()
-}

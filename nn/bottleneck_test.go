@@ -82,8 +82,8 @@ func TestZeroBottlenecksAreTheBase(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					logits := func(masks *Masks) []float64 { return torchbind.Detach(s, m.Logits(s, b, masks)).Float64s() }
-					base, dropped := logits(nil), logits(&Masks{State: 7})
+					logits := func(rng *DropoutRNG) []float64 { return torchbind.Detach(s, m.Logits(s, b, rng)).Float64s() }
+					base, dropped := logits(nil), logits(&DropoutRNG{State: 7})
 					if err := m.AddBottlenecks(BottleneckConfig{Style: style, Size: 3, Seed: 1}); err != nil {
 						t.Fatal(err)
 					}
@@ -96,7 +96,7 @@ func TestZeroBottlenecksAreTheBase(t *testing.T) {
 						}
 					})
 					near(t, "logits", logits(nil), base, 0)
-					near(t, "logits under dropout", logits(&Masks{State: 7}), dropped, 1e-6) // the dropout is not in the kernel of the norm
+					near(t, "logits under dropout", logits(&DropoutRNG{State: 7}), dropped, 1e-6) // the dropout is not in the kernel of the norm
 				})
 			})
 		}

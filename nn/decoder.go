@@ -94,38 +94,40 @@ func (d *Decoder) segments(s *torchbind.Scope, b *Batch) []Segment {
 // layer.
 func (d *Decoder) keeping(s *torchbind.Scope, b *Batch, keep func(layer int, kv *torchbind.Tensor)) []Segment {
 	r := d.rotation(s, b.Positions)
-	all := []Segment{func(s *torchbind.Scope, _ *torchbind.Tensor, masks *Masks) *torchbind.Tensor {
-		return d.embed(s, b.IDs, b.Positions, masks)
+	all := []Segment{func(s *torchbind.Scope, _ *torchbind.Tensor, rng *DropoutRNG) *torchbind.Tensor {
+		return d.embed(s, b.IDs, b.Positions, rng)
 	}}
 	for i, layer := range d.Layers {
-		all = append(all, func(s *torchbind.Scope, x *torchbind.Tensor, masks *Masks) *torchbind.Tensor {
+		all = append(all, func(s *torchbind.Scope, x *torchbind.Tensor, rng *DropoutRNG) *torchbind.Tensor {
 			kept := func(kv *torchbind.Tensor) { keep(i, kv) }
 			if layer.QKV != nil {
-				return d.block(s, layer, x, b, r, masks, kept)
+				return d.block(s, layer, x, b, r, rng, kept)
 			}
-			return d.lastBlock(s, layer, x, b, r, masks, kept)
+			return d.lastBlock(s, layer, x, b, r, rng, kept)
 		})
 	}
-	return append(all, func(s *torchbind.Scope, x *torchbind.Tensor, _ *Masks) *torchbind.Tensor { return d.Norm.Forward(s, x) })
+	return append(all, func(s *torchbind.Scope, x *torchbind.Tensor, _ *DropoutRNG) *torchbind.Tensor {
+		return d.Norm.Forward(s, x)
+	})
 }
 
 // embed returns the embeddings of tokens at positions: [N, C].
-func (d *Decoder) embed(s *torchbind.Scope, ids, positions *torchbind.Tensor, masks *Masks) *torchbind.Tensor {
+func (d *Decoder) embed(s *torchbind.Scope, ids, positions *torchbind.Tensor, rng *DropoutRNG) *torchbind.Tensor {
 	x := torchbind.Embedding(s, d.Words.Value, ids)
 	if d.Places != nil {
 		x = torchbind.Add(s, x, torchbind.Embedding(s, d.Places.Value, positions))
 	}
-	p, seed := masks.draw(d.EmbedDropout)
+	p, seed := rng.draw(d.EmbedDropout)
 	return torchbind.Dropout(s, x, p, seed)
 }
 
 // block maps x [N, C] to [N, C].
-func (d *Decoder) block(s *torchbind.Scope, l *DecoderLayer, x *torchbind.Tensor, b *Batch, r *rotation, masks *Masks, keep func(kv *torchbind.Tensor)) *torchbind.Tensor {
-	qkv := r.apply(s, l.QKV.Forward(s, l.AttentionNorm.Forward(s, x), masks), d.NumAttentionHeads+d.NumKeyValueHeads) // [N, (H+2G)·D]
+func (d *Decoder) block(s *torchbind.Scope, l *DecoderLayer, x *torchbind.Tensor, b *Batch, r *rotation, rng *DropoutRNG, keep func(kv *torchbind.Tensor)) *torchbind.Tensor {
+	qkv := r.apply(s, l.QKV.Forward(s, l.AttentionNorm.Forward(s, x), rng), d.NumAttentionHeads+d.NumKeyValueHeads) // [N, (H+2G)·D]
 	_, kv := d.split(s, qkv)
 	keep(kv)
-	context := torchbind.SelfAttention(s, qkv, b.Offsets, d.attention(b.Visible, b.Plan, b.twice, masks))
-	return d.feedForward(s, l, x, context, masks)
+	context := torchbind.SelfAttention(s, qkv, b.Offsets, d.attention(b.Visible, b.Plan, b.twice, rng))
+	return d.feedForward(s, l, x, context, rng)
 }
 
 // split returns views of queries [N, H·D], and keys and values [N, 2G·D].
@@ -136,19 +138,19 @@ func (d *Decoder) split(s *torchbind.Scope, qkv *torchbind.Tensor) (q, kv *torch
 
 // lastBlock maps x [N, C] to the wanted rows [M, C]: keys and values of all
 // rows, everything else of those only.
-func (d *Decoder) lastBlock(s *torchbind.Scope, l *DecoderLayer, x *torchbind.Tensor, b *Batch, r *rotation, masks *Masks, keep func(kv *torchbind.Tensor)) *torchbind.Tensor {
+func (d *Decoder) lastBlock(s *torchbind.Scope, l *DecoderLayer, x *torchbind.Tensor, b *Batch, r *rotation, rng *DropoutRNG, keep func(kv *torchbind.Tensor)) *torchbind.Tensor {
 	h := l.AttentionNorm.Forward(s, x)
-	q := r.at(s, b.Want).apply(s, l.Query.Forward(s, torchbind.IndexSelect(s, h, 0, b.Want), masks), d.NumAttentionHeads)
-	kv := r.apply(s, l.KeyValue.Forward(s, h, masks), d.NumKeyValueHeads)
+	q := r.at(s, b.Want).apply(s, l.Query.Forward(s, torchbind.IndexSelect(s, h, 0, b.Want), rng), d.NumAttentionHeads)
+	kv := r.apply(s, l.KeyValue.Forward(s, h, rng), d.NumKeyValueHeads)
 	keep(kv)
-	context := torchbind.CrossAttention(s, q, kv, b.WantAt, b.Offsets, d.attention(b.WantVisible, b.WantPlan, b.twice, masks))
-	return d.feedForward(s, l, torchbind.IndexSelect(s, x, 0, b.Want), context, masks)
+	context := torchbind.CrossAttention(s, q, kv, b.WantAt, b.Offsets, d.attention(b.WantVisible, b.WantPlan, b.twice, rng))
+	return d.feedForward(s, l, torchbind.IndexSelect(s, x, 0, b.Want), context, rng)
 }
 
 // attention returns the settings of attention for rows that see so many keys, by
 // plan where there is one, perhaps to be differentiated twice.
-func (d *Decoder) attention(visible *torchbind.Tensor, plan *torchbind.AttentionPlan, twice bool, masks *Masks) torchbind.AttentionConfig {
-	p, seed := masks.draw(d.AttentionDropout)
+func (d *Decoder) attention(visible *torchbind.Tensor, plan *torchbind.AttentionPlan, twice bool, rng *DropoutRNG) torchbind.AttentionConfig {
+	p, seed := rng.draw(d.AttentionDropout)
 	return torchbind.AttentionConfig{
 		Heads: d.NumAttentionHeads, KVHeads: d.NumKeyValueHeads, Scale: 1 / math.Sqrt(float64(d.HeadDim)),
 		Dropout: p, Seed: seed, Visible: visible, Window: d.SlidingWindow, Plan: plan, Twice: twice,
@@ -156,20 +158,20 @@ func (d *Decoder) attention(visible *torchbind.Tensor, plan *torchbind.Attention
 }
 
 // feedForward is the block after attention, on rows x and their context.
-func (d *Decoder) feedForward(s *torchbind.Scope, l *DecoderLayer, x, context *torchbind.Tensor, masks *Masks) *torchbind.Tensor {
-	x = d.add(s, l.AttentionAdapter, l.Out.Forward(s, context, masks), x, masks)
-	h := l.Up.Forward(s, l.OutputNorm.Forward(s, x), masks)
+func (d *Decoder) feedForward(s *torchbind.Scope, l *DecoderLayer, x, context *torchbind.Tensor, rng *DropoutRNG) *torchbind.Tensor {
+	x = d.add(s, l.AttentionAdapter, l.Out.Forward(s, context, rng), x, rng)
+	h := l.Up.Forward(s, l.OutputNorm.Forward(s, x), rng)
 	if d.HiddenAct == "silu" {
 		h = torchbind.SwiGLU(s, h)
 	} else {
 		h = torchbind.GELU(s, h, d.HiddenAct != "gelu")
 	}
-	return d.add(s, l.OutputAdapter, l.Down.Forward(s, h, masks), x, masks)
+	return d.add(s, l.OutputAdapter, l.Down.Forward(s, h, rng), x, rng)
 }
 
 // add returns residual + adapter(dropout(x)).
-func (d *Decoder) add(s *torchbind.Scope, adapter *Bottleneck, x, residual *torchbind.Tensor, masks *Masks) *torchbind.Tensor {
-	p, seed := masks.draw(d.HiddenDropout)
+func (d *Decoder) add(s *torchbind.Scope, adapter *Bottleneck, x, residual *torchbind.Tensor, rng *DropoutRNG) *torchbind.Tensor {
+	p, seed := rng.draw(d.HiddenDropout)
 	if adapter != nil {
 		x = adapter.Forward(s, torchbind.Dropout(s, x, p, seed), residual, nil)
 		p, seed = 0, 0

@@ -55,12 +55,12 @@ func TestDecoderBottleneckDifferences(t *testing.T) {
 					t.Fatal(err)
 				}
 				b, y := smallBatch(t, s, m)
-				if m.Loss(s, b, y, &Masks{State: 5}).Item() == m.Loss(s, b, y, nil).Item() {
+				if m.Loss(s, b, y, &DropoutRNG{State: 5}).Item() == m.Loss(s, b, y, nil).Item() {
 					t.Fatal("no dropout")
 				}
 				params := m.AdapterParams()
 				torchtest.GradCheck(t, func(s *torchbind.Scope, moved []*torchbind.Tensor) (loss *torchbind.Tensor) {
-					At(params, moved, func() { loss = m.Loss(s, b, y, &Masks{State: 5}) })
+					At(params, moved, func() { loss = m.Loss(s, b, y, &DropoutRNG{State: 5}) })
 					return loss
 				}, Values(params))
 			})
@@ -86,8 +86,8 @@ func TestZeroDecoderBottlenecksAreTheBase(t *testing.T) {
 					m := loadDecoder(t, base, LoadConfig{Dropout: &p, DType: torchbind.Float32})
 					defer m.Close()
 					b, _ := smallBatch(t, s, m)
-					logits := func(masks *Masks) []float64 { return torchbind.Detach(s, m.Logits(s, b, masks)).Float64s() }
-					plain, dropped := logits(nil), logits(&Masks{State: 7})
+					logits := func(rng *DropoutRNG) []float64 { return torchbind.Detach(s, m.Logits(s, b, rng)).Float64s() }
+					plain, dropped := logits(nil), logits(&DropoutRNG{State: 7})
 					if slices.Equal(plain, dropped) {
 						t.Fatal("no dropout")
 					}
@@ -109,7 +109,7 @@ func TestZeroDecoderBottlenecksAreTheBase(t *testing.T) {
 						}
 					})
 					near(t, "logits", logits(nil), plain, 0)
-					near(t, "logits under dropout", logits(&Masks{State: 7}), dropped, 1e-6) // the dropout is not in the kernel of the sum
+					near(t, "logits under dropout", logits(&DropoutRNG{State: 7}), dropped, 1e-6) // the dropout is not in the kernel of the sum
 				})
 			})
 		}

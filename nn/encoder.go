@@ -74,60 +74,60 @@ func (e *Encoder) sites() []site {
 
 // segments implements Body: the embeddings, then the blocks.
 func (e *Encoder) segments(_ *torchbind.Scope, b *Batch) []Segment {
-	all := []Segment{func(s *torchbind.Scope, _ *torchbind.Tensor, masks *Masks) *torchbind.Tensor {
-		return e.embed(s, b, masks)
+	all := []Segment{func(s *torchbind.Scope, _ *torchbind.Tensor, rng *DropoutRNG) *torchbind.Tensor {
+		return e.embed(s, b, rng)
 	}}
 	last := len(e.Layers) - 1
 	for i, layer := range e.Layers {
-		all = append(all, func(s *torchbind.Scope, x *torchbind.Tensor, masks *Masks) *torchbind.Tensor {
+		all = append(all, func(s *torchbind.Scope, x *torchbind.Tensor, rng *DropoutRNG) *torchbind.Tensor {
 			if i < last {
-				return e.block(s, layer, x, b, masks)
+				return e.block(s, layer, x, b, rng)
 			}
-			return e.lastBlock(s, layer, x, b, masks)
+			return e.lastBlock(s, layer, x, b, rng)
 		})
 	}
 	return all
 }
 
 // embed sums the three embeddings: [N, C].
-func (e *Encoder) embed(s *torchbind.Scope, b *Batch, masks *Masks) *torchbind.Tensor {
+func (e *Encoder) embed(s *torchbind.Scope, b *Batch, rng *DropoutRNG) *torchbind.Tensor {
 	words := torchbind.Embedding(s, e.Words.Value, b.IDs)
 	types := torchbind.Embedding(s, e.Types.Value, b.Segments)
 	places := torchbind.Embedding(s, e.Places.Value, b.Positions)
 	x := torchbind.Add(s, torchbind.Add(s, words, types), places)
 	x = e.EmbedNorm.Forward(s, x)
-	p, seed := masks.draw(e.HiddenDropout)
+	p, seed := rng.draw(e.HiddenDropout)
 	return torchbind.Dropout(s, x, p, seed)
 }
 
 // block maps x [N, C] to [N, C].
-func (e *Encoder) block(s *torchbind.Scope, l *Layer, x *torchbind.Tensor, b *Batch, masks *Masks) *torchbind.Tensor {
-	qkv := l.QKV.Forward(s, x, masks) // [N, 3C]
-	context := torchbind.SelfAttention(s, qkv, b.Offsets, e.attention(b, b.Plan, masks))
-	return e.feedForward(s, l, x, context, masks)
+func (e *Encoder) block(s *torchbind.Scope, l *Layer, x *torchbind.Tensor, b *Batch, rng *DropoutRNG) *torchbind.Tensor {
+	qkv := l.QKV.Forward(s, x, rng) // [N, 3C]
+	context := torchbind.SelfAttention(s, qkv, b.Offsets, e.attention(b, b.Plan, rng))
+	return e.feedForward(s, l, x, context, rng)
 }
 
 // lastBlock maps x [N, C] to the wanted rows [M, C]: keys and values of all
 // rows, everything else of those only.
-func (e *Encoder) lastBlock(s *torchbind.Scope, l *Layer, x *torchbind.Tensor, b *Batch, masks *Masks) *torchbind.Tensor {
+func (e *Encoder) lastBlock(s *torchbind.Scope, l *Layer, x *torchbind.Tensor, b *Batch, rng *DropoutRNG) *torchbind.Tensor {
 	rows := torchbind.IndexSelect(s, x, 0, b.Want)
-	q := l.Query.Forward(s, rows, masks)
-	kv := l.KeyValue.Forward(s, x, masks) // [N, 2C]
-	context := torchbind.CrossAttention(s, q, kv, b.WantAt, b.Offsets, e.attention(b, b.WantPlan, masks))
-	return e.feedForward(s, l, rows, context, masks)
+	q := l.Query.Forward(s, rows, rng)
+	kv := l.KeyValue.Forward(s, x, rng) // [N, 2C]
+	context := torchbind.CrossAttention(s, q, kv, b.WantAt, b.Offsets, e.attention(b, b.WantPlan, rng))
+	return e.feedForward(s, l, rows, context, rng)
 }
 
 // feedForward is the block after attention, on rows x and their context.
-func (e *Encoder) feedForward(s *torchbind.Scope, l *Layer, x, context *torchbind.Tensor, masks *Masks) *torchbind.Tensor {
-	y := e.addNorm(s, l.AttentionNorm, l.AttentionAdapter, l.Out.Forward(s, context, masks), x, masks)
-	h := torchbind.GELU(s, l.Up.Forward(s, y, masks), e.HiddenAct != "gelu")
-	return e.addNorm(s, l.OutputNorm, l.OutputAdapter, l.Down.Forward(s, h, masks), y, masks)
+func (e *Encoder) feedForward(s *torchbind.Scope, l *Layer, x, context *torchbind.Tensor, rng *DropoutRNG) *torchbind.Tensor {
+	y := e.addNorm(s, l.AttentionNorm, l.AttentionAdapter, l.Out.Forward(s, context, rng), x, rng)
+	h := torchbind.GELU(s, l.Up.Forward(s, y, rng), e.HiddenAct != "gelu")
+	return e.addNorm(s, l.OutputNorm, l.OutputAdapter, l.Down.Forward(s, h, rng), y, rng)
 }
 
 // addNorm returns LayerNorm(residual + adapter(dropout(x))); without an adapter
 // that is one pass over memory.
-func (e *Encoder) addNorm(s *torchbind.Scope, n *Norm, adapter *Bottleneck, x, residual *torchbind.Tensor, masks *Masks) *torchbind.Tensor {
-	p, seed := masks.draw(e.HiddenDropout)
+func (e *Encoder) addNorm(s *torchbind.Scope, n *Norm, adapter *Bottleneck, x, residual *torchbind.Tensor, rng *DropoutRNG) *torchbind.Tensor {
+	p, seed := rng.draw(e.HiddenDropout)
 	if adapter != nil {
 		x = adapter.Forward(s, torchbind.Dropout(s, x, p, seed), residual, n)
 		p, seed = 0, 0
@@ -137,8 +137,8 @@ func (e *Encoder) addNorm(s *torchbind.Scope, n *Norm, adapter *Bottleneck, x, r
 
 // attention returns the settings of attention in b by plan, with a dropout seed
 // drawn from masks.
-func (e *Encoder) attention(b *Batch, plan *torchbind.AttentionPlan, masks *Masks) torchbind.AttentionConfig {
-	p, seed := masks.draw(e.AttentionDropout)
+func (e *Encoder) attention(b *Batch, plan *torchbind.AttentionPlan, rng *DropoutRNG) torchbind.AttentionConfig {
+	p, seed := rng.draw(e.AttentionDropout)
 	scale := 1 / math.Sqrt(float64(e.HiddenSize/e.NumAttentionHeads))
 	return torchbind.AttentionConfig{Heads: e.NumAttentionHeads, Scale: scale, Dropout: p, Seed: seed, Plan: plan, Twice: b.twice}
 }

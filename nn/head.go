@@ -24,9 +24,9 @@ type Head struct {
 }
 
 // Forward maps x [M, C] to [M, K].
-func (h *Head) Forward(s *torchbind.Scope, x *torchbind.Tensor, masks *Masks) *torchbind.Tensor {
+func (h *Head) Forward(s *torchbind.Scope, x *torchbind.Tensor, rng *DropoutRNG) *torchbind.Tensor {
 	drop := func(x *torchbind.Tensor) *torchbind.Tensor {
-		p, seed := masks.draw(h.Dropout)
+		p, seed := rng.draw(h.Dropout)
 		return torchbind.Dropout(s, x, p, seed)
 	}
 	if h.roberta {

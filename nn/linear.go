@@ -24,14 +24,14 @@ type Module struct {
 }
 
 // Forward maps x [N, in] to [N, out].
-func (l *Linear) Forward(s *torchbind.Scope, x *torchbind.Tensor, masks *Masks) *torchbind.Tensor {
+func (l *Linear) Forward(s *torchbind.Scope, x *torchbind.Tensor, rng *DropoutRNG) *torchbind.Tensor {
 	var y *torchbind.Tensor
 	if l.frozen != nil {
 		y = torchbind.FrozenLinear(s, x, l.frozen, l.bias)
 	} else {
 		y = torchbind.Linear(s, x, l.own(s, l.Weight), l.own(s, l.Bias))
 	}
-	return adapt(s, l, x, y, masks)
+	return adapt(s, l, x, y, rng)
 }
 
 // own returns the layer's rows of p; nil for a nil p.

@@ -59,7 +59,7 @@ func (l *LoRA) Delta(s *torchbind.Scope) *torchbind.Tensor {
 // adapt adds to y [N, out] what the LoRA layers of its modules make of x [N, in].
 // The A factors of all modules are one product, and so are the B factors as one
 // block-diagonal matrix: q and v cost one addmm, and k gets rows of zeros.
-func adapt(s *torchbind.Scope, linear *Linear, x, y *torchbind.Tensor, masks *Masks) *torchbind.Tensor {
+func adapt(s *torchbind.Scope, linear *Linear, x, y *torchbind.Tensor, rng *DropoutRNG) *torchbind.Tensor {
 	var as, bs, alphas []*torchbind.Tensor
 	var dropout float64
 	for _, l := range linear.LoRA {
@@ -84,7 +84,7 @@ func adapt(s *torchbind.Scope, linear *Linear, x, y *torchbind.Tensor, masks *Ma
 			bs[i] = torchbind.Empty(s, []int64{linear.Modules[i].Rows, 0}, factors, x.Device())
 		}
 	}
-	p, seed := masks.draw(dropout)
+	p, seed := rng.draw(dropout)
 	xf := torchbind.Dropout(s, x, p, seed)
 	if x.DType() != factors {
 		xf = torchbind.To(s, xf, factors, x.Device())

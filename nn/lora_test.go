@@ -152,12 +152,12 @@ func TestDropoutMasks(t *testing.T) {
 		}
 		seqs, labels := openFixture(t, "expected-roberta-tiny").sequences("batch")
 		b, y := batchOf(t, s, m, seqs, labels)
-		masks := &Masks{State: 7}
-		saved := *masks
-		first := m.Loss(s, b, y, masks).Item()
-		second := m.Loss(s, b, y, masks).Item()
-		*masks = saved
-		again := m.Loss(s, b, y, masks).Item()
+		rng := &DropoutRNG{State: 7}
+		saved := *rng
+		first := m.Loss(s, b, y, rng).Item()
+		second := m.Loss(s, b, y, rng).Item()
+		*rng = saved
+		again := m.Loss(s, b, y, rng).Item()
 		if first != again {
 			t.Errorf("loss %v with the same masks, want %v", again, first)
 		}

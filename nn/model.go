@@ -173,9 +173,9 @@ func (m *Model) Scope() *torchbind.Scope { return m.scope }
 // Logits returns the scores [Wanted, K] of the wanted rows of b, which are one for
 // each sequence unless b says otherwise, in the head's type: float32, or float64
 // where the model is. A language model has a score for every token: [Wanted, V].
-func (m *Model) Logits(s *torchbind.Scope, b *Batch, masks *Masks) *torchbind.Tensor {
+func (m *Model) Logits(s *torchbind.Scope, b *Batch, rng *DropoutRNG) *torchbind.Tensor {
 	return s.Tidy(func(s *torchbind.Scope) *torchbind.Tensor {
-		all := forward(s, append(m.segments(s, b), m.scores), masks)
+		all := forward(s, append(m.segments(s, b), m.scores), rng)
 		if int64(b.Wanted) == all.Size(0) {
 			return all
 		}
@@ -184,9 +184,9 @@ func (m *Model) Logits(s *torchbind.Scope, b *Batch, masks *Masks) *torchbind.Te
 }
 
 // scores maps hidden states [M, C] to [M, K], or [M, V].
-func (m *Model) scores(s *torchbind.Scope, h *torchbind.Tensor, masks *Masks) *torchbind.Tensor {
+func (m *Model) scores(s *torchbind.Scope, h *torchbind.Tensor, rng *DropoutRNG) *torchbind.Tensor {
 	if m.Output != CausalLM {
-		return m.Head.Forward(s, h, masks)
+		return m.Head.Forward(s, h, rng)
 	}
 	y := m.Vocabulary.Forward(s, h, nil)
 	if want := factorType(m.dtype); y.DType() != want {
@@ -198,18 +198,18 @@ func (m *Model) scores(s *torchbind.Scope, h *torchbind.Tensor, masks *Masks) *t
 // Loss returns the mean loss over the wanted rows of the batch: cross entropy
 // against labels [M] int64, such as Batch.Labels makes, or for regression mean
 // squared error against labels [M] of floats.
-func (m *Model) Loss(s *torchbind.Scope, b *Batch, labels *torchbind.Tensor, masks *Masks) *torchbind.Tensor {
-	return s.Tidy(func(s *torchbind.Scope) *torchbind.Tensor { return forward(s, m.Segments(s, b, labels), masks) })
+func (m *Model) Loss(s *torchbind.Scope, b *Batch, labels *torchbind.Tensor, rng *DropoutRNG) *torchbind.Tensor {
+	return s.Tidy(func(s *torchbind.Scope) *torchbind.Tensor { return forward(s, m.Segments(s, b, labels), rng) })
 }
 
 // Segments returns the computation of Loss: the embeddings, every block, the head
 // with the loss. What they share lives in s.
 func (m *Model) Segments(s *torchbind.Scope, b *Batch, labels *torchbind.Tensor) []Segment {
-	return append(m.segments(s, b), func(s *torchbind.Scope, h *torchbind.Tensor, masks *Masks) *torchbind.Tensor {
-		logits := m.scores(s, h, masks)
+	return append(m.segments(s, b), func(s *torchbind.Scope, h *torchbind.Tensor, rng *DropoutRNG) *torchbind.Tensor {
+		logits := m.scores(s, h, rng)
 		if m.Output != Regression {
 			smoothing := m.smoothing
-			if masks == nil {
+			if rng == nil {
 				smoothing = 0
 			}
 			return torchbind.CrossEntropy(s, logits, labels, smoothing)

@@ -58,14 +58,14 @@ func outcome(t *testing.T, s *torchbind.Scope, m *Model, seqs Sequences, labels 
 	if twice {
 		b = b.Twice()
 	}
-	masks := func() *Masks {
+	rng := func() *DropoutRNG {
 		if masked {
-			return &Masks{State: 9}
+			return &DropoutRNG{State: 9}
 		}
 		return nil
 	}
-	loss := m.Loss(s, b, y, masks())
-	out := map[string][]float64{"logits": m.Logits(s, b, masks()).Float64s(), "loss": loss.Float64s()}
+	loss := m.Loss(s, b, y, rng())
+	out := map[string][]float64{"logits": m.Logits(s, b, rng()).Float64s(), "loss": loss.Float64s()}
 	params := m.TrainableParams()
 	g := torchbind.Grad(s, []*torchbind.Tensor{loss}, Values(params), nil, twice)
 	for i, p := range params {

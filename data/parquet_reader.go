@@ -3,6 +3,9 @@ package data
 import (
 	"encoding/json"
 	"fmt"
+	"strconv"
+
+	parquetgo "github.com/parquet-go/parquet-go"
 
 	"autolora/data/parquet"
 )
@@ -38,7 +41,8 @@ func readParquet(file string, b []byte, spec tableSpec, yield yieldRow) error {
 		}
 		columns[i] = func(row int) (cell, error) {
 			v := values[row]
-			return cell{text: v.Text, ok: !v.Null}, checkUTF8(file, row+1, v.Text)
+			text := parquetText(v)
+			return cell{text: text, ok: !v.IsNull()}, checkUTF8(file, row+1, text)
 		}
 	}
 	cells := make([]cell, len(at))
@@ -82,19 +86,33 @@ func hubClasses(f *parquet.File, name string) []string {
 func listCell(file string, row int, name string, values []parquet.Value, classes []string) (cell, error) {
 	list := make([]string, len(values))
 	for i, v := range values {
-		if v.Null {
+		if v.IsNull() {
 			return cell{}, fmt.Errorf("%s: %q: element %d is null: want a value", place(file, row), name, i+1)
 		}
-		if err := checkUTF8(file, row, v.Text); err != nil {
+		if err := checkUTF8(file, row, parquetText(v)); err != nil {
 			return cell{}, err
 		}
-		if list[i] = v.Text; classes != nil {
-			class, ok := intLabel(v.Text)
+		if list[i] = parquetText(v); classes != nil {
+			class, ok := intLabel(list[i])
 			if !ok || class < 0 || class >= len(classes) {
-				return cell{}, fmt.Errorf("%s: %q: element %d is %s: want 0 to %d", place(file, row), name, i+1, shorten(v.Text), len(classes)-1)
+				return cell{}, fmt.Errorf("%s: %q: element %d is %s: want 0 to %d", place(file, row), name, i+1, shorten(list[i]), len(classes)-1)
 			}
 			list[i] = classes[class]
 		}
 	}
 	return cell{list: list, ok: values != nil}, nil
+}
+
+// parquetText is a value as text: of a float the fewest digits that give the same value of its width.
+func parquetText(v parquet.Value) string {
+	switch v.Kind() {
+	case parquetgo.Float:
+		return strconv.FormatFloat(float64(v.Float()), 'g', -1, 32)
+	case parquetgo.Double:
+		return strconv.FormatFloat(v.Double(), 'g', -1, 64)
+	}
+	if v.IsNull() {
+		return ""
+	}
+	return v.String()
 }

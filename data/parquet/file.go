@@ -1,33 +1,26 @@
 package parquet
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/format"
 )
 
 // File is a parquet file in memory whose footer has been read.
 type File struct {
-	b       []byte // up to the footer
-	meta    metadata
-	columns []column
-	limit   int // bytes that the values of one column may take, see newLimit
+	b     []byte // up to the footer
+	meta  format.FileMetaData
+	root  *parquet.Column
+	limit int // bytes that the values of one column may take, see newLimit
 }
 
-// column is a node right under the root of the schema.
-type column struct {
-	schemaElement
-	leafIndex int             // place of its first leaf among the chunks of a row group
-	path      []schemaElement // from it down to its leaf; nil if they are no simple chain
-}
-
-// Value is one value of a column as text: integers in decimal, floats in the fewest digits that give the
-// same value of their width, booleans as true and false. Text is not checked to be UTF-8.
-type Value struct {
-	Text string
-	Null bool
-}
+// Value is one value of a column. Text is not checked to be UTF-8.
+type Value = parquet.Value
 
 const (
 	magic          = "PAR1"
@@ -57,84 +50,67 @@ func Open(b []byte) (*File, error) {
 		return nil, fmt.Errorf("the parquet file is damaged: a footer of %d bytes in a file of %d", footer, len(b))
 	}
 	split := len(b) - tail - int(footer)
-	f := &File{b: b[:split], limit: newLimit(len(b))}
-	t := &thrift{b: b[split : len(b)-tail]}
-	f.meta.read(t)
-	if t.err != nil {
-		return nil, fmt.Errorf("the parquet file is damaged: footer: %w", t.err)
-	}
-	if err := f.check(); err != nil {
+	f := &File{b: b[:split:split], limit: newLimit(len(b))}
+	if err := f.open(b, b[split:len(b)-tail]); err != nil {
 		return nil, fmt.Errorf("the parquet file is damaged: %w", err)
 	}
 	return f, nil
 }
 
-// check builds the list of columns and compares the counts of rows.
-func (f *File) check() error {
-	schema := f.meta.schema
-	if len(schema) == 0 || schema[0].leaf {
-		return errors.New("it has no schema")
+// open checks the footer, then has parquet-go make the columns of the schema.
+func (f *File) open(b, footer []byte) (err error) {
+	defer recoverDamage(&err)
+	if _, err := readThrift(footer, &f.meta); err != nil {
+		return fmt.Errorf("footer: %w", err)
 	}
-	next, leaves := 1, 0
-	for range schema[0].children {
-		if next >= len(schema) {
-			return errors.New("the schema ends too early")
-		}
-		c := column{schemaElement: schema[next], leafIndex: leaves}
-		start, chain := next, true
-		for open := 1; open > 0; open-- { // the node and all below it
-			if next >= len(schema) {
-				return errors.New("the schema ends too early")
-			}
-			if schema[next].leaf {
-				leaves++
-			} else {
-				open += schema[next].children
-				chain = chain && schema[next].children == 1
-			}
-			next++
-		}
-		if chain {
-			c.path = schema[start:next]
-		}
-		f.columns = append(f.columns, c)
+	if err := checkDepth(f.meta.Schema); err != nil {
+		return err
 	}
 	rows := int64(0)
-	most := int64(f.limit / bytesPerValue)
-	for i, g := range f.meta.groups {
-		if len(g.chunks) != leaves {
-			return fmt.Errorf("row group %d has %d columns, the schema %d", i, len(g.chunks), leaves)
+	for i, g := range f.meta.RowGroups {
+		if g.NumRows < 0 || g.NumRows > int64(f.limit/bytesPerValue)-rows {
+			return fmt.Errorf("row group %d says it has %d rows, too many for a file of this size", i, g.NumRows)
 		}
-		if g.rows < 0 || g.rows > most-rows {
-			return fmt.Errorf("row group %d says it has %d rows, too many for a file of this size", i, g.rows)
-		}
-		rows += g.rows
+		rows += g.NumRows
 	}
-	if rows != f.meta.rows {
-		return fmt.Errorf("the footer says %d rows, the row groups %d", f.meta.rows, rows)
+	if rows != f.meta.NumRows {
+		return fmt.Errorf("the footer says %d rows, the row groups %d", f.meta.NumRows, rows)
 	}
+	file, err := parquet.OpenFile(bytes.NewReader(b), int64(len(b)), parquet.SkipPageIndex(true),
+		parquet.SkipBloomFilters(true), parquet.FileReadMode(parquet.ReadModeSync))
+	if err != nil {
+		return err
+	}
+	f.root = file.Root()
 	return nil
 }
 
 // Rows is the number of rows.
-func (f *File) Rows() int { return int(f.meta.rows) }
+func (f *File) Rows() int { return int(f.meta.NumRows) }
 
 // Columns returns the names of the columns in file order, those that cannot be read (structs, dates, ...)
 // included.
 func (f *File) Columns() []string {
-	names := make([]string, len(f.columns))
-	for i, c := range f.columns {
-		names[i] = c.name
+	var names []string
+	for _, c := range f.root.Columns() {
+		names = append(names, c.Name())
 	}
 	return names
 }
 
 // Note returns the text that the writer of the file left under a key, "" if there is none.
-func (f *File) Note(key string) string { return f.meta.notes[key] }
+func (f *File) Note(key string) string {
+	for _, note := range f.meta.KeyValueMetadata {
+		if note.Key == key {
+			return note.Value
+		}
+	}
+	return ""
+}
 
 // Column returns the values of a column, Rows of them.
 func (f *File) Column(name string) ([]Value, error) {
-	r, err := f.read(name, column.checkFlat)
+	r, err := f.read(name, flatLeaf)
 	if err != nil {
 		return nil, err
 	}
@@ -143,89 +119,101 @@ func (f *File) Column(name string) ([]Value, error) {
 
 // Lists returns the lists of a column that holds them, Rows of them: nil for a null, not nil for an empty list.
 func (f *File) Lists(name string) ([][]Value, error) {
-	r, err := f.read(name, column.checkList)
+	r, err := f.read(name, listLeaf)
 	if err != nil {
 		return nil, err
 	}
 	return r.rows(), nil
 }
 
-// read reads all values of a column that check has nothing against.
-func (f *File) read(name string, check func(column) error) (*columnReader, error) {
-	i := slices.IndexFunc(f.columns, func(c column) bool { return c.name == name })
+// read reads all values of a column. Find says which leaf of it to read, and from which definition level on a list
+// has an element.
+func (f *File) read(name string, find func(*parquet.Column) (leaf *parquet.Column, element int, err error)) (*columnReader, error) {
+	i := slices.Index(f.Columns(), name)
 	if i < 0 {
 		return nil, fmt.Errorf("no column %q", name)
 	}
-	c := f.columns[i]
-	if err := check(c); err != nil {
-		return nil, fmt.Errorf("column %q: %w", name, err)
-	}
-	r := &columnReader{file: f, name: name, schema: c.path[len(c.path)-1], left: f.limit}
-	r.setLevels(c.path)
-	for g, group := range f.meta.groups {
-		if err := r.readChunk(group.chunks[c.leafIndex], int(group.rows)); err != nil {
-			return nil, fmt.Errorf("column %q, row group %d: %w", name, g, err)
-		}
+	r := &columnReader{file: f, name: name, left: f.limit}
+	if err := r.read(f.root.Columns()[i], find); err != nil {
+		return nil, fmt.Errorf("column %q%w", name, err)
 	}
 	return r, nil
 }
 
-const wantValues = "want strings, integers, floats or booleans"
-
-// checkFlat says why a column is not one that Column reads.
-func (c column) checkFlat() error {
-	switch {
-	case !c.leaf:
-		return fmt.Errorf("it is a list or a struct: %s", wantValues)
-	case c.repetition != repRequired && c.repetition != repOptional:
-		return fmt.Errorf("it is a list: %s", wantValues)
+func (r *columnReader) read(column *parquet.Column, find func(*parquet.Column) (*parquet.Column, int, error)) (err error) {
+	where := ": "
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("%s%w", where, err)
+		}
+	}()
+	defer recoverDamage(&err)
+	leaf, element, err := find(column)
+	if err != nil {
+		return err
 	}
-	return c.schemaElement.checkType(wantValues)
-}
-
-// checkList says why a column is not one that Lists reads. Lists are written in several ways: as an optional
-// group that holds a repeated group that holds an optional element, and with any of the three left out. What
-// counts is that one node on the way to the leaf is repeated.
-func (c column) checkList() error {
-	const want = "want a list of strings, integers, floats or booleans"
-	repeated := 0
-	for _, node := range c.path {
-		switch node.repetition {
-		case repRequired, repOptional:
-		case repRepeated:
-			repeated++
-		default:
-			return fmt.Errorf("it has a node of repetition %d: %s", node.repetition, want)
+	r.typ, r.present, r.element = leaf.Type(), byte(leaf.MaxDefinitionLevel()), byte(element)
+	for g, group := range r.file.meta.RowGroups {
+		where = fmt.Sprintf(", row group %d: ", g)
+		if err := r.readChunk(&group.Columns[leaf.Index()], int(group.NumRows)); err != nil {
+			return err
 		}
 	}
+	return nil
+}
+
+// flatLeaf is column itself if it holds one value a row.
+func flatLeaf(column *parquet.Column) (*parquet.Column, int, error) {
+	const want = "want strings, integers, floats or booleans"
 	switch {
-	case c.path == nil:
-		return fmt.Errorf("it is a struct or a list of structs: %s", want)
-	case repeated == 0:
-		return fmt.Errorf("it is no list: %s", want)
-	case repeated > 1:
-		return fmt.Errorf("it is a list of lists: %s", want)
+	case !column.Leaf():
+		return nil, 0, fmt.Errorf("it is a list or a struct: %s", want)
+	case column.Repeated():
+		return nil, 0, fmt.Errorf("it is a list: %s", want)
 	}
-	return c.path[len(c.path)-1].checkType(want)
+	return column, 0, checkType(column.Type(), want)
+}
+
+// listLeaf finds the elements of a column's lists. Lists are written in several ways: as an optional group that holds
+// a repeated group that holds an optional element, and with any of the three left out. What counts is that one
+// node on the way to the leaf is repeated.
+func listLeaf(column *parquet.Column) (leaf *parquet.Column, element int, err error) {
+	const want = "want a list of strings, integers, floats or booleans"
+	leaf = column
+	if leaf.Repeated() {
+		element = leaf.MaxDefinitionLevel()
+	}
+	for !leaf.Leaf() {
+		if len(leaf.Columns()) != 1 {
+			return nil, 0, fmt.Errorf("it is a struct or a list of structs: %s", want)
+		}
+		leaf = leaf.Columns()[0]
+		if leaf.Repeated() {
+			element = leaf.MaxDefinitionLevel()
+		}
+	}
+	switch leaf.MaxRepetitionLevel() {
+	case 0:
+		return nil, 0, fmt.Errorf("it is no list: %s", want)
+	case 1:
+		return leaf, element, checkType(leaf.Type(), want)
+	}
+	return nil, 0, fmt.Errorf("it is a list of lists: %s", want)
 }
 
 // checkType says why the values of a leaf cannot be read.
-func (e schemaElement) checkType(want string) error {
-	switch e.physical {
-	case physBoolean, physFloat, physDouble, physByteArray, physInt32, physInt64:
+func checkType(t parquet.Type, want string) error {
+	switch t.Kind() {
+	case parquet.Boolean, parquet.Int32, parquet.Int64, parquet.Float, parquet.Double, parquet.ByteArray:
 	default:
-		return fmt.Errorf("it has the type %v: %s", e.physical, want)
+		return fmt.Errorf("it has the type %v: %s", t.Kind(), want)
 	}
-	switch e.logical {
-	case logicalNone, logicalString, logicalEnum, logicalInteger, logicalJSON:
-	default:
-		return fmt.Errorf("it holds decimals, dates or times: %s", want)
-	}
-	switch k := e.converted; {
-	case k == convertedNone, k == convertedUTF8, k == convertedEnum, k == convertedJSON:
-	case k >= convertedUint8 && k <= convertedInt64:
-	default:
-		return fmt.Errorf("it holds decimals, dates or times: %s", want)
+	if logical := t.LogicalType(); logical != nil {
+		switch logical.Value.(type) {
+		case nil, *format.StringType, *format.EnumType, *format.IntType, *format.JsonType:
+		default:
+			return fmt.Errorf("it holds decimals, dates or times: %s", want)
+		}
 	}
 	return nil
 }

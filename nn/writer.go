@@ -4,11 +4,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 
+	"autolora/atomicfile"
 	"autolora/nn/safetensors"
 	"autolora/torchbind"
 )
@@ -28,49 +30,38 @@ var copied = []string{
 // config.json with the head's labels, and the tokenizer's files. dir must not
 // exist; it appears whole or not at all. Bottleneck adapters are layers of their
 // own and cannot be merged.
-func (m *Model) Write(dir string, labels []string) (err error) {
+func (m *Model) Write(dir string, labels []string) error {
 	if len(m.Bottlenecks()) > 0 {
 		return errors.New("write model: bottleneck adapters cannot be merged into the model's weights: keep the adapter beside its base")
 	}
 	if _, err := os.Lstat(dir); err == nil {
 		return fmt.Errorf("write model: %s exists", dir)
 	}
-	temp, err := os.MkdirTemp(filepath.Dir(filepath.Clean(dir)), "."+filepath.Base(dir)+".*")
-	if err != nil {
-		return fmt.Errorf("write model: %w", err)
-	}
-	defer func() {
-		if err != nil {
-			os.RemoveAll(temp)
-			err = fmt.Errorf("write model %s: %w", dir, err)
-		}
-	}()
-	if err := os.Chmod(temp, 0o755); err != nil {
-		return err
-	}
-	if err := safetensors.WriteSharded(temp, maxShard, map[string]string{"format": "pt"}, m.merged()); err != nil {
-		return err
-	}
 	config, err := m.configJSON(labels)
 	if err != nil {
-		return err
+		return fmt.Errorf("write model %s: %w", dir, err)
 	}
-	if err := os.WriteFile(filepath.Join(temp, "config.json"), config, 0o644); err != nil {
-		return err
-	}
-	for _, name := range copied {
-		data, err := os.ReadFile(filepath.Join(m.Dir, name))
-		if os.IsNotExist(err) {
-			continue
-		}
-		if err == nil {
-			err = os.WriteFile(filepath.Join(temp, name), data, 0o644)
-		}
-		if err != nil {
+	return atomicfile.WriteFolder(dir, false, func(temp string) error {
+		if err := safetensors.WriteSharded(temp, maxShard, map[string]string{"format": "pt"}, m.merged()); err != nil {
 			return err
 		}
-	}
-	return os.Rename(temp, dir)
+		if err := os.WriteFile(filepath.Join(temp, "config.json"), config, 0o666); err != nil {
+			return err
+		}
+		for _, name := range copied {
+			data, err := os.ReadFile(filepath.Join(m.Dir, name))
+			if errors.Is(err, fs.ErrNotExist) {
+				continue
+			}
+			if err == nil {
+				err = os.WriteFile(filepath.Join(temp, name), data, 0o666)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // merged returns every tensor of the model, with W + ΔW for W.

@@ -6,12 +6,10 @@ package torchbind
 import "C"
 
 import (
-	"fmt"
-	"os"
-	"path/filepath"
 	"runtime"
 	"unsafe"
 
+	"autolora/atomicfile"
 	_ "autolora/torchbind/internal/profiler" // the C++ behind profiler.h
 )
 
@@ -32,19 +30,15 @@ func Profile(path string, device Device, spans []Span) (err error) {
 	defer runtime.UnlockOSThread()
 	defer recoverError(&err)
 
-	folder, err := os.MkdirTemp(filepath.Dir(path), ".trace-*")
-	if err != nil {
-		return fmt.Errorf("write a trace: %w", err)
+	var failed error // which has nothing to do with the file
+	err = atomicfile.Make(path, func(temp string) error {
+		failed = record(temp, device, spans)
+		return failed
+	})
+	if failed != nil {
+		return failed
 	}
-	defer os.RemoveAll(folder)
-	partial := filepath.Join(folder, "trace.json")
-	if err := record(partial, device, spans); err != nil {
-		return err
-	}
-	if err := os.Rename(partial, path); err != nil {
-		return fmt.Errorf("write a trace: %w", err)
-	}
-	return nil
+	return err
 }
 
 // record writes the trace to path, or to nowhere if a span fails.

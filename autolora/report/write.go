@@ -13,6 +13,7 @@ import (
 	"slices"
 	"sync"
 
+	"autolora/atomicfile"
 	"autolora/autolora/runs"
 )
 
@@ -55,7 +56,7 @@ func (r *Report) Write(dir string) ([]string, error) {
 			defer func() { <-running }()
 			data, err := f.content()
 			if err == nil {
-				err = runs.WriteFile(filepath.Join(dir, f.name), data)
+				err = atomicfile.WriteFile(filepath.Join(dir, f.name), data)
 			}
 			if err != nil {
 				errs[i] = fmt.Errorf("report: %s: %w", f.name, err)
@@ -109,5 +110,5 @@ func WriteRun(dir string) error {
 	if err := Summarise(&Runs{Runs: []*Run{run}}).HTML(&page); err != nil {
 		return err
 	}
-	return runs.WriteFile(filepath.Join(dir, PageFile), page.Bytes())
+	return atomicfile.WriteFile(filepath.Join(dir, PageFile), page.Bytes())
 }

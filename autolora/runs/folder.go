@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"autolora/atomicfile"
 )
 
 // Folder is a run's folder of results. Every file in it appears whole or not
@@ -108,11 +110,11 @@ func Reopen(dir string, metricsSize int64) (*Folder, error) {
 // behind when it was killed.
 func Owns(name string) bool { return slices.Contains(Names, name) || temporary(name) }
 
-// temporary reports whether name is that of a file or folder in the writing:
-// ".NAME.*", or "NAME.*.tmp*".
+// temporary reports whether name is what package atomicfile calls a file or folder
+// in the writing.
 func temporary(name string) bool {
 	return slices.ContainsFunc(Names, func(final string) bool {
-		return strings.HasPrefix(name, "."+final+".") || strings.HasPrefix(name, final+".") && strings.Contains(name, ".tmp")
+		return strings.HasPrefix(name, "."+final+".")
 	})
 }
 
@@ -152,7 +154,7 @@ func (f *Folder) Write(name string, data []byte) error {
 	if f.readOnly {
 		return nil
 	}
-	return WriteFile(f.Path(name), data)
+	return atomicfile.WriteFile(f.Path(name), data)
 }
 
 // ReadJSON reads the file name into v. The error is fs.ErrNotExist where there
@@ -210,33 +212,4 @@ func (f *Folder) SyncMetrics() (int64, error) {
 		return 0, fmt.Errorf("%s: %w", f.Path(MetricsFile), err)
 	}
 	return info.Size(), nil
-}
-
-// WriteFile writes data as path, whole or not at all: a temporary file in the
-// same folder, synced, then renamed.
-func WriteFile(path string, data []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	defer func() {
-		if err != nil {
-			os.Remove(f.Name())
-			err = fmt.Errorf("write %s: %w", path, err)
-		}
-	}()
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Chmod(fs.FileMode(0o644))
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	return err
 }

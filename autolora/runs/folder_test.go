@@ -8,26 +8,6 @@ import (
 	"testing"
 )
 
-func TestWriteFileIsWholeOrAbsent(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, "x.json")
-	for _, text := range []string{"one", "two, longer"} {
-		if err := WriteFile(path, []byte(text)); err != nil {
-			t.Fatal(err)
-		}
-		if data, err := os.ReadFile(path); err != nil || string(data) != text {
-			t.Errorf("%q, %v; want %q", data, err, text)
-		}
-	}
-	if err := WriteFile(filepath.Join(dir, "missing", "x"), nil); err == nil {
-		t.Error("no error for a missing folder")
-	}
-	entries, err := os.ReadDir(dir)
-	if err != nil || len(entries) != 1 {
-		t.Errorf("left behind: %v, %v", entries, err)
-	}
-}
-
 // A full disk gives an error that says so, and the file that was there stays.
 func TestFullDisk(t *testing.T) {
 	dir := t.TempDir()

@@ -10,8 +10,8 @@ import (
 	"slices"
 	"strings"
 
+	"autolora/atomicfile"
 	"autolora/autolora"
-	"autolora/autolora/runs"
 )
 
 func predictCommand() *command {
@@ -69,7 +69,7 @@ output {"text": ...}.`,
 		if output == "" {
 			return c.print(func(w *writer) { w.Write(lines.Bytes()) })
 		}
-		if err := runs.WriteFile(output, lines.Bytes()); err != nil {
+		if err := atomicfile.WriteFile(output, lines.Bytes()); err != nil {
 			return err
 		}
 		if cmd.json {

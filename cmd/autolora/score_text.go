@@ -13,8 +13,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"autolora/atomicfile"
 	"autolora/autolora/human"
-	"autolora/autolora/runs"
 	"autolora/data/metrics"
 	"autolora/data/metrics/nlg"
 )
@@ -74,7 +74,7 @@ func writeSegments(file string, segments []metrics.Scores) error {
 			return err
 		}
 	}
-	return runs.WriteFile(file, b.Bytes())
+	return atomicfile.WriteFile(file, b.Bytes())
 }
 
 func (s textScores) print(w *writer) {

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"autolora/atomicfile"
 )
 
 // blob makes sure that the file's content is among the repository's blobs, and reports every step forward to
@@ -239,11 +241,8 @@ func (d *download) check() error {
 
 // finish gives the complete file its name.
 func (d *download) finish(path string) error {
-	if err := d.out.Sync(); err != nil {
-		return err
-	}
 	d.close()
-	return os.Rename(d.path, path)
+	return atomicfile.Rename(d.path, path)
 }
 
 func (d *download) close() {

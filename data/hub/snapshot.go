@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"autolora/atomicfile"
 )
 
 // snapshotDir is where a commit's files lie.
@@ -115,7 +117,7 @@ func link(snapshot string, f file) error {
 	if now, err := os.Readlink(path); err == nil && now == target {
 		return nil
 	}
-	return replace(path, func(temp string) error { return os.Symlink(target, temp) })
+	return atomicfile.Make(path, func(temp string) error { return os.Symlink(target, temp) })
 }
 
 // setRef records the commit that the revision is at.
@@ -127,23 +129,8 @@ func (c *Client) setRef(r repo, commit string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return fmt.Errorf("hub cache: %w", err)
 	}
-	err := replace(path, func(temp string) error { return os.WriteFile(temp, []byte(commit), 0o644) })
-	if err != nil {
+	if err := atomicfile.WriteFile(path, []byte(commit)); err != nil {
 		return fmt.Errorf("hub cache: %w", err)
 	}
 	return nil
-}
-
-// replace puts what write makes under a temporary name in path's place.
-func replace(path string, write func(temp string) error) error {
-	dir, err := os.MkdirTemp(filepath.Dir(path), ".new-*")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	temp := filepath.Join(dir, filepath.Base(path))
-	if err := write(temp); err != nil {
-		return err
-	}
-	return os.Rename(temp, path)
 }

@@ -3,10 +3,13 @@ package adapterhub
 import (
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"maps"
+	"os"
 	"path/filepath"
 	"strings"
 
+	"autolora/atomicfile"
 	"autolora/nn/peft"
 	"autolora/nn/safetensors"
 )
@@ -24,7 +27,10 @@ func Write(dir string, a *Adapter, card peft.ModelCard) error {
 		t.Name = a.qualified(t.Name)
 		weights[i] = t
 	}
-	return peft.WriteFolder(dir, false, func(dir string) error {
+	if _, err := os.Lstat(dir); err == nil {
+		return fmt.Errorf("write adapter %s: folder is there already: %w", dir, fs.ErrExist)
+	}
+	return atomicfile.WriteFolder(dir, false, func(dir string) error {
 		if err := writeModule(dir, configName, adapter, weightsName, weights); err != nil {
 			return err
 		}
@@ -33,7 +39,7 @@ func Write(dir string, a *Adapter, card peft.ModelCard) error {
 				return err
 			}
 		}
-		return peft.WriteFile(filepath.Join(dir, cardName), []byte(a.markdown(card)))
+		return os.WriteFile(filepath.Join(dir, cardName), []byte(a.markdown(card)), 0o666)
 	})
 }
 
@@ -44,7 +50,7 @@ func writeModule(dir, configName string, c config, tensorsName string, tensors [
 	if err != nil {
 		return err
 	}
-	if err := peft.WriteFile(filepath.Join(dir, configName), data); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, configName), data, 0o666); err != nil {
 		return err
 	}
 	return safetensors.Write(filepath.Join(dir, tensorsName), map[string]string{"format": "pt"}, tensors)

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"autolora/atomicfile"
 	"autolora/nn/safetensors"
 )
 
@@ -33,10 +34,9 @@ type WriteConfig struct {
 // module of a.Config.ModulesToSave; for the classification task types
 // "classifier" and "score" are added to it, as PEFT does.
 //
-// The files are written into a new folder beside dir, flushed to disk, and the
-// folder is then renamed: dir is whole or not there. With Replace the old folder
-// is first renamed away, and removed at the end; a crash between the two renames
-// leaves it under that other name.
+// dir is whole or not there. With Replace the old folder is first renamed away,
+// and removed at the end; a crash between the two renames leaves it under that
+// other name.
 func Write(dir string, a *Adapter, card ModelCard, cfg WriteConfig) error {
 	c, tensors, err := a.files()
 	if err != nil {
@@ -46,19 +46,22 @@ func Write(dir string, a *Adapter, card ModelCard, cfg WriteConfig) error {
 	if err != nil {
 		return fmt.Errorf("write adapter %s: %w", dir, err)
 	}
+	if err := checkTarget(dir, cfg.Replace); err != nil {
+		return fmt.Errorf("write adapter %s: %w", dir, err)
+	}
 	metadata := maps.Clone(a.Metadata)
 	if metadata == nil {
 		metadata = map[string]string{}
 	}
 	metadata["format"] = "pt"
-	return WriteFolder(dir, cfg.Replace, func(dir string) error {
-		if err := WriteFile(filepath.Join(dir, configName), config); err != nil {
+	return atomicfile.WriteFolder(dir, cfg.Replace, func(dir string) error {
+		if err := os.WriteFile(filepath.Join(dir, configName), config, 0o666); err != nil {
 			return err
 		}
 		if err := safetensors.Write(filepath.Join(dir, weightsName), metadata, tensors); err != nil {
 			return err
 		}
-		return WriteFile(filepath.Join(dir, cardName), []byte(card.markdown(a)))
+		return os.WriteFile(filepath.Join(dir, cardName), []byte(card.markdown(a)), 0o666)
 	})
 }
 
@@ -153,61 +156,6 @@ func indented(v any) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// WriteFolder puts a folder with the files that fill writes at dir, whole or
-// not at all. With replace, an adapter that is there may be replaced.
-func WriteFolder(dir string, replace bool, fill func(dir string) error) error {
-	dir = filepath.Clean(dir)
-	err := checkTarget(dir, replace)
-	if err == nil {
-		err = os.MkdirAll(filepath.Dir(dir), 0o777)
-	}
-	if err != nil {
-		return fmt.Errorf("write adapter %s: %w", dir, err)
-	}
-	temp, err := makeBeside(dir)
-	if err != nil {
-		return fmt.Errorf("write adapter %s: %w", dir, err)
-	}
-	if err = fill(temp); err == nil {
-		err = syncFolder(temp)
-	}
-	if err == nil {
-		err = move(temp, dir, replace)
-	}
-	if err != nil {
-		_ = os.RemoveAll(temp)
-		return fmt.Errorf("write adapter %s: %w", dir, err)
-	}
-	return syncFolder(filepath.Dir(dir))
-}
-
-// makeBeside makes a new folder beside dir. Unlike os.MkdirTemp it leaves the
-// permissions to the umask, for the folder is to stay.
-func makeBeside(dir string) (string, error) {
-	for i := 0; ; i++ {
-		temp := fmt.Sprintf("%s.%d-%d.tmp", dir, os.Getpid(), i)
-		if err := os.Mkdir(temp, 0o777); !errors.Is(err, fs.ErrExist) {
-			return temp, err
-		}
-	}
-}
-
-// move renames temp to dir. With replace, a folder that is there already is
-// renamed away first and removed at the end.
-func move(temp, dir string, replace bool) error {
-	if _, err := os.Lstat(dir); !replace || errors.Is(err, fs.ErrNotExist) {
-		return os.Rename(temp, dir) // fails if a folder has appeared meanwhile
-	}
-	old := temp + ".old"
-	if err := os.Rename(dir, old); err != nil {
-		return err
-	}
-	if err := os.Rename(temp, dir); err != nil {
-		return errors.Join(err, os.Rename(old, dir))
-	}
-	return os.RemoveAll(old)
-}
-
 // checkTarget refuses a dir that is there, unless it may be replaced and holds
 // an adapter or nothing.
 func checkTarget(dir string, replace bool) error {
@@ -225,25 +173,4 @@ func checkTarget(dir string, replace bool) error {
 		return fmt.Errorf("folder holds something that is not an adapter, and is not replaced: %w", fs.ErrExist)
 	}
 	return nil
-}
-
-// WriteFile writes a new file and flushes it to disk.
-func WriteFile(path string, data []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
-	if err != nil {
-		return err
-	}
-	if _, err := f.Write(data); err != nil {
-		return errors.Join(err, f.Close())
-	}
-	return errors.Join(f.Sync(), f.Close())
-}
-
-// syncFolder makes what happened in a folder outlast a power failure.
-func syncFolder(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

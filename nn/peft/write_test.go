@@ -206,7 +206,7 @@ func TestWriteErrors(t *testing.T) {
 			parent := t.TempDir()
 			dir := filepath.Join(parent, "adapter")
 			err := Write(dir, a, ModelCard{}, WriteConfig{})
-			if err == nil || !strings.HasPrefix(err.Error(), "write adapter "+dir+": ") || !strings.Contains(err.Error(), tt.want) {
+			if err == nil || !strings.HasPrefix(err.Error(), "write ") || !strings.Contains(err.Error(), dir+": ") || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("error %v\nwant the folder and %q", err, tt.want)
 			}
 			if left := filesIn(t, parent); len(left) != 0 {

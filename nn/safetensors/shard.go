@@ -1,7 +1,6 @@
 package safetensors
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -9,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"autolora/atomicfile"
 )
 
 // WriteSharded writes a model's tensors into the folder dir, which is made if
@@ -45,10 +46,7 @@ func WriteSharded(dir string, maxShardBytes int64, metadata map[string]string, t
 		}
 	}
 	index := filepath.Join(dir, indexName)
-	if err := replaceFile(index, func(w io.Writer) error { return writeIndex(w, total, weightMap) }); err != nil {
-		return fmt.Errorf("write %s: %w", index, plain(err))
-	}
-	return nil
+	return atomicfile.Write(index, func(w io.Writer) error { return writeIndex(w, total, weightMap) })
 }
 
 // split cuts tensors into runs of at most maxBytes, and returns the total size.
@@ -77,15 +75,10 @@ func writeIndex(w io.Writer, total int64, weightMap map[string]string) error {
 	}
 	index.Metadata.TotalSize = total
 	index.WeightMap = weightMap
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
+	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
-	if err := enc.Encode(index); err != nil {
-		return err
-	}
-	_, err := w.Write(b.Bytes())
-	return err
+	return enc.Encode(index)
 }
 
 // makeEmptyOfWeights makes dir if it is not there, and refuses one that holds

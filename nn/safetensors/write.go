@@ -1,18 +1,17 @@
 package safetensors
 
 import (
-	"bufio"
 	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"unicode/utf8"
+
+	"autolora/atomicfile"
 )
 
 // Write writes tensors to a file at path, replacing any file that is there. The
@@ -23,17 +22,12 @@ import (
 // The file is written beside path under another name, flushed to disk and
 // renamed, so that path holds the old file or the whole new one. Writing
 // tensors that are mapped from path itself is therefore safe.
-func Write(path string, metadata map[string]string, tensors []Tensor) (err error) {
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("write %s: %w", path, plain(err))
-		}
-	}()
+func Write(path string, metadata map[string]string, tensors []Tensor) error {
 	header, sorted, err := encodeHeader(metadata, tensors)
 	if err != nil {
-		return err
+		return fmt.Errorf("write %s: %w", path, err)
 	}
-	return replaceFile(path, func(w io.Writer) error { return encode(w, header, sorted) })
+	return atomicfile.Write(path, func(w io.Writer) error { return encode(w, header, sorted) })
 }
 
 // Encode writes tensors to w in the form that [Write] gives a file.
@@ -161,54 +155,4 @@ func appendString(b []byte, s string) []byte {
 		}
 	}
 	return append(b, '"')
-}
-
-// replaceFile puts a file with the content that fill writes at path, whole or
-// not at all.
-func replaceFile(path string, fill func(io.Writer) error) error {
-	dir := filepath.Dir(path)
-	f, err := createBeside(path)
-	if err != nil {
-		return err
-	}
-	err = func() error {
-		w := bufio.NewWriterSize(f, 1<<20)
-		if err := fill(w); err != nil {
-			return err
-		}
-		if err := w.Flush(); err != nil {
-			return err
-		}
-		return f.Sync()
-	}()
-	if err := errors.Join(err, f.Close()); err != nil {
-		_ = os.Remove(f.Name())
-		return err
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		_ = os.Remove(f.Name())
-		return err
-	}
-	return syncFolder(dir)
-}
-
-// createBeside creates a new file in the folder of path. Unlike os.CreateTemp
-// it leaves the permissions to the umask, for the file is to stay.
-func createBeside(path string) (*os.File, error) {
-	for i := 0; ; i++ {
-		name := fmt.Sprintf("%s.%d-%d.tmp", path, os.Getpid(), i)
-		f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
-		if !errors.Is(err, os.ErrExist) {
-			return f, err
-		}
-	}
-}
-
-// syncFolder makes a rename in dir outlast a power failure.
-func syncFolder(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

@@ -3,7 +3,6 @@ package safetensors
 import (
 	"bytes"
 	"errors"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -49,26 +48,6 @@ func TestWriteNoFolder(t *testing.T) {
 	err := Write(filepath.Join(t.TempDir(), "none", "m.safetensors"), nil, nil)
 	if !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("error %v, want os.ErrNotExist", err)
-	}
-}
-
-// A failure in the middle, such as a full disk, leaves the old file and nothing else.
-func TestReplaceFileFailure(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, "m")
-	if err := os.WriteFile(path, []byte("old"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	full := errors.New("no space left on device")
-	err := replaceFile(path, func(w io.Writer) error {
-		_, _ = w.Write(make([]byte, 2<<20))
-		return full
-	})
-	if !errors.Is(err, full) {
-		t.Errorf("error %v, want %v", err, full)
-	}
-	if old, _ := os.ReadFile(path); string(old) != "old" || !slices.Equal(filesIn(t, dir), []string{"m"}) {
-		t.Errorf("folder has %q, the old file %q", filesIn(t, dir), old)
 	}
 }
 

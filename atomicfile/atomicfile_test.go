@@ -1,0 +1,94 @@
+package atomicfile
+
+import (
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+)
+
+var errFill = errors.New("no more")
+
+// what returns the names in a folder and the content of the file at path.
+func what(t *testing.T, dir, path string) (names []string, content string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	data, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Fatal(err)
+	}
+	return names, string(data)
+}
+
+func TestFile(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "file")
+	for _, content := range []string{"first", "second"} {
+		if err := WriteFile(path, []byte(content)); err != nil {
+			t.Fatal(err)
+		}
+		if names, got := what(t, dir, path); !slices.Equal(names, []string{"file"}) || got != content {
+			t.Errorf("folder has %q, file %q, want %q", names, got, content)
+		}
+	}
+	err := Write(path, func(w io.Writer) error {
+		_, _ = w.Write(make([]byte, 2<<20)) // more than a buffer
+		return errFill
+	})
+	if names, got := what(t, dir, path); !errors.Is(err, errFill) || len(names) != 1 || got != "second" {
+		t.Errorf("error %v leaves %q and the file %q", err, names, got)
+	}
+	if err := WriteFile(filepath.Join(dir, "none", "file"), nil); err == nil || err.Error() != "write "+filepath.Join(dir, "none", "file")+": no such file or directory" {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestFolder(t *testing.T) {
+	parent := t.TempDir()
+	dir := filepath.Join(parent, "folder")
+	fill := func(content string, err error) func(string) error {
+		return func(temp string) error {
+			return errors.Join(err, os.WriteFile(filepath.Join(temp, "file"), []byte(content), 0o666))
+		}
+	}
+	for _, tt := range []struct {
+		name    string
+		replace bool
+		content string
+		err     error
+		ok      bool
+		want    string
+	}{
+		{"an error", false, "a", errFill, false, ""},
+		{"new", true, "a", nil, true, "a"},
+		{"there already", false, "b", nil, false, "a"},
+		{"an error instead of another", true, "b", errFill, false, "a"},
+		{"in place of another", true, "b", nil, true, "b"},
+	} {
+		err := WriteFolder(dir, tt.replace, fill(tt.content, tt.err))
+		names, got := what(t, parent, filepath.Join(dir, "file"))
+		if (err == nil) != tt.ok || got != tt.want || len(names) > 1 {
+			t.Errorf("%s: error %v, folder beside %q, file %q, want %q", tt.name, err, names, got, tt.want)
+		}
+	}
+}
+
+// A panic, such as an operation's without memory, leaves nothing behind.
+func TestPanic(t *testing.T) {
+	parent := t.TempDir()
+	func() {
+		defer func() { _ = recover() }()
+		_ = WriteFolder(filepath.Join(parent, "folder"), false, func(string) error { panic("no memory") })
+	}()
+	if names, _ := what(t, parent, "none"); len(names) > 0 {
+		t.Errorf("left %q", names)
+	}
+}

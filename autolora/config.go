@@ -198,7 +198,7 @@ func (c Config) Check() error {
 		within("search-lora-dropout", max(0, c.SearchLoRADropout)), within("alpha-beta1", c.AlphaBeta1),
 		oneOf("look-ahead", c.LookAhead, names(LookAheads)...), oneOf("method", c.Method, Methods()...),
 		oneOf("eval-on", c.EvalOn, string(data.Dev), string(data.Test)),
-		oneOf("dtype", c.DType, "float32", "bfloat16"), oneOf("pack", c.Pack, "auto", "on", "off"),
+		oneOf("dtype", c.DType, "float32", "bfloat16", "float64"), oneOf("pack", c.Pack, "auto", "on", "off"),
 		atLeast("k", float64(c.K), 1), atLeast("rank", float64(c.Rank), 0), atLeast("unroll", float64(c.Unroll), 1),
 		atLeast("batch-size", float64(c.BatchSize), 1), atLeast("accumulate", float64(c.Accumulate), 1),
 		atLeast("max-length", float64(c.MaxLength), 3), atLeast("threads", float64(c.Threads), 0), atLeast("log-every", float64(c.LogEvery), 1),

@@ -38,7 +38,7 @@ var settings = map[string]setting{
 
 	"seed":    {usage: "`N` seed of everything random: split, order, dropout, fresh weights"},
 	"device":  {usage: "`DEVICE` auto, cpu, cuda or cuda:N; auto takes a GPU where there is one"},
-	"dtype":   {usage: "`TYPE` type of the arithmetic: float32 or bfloat16"},
+	"dtype":   {usage: "`TYPE` type of the arithmetic: float32, bfloat16, or float64 to tell rounding from error"},
 	"threads": {usage: "`N` CPU threads", unset: "OMP_NUM_THREADS, else all cores"},
 
 	"cuda-graphs":     {usage: "replay whole steps on a GPU as CUDA graphs, one for every shape of batches that comes again"},

@@ -216,7 +216,7 @@ parse() {
 			continue
 			;;
 		--out | --tasks | --methods | --seeds | --data | --model)
-			(($# > 1)) && [[ -n $2 ]] || wrong "$flag: a value is missing; see --help"
+			[[ -n ${2:-} ]] || wrong "$flag: a value is missing; see --help"
 			case $flag in
 			--out) OUT=$(path "$2") ;;
 			--tasks) tasks=$2 ;;

@@ -96,7 +96,7 @@ func TestAdapterAndMergedModelRoundTrip(t *testing.T) {
 	for _, c := range adapterCases {
 		t.Run(c.adapter, func(t *testing.T) {
 			run(t, func(s *torchbind.Scope) {
-				m := loadAdapted(t, c.base, testdata(c.adapter), c.labels, c.regression, torchbind.Float32)
+				m := loadAdapted(t, c.base, testdata(c.adapter), c.labels, c.regression, torchbind.Float64)
 				defer m.Close()
 				want := openFixture(t, "expected-"+c.adapter)
 				seqs, _ := want.sequences("batch")
@@ -114,9 +114,9 @@ func TestAdapterAndMergedModelRoundTrip(t *testing.T) {
 				if err := writeAdapter(dir, m); err != nil {
 					t.Fatal(err)
 				}
-				again := loadAdapted(t, c.base, dir, c.labels, c.regression, torchbind.Float32)
+				again := loadAdapted(t, c.base, dir, c.labels, c.regression, torchbind.Float64)
 				defer again.Close()
-				near(t, "logits of the adapter read again", logits(again), before, 0)
+				near(t, "logits of the adapter read again", logits(again), before, tolerance64)
 
 				merged := filepath.Join(t.TempDir(), "merged")
 				labels := make([]string, c.labels)
@@ -127,13 +127,13 @@ func TestAdapterAndMergedModelRoundTrip(t *testing.T) {
 					t.Fatal(err)
 				}
 				whole, err := Load(merged, LoadConfig{
-					Labels: c.labels, Output: m.Output, Head: HeadStored, DType: torchbind.Float32, Device: torchbind.CPU,
+					Labels: c.labels, Output: m.Output, Head: HeadStored, DType: torchbind.Float64, Device: torchbind.CPU,
 				})
 				if err != nil {
 					t.Fatal(err)
 				}
 				defer whole.Close()
-				near(t, "logits of the merged model", logits(whole), before, 2e-6)
+				near(t, "logits of the merged model", logits(whole), before, tolMerged)
 				if !c.regression && strings.Join(whole.LabelNames(), " ") != strings.Join(labels, " ") {
 					t.Errorf("labels %v, want %v", whole.LabelNames(), labels)
 				}

@@ -71,7 +71,7 @@ func TestZeroBottlenecksAreTheBase(t *testing.T) {
 			t.Run(string(style)+"/"+c.name, func(t *testing.T) {
 				run(t, func(s *torchbind.Scope) {
 					m, err := Load(testdata(c.name), LoadConfig{
-						Labels: c.labels, Output: outputOf(c.name, c.regression), Head: HeadStored, Dropout: &p, DType: torchbind.Float32, Device: torchbind.CPU,
+						Labels: c.labels, Output: outputOf(c.name, c.regression), Head: HeadStored, Dropout: &p, DType: torchbind.Float64, Device: torchbind.CPU,
 					})
 					if err != nil {
 						t.Fatal(err)
@@ -96,7 +96,7 @@ func TestZeroBottlenecksAreTheBase(t *testing.T) {
 						}
 					})
 					near(t, "logits", logits(nil), base, 0)
-					near(t, "logits under dropout", logits(&DropoutRNG{State: 7}), dropped, 1e-6) // the dropout is not in the kernel of the norm
+					near(t, "logits under dropout", logits(&DropoutRNG{State: 7}), dropped, tolerance64) // the dropout is not in the kernel of the norm
 				})
 			})
 		}
@@ -108,7 +108,7 @@ func TestBottleneckAdapterRoundTrip(t *testing.T) {
 	for _, c := range bottleneckCases {
 		t.Run(c.adapter, func(t *testing.T) {
 			run(t, func(s *torchbind.Scope) {
-				m := loadAdapted(t, c.base, testdata(c.adapter), c.labels, c.regression, torchbind.Float32)
+				m := loadAdapted(t, c.base, testdata(c.adapter), c.labels, c.regression, torchbind.Float64)
 				defer m.Close()
 				var labels []string
 				for i := range c.labels {
@@ -121,7 +121,7 @@ func TestBottleneckAdapterRoundTrip(t *testing.T) {
 				if err := adapterhub.Write(dir, m.BottleneckAdapter("base", labels), peft.ModelCard{}); err != nil {
 					t.Fatal(err)
 				}
-				again := loadAdapted(t, c.base, dir, c.labels, c.regression, torchbind.Float32)
+				again := loadAdapted(t, c.base, dir, c.labels, c.regression, torchbind.Float64)
 				defer again.Close()
 				want := openFixture(t, "expected-"+c.adapter)
 				seqs, _ := want.sequences("batch")
@@ -133,7 +133,7 @@ func TestBottleneckAdapterRoundTrip(t *testing.T) {
 					return m.Logits(s, b, nil).Float64s()
 				}
 				near(t, "logits", logits(m), want.floats("logits"), tolLogits32)
-				near(t, "logits of the adapter read again", logits(again), logits(m), 0)
+				near(t, "logits of the adapter read again", logits(again), logits(m), tolerance64)
 				oneLine(t, m.Write(filepath.Join(t.TempDir(), "merged"), labels), "cannot be merged")
 			})
 		})

@@ -83,7 +83,7 @@ func TestZeroDecoderBottlenecksAreTheBase(t *testing.T) {
 		for _, base := range []string{"gpt2-tiny", "llama-tiny"} {
 			t.Run(string(style)+"/"+base, func(t *testing.T) {
 				run(t, func(s *torchbind.Scope) {
-					m := loadDecoder(t, base, LoadConfig{Dropout: &p, DType: torchbind.Float32})
+					m := loadDecoder(t, base, LoadConfig{Dropout: &p, DType: torchbind.Float64})
 					defer m.Close()
 					b, _ := smallBatch(t, s, m)
 					logits := func(rng *DropoutRNG) []float64 { return torchbind.Detach(s, m.Logits(s, b, rng)).Float64s() }
@@ -109,7 +109,7 @@ func TestZeroDecoderBottlenecksAreTheBase(t *testing.T) {
 						}
 					})
 					near(t, "logits", logits(nil), plain, 0)
-					near(t, "logits under dropout", logits(&DropoutRNG{State: 7}), dropped, 1e-6) // the dropout is not in the kernel of the sum
+					near(t, "logits under dropout", logits(&DropoutRNG{State: 7}), dropped, tolerance64) // the dropout is not in the kernel of the sum
 				})
 			})
 		}
@@ -121,7 +121,7 @@ func TestDecoderBottleneckRoundTrip(t *testing.T) {
 	for _, c := range decoderBottlenecks {
 		t.Run(c.adapter, func(t *testing.T) {
 			run(t, func(s *torchbind.Scope) {
-				m := loadAdapted(t, c.base, testdata(c.adapter), 0, false, torchbind.Float32)
+				m := loadAdapted(t, c.base, testdata(c.adapter), 0, false, torchbind.Float64)
 				defer m.Close()
 				a := m.BottleneckAdapter(c.base, nil)
 				stored, err := adapterhub.Read(testdata(c.adapter))
@@ -138,13 +138,13 @@ func TestDecoderBottleneckRoundTrip(t *testing.T) {
 				if err := adapterhub.Write(dir, a, peft.ModelCard{}); err != nil {
 					t.Fatal(err)
 				}
-				again := loadAdapted(t, c.base, dir, 0, false, torchbind.Float32)
+				again := loadAdapted(t, c.base, dir, 0, false, torchbind.Float64)
 				defer again.Close()
 				want := openFixture(t, "expected-"+c.adapter)
 				seqs, labels := want.sequences("batch")
 				b, _ := batchOf(t, s, m, seqs, labels)
 				near(t, "logits", m.Logits(s, b, nil).Float64s(), want.floats("logits"), tolLogits32)
-				near(t, "logits of the adapter read again", again.Logits(s, b, nil).Float64s(), m.Logits(s, b, nil).Float64s(), 0)
+				near(t, "logits of the adapter read again", again.Logits(s, b, nil).Float64s(), m.Logits(s, b, nil).Float64s(), tolerance64)
 				oneLine(t, m.Write(filepath.Join(t.TempDir(), "merged"), nil), "cannot be merged")
 			})
 		})

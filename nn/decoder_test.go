@@ -121,7 +121,7 @@ func TestGPT2AdaptersOfPEFT(t *testing.T) {
 					}
 					return m.Logits(s, b, nil).Float64s()
 				}
-				m := loadDecoder(t, "gpt2-tiny", LoadConfig{DType: torchbind.Float32})
+				m := loadDecoder(t, "gpt2-tiny", LoadConfig{DType: torchbind.Float64})
 				defer m.Close()
 				if err := m.LoadAdapter(testdata(name)); err != nil {
 					t.Fatal(err)
@@ -133,23 +133,23 @@ func TestGPT2AdaptersOfPEFT(t *testing.T) {
 				if err := peft.Write(dir, m.Adapter("gpt2-tiny", nil), peft.ModelCard{}, peft.WriteConfig{}); err != nil {
 					t.Fatal(err)
 				}
-				again := loadDecoder(t, "gpt2-tiny", LoadConfig{DType: torchbind.Float32})
+				again := loadDecoder(t, "gpt2-tiny", LoadConfig{DType: torchbind.Float64})
 				defer again.Close()
 				if err := again.LoadAdapter(dir); err != nil {
 					t.Fatal(err)
 				}
-				near(t, "logits of the adapter read again", logits(again), before, 1e-6)
+				near(t, "logits of the adapter read again", logits(again), before, tolFactors)
 
 				merged := filepath.Join(t.TempDir(), "merged")
 				if err := m.Write(merged, nil); err != nil {
 					t.Fatal(err)
 				}
-				whole, err := Load(merged, LoadConfig{Output: CausalLM, DType: torchbind.Float32, Device: torchbind.CPU})
+				whole, err := Load(merged, LoadConfig{Output: CausalLM, DType: torchbind.Float64, Device: torchbind.CPU})
 				if err != nil {
 					t.Fatal(err)
 				}
 				defer whole.Close()
-				near(t, "logits of the merged model", logits(whole), before, 2e-6)
+				near(t, "logits of the merged model", logits(whole), before, tolMerged)
 				if got := whole.Architectures; !slices.Equal(got, []string{"GPT2LMHeadModel"}) {
 					t.Errorf("architectures %v", got)
 				}

@@ -1,22 +1,25 @@
 package nn
 
 import (
-	"slices"
 	"strings"
 	"testing"
 
 	"autolora/torchbind"
 )
 
-// Tolerances against transformers. The bound for float32 logits is
-// 2e-5; the fixtures say how far float32 is from float64 in PyTorch itself
-// (1e-6), which is what gradients and ten steps are held to, with room for
-// another order of summation. float64 runs agree to rounding.
+// Tolerances against transformers, relative to the largest number of a tensor, at
+// least 1. Rounding is at most 6.0e-8 of a number in float32, 1.1e-16 in float64.
 const (
+	// A block is a chain of seven sums, of products and of norms, with 24 to 128
+	// terms of size 1: rounding as a random walk is √128 of 6.0e-8 for each, and one
+	// on the other 2 blocks, the embeddings and a head are 16 of them, 1.1e-5.
 	tolLogits32 = 2e-5
+	// Gradients here are a tenth of that in size, and their chain is twice as long.
 	tolGrads32  = 5e-6
-	tolSteps32  = 2e-5
+	tolSteps32  = tolLogits32
 	tolerance64 = 1e-11
+	// A number of a float64 run that the fixtures have in float32.
+	tolStored = 1.0/(1<<24) + tolerance64
 )
 
 var fullCases = []struct {
@@ -53,7 +56,7 @@ func checkTraining(t *testing.T, s *torchbind.Scope, m *Model, values, steps fix
 	t.Helper()
 	suffix, tolLogits, tolGrads, tolSteps := "", tolLogits32, tolGrads32, tolSteps32
 	if m.DType() == torchbind.Float64 {
-		suffix, tolLogits, tolGrads, tolSteps = ".f64", tolerance64, tolerance64, tolerance64
+		suffix, tolLogits, tolGrads, tolSteps = ".f64", tolerance64, tolStored, tolerance64
 	}
 	seqs, labels := values.sequences("batch")
 	b, y := batchOf(t, s, m, seqs, labels)
@@ -61,18 +64,15 @@ func checkTraining(t *testing.T, s *torchbind.Scope, m *Model, values, steps fix
 	loss := m.Loss(s, b, y, nil)
 	near(t, "loss", loss.Float64s(), values.floats("loss"+suffix), tolLogits)
 
-	params := m.TrainableParams()
-	if m.DType() == torchbind.Float32 { // the fixtures' gradients are of that precision
-		seen := 0
-		for i, g := range torchbind.Grad(s, []*torchbind.Tensor{loss}, Values(params), nil, false) {
-			for j, key := range params[i].Keys() {
-				near(t, "gradient of "+key, params[i].Part(s, g, j).Float64s(), values.floats("grad."+keyPrefix+key), tolGrads)
-				seen++
-			}
+	params, seen := m.TrainableParams(), 0
+	for i, g := range torchbind.Grad(s, []*torchbind.Tensor{loss}, Values(params), nil, false) {
+		for j, key := range params[i].Keys() {
+			near(t, "gradient of "+key, params[i].Part(s, g, j).Float64s(), values.floats("grad."+keyPrefix+key), tolGrads)
+			seen++
 		}
-		if want := countPrefix(values, "grad."); seen != want {
-			t.Errorf("compared %d gradients, the fixture has %d", seen, want)
-		}
+	}
+	if want := countPrefix(values, "grad."); seen != want {
+		t.Errorf("compared %d gradients, the fixture has %d", seen, want)
 	}
 
 	optim := torchbind.NewAdamW(m.Scope(), Values(params), torchbind.AdamWConfig{Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, WeightDecay: 0.01})
@@ -83,20 +83,12 @@ func checkTraining(t *testing.T, s *torchbind.Scope, m *Model, values, steps fix
 		optim.Apply(torchbind.Grad(s, []*torchbind.Tensor{loss}, Values(params), nil, false), 1e-3)
 	}
 	near(t, "losses of ten steps", losses, steps.floats("steps.loss"+suffix), tolSteps)
-	if m.DType() != torchbind.Float32 {
-		return
+	if m.DType() == torchbind.Float32 {
+		return // AdamW makes steps of the rounding of small gradients, which differs from CPU to CPU
 	}
 	for _, p := range params {
 		for j, key := range p.Keys() {
-			if strings.HasSuffix(key, "self.key.bias") {
-				continue // softmax does not depend on it: its gradient is rounding, which Adam blows up
-			}
-			got, want := p.Part(s, torchbind.Detach(s, p.Value), j).Float64s(), steps.floats("final."+keyPrefix+key)
-			if strings.HasSuffix(key, "attn.c_attn.bias") { // the same of its middle third
-				c := len(got) / 3
-				got, want = slices.Delete(got, c, 2*c), slices.Delete(want, c, 2*c)
-			}
-			near(t, "weights after ten steps: "+key, got, want, tolSteps)
+			near(t, "weights after ten steps: "+key, p.Part(s, torchbind.Detach(s, p.Value), j).Float64s(), steps.floats("final."+keyPrefix+key), tolStored)
 		}
 	}
 }

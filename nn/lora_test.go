@@ -109,7 +109,7 @@ func checkMerged(t *testing.T, s *torchbind.Scope, m *Model, merged []safetensor
 			}
 		}
 	})
-	near(t, "logits of merged weights", m.Logits(s, b, nil).Float64s(), want, 2e-6) // merged is float32
+	near(t, "logits of merged weights", m.Logits(s, b, nil).Float64s(), want, tolMerged)
 }
 
 func TestTargets(t *testing.T) {

@@ -52,7 +52,7 @@ demo: build ## set everything up, search ranks and train on real SST-2 data, wri
 
 .PHONY: test
 test: setup $(DEMO_MODEL) ## check the format, vet, and run all tests with the race detector
-	@unformatted=$$(gofmt -l autolora cmd data nn torchbind); \
+	@unformatted=$$(gofmt -l atomicfile autolora cmd data nn torchbind); \
 	if [[ -n $$unformatted ]]; then echo "not formatted, run gofmt -w:" $$unformatted >&2; exit 1; fi
 	@# Tests start hundreds of processes: the detector's second of sleep at the end of each is not for them.
 	GOMP_SPINCOUNT=$(GOMP_SPINCOUNT) GORACE=atexit_sleep_ms=0 go test -race -vet=all $$(go list ./... | grep -vE '/data/(metrics/nlg|tokenizer)(/|$$)')

@@ -37,6 +37,15 @@ func TestDockerfile(t *testing.T) {
 			kept = append(kept, name)
 		}
 	}
+	packages, err := filepath.Glob(filepath.Join("..", "..", "*", "*.go"))
+	if err != nil || len(packages) == 0 {
+		t.Fatal(packages, err)
+	}
+	for _, file := range packages {
+		if folder := filepath.Base(filepath.Dir(file)); !slices.Contains(sources, folder) {
+			t.Errorf("Dockerfile.cuda: no COPY takes %s", folder)
+		}
+	}
 	slices.Sort(sources)
 	slices.Sort(kept)
 	if !slices.Equal(sources, kept) {

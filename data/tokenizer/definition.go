@@ -56,7 +56,7 @@ func parseDefinition(name string, text []byte, set *settings) (*definition, erro
 	if isNull(file["model"]) {
 		return fail("model", errors.New("missing"))
 	}
-	d := &definition{sections: sections{"model": file["model"]}}
+	d := &definition{sections: sections{"version": json.RawMessage(`"1.0"`), "model": file["model"]}}
 	var err error
 	if d.model, err = parseModel(file["model"]); err != nil {
 		return fail("model", err)
@@ -76,22 +76,6 @@ func parseDefinition(name string, text []byte, set *settings) (*definition, erro
 		return fail("post_processor", err)
 	}
 	return d, nil
-}
-
-// library is the tokenizer.json that the library gets, with the given normalizers before the tokenizer's own.
-func (s sections) library(first []any) ([]byte, error) {
-	all := map[string]any{"version": "1.0"}
-	for name, section := range s {
-		all[name] = section
-	}
-	if len(first) > 0 {
-		list := slices.Clone(first)
-		if own := s["normalizer"]; !isNull(own) {
-			list = append(list, own)
-		}
-		all["normalizer"] = map[string]any{"type": "Sequence", "normalizers": list}
-	}
-	return json.Marshal(all)
 }
 
 // forWords are the sections for the words of a sentence, each of which is encoded by itself; nil if they are the
@@ -125,6 +109,18 @@ func (d *definition) token(content string) int64 {
 		return int64(id)
 	}
 	return -1
+}
+
+// nul lists the tokens with a NUL character: written as such, as a letter of byte-level BPE, or as <0x00>.
+func (d *definition) nul() map[int64]bool {
+	byteLevel := strings.Contains(string(d.sections["decoder"]), `"ByteLevel"`)
+	ids := map[int64]bool{}
+	for token, id := range d.model.vocab {
+		if strings.Contains(token, "\x00") || token == "<0x00>" || byteLevel && strings.ContainsRune(token, byteLetter(0)) {
+			ids[int64(id)] = true
+		}
+	}
+	return ids
 }
 
 // maxID is the largest id that encoding can give.

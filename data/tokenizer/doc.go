@@ -13,5 +13,5 @@
 //	enc, truncated, err := tok.Encode("A man plays.", nil, 128)
 //
 // The Rust library aborts the whole process on some malformed files and on NUL characters in its own error
-// messages. What leads there is refused in Go before the library sees it.
+// messages, and ends texts at them. What leads there is refused in Go before the library sees it.
 package tokenizer

@@ -26,7 +26,7 @@ func NewEncoder(t *Tokenizer, maxLength, positions int) (*Encoder, error) {
 	if maxLength > positions {
 		return nil, fmt.Errorf("--max-length %d: the model has positions for %d tokens: want at most that", maxLength, positions)
 	}
-	if least := t.Added(true) + 1; maxLength < least {
+	if least := t.template.added(true) + 1; maxLength < least {
 		return nil, fmt.Errorf("--max-length %d: the tokenizer adds %d special tokens to a pair of texts: want at least %d", maxLength, least-1, least)
 	}
 	return &Encoder{tok: t, maxLength: maxLength}, nil

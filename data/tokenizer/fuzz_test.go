@@ -54,8 +54,8 @@ func FuzzDefinition(f *testing.F) {
 			return
 		}
 		for _, id := range enc.IDs {
-			if id < 0 || id >= int64(tok.VocabSize()) {
-				t.Errorf("id %d of a vocabulary of %d", id, tok.VocabSize())
+			if id < 0 || id >= int64(tok.size) {
+				t.Errorf("id %d of a vocabulary of %d", id, tok.size)
 			}
 		}
 		tok.Decode(enc.IDs, true)

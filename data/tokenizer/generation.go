@@ -22,10 +22,10 @@ import (
 //
 // The errors are those of Encode, and that of a tokenizer without an end of text.
 func (t *Tokenizer) EncodeGeneration(source, target string, maxLength int) (enc data.Encoded, truncated bool, err error) {
-	if t.special.EOS < 0 {
+	if t.eos < 0 {
 		return data.Encoded{}, false, errors.New("the tokenizer has no token for the end of a text, without which none can be generated")
 	}
-	end := uint32(t.special.EOS)
+	end := uint32(t.eos)
 	from, err := t.encode(source)
 	if err != nil {
 		return data.Encoded{}, false, err
@@ -62,7 +62,7 @@ func (t *Tokenizer) EncodeGeneration(source, target string, maxLength int) (enc 
 // transformers: the embedding of a model may have more rows than its tokenizer has tokens (Qwen2). The errors are
 // those of [Tokenizer.Decode].
 func (t *Tokenizer) DecodeTarget(ids []int64, stop string) (string, error) {
-	if at := slices.Index(ids, t.special.EOS); at >= 0 {
+	if at := slices.Index(ids, t.eos); at >= 0 {
 		ids = ids[:at]
 	}
 	known := slices.DeleteFunc(slices.Clone(ids), func(id int64) bool { return id >= int64(t.size) })
@@ -93,7 +93,7 @@ func targetSpace(normalizer json.RawMessage) string {
 // EndTokens gives the tokens that end a generated text: the end of text, and the token that is stop, if the
 // vocabulary has one for the whole of it, as GPT-2's has for an empty line. stop "" is none.
 func (t *Tokenizer) EndTokens(stop string) ([]int64, error) {
-	end := []int64{t.special.EOS}
+	end := []int64{t.eos}
 	if stop == "" {
 		return end, nil
 	}

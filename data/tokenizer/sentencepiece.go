@@ -9,6 +9,8 @@ import (
 	"math"
 	"slices"
 	"unicode/utf8"
+
+	"google.golang.org/protobuf/encoding/protowire"
 )
 
 // sentencePiece makes LLaMA's tokenizer from tokenizer.model: a BPE of sentencepiece with a token for every byte and
@@ -136,11 +138,11 @@ func (m *pieceModel) merges(vocab map[string]uint32) []merge {
 func parsePieces(text []byte) (*pieceModel, error) {
 	m := &pieceModel{kind: 1, prefix: true, oneSpace: true, escape: true}
 	seen := map[string]bool{}
-	err := protoFields(text, func(field int, _ uint64, part []byte) error {
+	err := protoFields(text, func(field protowire.Number, _ uint64, part []byte) error {
 		switch field {
 		case 1:
 			p := spPiece{kind: normalPiece}
-			err := protoFields(part, func(field int, number uint64, text []byte) error {
+			err := protoFields(part, func(field protowire.Number, number uint64, text []byte) error {
 				switch field {
 				case 1:
 					p.text = string(text)
@@ -163,7 +165,7 @@ func parsePieces(text []byte) (*pieceModel, error) {
 			m.pieces = append(m.pieces, p)
 			return err
 		case 2:
-			return protoFields(part, func(field int, number uint64, _ []byte) error {
+			return protoFields(part, func(field protowire.Number, number uint64, _ []byte) error {
 				switch field {
 				case 3:
 					m.kind = number
@@ -175,7 +177,7 @@ func parsePieces(text []byte) (*pieceModel, error) {
 				return nil
 			})
 		case 3:
-			return protoFields(part, func(field int, number uint64, text []byte) error {
+			return protoFields(part, func(field protowire.Number, number uint64, text []byte) error {
 				switch field {
 				case 2:
 					m.charsmap = len(text) > 0
@@ -198,40 +200,28 @@ func parsePieces(text []byte) (*pieceModel, error) {
 }
 
 // protoFields gives the fields of a protobuf message: the number of a field that is one, else its bytes.
-func protoFields(b []byte, yield func(field int, number uint64, part []byte) error) error {
+func protoFields(b []byte, yield func(field protowire.Number, number uint64, part []byte) error) error {
 	for len(b) > 0 {
-		key, n := binary.Uvarint(b)
-		if n <= 0 || key>>3 == 0 || key>>3 > 1<<29-1 {
+		field, kind, tag := protowire.ConsumeTag(b)
+		if tag < 0 {
 			return errors.New("a field has no valid key")
 		}
-		b = b[n:]
+		size := protowire.ConsumeFieldValue(field, kind, b[tag:])
+		if size < 0 {
+			return fmt.Errorf("field %d is cut off or of an unknown type", field)
+		}
+		part := b[tag : tag+size]
+		b = b[tag+size:]
 		var number uint64
-		size := uint64(0)
-		switch key & 7 {
-		case 0:
-			if number, n = binary.Uvarint(b); n <= 0 {
-				return errors.New("a number is cut off")
-			}
-			b = b[n:]
-		case 1:
-			size = 8
-		case 2:
-			if size, n = binary.Uvarint(b); n <= 0 {
-				return errors.New("a length is cut off")
-			}
-			b = b[n:]
-		case 5:
-			size = 4
-		default:
-			return fmt.Errorf("field %d has the unknown type %d", key>>3, key&7)
+		switch kind {
+		case protowire.VarintType:
+			number, _ = protowire.ConsumeVarint(part)
+		case protowire.BytesType:
+			part, _ = protowire.ConsumeBytes(part)
 		}
-		if size > uint64(len(b)) {
-			return fmt.Errorf("field %d is cut off", key>>3)
-		}
-		if err := yield(int(key>>3), number, b[:size]); err != nil {
+		if err := yield(field, number, part); err != nil {
 			return err
 		}
-		b = b[size:]
 	}
 	return nil
 }

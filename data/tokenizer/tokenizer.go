@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 	"sync"
 	"unicode/utf8"
 
@@ -14,17 +15,12 @@ import (
 type Tokenizer struct {
 	native   *native
 	template template
-	special  Special
-	left     bool   // truncation keeps the last tokens
-	space    string // goes before a target
-	size     int
-	nul      nulTokens
-	words    sync.Map // [string][]uint32: ids of the words so far, which come again and again
-}
-
-// Special holds the ids of the special tokens, -1 for one that the tokenizer does not have.
-type Special struct {
-	Pad, Unk, CLS, Sep, Mask, BOS, EOS int64
+	unk, eos int64          // -1 for one that it does not have
+	left     bool           // truncation keeps the last tokens
+	space    string         // goes before a target
+	size     int            // of the embedding that a model needs: the largest token id plus one
+	nul      map[int64]bool // the tokens with a NUL character
+	words    sync.Map       // [string][]uint32: ids of the words so far, which come again and again
 }
 
 // Load opens the tokenizer of a model folder: tokenizer.json, or else vocab.txt (BERT's WordPiece), or else
@@ -71,11 +67,12 @@ func build(name string, text []byte, set *settings) (*Tokenizer, error) {
 	return &Tokenizer{
 		native:   n,
 		template: def.template,
-		special:  def.special(&set.names),
+		unk:      def.special(set.Unk, def.model.unk, "[UNK]", "<unk>", endOfText),
+		eos:      def.special(set.EOS, "</s>", endOfText),
 		left:     set.TruncationSide == "left",
 		space:    targetSpace(def.sections["normalizer"]),
 		size:     int(def.maxID()) + 1,
-		nul:      def.nulTokens(),
+		nul:      def.nul(),
 	}, nil
 }
 
@@ -93,7 +90,7 @@ const maxText = 4 << 20
 // around them. Where that is more than maxLength tokens, the longer text is cut first ("longest first"), and
 // truncated is true. maxLength 0 cuts nothing.
 //
-// The error is for a text that is not UTF-8 or has more than 4 MiB, for a maxLength that does not even hold the
+// The error is for a text that is not UTF-8, has a NUL character or has more than 4 MiB, for a maxLength that does not even hold the
 // special tokens, and for a closed tokenizer.
 func (t *Tokenizer) Encode(text string, pair *string, maxLength int) (enc data.Encoded, truncated bool, err error) {
 	isPair := pair != nil
@@ -133,33 +130,27 @@ func checkText(text string) error {
 	if !utf8.ValidString(text) {
 		return fmt.Errorf("text is not valid UTF-8 at byte %d", invalidUTF8([]byte(text)))
 	}
+	if at := strings.IndexByte(text, 0); at >= 0 {
+		return fmt.Errorf("text has a NUL character at byte %d, where the tokenizers library would end it: take it out", at)
+	}
 	return nil
 }
 
 // Decode gives the text of token ids, without the special tokens if skipSpecial is set, as transformers' decode does
-// with clean_up_tokenization_spaces=False. The error is for an id that is not in the vocabulary, for a token with a
-// NUL character and others, and for a closed tokenizer.
+// with clean_up_tokenization_spaces=False, but without tokens that have a NUL character, at which the library would end
+// the text. The error is for an id that is not in the vocabulary, and for a closed tokenizer.
 func (t *Tokenizer) Decode(ids []int64, skipSpecial bool) (string, error) {
-	tokens := make([]uint32, len(ids))
-	for i, id := range ids {
+	tokens := make([]uint32, 0, len(ids))
+	for _, id := range ids {
 		if id < 0 || id >= int64(t.size) {
 			return "", fmt.Errorf("token id %d: want 0 to %d", id, t.size-1)
 		}
-		tokens[i] = uint32(id)
+		if !t.nul[id] {
+			tokens = append(tokens, uint32(id))
+		}
 	}
-	restore, err := t.nul.hide(tokens)
-	if err != nil {
-		return "", err
-	}
-	text, err := t.native.decode(tokens, skipSpecial)
-	if err != nil {
-		return "", err
-	}
-	return restore(text)
+	return t.native.decode(tokens, skipSpecial)
 }
-
-// VocabSize is the number of rows that a model's embedding needs: the largest token id plus one.
-func (t *Tokenizer) VocabSize() int { return t.size }
 
 // CheckVocab returns an error if a model whose embedding has that many rows lacks some of the tokens.
 func (t *Tokenizer) CheckVocab(rows int) error {
@@ -169,32 +160,17 @@ func (t *Tokenizer) CheckVocab(rows int) error {
 	return nil
 }
 
-// Special returns the ids of the special tokens.
-func (t *Tokenizer) Special() Special { return t.special }
+const endOfText = "<|endoftext|>" // GPT-2's only special token
 
-// Added is the number of special tokens that Encode puts around a text, or around a pair.
-func (t *Tokenizer) Added(pair bool) int { return t.template.added(pair) }
-
-// special finds the special tokens by the names in the settings, or by their usual names.
-func (d *definition) special(set *names) Special {
-	find := func(t *namedToken, usual ...string) int64 {
-		if t != nil {
-			return d.token(t.Content)
-		}
-		for _, name := range usual {
-			if id := d.token(name); id >= 0 {
-				return id
-			}
-		}
-		return -1
+// special finds a special token by its name in the settings, or by one of its usual names; -1 if there is none.
+func (d *definition) special(t *namedToken, usual ...string) int64 {
+	if t != nil {
+		usual = []string{t.Content}
 	}
-	return Special{
-		Pad:  find(set.Pad, "[PAD]", "<pad>"),
-		Unk:  find(set.Unk, d.model.unk, "[UNK]", "<unk>", "<|endoftext|>"),
-		CLS:  find(set.CLS, "[CLS]", "<s>"),
-		Sep:  find(set.Sep, "[SEP]", "</s>"),
-		Mask: find(set.Mask, "[MASK]", "<mask>"),
-		BOS:  find(set.BOS, "<s>", "<|endoftext|>"),
-		EOS:  find(set.EOS, "</s>", "<|endoftext|>"),
+	for _, name := range usual {
+		if id := d.token(name); id >= 0 {
+			return id
+		}
 	}
+	return -1
 }

@@ -17,31 +17,32 @@ func fixture(t testing.TB, name string, files ...string) *Tokenizer {
 	return mustLoad(t, folder(t, filepath.Join("testdata", name), files...))
 }
 
-func TestSpecial(t *testing.T) {
+func TestSpecialTokens(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		files []string
 		size  int
-		want  Special
+		unk   int64
+		eos   int64
 		added [2]int // around one text, around a pair
 	}{
-		{"bert", []string{"tokenizer.json"}, 1948, Special{Pad: 0, Unk: 1, CLS: 2, Sep: 3, Mask: 4, BOS: -1, EOS: -1}, [2]int{2, 3}},
-		{"bert", []string{"vocab.txt"}, 1948, Special{Pad: 0, Unk: 1, CLS: 2, Sep: 3, Mask: 4, BOS: -1, EOS: -1}, [2]int{2, 3}},
-		{"roberta", []string{"tokenizer.json"}, 768, Special{Pad: 1, Unk: 3, CLS: 0, Sep: 2, Mask: 767, BOS: 0, EOS: 2}, [2]int{2, 4}},
-		{"roberta", []string{"vocab.json", "merges.txt"}, 768, Special{Pad: 1, Unk: 3, CLS: 0, Sep: 2, Mask: 767, BOS: 0, EOS: 2}, [2]int{2, 4}},
-		{"gpt2", []string{"vocab.json", "merges.txt"}, 764, Special{Pad: -1, Unk: 763, CLS: -1, Sep: -1, Mask: -1, BOS: 763, EOS: 763}, [2]int{0, 0}},
-		{"unigram", []string{"tokenizer.json"}, 802, Special{Pad: 1, Unk: 3, CLS: 0, Sep: 2, Mask: 801, BOS: 0, EOS: 2}, [2]int{2, 4}},
+		{"bert", []string{"tokenizer.json"}, 1948, 1, -1, [2]int{2, 3}},
+		{"bert", []string{"vocab.txt"}, 1948, 1, -1, [2]int{2, 3}},
+		{"roberta", []string{"tokenizer.json"}, 768, 3, 2, [2]int{2, 4}},
+		{"roberta", []string{"vocab.json", "merges.txt"}, 768, 3, 2, [2]int{2, 4}},
+		{"gpt2", []string{"vocab.json", "merges.txt"}, 764, 763, 763, [2]int{0, 0}},
+		{"unigram", []string{"tokenizer.json"}, 802, 3, 2, [2]int{2, 4}},
 	} {
 		t.Run(c.name+" from "+c.files[0], func(t *testing.T) {
 			tok := fixture(t, c.name, c.files...)
-			if got := tok.Special(); got != c.want {
-				t.Errorf("got %+v, want %+v", got, c.want)
+			if tok.unk != c.unk || tok.eos != c.eos {
+				t.Errorf("unknown %d, end %d, want %d and %d", tok.unk, tok.eos, c.unk, c.eos)
 			}
-			if got := [2]int{tok.Added(false), tok.Added(true)}; got != c.added {
+			if got := [2]int{tok.template.added(false), tok.template.added(true)}; got != c.added {
 				t.Errorf("adds %v tokens, want %v", got, c.added)
 			}
-			if got := tok.VocabSize(); got != c.size {
-				t.Errorf("vocabulary of %d, want %d", got, c.size)
+			if tok.size != c.size {
+				t.Errorf("vocabulary of %d, want %d", tok.size, c.size)
 			}
 			if err := tok.CheckVocab(c.size); err != nil {
 				t.Errorf("embedding of the same size: %v", err)
@@ -67,9 +68,8 @@ func TestNamesInSettings(t *testing.T) {
 		}
 		return enc.IDs[0]
 	}
-	want := Special{Pad: one("!"), Unk: one("b"), CLS: -1, Sep: -1, Mask: -1, BOS: one("a"), EOS: one("in")}
-	if got := tok.Special(); got != want {
-		t.Errorf("got %+v, want %+v", got, want)
+	if tok.unk != one("b") || tok.eos != one("in") {
+		t.Errorf("unknown %d, end %d, want %d and %d", tok.unk, tok.eos, one("b"), one("in"))
 	}
 }
 
@@ -92,8 +92,8 @@ func TestAddedTokens(t *testing.T) {
 			if want := []int64{2, a, 1949, a, 1948, 3}; !slices.Equal(enc.IDs, want) {
 				t.Errorf("got %v, want %v", enc.IDs, want)
 			}
-			if tok.VocabSize() != 1950 {
-				t.Errorf("vocabulary of %d, want 1950", tok.VocabSize())
+			if tok.size != 1950 {
+				t.Errorf("vocabulary of %d, want 1950", tok.size)
 			}
 		})
 	}
@@ -140,6 +140,7 @@ func TestEncodeErrors(t *testing.T) {
 	}{
 		{"not UTF-8", bad, nil, 0, "text is not valid UTF-8 at byte 2"},
 		{"second text not UTF-8", "a", &bad, 0, "second text: text is not valid UTF-8 at byte 2"},
+		{"NUL", "ab\x00c", nil, 0, "text has a NUL character at byte 2"},
 		{"too long", long, nil, 128, "text of 4194305 bytes: want at most 4194304"},
 		{"no room for the special tokens", "a", nil, 1, "max length 1: the tokenizer adds 2 special tokens"},
 		{"no room in a pair", "a", &empty, 2, "max length 2: the tokenizer adds 3 special tokens"},
@@ -153,11 +154,11 @@ func TestEncodeErrors(t *testing.T) {
 }
 
 func TestClose(t *testing.T) {
-	tok, err := Load(filepath.Join("testdata", "bert"))
+	tok, err := Load(filepath.Join("testdata", "roberta"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := tok.Encode("with \x00", nil, 0); err != nil { // opens the second one too
+	if _, _, err := tok.EncodeWords([]string{"a"}, 0); err != nil { // opens the second one too
 		t.Fatal(err)
 	}
 	for range 2 {
@@ -173,12 +174,12 @@ func TestClose(t *testing.T) {
 	}
 }
 
-// TestGoroutines encodes from several goroutines, some texts with NUL, while one of them closes the tokenizer.
+// TestGoroutines encodes texts and words from several goroutines, while one of them closes the tokenizer.
 func TestGoroutines(t *testing.T) {
 	for _, name := range []string{"bert", "roberta", "unigram"} {
 		t.Run(name, func(t *testing.T) {
 			tok := fixture(t, name, "tokenizer.json")
-			texts := []string{"the film is a deeply moving look at life .", "nul \x00 here", "", "don't 2000 ½ " + strings.Repeat("xyz", 40)}
+			texts := []string{"the film is a deeply moving look at life .", "to be here", "", "don't 2000 ½ " + strings.Repeat("xyz", 40)}
 			want := make([][]int64, len(texts))
 			for i, text := range texts {
 				enc, _, err := tok.Encode(text, nil, 0)

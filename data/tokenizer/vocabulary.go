@@ -148,8 +148,8 @@ func byteLevel(path string, text []byte, set *settings) ([]byte, error) {
 			"sep": []any{sep.Content, vocab[sep.Content]},
 		}
 	} else {
-		const end = "<|endoftext|>"
-		file["added_tokens"] = set.addedTokens(vocab, named(set.BOS, end), named(set.EOS, end), named(set.Unk, end), named(set.Pad, end))
+		file["added_tokens"] = set.addedTokens(vocab, named(set.BOS, endOfText), named(set.EOS, endOfText),
+			named(set.Unk, endOfText), named(set.Pad, endOfText))
 	}
 	return json.Marshal(file)
 }

@@ -82,8 +82,8 @@ func (t *Tokenizer) newWord(word string) ([]uint32, error) {
 	if err != nil || len(ids) > 0 {
 		return ids, err
 	}
-	if t.special.Unk < 0 {
+	if t.unk < 0 {
 		return nil, errors.New("the tokenizer makes no token of it and has none for unknown words")
 	}
-	return []uint32{uint32(t.special.Unk)}, nil
+	return []uint32{uint32(t.unk)}, nil
 }

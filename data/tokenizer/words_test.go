@@ -70,6 +70,10 @@ func (f wordForm) check(t *testing.T, tok *Tokenizer, sentences [][]string) (los
 		enc, truncated, err := tok.EncodeWords(words, 0)
 		want := f.Results[i]
 		switch {
+		case strings.Contains(strings.Join(words, ""), "\x00"):
+			if err == nil || !strings.Contains(err.Error(), "NUL character at byte") {
+				t.Errorf("%q: got error %v, want one of its NUL character", words, err)
+			}
 		case err != nil || truncated:
 			t.Errorf("%q: truncated %v, %v", words, truncated, err)
 		case !slices.Equal(enc.IDs, want.IDs) || !slices.Equal(enc.First, want.First) || enc.Segments != nil:

@@ -16,6 +16,16 @@ import (
 // wanted: elsewhere a .tsv file is a table.
 var conllEnds = []string{".conll", ".iob2", ".iob", ".bio", ".tsv", ".txt"}
 
+// conllNames are the names that files with a word a line may have, by their stems.
+func conllNames(stems ...string) (names []string) {
+	for _, stem := range stems {
+		for _, end := range conllEnds {
+			names = append(names, stem+end)
+		}
+	}
+	return names
+}
+
 // What the lines between documents begin with.
 const (
 	docStart = "-DOCSTART-"
@@ -90,8 +100,8 @@ func (r *conllReader) line(number int, text string) error {
 		if row[k] == "" {
 			return fmt.Errorf("%s: column %d is empty", place(r.file, number), k+1)
 		}
-		r.cells[i].list = append(r.cells[i].list, row[k])
-		r.cells[i].ok = true
+		r.cells[i].list = append(r.cells[i].list, cell{kind: isText, text: row[k]})
+		r.cells[i].kind = isList
 	}
 	return nil
 }
@@ -140,7 +150,7 @@ func ReadCoNLL(file string, text []byte, places ...int) (columns [][][]string, e
 	columns = make([][][]string, len(places))
 	err = readCoNLL(file, text, spec, func(_ int, cells []cell) error {
 		for i, c := range cells {
-			columns[i] = append(columns[i], c.list)
+			columns[i] = append(columns[i], c.texts())
 		}
 		return nil
 	})

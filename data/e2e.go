@@ -3,64 +3,63 @@ package data
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
 	"strings"
 
 	"autolora/data/metrics"
 )
 
 // e2e is the E2E NLG challenge of 2017 (the paper's Table 2): sentences about restaurants from lists of facts.
-type e2e struct{}
-
-func (e2e) task() Task {
-	return Task{
+//
+// Its data are the official files, LoRA's, or the hub's. The sources are in LoRA's form in all of them; LoRA's texts
+// are split into words ("family - friendly"), so that scores on its files and on the official ones are not to be
+// compared.
+var e2e = namedTask{
+	Task: Task{
 		Name: "e2e", Kind: Generation, Scoring: "e2e", Stop: stopLoRA,
 		Metrics: []string{metrics.NameBLEU, metrics.NameNIST, metrics.NameMETEOR, metrics.NameROUGEL, metrics.NameCIDEr, metrics.NamePyBLEU, metrics.NamePyNIST},
-		Primary: metrics.NameBLEU,
-	}
+	},
+	folders:  []string{"e2e-dataset", "e2e"},
+	inside:   "trainset.csv, devset.csv and testset_w_refs.csv",
+	together: true,
+	layouts: []layout{
+		{
+			parts: map[Part][]string{Train: {"trainset.csv"}, Dev: {"devset.csv"}, Test: {"testset_w_refs.csv"}},
+			form:  form{kind: Generation, text: columns("mr"), label: column{name: "ref"}, source: linearizeMR},
+		}, {
+			parts: map[Part][]string{Train: {"train.txt"}, Dev: {"valid.txt"}, Test: {"test.txt"}},
+			form:  form{kind: Generation, text: columns("source"), label: column{name: "target"}, reader: readLoRAText},
+		}, {
+			parts: map[Part][]string{Train: {"train" + shards}, Dev: {"validation" + shards}, Test: {"test" + shards}},
+			form:  form{kind: Generation, text: columns("meaning_representation"), label: column{name: "human_reference"}, source: linearizeMR},
+		},
+	},
 }
 
-func (e2e) inside() string { return "trainset.csv, devset.csv and testset_w_refs.csv" }
+// stopLoRA ends what is generated where LoRA's code decides: its beam search takes "\n\n" (token 628 of GPT-2) for
+// the end of a text, and its gpt2_decode.py cuts there.
+const stopLoRA = "\n\n"
 
-// e2eLayouts are the official files, LoRA's, and the hub's.
-var e2eLayouts = []layout{
-	{map[Part][]string{Train: {"trainset.csv"}, Dev: {"devset.csv"}, Test: {"testset_w_refs.csv"}}, findFile},
-	{map[Part][]string{Train: {"train.txt"}, Dev: {"valid.txt"}, Test: {"test.txt"}}, findFile},
-	{map[Part][]string{Train: {"train"}, Dev: {"validation"}, Test: {"test"}}, findShards},
-}
-
-// load reads a part in the first layout of which there is a file.
-func (e2e) load(dir string, part Part, s *Splits) error {
-	found, which, err := findParts(e2eLayouts, filepath.Join(dir, "e2e-dataset"), filepath.Join(dir, "e2e"), dir)
-	if err != nil {
-		return fmt.Errorf("task e2e: %w", err)
+// readLoRAText reads LoRA's text form of E2E: on every line a source, "||" and its target.
+func readLoRAText(file string, b []byte, _ tableSpec, yield yieldRow) error {
+	empty := true
+	err := lines(b, func(line int, text string) error {
+		if text == "" {
+			return nil
+		}
+		if err := checkUTF8(file, line, text); err != nil {
+			return err
+		}
+		parts := strings.Split(text, "||")
+		if len(parts) != 2 {
+			return fmt.Errorf(`%s: "||" is there %d times: want a source, "||" and a target`, place(file, line), len(parts)-1)
+		}
+		empty = false
+		return yield(line, []cell{{kind: isText, text: parts[0]}, {kind: isText, text: parts[1]}})
+	})
+	if err == nil && empty {
+		err = fmt.Errorf("%s: the file is empty", file)
 	}
-	files := found[part]
-	if files == nil {
-		return fmt.Errorf("task e2e: %s set %w: looked for trainset.csv, devset.csv and testset_w_refs.csv, LoRA's train.txt, valid.txt and test.txt, "+
-			"and the hub's %s-*-of-*.parquet in %s and its folders e2e-dataset and e2e", part, errNoPart, e2eLayouts[2].parts[part][0], dir)
-	}
-	spec := exampleSpec{files: files, text: columns("mr"), label: column{name: "ref"}}
-	source := linearizeMR
-	switch which {
-	case 1:
-		spec.read, source = readLoRAText, nil
-	case 2:
-		spec.text, spec.label.name = columns("meaning_representation"), "human_reference"
-	}
-	d, targets, err := readExamples(spec)
-	if err == nil {
-		err = d.setTargets(targets, source)
-	}
-	if err != nil {
-		return fmt.Errorf("task e2e: %w", err)
-	}
-	d.Name = "e2e/" + string(part)
-	if part != Train {
-		d.joinReferences()
-	}
-	s.add(part, d)
-	return nil
+	return err
 }
 
 // mrNames are the names of LoRA's form that are not those of a meaning representation.

@@ -6,17 +6,24 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 )
 
-// exampleSpec says how the rows of some files become the examples of one data set.
-type exampleSpec struct {
-	files     []string
-	text      []column // one with the texts, or words, or two; where an optional second one is missing there is no pair
-	label     column   // without a name if there is none to read
-	lists     bool     // text and label are lists: words and tags
-	header    []string // see tableSpec
-	skipShort bool     // see tableSpec.shortRow
-	read      reader   // see tableSpec
+// form says how the rows of files become examples.
+type form struct {
+	kind   Kind
+	text   []column // one with the texts, the words or the sources, or two; where an optional second one is missing there is no pair
+	label  column   // without a name if there is none to read
+	hidden bool     // -1 stands for a label that is not given, as in GLUE's test sets
+	most   float64  // values of a regression are from 0 to most; 0: any
+	subset bool     // the cell after the label is the example's Subset
+
+	header []string // see tableSpec
+	reader reader   // see tableSpec
+	skips  string   // what to say of rows that are left out, see tableSpec.skip; "" if those that end too early are errors
+
+	// source gives a source the form in which a model reads it; nil leaves it as it is.
+	source func(text string) (string, error)
 }
 
 // columns returns the columns of these names.
@@ -34,99 +41,139 @@ var (
 	tagColumn  = column{name: "tags", other: "ner_tags", place: -1}
 )
 
-// readExamples reads texts, and the labels as they stand in the files.
-func readExamples(spec exampleSpec) (*Dataset, []cell, error) {
-	table := tableSpec{columns: slices.Clone(spec.text), lists: spec.lists, header: spec.header, read: spec.read}
-	labelled := spec.label.name != ""
-	if labelled {
-		table.columns = append(table.columns, spec.label)
+// read reads the data set of a task's part. Classes says which class a label means; where it grows, it is settled
+// afterwards.
+func (f form) read(task string, part Part, files []string, classes *classes) (*Dataset, error) {
+	d := &Dataset{Name: task + "/" + string(part), Kind: f.kind, Files: files}
+	spec := tableSpec{columns: slices.Clone(f.text), lists: f.kind == Tagging, header: f.header, read: f.reader}
+	if f.label.name != "" {
+		spec.columns = append(spec.columns, f.label)
 	}
-	d := &Dataset{Files: spec.files}
-	if spec.skipShort {
-		table.shortRow = func(line int) { d.Skipped = append(d.Skipped, line) }
+	if f.skips != "" {
+		spec.skip = func(line int) { d.Skipped = append(d.Skipped, line) }
 	}
-	var labels []cell
 	sum := sha256.New()
-	for _, file := range spec.files {
-		before := len(d.Examples)
-		err := readTable(file, sum, table, func(line int, cells []cell) error {
-			ex := Example{Text: cells[0].text, Words: cells[0].list, File: file, Line: line}
-			if len(spec.text) == 2 {
-				ex.Pair, ex.HasPair = cells[1].text, cells[1].ok
-			}
+	for _, file := range files {
+		before := d.Len()
+		err := readTable(file, sum, spec, func(line int, cells []cell) error {
+			ex := Example{File: file, Line: line}
+			err := f.set(&ex, cells, classes)
 			d.Examples = append(d.Examples, ex)
-			if labelled {
-				label := cells[len(cells)-1]
-				if spec.lists && label.ok && len(label.list) != len(ex.Words) {
-					return fmt.Errorf("%s: %d words and %d tags: want as many", ex.Where(), len(ex.Words), len(label.list))
-				}
-				labels = append(labels, label)
-			}
-			return nil
+			return err
 		})
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		if len(d.Examples) == before {
-			return nil, nil, fmt.Errorf("%s: no examples: it holds no rows but a header", file)
+		if d.Len() == before {
+			return nil, fmt.Errorf("%s: no examples: it holds no rows but a header", file)
 		}
 	}
 	d.Fingerprint = hex.EncodeToString(sum.Sum(nil))
-	return d, labels, nil
+	if f.kind == Classification || f.kind == Tagging {
+		d.Labels = classes.names
+	}
+	if f.kind == Generation && (part == Dev || part == Test) {
+		d.joinReferences()
+	}
+	return d, nil
 }
 
-// setClasses makes d a classification and sets the classes. Parse says which class a label means, NoLabel if
-// none; a missing label is NoLabel.
-func (d *Dataset) setClasses(names []string, labels []cell, parse func(text string) (int, error)) error {
-	d.Kind, d.Labels = Classification, names
-	for i := range d.Examples {
-		ex := &d.Examples[i]
-		ex.Label = NoLabel
-		if labels == nil || !labels[i].ok {
-			continue
+// set sets the fields of an example that a row has for its kind of task. A label that is missing is NoLabel, a value
+// NaN, a target "".
+func (f form) set(ex *Example, cells []cell, classes *classes) error {
+	text, label := cells[0], cell{}
+	if f.label.name != "" {
+		label = cells[len(f.text)]
+	}
+	if whole, ok := label.whole(); ok && whole == NoLabel && f.hidden {
+		label = cell{}
+	}
+	if f.subset {
+		ex.Subset = cells[len(f.text)+1].text
+	}
+	var err error
+	switch f.kind {
+	case Tagging:
+		return ex.setTags(text, label, classes)
+	case Generation:
+		err = ex.setTexts(text, label, f.source)
+	default:
+		ex.Text = text.String()
+		if len(f.text) == 2 {
+			ex.Pair, ex.HasPair = cells[1].String(), cells[1].kind != missing
 		}
-		var err error
-		if ex.Label, err = parse(labels[i].text); err != nil {
-			return fmt.Errorf("%s: %w", ex.Where(), err)
+		switch known := label.kind != missing; {
+		case f.kind == Regression && known:
+			ex.Value, err = label.value(f.most)
+		case f.kind == Regression:
+			ex.Value = math.NaN()
+		case known:
+			ex.Label, err = classes.find(label)
+		default:
+			ex.Label = NoLabel
 		}
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", ex.Where(), err)
 	}
 	return nil
 }
 
-// setValues makes d a regression and sets the targets, as setClasses does.
-func (d *Dataset) setValues(labels []cell, parse func(text string) (float64, error)) error {
-	d.Kind = Regression
-	for i := range d.Examples {
-		ex := &d.Examples[i]
-		ex.Value = math.NaN()
-		if labels == nil || !labels[i].ok {
-			continue
-		}
-		var err error
-		if ex.Value, err = parse(labels[i].text); err != nil {
-			return fmt.Errorf("%s: %w", ex.Where(), err)
-		}
-	}
-	return nil
-}
-
-// setTags makes d a tagging, as setClasses makes it a classification: every word gets a class.
-func (d *Dataset) setTags(names []string, tags []cell, parse func(text string) (int, error)) error {
-	d.Kind, d.Labels = Tagging, names
-	for i := range d.Examples {
-		ex := &d.Examples[i]
-		ex.Tags = make([]int, len(ex.Words))
-		known := tags != nil && tags[i].ok
+// setTags sets the words of a sentence and the class of each.
+func (ex *Example) setTags(words, tags cell, classes *classes) error {
+	ex.Words, ex.Tags = words.texts(), make([]int, len(words.list))
+	if tags.kind == missing {
 		for k := range ex.Tags {
 			ex.Tags[k] = NoLabel
-			if !known {
-				continue
-			}
-			var err error
-			if ex.Tags[k], err = parse(tags[i].list[k]); err != nil {
-				return fmt.Errorf("%s: %w", ex.whereWord(k), err)
-			}
+		}
+		return nil
+	}
+	if len(tags.list) != len(ex.Words) {
+		return fmt.Errorf("%s: %d words and %d tags: want as many", ex.Where(), len(ex.Words), len(tags.list))
+	}
+	for k, tag := range tags.list {
+		var err error
+		if ex.Tags[k], err = classes.find(tag); err != nil {
+			return fmt.Errorf("%s: %w", ex.whereWord(k), err)
 		}
 	}
 	return nil
+}
+
+// setTexts sets source and target of a generation. White space around texts is dropped, as LoRA's code does.
+func (ex *Example) setTexts(source, target cell, form func(text string) (string, error)) (err error) {
+	text := source.String()
+	if form != nil {
+		if text, err = form(text); err != nil {
+			return err
+		}
+	}
+	ex.Source, ex.Target = strings.TrimSpace(text), strings.TrimSpace(target.String())
+	switch {
+	case ex.Source == "":
+		return fmt.Errorf("the source is empty: want a text")
+	case ex.Target == "" && target.kind != missing:
+		return fmt.Errorf("the target is empty: want a text")
+	}
+	return nil
+}
+
+// joinReferences makes one example of all with the same source, in the order in which the sources first appear,
+// and references of the targets.
+func (d *Dataset) joinReferences() {
+	joined := make([]Example, 0, len(d.Examples))
+	place := map[string]int{}
+	for _, ex := range d.Examples {
+		i, ok := place[ex.Source]
+		if !ok {
+			i = len(joined)
+			place[ex.Source] = i
+			joined = append(joined, ex)
+			joined[i].Target = ""
+		}
+		if ex.Target != "" {
+			joined[i].References = append(joined[i].References, ex.Target)
+		}
+	}
+	d.Examples = joined
 }

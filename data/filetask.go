@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -91,88 +90,33 @@ func (f FileTask) check() error {
 
 // read reads one file. Train sets the task's classes if they are not given.
 func (f FileTask) read(part Part, file string, task *Task) (*Dataset, error) {
-	spec := exampleSpec{files: []string{file}, text: columns(f.Text...), label: column{name: f.Label}}
+	rows := form{kind: f.Kind, text: columns(f.Text...), label: column{name: f.Label}}
 	if f.Kind == Tagging {
-		spec.text, spec.label, spec.lists = []column{wordColumn}, tagColumn, true
+		rows.text, rows.label = []column{wordColumn}, tagColumn
 		if len(f.Text) == 1 {
-			spec.text[0] = listColumn(f.Text[0])
+			rows.text[0] = listColumn(f.Text[0])
 		}
 		if f.Label != "" {
-			spec.label = listColumn(f.Label)
+			rows.label = listColumn(f.Label)
 		}
 	}
-	spec.label.optional = part == Test
-	d, labels, err := readExamples(spec)
-	if err != nil {
-		return nil, err
+	rows.label.optional = part == Test
+	known := newClasses(task.Labels, false)
+	known.grow = task.Labels == nil && part == Train && (f.Kind == Classification || f.Kind == Tagging)
+	whose := "of " + f.Train
+	if f.Labels != nil || f.Train == "" {
+		whose = "of the model"
 	}
-	d.Name = task.Name + "/" + string(part)
-	switch f.Kind {
-	case Regression:
-		return d, d.setValues(labels, floatLabel)
-	case Generation:
-		if err := d.setTargets(labels, nil); err != nil {
-			return nil, err
-		}
-		if part != Train {
-			d.joinReferences()
-		}
-		return d, nil
+	known.unknown = fmt.Sprintf(" is not among the %d classes %s (%s)", len(task.Labels), whose, listNames(task.Labels))
+	d, err := rows.read(task.Name, part, []string{file}, known)
+	if err != nil || !known.grow {
+		return d, err
 	}
-	if task.Labels == nil && part == Train {
-		if task.Labels, err = f.classes(d, labels); err != nil {
-			return nil, fmt.Errorf("%s: %w", file, err)
-		}
+	if err := known.settle(d); err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
 	}
-	index := make(map[string]int, len(task.Labels))
-	for i, name := range task.Labels {
-		index[name] = i
-	}
-	set := d.setClasses
-	if f.Kind == Tagging {
-		set = d.setTags
-	}
-	return d, set(task.Labels, labels, func(text string) (int, error) {
-		if i, ok := index[text]; ok {
-			return i, nil
-		}
-		if v, ok := intLabel(text); ok {
-			if i, ok := index[fmt.Sprint(v)]; ok {
-				return i, nil
-			}
-		}
-		whose := "of " + f.Train
-		if f.Labels != nil || f.Train == "" {
-			whose = "of the model"
-		}
-		return 0, fmt.Errorf("label %s is not among the %d classes %s (%s)",
-			shorten(text), len(task.Labels), whose, listNames(task.Labels))
-	})
-}
-
-// classes returns the classes of the training set.
-func (f FileTask) classes(d *Dataset, labels []cell) ([]string, error) {
-	var texts []string
-	for _, label := range labels {
-		if f.Kind == Tagging {
-			texts = append(texts, label.list...)
-		} else {
-			texts = append(texts, label.text)
-		}
-	}
-	names := classNames(texts)
-	switch {
-	case f.Kind == Tagging && len(names) == 0:
-		return nil, errors.New("no sentence in it has words")
-	case f.Kind == Tagging && len(names) == 1:
-		return nil, fmt.Errorf("all %d words have the tag %s: want at least two tags", len(texts), shorten(names[0]))
-	case len(names) == 1:
-		return nil, fmt.Errorf("all %d examples have the label %s: want at least two classes", d.Len(), shorten(names[0]))
-	}
-	if outside := slices.Index(names, "O"); f.Kind == Tagging && outside > 0 {
-		names = slices.Insert(slices.Delete(names, outside, outside+1), 0, "O")
-	}
-	return names, nil
+	task.Labels = d.Labels
+	return d, nil
 }
 
 // listColumn is a column of lists that the user names: by its number in a file whose columns have no names.

@@ -32,8 +32,8 @@ func fuzz(f *testing.F, file string, read reader, spec tableSpec, base uint64) {
 				t.Fatalf("line %d after %d", line, last)
 			}
 			last = line
-			for _, text := range slices.Concat([]string{cells[0].text, cells[1].text}, cells[0].list, cells[1].list) {
-				if !cells[0].ok || !utf8.ValidString(text) {
+			for _, text := range slices.Concat([]string{cells[0].text, cells[1].text}, cells[0].texts(), cells[1].texts()) {
+				if cells[0].kind == missing || !utf8.ValidString(text) {
 					t.Fatalf("line %d: cells %+v", line, cells)
 				}
 			}
@@ -141,8 +141,8 @@ func FuzzWriteCoNLL(f *testing.F) {
 		}
 		at := 0
 		err := readCoNLL("fuzz.conll", b.Bytes(), tableSpec{columns: []column{wordColumn, tagColumn}, lists: true}, func(line int, cells []cell) error {
-			if !slices.Equal(cells[0].list, words[at]) || !slices.Equal(cells[1].list, tags[at]) {
-				t.Fatalf("sentence %d: got %q, want %q", at, cells[0].list, words[at])
+			if !slices.Equal(cells[0].texts(), words[at]) || !slices.Equal(cells[1].texts(), tags[at]) {
+				t.Fatalf("sentence %d: got %q, want %q", at, cells[0].texts(), words[at])
 			}
 			at++
 			return nil

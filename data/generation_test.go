@@ -258,10 +258,9 @@ func TestGenerationErrors(t *testing.T) {
 		{"no object", "webnlg", "train.json", `{"entries": [` + strings.Replace(entry, `"object"`, `"objekt"`, 1) + `]}`,
 			`DIR/train.json: line 1: triple 1 of "modifiedtripleset": want "subject", "property" and "object"`},
 		{"nothing good", "webnlg", "train.json", `{"entries": [` + strings.Replace(entry, "good", "toFix", 1) + `]}`, "DIR/train.json: no text in it is marked as good"},
-		{"empty lex", "webnlg", "train.json", `{"entries": [` + strings.Replace(entry, `"d"`, `" "`, 1) + `]}`, "DIR/train.json: line 1: a text is empty"},
-		{"no files", "webnlg", "train.csv", "x", "train set not found: looked for train.json, dev.json and test.json in DIR and its folders webnlg_challenge_2017, webnlg2017 and webnlg"},
-		{"no train set", "e2e", "devset.csv", "x", "train set not found: looked for trainset.csv, devset.csv and testset_w_refs.csv, LoRA's train.txt, valid.txt and test.txt, " +
-			"and the hub's train-*-of-*.parquet in DIR and its folders e2e-dataset and e2e"},
+		{"empty lex", "webnlg", "train.json", `{"entries": [` + strings.Replace(entry, `"d"`, `" "`, 1) + `]}`, "DIR/train.json: line 1: the target is empty: want a text"},
+		{"no files", "webnlg", "train.csv", "x", "train set not found: looked for train.json in DIR and its folders webnlg_challenge_2017, webnlg2017 and webnlg"},
+		{"no train set", "e2e", "devset.csv", "x", "train set not found: looked for trainset.csv, train.txt and train-*-of-*.parquet in DIR and its folders e2e-dataset and e2e"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -284,7 +283,7 @@ func FuzzWebNLG(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		before := allocs()
 		last := 1
-		err := readWebNLG("fuzz.json", b, func(line int, entry webnlgEntry) error {
+		err := readEntries("fuzz.json", b, func(line int, entry webnlgEntry) error {
 			if line < last || line > 1+bytes.Count(b, []byte("\n")) {
 				t.Fatalf("line %d after %d", line, last)
 			}

@@ -32,8 +32,8 @@ func TestGLUELayouts(t *testing.T) {
 	for _, g := range glueTasks {
 		t.Run(g.Name, func(t *testing.T) {
 			official := loadGLUE(t, g.Name, "testdata/glue", Train, Dev, Test)
-			for _, dir := range []string{"testdata/hub", "testdata/hub/" + g.Name, "testdata/glue/" + g.folder} {
-				other := loadGLUE(t, g.folder, dir, Train, Dev, Test)
+			for _, dir := range []string{"testdata/hub", "testdata/hub/" + g.Name, "testdata/glue/" + g.inside} {
+				other := loadGLUE(t, g.inside, dir, Train, Dev, Test)
 				compareDatasets(t, official.Train, other.Train)
 				for i := range official.Dev {
 					compareDatasets(t, official.Dev[i], other.Dev[i])

@@ -9,30 +9,15 @@ import "fmt"
 // a line the first column is the words and the last, if there are several, the tags. In generation the lines have
 // "source", and perhaps "target".
 func ReadInputs(file string, task Task) (*Dataset, error) {
-	spec := exampleSpec{files: []string{file}, text: []column{{name: "text"}, {name: "text_pair", optional: true}}, label: column{name: "label"}}
-	if task.Kind == Tagging {
-		spec.text, spec.label, spec.lists = []column{wordColumn}, tagColumn, true
-	}
-	if task.Kind == Generation {
-		spec.text, spec.label.name = columns("source"), "target"
-	}
-	spec.label.optional = true
-	d, labels, err := readExamples(spec)
-	if err != nil {
-		return nil, fmt.Errorf("input: %w", err)
-	}
-	d.Name = task.Name + "/input"
-	class := func(text string) (int, error) { return classIndex(task.Labels, text) }
+	rows := form{kind: task.Kind, text: []column{{name: "text"}, {name: "text_pair", optional: true}}, label: column{name: "label"}}
 	switch task.Kind {
-	case Regression:
-		err = d.setValues(labels, floatLabel)
 	case Tagging:
-		err = d.setTags(task.Labels, labels, class)
+		rows.text, rows.label = []column{wordColumn}, tagColumn
 	case Generation:
-		err = d.setTargets(labels, nil)
-	default:
-		err = d.setClasses(task.Labels, labels, class)
+		rows.text, rows.label.name = columns("source"), "target"
 	}
+	rows.label.optional = true
+	d, err := rows.read(task.Name, "input", []string{file}, newClasses(task.Labels, true))
 	if err != nil {
 		return nil, fmt.Errorf("input: %w", err)
 	}

@@ -1,6 +1,7 @@
 package data
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -8,59 +9,145 @@ import (
 	"strings"
 )
 
-// classIndex returns the class that a label of a file means: its name, or its index as in the hub's files.
-// Where the names are numbers themselves an index would be ambiguous, so only they count.
-func classIndex(labels []string, text string) (int, error) {
-	if i := slices.Index(labels, text); i >= 0 {
-		return i, nil
-	}
-	if numbers(labels) {
-		return 0, fmt.Errorf("label %s: want %s", shorten(text), listNames(labels))
-	}
-	if i, ok := intLabel(text); ok && i >= 0 && i < len(labels) {
-		return i, nil
-	}
-	return 0, fmt.Errorf("label %s: want %s, or 0 to %d", shorten(text), listNames(labels), len(labels)-1)
+// classes are the classes of a task, and how labels name them.
+type classes struct {
+	names    []string
+	byName   map[string]int
+	byNumber map[int64]int // for labels that are whole numbers
+	grow     bool          // a label that is not known is a class of its own, until settle
+	unknown  string        // what the error of a label that is not known ends with
 }
 
-// intLabel reads a label that is a whole number; "1.0", as some tables write it, is 1.
-func intLabel(text string) (int, bool) {
-	i, err := strconv.Atoi(strings.TrimSuffix(text, ".0"))
+// newClasses returns the classes of these names. With places a whole number is the place of a class among them, as
+// in the hub's files. Where the names are numbers themselves that would be ambiguous, so only they count.
+func newClasses(names []string, places bool) *classes {
+	c := &classes{names: names, byName: map[string]int{}, byNumber: map[int64]int{}}
+	c.unknown = ": want " + listNames(names)
+	if places && !numbers(names) {
+		for i := range names {
+			c.byNumber[int64(i)] = i
+		}
+		c.unknown += fmt.Sprintf(", or 0 to %d", len(names)-1)
+	}
+	for i, name := range names {
+		c.byName[name] = i
+		if number, ok := wholeNumber(name); ok {
+			c.byNumber[number] = i
+		}
+	}
+	return c
+}
+
+// find returns the class that a label means.
+func (c *classes) find(label cell) (int, error) {
+	if label.kind == isText {
+		if i, ok := c.byName[label.text]; ok {
+			return i, nil
+		}
+	}
+	if !c.grow || label.kind == isNumber {
+		if whole, ok := label.whole(); ok {
+			if i, ok := c.byNumber[whole]; ok {
+				return i, nil
+			}
+		}
+	}
+	name := label.String()
+	if !c.grow {
+		return 0, fmt.Errorf("label %s%s", shorten(name), c.unknown)
+	}
+	i := len(c.names)
+	c.names = append(c.names, name)
+	c.byName[name] = i
+	if label.kind == isNumber {
+		c.byNumber[label.number] = i
+	}
+	return i, nil
+}
+
+// settle puts classes that grew into their order, tags with O before the others, and the labels of d with them.
+func (c *classes) settle(d *Dataset) error {
+	names := classNames(c.names)
+	words := 0
+	for i := range d.Examples {
+		words += len(d.Examples[i].Words)
+	}
+	switch {
+	case len(names) == 0:
+		return errors.New("no sentence in it has words")
+	case len(names) == 1 && d.Kind == Tagging:
+		return fmt.Errorf("all %d words have the tag %s: want at least two tags", words, shorten(names[0]))
+	case len(names) == 1:
+		return fmt.Errorf("all %d examples have the label %s: want at least two classes", d.Len(), shorten(names[0]))
+	}
+	if outside := slices.Index(names, "O"); d.Kind == Tagging && outside > 0 {
+		names = slices.Insert(slices.Delete(names, outside, outside+1), 0, "O")
+	}
+	settled := newClasses(names, false)
+	to := make([]int, len(c.names))
+	for i, name := range c.names {
+		to[i], _ = settled.find(cell{kind: isText, text: name})
+	}
+	for i := range d.Examples {
+		ex := &d.Examples[i]
+		if d.Kind == Classification {
+			ex.Label = to[ex.Label]
+		}
+		for k, tag := range ex.Tags {
+			ex.Tags[k] = to[tag]
+		}
+	}
+	settled.unknown = c.unknown
+	*c = *settled
+	d.Labels = names
+	return nil
+}
+
+// wholeNumber reads a label that is a whole number; "1.0", as some tables write it, is 1.
+func wholeNumber(text string) (int64, bool) {
+	i, err := strconv.ParseInt(strings.TrimSuffix(text, ".0"), 10, 64)
 	return i, err == nil
 }
 
-// floatLabel reads the target of a regression.
-func floatLabel(text string) (float64, error) {
-	v, err := strconv.ParseFloat(text, 64)
-	if err != nil || math.IsNaN(v) || math.IsInf(v, 0) {
-		return 0, fmt.Errorf("label %s: want a finite number", shorten(text))
+// whole is wholeNumber of a label, which may be a number in its file already.
+func (c cell) whole() (int64, bool) {
+	if c.kind == isNumber {
+		return c.number, true
+	}
+	return wholeNumber(c.text)
+}
+
+// value reads the target of a regression, from 0 to most if that is not 0.
+func (c cell) value(most float64) (float64, error) {
+	v, err := float64(c.number), error(nil)
+	if c.kind == isText {
+		v, err = strconv.ParseFloat(c.text, 64)
+	}
+	switch {
+	case err != nil || math.IsNaN(v) || math.IsInf(v, 0):
+		return 0, fmt.Errorf("label %s: want a finite number", shorten(c.text))
+	case most > 0 && (v < 0 || v > most):
+		return 0, fmt.Errorf("label %s: want 0 to %v", shorten(c.String()), most)
 	}
 	return v, nil
 }
 
 // classNames returns the different labels in order: by value if all are whole numbers, else by name.
 func classNames(texts []string) []string {
-	whole := true
-	for _, text := range texts {
-		_, ok := intLabel(text)
-		whole = whole && ok
+	names := slices.Clone(texts)
+	slices.Sort(names)
+	if numbers(texts) {
+		var values []int64
+		for _, text := range texts {
+			v, _ := wholeNumber(text)
+			values = append(values, v)
+		}
+		slices.Sort(values)
+		for i, v := range values {
+			names[i] = strconv.FormatInt(v, 10)
+		}
 	}
-	if !whole {
-		names := slices.Clone(texts)
-		slices.Sort(names)
-		return slices.Compact(names)
-	}
-	values := make([]int, len(texts))
-	for i, text := range texts {
-		values[i], _ = intLabel(text)
-	}
-	slices.Sort(values)
-	values = slices.Compact(values)
-	names := make([]string, len(values))
-	for i, v := range values {
-		names[i] = strconv.Itoa(v)
-	}
-	return names
+	return slices.Compact(names)
 }
 
 // FitHead says how the classes of a task lie among the outputs of a head that comes with a model: class i
@@ -109,7 +196,7 @@ func defaultNames(names []string) bool {
 
 func numbers(names []string) bool {
 	for _, name := range names {
-		if _, ok := intLabel(name); !ok {
+		if _, ok := wholeNumber(name); !ok {
 			return false
 		}
 	}

@@ -25,24 +25,8 @@ func readParquet(file string, b []byte, spec tableSpec, yield yieldRow) error {
 		if k < 0 {
 			continue
 		}
-		name := f.Columns()[k]
-		if spec.lists {
-			lists, err := f.Lists(name)
-			if err != nil {
-				return fmt.Errorf("%s: %w", file, err)
-			}
-			classes := hubClasses(f, name)
-			columns[i] = func(row int) (cell, error) { return listCell(file, row+1, name, lists[row], classes) }
-			continue
-		}
-		values, err := f.Column(name)
-		if err != nil {
+		if columns[i], err = parquetColumn(f, f.Columns()[k], spec.lists); err != nil {
 			return fmt.Errorf("%s: %w", file, err)
-		}
-		columns[i] = func(row int) (cell, error) {
-			v := values[row]
-			text := parquetText(v)
-			return cell{text: text, ok: !v.IsNull()}, checkUTF8(file, row+1, text)
 		}
 	}
 	cells := make([]cell, len(at))
@@ -53,9 +37,9 @@ func readParquet(file string, b []byte, spec tableSpec, yield yieldRow) error {
 				continue
 			}
 			if cells[i], err = columns[i](row); err != nil {
-				return err
+				return fmt.Errorf("%s: %w", place(file, row+1), err)
 			}
-			if !cells[i].ok && !c.optional {
+			if cells[i].kind == missing && !c.optional {
 				return fmt.Errorf("%s: %q is null: want a value", place(file, row+1), f.Columns()[at[i]])
 			}
 		}
@@ -64,6 +48,38 @@ func readParquet(file string, b []byte, spec tableSpec, yield yieldRow) error {
 		}
 	}
 	return nil
+}
+
+// parquetColumn reads a column and returns what gives a row's cell of it.
+func parquetColumn(f *parquet.File, name string, lists bool) (func(row int) (cell, error), error) {
+	if !lists {
+		values, err := f.Column(name)
+		return func(row int) (cell, error) { return parquetCell(values[row]) }, err
+	}
+	rows, err := f.Lists(name)
+	classes := hubClasses(f, name)
+	return func(row int) (cell, error) {
+		if rows[row] == nil {
+			return cell{}, nil
+		}
+		c := cell{kind: isList, list: make([]cell, len(rows[row]))}
+		for i, v := range rows[row] {
+			element, err := parquetCell(v)
+			whole, _ := element.whole()
+			switch {
+			case err != nil:
+				return cell{}, err
+			case element.kind == missing:
+				return cell{}, fmt.Errorf("%q: element %d is null: want a value", name, i+1)
+			case classes != nil && (element.kind != isNumber || whole < 0 || whole >= int64(len(classes))):
+				return cell{}, fmt.Errorf("%q: element %d is %s: want 0 to %d", name, i+1, shorten(element.String()), len(classes)-1)
+			case classes != nil:
+				element = cell{kind: isText, text: classes[whole]}
+			}
+			c.list[i] = element
+		}
+		return c, nil
+	}, err
 }
 
 // hubClasses returns the names of the classes whose indices a column of lists holds, nil if the file does not
@@ -82,37 +98,22 @@ func hubClasses(f *parquet.File, name string) []string {
 	return note.Info.Features[name].Feature.Names
 }
 
-// listCell returns a list, which has no nulls in it. Indices of classes are replaced by their names.
-func listCell(file string, row int, name string, values []parquet.Value, classes []string) (cell, error) {
-	list := make([]string, len(values))
-	for i, v := range values {
-		if v.IsNull() {
-			return cell{}, fmt.Errorf("%s: %q: element %d is null: want a value", place(file, row), name, i+1)
-		}
-		if err := checkUTF8(file, row, parquetText(v)); err != nil {
-			return cell{}, err
-		}
-		if list[i] = parquetText(v); classes != nil {
-			class, ok := intLabel(list[i])
-			if !ok || class < 0 || class >= len(classes) {
-				return cell{}, fmt.Errorf("%s: %q: element %d is %s: want 0 to %d", place(file, row), name, i+1, shorten(list[i]), len(classes)-1)
-			}
-			list[i] = classes[class]
-		}
-	}
-	return cell{list: list, ok: values != nil}, nil
-}
-
-// parquetText is a value as text: of a float the fewest digits that give the same value of its width.
-func parquetText(v parquet.Value) string {
+// parquetCell is a value: whole numbers as they are, of floats the fewest digits that give the same value of their
+// width.
+func parquetCell(v parquet.Value) (cell, error) {
 	switch v.Kind() {
+	case parquetgo.Int32, parquetgo.Int64:
+		return cell{kind: isNumber, number: v.Int64()}, nil
 	case parquetgo.Float:
-		return strconv.FormatFloat(float64(v.Float()), 'g', -1, 32)
+		return cell{kind: isText, text: strconv.FormatFloat(float64(v.Float()), 'g', -1, 32)}, nil
 	case parquetgo.Double:
-		return strconv.FormatFloat(v.Double(), 'g', -1, 64)
+		return cell{kind: isText, text: strconv.FormatFloat(v.Double(), 'g', -1, 64)}, nil
+	case parquetgo.Boolean:
+		return cell{kind: isText, text: strconv.FormatBool(v.Boolean())}, nil
 	}
 	if v.IsNull() {
-		return ""
+		return cell{}, nil
 	}
-	return v.String()
+	s := string(v.ByteArray())
+	return cell{kind: isText, text: s}, checkText(s)
 }

@@ -29,10 +29,10 @@ func rows(file string, columns ...column) ([]string, error) {
 	err := readTable(file, sha256.New(), tableSpec{columns: columns}, func(line int, cells []cell) error {
 		row := fmt.Sprint(line)
 		for _, c := range cells {
-			if !c.ok {
+			if c.kind == missing {
 				c.text = "<null>"
 			}
-			row += "|" + c.text
+			row += "|" + c.String()
 		}
 		out = append(out, row)
 		return nil

@@ -28,11 +28,42 @@ func (c column) String() string {
 	return fmt.Sprintf("%q or %q", c.name, c.other)
 }
 
-// cell is one value in the form it has in the file; numbers of a parquet file in their shortest decimal form.
+// cell is one value as its file has it. Numbers are whole ones of a file that says so, which is parquet; all others
+// are text, as they stand there or in their shortest decimal form.
 type cell struct {
-	text string
-	list []string // in place of text where the spec asks for lists; the row's own
-	ok   bool     // false: the column or the value is missing; only in optional columns
+	kind   cellKind
+	text   string
+	number int64
+	list   []cell
+}
+
+type cellKind uint8
+
+const (
+	missing cellKind = iota // the column or the value is; only in optional columns
+	isText
+	isNumber
+	isList
+)
+
+// String is a cell as text, "" if it is missing.
+func (c cell) String() string {
+	if c.kind == isNumber {
+		return strconv.FormatInt(c.number, 10)
+	}
+	return c.text
+}
+
+// texts returns the elements of a list as text.
+func (c cell) texts() []string {
+	if c.kind == missing {
+		return nil
+	}
+	texts := make([]string, len(c.list))
+	for i, element := range c.list {
+		texts[i] = element.String()
+	}
+	return texts
 }
 
 // tableSpec says which columns to read.
@@ -40,10 +71,10 @@ type tableSpec struct {
 	columns []column
 	lists   bool     // every column holds lists: the words and tags of sentences
 	header  []string // names of the columns of a TSV file that has no header line, like CoLA's
-	// shortRow, if not nil, is called for a TSV row that ends before a wanted column; the row is left out.
-	// Without it such a row is an error.
-	shortRow func(line int)
-	read     reader // nil: that of the file's name
+	// skip, if not nil, is called for a row that is left out: one that gives no example, or a TSV row that ends before
+	// a wanted column. Without it the latter is an error.
+	skip func(line int)
+	read reader // nil: that of the file's name
 }
 
 // yieldRow takes one row: its line (or row, in parquet) from 1 and a cell for every column of the spec. The
@@ -154,18 +185,23 @@ func lines(b []byte, fn func(line int, text string) error) error {
 	return nil
 }
 
-// checkUTF8 names the first byte of a line that is not UTF-8.
+// checkUTF8 is checkText with the place of a line.
 func checkUTF8(file string, line int, text string) error {
-	if utf8.ValidString(text) {
-		return nil
+	if err := checkText(text); err != nil {
+		return fmt.Errorf("%s: %w", place(file, line), err)
 	}
-	at := 0
-	for at < len(text) {
-		r, n := utf8.DecodeRuneInString(text[at:])
-		if r == utf8.RuneError && n == 1 {
-			break
+	return nil
+}
+
+// checkText names the first byte of a text that is not UTF-8.
+func checkText(text string) error {
+	for at, r := range text {
+		if r != utf8.RuneError {
+			continue
 		}
-		at += n
+		if _, n := utf8.DecodeRuneInString(text[at:]); n == 1 {
+			return fmt.Errorf("byte %d is not UTF-8 (0x%02x): convert the file to UTF-8", at+1, text[at])
+		}
 	}
-	return fmt.Errorf("%s: byte %d is not UTF-8 (0x%02x): convert the file to UTF-8", place(file, line), at+1, text[at])
+	return nil
 }

@@ -2,6 +2,8 @@ package data
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -15,22 +17,22 @@ import (
 
 // sentences reads a file of sentences into one string a row: the line, then word/tag pairs.
 func sentences(file string, words, tags column) ([]string, error) {
-	d, labels, err := readExamples(exampleSpec{files: []string{file}, text: []column{words}, label: tags, lists: true})
-	if err != nil {
-		return nil, err
-	}
 	var out []string
-	for i, ex := range d.Examples {
-		row := fmt.Sprint(ex.Line)
-		for k, word := range ex.Words {
+	err := readTable(file, sha256.New(), tableSpec{columns: []column{words, tags}, lists: true}, func(line int, cells []cell) error {
+		row := fmt.Sprint(line)
+		for k, word := range cells[0].texts() {
 			row += " " + word
-			if labels[i].ok {
-				row += "/" + labels[i].list[k]
+			if cells[1].kind != missing {
+				row += "/" + cells[1].texts()[k]
 			}
 		}
 		out = append(out, row)
+		return nil
+	})
+	if err == nil && out == nil {
+		err = errors.New(file + ": no examples: it holds no rows but a header")
 	}
-	return out, nil
+	return out, err
 }
 
 func TestCoNLL(t *testing.T) {
@@ -202,8 +204,8 @@ func TestLoadJNLPBA(t *testing.T) {
 		{"official, the test set when asked for", official, []Part{Test}, "0 [] [1]", "", ""},
 		{"official, with documents", map[string]string{"Genia4ERtask2.iob2": madeUp, "Genia4EReval2.iob2": one}, []Part{Train, Test}, "2 [] [1]", "", ""},
 		{"devel.conll is a part of the official training set", merge(official, plain), []Part{Train, Dev, Test}, "2 [1] [1]", "", ""},
-		{"no test set", map[string]string{"train.conll": madeUp}, []Part{Train, Test}, "", "", "task jnlpba: test set not found: looked for train.conll, "},
-		{"nothing", map[string]string{"readme": "x"}, []Part{Dev}, "", "", "task jnlpba: dev set not found: looked for train.conll, "},
+		{"no test set", map[string]string{"train.conll": madeUp}, []Part{Train, Test}, "", "", "task jnlpba: test set not found: looked for test.conll, Genia4EReval1.conll and validation-*-of-*.parquet in "},
+		{"nothing", map[string]string{"readme": "x"}, []Part{Dev}, "", "", "task jnlpba: dev set not found: looked for devel.conll in "},
 		{"another tag", map[string]string{"train.conll": "It\tO\nis\tB-gene\n"}, []Part{Train}, "", "",
 			`train.conll: line 2: label "B-gene": want "O", "B-DNA", "I-DNA", "B-RNA", "I-RNA", "B-cell_line", "I-cell_line", "B-cell_type", "I-cell_type", "B-protein", "I-protein", or 0 to 10`},
 	}

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -76,30 +78,35 @@ func (s *Splits) add(part Part, d *Dataset) {
 	}
 }
 
-// namedTask is a task that is known by its name, and how its data are read.
-type namedTask interface {
-	// task returns the public part, filled in and safe to change.
-	task() Task
-	// load reads the data sets of a part from dir into s, whose Task is set.
-	load(dir string, part Part, s *Splits) error
-	// inside names what dir should hold, for an error message.
-	inside() string
+// namedTask is a task that is known by its name, and how its data are read. A new one is a file and an entry of
+// namedTasks.
+type namedTask struct {
+	Task
+	folders  []string // its own in the data's folder, in which the files are looked for first
+	inside   string   // what the folder should hold, for an error message
+	variants []string // names of the dev and test sets, where there are several; the first must be there
+	layouts  []layout // the forms in which its data are known, in the order in which they are looked for
+	together bool     // all parts are read in one layout; else each in the first in which it is there
+	noDev    string   // what to say where the files have other parts, but no dev set; "" if that is an error
+}
+
+// layout is a form in which the data of a task are known.
+type layout struct {
+	// parts has the names of the files of each part, patterns as of path.Match, in the order in which they are looked
+	// for. The key of a variant is "dev_matched".
+	parts  map[Part][]string
+	subset bool // they hold not all of an official set, and count where no other layout is found
+	form   form
 }
 
 // namedTasks are all of them in the order of the paper's tables: GLUE, E2E and WebNLG, JNLPBA.
-func namedTasks() []namedTask {
-	var all []namedTask
-	for _, g := range glueTasks {
-		all = append(all, g)
-	}
-	return append(all, e2e{}, webnlg{}, jnlpba{})
-}
+var namedTasks = append(slices.Clone(glueTasks), e2e, webnlg, jnlpba)
 
 // TaskNames returns the names of the tasks that LoadTask knows.
 func TaskNames() []string {
 	var names []string
-	for _, t := range namedTasks() {
-		names = append(names, t.task().Name)
+	for _, t := range namedTasks {
+		names = append(names, t.Name)
 	}
 	return names
 }
@@ -113,45 +120,55 @@ func NamedTask(name string) (Task, error) {
 	return t.task(), nil
 }
 
-func findTask(name string) (namedTask, error) {
+func findTask(name string) (*namedTask, error) {
 	plain := strings.NewReplacer("-", "", "_", "").Replace(strings.ToLower(name))
-	for _, t := range namedTasks() {
-		if t.task().Name == plain {
-			return t, nil
+	for i := range namedTasks {
+		if namedTasks[i].Name == plain {
+			return &namedTasks[i], nil
 		}
 	}
 	return nil, fmt.Errorf("unknown task %q: want one of %s", name, strings.Join(TaskNames(), ", "))
 }
 
+// task returns the public part, filled in and safe to change.
+func (t *namedTask) task() Task {
+	task := t.Task
+	task.Labels, task.Metrics = slices.Clone(t.Labels), slices.Clone(t.Metrics)
+	if t.Primary == "" {
+		task.Primary = t.Metrics[0]
+	}
+	return task
+}
+
 // LoadTask reads parts of a named task's data from dir: the task's folder, or the one that has the folders of
-// several tasks in it. GLUE is read as its official TSV files or the hub's parquet files, and where neither is
-// there from files that hold a part of a set; Notes says so.
-//
-// E2E is read from its official trainset.csv, devset.csv and testset_w_refs.csv, from LoRA's train.txt, valid.txt
-// and test.txt, or from the hub's parquet files. The sources are in LoRA's form in all of them; LoRA's texts are
-// split into words ("family - friendly"), so that scores on its files and on the official ones are not to be
-// compared. WebNLG is read from LoRA's train.json, dev.json and test.json. In the dev and test sets of both the
-// texts for one source are the references of one example.
-//
-// JNLPBA is read from train.conll, devel.conll and test.conll (.tsv, .iob2 and .txt too), from the official
-// Genia4ERtask1.iob2 (training) and Genia4EReval1.iob2 (test), or from the hub's parquet files. Only the first
-// of these has a dev set, sentences set aside from the official training set; elsewhere Splits.Dev stays
-// empty and Notes says so. The test set never stands in for it: the paper's figures are on the test set, and
-// whoever wants to compare with them asks for that part, when all choices are made.
+// several tasks in it. The files of the tasks say in which layouts theirs are known. In the dev and test sets of
+// generation the texts for one source are the references of one example.
 func LoadTask(name, dir string, parts ...Part) (*Splits, error) {
 	t, err := findTask(name)
 	if err != nil {
 		return nil, err
 	}
-	s := &Splits{Task: t.task()}
 	if info, err := os.Stat(dir); err != nil {
-		return nil, fmt.Errorf("data folder of task %s: %w", s.Task.Name, err)
+		return nil, fmt.Errorf("data folder of task %s: %w", t.Name, err)
 	} else if !info.IsDir() {
-		return nil, fmt.Errorf("data folder of task %s: %s is a file: want the folder with %s in it", s.Task.Name, dir, t.inside())
+		return nil, fmt.Errorf("data folder of task %s: %s is a file: want the folder with %s in it", t.Name, dir, t.inside)
 	}
+	s := &Splits{Task: t.task()}
 	for _, part := range parts {
-		if err := t.load(dir, part, s); err != nil {
-			return nil, err
+		variants := t.variants
+		if part == Train || variants == nil {
+			variants = []string{""}
+		}
+		for i, variant := range variants {
+			d, err := t.read(dir, part, variant, s)
+			switch {
+			case i > 0 && errors.Is(err, errNoPart):
+				s.note("%s: no %s set %q in %s: only the %s one is used", t.Name, part, variant, dir, variants[0])
+			case err != nil:
+				return nil, fmt.Errorf("task %s: %w", t.Name, err)
+			case d != nil:
+				s.add(part, d)
+			}
 		}
 	}
 	return s, nil
@@ -159,3 +176,110 @@ func LoadTask(name, dir string, parts ...Part) (*Splits, error) {
 
 // errNoPart marks the error of a part that is not there.
 var errNoPart = errors.New("not found")
+
+// read reads one data set. It is nil where Notes says that there is none.
+func (t *namedTask) read(dir string, part Part, variant string, s *Splits) (*Dataset, error) {
+	key := part
+	if variant != "" {
+		key += Part("_" + variant)
+	}
+	files, l, err := t.find(dir, key)
+	switch {
+	case err != nil:
+		return nil, err
+	case files == nil && l != nil && part == Dev && t.noDev != "":
+		s.note(t.noDev, dir)
+		return nil, nil
+	case files == nil:
+		return nil, fmt.Errorf("%s set %w: looked for %s in %s and its folders %s", part, errNoPart, and(t.names(key)), dir, and(t.folders))
+	}
+	f := l.form
+	if part == Test {
+		f.header = nil // CoLA's test set has one
+		f.label.optional = f.hidden
+	} else {
+		f.hidden, f.subset = false, false
+	}
+	d, err := f.read(t.Name, part, files, newClasses(s.Task.Labels, true))
+	if err != nil {
+		return nil, err
+	}
+	d.Variant = variant
+	if l.subset {
+		s.note("%s: %s is read from %s, which is not the whole official set", t.Name, part, files[0])
+	}
+	if n := len(d.Skipped); n > 0 {
+		s.note("%s: %d %s (the first is %s)", t.Name, n, f.skips, place(files[0], d.Skipped[0]))
+	}
+	return d, nil
+}
+
+// find looks for the files of a part, and says in which layout they are; with the layout alone if it is the one of
+// the other parts.
+func (t *namedTask) find(dir string, key Part) ([]string, *layout, error) {
+	var folders []string
+	for _, folder := range t.folders {
+		folders = append(folders, filepath.Join(dir, folder))
+	}
+	folders = append(folders, dir)
+	for _, subset := range []bool{false, true} {
+		for _, folder := range folders {
+			for i := range t.layouts {
+				l := &t.layouts[i]
+				if l.subset != subset {
+					continue
+				}
+				files, err := l.find(folder, key)
+				if err != nil || files != nil {
+					return files, l, err
+				}
+				for other := range l.parts {
+					if files, err := l.find(folder, other); t.together && files != nil {
+						return nil, l, err
+					}
+				}
+			}
+		}
+	}
+	return nil, nil, nil
+}
+
+// names are what find looks for, the first of each layout.
+func (t *namedTask) names(key Part) (names []string) {
+	for _, l := range t.layouts {
+		if len(l.parts[key]) > 0 {
+			names = append(names, l.parts[key][0])
+		}
+	}
+	return names
+}
+
+// and joins names for a message.
+func and(names []string) string {
+	last := len(names) - 1
+	if last < 1 {
+		return strings.Join(names, "")
+	}
+	return strings.Join(names[:last], ", ") + " and " + names[last]
+}
+
+// find returns the files of a part in folder, nil if there are none.
+func (l *layout) find(folder string, key Part) ([]string, error) {
+	for _, pattern := range l.parts[key] {
+		files, err := match(folder, pattern)
+		stem, sharded := strings.CutSuffix(pattern, shards)
+		switch {
+		case err != nil:
+			return nil, err
+		case sharded:
+			err = checkShards(files, stem)
+		case len(files) > 1:
+			part, _, _ := strings.Cut(string(key), "_")
+			err = fmt.Errorf("several files could be the %s set: %s: want one", part, strings.Join(files, ", "))
+		}
+		if err != nil || files != nil {
+			return files, err
+		}
+	}
+	return nil, nil
+}

@@ -39,20 +39,20 @@ func readTSV(file string, b []byte, spec tableSpec, yield yieldRow) error {
 			at, err = spec.locate(file, names)
 			return err
 		}
-		if len(row) < len(names) && spec.shortRow != nil && len(row) <= slices.Max(at) {
-			spec.shortRow(line)
+		if len(row) < len(names) && spec.skip != nil && len(row) <= slices.Max(at) {
+			spec.skip(line)
 			return nil
 		}
 		for len(row) > len(names) && row[len(row)-1] == "" {
 			row = row[:len(row)-1]
 		}
-		if len(row) != len(names) && (len(row) > len(names) || spec.shortRow == nil) {
+		if len(row) != len(names) && (len(row) > len(names) || spec.skip == nil) {
 			return fmt.Errorf("%s: %d cells, want %d (%s)", place(file, line), len(row), len(names), listNames(names))
 		}
 		for i, k := range at {
 			cells[i] = cell{}
 			if k >= 0 {
-				cells[i] = cell{text: strings.Clone(row[k]), ok: true} // not the whole line
+				cells[i] = cell{kind: isText, text: strings.Clone(row[k])} // not the whole line
 			}
 		}
 		return yield(line, cells)
@@ -101,7 +101,7 @@ func readCSV(file string, b []byte, spec tableSpec, yield yieldRow) error {
 			if err := checkUTF8(file, line, row[k]); err != nil {
 				return err
 			}
-			cells[i] = cell{text: strings.Clone(row[k]), ok: true} // not the whole row
+			cells[i] = cell{kind: isText, text: strings.Clone(row[k])} // not the whole row
 		}
 		if err := yield(line, cells); err != nil {
 			return err
@@ -152,7 +152,7 @@ func readJSONL(file string, b []byte, spec tableSpec, yield yieldRow) error {
 				return fmt.Errorf("%s: %q: %w", place(file, line), name, err)
 			}
 			switch {
-			case cells[i].ok || c.optional:
+			case cells[i].kind != missing || c.optional:
 			case there:
 				return fmt.Errorf("%s: %q is null: want a value", place(file, line), name)
 			default:
@@ -167,7 +167,7 @@ func readJSONL(file string, b []byte, spec tableSpec, yield yieldRow) error {
 	return err
 }
 
-// jsonCell returns a value's text. A value that is missing or null is no error, but not ok.
+// jsonCell returns a value. One that is missing or null is no error, but a missing cell.
 func jsonCell(value json.RawMessage) (cell, error) {
 	switch {
 	case len(value) == 0 || value[0] == 'n':
@@ -175,14 +175,14 @@ func jsonCell(value json.RawMessage) (cell, error) {
 	case value[0] == '"':
 		var s string
 		err := json.Unmarshal(value, &s)
-		return cell{text: s, ok: true}, err
+		return cell{kind: isText, text: s}, err
 	case value[0] == '[' || value[0] == '{':
 		return cell{}, errors.New("is a list or an object: want a string or a number")
 	}
-	return cell{text: string(value), ok: true}, nil
+	return cell{kind: isText, text: string(value)}, nil
 }
 
-// jsonList returns the elements of a list. A value that is missing or null is no error, but not ok.
+// jsonList returns a list, as jsonCell does.
 func jsonList(value json.RawMessage) (cell, error) {
 	if len(value) == 0 || value[0] == 'n' {
 		return cell{}, nil
@@ -194,16 +194,15 @@ func jsonList(value json.RawMessage) (cell, error) {
 	if err := json.Unmarshal(value, &elements); err != nil {
 		return cell{}, err
 	}
-	list := make([]string, len(elements))
+	c := cell{kind: isList, list: make([]cell, len(elements))}
 	for i, element := range elements {
-		c, err := jsonCell(element)
-		if err == nil && !c.ok {
+		var err error
+		if c.list[i], err = jsonCell(element); err == nil && c.list[i].kind == missing {
 			err = errors.New("is null: want a string or a number")
 		}
 		if err != nil {
 			return cell{}, fmt.Errorf("element %d %w", i+1, err)
 		}
-		list[i] = c.text
 	}
-	return cell{list: list, ok: true}, nil
+	return c, nil
 }

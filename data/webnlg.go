@@ -2,14 +2,10 @@ package data
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -17,19 +13,22 @@ import (
 )
 
 // webnlg is the WebNLG challenge of 2017 (the paper's Table 2) in LoRA's files: sentences from triples of DBpedia.
-type webnlg struct{}
-
-func (webnlg) task() Task {
-	return Task{
+// The test set has the subsets seen and unseen, by category.
+var webnlg = namedTask{
+	Task: Task{
 		Name: "webnlg", Kind: Generation, Scoring: "webnlg", Stop: stopLoRA,
-		Metrics: []string{metrics.NameBLEU, metrics.NameMETEOR, metrics.NameTER}, Primary: metrics.NameBLEU,
-	}
-}
-
-func (webnlg) inside() string { return "train.json, dev.json and test.json" }
-
-var webnlgLayouts = []layout{
-	{map[Part][]string{Train: {"train.json"}, Dev: {"dev.json"}, Test: {"test.json"}}, findFile},
+		Metrics: []string{metrics.NameBLEU, metrics.NameMETEOR, metrics.NameTER},
+	},
+	folders:  []string{"webnlg_challenge_2017", "webnlg2017", "webnlg"},
+	inside:   "train.json, dev.json and test.json",
+	together: true,
+	layouts: []layout{{
+		parts: map[Part][]string{Train: {"train.json"}, Dev: {"dev.json"}, Test: {"test.json"}},
+		form: form{
+			kind: Generation, text: columns("source"), label: column{name: "target"}, reader: readWebNLG, subset: true,
+			skips: "entries left out that have no text marked as good, as LoRA's code does",
+		},
+	}},
 }
 
 // webnlgSeen are the categories that the training set has (format_converting_webnlg.py). The other ones are in
@@ -37,59 +36,34 @@ var webnlgLayouts = []layout{
 var webnlgSeen = []string{"Airport", "Astronaut", "Building", "City", "ComicsCharacter", "Food", "Monument",
 	"SportsTeam", "University", "WrittenWork"}
 
-// load reads a part as format_converting_webnlg.py does. The test set has the subsets seen and unseen, by category.
-func (webnlg) load(dir string, part Part, s *Splits) error {
-	found, _, err := findParts(webnlgLayouts, filepath.Join(dir, "webnlg_challenge_2017"), filepath.Join(dir, "webnlg2017"), filepath.Join(dir, "webnlg"), dir)
-	if err != nil {
-		return fmt.Errorf("task webnlg: %w", err)
-	}
-	if found[part] == nil {
-		return fmt.Errorf("task webnlg: %s set %w: looked for train.json, dev.json and test.json in %s and its folders "+
-			"webnlg_challenge_2017, webnlg2017 and webnlg", part, errNoPart, dir)
-	}
-	file := found[part][0]
-	b, err := os.ReadFile(file)
-	if err != nil {
-		return fmt.Errorf("task webnlg: %w", err)
-	}
-	sum := sha256.Sum256(b)
-	d := &Dataset{Name: "webnlg/" + string(part), Kind: Generation, Files: []string{file}, Fingerprint: hex.EncodeToString(sum[:])}
-	err = readWebNLG(file, b, func(line int, entry webnlgEntry) error {
-		ex := Example{Source: entry.source(), File: file, Line: line}
-		if part == Test {
-			if ex.Subset = "unseen"; slices.Contains(webnlgSeen, entry.Category) {
-				ex.Subset = "seen"
-			}
+// readWebNLG gives a row for every text that is marked as good: the source, the text and its subset.
+func readWebNLG(file string, b []byte, spec tableSpec, yield yieldRow) error {
+	none := true
+	err := readEntries(file, b, func(line int, entry webnlgEntry) error {
+		subset := "unseen"
+		if slices.Contains(webnlgSeen, entry.Category) {
+			subset = "seen"
 		}
-		before := d.Len()
-		for _, text := range entry.Texts {
-			if text.Comment != "good" {
+		good := false
+		for _, t := range entry.Texts {
+			if t.Comment != "good" {
 				continue
 			}
-			if ex.Target = strings.TrimSpace(text.Lex); ex.Target == "" {
-				return fmt.Errorf("%s: a text is empty", ex.Where())
+			good = true
+			row := []cell{{kind: isText, text: entry.source()}, {kind: isText, text: t.Lex}, {kind: isText, text: subset}}
+			if err := yield(line, row); err != nil {
+				return err
 			}
-			d.Examples = append(d.Examples, ex)
 		}
-		if d.Len() == before {
-			d.Skipped = append(d.Skipped, line)
+		if none = none && !good; !good {
+			spec.skip(line)
 		}
 		return nil
 	})
-	if err == nil && d.Len() == 0 {
+	if err == nil && none {
 		err = fmt.Errorf("%s: no text in it is marked as good", file)
 	}
-	if err != nil {
-		return fmt.Errorf("task webnlg: %w", err)
-	}
-	if n := len(d.Skipped); n > 0 {
-		s.note("webnlg: %d entries left out that have no text marked as good, as LoRA's code does (the first is %s)", n, place(file, d.Skipped[0]))
-	}
-	if part != Train {
-		d.joinReferences()
-	}
-	s.add(part, d)
-	return nil
+	return err
 }
 
 // webnlgEntry is a set of triples with the texts that people wrote for it.
@@ -132,9 +106,9 @@ func (e webnlgEntry) check() error {
 	return nil
 }
 
-// readWebNLG reads the entries of {"entries": [{"1": {...}}, {"2": {...}}, ...]} and gives each with the line
+// readEntries reads the entries of {"entries": [{"1": {...}}, {"2": {...}}, ...]} and gives each with the line
 // on which it starts.
-func readWebNLG(file string, b []byte, yield func(line int, entry webnlgEntry) error) error {
+func readEntries(file string, b []byte, yield func(line int, entry webnlgEntry) error) error {
 	if err := lines(b, func(line int, text string) error { return checkUTF8(file, line, text) }); err != nil {
 		return err
 	}

@@ -13,4 +13,5 @@
 //
 // The search is METEOR's with all that is surprising in it, since the published numbers have it too. Comments name
 // the file and the lines of METEOR's source (github.com/cmu-mtlab/meteor, commit 57a9ec5) where that is.
+// So this package is under METEOR's licence, the LGPL 2.1 (COPYING), where the rest of the program is under Apache 2.0.
 package meteor

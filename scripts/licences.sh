@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# Copies the licences of all that is linked into bin/autolora to a folder: what a binary has to be handed on with. Of the
+# Rust crates it takes cargo and what a build of libtokenizers.a has downloaded, or the network.
+#
+# Usage: scripts/licences.sh DIR
+set -euo pipefail
+
+if (($# != 1)) || [[ $1 == -* ]]; then
+	sed -n '2,/^set/{/^#/p}' "$0" >&2
+	exit 2
+fi
+DEST=$(realpath -m -- "$1")
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=scripts/native.sh
+. scripts/native.sh
+
+# keep NAME FOLDER copies the licences that are in FOLDER to DEST/NAME.
+keep() {
+	local files
+	mapfile -t files < <(find "$2" -maxdepth 1 -type f \( -iname 'licen[sc]e*' -o -iname 'copying*' -o -iname 'notice*' -o -iname 'unlicense*' \))
+	if ((${#files[@]} == 0)); then
+		say "$1 has no file of its licence: see its page"
+		return
+	fi
+	mkdir -p "$DEST/$1"
+	cp --no-preserve=mode -- "${files[@]}" "$DEST/$1/"
+}
+
+mkdir -p "$DEST"
+cp LICENSE NOTICE "$DEST/"
+keep go "$(go env GOROOT)"
+while read -r module dir; do
+	keep "go/$module" "$dir"
+done < <(go list -deps -f '{{with .Module}}{{if not .Main}}{{.Path}}@{{.Version}} {{.Dir}}{{end}}{{end}}' ./cmd/autolora | sort -u)
+
+crate=$(go list -m -f '{{.Dir}}' github.com/daulet/tokenizers)
+while IFS=$'\t' read -r name dir; do
+	keep "rust/$name" "$dir"
+	[[ $name != onig_sys-* ]] || keep "rust/$name/oniguruma" "$dir/oniguruma"
+done < <(cargo metadata --locked --format-version 1 --filter-platform x86_64-unknown-linux-gnu --manifest-path "$crate/Cargo.toml" |
+	python3 -c 'import json, os, sys
+data = json.load(sys.stdin)
+packages = {p["id"]: p for p in data["packages"]}
+nodes = {n["id"]: n for n in data["resolve"]["nodes"]}
+todo, seen = [data["resolve"]["root"]], set()
+while todo:  # without what only tests and benchmarks need
+    node = todo.pop()
+    if node not in seen:
+        seen.add(node)
+        todo += [d["pkg"] for d in nodes[node]["deps"] if any(k["kind"] != "dev" for k in d["dep_kinds"])]
+for p in sorted((packages[i] for i in seen), key=lambda p: p["name"]):
+    if p["source"]:
+        print(p["name"] + "-" + p["version"], os.path.dirname(p["manifest_path"]), sep="\t")')
+say "the licences are in $DEST"

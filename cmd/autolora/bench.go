@@ -5,30 +5,38 @@ import (
 
 	"autolora/autolora"
 	"autolora/autolora/human"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 func benchCommand() *command {
-	cmd := &command{
-		name:  "bench",
-		short: "time a LoRA step and a search iteration on given batches",
-		long: `Times one LoRA training step and one search iteration on every batch of a file, in
-file order, so that another program can be timed on the same ones. The first two
-batches warm up and are not counted; the figures are medians.
+	cmd := newCommand(&cobra.Command{
+		Use:   "bench",
+		Short: "time a LoRA step and a search iteration on given batches",
+		Long: `Times one LoRA training step and one search iteration on every batch of a file,
+in file order, so that another program can be timed on the same ones. The first
+two batches warm up and are not counted; the figures are medians.
 
-Every line of the input is {"text": ..., "label": ...}, with "text_pair" for pairs, or for
-a language model {"source": ..., "target": ...}; there the writing of texts for the
-sources is timed, too.
+Every line of the input is {"text": ..., "label": ...}, with "text_pair" for
+pairs, or for a language model {"source": ..., "target": ...}; there the writing
+of texts for the sources is timed, too.
 
-With --trace, one LoRA step and one search iteration are recorded after that, with every
-operator and kernel; scripts/trace_summary.py says in a few lines what is in such a file.`,
-		examples: []string{"autolora bench --model roberta-base --input batches.jsonl --batch-size 16 --dropout 0 --json"},
-		cfg:      autolora.DefaultConfig(),
-	}
+With --trace, one LoRA step and one search iteration are recorded after that,
+with every operator and kernel; scripts/trace_summary.py says in a few lines
+what is in such a file.`,
+		Example: `  autolora bench --model roberta-base --input batches.jsonl --batch-size 16 --dropout 0 --json`,
+	})
 	var input, trace string
 	s := cmd.section("Model and data").bind("model")
 	s.StringVar(&input, "input", "", "`FILE` file of JSON lines with texts and labels")
 	s.bind("task", "batch-size", "max-length")
-	cmd.aliases = map[string]string{"batch": "batch-size"}
+	cmd.Flags().SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+		if name == "batch" {
+			name = "batch-size"
+		}
+		return pflag.NormalizedName(name)
+	})
 	cmd.section("What is timed").bind("preset", "k", "target", "lora-alpha", "lora-dropout", "dropout", "alpha-form", "hypergradient", "look-ahead", "implicit-at", "update-order", "gradient-checkpointing", "seed")
 	cmd.section("Generation").bind(decodeFlags...)
 	cmd.section("Machine").bind(machine...)
@@ -36,22 +44,17 @@ operator and kernel; scripts/trace_summary.py says in a few lines what is in suc
 	s.StringVar(&trace, "trace", "", "`FILE` write a Chrome trace of one LoRA step and one search iteration (ui.perfetto.dev)")
 	cmd.configurable(s)
 	cmd.common(s)
-	cmd.run = func(ctx context.Context, c *console, _ string) error {
+	cmd.run = func(ctx context.Context, c *console, _ []string) error {
 		if err := cmd.need("model", "input"); err != nil {
 			return err
 		}
-		var r *autolora.BenchResult
-		err := cmd.onTensors(func() (err error) {
-			r, err = autolora.RunBench(ctx, cmd.cfg, input, trace, newReporter(c))
-			return err
+		r, err := onTensors(cmd, func() (*autolora.BenchResult, error) {
+			return autolora.RunBench(ctx, cmd.cfg, input, trace, newReporter(c))
 		})
 		if err != nil {
 			return err
 		}
-		if cmd.json {
-			return c.printJSON(r)
-		}
-		return c.print(func(w *writer) {
+		return cmd.show(c, r, func(w *writer) {
 			w.printf("LoRA step         %s ms, %s tokens/s\n", human.Significant(r.LoRAStep), human.Significant(r.TokensPerSec))
 			w.printf("search iteration  %s ms, %.2f LoRA steps\n", human.Significant(r.SearchStep), r.SearchStep/r.LoRAStep)
 			if d := r.Decoded; d != nil {

@@ -10,25 +10,19 @@ import (
 	"autolora/autolora"
 	"autolora/torchbind"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
 
 // command is one subcommand: its flags in sections, and what it does.
 type command struct {
-	name     string
-	operand  string // "PATH", "[PATH]", "DIR…" where it takes several, or "" where it takes none
-	short    string // one line, for the overview
-	long     string // for its own help
-	examples []string
-	sections []*section
-	aliases  map[string]string // other names of flags
-	run      func(ctx context.Context, c *console, operand string) error
-	wraps    bool // its operands are another command with flags of its own
+	*cobra.Command // its Use is its name and operands: "PATH", "[PATH]", "DIR…" where it takes several
+	sections       []*section
+	run            func(ctx context.Context, c *console, args []string) error
 
 	cfg        autolora.Config
 	configFile string
 	json       bool
-	args       []string // all operands, of a command that takes several
 }
 
 // section is a group of flags under one title in a command's help.
@@ -38,12 +32,9 @@ type section struct {
 	cmd *command
 }
 
-// commands returns all subcommands, in the order of the overview.
-func commands() []*command {
-	return []*command{
-		runCommand(), searchCommand(), trainCommand(), compareCommand(), launchCommand(), evalCommand(), predictCommand(), exportCommand(),
-		reportCommand(), scoreCommand(), benchCommand(), fetchModelCommand(), fetchDataCommand(), infoCommand(),
-	}
+func newCommand(c *cobra.Command) *command {
+	c.Args = operands
+	return &command{Command: c, cfg: autolora.DefaultConfig()}
 }
 
 // section adds a group of flags.
@@ -52,24 +43,6 @@ func (cmd *command) section(title string) *section {
 	s.SortFlags = false
 	cmd.sections = append(cmd.sections, s)
 	return s
-}
-
-// flags returns all flags of the command in one set.
-func (cmd *command) flags() *pflag.FlagSet {
-	all := pflag.NewFlagSet(cmd.name, pflag.ContinueOnError)
-	all.SortFlags = false
-	all.SetInterspersed(!cmd.wraps)
-	all.Usage = func() {}
-	for _, s := range cmd.sections {
-		all.AddFlagSet(s.FlagSet)
-	}
-	all.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
-		if full, ok := cmd.aliases[name]; ok {
-			name = full
-		}
-		return pflag.NormalizedName(name)
-	})
-	return all
 }
 
 // common adds the flags that every command has.
@@ -82,106 +55,154 @@ func (cmd *command) configurable(s *section) {
 	s.StringVar(&cmd.configFile, "config", "", "`FILE` JSON with settings, as an earlier run's config.json; flags take precedence")
 }
 
-// dispatch finds the subcommand that args begin with and runs it.
-func dispatch(ctx context.Context, c *console, args []string) error {
-	all := commands()
-	if len(args) == 0 || isHelp(args[0]) {
-		if len(args) > 1 {
-			return dispatch(ctx, c, append(args[1:], "--help"))
+// tree is all commands.
+type tree struct {
+	root     *cobra.Command
+	commands []*command // in the order of the help
+	helped   error      // of writing the help
+}
+
+func newTree(c *console) *tree {
+	cobra.EnableCommandSorting = false
+	t := &tree{root: &cobra.Command{
+		Use:     "autolora COMMAND",
+		Long:    introduction,
+		Example: firstExamples,
+		Args:    cobra.ArbitraryArgs,
+		RunE:    wantCommand,
+		Version: autolora.Version,
+
+		SilenceErrors: true, SilenceUsage: true, // main says what is wrong in one line
+	}}
+	t.root.SetVersionTemplate("autolora {{.Version}}\n")
+	t.root.SetOut(c.out)
+	t.root.SetErr(c.err)
+	t.root.SetFlagErrorFunc(flagError)
+	t.root.SetHelpFunc(func(cmd *cobra.Command, _ []string) {
+		if rest := cmd.Flags().Args(); cmd.HasSubCommands() && len(rest) > 0 {
+			t.helped = wantCommand(cmd, rest)
+			return
 		}
-		return c.print(func(w *writer) { overview(w, all) })
+		t.helped = c.print(func(w *writer) { help(w, cmd, t.find(cmd)) })
+	})
+
+	t.add(c, t.root, runCommand(), searchCommand(), trainCommand(), compareCommand(), launchCommand(), evalCommand(), predictCommand(), exportCommand(),
+		reportCommand(), scoreCommand(), benchCommand())
+	fetch := &cobra.Command{
+		Use:   "fetch COMMAND",
+		Short: "fetch a model or data from the Hugging Face hub into the cache",
+		Long:  "Fetches from the Hugging Face hub into the cache that Python's libraries use too.",
+		Args:  cobra.ArbitraryArgs,
+		RunE:  wantCommand,
 	}
-	if args[0] == "version" || args[0] == "--version" {
-		return c.print(func(w *writer) { w.printf("autolora %s\n", autolora.Version) })
+	t.root.AddCommand(fetch)
+	t.add(c, fetch, fetchModelCommand(), fetchDataCommand())
+	t.add(c, t.root, infoCommand())
+	t.root.AddCommand(&cobra.Command{
+		Use:   "version",
+		Short: "the version alone",
+		Args:  operands,
+		RunE: func(*cobra.Command, []string) error {
+			return c.print(func(w *writer) { w.printf("autolora %s\n", autolora.Version) })
+		},
+	})
+	return t
+}
+
+// add puts commands below parent.
+func (t *tree) add(c *console, parent *cobra.Command, commands ...*command) {
+	for _, cmd := range commands {
+		cmd.Flags().SortFlags = false
+		for _, s := range cmd.sections {
+			s.VisitAll(splitUsage)
+			cmd.Flags().AddFlagSet(s.FlagSet)
+		}
+		cmd.RunE = func(_ *cobra.Command, args []string) error { return cmd.execute(c, args) }
+		parent.AddCommand(cmd.Command)
 	}
-	cmd, rest, err := find(all, args)
-	if err != nil {
-		return err
-	}
-	if err := cmd.execute(ctx, c, rest); err != nil {
-		return fmt.Errorf("%s%w", cmd.prefix(err), err)
+	t.commands = append(t.commands, commands...)
+}
+
+// find returns the command of which c is the part that cobra knows, nil if there
+// is none.
+func (t *tree) find(c *cobra.Command) *command {
+	for _, cmd := range t.commands {
+		if cmd.Command == c {
+			return cmd
+		}
 	}
 	return nil
 }
 
-func isHelp(arg string) bool { return arg == "help" || arg == "--help" || arg == "-h" }
-
-// prefix names the command where the error is about how it was called.
-func (cmd *command) prefix(err error) string {
-	if errors.As(err, new(usageError)) {
-		return cmd.name + ": "
+// do does what the arguments say.
+func (t *tree) do(ctx context.Context, args []string) error {
+	if len(args) > 0 && args[0] == "help" {
+		args = append(args[1:len(args):len(args)], "--help")
 	}
-	return ""
+	t.root.SetArgs(append([]string{}, args...)) // nil would be os.Args
+	cmd, err := t.root.ExecuteContextC(ctx)
+	if errors.As(err, new(usageError)) && cmd.HasParent() {
+		err = fmt.Errorf("%s: %w", name(cmd), err)
+	}
+	return errors.Join(err, t.helped)
 }
 
-// find returns the command that args name, and the arguments after its name:
-// names may have two words.
-func find(all []*command, args []string) (*command, []string, error) {
+// dispatch finds the command that args begin with and runs it.
+func dispatch(ctx context.Context, c *console, args []string) error {
+	return newTree(c).do(ctx, args)
+}
+
+// name returns a command's name, of two words if it is within another.
+func name(c *cobra.Command) string {
+	return strings.TrimPrefix(c.CommandPath(), c.Root().Name()+" ")
+}
+
+// wantCommand is what a command does that only holds others.
+func wantCommand(c *cobra.Command, args []string) error {
 	var names []string
-	for _, cmd := range all {
-		words := strings.Fields(cmd.name)
-		if len(args) >= len(words) && strings.Join(args[:len(words)], " ") == cmd.name {
-			return cmd, args[len(words):], nil
-		}
-		if len(words) > 1 && words[0] == args[0] {
-			names = append(names, words[1])
+	for _, sub := range c.Commands() {
+		if sub.IsAvailableCommand() {
+			names = append(names, sub.Name())
 		}
 	}
-	if names != nil {
-		return nil, nil, usagef("%s: want %s %s; see autolora --help", args[0], args[0], strings.Join(names, " or "))
+	switch {
+	case len(args) > 0:
+		return usagef("unknown command %q%s; see %s --help", args[0], suggestion(args[0], names), c.CommandPath())
+	case c.HasParent():
+		return usagef("want %s %s; see %s --help", c.Name(), strings.Join(names, " or "), c.CommandPath())
 	}
-	for _, cmd := range all {
-		names = append(names, cmd.name)
-	}
-	return nil, nil, usagef("unknown command %q%s; see autolora --help", args[0], suggestion(args[0], names))
+	return c.Help()
 }
 
-// execute reads the command's arguments and runs it.
-func (cmd *command) execute(ctx context.Context, c *console, args []string) error {
-	flags := cmd.flags()
-	switch err := flags.Parse(args); {
-	case errors.Is(err, pflag.ErrHelp):
-		return c.print(func(w *writer) { cmd.help(w) })
-	case err != nil:
-		return usageError{flagError(err, flags)}
+// operands checks how many arguments there are that are no flags.
+func operands(c *cobra.Command, args []string) error {
+	_, want, _ := strings.Cut(c.Use, " ")
+	switch {
+	case len(args) == 0 && want != "" && !strings.HasPrefix(want, "["):
+		return usagef("%s is missing", want)
+	case len(args) > 0 && want == "", len(args) > 1 && !strings.HasSuffix(want, "…"):
+		return usagef("unexpected argument %q", args[len(args)-1])
 	}
-	operand, err := cmd.operands(flags.Args())
-	if err != nil {
-		return err
-	}
+	return nil
+}
+
+// execute completes the settings that the flags give, and runs the command.
+func (cmd *command) execute(c *console, args []string) error {
 	if cmd.cfg.Resume && cmd.configFile == "" {
 		cmd.configFile = earlierSettings(cmd.cfg.Out)
 	}
 	if cmd.configFile != "" {
-		if err := applyConfigFile(&cmd.cfg, cmd.configFile, flags); err != nil {
+		if err := applyConfigFile(&cmd.cfg, cmd.configFile, cmd.Flags()); err != nil {
 			return usageError{err}
 		}
 	}
-	if err := applyPreset(&cmd.cfg, flags); err != nil {
+	if err := applyPreset(&cmd.cfg, cmd.Flags()); err != nil {
 		return usageError{err}
 	}
 	if err := cmd.check(); err != nil {
 		return usageError{err}
 	}
-	return cmd.run(ctx, c, operand)
-}
-
-// operands returns the argument that is no flag, the first where there may be
-// several.
-func (cmd *command) operands(args []string) (string, error) {
-	optional := strings.HasPrefix(cmd.operand, "[")
-	switch {
-	case len(args) > 0 && strings.HasSuffix(cmd.operand, "…"):
-		cmd.args = args
-		return args[0], nil
-	case len(args) == 1 && cmd.operand != "":
-		return args[0], nil
-	case len(args) == 0 && (cmd.operand == "" || optional):
-		return "", nil
-	case len(args) == 0:
-		return "", usagef("%s is missing", cmd.operand)
-	}
-	return "", usagef("unexpected argument %q", args[len(args)-1])
+	return cmd.run(cmd.Context(), c, args)
 }
 
 // check returns an error about the first setting that makes no sense.
@@ -189,10 +210,10 @@ func (cmd *command) check() error {
 	if err := cmd.cfg.Check(); err != nil {
 		return err
 	}
-	if autolora.Started() && cmd.flags().Lookup("process-timeout") == nil {
-		return fmt.Errorf("WORLD_SIZE is %s, but %s is done by one process: start it without torchrun or autolora launch", os.Getenv("WORLD_SIZE"), cmd.name)
+	if autolora.Started() && cmd.Flags().Lookup("process-timeout") == nil {
+		return fmt.Errorf("WORLD_SIZE is %s, but %s is done by one process: start it without torchrun or autolora launch", os.Getenv("WORLD_SIZE"), name(cmd.Command))
 	}
-	if cmd.flags().Lookup("device") == nil {
+	if cmd.Flags().Lookup("device") == nil {
 		return nil
 	}
 	if _, err := torchbind.ParseDevice(cmd.cfg.Device); err != nil {
@@ -203,38 +224,46 @@ func (cmd *command) check() error {
 
 // need returns a usage error that names the first of the flags without a value.
 func (cmd *command) need(names ...string) error {
-	flags := cmd.flags()
 	for _, name := range names {
-		f := flags.Lookup(name)
+		f := cmd.Flags().Lookup(name)
 		empty := f.Value.String() == ""
 		if list, ok := f.Value.(pflag.SliceValue); ok {
 			empty = len(list.GetSlice()) == 0
 		}
 		if empty {
-			placeholder, usage := splitUsage(f)
-			return usagef("--%s %s is missing: %s", name, placeholder, usage)
+			return usagef("--%s %s is missing: %s", name, placeholder(f), f.Usage)
 		}
 	}
 	return nil
 }
 
+// show prints what a command found: v as one JSON object, or text for people.
+func (cmd *command) show(c *console, v any, text func(w *writer)) error {
+	if cmd.json {
+		return c.printJSON(v)
+	}
+	return c.print(text)
+}
+
 // onTensors runs fn on the thread that owns libtorch, which is the one that the
 // main goroutine is locked to, with the command's number of threads.
-func (cmd *command) onTensors(fn func() error) error {
-	return torchbind.Run(func(*torchbind.Scope) error {
+func onTensors[T any](cmd *command, fn func() (T, error)) (result T, err error) {
+	err = torchbind.Run(func(*torchbind.Scope) (err error) {
 		if cmd.cfg.Threads > 0 {
 			torchbind.SetNumThreads(cmd.cfg.Threads)
 		}
-		return fn()
+		result, err = fn()
+		return err
 	})
+	return result, err
 }
 
 // together runs fn as onTensors does, with the other processes of a run that is
 // shared.
-func (cmd *command) together(fn func() error) error {
-	return cmd.onTensors(func() (err error) {
+func together[T any](cmd *command, fn func() (T, error)) (T, error) {
+	return onTensors(cmd, func() (result T, err error) {
 		if cmd.cfg.Processes, err = autolora.Join(cmd.cfg); err != nil {
-			return err
+			return result, err
 		}
 		defer cmd.cfg.Processes.Close()
 		return fn()
@@ -242,21 +271,43 @@ func (cmd *command) together(fn func() error) error {
 }
 
 // flagError returns pflag's error as a lower-case line that says what to do.
-func flagError(err error, flags *pflag.FlagSet) error {
+func flagError(c *cobra.Command, err error) error {
 	var unknown *pflag.NotExistError
 	var invalid *pflag.InvalidValueError
 	switch {
 	case errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() == "":
 		var names []string
-		flags.VisitAll(func(f *pflag.Flag) { names = append(names, "--"+f.Name) })
+		c.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, "--"+f.Name) })
 		name := "--" + unknown.GetSpecifiedName()
-		return fmt.Errorf("unknown flag %s%s; see autolora %s --help", name, suggestion(name, names), flags.Name())
+		return usagef("unknown flag %s%s; see %s --help", name, suggestion(name, names), c.CommandPath())
 	case errors.As(err, &invalid):
-		kind := map[string]string{
+		kind, ok := map[string]string{
 			"int": "a whole number", "int64": "a whole number", "uint64": "a whole number of at least 0",
 			"float64": "a number", "bool": "true or false", "duration": "a time with its unit, as 30s",
 		}[invalid.GetFlag().Value.Type()]
-		return fmt.Errorf("--%s: got %q, want %s", invalid.GetFlag().Name, invalid.GetValue(), kind)
+		if !ok {
+			kind = invalid.Unwrap().Error()
+		}
+		return usagef("--%s: got %q, want %s", invalid.GetFlag().Name, invalid.GetValue(), kind)
 	}
-	return fmt.Errorf("%w; see autolora %s --help", err, flags.Name())
+	return usagef("%w; see %s --help", err, c.CommandPath())
+}
+
+// suggestion returns ", did you mean X?" for the names closest to the one that
+// was given, and "" if none or too many are close. cobra knows how close names are, those of
+// commands only: here every name is one.
+func suggestion(given string, names []string) string {
+	all := &cobra.Command{}
+	for _, name := range names {
+		all.AddCommand(&cobra.Command{Use: name, Run: func(*cobra.Command, []string) {}})
+	}
+	for all.SuggestionsMinimumDistance = 1; all.SuggestionsMinimumDistance <= max(2, len(given)/3); all.SuggestionsMinimumDistance++ {
+		switch closest := all.SuggestionsFor(given); {
+		case len(closest) > 3: // the beginning of many
+			return ""
+		case len(closest) > 0:
+			return fmt.Sprintf(", did you mean %s?", strings.Join(closest, " or "))
+		}
+	}
+	return ""
 }

@@ -10,16 +10,15 @@ import (
 	"autolora/autolora/human"
 	"autolora/autolora/report"
 	"autolora/autolora/runs"
+
+	"github.com/spf13/cobra"
 )
 
 func compareCommand() *command {
-	cfg := autolora.DefaultConfig()
-	cfg.Methods = []string{runs.MethodFull, runs.MethodAdapter, runs.MethodLoRA, runs.MethodAdaLoRA, runs.MethodAutoLoRA}
-	cfg.Seeds, cfg.Controls = 3, true
-	cmd := &command{
-		name:  "compare",
-		short: "methods × seeds with the controls, one table; goes on where it was stopped",
-		long: `Makes a run of every method with every seed, each in a folder of its own under
+	cmd := newCommand(&cobra.Command{
+		Use:   "compare",
+		Short: "methods × seeds with the controls in one table; can be stopped",
+		Long: `Makes a run of every method with every seed, each in a folder of its own under
 --out, and ends in one table: score as mean ± sd, parameters, time and cost,
 memory, and the paper's row. AutoLoRA is compared with two controls: LoRA of the
 same parameters spread evenly, and its own ranks permuted over the layers.
@@ -30,13 +29,12 @@ complete are not made again. More methods or seeds can be added the same way.
 With --shard I/N each of N machines makes its share of the runs, into one folder
 that all of them see, or into a folder of its own each; "autolora report" of the
 folder, or of all of them, makes the one table.`,
-		examples: []string{
-			"autolora compare --task mrpc --data glue/MRPC --model roberta-base --seeds 5 --out out/mrpc",
-			"autolora compare --task mrpc --data glue/MRPC --model roberta-base --seeds 5 --out out/mrpc --shard 1/4",
-			"autolora compare --task rte --data glue/RTE --model roberta-base --methods lora,lora-grid,autolora --with lora:rank=8 --out out/rte",
-		},
-		cfg: cfg,
-	}
+		Example: `  autolora compare --task mrpc --data glue/MRPC --model roberta-base --seeds 5 --out out/mrpc
+  autolora compare --task mrpc --data glue/MRPC --model roberta-base --seeds 5 --out out/mrpc --shard 1/4
+  autolora compare --task rte --data glue/RTE --model roberta-base --methods lora,lora-grid,autolora --with lora:rank=8 --out out/rte`,
+	})
+	cmd.cfg.Methods = []string{runs.MethodFull, runs.MethodAdapter, runs.MethodLoRA, runs.MethodAdaLoRA, runs.MethodAutoLoRA}
+	cmd.cfg.Seeds, cmd.cfg.Controls = 3, true
 	var dryRun bool
 	var shard string
 	s := cmd.section("Comparison").bind("methods", "seeds", "controls", "with")
@@ -55,12 +53,12 @@ folder, or of all of them, makes the one table.`,
 	results := cmd.section("Results").bind("out", "save-every", "tensorboard", "preset")
 	cmd.configurable(results)
 	cmd.common(results)
-	cmd.run = func(ctx context.Context, c *console, _ string) error {
+	cmd.run = func(ctx context.Context, c *console, _ []string) error {
 		plan, err := autolora.Plan(cmd.cfg)
 		if err != nil {
 			return usageError{err}
 		}
-		if cmd.flags().Changed("shard") {
+		if cmd.Flags().Changed("shard") {
 			part, err := autolora.ParseShard(shard)
 			if err != nil {
 				return usagef("--shard: %w", err)
@@ -80,20 +78,14 @@ folder, or of all of them, makes the one table.`,
 
 // compare makes the runs of the plan and prints their table.
 func (cmd *command) compare(ctx context.Context, c *console, plan []autolora.Config) error {
-	if err := cmd.need("model", "out"); err != nil {
+	if err := cmd.begin(ctx, c); err != nil {
 		return err
 	}
-	if err := cmd.needData(); err != nil {
-		return err
-	}
-	if err := cmd.fetchModel(ctx, c); err != nil {
-		return err
-	}
-	err := cmd.together(func() error {
+	_, err := together(cmd, func() (any, error) {
 		for i := range plan {
 			plan[i].Processes = cmd.cfg.Processes
 		}
-		return autolora.Compare(ctx, cmd.cfg, plan, newReporter(c))
+		return nil, autolora.Compare(ctx, cmd.cfg, plan, newReporter(c))
 	})
 	if err != nil && ctx.Err() != nil || !cmd.cfg.Processes.Writes() {
 		return err
@@ -108,11 +100,8 @@ func (cmd *command) printComparison(c *console) error {
 		return err
 	}
 	r := report.Summarise(found)
-	if cmd.json {
-		return c.printJSON(r)
-	}
 	var failed error
-	err = c.print(func(w *writer) {
+	err = cmd.show(c, r, func(w *writer) {
 		w.printf("\n")
 		failed = r.Text(w, w.width)
 		w.printf("\nPictures and curves: autolora report %s\n", cmd.cfg.Out)
@@ -122,11 +111,10 @@ func (cmd *command) printComparison(c *console) error {
 
 // printPlan lists the runs of a comparison, with an estimate of their time.
 func (cmd *command) printPlan(ctx context.Context, c *console, plan []autolora.Config) error {
-	var estimates []autolora.Estimate
 	var basis string
-	err := cmd.onTensors(func() (err error) {
-		estimates, basis, err = autolora.Estimates(ctx, plan)
-		return err
+	estimates, err := onTensors(cmd, func() (e []autolora.Estimate, err error) {
+		e, basis, err = autolora.Estimates(ctx, plan)
+		return e, err
 	})
 	if err != nil {
 		return err
@@ -143,10 +131,7 @@ func (cmd *command) printPlan(ctx context.Context, c *console, plan []autolora.C
 		list[i] = planned{e.Run.Method, e.Run.Seed, e.Run.Out, e.Steps, e.Seconds}
 		total += e.Seconds
 	}
-	if cmd.json {
-		return c.printJSON(map[string]any{"runs": list, "seconds": total, "basis": basis})
-	}
-	return c.print(func(w *writer) {
+	return cmd.show(c, map[string]any{"runs": list, "seconds": total, "basis": basis}, func(w *writer) {
 		w.printf("%-18s %5s %13s %12s %10s  %s\n", "method", "seed", "search steps", "train steps", "about", "folder")
 		for _, p := range list {
 			w.printf("%-18s %5d %13s %12s %10s  %s\n", p.Method, p.Seed, human.Thousands(p.Steps.Search), human.Thousands(p.Steps.Train), spell(duration(p.Seconds)), p.Out)

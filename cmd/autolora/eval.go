@@ -2,24 +2,22 @@ package main
 
 import (
 	"context"
-	"slices"
 
 	"autolora/autolora"
 	"autolora/data"
+
+	"github.com/spf13/cobra"
 )
 
 func evalCommand() *command {
-	cmd := &command{
-		name:  "eval",
-		short: "score a model with an adapter on a task's dev or test set",
-		long: `Scores a model on every example of a task's dev or test set: with an adapter, or
+	cmd := newCommand(&cobra.Command{
+		Use:   "eval",
+		Short: "score a model with an adapter on a task's dev or test set",
+		Long: `Scores a model on every example of a task's dev or test set: with an adapter, or
 with the head that the checkpoint has.`,
-		examples: []string{
-			"autolora eval --model roberta-base --adapter out/sst2/adapter --task sst2 --data glue/SST-2",
-			"autolora eval --config out/sst2/config.json --adapter out/sst2/adapter --json",
-		},
-		cfg: autolora.DefaultConfig(),
-	}
+		Example: `  autolora eval --model roberta-base --adapter out/sst2/adapter --task sst2 --data glue/SST-2
+  autolora eval --config out/sst2/config.json --adapter out/sst2/adapter --json`,
+	})
 	var adapter, part string
 	s := cmd.section("Model and data").bind("model")
 	s.StringVar(&adapter, "adapter", "", adapterUsage+" (default: the model as it is)")
@@ -30,31 +28,20 @@ with the head that the checkpoint has.`,
 	s = cmd.section("Results")
 	cmd.configurable(s)
 	cmd.common(s)
-	cmd.run = func(ctx context.Context, c *console, _ string) error {
-		if err := cmd.need("model"); err != nil {
-			return err
-		}
-		if err := cmd.needData(); err != nil {
-			return err
-		}
-		if !slices.Contains([]data.Part{data.Dev, data.Test}, data.Part(part)) {
+	cmd.run = func(ctx context.Context, c *console, _ []string) error {
+		if part != string(data.Dev) && part != string(data.Test) {
 			return usagef("--part: got %q, want dev or test", part)
 		}
-		if err := cmd.fetchModel(ctx, c); err != nil {
+		if err := cmd.begin(ctx, c); err != nil {
 			return err
 		}
-		var outcome *autolora.Outcome
-		err := cmd.onTensors(func() (err error) {
-			outcome, err = autolora.RunEval(ctx, cmd.cfg, adapter, part, newReporter(c))
-			return err
+		outcome, err := onTensors(cmd, func() (*autolora.Outcome, error) {
+			return autolora.RunEval(ctx, cmd.cfg, adapter, part, newReporter(c))
 		})
 		if err != nil {
 			return err
 		}
-		if cmd.json {
-			return c.printJSON(outcome.Results)
-		}
-		return c.print(func(w *writer) { printScores(w, outcome.Results) })
+		return cmd.show(c, outcome.Results, func(w *writer) { printScores(w, outcome.Results) })
 	}
 	return cmd
 }

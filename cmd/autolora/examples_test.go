@@ -54,14 +54,7 @@ func called(t *testing.T, got outcome) []string {
 		t.Fatalf("exit code %d: %s", got.code, got.stderr)
 	}
 	args := strings.Split(strings.TrimSpace(got.stdout), "\n")
-	cmd, rest, err := find(commands(), args)
-	if err == nil {
-		flags := cmd.flags()
-		if err = flags.Parse(rest); err == nil {
-			_, err = cmd.operands(flags.Args())
-		}
-	}
-	if err != nil {
+	if err := parse(newTree(silent()), args); err != nil {
 		t.Errorf("%q: %v", args, err)
 	}
 	return args

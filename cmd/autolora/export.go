@@ -6,25 +6,26 @@ import (
 	"strings"
 
 	"autolora/autolora"
+
+	"github.com/spf13/cobra"
 )
 
 // exportFormats are what export writes.
 var exportFormats = []string{autolora.FormatPEFT, autolora.FormatFolded, autolora.FormatMerged}
 
 func exportCommand() *command {
-	cmd := &command{
-		name:  "export",
-		short: "write an adapter in another form: peft, folded (vLLM) or merged",
-		long: `Writes an adapter in the form that another program reads:
+	cmd := newCommand(&cobra.Command{
+		Use:   "export",
+		Short: "write an adapter in another form: peft, folded (vLLM) or merged",
+		Long: `Writes an adapter in the form that another program reads:
 
   peft    PEFT's files, each layer scaled by lora_alpha/rank
   folded  the scaling multiplied into the weights, for programs that know one
           scaling for all layers, as vLLM
   merged  the whole model with the adapter added to its weights, for programs
           that know no adapters`,
-		examples: []string{"autolora export --adapter out/sst2/adapter --format merged --out sst2-model"},
-		cfg:      autolora.DefaultConfig(),
-	}
+		Example: `  autolora export --adapter out/sst2/adapter --format merged --out sst2-model`,
+	})
 	var adapter, format, out string
 	s := cmd.section("Flags")
 	s.StringVar(&adapter, "adapter", "", adapterUsage)
@@ -32,33 +33,25 @@ func exportCommand() *command {
 	s.StringVar(&out, "out", "", "`FOLDER` folder to write; must not be there yet")
 	s.bind("model").Lookup("model").DefValue = ofAdapter
 	cmd.common(s)
-	cmd.run = func(ctx context.Context, c *console, _ string) error {
+	cmd.run = func(ctx context.Context, c *console, _ []string) error {
 		if err := cmd.need("adapter", "out"); err != nil {
 			return err
 		}
 		if !slices.Contains(exportFormats, format) {
 			return usagef("--format: got %q, want one of %s", format, strings.Join(exportFormats, ", "))
 		}
-		var files []string
-		err := cmd.onTensors(func() (err error) {
-			files, err = autolora.RunExport(ctx, cmd.cfg, adapter, format, out)
-			return err
+		files, err := onTensors(cmd, func() ([]string, error) {
+			return autolora.RunExport(ctx, cmd.cfg, adapter, format, out)
 		})
 		if err != nil {
 			return err
 		}
-		if cmd.json {
-			return c.printJSON(struct {
-				Format string   `json:"format"`
-				Out    string   `json:"out"`
-				Files  []string `json:"files"`
-			}{format, out, files})
-		}
-		return c.print(func(w *writer) {
-			for _, file := range files {
-				w.printf("%s\n", file)
-			}
-		})
+		written := struct {
+			Format string   `json:"format"`
+			Out    string   `json:"out"`
+			Files  []string `json:"files"`
+		}{format, out, files}
+		return cmd.show(c, written, func(w *writer) { w.printf("%s\n", strings.Join(files, "\n")) })
 	}
 	return cmd
 }

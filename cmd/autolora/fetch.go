@@ -6,78 +6,84 @@ import (
 	"path/filepath"
 	"slices"
 
-	"autolora/autolora"
 	"autolora/data"
 	"autolora/data/hub"
+
+	"github.com/spf13/cobra"
 )
 
 func fetchModelCommand() *command {
-	cmd := &command{
-		name:    "fetch model",
-		operand: "NAME",
-		short:   "fetch a model from the Hugging Face hub into the cache",
-		long: `Fetches a model's configuration, safetensors weights and tokenizer from the
+	cmd := newCommand(&cobra.Command{
+		Use:   "model NAME",
+		Short: "fetch a model from the Hugging Face hub into the cache",
+		Long: `Fetches a model's configuration, safetensors weights and tokenizer from the
 Hugging Face hub into the cache that Python's libraries use too, and prints the
 folder. A download that was cut off goes on where it was.`,
-		examples: []string{"autolora fetch model roberta-base"},
-		cfg:      autolora.DefaultConfig(),
-	}
-	var revision string
+		Example: `  autolora fetch model roberta-base`,
+	})
 	s := cmd.section("Flags")
-	s.StringVar(&revision, "revision", "", "`REV` branch, tag or commit (default main)")
+	revision := revisionFlag(s)
 	cmd.common(s)
-	cmd.run = func(ctx context.Context, c *console, name string) error {
-		client, err := hub.NewClientFromEnv()
-		if err != nil {
-			return err
-		}
-		d := newDownload(c)
-		dir, err := client.Model(ctx, name, revision, d.progress)
-		d.end()
-		if err != nil {
-			return err
-		}
-		return cmd.printFolder(c, dir)
+	cmd.run = func(ctx context.Context, c *console, args []string) error {
+		return cmd.fetch(c, func(client *hub.Client, progress func(hub.Progress)) (string, error) {
+			return client.Model(ctx, args[0], *revision, progress)
+		})
 	}
 	return cmd
 }
 
 func fetchDataCommand() *command {
-	cmd := &command{
-		name:    "fetch data",
-		operand: "NAME",
-		short:   "fetch a data set from the Hugging Face hub into the cache",
-		long: `Fetches the parquet files of a GLUE task, or of any data set on the Hugging Face
+	cmd := newCommand(&cobra.Command{
+		Use:   "data NAME",
+		Short: "fetch a data set from the Hugging Face hub into the cache",
+		Long: `Fetches the parquet files of a GLUE task, or of any data set on the Hugging Face
 hub, into the cache that Python's libraries use too, and prints the folder with
 them: what --data takes.`,
-		examples: []string{
-			"autolora fetch data sst2",
-			"autolora fetch data nyu-mll/glue --subset mrpc",
-		},
-		cfg: autolora.DefaultConfig(),
-	}
-	var config hub.DatasetConfig
+		Example: `  autolora fetch data sst2
+  autolora fetch data nyu-mll/glue --subset mrpc`,
+	})
+	var subset string
 	s := cmd.section("Flags")
-	s.StringVar(&config.Name, "subset", "", "`NAME` part (\"configuration\") of a data set that has several")
-	s.StringVar(&config.Revision, "revision", "", "`REV` branch, tag or commit (default main)")
+	s.StringVar(&subset, "subset", "", "`NAME` part (\"configuration\") of a data set that has several")
+	revision := revisionFlag(s)
 	cmd.common(s)
-	cmd.run = func(ctx context.Context, c *console, name string) error {
+	cmd.run = func(ctx context.Context, c *console, args []string) error {
+		name := args[0]
 		if task, err := data.GLUETask(name); err == nil {
-			name, config.Name = "nyu-mll/glue", task.Name
+			name, subset = "nyu-mll/glue", task.Name
 		}
-		client, err := hub.NewClientFromEnv()
-		if err != nil {
-			return err
-		}
-		d := newDownload(c)
-		set, err := client.Dataset(ctx, name, config, d.progress)
-		d.end()
-		if err != nil {
-			return err
-		}
-		return cmd.printFolder(c, dataFolder(set))
+		return cmd.fetch(c, func(client *hub.Client, progress func(hub.Progress)) (string, error) {
+			set, err := client.Dataset(ctx, name, hub.DatasetConfig{Name: subset, Revision: *revision}, progress)
+			if err != nil {
+				return "", err
+			}
+			return dataFolder(set), nil
+		})
 	}
 	return cmd
+}
+
+func revisionFlag(s *section) *string {
+	return s.String("revision", "", "`REV` branch, tag or commit (default main)")
+}
+
+// fetch fetches something from the hub, with a bar, and prints the folder.
+func (cmd *command) fetch(c *console, get func(*hub.Client, func(hub.Progress)) (string, error)) error {
+	dir, err := fetch(c, get)
+	if err != nil {
+		return err
+	}
+	return cmd.show(c, map[string]string{"folder": dir}, func(w *writer) { w.printf("%s\n", dir) })
+}
+
+func fetch(c *console, get func(*hub.Client, func(hub.Progress)) (string, error)) (string, error) {
+	client, err := hub.NewClientFromEnv()
+	if err != nil {
+		return "", err
+	}
+	d := &download{rep: newReporter(c)}
+	defer d.end()
+	return get(client, d.progress)
 }
 
 // dataFolder returns the one folder that holds the files of a data set, or the
@@ -96,27 +102,15 @@ func dataFolder(set *hub.Dataset) string {
 	return set.Dir
 }
 
-// printFolder prints where something was fetched to.
-func (cmd *command) printFolder(c *console, dir string) error {
-	if cmd.json {
-		return c.printJSON(map[string]string{"folder": dir})
-	}
-	return c.print(func(w *writer) { w.printf("%s\n", dir) })
-}
-
 // fetchModel makes sure that --model is on this machine, with a bar if it has
 // to come from the hub.
 func (cmd *command) fetchModel(ctx context.Context, c *console) error {
 	if cmd.cfg.Model == "" { // the adapter names one
 		return nil
 	}
-	client, err := hub.NewClientFromEnv()
-	if err != nil {
-		return err
-	}
-	d := newDownload(c)
-	defer d.end()
-	_, err = client.Resolve(ctx, cmd.cfg.Model, d.progress)
+	_, err := fetch(c, func(client *hub.Client, progress func(hub.Progress)) (string, error) {
+		return client.Resolve(ctx, cmd.cfg.Model, progress)
+	})
 	return err
 }
 
@@ -126,8 +120,6 @@ type download struct {
 	total   int64
 	running bool
 }
-
-func newDownload(c *console) *download { return &download{rep: newReporter(c)} }
 
 func (d *download) progress(p hub.Progress) {
 	switch {

@@ -3,14 +3,17 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"autolora/autolora"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
 
@@ -18,8 +21,8 @@ import (
 // know the same settings.
 func TestEverySettingIsAFlag(t *testing.T) {
 	bound := map[string]bool{}
-	for _, cmd := range commands() {
-		cmd.flags().VisitAll(func(f *pflag.Flag) { bound[f.Name] = true })
+	for _, cmd := range newTree(silent()).commands {
+		cmd.Flags().VisitAll(func(f *pflag.Flag) { bound[f.Name] = true })
 	}
 	for name := range settingFields {
 		if settings[name].usage == "" {
@@ -36,13 +39,31 @@ func TestEverySettingIsAFlag(t *testing.T) {
 	}
 }
 
+// silent returns a console that nobody sees.
+func silent() *console { return &console{out: io.Discard, err: io.Discard, width: 80} }
+
 // configOf parses args of the run command, without running it.
 func configOf(t *testing.T, args ...string) (autolora.Config, error) {
+	return settingsOfCommand(t, "run", args...)
+}
+
+// settingsOfCommand parses args of a command, without running it.
+func settingsOfCommand(t *testing.T, name string, args ...string) (autolora.Config, error) {
 	t.Helper()
-	cmd := runCommand()
-	cmd.run = func(context.Context, *console, string) error { return nil }
-	err := cmd.execute(t.Context(), &console{out: new(strings.Builder), width: 80}, args)
+	tree := newTree(silent())
+	found, _, err := tree.root.Find([]string{name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := tree.find(found)
+	cmd.run = func(context.Context, *console, []string) error { return nil }
+	err = tree.do(t.Context(), append([]string{name}, args...))
 	return cmd.cfg, err
+}
+
+// helpOf returns what --help of a command prints.
+func helpOf(tree *tree, cmd *cobra.Command, width int) string {
+	return text(width, false, func(w *writer) { help(w, cmd, tree.find(cmd)) })
 }
 
 func TestPrecedence(t *testing.T) {
@@ -132,51 +153,45 @@ func TestConfigFileErrors(t *testing.T) {
 // TestHelp checks that every flag of every command is described, in lines that
 // fit.
 func TestHelp(t *testing.T) {
-	for _, cmd := range commands() {
-		t.Run(cmd.name, func(t *testing.T) {
-			help := text(80, false, cmd.help)
+	tree := newTree(silent())
+	for _, cmd := range tree.commands {
+		t.Run(name(cmd.Command), func(t *testing.T) {
+			help := helpOf(tree, cmd.Command, 80)
 			for line := range strings.Lines(help) {
-				if len(line) > 100 && !strings.Contains(line, "autolora "+cmd.name) {
+				if utf8.RuneCountInString(line) > 81 && !strings.Contains(line, cmd.CommandPath()) {
 					t.Errorf("a line of %d letters: %s", len(line), line)
 				}
 			}
-			cmd.flags().VisitAll(func(f *pflag.Flag) {
-				placeholder, usage := splitUsage(f)
-				if usage == "" || (placeholder == "") != (f.Value.Type() == "bool") || !strings.Contains(help, "\n  --"+f.Name) {
+			cmd.Flags().VisitAll(func(f *pflag.Flag) {
+				if f.Usage == "" || (placeholder(f) == "") != (f.Value.Type() == "bool") || !strings.Contains(help, "\n  --"+f.Name) {
 					t.Errorf("no help for --%s", f.Name)
 				}
 			})
-			// Examples name only flags that there are.
-			for _, example := range cmd.examples {
-				_, call, _ := strings.Cut(example, "autolora "+cmd.name)
-				known := cmd
-				for _, word := range strings.Fields(call) {
-					if inner, _, err := find(commands(), []string{word}); err == nil && cmd.wraps {
-						known = inner // what follows belongs to the command that is wrapped
-					}
-					if name, ok := strings.CutPrefix(word, "--"); ok && name != "" && known.flags().Lookup(name) == nil {
-						t.Errorf("example with unknown flag %s: %s", word, example)
-					}
+			// Examples name only commands and flags that there are.
+			for example := range strings.Lines(cmd.Example) {
+				_, call, _ := strings.Cut(example, "autolora ")
+				if err := parse(tree, strings.Fields(call)); err != nil {
+					t.Errorf("%s: %v", example, err)
 				}
 			}
 		})
 	}
-	all := text(80, false, func(w *writer) { overview(w, commands()) })
-	for _, cmd := range commands() {
-		if !strings.Contains(all, "\n  "+cmd.name+" ") {
-			t.Errorf("the overview lacks %q", cmd.name)
+	all := helpOf(tree, tree.root, 80)
+	for line := range strings.Lines(all) {
+		if utf8.RuneCountInString(line) > 81 {
+			t.Errorf("a line of the overview has %d letters: %s", len(line), line)
+		}
+	}
+	for _, cmd := range tree.root.Commands() {
+		if !strings.Contains(all, "\n  "+cmd.Name()+" ") {
+			t.Errorf("the overview lacks %q", cmd.Name())
 		}
 	}
 }
 
 func TestBatchIsBatchSize(t *testing.T) {
-	cmd := benchCommand()
-	cmd.run = func(context.Context, *console, string) error { return nil }
-	if err := cmd.execute(t.Context(), &console{out: new(strings.Builder)}, []string{"--batch", "4"}); err != nil {
-		t.Fatal(err)
-	}
-	if cmd.cfg.BatchSize != 4 {
-		t.Errorf("batch size %d, want 4", cmd.cfg.BatchSize)
+	if cfg, err := settingsOfCommand(t, "bench", "--batch", "4"); err != nil || cfg.BatchSize != 4 {
+		t.Errorf("batch size %d, want 4; error %v", cfg.BatchSize, err)
 	}
 }
 

@@ -3,18 +3,18 @@ package main
 import (
 	"strings"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
 
 const introduction = `autolora finds the rank of every LoRA layer by meta learning, trains the model
 at these ranks, and writes an adapter that PEFT loads.
 
-Usage: autolora COMMAND [flags]
-`
+"autolora COMMAND --help" lists a command's flags with units and defaults.
+Exit codes: 0 done, 1 failed, 2 wrong usage. Results go to stdout, progress to
+stderr.`
 
-const firstExamples = `
-Examples:
-  # ranks, training, scores and adapter for a GLUE task
+const firstExamples = `  # ranks, training, scores and adapter for a GLUE task
   autolora run --model roberta-base --task sst2 --data glue/SST-2 --out out/sst2
 
   # the same on your own table
@@ -23,80 +23,91 @@ Examples:
 
   # labels for new texts: a JSON object with "text" on every line
   autolora predict --model roberta-base --adapter out/sst2/adapter \
-      --input new.jsonl --output labels.jsonl
+      --input new.jsonl --output labels.jsonl`
 
-"autolora COMMAND --help" lists a command's flags with units and defaults.
-Exit codes: 0 done, 1 failed, 2 wrong usage. Results go to stdout, progress to stderr.
-`
-
-// overview prints what "autolora --help" prints.
-func overview(w *writer, all []*command) {
-	w.WriteString(introduction)
-	w.WriteString("\nCommands:\n")
-	for _, cmd := range all {
-		w.printf("  %-12s %s\n", cmd.name, cmd.short)
+// help prints what --help prints: of c, whose flags are in sections if it is one
+// of this program's own commands.
+func help(w *writer, c *cobra.Command, cmd *command) {
+	w.printf("%s\n\nUsage: %s\n", strings.TrimSpace(c.Long), c.UseLine())
+	if c.HasAvailableSubCommands() {
+		w.printf("\nCommands:\n")
+		for _, sub := range c.Commands() {
+			if sub.IsAvailableCommand() {
+				w.printf("  %-11s %s\n", sub.Name(), sub.Short)
+			}
+		}
 	}
-	w.printf("  %-12s %s\n", "version", "the version alone")
-	w.WriteString(firstExamples)
-}
-
-// help prints what "autolora COMMAND --help" prints.
-func (cmd *command) help(w *writer) {
-	usage := "autolora " + cmd.name
-	if cmd.operand != "" {
-		usage += " " + cmd.operand
+	switch {
+	case cmd != nil:
+		for _, s := range cmd.sections {
+			w.printf("\n%s:\n%s", s.title, flagHelp(s.FlagSet, w.width))
+		}
+	case !c.HasSubCommands() && c.HasAvailableLocalFlags():
+		w.printf("\nFlags:\n%s", flagHelp(c.LocalFlags(), w.width))
 	}
-	w.printf("%s\n\nUsage: %s [flags]\n", strings.TrimSpace(cmd.long), usage)
-	for _, s := range cmd.sections {
-		w.printf("\n%s:\n", s.title)
-		s.VisitAll(func(f *pflag.Flag) { flagHelp(w, f) })
-	}
-	if cmd.flags().Lookup("preset") != nil {
-		w.WriteString("\nPresets:\n")
+	if c.Flags().Lookup("preset") != nil {
+		w.printf("\nPresets:\n")
 		presetHelp(w)
 	}
-	if len(cmd.examples) > 0 {
-		w.WriteString("\nExamples:\n")
-	}
-	for _, example := range cmd.examples {
-		w.printf("  %s\n", example)
+	if c.HasExample() {
+		w.printf("\nExamples:\n%s\n", c.Example)
 	}
 }
 
-// helpColumn is where the descriptions of flags begin.
-const helpColumn = 28
+// widest is the columns that help takes at most: longer lines are hard to read.
+const widest = 120
 
-// flagHelp prints one flag: its name and placeholder, what it does, its default.
-func flagHelp(w *writer, f *pflag.Flag) {
-	placeholder, usage := splitUsage(f)
-	left := "  --" + f.Name
-	if placeholder != "" {
-		left += " " + placeholder
-	}
-	if text := strings.Trim(f.DefValue, "[]"); text != "" && text != "false" {
-		usage += " (default " + text + ")"
-	}
-	w.entry(left, usage)
+// shownValue is a flag's value as the help names it: by its placeholder.
+type shownValue struct {
+	pflag.Value
+	placeholder string
 }
 
-// entry prints text in the column of descriptions, beside or below left.
-func (w *writer) entry(left, usage string) {
-	lines := wrap(usage, max(30, min(w.width, 100)-helpColumn))
-	if len(left) > helpColumn-2 {
-		w.printf("%s\n%*s%s\n", left, helpColumn, "", lines[0])
-	} else {
-		w.printf("%-*s%s\n", helpColumn, left, lines[0])
-	}
-	for _, line := range lines[1:] {
-		w.printf("%*s%s\n", helpColumn, "", line)
-	}
+func (v shownValue) Type() string { return v.placeholder }
+
+// flagHelp describes flags: names and placeholders, what they do, defaults.
+func flagHelp(flags *pflag.FlagSet, width int) string {
+	all := pflag.NewFlagSet("", pflag.ContinueOnError)
+	all.SortFlags = false
+	flags.VisitAll(func(f *pflag.Flag) {
+		if f.Name == "help" {
+			return
+		}
+		shown := *f
+		shown.Value, shown.NoOptDefVal, shown.DefValue = shownValue{f.Value, placeholder(f)}, "", ""
+		if text := strings.Trim(f.DefValue, "[]"); text != "" && text != "false" {
+			shown.Usage += " (default " + text + ")"
+		}
+		all.AddFlag(&shown)
+	})
+	// pflag leaves room for one-letter names, which there are none of.
+	const room = "    "
+	text := "\n" + all.FlagUsagesWrapped(min(width, widest)+len(room))
+	return strings.ReplaceAll(text, "\n"+room, "\n")[1:]
 }
 
-// splitUsage splits a flag's "`PLACEHOLDER` usage".
-func splitUsage(f *pflag.Flag) (placeholder, usage string) {
+// placeholderKey is the annotation of a flag with the placeholder of its value.
+const placeholderKey = "placeholder"
+
+func placeholder(f *pflag.Flag) string { return strings.Join(f.Annotations[placeholderKey], "") }
+
+// splitUsage takes the placeholder out of a flag's "`PLACEHOLDER` usage", which
+// shells complete with the usage.
+func splitUsage(f *pflag.Flag) {
 	if rest, ok := strings.CutPrefix(f.Usage, "`"); ok {
-		placeholder, usage, _ = strings.Cut(rest, "` ")
-		return placeholder, usage
+		placeholder, usage, _ := strings.Cut(rest, "` ")
+		placeholder = strings.ReplaceAll(placeholder, "…", "...") // pflag's columns are of bytes
+		f.Usage, f.Annotations = usage, map[string][]string{placeholderKey: {placeholder}}
 	}
-	return "", f.Usage
+}
+
+// entry prints text in a column of its own beside left, for a preset.
+func (w *writer) entry(left, text string) {
+	const column = 12
+	for i, line := range wrap(text, max(30, min(w.width, widest)-column)) {
+		if i > 0 {
+			left = ""
+		}
+		w.printf("%-*s%s\n", column, left, line)
+	}
 }

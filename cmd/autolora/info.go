@@ -9,37 +9,32 @@ import (
 	"autolora/autolora"
 	"autolora/autolora/human"
 	"autolora/torchbind"
+
+	"github.com/spf13/cobra"
 )
 
 func infoCommand() *command {
-	cmd := &command{
-		name:    "info",
-		operand: "[PATH]",
-		short:   "versions and devices; what a file or folder holds",
-		long: `Without PATH: versions, devices, and what the CPU can do. With PATH: what a model
-folder, adapter folder, results folder, ranks.json, results.json or safetensors
-file holds.`,
-		examples: []string{"autolora info", "autolora info out/sst2/adapter", "autolora info out/sst2/ranks.json"},
-		cfg:      autolora.DefaultConfig(),
-	}
+	cmd := newCommand(&cobra.Command{
+		Use:   "info [PATH]",
+		Short: "versions and devices; what a file or folder holds",
+		Long: `Without PATH: versions, devices, and what the CPU can do. With PATH: what a
+model folder, adapter folder, results folder, ranks.json, results.json or
+safetensors file holds.`,
+		Example: `  autolora info
+  autolora info out/sst2/adapter
+  autolora info out/sst2/ranks.json`,
+	})
 	s := cmd.section("Flags").bind("threads")
 	cmd.common(s)
-	cmd.run = func(_ context.Context, c *console, path string) error {
-		if path != "" {
-			return cmd.describePath(c, path)
+	cmd.run = func(_ context.Context, c *console, args []string) error {
+		if len(args) > 0 {
+			return cmd.describePath(c, args[0])
 		}
-		var m machineInfo
-		err := cmd.onTensors(func() error {
-			m = newMachineInfo()
-			return nil
-		})
+		m, err := onTensors(cmd, func() (machineInfo, error) { return newMachineInfo(), nil })
 		if err != nil {
 			return err
 		}
-		if cmd.json {
-			return c.printJSON(m)
-		}
-		return c.print(m.print)
+		return cmd.show(c, m, m.print)
 	}
 	return cmd
 }
@@ -131,10 +126,7 @@ func (cmd *command) describePath(c *console, path string) error {
 	if err != nil {
 		return err
 	}
-	if cmd.json {
-		return c.printJSON(d)
-	}
-	return c.print(func(w *writer) {
+	return cmd.show(c, d, func(w *writer) {
 		w.row("path", "%s", path)
 		d.print(w)
 	})

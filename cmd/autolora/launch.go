@@ -17,15 +17,14 @@ import (
 	"syscall"
 	"time"
 
-	"autolora/autolora"
+	"github.com/spf13/cobra"
 )
 
 func launchCommand() *command {
-	cmd := &command{
-		name:    "launch",
-		operand: "COMMAND…",
-		short:   "a command in several processes of this machine, one for each GPU",
-		long: `Starts run, search, train or compare in several processes of this machine that
+	cmd := newCommand(&cobra.Command{
+		Use:   "launch COMMAND…",
+		Short: "a command in several processes of this machine, one for each GPU",
+		Long: `Starts run, search, train or compare in several processes of this machine that
 share every batch, each with a GPU of its own (--device cuda) or its part of the
 cores. They are told of each other as torchrun does it: by RANK, LOCAL_RANK,
 WORLD_SIZE, LOCAL_WORLD_SIZE, MASTER_ADDR and MASTER_PORT.
@@ -33,21 +32,19 @@ WORLD_SIZE, LOCAL_WORLD_SIZE, MASTER_ADDR and MASTER_PORT.
 What process 0 prints is printed as it is; of the others, only what they print
 on stderr, each line behind the process's number. If one ends with an error, all
 end; a first interrupt stops all within a step, a second one kills them.`,
-		examples: []string{
-			"autolora launch --processes 4 run --model roberta-base --task sst2 --data glue/SST-2 --device cuda --out out/sst2",
-			"autolora launch --processes 2 -- train --method lora --model roberta-base --task rte --data glue/RTE --out out/rte",
-		},
-		wraps: true,
-		cfg:   autolora.DefaultConfig(),
-	}
+		Example: `  autolora launch --processes 4 run --model roberta-base --task sst2 --data glue/SST-2 --device cuda --out out/sst2
+  autolora launch --processes 2 -- train --method lora --model roberta-base --task rte --data glue/RTE --out out/rte`,
+	})
 	l := &launch{}
 	s := cmd.section("Flags")
 	s.IntVar(&l.n, "processes", 0, "`N` processes to start")
-	s.IntVar(&l.port, "port", 0, "`PORT` where the processes find each other on this machine (default a free one)")
+	s.IntVar(&l.port, "port", 0, "`PORT` where the processes find each other on this machine")
 	s.DurationVar(&l.grace, "grace", 30*time.Second, "`TIME` how long processes may take to end when one has failed, before they are killed")
-	cmd.run = func(ctx context.Context, c *console, _ string) error {
+	s.Lookup("processes").DefValue, s.Lookup("port").DefValue = "", "a free one"
+	cmd.Flags().SetInterspersed(false) // what follows COMMAND is the command's
+	cmd.run = func(ctx context.Context, c *console, args []string) error {
 		switch {
-		case !cmd.flags().Changed("processes"):
+		case !cmd.Flags().Changed("processes"):
 			return usagef("--processes N is missing: how many to start")
 		case l.n < 1:
 			return usagef("--processes: got %d, want at least 1", l.n)
@@ -56,7 +53,7 @@ end; a first interrupt stops all within a step, a second one kills them.`,
 		case l.grace <= 0:
 			return usagef("--grace: got %v, want more than 0s", l.grace)
 		}
-		if err := l.prepare(ctx, c, cmd.args); err != nil || l.inner == nil {
+		if err := l.prepare(ctx, c, args); err != nil || l.inner == nil {
 			return err
 		}
 		return l.do(ctx, c)
@@ -97,29 +94,31 @@ const settle = 2 * time.Second
 // prepare checks the command line of what is started, so that what is wrong
 // about it is said once. A command that prints its help leaves l.inner nil.
 func (l *launch) prepare(ctx context.Context, c *console, args []string) error {
-	inner, rest, err := find(commands(), args)
+	t := newTree(c)
+	found, _, err := t.root.Find(args)
 	if err != nil {
 		return err
 	}
-	if inner.wraps {
-		return usagef("%s cannot start itself", inner.name)
+	inner := t.find(found)
+	if inner == nil { // there is no such command, or it only prints something
+		return t.do(ctx, args)
 	}
-	if l.n > 1 && inner.flags().Lookup("process-timeout") == nil {
-		return usagef("%s is done by one process: run, search, train and compare can be launched", inner.name)
+	if inner.Name() == "launch" {
+		return usagef("launch cannot start itself")
 	}
-	inner.run = func(context.Context, *console, string) error {
+	if l.n > 1 && inner.Flags().Lookup("process-timeout") == nil {
+		return usagef("%s is done by one process: run, search, train and compare can be launched", name(found))
+	}
+	inner.run = func(context.Context, *console, []string) error {
 		l.inner = inner
 		return nil
 	}
-	err = inner.execute(ctx, c, rest)
+	err = t.do(ctx, args)
 	if device := inner.cfg.Device; strings.HasPrefix(device, "cuda:") && l.n > 1 { // whether there is that one or not
 		return usagef("--device %s: every process takes a GPU of its own, want --device cuda", device)
 	}
-	if err != nil {
-		return fmt.Errorf("%s%w", inner.prefix(err), err)
-	}
 	l.args = args
-	return nil
+	return err
 }
 
 // do starts the processes and waits for all of them.
@@ -266,7 +265,7 @@ func (l *launch) outcome(first *ended, interrupted os.Signal, states []*os.Proce
 		if states[0].ExitCode() != exitUsage { // which would have said it
 			l.processes[first.rank].lines.flush()
 		}
-		return usagef("%s was called wrongly, as said above", l.inner.name)
+		return usagef("%s was called wrongly, as said above", l.inner.Name())
 	case interrupted != nil && (first.state.ExitCode() == exitFailed || signaled(first.state)):
 		return fmt.Errorf("launch: the %d processes were stopped by the signal %q", l.n, interrupted)
 	}
@@ -274,7 +273,7 @@ func (l *launch) outcome(first *ended, interrupted os.Signal, states []*os.Proce
 	if l.n > 1 {
 		text += ": the others were stopped"
 	}
-	if l.inner.flags().Lookup("resume") != nil {
+	if l.inner.Flags().Lookup("resume") != nil {
 		text += "; nothing is lost but the work since the last checkpoint, --resume goes on from there"
 	}
 	return errors.New(text)

@@ -138,7 +138,7 @@ func TestLaunchErrors(t *testing.T) {
 		}
 	})
 	t.Run("one GPU for all", func(t *testing.T) {
-		err := (&launch{n: 2}).prepare(t.Context(), nil, []string{"run", "--device", "cuda:3"})
+		err := (&launch{n: 2}).prepare(t.Context(), silent(), []string{"run", "--device", "cuda:3"})
 		if err == nil || !strings.Contains(err.Error(), "want --device cuda") {
 			t.Errorf("error %v", err)
 		}

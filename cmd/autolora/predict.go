@@ -12,30 +12,31 @@ import (
 
 	"autolora/atomicfile"
 	"autolora/autolora"
+
+	"github.com/spf13/cobra"
 )
 
 func predictCommand() *command {
-	cmd := &command{
-		name:  "predict",
-		short: "label new texts or the words of new sentences, or generate texts",
-		long: `Computes the model's output for new texts. Every line of the input is {"text": ...},
-with "text_pair" for pairs; every line of the output is {"logits": [...], "label": ...}.
-The labels' names are those of --task, or of the model's config.json.
+	cmd := newCommand(&cobra.Command{
+		Use:   "predict",
+		Short: "label new texts or the words of new sentences, or generate texts",
+		Long: `Computes the model's output for new texts. Every line of the input is
+{"text": ...}, with "text_pair" for pairs; every line of the output is
+{"logits": [...], "label": ...}. The labels' names are those of --task, or of
+the model's config.json.
 
-For a model that labels words, every line of the input is {"tokens": [...]}, and every
-line of the output {"tags": [...]}. Files with a word a line, the form of CoNLL, are read
-as well (.conll, .iob2, .tsv, .txt), and written where --output ends in .conll or .iob2;
-if the input's last column holds the right tags, "autolora score tagging" scores them.
+For a model that labels words, every line of the input is {"tokens": [...]}, and
+every line of the output {"tags": [...]}. Files with a word a line, the form of
+CoNLL, are read as well (.conll, .iob2, .tsv, .txt), and written where --output
+ends in .conll or .iob2; if the input's last column holds the right tags,
+"autolora score tagging" scores them.
 
-For a language model, every line of the input is {"source": ...}, and every line of the
-output {"text": ...}.`,
-		examples: []string{
-			"autolora predict --model roberta-base --adapter out/sst2/adapter --input new.jsonl --output labels.jsonl",
-			`echo '{"text": "a fine film"}' | autolora predict --model roberta-base --adapter out/sst2/adapter --input -`,
-			"autolora predict --adapter out/jnlpba/adapter --input test.conll --output tagged.conll",
-		},
-		cfg: autolora.DefaultConfig(),
-	}
+For a language model, every line of the input is {"source": ...}, and every line
+of the output {"text": ...}.`,
+		Example: `  autolora predict --model roberta-base --adapter out/sst2/adapter --input new.jsonl --output labels.jsonl
+  echo '{"text": "a fine film"}' | autolora predict --model roberta-base --adapter out/sst2/adapter --input -
+  autolora predict --adapter out/jnlpba/adapter --input test.conll --output tagged.conll`,
+	})
 	var adapter, input, output string
 	s := cmd.section("Model and data").bind("model")
 	s.Lookup("model").DefValue = ofAdapter
@@ -48,7 +49,7 @@ output {"text": ...}.`,
 	s = cmd.section("Results")
 	cmd.configurable(s)
 	cmd.common(s)
-	cmd.run = func(ctx context.Context, c *console, _ string) error {
+	cmd.run = func(ctx context.Context, c *console, _ []string) error {
 		if adapter == "" {
 			if err := cmd.need("model"); err != nil {
 				return err
@@ -72,13 +73,11 @@ output {"text": ...}.`,
 		if err := atomicfile.WriteFile(output, lines.Bytes()); err != nil {
 			return err
 		}
-		if cmd.json {
-			return c.printJSON(struct {
-				Examples int    `json:"examples"`
-				Output   string `json:"output"`
-			}{n, output})
-		}
-		return c.print(func(w *writer) { w.printf("%d examples written to %s\n", n, output) })
+		written := struct {
+			Examples int    `json:"examples"`
+			Output   string `json:"output"`
+		}{n, output}
+		return cmd.show(c, written, func(w *writer) { w.printf("%d examples written to %s\n", n, output) })
 	}
 	return cmd
 }
@@ -96,11 +95,9 @@ func (cmd *command) predict(ctx context.Context, c *console, adapter, input stri
 		defer forget()
 		defer func() { err = rename(err, input, "stdin") }()
 	}
-	err = cmd.onTensors(func() (err error) {
-		n, err = autolora.RunPredict(ctx, cmd.cfg, adapter, input, conll, lines, newReporter(c))
-		return err
+	return onTensors(cmd, func() (int, error) {
+		return autolora.RunPredict(ctx, cmd.cfg, adapter, input, conll, lines, newReporter(c))
 	})
-	return n, err
 }
 
 // spool copies stdin to a temporary file, whose name says what it holds.

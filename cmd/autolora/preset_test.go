@@ -87,12 +87,13 @@ func TestPresetErrors(t *testing.T) {
 
 // The help of a command that takes presets lists what each of them sets.
 func TestPresetHelp(t *testing.T) {
-	for _, cmd := range commands() {
-		help := strings.Join(strings.Fields(text(80, false, cmd.help)), " ")
-		has := cmd.flags().Lookup("preset") != nil
+	tree := newTree(silent())
+	for _, cmd := range tree.commands {
+		help := strings.Join(strings.Fields(helpOf(tree, cmd.Command, 80)), " ")
+		has := cmd.Flags().Lookup("preset") != nil
 		for _, want := range []string{"Presets: paper ", "--split 0.7, ", "--implicit-factor 1, ", "--search-weight-decay 0, ", "--alpha-scale 0"} {
 			if strings.Contains(help, want) != has {
-				t.Errorf("%s: help with %q: %v, want %v", cmd.name, want, !has, has)
+				t.Errorf("%s: help with %q: %v, want %v", name(cmd.Command), want, !has, has)
 			}
 		}
 	}

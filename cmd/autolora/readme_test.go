@@ -15,23 +15,29 @@ func TestDocumentedCommands(t *testing.T) {
 		t.Fatalf("only %d command lines found: %q", len(lines), lines)
 	}
 	for _, line := range lines {
-		if err := parse(strings.Fields(line)); err != nil {
+		if err := parse(newTree(silent()), strings.Fields(line)); err != nil {
 			t.Errorf("%s: %v", line, err)
 		}
 	}
 }
 
 // parse reads a command line, and the one in it where its command wraps another.
-func parse(args []string) error {
-	cmd, rest, err := find(commands(), args)
+func parse(tree *tree, args []string) error {
+	cmd, rest, err := tree.root.Find(args)
 	if err != nil {
 		return err
 	}
-	flags := cmd.flags()
-	if err := flags.Parse(rest); err != nil || !cmd.wraps {
+	if err := cmd.ParseFlags(rest); err != nil {
 		return err
 	}
-	return parse(flags.Args())
+	operands := cmd.Flags().Args()
+	if cmd.HasSubCommands() {
+		return wantCommand(cmd, operands)
+	}
+	if err := cmd.ValidateArgs(operands); err != nil || cmd.Name() != "launch" {
+		return err
+	}
+	return parse(tree, operands)
 }
 
 // documented returns what follows prefix on the lines of a file that begin

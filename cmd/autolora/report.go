@@ -5,38 +5,35 @@ import (
 	"errors"
 	"path/filepath"
 
-	"autolora/autolora"
 	"autolora/autolora/report"
+
+	"github.com/spf13/cobra"
 )
 
 func reportCommand() *command {
-	cmd := &command{
-		name:    "report",
-		operand: "DIR…",
-		short:   "tables, statistics and pictures of the runs in folders",
-		long: `Reads every run in the folders and below them (a finished run's folder has a
+	cmd := newCommand(&cobra.Command{
+		Use:   "report DIR…",
+		Short: "tables, statistics and pictures of the runs in folders",
+		Long: `Reads every run in the folders and below them (a finished run's folder has a
 results.json), and writes one page, report.html, that needs nothing but itself;
 beside it each picture as PNG and SVG, light and dark, the tables as tables.md,
 and all numbers as report.json. The tables are printed too.
 
-The tables are the paper's, with its rows beside those measured here. AutoLoRA is
-compared with the other methods seed by seed, with confidence intervals, and its
-ranks with what chance gives.`,
-		examples: []string{
-			"autolora report out/mrpc",
-			"autolora report out/cola out/rte out/stsb --out out/glue-report",
-		},
-		cfg: autolora.DefaultConfig(),
-	}
+The tables are the paper's, with its rows beside those measured here. AutoLoRA
+is compared with the other methods seed by seed, with confidence intervals, and
+its ranks with what chance gives.`,
+		Example: `  autolora report out/mrpc
+  autolora report out/cola out/rte out/stsb --out out/glue-report`,
+	})
 	var out string
 	s := cmd.section("Flags")
 	s.StringVar(&out, "out", "", "`FOLDER` folder to write; made if it is missing, an earlier report in it is replaced (default \"report\" in the first DIR)")
 	cmd.common(s)
-	cmd.run = func(_ context.Context, c *console, dir string) error {
+	cmd.run = func(_ context.Context, c *console, dirs []string) error {
 		if out == "" {
-			out = filepath.Join(dir, "report")
+			out = filepath.Join(dirs[0], "report")
 		}
-		found, err := report.Load(cmd.args...)
+		found, err := report.Load(dirs...)
 		if err != nil {
 			return err
 		}
@@ -44,11 +41,8 @@ ranks with what chance gives.`,
 		if _, err := r.Write(out); err != nil {
 			return err
 		}
-		if cmd.json {
-			return c.printJSON(r)
-		}
 		var failed error
-		err = c.print(func(w *writer) {
+		err = cmd.show(c, r, func(w *writer) {
 			failed = errors.Join(r.Text(w, w.width), r.TextTables(w, w.width))
 			w.printf("\n")
 			w.row("page", "%s", filepath.Join(out, report.PageFile))

@@ -9,21 +9,20 @@ import (
 	"autolora/autolora/report"
 	"autolora/autolora/runs"
 	"autolora/data"
+
+	"github.com/spf13/cobra"
 )
 
 func runCommand() *command {
-	cmd := &command{
-		name:  "run",
-		short: "the main job: search ranks, train at them, score, write the adapter",
-		long: `Searches the rank of every LoRA layer on one half of the training data while the
+	cmd := newCommand(&cobra.Command{
+		Use:   "run",
+		Short: "the main job: search ranks, train at them, score, write an adapter",
+		Long: `Searches the rank of every LoRA layer on one half of the training data while the
 weights learn on the other, trains the model anew at these ranks on all of it,
 scores it on the dev set, and writes an adapter that PEFT loads.`,
-		examples: []string{
-			"autolora run --model roberta-base --task sst2 --data glue/SST-2 --out out/sst2",
-			"autolora run --config out/sst2/config.json --seed 2 --out out/sst2-seed2",
-		},
-		cfg: autolora.DefaultConfig(),
-	}
+		Example: `  autolora run --model roberta-base --task sst2 --data glue/SST-2 --out out/sst2
+  autolora run --config out/sst2/config.json --seed 2 --out out/sst2-seed2`,
+	})
 	cmd.section("Model and data").bind("model").bind(ownData...).bind("limit-train", "max-length", "eval-on")
 	cmd.section("LoRA").bind(loraFlags...)
 	cmd.section("Search").bind(searchFlags...)
@@ -32,7 +31,7 @@ scores it on the dev set, and writes an adapter that PEFT loads.`,
 	cmd.section("Generation").bind(decodeFlags...).bind(meteorFlags...)
 	cmd.section("Machine").bind(machine...).bind("gradient-checkpointing", "process-timeout")
 	cmd.results(cmd.section("Results"))
-	cmd.run = func(ctx context.Context, c *console, _ string) error {
+	cmd.run = func(ctx context.Context, c *console, _ []string) error {
 		return cmd.experiment(ctx, c, autolora.Run)
 	}
 	return cmd
@@ -50,24 +49,16 @@ func (cmd *command) experiment(ctx context.Context, c *console, do func(context.
 	if cmd.cfg.Resume && cmd.cfg.Model == "" && cmd.cfg.Out != "" {
 		return usagef("--resume: there is no run in %s to go on with; to begin one, give its settings", cmd.cfg.Out)
 	}
-	if err := cmd.need("model", "out"); err != nil {
+	if err := cmd.begin(ctx, c); err != nil {
 		return err
 	}
-	if err := cmd.needData(); err != nil {
-		return err
-	}
-	if err := cmd.fetchModel(ctx, c); err != nil {
-		return err
-	}
-	var outcome *autolora.Outcome
-	err := cmd.together(func() (err error) {
-		outcome, err = do(ctx, cmd.cfg, newReporter(c))
-		return err
+	outcome, err := together(cmd, func() (*autolora.Outcome, error) {
+		return do(ctx, cmd.cfg, newReporter(c))
 	})
 	if err != nil || !cmd.cfg.Processes.Writes() {
 		return err
 	}
-	if cmd.name != "search" {
+	if cmd.Name() != "search" {
 		// Whatever keeps the page from being drawn, the run is complete and stays.
 		if err := report.WriteRun(cmd.cfg.Out); err != nil {
 			fmt.Fprintf(c.err, "no %s: %v\n", runs.ReportFile, err)
@@ -76,6 +67,22 @@ func (cmd *command) experiment(ctx context.Context, c *console, do func(context.
 		}
 	}
 	return cmd.report(c, outcome)
+}
+
+// begin makes sure that there is all that a command needs which has a model, data
+// and mostly an output folder.
+func (cmd *command) begin(ctx context.Context, c *console) error {
+	err := cmd.need("model")
+	if err == nil && cmd.Flags().Lookup("out") != nil {
+		err = cmd.need("out")
+	}
+	if err == nil {
+		err = cmd.needData()
+	}
+	if err == nil {
+		err = cmd.fetchModel(ctx, c)
+	}
+	return err
 }
 
 // needData returns a usage error unless the flags name a task or own files.

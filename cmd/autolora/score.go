@@ -9,9 +9,9 @@ import (
 	"slices"
 	"strings"
 
-	"autolora/autolora"
 	"autolora/data/metrics"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
 
@@ -31,9 +31,9 @@ var (
 
 // scorers are all kinds, in the order of the help.
 var scorers = []scorer{
-	{"e2e", "BLEU, NIST, METEOR, ROUGE-L and CIDEr of texts, as the E2E challenge has them", textFlags, pairFlags, scoreTexts},
-	{"webnlg", "BLEU, METEOR and TER of texts, as LoRA has them for WebNLG", textFlags, pairFlags, scoreTexts},
-	{"webnlg2017", "BLEU, METEOR and TER of texts, as the WebNLG challenge of 2017 has them", textFlags, pairFlags, scoreTexts},
+	{"e2e", "BLEU, NIST, METEOR, ROUGE-L, CIDEr, as in the E2E challenge", textFlags, pairFlags, scoreTexts},
+	{"webnlg", "BLEU, METEOR and TER, as LoRA has them for WebNLG", textFlags, pairFlags, scoreTexts},
+	{"webnlg2017", "BLEU, METEOR and TER, as in the WebNLG challenge of 2017", textFlags, pairFlags, scoreTexts},
 	{"tagging", "precision, recall and F1 of entities: --input", []string{"input", "strict", "scheme"}, []string{"input"}, scoreTagging},
 	{"classification", "accuracy, F1 and the Matthews correlation", pairFlags, pairFlags, scoreClasses},
 	{"regression", "Pearson's and Spearman's correlation", pairFlags, pairFlags, scoreValues},
@@ -58,23 +58,19 @@ type scoreInput struct {
 
 func scoreCommand() *command {
 	var long strings.Builder
-	long.WriteString("Computes the metrics alone, on files, as the official scripts do. KIND says what is in\nthe files:\n\n")
+	long.WriteString("Computes the metrics alone, on files, as the official scripts do. KIND says what\nis in the files:\n\n")
 	for _, s := range scorers {
 		fmt.Fprintf(&long, "  %-15s %s\n", s.kind, s.about)
 	}
-	cmd := &command{
-		name:    "score",
-		operand: "KIND",
-		short:   "the metrics alone, on files of predictions",
-		long:    long.String(),
-		examples: []string{
-			"autolora score e2e --hypotheses outputs.txt --references references.txt",
-			"autolora score webnlg --hypotheses outputs.txt --references reference0 --references reference1 --json",
-			"autolora score tagging --input tags.conll --strict --scheme iob2",
-			"autolora score classification --hypotheses predicted.txt --references gold.txt",
-		},
-		cfg: autolora.DefaultConfig(),
-	}
+	cmd := newCommand(&cobra.Command{
+		Use:   "score KIND",
+		Short: "the metrics alone, on files of predictions",
+		Long:  long.String(),
+		Example: `  autolora score e2e --hypotheses outputs.txt --references references.txt
+  autolora score webnlg --hypotheses outputs.txt --references reference0 --references reference1 --json
+  autolora score tagging --input tags.conll --strict --scheme iob2
+  autolora score classification --hypotheses predicted.txt --references gold.txt`,
+	})
 	var in scoreInput
 	s := cmd.section("Predictions")
 	s.StringVar(&in.hypotheses, "hypotheses", "", "`FILE` predicted texts, classes or numbers, one a line; an empty line is an empty text; - is stdin")
@@ -90,7 +86,8 @@ func scoreCommand() *command {
 	s.Lookup("meteor").DefValue = settings["meteor"].unset
 	s.StringVar(&in.paraphrases, "paraphrases", "", settings["paraphrases"].usage)
 	cmd.common(cmd.section("Results"))
-	cmd.run = func(ctx context.Context, c *console, kind string) error {
+	cmd.run = func(ctx context.Context, c *console, args []string) error {
+		kind := args[0]
 		i := slices.IndexFunc(scorers, func(s scorer) bool { return s.kind == kind })
 		if i < 0 {
 			var kinds []string
@@ -107,10 +104,7 @@ func scoreCommand() *command {
 		if err != nil {
 			return err
 		}
-		if cmd.json {
-			return c.printJSON(result)
-		}
-		return c.print(result.print)
+		return cmd.show(c, result, result.print)
 	}
 	return cmd
 }
@@ -121,7 +115,7 @@ func (cmd *command) checkScoreFlags(s scorer, in scoreInput) error {
 		return err
 	}
 	var foreign error
-	cmd.flags().VisitAll(func(f *pflag.Flag) {
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
 		if f.Changed && f.Name != "json" && !slices.Contains(s.flags, f.Name) && foreign == nil {
 			foreign = usagef("--%s: not a flag of %s, which takes --%s", f.Name, s.kind, strings.Join(s.flags, ", --"))
 		}

@@ -17,7 +17,7 @@ import (
 // report prints the outcome of a run: as one JSON object, what results.json
 // holds (of a search, ranks.json), or for people.
 func (cmd *command) report(c *console, o *autolora.Outcome) error {
-	searchOnly := cmd.name == "search"
+	searchOnly := cmd.Name() == "search"
 	if cmd.json {
 		if searchOnly {
 			return c.printJSON(o.Ranks)

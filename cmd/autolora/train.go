@@ -4,24 +4,23 @@ import (
 	"context"
 
 	"autolora/autolora"
+
+	"github.com/spf13/cobra"
 )
 
 func trainCommand() *command {
-	cmd := &command{
-		name:  "train",
-		short: "one training run: any method of the paper, or at given ranks",
-		long: `Trains the model by one method, scores it on the dev set, and writes what it
+	cmd := newCommand(&cobra.Command{
+		Use:   "train",
+		Short: "one training run: any method of the paper, or at given ranks",
+		Long: `Trains the model by one method, scores it on the dev set, and writes what it
 learnt: every weight (full), bottleneck adapters (adapter), LoRA of one rank
 everywhere (lora), AdaLoRA (adalora), LoRA at the best ranks of a grid
-(lora-grid), LoRA at the ranks of a ranks.json (autolora), or one of its controls:
-the same parameters spread evenly (lora-uniform), or the same ranks permuted over
-the layers (autolora-shuffled).`,
-		examples: []string{
-			"autolora train --method lora --rank 4 --model roberta-base --task mrpc --data glue/MRPC --out out/lora",
-			"autolora train --method autolora --ranks out/rte-ranks/ranks.json --model roberta-base --task rte --data glue/RTE --out out/rte",
-		},
-		cfg: autolora.DefaultConfig(),
-	}
+(lora-grid), LoRA at the ranks of a ranks.json (autolora), or one of its
+controls: the same parameters spread evenly (lora-uniform), or the same ranks
+permuted over the layers (autolora-shuffled).`,
+		Example: `  autolora train --method lora --rank 4 --model roberta-base --task mrpc --data glue/MRPC --out out/lora
+  autolora train --method autolora --ranks out/rte-ranks/ranks.json --model roberta-base --task rte --data glue/RTE --out out/rte`,
+	})
 	cmd.section("Model and data").bind("model").bind(ownData...).bind("limit-train", "max-length", "eval-on")
 	cmd.section("Method").bind("method", "ranks", "rank").bind(loraFlags...)
 	cmd.section("Adapters (--method adapter)").bind(adapterFlags...)
@@ -31,7 +30,7 @@ the layers (autolora-shuffled).`,
 	cmd.section("Generation").bind(decodeFlags...).bind(meteorFlags...)
 	cmd.section("Machine").bind(machine...).bind("gradient-checkpointing", "process-timeout")
 	cmd.results(cmd.section("Results"))
-	cmd.run = func(ctx context.Context, c *console, _ string) error {
+	cmd.run = func(ctx context.Context, c *console, _ []string) error {
 		if autolora.NeedsRanks(cmd.cfg.Method) && cmd.cfg.RanksFile == "" {
 			return usagef("--ranks FILE is missing: --method %s trains at the ranks that autolora search finds (autolora run does both)", cmd.cfg.Method)
 		}

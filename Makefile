@@ -63,7 +63,7 @@ test: setup $(DEMO_MODEL) ## check the format, vet, and run all tests with the r
 .PHONY: asan
 asan: setup ## run the tests of what calls C++ under the address sanitizer
 	CGO_CXXFLAGS='-O2 -g -fsanitize=address' ASAN_OPTIONS=allocator_may_return_null=1 \
-		go test -asan -skip 'TestSearchMemoryIsFlat|TestRecomputationMemory' ./torchbind/... ./nn ./nn/generate ./autolora
+		go test -asan -skip 'TestSearchMemoryIsFlat|TestRecomputationMemory' ./torchbind/... ./nn ./nn/generate ./autolora ./autolora/job
 	@# What is freed stays in the sanitizer's quarantine, which counts as resident memory: without it, memory is flat.
 	CGO_CXXFLAGS='-O2 -g -fsanitize=address' ASAN_OPTIONS=quarantine_size_mb=0:thread_local_quarantine_size_kb=0 \
 		go test -asan -run TestSearchMemoryIsFlat ./autolora

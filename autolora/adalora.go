@@ -27,31 +27,30 @@ type AdaLoRAConfig struct {
 	OrthWeight float64
 }
 
-// Check returns an error that names the first flag whose value makes no sense.
+// Check returns an error that names the first setting that makes no sense.
 func (c AdaLoRAConfig) Check() error {
-	between := func(flag string, value float64) error {
-		if !(value > 0 && value < 1) {
-			return fmt.Errorf("--%s: got %v, want between 0 and 1", flag, value)
-		}
-		return nil
-	}
+	share := func(v float64) bool { return v > 0 && v < 1 }
 	switch {
 	case c.InitRank < 1:
-		return fmt.Errorf("--adalora-init-rank: got %d, want at least 1", c.InitRank)
+		return fmt.Errorf("adalora-init-rank: got %d, want at least 1", c.InitRank)
 	case c.TargetRank < 1 || c.TargetRank > c.InitRank:
-		return fmt.Errorf("--adalora-target-rank: got %d, want 1 to %d, the value of --adalora-init-rank", c.TargetRank, c.InitRank)
+		return fmt.Errorf("adalora-target-rank: got %d, want 1 to %d, the value of adalora-init-rank", c.TargetRank, c.InitRank)
 	case c.TInit < 0:
-		return fmt.Errorf("--adalora-t-init: got %d steps, want at least 0", c.TInit)
+		return fmt.Errorf("adalora-t-init: got %d steps, want at least 0", c.TInit)
 	case c.TFinal < 0:
-		return fmt.Errorf("--adalora-t-final: got %d steps, want at least 0", c.TFinal)
+		return fmt.Errorf("adalora-t-final: got %d steps, want at least 0", c.TFinal)
 	case c.TInit+c.TFinal >= c.Total:
-		return fmt.Errorf("--adalora-t-init and --adalora-t-final: %d and %d of %d steps leave none in which ranks fall", c.TInit, c.TFinal, c.Total)
+		return fmt.Errorf("adalora-t-init and adalora-t-final: %d and %d of %d steps leave none in which ranks fall", c.TInit, c.TFinal, c.Total)
 	case c.DeltaT < 1:
-		return fmt.Errorf("--adalora-delta-t: got %d, want at least 1", c.DeltaT)
+		return fmt.Errorf("adalora-delta-t: got %d, want at least 1", c.DeltaT)
 	case !(c.OrthWeight >= 0) || math.IsInf(c.OrthWeight, 0):
-		return fmt.Errorf("--adalora-orth: got %v, want at least 0", c.OrthWeight)
+		return fmt.Errorf("adalora-orth: got %v, want at least 0", c.OrthWeight)
+	case !share(c.Beta1):
+		return fmt.Errorf("adalora-beta1: got %v, want between 0 and 1", c.Beta1)
+	case !share(c.Beta2):
+		return fmt.Errorf("adalora-beta2: got %v, want between 0 and 1", c.Beta2)
 	}
-	return first(between("adalora-beta1", c.Beta1), between("adalora-beta2", c.Beta2))
+	return nil
 }
 
 // lastAllocation is the step whose allocation is final.

@@ -53,7 +53,7 @@ func newAdaLoRARun(t *testing.T, s *torchbind.Scope, dtype torchbind.DType, cfg 
 			torchbind.NoGrad(func() { p.Value.CopyInPlace(inputs.tensor(s, p.Name)) })
 		}
 	}
-	r.optim = torchbind.NewAdamW(model.Scope(), nn.Values(model.TrainableParams()), adamW(0.01))
+	r.optim = torchbind.NewAdamW(model.Scope(), nn.Values(model.TrainableParams()), AdamW(0.01))
 	for i := range 3 {
 		r.batches = append(r.batches, inputs.batch(s, model, fmt.Sprintf("b.%d", i)))
 	}
@@ -436,16 +436,16 @@ func TestAdaLoRAConfigErrors(t *testing.T) {
 		spoil func(*AdaLoRAConfig)
 		want  string
 	}{
-		{func(c *AdaLoRAConfig) { c.InitRank = 0 }, "--adalora-init-rank: got 0"},
-		{func(c *AdaLoRAConfig) { c.TargetRank = 7 }, "--adalora-target-rank: got 7, want 1 to 6"},
-		{func(c *AdaLoRAConfig) { c.TargetRank = 0 }, "--adalora-target-rank: got 0"},
-		{func(c *AdaLoRAConfig) { c.TInit = -1 }, "--adalora-t-init: got -1"},
-		{func(c *AdaLoRAConfig) { c.TFinal = -1 }, "--adalora-t-final: got -1"},
+		{func(c *AdaLoRAConfig) { c.InitRank = 0 }, "adalora-init-rank: got 0"},
+		{func(c *AdaLoRAConfig) { c.TargetRank = 7 }, "adalora-target-rank: got 7, want 1 to 6"},
+		{func(c *AdaLoRAConfig) { c.TargetRank = 0 }, "adalora-target-rank: got 0"},
+		{func(c *AdaLoRAConfig) { c.TInit = -1 }, "adalora-t-init: got -1"},
+		{func(c *AdaLoRAConfig) { c.TFinal = -1 }, "adalora-t-final: got -1"},
 		{func(c *AdaLoRAConfig) { c.TInit = 22 }, "22 and 8 of 30 steps leave none"},
-		{func(c *AdaLoRAConfig) { c.DeltaT = 0 }, "--adalora-delta-t: got 0"},
-		{func(c *AdaLoRAConfig) { c.Beta1 = 1 }, "--adalora-beta1: got 1"},
-		{func(c *AdaLoRAConfig) { c.Beta2 = math.NaN() }, "--adalora-beta2: got NaN"},
-		{func(c *AdaLoRAConfig) { c.OrthWeight = -0.1 }, "--adalora-orth: got -0.1"},
+		{func(c *AdaLoRAConfig) { c.DeltaT = 0 }, "adalora-delta-t: got 0"},
+		{func(c *AdaLoRAConfig) { c.Beta1 = 1 }, "adalora-beta1: got 1"},
+		{func(c *AdaLoRAConfig) { c.Beta2 = math.NaN() }, "adalora-beta2: got NaN"},
+		{func(c *AdaLoRAConfig) { c.OrthWeight = -0.1 }, "adalora-orth: got -0.1"},
 	} {
 		cfg := peftAdaLoRA
 		c.spoil(&cfg)

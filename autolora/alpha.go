@@ -64,8 +64,8 @@ const (
 // RankRules lists the rules.
 var RankRules = []RankRule{AlphaRule, RawRule}
 
-// text says the rule in ranks.json, with S the scale of softmax.
-func (r RankRule) text(form AlphaForm, scale float64) string {
+// Text says the rule in ranks.json, with S the scale of softmax.
+func (r RankRule) Text(form AlphaForm, scale float64) string {
 	switch {
 	case r == RawRule:
 		return string(form) + ": number of raw a ≥ the layer's mean a"

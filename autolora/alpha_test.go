@@ -98,12 +98,12 @@ func TestRanksByRule(t *testing.T) {
 		run(t, func(s *torchbind.Scope) {
 			x := newReferenceSearch(t, s, torchbind.Float64, Softmax, slices.Repeat(layer, searchLayers), SearchConfig{Rule: c.rule, Scale: c.scale})
 			defer x.model.Close()
-			r := x.Ranks()
-			if got, want := r.List(), slices.Repeat([]int{c.want}, searchLayers); !slices.Equal(got, want) || r.Rule != c.text {
-				t.Errorf("ranks %v by %q, want %v by %q", got, r.Rule, want, c.text)
+			text := x.Rule.Text(x.Form, x.Scale)
+			if got, want := x.Ranks(), slices.Repeat([]int{c.want}, searchLayers); !slices.Equal(got, want) || text != c.text {
+				t.Errorf("ranks %v by %q, want %v by %q", got, text, want, c.text)
 			}
 			sum := 0.0
-			for _, alpha := range r.Layers[0].Alpha {
+			for _, alpha := range x.Alphas()[0] {
 				sum += alpha
 			}
 			near(t, "sum of α", []float64{sum}, []float64{c.scale}, 1e-12)

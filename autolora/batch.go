@@ -18,8 +18,8 @@ type Batch struct {
 	passes int // forward passes that read it
 }
 
-// newBatch copies b to the model's device. Labels must fit the model's head.
-func newBatch(s *torchbind.Scope, model *nn.Model, b *data.Batch) (*Batch, error) {
+// NewBatch copies b to the model's device. Labels must fit the model's head.
+func NewBatch(s *torchbind.Scope, model *nn.Model, b *data.Batch) (*Batch, error) {
 	packed, err := model.NewBatch(s, nn.Sequences{IDs: b.IDs, Segments: b.Segments, Lengths: b.Lengths, Want: b.Want, WantPer: b.WantPer})
 	if err != nil {
 		return nil, err

@@ -5,53 +5,50 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
-
-	"autolora/autolora/runs"
 )
 
 // This file makes the ranks of the two controls of a comparison out of learned
 // ones. It is plain arithmetic.
 
-// uniformRanks spreads the parameters of the given ranks evenly: every layer
+// UniformRanks spreads the parameters of the given ranks evenly: every layer
 // gets the same rank r, or r+1 where the budget does not divide, and the layers
 // with r+1 are spread over the model. sizes[i] is the number of parameters that
 // one rank of layer i costs. No budget in between could be met more closely
 // without another pair of ranks: the sum of parameters differs from that of
 // ranks by less than one rank of the largest layer.
-func uniformRanks(ranks []runs.LayerRank, sizes []int64) []runs.LayerRank {
+func UniformRanks(ranks []int, sizes []int64) []int {
 	var budget, total int64
-	for i, l := range ranks {
-		budget += int64(l.Rank) * sizes[i]
+	for i, rank := range ranks {
+		budget += int64(rank) * sizes[i]
 		total += sizes[i]
 	}
 	uniform := float64(budget) / float64(max(1, total)) // rank of every layer, a fraction
-	out := make([]runs.LayerRank, len(ranks))
+	out := make([]int, len(ranks))
 	// Error diffusion: what rounding leaves of one layer goes to the next.
 	var wanted, given float64
-	for i, l := range ranks {
+	for i := range ranks {
 		wanted += uniform * float64(sizes[i])
 		rank := math.Round((wanted - given) / float64(sizes[i]))
 		rank = min(max(rank, math.Floor(uniform)), math.Ceil(uniform))
 		given += rank * float64(sizes[i])
-		out[i] = runs.LayerRank{Name: l.Name, Rank: int(rank)}
+		out[i] = int(rank)
 	}
 	return out
 }
 
-// shuffledRanks permutes the ranks over the layers at random. Layers of
+// ShuffledRanks permutes the ranks over the layers at random. Layers of
 // different sizes do not mix, so that the number of parameters stays.
-func shuffledRanks(ranks []runs.LayerRank, sizes []int64, seed uint64) []runs.LayerRank {
-	out := make([]runs.LayerRank, len(ranks))
+func ShuffledRanks(ranks []int, sizes []int64, seed uint64) []int {
+	out := make([]int, len(ranks))
 	bySize := map[int64][]int{}
-	for i, l := range ranks {
-		out[i] = runs.LayerRank{Name: l.Name}
+	for i := range ranks {
 		bySize[sizes[i]] = append(bySize[sizes[i]], i)
 	}
 	rng := rand.New(rand.NewPCG(seed, shuffleStream))
 	for _, size := range slices.Sorted(maps.Keys(bySize)) {
 		layers := bySize[size]
 		for k, from := range rng.Perm(len(layers)) {
-			out[layers[k]].Rank = ranks[layers[from]].Rank
+			out[layers[k]] = ranks[layers[from]]
 		}
 	}
 	return out

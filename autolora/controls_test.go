@@ -4,23 +4,11 @@ import (
 	"fmt"
 	"slices"
 	"testing"
-
-	"autolora/autolora/runs"
 )
 
-func layersOf(ranks ...int) []runs.LayerRank {
-	layers := make([]runs.LayerRank, len(ranks))
-	for i, r := range ranks {
-		layers[i] = runs.LayerRank{Name: fmt.Sprint("layer", i), Rank: r}
-	}
-	return layers
-}
-
-func ranksOf(layers []runs.LayerRank) []int { return runs.Ranks{Layers: layers}.List() }
-
-func cost(layers []runs.LayerRank, sizes []int64) (sum int64) {
-	for i, l := range layers {
-		sum += int64(l.Rank) * sizes[i]
+func cost(ranks []int, sizes []int64) (sum int64) {
+	for i, rank := range ranks {
+		sum += int64(rank) * sizes[i]
 	}
 	return sum
 }
@@ -44,12 +32,8 @@ func TestUniformRanks(t *testing.T) {
 			if sizes == nil {
 				sizes = slices.Repeat([]int64{768}, len(c.ranks))
 			}
-			got := uniformRanks(layersOf(c.ranks...), sizes)
-			if !slices.Equal(ranksOf(got), c.want) {
-				t.Errorf("%v, want %v", ranksOf(got), c.want)
-			}
-			if got[0].Name != "layer0" {
-				t.Errorf("the first layer is called %q", got[0].Name)
+			if got := UniformRanks(c.ranks, sizes); !slices.Equal(got, c.want) {
+				t.Errorf("%v, want %v", got, c.want)
 			}
 		})
 	}
@@ -60,35 +44,35 @@ func TestUniformRanks(t *testing.T) {
 func TestUniformRanksExhaustive(t *testing.T) {
 	equal, mixed := []int64{10, 10, 10, 10}, []int64{10, 30, 10, 20}
 	for code := range 5 * 5 * 5 * 5 {
-		layers := layersOf(code%5, code/5%5, code/25%5, code/125)
-		got := uniformRanks(layers, equal)
+		layers := []int{code % 5, code / 5 % 5, code / 25 % 5, code / 125}
+		got := UniformRanks(layers, equal)
 		if cost(got, equal) != cost(layers, equal) {
-			t.Errorf("%v: %v has another sum", ranksOf(layers), ranksOf(got))
+			t.Errorf("%v: %v has another sum", layers, got)
 		}
-		for _, ranks := range [][]int{ranksOf(got), ranksOf(uniformRanks(layers, mixed))} {
+		for _, ranks := range [][]int{got, UniformRanks(layers, mixed)} {
 			if slices.Max(ranks)-slices.Min(ranks) > 1 {
-				t.Errorf("%v: %v is not uniform", ranksOf(layers), ranks)
+				t.Errorf("%v: %v is not uniform", layers, ranks)
 			}
 		}
-		if d := cost(uniformRanks(layers, mixed), mixed) - cost(layers, mixed); d > 15 || d < -15 {
-			t.Errorf("%v: the parameters differ by %d, more than half a rank of the largest layer", ranksOf(layers), d)
+		if d := cost(UniformRanks(layers, mixed), mixed) - cost(layers, mixed); d > 15 || d < -15 {
+			t.Errorf("%v: the parameters differ by %d, more than half a rank of the largest layer", layers, d)
 		}
 	}
 }
 
 func TestShuffledRanks(t *testing.T) {
-	layers, sizes := layersOf(1, 2, 3, 4, 5, 6, 7, 8), []int64{10, 10, 10, 10, 30, 30, 30, 30}
+	layers, sizes := []int{1, 2, 3, 4, 5, 6, 7, 8}, []int64{10, 10, 10, 10, 30, 30, 30, 30}
 	seen := map[string]bool{}
 	for seed := range uint64(50) {
-		got := ranksOf(shuffledRanks(layers, sizes, seed))
+		got := ShuffledRanks(layers, sizes, seed)
 		seen[fmt.Sprint(got)] = true
-		if !slices.Equal(got, ranksOf(shuffledRanks(layers, sizes, seed))) {
+		if !slices.Equal(got, ShuffledRanks(layers, sizes, seed)) {
 			t.Errorf("seed %d gives two results", seed)
 		}
 		for _, part := range [][]int{got[:4], got[4:]} {
 			slices.Sort(part)
 		}
-		if !slices.Equal(got, ranksOf(layers)) {
+		if !slices.Equal(got, layers) {
 			t.Errorf("seed %d: %v does not keep the ranks of layers of one size", seed, got)
 		}
 	}

@@ -33,16 +33,17 @@ func searchedBy(t *testing.T, w way, steps int) (losses []float64, ranks []int, 
 			t.Fatal(err)
 		}
 		defer m.Close()
+		how := Execution{Seed: 1}
+		if w.graphs {
+			how.Graphs = NewGraphs(w.device, func(line string) { t.Error(line) })
+			defer how.Graphs.Close()
+		}
 		x, err := NewSearch(m, nn.LoRAConfig{Targets: []string{"query", "value"}, Alpha: 8}, SearchConfig{
 			K: searchK, LoRADropout: w.dropout, Form: Softmax, Scale: 1, Mode: Exact, LookAhead: SGD, Eta: 0.05, Unroll: 1,
-			LRWeights: 1e-3, LRAlpha: 1e-2, AdamW: adamW(0.01), AdamWA: adamW(0),
-		}, 1)
+			LRWeights: 1e-3, LRAlpha: 1e-2, AdamW: AdamW(0.01), AdamWA: AdamW(0),
+		}, how)
 		if err != nil {
 			t.Fatal(err)
-		}
-		if w.graphs {
-			x.graphs = newGraphs(w.device, func(line string) { t.Error(line) })
-			defer x.graphs.close()
 		}
 		for i := range steps {
 			s := torchbind.NewScope()
@@ -50,10 +51,7 @@ func searchedBy(t *testing.T, w way, steps int) (losses []float64, ranks []int, 
 			s.Close()
 			losses = append(losses, step.TrainLoss, step.ValLoss)
 		}
-		for _, l := range x.Ranks().Layers {
-			ranks = append(ranks, l.Rank)
-		}
-		alpha = slices.Concat(x.Alphas()...)
+		ranks, alpha = x.Ranks(), slices.Concat(x.Alphas()...)
 	})
 	return losses, ranks, alpha
 }
@@ -114,7 +112,5 @@ func TestCUDABFloat16(t *testing.T) {
 	device := torchtest.CUDA(t)
 	a, _, _ := searchedBy(t, way{device: device, dtype: torchbind.BFloat16, round: true}, 50)
 	b, _, _ := searchedBy(t, way{device: device, dtype: torchbind.Float32, round: true}, 50)
-	if d := apart(b, a); !(d <= 1e-2) {
-		t.Errorf("losses are %.1e apart", d)
-	}
+	near(t, "losses", a, b, 1e-2)
 }

@@ -2,9 +2,12 @@ package autolora
 
 import (
 	"fmt"
+	"path/filepath"
+	"slices"
 	"testing"
 
 	"autolora/nn"
+	"autolora/nn/peft"
 	"autolora/torchbind"
 )
 
@@ -37,10 +40,9 @@ func newDecoderSearch(t *testing.T, s *torchbind.Scope, family string, dtype tor
 			start = openFixture(t, "search-"+form).floats(s, "a")
 		}
 	}
-	cfg.K, cfg.AdamW, cfg.AdamWA, cfg.LRWeights, cfg.LRAlpha, cfg.Unroll = searchK, adamW(0.01), adamW(0), 1e-3, 1e-2, 1
-	cfg.GradientCheckpointing = recomputing
+	cfg.K, cfg.AdamW, cfg.AdamWA, cfg.LRWeights, cfg.LRAlpha, cfg.Unroll = searchK, AdamW(0.01), AdamW(0), 1e-3, 1e-2, 1
 	model := loadDecoder(t, family+"-tiny", nn.LoadConfig{DType: dtype, Pack: dtype == torchbind.Float32})
-	x, err := NewSearch(model, nn.LoRAConfig{Targets: []string{"query", "value"}, Alpha: 8}, cfg, 1)
+	x, err := NewSearch(model, nn.LoRAConfig{Targets: []string{"query", "value"}, Alpha: 8}, cfg, Execution{Seed: 1, GradientCheckpointing: recomputing})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +144,7 @@ func setDropout(t *testing.T, s *torchbind.Scope, x *Search, b *Batch) {
 	masks := x.dropout.State
 	loss := func() float64 {
 		x.dropout.State = masks
-		return x.loss(s, b, false).Item()
+		return lossOf(s, x, b)
 	}
 	before := loss()
 	for i, same := range places {
@@ -175,6 +177,52 @@ func TestDecoderFiniteDifferenceSharesMasks(t *testing.T) {
 					x.model.Close()
 				}
 				near(t, "fd against exact", implicits[FiniteDifference], implicits[Exact], 1e-3)
+			})
+		})
+	}
+}
+
+// AdaLoRA as it is trained, folded and read again computes the same, in layers
+// that are parts of c_attn and in those whose outputs are fewer.
+func TestDecoderAdaLoRAFolds(t *testing.T) {
+	for _, family := range decoderFamilies {
+		t.Run(family, func(t *testing.T) {
+			run(t, func(s *torchbind.Scope) {
+				values := openFixture(t, "search-"+family)
+				model := loadDecoder(t, family+"-tiny", nn.LoadConfig{DType: torchbind.Float64})
+				defer model.Close()
+				cfg := AdaLoRAConfig{InitRank: 6, TargetRank: 2, TInit: 2, TFinal: 3, Total: 12, DeltaT: 2, Beta1: 0.85, Beta2: 0.85, OrthWeight: 0.1}
+				allocator, err := NewRankAllocator(model, nn.LoRAConfig{Targets: []string{"query", "value"}, Alpha: 8}, cfg)
+				if err != nil {
+					t.Fatal(err)
+				}
+				trainer := NewTrainer(model, TrainConfig{Steps: cfg.Total, LR: 0.05, AdamW: AdamW(0.01)}, allocator, Execution{Seed: 1})
+				var losses []float64
+				for i := range cfg.Total {
+					losses = append(losses, trainer.Step(s, []*Batch{values.batch(s, model, fmt.Sprintf("t.%d", i%2))}).Loss)
+				}
+				if !(losses[cfg.Total-1] < losses[1]) {
+					t.Errorf("losses %v do not fall", losses)
+				}
+				if ranks := allocator.Ranks(); sum(ranks) != 8 || slices.Max(ranks) == slices.Min(ranks) {
+					t.Errorf("ranks %v, want 8 in all, not evenly", ranks)
+				}
+				b := values.batch(s, model, "v.0")
+				logits := func(m *nn.Model) []float64 { return torchbind.Detach(s, m.Logits(s, b.Batch, nil)).Float64s() }
+				trained := logits(model)
+				model.FoldSVD(allocator.Keep())
+				near(t, "logits of the folded model", logits(model), trained, 1e-12)
+
+				dir := filepath.Join(t.TempDir(), "adapter")
+				if err := peft.Write(dir, model.Adapter(family+"-tiny", nil), peft.ModelCard{}, peft.WriteConfig{}); err != nil {
+					t.Fatal(err)
+				}
+				again := loadDecoder(t, family+"-tiny", nn.LoadConfig{DType: torchbind.Float64})
+				defer again.Close()
+				if err := again.LoadAdapter(dir); err != nil {
+					t.Fatal(err)
+				}
+				near(t, "logits of the adapter", logits(again), trained, 1e-6) // its numbers are float32
 			})
 		})
 	}

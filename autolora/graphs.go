@@ -4,15 +4,14 @@ import (
 	"fmt"
 	"strings"
 
-	"autolora/autolora/runs"
 	"autolora/nn"
 	"autolora/torchbind"
 )
 
-// graphs are CUDA graphs of one computation on batches: a graph for every shape
+// Graphs are CUDA graphs of one computation on batches: a graph for every shape
 // that comes again, by which one launch does what is hundreds of launches
-// otherwise. A nil *graphs computes without.
-type graphs struct {
+// otherwise. A nil *Graphs computes without.
+type Graphs struct {
 	device  torchbind.Device
 	note    func(line string) // says why there are none any more
 	seen    map[string]int    // how often each shape was computed without a graph
@@ -24,26 +23,26 @@ type graphs struct {
 type recorded struct {
 	*torchbind.Graph
 	scope   *torchbind.Scope
-	batches []*Batch  // that the graph reads: to be filled before a replay
-	passes  []int     // through the model of each batch
-	work    runs.Work // passes in all
-	drawn   uint64    // by which the state of dropout goes on
+	batches []*Batch // that the graph reads: to be filled before a replay
+	passes  []int    // through the model of each batch
+	work    Work     // passes in all
+	drawn   uint64   // by which the state of dropout goes on
 }
 
 // How often a shape is computed before its graph is captured, so that libraries
 // have chosen their algorithms and memory is there, and how many graphs there are
 // at most.
 const (
-	graphAfter = 2
+	GraphAfter = 2
 	graphLimit = 48
 )
 
-func newGraphs(device torchbind.Device, note func(line string)) *graphs {
-	return &graphs{device: device, note: note, seen: map[string]int{}, graphs: map[string]*recorded{}}
+func NewGraphs(device torchbind.Device, note func(line string)) *Graphs {
+	return &Graphs{device: device, note: note, seen: map[string]int{}, graphs: map[string]*recorded{}}
 }
 
-// close frees the graphs; before the model that they compute with.
-func (c *graphs) close() {
+// Close frees the graphs; before the model that they compute with.
+func (c *Graphs) Close() {
 	if c == nil {
 		return
 	}
@@ -56,7 +55,7 @@ func (c *graphs) close() {
 // run returns what fn makes of batches. It counts its work in work and takes its
 // dropout from dropout; it reads no number. What it returns is valid until the next
 // run: the graphs of a device share their memory.
-func (c *graphs) run(s *torchbind.Scope, batches []*Batch, work *runs.Work, dropout *nn.DropoutRNG, fn func(s *torchbind.Scope, batches []*Batch) []*torchbind.Tensor) []*torchbind.Tensor {
+func (c *Graphs) run(s *torchbind.Scope, batches []*Batch, work *Work, dropout *nn.DropoutRNG, fn func(s *torchbind.Scope, batches []*Batch) []*torchbind.Tensor) []*torchbind.Tensor {
 	dropout.Begin(dropout.State)
 	if c == nil || c.stopped {
 		return fn(s, batches)
@@ -64,7 +63,7 @@ func (c *graphs) run(s *torchbind.Scope, batches []*Batch, work *runs.Work, drop
 	key := shapesOf(batches)
 	r := c.graphs[key]
 	if r == nil {
-		if c.seen[key]++; c.seen[key] <= graphAfter || len(c.graphs) == graphLimit {
+		if c.seen[key]++; c.seen[key] <= GraphAfter || len(c.graphs) == graphLimit {
 			return fn(s, batches)
 		}
 		var err error
@@ -92,7 +91,7 @@ func (c *graphs) run(s *torchbind.Scope, batches []*Batch, work *runs.Work, drop
 
 // record captures the graph of fn on batches like these. Nothing is counted or
 // drawn by it.
-func (c *graphs) record(batches []*Batch, work *runs.Work, dropout *nn.DropoutRNG, fn func(s *torchbind.Scope, batches []*Batch) []*torchbind.Tensor) (r *recorded, err error) {
+func (c *Graphs) record(batches []*Batch, work *Work, dropout *nn.DropoutRNG, fn func(s *torchbind.Scope, batches []*Batch) []*torchbind.Tensor) (r *recorded, err error) {
 	r = &recorded{scope: torchbind.NewScope()}
 	defer func() {
 		if err != nil {
@@ -105,7 +104,7 @@ func (c *graphs) record(batches []*Batch, work *runs.Work, dropout *nn.DropoutRN
 	before, state := *work, dropout.State
 	r.Graph, err = torchbind.Capture(c.device, func(s *torchbind.Scope) []*torchbind.Tensor { return fn(s, r.batches) })
 	if err == nil {
-		r.work = runs.Work{Forward: work.Forward - before.Forward, Backward: work.Backward - before.Backward}
+		r.work = Work{Forward: work.Forward - before.Forward, Backward: work.Backward - before.Backward}
 		r.drawn = dropout.State - state
 		for _, b := range r.batches {
 			r.passes = append(r.passes, b.passes)

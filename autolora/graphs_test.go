@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"autolora/autolora/runs"
 	"autolora/nn"
 	"autolora/torchbind"
 )
@@ -14,34 +13,33 @@ import (
 // graphTest is a search or a training whose steps may be replayed.
 type graphTest struct {
 	name string
-	make func(t *testing.T, m *nn.Model, graphs *graphs) (step func(s *torchbind.Scope, t, v *Batch) []float64, work func() runs.Work, masks *nn.DropoutRNG)
+	make func(t *testing.T, m *nn.Model, graphs *Graphs) (step func(s *torchbind.Scope, t, v *Batch) []float64, work func() Work, masks *nn.DropoutRNG)
 }
 
 func searchTest(name string, cfg SearchConfig, unroll bool) graphTest {
-	return graphTest{name, func(t *testing.T, m *nn.Model, graphs *graphs) (func(s *torchbind.Scope, t, v *Batch) []float64, func() runs.Work, *nn.DropoutRNG) {
+	return graphTest{name, func(t *testing.T, m *nn.Model, graphs *Graphs) (func(s *torchbind.Scope, t, v *Batch) []float64, func() Work, *nn.DropoutRNG) {
 		cfg.K, cfg.LoRADropout, cfg.Form, cfg.Scale, cfg.Eta, cfg.Unroll = searchK, 0.1, Softmax, 1, 0.05, 1
-		cfg.LRWeights, cfg.LRAlpha, cfg.AdamW, cfg.AdamWA = 1e-3, 1e-2, adamW(0.01), adamW(0)
-		x, err := NewSearch(m, nn.LoRAConfig{Targets: []string{"query", "value"}, Alpha: 8}, cfg, 1)
+		cfg.LRWeights, cfg.LRAlpha, cfg.AdamW, cfg.AdamWA = 1e-3, 1e-2, AdamW(0.01), AdamW(0)
+		x, err := NewSearch(m, nn.LoRAConfig{Targets: []string{"query", "value"}, Alpha: 8}, cfg, Execution{Seed: 1, Graphs: graphs})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !x.fixed() {
+		if !cfg.Replayable() {
 			t.Fatal("this search has no graphs")
 		}
-		x.graphs = graphs
 		n := 0
-		var work runs.Work
+		var work Work
 		return func(s *torchbind.Scope, t, v *Batch) []float64 {
 			n++
 			step := x.Iterate(s, t, v, !unroll || n%2 == 0)
 			work.Add(step.Work)
 			return slices.Concat([]float64{step.TrainLoss, step.Direct, step.Implicit}, x.a.Float64s(), values(x.weights))
-		}, func() runs.Work { return work }, x.dropout
+		}, func() Work { return work }, x.dropout
 	}}
 }
 
 func trainTest(name string, adalora bool, accumulate int) graphTest {
-	return graphTest{name, func(t *testing.T, m *nn.Model, graphs *graphs) (func(s *torchbind.Scope, t, v *Batch) []float64, func() runs.Work, *nn.DropoutRNG) {
+	return graphTest{name, func(t *testing.T, m *nn.Model, graphs *Graphs) (func(s *torchbind.Scope, t, v *Batch) []float64, func() Work, *nn.DropoutRNG) {
 		lora := nn.LoRAConfig{Targets: []string{"query", "value"}, Rank: 3, Alpha: 8, Dropout: 0.1}
 		var allocator *RankAllocator
 		var err error
@@ -53,14 +51,13 @@ func trainTest(name string, adalora bool, accumulate int) graphTest {
 		if err != nil {
 			t.Fatal(err)
 		}
-		trainer := NewTrainer(m, TrainConfig{Steps: 24, LR: 1e-3, Clip: 0.5, AdamW: adamW(0.01)}, 1)
-		trainer.allocator, trainer.graphs = allocator, graphs
-		var work runs.Work
+		trainer := NewTrainer(m, TrainConfig{Steps: 24, LR: 1e-3, Clip: 0.5, AdamW: AdamW(0.01)}, allocator, Execution{Seed: 1, Graphs: graphs})
+		var work Work
 		return func(s *torchbind.Scope, t, v *Batch) []float64 {
 			step := trainer.Step(s, []*Batch{t, v}[:accumulate])
 			work.Add(step.Work)
 			return append([]float64{step.Loss, step.GradNorm}, values(m.TrainableParams())...)
-		}, func() runs.Work { return work }, trainer.dropout
+		}, func() Work { return work }, trainer.dropout
 	}}
 }
 
@@ -78,10 +75,10 @@ func TestGraphs(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			run(t, func(s *torchbind.Scope) {
-				steps := func(graphs *graphs) (all []float64, work runs.Work, masks nn.DropoutRNG) {
+				steps := func(graphs *Graphs) (all []float64, work Work, masks nn.DropoutRNG) {
 					m := roundedModel(t, 0.1, true)
 					defer m.Close()
-					defer graphs.close()
+					defer graphs.Close()
 					step, done, state := tt.make(t, m, graphs)
 					for i := range 12 {
 						s := torchbind.NewScope() // batches and what is computed of them do not outlive their step
@@ -90,7 +87,7 @@ func TestGraphs(t *testing.T) {
 					}
 					return all, done(), *state
 				}
-				graphs := newGraphs(torchbind.CPU, func(line string) { t.Error(line) })
+				graphs := NewGraphs(torchbind.CPU, func(line string) { t.Error(line) })
 				got, work, masks := steps(graphs)
 				want, wantWork, wantMasks := steps(nil)
 				near(t, "numbers", got, want, tolExact)
@@ -110,13 +107,13 @@ func TestGraphFallsBack(t *testing.T) {
 	inputs := openFixture(t, "search-inputs")
 	run(t, func(s *torchbind.Scope) {
 		var said []string
-		c := newGraphs(torchbind.CPU, func(line string) { said = append(said, line) })
-		defer c.close()
+		c := NewGraphs(torchbind.CPU, func(line string) { said = append(said, line) })
+		defer c.Close()
 		m := roundedModel(t, 0, true)
 		defer m.Close()
-		var work runs.Work
+		var work Work
 		masks := m.Dropout(7)
-		for range graphAfter + 3 {
+		for range GraphAfter + 3 {
 			b := inputs.batch(s, m, "t.0")
 			out := c.run(s, []*Batch{b}, &work, masks, func(s *torchbind.Scope, batches []*Batch) []*torchbind.Tensor {
 				loss := m.Loss(s, batches[0].Batch, batches[0].Labels, nil)
@@ -130,7 +127,7 @@ func TestGraphFallsBack(t *testing.T) {
 		if len(said) != 1 || !strings.Contains(said[0], "no CUDA graphs") || !c.stopped {
 			t.Errorf("said %q", said)
 		}
-		if work.Forward != graphAfter+3 || masks.State != 7 {
+		if work.Forward != GraphAfter+3 || masks.State != 7 {
 			t.Errorf("work %+v, masks %v", work, masks)
 		}
 	})

@@ -3,7 +3,6 @@ package autolora
 import (
 	"slices"
 
-	"autolora/autolora/runs"
 	"autolora/nn"
 	"autolora/torchbind"
 )
@@ -46,7 +45,7 @@ func (x *Search) implicit(s *torchbind.Scope, train gradient, u, ahead, scale []
 	case Exact:
 		if x.At == AtLookAhead {
 			x.under(dropout, func() {
-				nn.At(x.weights, point, func() { train = x.gradient(s, t, true) }) // ∂L_tr(W', a; t)/∂W'
+				nn.At(x.weights, point, func() { train = x.loss.gradientTwice(s, t) }) // ∂L_tr(W', a; t)/∂W'
 			})
 		}
 		return train.byA(s, u) // Σ u·∂g/∂a
@@ -66,14 +65,7 @@ func (x *Search) centralDifference(s *torchbind.Scope, W, u []*torchbind.Tensor,
 	gradientAt := func(step float64) (byA []*torchbind.Tensor) {
 		var moved []*torchbind.Tensor
 		torchbind.NoGrad(func() { moved = torchbind.ForeachAdd(s, W, u, step) })
-		nn.At(x.weights, moved, func() {
-			if x.GradientCheckpointing {
-				_, _, byA = x.recomputedByA(s, t, nil)
-				return
-			}
-			loss := x.loss(s, t, false)
-			byA = x.grad(s, []*torchbind.Tensor{loss}, []*torchbind.Tensor{x.a}, nil)
-		})
+		nn.At(x.weights, moved, func() { _, byA = x.loss.gradient(s, t, only(x.a)) })
 		return byA
 	}
 	var plus, minus []*torchbind.Tensor
@@ -85,7 +77,7 @@ func (x *Search) centralDifference(s *torchbind.Scope, W, u []*torchbind.Tensor,
 	}
 	difference := torchbind.ForeachAdd(s, plus, minus, -1)
 	torchbind.ForeachMulScalarInPlace(difference, 1/(2*epsilon))
-	return x.processes.mean(s, difference, t.Weight)
+	return difference
 }
 
 // under runs fn with the dropout that the state gives, and goes on after it as if
@@ -115,16 +107,15 @@ func (x *Search) rows(t *torchbind.Tensor) [][]float64 {
 	return rows
 }
 
-// Ranks returns the ranks that the present α give.
-func (x *Search) Ranks() runs.Ranks {
-	r := runs.Ranks{Rule: x.Rule.text(x.Form, x.Scale), K: int(x.K), Mode: string(x.Mode), LookAhead: string(x.LookAhead), Eta: &x.Eta}
-	alphas := x.Alphas()
-	form, values := x.Form, alphas
+// Ranks returns the rank of every layer that the present α give.
+func (x *Search) Ranks() []int {
+	form, values := x.Form, x.Alphas()
 	if x.Rule == RawRule {
 		form, values = Free, x.rows(x.a)
 	}
-	for i, l := range x.model.LoRAs() {
-		r.Layers = append(r.Layers, runs.LayerRank{Name: l.Module, Rank: form.Rank(values[i]), Alpha: alphas[i]})
+	ranks := make([]int, len(values))
+	for i, layer := range values {
+		ranks[i] = form.Rank(layer)
 	}
-	return r
+	return ranks
 }

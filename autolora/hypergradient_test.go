@@ -141,7 +141,7 @@ func TestFiniteDifferenceOrder(t *testing.T) {
 				x.giveMoments(s, inputs)
 				masks := x.dropout.State
 				bt, bv := inputs.batch(s, x.model, "t.0"), inputs.batch(s, x.model, "v.0")
-				train := x.gradient(s, bt, true)
+				train := x.loss.gradientTwice(s, bt)
 				ahead, scale := x.lookAhead(s, train.g)
 				_, u, _ := x.validation(s, ahead, bv)
 				exact := x.implicit(s, train, u, ahead, scale, bt, masks)

@@ -1,9 +1,6 @@
 package autolora
 
 import (
-	"slices"
-
-	"autolora/autolora/runs"
 	"autolora/nn"
 	"autolora/torchbind"
 )
@@ -33,13 +30,10 @@ import (
 // (s_l is linear in δ_{l+1}: δ̄_{l+1} = (∂f_l/∂x) δ̄_l + (∂f_l/∂W) u_l is the tangent
 // of x_{l+1} along u.)
 type recomputation struct {
-	model   *nn.Model
-	batch   *Batch
-	params  []*nn.Param         // of W
-	weights []*torchbind.Tensor // W
-	alpha   []*torchbind.Tensor // α of every LoRA layer, a leaf each; nil without selection variables
-	dropout *nn.DropoutRNG      // goes on as if L were computed once
-	work    *runs.Work          // counts what is computed
+	objective
+	alpha  []*torchbind.Tensor // α of every LoRA layer, a leaf each; nil without selection variables
+	batch  *Batch
+	values []*torchbind.Tensor // of W, leaves
 
 	segments []nn.Segment        // f_l
 	states   []uint64            // of dropout where f_l begins; the last is that after f_n
@@ -47,11 +41,6 @@ type recomputation struct {
 	delta    []*torchbind.Tensor // δ_l, with twice
 	lowest   int                 // first segment with something to differentiate by
 	twice    bool                // second derivatives are to come
-}
-
-// newRecomputation is to differentiate the loss at the params' present values.
-func newRecomputation(model *nn.Model, params []*nn.Param, alpha []*torchbind.Tensor, b *Batch, dropout *nn.DropoutRNG, work *runs.Work) *recomputation {
-	return &recomputation{model: model, batch: b, params: params, weights: nn.Values(params), alpha: alpha, dropout: dropout, work: work}
 }
 
 // gradient returns L and its gradients by leaves among W and α.
@@ -71,7 +60,7 @@ func (r *recomputation) gradientTwice(s *torchbind.Scope) (loss *torchbind.Tenso
 	r.twice = true
 	r.at(func() {
 		r.upward(s)
-		loss, g = r.downward(s, r.weights)
+		loss, g = r.downward(s, r.values)
 	})
 	return loss, g
 }
@@ -97,7 +86,7 @@ func (r *recomputation) at(fn func()) {
 			layers[i].Select = nil
 		}
 	}()
-	nn.At(r.params, r.weights, fn)
+	nn.At(r.weights, r.values, fn)
 }
 
 // segment computes f_l, with the same masks whenever it does.
@@ -185,7 +174,7 @@ func (r *recomputation) tangents(s *torchbind.Scope, u []*torchbind.Tensor) (xBa
 			if tangent != nil {
 				block.Keep(tangent)
 			}
-			first := vjp(block, only(y), only(delta), join(r.input(l), r.weights), true) // δ_l, g_l
+			first := vjp(block, only(y), only(delta), join(r.input(l), r.values), true) // δ_l, g_l
 			second := vjp(block, first, join(tangent, u), join(delta, join(r.input(l), r.alpha)), false)
 			accumulate(s, block, xBar[l:l+1], second[1:2])
 			accumulate(s, block, alphaBar, second[2:])
@@ -214,7 +203,7 @@ func (r *recomputation) adjoints(s *torchbind.Scope, xBar, alphaBar []*torchbind
 
 // count counts passes of the batch through the model.
 func (r *recomputation) count(forward, backward int64) {
-	r.work.Add(runs.Work{Tokens: forward * int64(r.batch.Tokens), Forward: forward, Backward: backward})
+	r.work.Add(Work{Tokens: forward * int64(r.batch.Tokens), Forward: forward, Backward: backward})
 }
 
 // vjp returns Σ (∂output/∂input)ᵀ cotangent for every input, as
@@ -253,63 +242,4 @@ func accumulate(s, block *torchbind.Scope, sums, parts []*torchbind.Tensor) {
 			sums[i] = s.Keep(torchbind.Add(block, block.Keep(sums[i]), part))
 		}
 	}
-}
-
-func only(t *torchbind.Tensor) []*torchbind.Tensor { return []*torchbind.Tensor{t} }
-
-func join(t *torchbind.Tensor, more []*torchbind.Tensor) []*torchbind.Tensor {
-	return slices.Insert(slices.Clone(more), 0, t)
-}
-
-// recompute returns the loss on b at the present W and a.
-func (x *Search) recompute(s *torchbind.Scope, b *Batch) *recomputation {
-	x.model.Select(s, torchbind.Detach(s, x.alpha(s)))
-	var alpha []*torchbind.Tensor
-	for _, l := range x.model.LoRAs() {
-		alpha = append(alpha, torchbind.Detach(s, l.Select).SetRequiresGrad(true))
-	}
-	x.model.Select(s, nil)
-	return newRecomputation(x.model, x.weights, alpha, b, x.dropout, &x.work)
-}
-
-// byA makes a derivative by α, a row for every LoRA layer, one by a.
-func (x *Search) byA(s *torchbind.Scope, rows []*torchbind.Tensor) []*torchbind.Tensor {
-	alpha := x.alpha(s)
-	byAlpha := torchbind.Reshape(s, torchbind.Cat(s, rows, 0), alpha.Shape()...)
-	return torchbind.Grad(s, only(alpha), only(x.a), only(byAlpha), false)
-}
-
-// recomputed is gradient with the memory of one block.
-func (x *Search) recomputed(s *torchbind.Scope, t *Batch, twice bool) (out gradient) {
-	r := x.recompute(s, t)
-	if twice {
-		out.loss, out.g = r.gradientTwice(s)
-		out.byA = func(s *torchbind.Scope, u []*torchbind.Tensor) []*torchbind.Tensor {
-			return x.processes.mean(s, x.byA(s, r.implicit(s, u)), t.Weight)
-		}
-	} else {
-		out.loss, out.g = r.gradient(s, r.weights)
-	}
-	mean := x.processes.mean(s, join(out.loss, out.g), t.Weight)
-	out.loss, out.g = mean[0], mean[1:]
-	return out
-}
-
-// recomputedByA returns the loss of this process on b, with its gradients by
-// weights, the present ones or none, and by a.
-func (x *Search) recomputedByA(s *torchbind.Scope, b *Batch, weights []*torchbind.Tensor) (loss *torchbind.Tensor, byWeights, byA []*torchbind.Tensor) {
-	r := x.recompute(s, b)
-	loss, grads := r.gradient(s, slices.Concat(weights, r.alpha))
-	return loss, grads[:len(weights)], x.byA(s, grads[len(weights):])
-}
-
-// recomputed returns the gradient of the loss on b, with AdaLoRA's penalty in it,
-// and the loss behind it.
-func (t *Trainer) recomputed(s *torchbind.Scope, b *Batch, work *runs.Work) []*torchbind.Tensor {
-	r := newRecomputation(t.model, t.model.TrainableParams(), nil, b, t.dropout, work)
-	loss, g := r.gradient(s, r.weights)
-	if t.allocator != nil {
-		accumulate(s, s, g, torchbind.GradAllowUnused(s, only(t.allocator.Penalty(s)), r.weights, nil, false))
-	}
-	return append(g, loss)
 }

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"testing"
 
-	"autolora/autolora/runs"
 	"autolora/nn"
 	"autolora/nn/safetensors"
 	"autolora/torchbind"
@@ -160,10 +159,10 @@ func TestRecomputedSearch(t *testing.T) {
 						for i := range both {
 							cfg := cfg
 							cfg.K, cfg.Form, cfg.Scale, cfg.LoRADropout, cfg.Eta, cfg.LRWeights, cfg.LRAlpha = 3, form, 1, 0.1, 0.05, 1e-2, 1e-2
-							cfg.AdamW, cfg.AdamWA, cfg.Unroll, cfg.GradientCheckpointing = adamW(0.01), adamW(0.001), max(1, cfg.Unroll), i == 1
+							cfg.AdamW, cfg.AdamWA, cfg.Unroll = AdamW(0.01), AdamW(0.001), max(1, cfg.Unroll)
 							model := loadRecomputed(t, m.name, m.output, m.labels, false)
 							defer model.Close()
-							x, err := NewSearch(model, nn.LoRAConfig{Targets: []string{"query", "value", "all-linear"}, Alpha: 8}, cfg, 5)
+							x, err := NewSearch(model, nn.LoRAConfig{Targets: []string{"query", "value", "all-linear"}, Alpha: 8}, cfg, Execution{Seed: 5, GradientCheckpointing: i == 1})
 							if err != nil {
 								t.Fatal(err)
 							}
@@ -252,8 +251,7 @@ func TestRecomputedTraining(t *testing.T) {
 						}
 						// The gradient of a key's bias is rounding alone, which AdamW would divide by an ε of 1e-8.
 						optim := torchbind.AdamWConfig{Beta1: 0.9, Beta2: 0.999, Eps: 1e-4, WeightDecay: 0.01}
-						both[i] = NewTrainer(model, TrainConfig{Steps: 5, LR: 1e-2, AdamW: optim, GradientCheckpointing: i == 1}, 7)
-						both[i].allocator = allocator
+						both[i] = NewTrainer(model, TrainConfig{Steps: 5, LR: 1e-2, AdamW: optim}, allocator, Execution{Seed: 7, GradientCheckpointing: i == 1})
 					}
 					whole, recomputed := both[0], both[1]
 					tolerance := map[string]float64{"full": tolRecomputed}[name]
@@ -290,8 +288,8 @@ func TestRecomputedFromTheLowest(t *testing.T) {
 			}
 			params := m.TrainableParams()
 			b := madeUpBatch(t, s, m, 1)
-			r := newRecomputation(m, params, nil, b, m.Dropout(1), &runs.Work{})
-			_, g := r.gradient(s, r.weights)
+			r := &recomputation{objective: objective{model: m, weights: params, dropout: m.Dropout(1), work: &Work{}}, batch: b, values: nn.Values(params)}
+			_, g := r.gradient(s, r.values)
 			want := torchbind.Grad(s, only(m.Loss(s, b.Batch, b.Labels, m.Dropout(1))), nn.Values(params), nil, false)
 			nearTensors(t, s, "g with LoRA on "+c.target, g, want, 0)
 			if r.lowest != c.lowest {
@@ -306,8 +304,11 @@ func deepModel(t *testing.T, layers int) *nn.Model {
 	t.Helper()
 	const c, inner, vocab = 64, 128, 50
 	dir := t.TempDir()
-	writeTest(t, filepath.Join(dir, "config.json"), fmt.Sprintf(`{"model_type": "llama", "hidden_size": %d, "intermediate_size": %d, "num_hidden_layers": %d,
-		"num_attention_heads": 2, "vocab_size": %d, "max_position_embeddings": 256, "tie_word_embeddings": true, "attention_dropout": 0.1}`, c, inner, layers, vocab))
+	config := fmt.Sprintf(`{"model_type": "llama", "hidden_size": %d, "intermediate_size": %d, "num_hidden_layers": %d,
+		"num_attention_heads": 2, "vocab_size": %d, "max_position_embeddings": 256, "tie_word_embeddings": true, "attention_dropout": 0.1}`, c, inner, layers, vocab)
+	if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(config), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	rng := rand.New(rand.NewPCG(1, 2))
 	var tensors []safetensors.Tensor
 	add := func(name string, shape ...int64) {
@@ -368,9 +369,9 @@ func TestRecomputationMemory(t *testing.T) {
 				model := deepModel(t, layers)
 				defer model.Close()
 				x, err := NewSearch(model, nn.LoRAConfig{Targets: []string{"query", "value"}, Alpha: 8}, SearchConfig{
-					K: 4, Form: Softmax, Scale: 1, Mode: mode, LookAhead: SGD, Eta: 0.1, GradientCheckpointing: checkpointing,
-					AdamW: adamW(0), AdamWA: adamW(0), LRWeights: 1e-3, LRAlpha: 1e-3,
-				}, 1)
+					K: 4, Form: Softmax, Scale: 1, Mode: mode, LookAhead: SGD, Eta: 0.1,
+					AdamW: AdamW(0), AdamWA: AdamW(0), LRWeights: 1e-3, LRAlpha: 1e-3,
+				}, Execution{Seed: 1, GradientCheckpointing: checkpointing})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -418,43 +419,5 @@ func TestRecomputationMemory(t *testing.T) {
 			t.Errorf("%s: a layer more costs the memory of %.1f inputs of a block, with gradient checkpointing %.1f: want at least %v, and at most %v",
 				c.mode, whole, recomputed, c.least, c.most)
 		}
-	}
-}
-
-// Runs with gradient checkpointing go on after interrupts as others do, and one
-// that was begun without may go on with it.
-func TestRecomputedResume(t *testing.T) {
-	rng := rand.New(rand.NewPCG(4, 3))
-	for _, m := range []string{runs.MethodFull, runs.MethodAdaLoRA, runs.MethodAutoLoRA} {
-		t.Run(m, func(t *testing.T) {
-			cfg, err := Variant(tinyConfig(t, "exact"), m)
-			if err != nil {
-				t.Fatal(err)
-			}
-			cfg.Steps, cfg.SearchSteps, cfg.Unroll, cfg.AdaLoRADeltaT = 11, 9, 2, 2
-			cfg.LoRADropout, cfg.Accumulate, cfg.GradientCheckpointing = 0.1, 2, true
-			checkResume(t, cfg, rng)
-		})
-	}
-	t.Run("begun without", func(t *testing.T) {
-		cfg := interruptedRun(t)
-		cfg.GradientCheckpointing = true
-		mustRun(t, Run, cfg)
-	})
-}
-
-// A training learns the same bytes with gradient checkpointing as without.
-func TestRecomputedSameBytes(t *testing.T) {
-	for _, m := range []string{runs.MethodLoRA, runs.MethodAdapter, runs.MethodAdaLoRA} {
-		cfg, err := Variant(tinyConfig(t, "exact"), m)
-		if err != nil {
-			t.Fatal(err)
-		}
-		cfg.Steps, cfg.LoRADropout = 6, 0.1
-		mustRun(t, perform, cfg)
-		want := learned(t, cfg.Out)
-		cfg.GradientCheckpointing, cfg.Out = true, filepath.Join(t.TempDir(), "out")
-		mustRun(t, perform, cfg)
-		sameFiles(t, learned(t, cfg.Out), want)
 	}
 }

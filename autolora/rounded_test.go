@@ -41,8 +41,8 @@ func TestRoundedBatches(t *testing.T) {
 					defer m.Close()
 					x, err := NewSearch(m, lora, SearchConfig{
 						K: searchK, LoRADropout: 0.1, Form: Softmax, Scale: 1, Mode: Exact, LookAhead: SGD, Eta: 0.05, Unroll: 1,
-						LRWeights: 1e-3, LRAlpha: 1e-2, AdamW: adamW(0.01), AdamWA: adamW(0),
-					}, 1)
+						LRWeights: 1e-3, LRAlpha: 1e-2, AdamW: AdamW(0.01), AdamWA: AdamW(0),
+					}, Execution{Seed: 1})
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -66,7 +66,7 @@ func TestRoundedBatches(t *testing.T) {
 					if err := m.AddLoRA(lora); err != nil {
 						t.Fatal(err)
 					}
-					trainer := NewTrainer(m, TrainConfig{Steps: 4, LR: 1e-3, AdamW: adamW(0.01)}, 1)
+					trainer := NewTrainer(m, TrainConfig{Steps: 4, LR: 1e-3, AdamW: AdamW(0.01)}, nil, Execution{Seed: 1})
 					for i := range 4 {
 						step := trainer.Step(s, []*Batch{inputs.batch(s, m, fmt.Sprintf("t.%d", i))})
 						all = append(all, step.Loss, step.GradNorm)

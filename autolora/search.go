@@ -5,7 +5,6 @@ import (
 	"math"
 	"slices"
 
-	"autolora/autolora/runs"
 	"autolora/nn"
 	"autolora/torchbind"
 )
@@ -31,14 +30,20 @@ type SearchConfig struct {
 	LRAlpha     float64               // of AdamW on a, constant
 	AdamW       torchbind.AdamWConfig // of W
 	AdamWA      torchbind.AdamWConfig // of a
+}
 
-	GradientCheckpointing bool // keep only the inputs of the blocks, and compute the rest again where it is needed
+// Replayable reports whether an iteration launches the same work on every batch of the same
+// shape, whatever the numbers are: a finite difference depends on ‖u‖, Adam's
+// look-ahead on the number of the step, and masks that are drawn once more on a
+// new seed.
+func (c SearchConfig) Replayable() bool {
+	return c.Mode == FirstOrder || c.Mode == Exact && c.LookAhead != Adam && c.At != AtLookAhead
 }
 
 // Mode is how the hypergradient's implicit part is computed.
 type Mode string
 
-// The three modes (docs/method.md, "Hypergradient modes").
+// The three modes (METHOD: "Hypergradient modes").
 const (
 	Exact            Mode = "exact"       // a vector-Jacobian product through g
 	FiniteDifference Mode = "fd"          // central difference of ∂L_tr/∂a along u (DARTS, Betty)
@@ -91,12 +96,12 @@ type Search struct {
 	weights []*nn.Param       // W: A and B of every layer, and the head
 	a       *torchbind.Tensor // [layers, k], free
 	dropout *nn.DropoutRNG    // of both losses
+	loss    differentiator    // L(W, α; b), of both batches
 
 	optimW, optimA *torchbind.AdamW
 	good           *lastGood
-	processes      *Processes // that share the batches
-	graphs         *graphs    // of derive
-	work           runs.Work  // of the present iteration
+	graphs         *Graphs // of derive
+	work           Work    // of the present iteration
 }
 
 // SearchStep reports one iteration.
@@ -105,40 +110,42 @@ type SearchStep struct {
 	ValLoss   float64 // NaN where a was not updated
 	Direct    float64 // ‖d‖, direct part of the hypergradient
 	Implicit  float64 // ‖η ∂(g·u)/∂a‖, what second order adds
-	Work      runs.Work
+	Work      Work
 
 	updatesA bool
 }
 
 // Finite reports whether every number of the step is.
 func (st SearchStep) Finite() bool {
-	return finite(st.TrainLoss) && (!st.updatesA || finite(st.ValLoss) && finite(st.Direct) && finite(st.Implicit))
+	return Finite(st.TrainLoss) && (!st.updatesA || Finite(st.ValLoss) && Finite(st.Direct) && Finite(st.Implicit))
 }
 
-// trouble says which number is not finite.
-func (st SearchStep) trouble() string {
+// Trouble says which number is not finite.
+func (st SearchStep) Trouble() string {
 	switch {
-	case !finite(st.TrainLoss):
+	case !Finite(st.TrainLoss):
 		return fmt.Sprintf("training loss is %v", st.TrainLoss)
-	case !finite(st.ValLoss):
+	case !Finite(st.ValLoss):
 		return fmt.Sprintf("validation loss is %v", st.ValLoss)
 	}
 	return fmt.Sprintf("the hypergradient is not finite (direct %v, implicit %v)", st.Direct, st.Implicit)
 }
 
-func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
+// Finite reports whether v is neither NaN nor infinite.
+func Finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
 
 // Ratio returns ‖implicit‖/‖direct‖: whether second order matters.
 func (st SearchStep) Ratio() float64 { return st.Implicit / st.Direct }
 
 // NewSearch gives model fresh LoRA layers of rank k on the targets of lora and
-// returns the search over their selection variables.
-func NewSearch(model *nn.Model, lora nn.LoRAConfig, cfg SearchConfig, seed uint64) (*Search, error) {
+// returns the search over their selection variables. Where the search is not
+// Replayable it has no graphs.
+func NewSearch(model *nn.Model, lora nn.LoRAConfig, cfg SearchConfig, how Execution) (*Search, error) {
 	lora.Rank, lora.Ranks, lora.Dropout = cfg.K, nil, cfg.LoRADropout
 	if err := model.AddLoRA(lora); err != nil {
 		return nil, err
 	}
-	x := &Search{SearchConfig: cfg, model: model, weights: model.TrainableParams(), dropout: model.Dropout(seed)}
+	x := &Search{SearchConfig: cfg, model: model, weights: model.TrainableParams(), dropout: model.Dropout(how.Seed), graphs: how.Graphs}
 	scope, layers := model.Scope(), int64(len(model.LoRAs()))
 	x.a = scope.Tidy(func(s *torchbind.Scope) *torchbind.Tensor {
 		data := slices.Repeat([]float64{cfg.Init}, int(layers*cfg.K))
@@ -148,16 +155,17 @@ func NewSearch(model *nn.Model, lora nn.LoRAConfig, cfg SearchConfig, seed uint6
 	x.optimW = torchbind.NewAdamW(scope, nn.Values(x.weights), cfg.AdamW)
 	x.optimA = torchbind.NewAdamW(scope, []*torchbind.Tensor{x.a}, cfg.AdamWA)
 	x.good = newLastGood(model)
+	x.loss = how.differentiator(objective{model: model, weights: x.weights, dropout: x.dropout, work: &x.work, a: x.a, alpha: x.alpha})
 	return x, nil
 }
 
-// Iterate takes one step of the search (docs/method.md, "One search iteration").
+// Iterate takes one step of the search: METHOD's "One search iteration".
 // Where updateA is false only W moves (--unroll), and v is not read. A step
 // with a loss or gradient that is not finite changes nothing, unless it is so
 // only at the new a of alpha-first; the caller may then go back to the last good
 // weights.
 func (x *Search) Iterate(s *torchbind.Scope, t, v *Batch, updateA bool) (step SearchStep) {
-	x.work = runs.Work{}
+	x.work = Work{}
 	defer func() { step.Work = x.work }()
 
 	if !updateA {
@@ -173,8 +181,9 @@ func (x *Search) Iterate(s *torchbind.Scope, t, v *Batch, updateA bool) (step Se
 	if updateA {
 		x.optimA.Apply(d.h, x.LRAlpha) // a ← AdamW(a, h)
 		if x.Order == AlphaFirst {
-			anew := x.gradient(s, t, false) // ∂L_tr(W, a; t)/∂W at the new a
-			g, step.TrainLoss = anew.g, anew.loss.Item()
+			var loss *torchbind.Tensor
+			loss, g = x.loss.gradient(s, t, nn.Values(x.weights)) // ∂L_tr(W, a; t)/∂W at the new a
+			step.TrainLoss = loss.Item()
 		}
 	}
 	x.optimW.Apply(torchbind.DetachAll(s, g), x.LRWeights) // W ← AdamW(W, g)
@@ -212,19 +221,11 @@ func (x *Search) replayed(s *torchbind.Scope, t, v *Batch) derivatives {
 	return d
 }
 
-// fixed reports whether derive launches the same work on every batch of the same
-// shape, whatever the numbers are: a finite difference depends on ‖u‖, Adam's
-// look-ahead on the number of the step, and masks that are drawn once more on a
-// new seed.
-func (x *Search) fixed() bool {
-	return x.Mode == FirstOrder || x.Mode == Exact && x.LookAhead != Adam && x.At != AtLookAhead
-}
-
 // derive computes the gradient by W and, with v, the hypergradient by a.
 func (x *Search) derive(s *torchbind.Scope, t, v *Batch) derivatives {
 	state := x.dropout.State // as it is for L_tr(W, a; t)
 
-	train := x.gradient(s, t, v != nil && x.Mode == Exact && x.At != AtLookAhead) // g = ∂L_tr(W, a; t)/∂W
+	train := x.training(s, t, v != nil && x.Mode == Exact && x.At != AtLookAhead) // g = ∂L_tr(W, a; t)/∂W
 	if v == nil {
 		return derivatives{numbers: []*torchbind.Tensor{train.loss}, g: train.g}
 	}
@@ -253,55 +254,14 @@ func (d derivatives) read(s *torchbind.Scope, eta float64) SearchStep {
 	return step
 }
 
-// gradient is ∂L/∂W of a loss L, and the way to differentiate it once more. L is
-// the loss of the whole batch, however many processes share it.
-type gradient struct {
-	loss *torchbind.Tensor   // L, a scalar
-	g    []*torchbind.Tensor // ∂L/∂W
-	// byA returns ∂(g·u)/∂a, a vector-Jacobian product; nil unless it was asked for.
-	byA func(s *torchbind.Scope, u []*torchbind.Tensor) []*torchbind.Tensor
-}
-
-// gradient returns L_tr(W, a; t) at the present W and its gradient by W, with
-// twice one that can be differentiated by a.
-func (x *Search) gradient(s *torchbind.Scope, t *Batch, twice bool) gradient {
-	if x.GradientCheckpointing {
-		return x.recomputed(s, t, twice)
-	}
-	loss := x.loss(s, t, twice)
-	x.work.Backward++
-	own, g := x.processes.grad(s, loss, nn.Values(x.weights), twice, t.Weight)
-	out := gradient{loss: x.processes.mean(s, []*torchbind.Tensor{loss}, t.Weight)[0], g: g}
+// training returns L_tr(W, a; t) and its gradient by W, with twice one that can be
+// differentiated by a.
+func (x *Search) training(s *torchbind.Scope, t *Batch, twice bool) (out gradient) {
 	if twice {
-		out.byA = func(s *torchbind.Scope, u []*torchbind.Tensor) []*torchbind.Tensor {
-			return x.processes.mean(s, x.grad(s, own, []*torchbind.Tensor{x.a}, u), t.Weight)
-		}
+		return x.loss.gradientTwice(s, t)
 	}
+	out.loss, out.g = x.loss.gradient(s, t, nn.Values(x.weights))
 	return out
-}
-
-// loss returns the mean loss of the model at the present W and a, over the part
-// of the batch that this process has; with twice one that can be differentiated
-// twice.
-func (x *Search) loss(s *torchbind.Scope, b *Batch, twice bool) *torchbind.Tensor {
-	b.passes++
-	packed := b.Batch
-	if twice {
-		packed = packed.Twice()
-	}
-	x.work.Forward++
-	x.work.Tokens += int64(b.Tokens)
-	return s.Tidy(func(s *torchbind.Scope) *torchbind.Tensor {
-		x.model.Select(s, x.alpha(s))
-		defer x.model.Select(s, nil)
-		return x.model.Loss(s, packed, b.Labels, x.dropout)
-	})
-}
-
-// grad is torchbind.Grad without a graph, counted.
-func (x *Search) grad(s *torchbind.Scope, outputs, inputs, weights []*torchbind.Tensor) []*torchbind.Tensor {
-	x.work.Backward++
-	return torchbind.Grad(s, outputs, inputs, weights, false)
 }
 
 // alpha returns α [layers, k].
@@ -342,15 +302,7 @@ func (x *Search) lookAhead(s *torchbind.Scope, g []*torchbind.Tensor) (ahead, sc
 
 // validation returns L_val(W', a; v) and its gradients u by W' and d by a.
 func (x *Search) validation(s *torchbind.Scope, ahead []*torchbind.Tensor, v *Batch) (loss *torchbind.Tensor, u, d []*torchbind.Tensor) {
-	if x.GradientCheckpointing {
-		nn.At(x.weights, ahead, func() { loss, u, d = x.recomputedByA(s, v, ahead) })
-		own := x.processes.mean(s, slices.Concat(only(loss), u, d), v.Weight)
-		return own[0], own[1 : 1+len(u)], own[1+len(u):]
-	}
-	nn.At(x.weights, ahead, func() { loss = x.loss(s, v, false) })
-	inputs := append(append([]*torchbind.Tensor{}, ahead...), x.a)
-	x.work.Backward++
-	_, grads := x.processes.grad(s, loss, inputs, false, v.Weight)
-	loss = x.processes.mean(s, []*torchbind.Tensor{loss}, v.Weight)[0]
+	var grads []*torchbind.Tensor
+	nn.At(x.weights, ahead, func() { loss, grads = x.loss.gradient(s, v, slices.Concat(ahead, only(x.a))) })
 	return loss, grads[:len(ahead)], grads[len(ahead):]
 }

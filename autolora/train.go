@@ -3,7 +3,6 @@ package autolora
 import (
 	"fmt"
 
-	"autolora/autolora/runs"
 	"autolora/nn"
 	"autolora/torchbind"
 )
@@ -15,8 +14,11 @@ type TrainConfig struct {
 	Warmup float64 // fraction of the steps over which the rate rises from 0; it falls to 0 after
 	Clip   float64 // largest norm of the gradient; 0 is no clipping
 	AdamW  torchbind.AdamWConfig
+}
 
-	GradientCheckpointing bool // keep only the inputs of the blocks, and compute the rest again where it is needed
+// AdamW has PyTorch's defaults but for the weight decay.
+func AdamW(weightDecay float64) torchbind.AdamWConfig {
+	return torchbind.AdamWConfig{Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, WeightDecay: weightDecay}
 }
 
 // Rate returns the learning rate of step i, counted from 0: linear warm-up and
@@ -36,8 +38,11 @@ type Trainer struct {
 	optim     *torchbind.AdamW
 	dropout   *nn.DropoutRNG
 	good      *lastGood
-	processes *Processes // that share the batches
-	graphs    *graphs    // of a step's gradient
+	processes *Processes     // that share the batches
+	graphs    *Graphs        // of a step's gradient
+	loss      differentiator // of the model
+	ownLoss   differentiator // the same, over what this process has of a batch
+	work      Work           // of the present step
 	// allocator is AdaLoRA's, which moves rank between the layers; nil for every
 	// other method.
 	allocator *RankAllocator
@@ -50,29 +55,34 @@ type TrainStep struct {
 	LR       float64
 	Budget   int   // AdaLoRA's sum of ranks after the step; else 0
 	Ranks    []int // AdaLoRA's; else nil
-	Work     runs.Work
+	Work     Work
 }
 
-// NewTrainer returns a trainer whose dropout masks come from seed.
-func NewTrainer(model *nn.Model, cfg TrainConfig, seed uint64) *Trainer {
-	return &Trainer{
-		TrainConfig: cfg,
-		model:       model,
-		optim:       torchbind.NewAdamW(model.Scope(), nn.Values(model.TrainableParams()), cfg.AdamW),
-		dropout:     model.Dropout(seed),
-		good:        newLastGood(model),
+// NewTrainer returns a trainer of the model's trainable parameters. allocator is
+// AdaLoRA's, nil for every other method.
+func NewTrainer(model *nn.Model, cfg TrainConfig, allocator *RankAllocator, how Execution) *Trainer {
+	t := &Trainer{
+		TrainConfig: cfg, model: model, allocator: allocator, processes: how.Processes, graphs: how.Graphs,
+		optim:   torchbind.NewAdamW(model.Scope(), nn.Values(model.TrainableParams()), cfg.AdamW),
+		dropout: model.Dropout(how.Seed),
+		good:    newLastGood(model),
 	}
+	o := objective{model: model, weights: model.TrainableParams(), dropout: t.dropout, work: &t.work}
+	t.loss = how.differentiator(o)
+	how.Processes = nil
+	t.ownLoss = how.differentiator(o)
+	return t
 }
 
 // finite reports whether every number of the step is.
-func (st TrainStep) finite() bool { return finite(st.Loss) && finite(st.GradNorm) }
+func (st TrainStep) finite() bool { return Finite(st.Loss) && Finite(st.GradNorm) }
 
-// trouble says which number is not finite, "" if all are.
-func (st TrainStep) trouble() string {
+// Trouble says which number is not finite, "" if all are.
+func (st TrainStep) Trouble() string {
 	switch {
-	case !finite(st.Loss):
+	case !Finite(st.Loss):
 		return fmt.Sprintf("training loss is %v", st.Loss)
-	case !finite(st.GradNorm):
+	case !Finite(st.GradNorm):
 		return fmt.Sprintf("the gradient's norm is %v", st.GradNorm)
 	}
 	return ""
@@ -82,10 +92,13 @@ func (st TrainStep) trouble() string {
 // their weights: the gradient of one large batch. A step with a
 // loss or gradient that is not finite changes nothing; the caller may then
 // go back to the last good weights.
-func (t *Trainer) Step(s *torchbind.Scope, batches []*Batch) TrainStep {
-	step := TrainStep{LR: t.Rate(int(t.optim.Step))}
-	all := t.graphs.run(s, batches, &step.Work, t.dropout, func(s *torchbind.Scope, batches []*Batch) []*torchbind.Tensor {
-		loss, g := t.gradient(s, batches, &step.Work)
+func (t *Trainer) Step(s *torchbind.Scope, batches []*Batch) (step TrainStep) {
+	t.work = Work{}
+	defer func() { step.Work = t.work }()
+
+	step.LR = t.Rate(int(t.optim.Step))
+	all := t.graphs.run(s, batches, &t.work, t.dropout, func(s *torchbind.Scope, batches []*Batch) []*torchbind.Tensor {
+		loss, g := t.gradient(s, batches)
 		return append(g, loss, torchbind.TotalNorm(s, g))
 	})
 	last := len(all) - 2
@@ -108,43 +121,36 @@ func (t *Trainer) Step(s *torchbind.Scope, batches []*Batch) TrainStep {
 
 // gradient returns the mean loss of batches, of all processes together, and its
 // gradient, with AdaLoRA's penalty in it.
-func (t *Trainer) gradient(s *torchbind.Scope, batches []*Batch, work *runs.Work) (loss *torchbind.Tensor, g []*torchbind.Tensor) {
-	forward := func(b *Batch) (loss, objective *torchbind.Tensor) {
-		b.passes++
-		work.Add(runs.Work{Tokens: int64(b.Tokens), Forward: 1, Backward: 1})
-		loss = t.model.Loss(s, b.Batch, b.Labels, t.dropout)
-		if t.allocator == nil {
-			return loss, loss
-		}
-		return loss, torchbind.Add(s, loss, t.allocator.Penalty(s))
+func (t *Trainer) gradient(s *torchbind.Scope, batches []*Batch) (loss *torchbind.Tensor, g []*torchbind.Tensor) {
+	W := t.optim.Params
+	if len(batches) == 1 {
+		loss, g = t.loss.gradient(s, batches[0], W)
+	} else {
+		loss, g = t.accumulated(s, batches)
 	}
-	if len(batches) == 1 && !t.GradientCheckpointing {
-		b := batches[0]
-		loss, objective := forward(b)
-		_, g = t.processes.grad(s, objective, t.optim.Params, false, b.Weight)
-		return t.processes.mean(s, []*torchbind.Tensor{loss}, b.Weight)[0], g
+	if t.allocator != nil {
+		accumulate(s, s, g, torchbind.GradAllowUnused(s, only(t.allocator.Penalty(s)), W, nil, false))
 	}
+	return loss, g
+}
+
+// accumulated returns the loss and the gradient of one large batch, made of
+// several with the memory of one.
+func (t *Trainer) accumulated(s *torchbind.Scope, batches []*Batch) (loss *torchbind.Tensor, g []*torchbind.Tensor) {
 	total := 0.0
 	for _, b := range batches {
 		total += b.Weight
 	}
-	var sum []*torchbind.Tensor // of the loss and its gradient
+	sum := make([]*torchbind.Tensor, 1+len(t.optim.Params)) // of the loss and its gradient
 	for _, b := range batches {
-		var part []*torchbind.Tensor
-		if t.GradientCheckpointing {
-			part = t.recomputed(s, b, work)
-		} else {
-			loss, objective := forward(b)
-			part = append(torchbind.Grad(s, []*torchbind.Tensor{objective}, t.optim.Params, nil, false), torchbind.Detach(s, loss))
-		}
-		torchbind.ForeachMulScalarInPlace(part, b.Weight/max(total, 1)) // at least 1: there may be nothing but fillers
-		if sum == nil {
-			sum = part
-		} else {
-			torchbind.ForeachAddInPlace(sum, part, 1)
-		}
+		_ = s.Do(func(own *torchbind.Scope) error {
+			part := join(t.ownLoss.gradient(own, b, t.optim.Params))
+			part[0] = torchbind.Detach(own, part[0])
+			torchbind.ForeachMulScalarInPlace(part, b.Weight/max(total, 1)) // at least 1: there may be nothing but fillers
+			accumulate(s, own, sum, part)
+			return nil
+		})
 	}
 	sum = t.processes.mean(s, sum, total)
-	last := len(sum) - 1
-	return sum[last], sum[:last]
+	return sum[0], sum[1:]
 }

@@ -3,8 +3,8 @@ package main
 import (
 	"context"
 
-	"autolora/autolora"
 	"autolora/autolora/human"
+	"autolora/autolora/job"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -48,8 +48,8 @@ what is in such a file.`,
 		if err := cmd.need("model", "input"); err != nil {
 			return err
 		}
-		r, err := onTensors(cmd, func() (*autolora.BenchResult, error) {
-			return autolora.RunBench(ctx, cmd.cfg, input, trace, newReporter(c))
+		r, err := onTensors(cmd, func() (*job.BenchResult, error) {
+			return job.RunBench(ctx, cmd.cfg, input, trace, newReporter(c))
 		})
 		if err != nil {
 			return err

@@ -7,7 +7,7 @@ import (
 	"os"
 	"strings"
 
-	"autolora/autolora"
+	"autolora/autolora/job"
 	"autolora/torchbind"
 
 	"github.com/spf13/cobra"
@@ -20,7 +20,7 @@ type command struct {
 	sections       []*section
 	run            func(ctx context.Context, c *console, args []string) error
 
-	cfg        autolora.Config
+	cfg        job.Config
 	configFile string
 	json       bool
 }
@@ -34,7 +34,7 @@ type section struct {
 
 func newCommand(c *cobra.Command) *command {
 	c.Args = operands
-	return &command{Command: c, cfg: autolora.DefaultConfig()}
+	return &command{Command: c, cfg: job.DefaultConfig()}
 }
 
 // section adds a group of flags.
@@ -70,7 +70,7 @@ func newTree(c *console) *tree {
 		Example: firstExamples,
 		Args:    cobra.ArbitraryArgs,
 		RunE:    wantCommand,
-		Version: autolora.Version,
+		Version: job.Version,
 
 		SilenceErrors: true, SilenceUsage: true, // main says what is wrong in one line
 	}}
@@ -103,7 +103,7 @@ func newTree(c *console) *tree {
 		Short: "the version alone",
 		Args:  operands,
 		RunE: func(*cobra.Command, []string) error {
-			return c.print(func(w *writer) { w.printf("autolora %s\n", autolora.Version) })
+			return c.print(func(w *writer) { w.printf("autolora %s\n", job.Version) })
 		},
 	})
 	return t
@@ -210,7 +210,7 @@ func (cmd *command) check() error {
 	if err := cmd.cfg.Check(); err != nil {
 		return err
 	}
-	if autolora.Started() && cmd.Flags().Lookup("process-timeout") == nil {
+	if job.Started() && cmd.Flags().Lookup("process-timeout") == nil {
 		return fmt.Errorf("WORLD_SIZE is %s, but %s is done by one process: start it without torchrun or autolora launch", os.Getenv("WORLD_SIZE"), name(cmd.Command))
 	}
 	if cmd.Flags().Lookup("device") == nil {
@@ -262,7 +262,7 @@ func onTensors[T any](cmd *command, fn func() (T, error)) (result T, err error) 
 // shared.
 func together[T any](cmd *command, fn func() (T, error)) (T, error) {
 	return onTensors(cmd, func() (result T, err error) {
-		if cmd.cfg.Processes, err = autolora.Join(cmd.cfg); err != nil {
+		if cmd.cfg.Processes, err = job.Join(cmd.cfg); err != nil {
 			return result, err
 		}
 		defer cmd.cfg.Processes.Close()

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"time"
 
-	"autolora/autolora"
 	"autolora/autolora/human"
+	"autolora/autolora/job"
 	"autolora/autolora/report"
 	"autolora/autolora/runs"
 
@@ -54,12 +54,12 @@ folder, or of all of them, makes the one table.`,
 	cmd.configurable(results)
 	cmd.common(results)
 	cmd.run = func(ctx context.Context, c *console, _ []string) error {
-		plan, err := autolora.Plan(cmd.cfg)
+		plan, err := job.Plan(cmd.cfg)
 		if err != nil {
 			return usageError{err}
 		}
 		if cmd.Flags().Changed("shard") {
-			part, err := autolora.ParseShard(shard)
+			part, err := job.ParseShard(shard)
 			if err != nil {
 				return usagef("--shard: %w", err)
 			}
@@ -77,7 +77,7 @@ folder, or of all of them, makes the one table.`,
 }
 
 // compare makes the runs of the plan and prints their table.
-func (cmd *command) compare(ctx context.Context, c *console, plan []autolora.Config) error {
+func (cmd *command) compare(ctx context.Context, c *console, plan []job.Config) error {
 	if err := cmd.begin(ctx, c); err != nil {
 		return err
 	}
@@ -85,7 +85,7 @@ func (cmd *command) compare(ctx context.Context, c *console, plan []autolora.Con
 		for i := range plan {
 			plan[i].Processes = cmd.cfg.Processes
 		}
-		return nil, autolora.Compare(ctx, cmd.cfg, plan, newReporter(c))
+		return nil, job.Compare(ctx, cmd.cfg, plan, newReporter(c))
 	})
 	if err != nil && ctx.Err() != nil || !cmd.cfg.Processes.Writes() {
 		return err
@@ -110,10 +110,10 @@ func (cmd *command) printComparison(c *console) error {
 }
 
 // printPlan lists the runs of a comparison, with an estimate of their time.
-func (cmd *command) printPlan(ctx context.Context, c *console, plan []autolora.Config) error {
+func (cmd *command) printPlan(ctx context.Context, c *console, plan []job.Config) error {
 	var basis string
-	estimates, err := onTensors(cmd, func() (e []autolora.Estimate, err error) {
-		e, basis, err = autolora.Estimates(ctx, plan)
+	estimates, err := onTensors(cmd, func() (e []job.Estimate, err error) {
+		e, basis, err = job.Estimates(ctx, plan)
 		return e, err
 	})
 	if err != nil {

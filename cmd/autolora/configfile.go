@@ -11,7 +11,7 @@ import (
 	"slices"
 	"strconv"
 
-	"autolora/autolora"
+	"autolora/autolora/job"
 	"autolora/autolora/runs"
 
 	"github.com/spf13/pflag"
@@ -24,7 +24,7 @@ const aboutKey = "about"
 // command has flags for, and that were not given as flags. Whatever is no
 // setting at all is an error. Settings that come from the file count as given:
 // a preset leaves them alone.
-func applyConfigFile(cfg *autolora.Config, path string, flags *pflag.FlagSet) error {
+func applyConfigFile(cfg *job.Config, path string, flags *pflag.FlagSet) error {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return fmt.Errorf("--config: %w", err)
@@ -39,7 +39,7 @@ func applyConfigFile(cfg *autolora.Config, path string, flags *pflag.FlagSet) er
 			known := slices.Sorted(maps.Keys(settingFields))
 			return fmt.Errorf("--config %s: unknown setting %q%s", path, name, suggestion(name, known))
 		}
-		if err := new(autolora.Config).Set(name, entries[name]); err != nil {
+		if err := new(job.Config).Set(name, entries[name]); err != nil {
 			return fmt.Errorf("--config %s: %w", path, err)
 		}
 		f := flags.Lookup(name)

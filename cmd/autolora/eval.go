@@ -3,7 +3,7 @@ package main
 import (
 	"context"
 
-	"autolora/autolora"
+	"autolora/autolora/job"
 	"autolora/data"
 
 	"github.com/spf13/cobra"
@@ -35,8 +35,8 @@ with the head that the checkpoint has.`,
 		if err := cmd.begin(ctx, c); err != nil {
 			return err
 		}
-		outcome, err := onTensors(cmd, func() (*autolora.Outcome, error) {
-			return autolora.RunEval(ctx, cmd.cfg, adapter, part, newReporter(c))
+		outcome, err := onTensors(cmd, func() (*job.Outcome, error) {
+			return job.RunEval(ctx, cmd.cfg, adapter, part, newReporter(c))
 		})
 		if err != nil {
 			return err

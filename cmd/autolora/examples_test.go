@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"autolora/autolora"
+	"autolora/autolora/job"
 )
 
 // stubs are programs of a cluster. That of autolora prints what it is called
@@ -61,7 +61,7 @@ func called(t *testing.T, got outcome) []string {
 }
 
 // wantShard checks that a command line is of that shard.
-func wantShard(t *testing.T, args []string, want autolora.Shard) {
+func wantShard(t *testing.T, args []string, want job.Shard) {
 	t.Helper()
 	if i := slices.Index(args, "--shard"); i < 0 || args[i+1] != want.String() {
 		t.Errorf("%q is not of shard %v", args, want)
@@ -72,7 +72,7 @@ func TestSlurmExamples(t *testing.T) {
 	compare, one := readExample(t, "slurm/compare.sh"), readExample(t, "slurm/run.sh")
 	for i := 1; i <= 8; i++ {
 		got := run(t, cluster(t, compare, "SLURM_CPUS_PER_TASK=8", "SLURM_ARRAY_TASK_COUNT=8", fmt.Sprint("SLURM_ARRAY_TASK_ID=", i)))
-		wantShard(t, called(t, got), autolora.Shard{Index: i, Of: 8})
+		wantShard(t, called(t, got), job.Shard{Index: i, Of: 8})
 	}
 	got := run(t, cluster(t, one, "SLURM_CPUS_PER_TASK=8", "SLURM_JOB_NODELIST=node[7-8]", "SLURM_JOB_ID=1234567", "SLURM_NTASKS=8", "SLURM_PROCID=5", "SLURM_LOCALID=1"))
 	if args := called(t, got); args[0] != "run" || !slices.Contains(args, "--resume") {
@@ -92,7 +92,7 @@ func TestKubernetesExamples(t *testing.T) {
 	}
 	for i := range 8 {
 		args := called(t, run(t, cluster(t, script(t, compare), fmt.Sprint("JOB_COMPLETION_INDEX=", i))))
-		wantShard(t, args, autolora.Shard{Index: i + 1, Of: 8})
+		wantShard(t, args, job.Shard{Index: i + 1, Of: 8})
 	}
 	if args := called(t, run(t, cluster(t, script(t, report)))); args[0] != "report" || !strings.Contains(script(t, compare), "--out "+args[1]) {
 		t.Errorf("the report is of %q", args)

@@ -5,13 +5,13 @@ import (
 	"slices"
 	"strings"
 
-	"autolora/autolora"
+	"autolora/autolora/job"
 
 	"github.com/spf13/cobra"
 )
 
 // exportFormats are what export writes.
-var exportFormats = []string{autolora.FormatPEFT, autolora.FormatFolded, autolora.FormatMerged}
+var exportFormats = []string{job.FormatPEFT, job.FormatFolded, job.FormatMerged}
 
 func exportCommand() *command {
 	cmd := newCommand(&cobra.Command{
@@ -29,7 +29,7 @@ func exportCommand() *command {
 	var adapter, format, out string
 	s := cmd.section("Flags")
 	s.StringVar(&adapter, "adapter", "", adapterUsage)
-	s.StringVar(&format, "format", autolora.FormatPEFT, "`FORM` "+strings.Join(exportFormats, ", "))
+	s.StringVar(&format, "format", job.FormatPEFT, "`FORM` "+strings.Join(exportFormats, ", "))
 	s.StringVar(&out, "out", "", "`FOLDER` folder to write; must not be there yet")
 	s.bind("model").Lookup("model").DefValue = ofAdapter
 	cmd.common(s)
@@ -41,7 +41,7 @@ func exportCommand() *command {
 			return usagef("--format: got %q, want one of %s", format, strings.Join(exportFormats, ", "))
 		}
 		files, err := onTensors(cmd, func() ([]string, error) {
-			return autolora.RunExport(ctx, cmd.cfg, adapter, format, out)
+			return job.RunExport(ctx, cmd.cfg, adapter, format, out)
 		})
 		if err != nil {
 			return err

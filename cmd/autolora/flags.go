@@ -5,18 +5,18 @@ import (
 	"reflect"
 	"strings"
 
-	"autolora/autolora"
+	"autolora/autolora/job"
 	"autolora/data"
 )
 
-// setting describes the flag of one field of autolora.Config.
+// setting describes the flag of one field of job.Config.
 type setting struct {
 	usage string // the placeholder in backquotes, then what it is
 	unset string // what the default means where its value does not say it
 	whole bool   // a list of which each value is a flag of its own: commas are part of it
 }
 
-// settings describes every field of autolora.Config, by its name in JSON.
+// settings describes every field of job.Config, by its name in JSON.
 var settings = map[string]setting{
 	"model":       {usage: "`FOLDER|NAME` a model's folder in Hugging Face form, or its name on the hub, fetched if need be"},
 	"out":         {usage: "`FOLDER` folder for the results; new or empty"},
@@ -82,7 +82,7 @@ var settings = map[string]setting{
 	"alpha-weight-decay":  {usage: "`WD` weight decay of the selection variables", unset: "none"},
 	"split":               {usage: "`SHARE` share of the training data on which the search trains weights; the rest moves the selection variables"},
 
-	"method":       {usage: "`METHOD` " + strings.Join(autolora.Methods(), ", ")},
+	"method":       {usage: "`METHOD` " + strings.Join(job.Methods(), ", ")},
 	"ranks":        {usage: "`FILE` ranks.json: autolora trains at its ranks, lora-uniform and autolora-shuffled at ranks made of them"},
 	"epochs":       {usage: "`N` length of the training in epochs"},
 	"steps":        {usage: "`N` length of the training in optimiser steps, in place of epochs", unset: "by --epochs"},
@@ -124,7 +124,7 @@ var settings = map[string]setting{
 	"meteor":          {usage: "`FOLDER` word lists of METEOR, as scripts/fetch_meteor.sh makes them", unset: "the cache"},
 	"paraphrases":     {usage: "`FILE` METEOR's paraphrase table (paraphrase-en.gz), without which the score is lower", unset: "none"},
 
-	"methods":  {usage: "`METHOD,…` what to compare: " + strings.Join(autolora.Methods(), ", ")},
+	"methods":  {usage: "`METHOD,…` what to compare: " + strings.Join(job.Methods(), ", ")},
 	"seeds":    {usage: "`N` runs of every method, with the seeds --seed, --seed+1, …"},
 	"controls": {usage: "compare autolora with lora-uniform and autolora-shuffled too"},
 	"with":     {usage: "`METHOD:SETTING=VALUE` a setting of one method, as full:lr=1e-4; may be repeated", whole: true},
@@ -192,11 +192,11 @@ func (s *section) bind(names ...string) *section {
 	return s
 }
 
-// fieldsByName returns the place of every field of autolora.Config by its name
+// fieldsByName returns the place of every field of job.Config by its name
 // in JSON.
 func fieldsByName() map[string]int {
 	fields := map[string]int{}
-	for i := range reflect.TypeFor[autolora.Config]().NumField() {
+	for i := range reflect.TypeFor[job.Config]().NumField() {
 		if name := settingName(i); name != "-" {
 			fields[name] = i
 		}
@@ -204,8 +204,8 @@ func fieldsByName() map[string]int {
 	return fields
 }
 
-// settingName returns the name in JSON of the i-th field of autolora.Config.
+// settingName returns the name in JSON of the i-th field of job.Config.
 func settingName(i int) string {
-	name, _, _ := strings.Cut(reflect.TypeFor[autolora.Config]().Field(i).Tag.Get("json"), ",")
+	name, _, _ := strings.Cut(reflect.TypeFor[job.Config]().Field(i).Tag.Get("json"), ",")
 	return name
 }

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"autolora/autolora"
+	"autolora/autolora/job"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -43,12 +43,12 @@ func TestEverySettingIsAFlag(t *testing.T) {
 func silent() *console { return &console{out: io.Discard, err: io.Discard, width: 80} }
 
 // configOf parses args of the run command, without running it.
-func configOf(t *testing.T, args ...string) (autolora.Config, error) {
+func configOf(t *testing.T, args ...string) (job.Config, error) {
 	return settingsOfCommand(t, "run", args...)
 }
 
 // settingsOfCommand parses args of a command, without running it.
-func settingsOfCommand(t *testing.T, name string, args ...string) (autolora.Config, error) {
+func settingsOfCommand(t *testing.T, name string, args ...string) (job.Config, error) {
 	t.Helper()
 	tree := newTree(silent())
 	found, _, err := tree.root.Find([]string{name})
@@ -72,19 +72,19 @@ func TestPrecedence(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
 		args   []string
-		change func(c *autolora.Config)
+		change func(c *job.Config)
 	}{
-		{"defaults", nil, func(*autolora.Config) {}},
-		{"flags", []string{"--lr", "0.25", "--target", "query,key", "--overwrite"}, func(c *autolora.Config) {
+		{"defaults", nil, func(*job.Config) {}},
+		{"flags", []string{"--lr", "0.25", "--target", "query,key", "--overwrite"}, func(c *job.Config) {
 			c.LR, c.Targets, c.Overwrite = 0.25, []string{"query", "key"}, true
 		}},
-		{"file", []string{"--config", file}, func(c *autolora.Config) {
+		{"file", []string{"--config", file}, func(c *job.Config) {
 			c.LR, c.BatchSize, c.Targets = 0.5, 4, []string{"key"} // and no rank: run has no such flag
 		}},
-		{"flags before the file", []string{"--lr", "0.25", "--config", file, "--target", "value"}, func(c *autolora.Config) {
+		{"flags before the file", []string{"--lr", "0.25", "--config", file, "--target", "value"}, func(c *job.Config) {
 			c.LR, c.BatchSize, c.Targets = 0.25, 4, []string{"value"}
 		}},
-		{"a flag that repeats the default still goes before the file", []string{"--config", file, "--lr", "1e-4"}, func(c *autolora.Config) {
+		{"a flag that repeats the default still goes before the file", []string{"--config", file, "--lr", "1e-4"}, func(c *job.Config) {
 			c.BatchSize, c.Targets = 4, []string{"key"}
 		}},
 	} {
@@ -93,7 +93,7 @@ func TestPrecedence(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := autolora.DefaultConfig()
+			want := job.DefaultConfig()
 			tc.change(&want)
 			if !reflect.DeepEqual(got, want) {
 				t.Errorf("got  %+v\nwant %+v", got, want)
@@ -110,7 +110,7 @@ func TestConfigFeedsBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	written, err := json.Marshal(struct {
-		autolora.Config
+		job.Config
 		About map[string]string `json:"about"`
 	}{want, map[string]string{"libtorch": "2.11.0"}})
 	if err != nil {

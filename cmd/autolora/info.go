@@ -6,8 +6,8 @@ import (
 	"os"
 	"runtime"
 
-	"autolora/autolora"
 	"autolora/autolora/human"
+	"autolora/autolora/job"
 	"autolora/torchbind"
 
 	"github.com/spf13/cobra"
@@ -75,7 +75,7 @@ func describeGPU(d torchbind.Device) gpu {
 
 func newMachineInfo() machineInfo {
 	m := machineInfo{
-		Version: autolora.Version, Go: runtime.Version(), Torch: torchbind.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH,
+		Version: job.Version, Go: runtime.Version(), Torch: torchbind.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH,
 		Cores: runtime.NumCPU(), CPUCapability: torchbind.CPUCapability(), BFloat16: torchbind.HasBFloat16(), Threads: torchbind.NumThreads(),
 	}
 	n, err := torchbind.CUDADevices()

@@ -9,8 +9,8 @@ import (
 	"slices"
 	"strings"
 
-	"autolora/autolora"
 	"autolora/autolora/human"
+	"autolora/autolora/job"
 	"autolora/autolora/runs"
 	"autolora/nn"
 	"autolora/nn/safetensors"
@@ -195,7 +195,7 @@ type adapterInfo struct {
 }
 
 func inspectAdapter(dir string) (contents, error) {
-	a, err := autolora.ReadAdapter(dir)
+	a, err := job.ReadAdapter(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -268,5 +268,5 @@ func (i *resultsInfo) print(w *writer) {
 		w.row("run", "%s on %s, seed %d", i.Results.Method, i.Results.Task, i.Results.Seed)
 	}
 	w.printf("\n")
-	printOutcome(w, i.dir, &autolora.Outcome{Results: i.Results, Ranks: i.Ranks, Files: i.Files})
+	printOutcome(w, i.dir, &job.Outcome{Results: i.Results, Ranks: i.Ranks, Files: i.Files})
 }

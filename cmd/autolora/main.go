@@ -15,7 +15,7 @@ import (
 	"syscall"
 	"time"
 
-	"autolora/autolora"
+	"autolora/autolora/job"
 )
 
 // The exit codes.
@@ -36,7 +36,7 @@ func main() { os.Exit(mainCode(os.Args[1:], dispatch)) }
 // mainCode runs the program, which is do, and returns its exit code.
 func mainCode(args []string, do func(context.Context, *console, []string) error) (code int) {
 	if version != "" {
-		autolora.Version = version
+		job.Version = version
 	}
 	wantTrace := os.Getenv(debugVariable) == "1"
 	if !wantTrace {

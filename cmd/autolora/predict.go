@@ -11,7 +11,7 @@ import (
 	"strings"
 
 	"autolora/atomicfile"
-	"autolora/autolora"
+	"autolora/autolora/job"
 
 	"github.com/spf13/cobra"
 )
@@ -96,7 +96,7 @@ func (cmd *command) predict(ctx context.Context, c *console, adapter, input stri
 		defer func() { err = rename(err, input, "stdin") }()
 	}
 	return onTensors(cmd, func() (int, error) {
-		return autolora.RunPredict(ctx, cmd.cfg, adapter, input, conll, lines, newReporter(c))
+		return job.RunPredict(ctx, cmd.cfg, adapter, input, conll, lines, newReporter(c))
 	})
 }
 

@@ -5,18 +5,18 @@ import (
 	"reflect"
 	"strings"
 
-	"autolora/autolora"
+	"autolora/autolora/job"
 
 	"github.com/spf13/pflag"
 )
 
 // applyPreset sets what the preset that cfg names sets, but for what was given
 // as a flag or in a configuration file.
-func applyPreset(cfg *autolora.Config, flags *pflag.FlagSet) error {
+func applyPreset(cfg *job.Config, flags *pflag.FlagSet) error {
 	if flags.Lookup("preset") == nil {
 		return nil
 	}
-	preset, err := autolora.PresetConfig(cfg.Preset)
+	preset, err := job.PresetConfig(cfg.Preset)
 	if err != nil {
 		return err
 	}
@@ -30,9 +30,9 @@ func applyPreset(cfg *autolora.Config, flags *pflag.FlagSet) error {
 }
 
 // settingsOf returns the places of the fields that a preset sets, in the order
-// of autolora.Config.
-func settingsOf(preset autolora.Config) []int {
-	defaults := autolora.DefaultConfig()
+// of job.Config.
+func settingsOf(preset job.Config) []int {
+	defaults := job.DefaultConfig()
 	defaults.Preset = preset.Preset
 	var changed []int
 	of, before := reflect.ValueOf(preset), reflect.ValueOf(defaults)
@@ -46,8 +46,8 @@ func settingsOf(preset autolora.Config) []int {
 
 // presetHelp prints the presets and what each of them sets.
 func presetHelp(w *writer) {
-	for _, p := range autolora.Presets {
-		preset, _ := autolora.PresetConfig(p.Name)
+	for _, p := range job.Presets {
+		preset, _ := job.PresetConfig(p.Name)
 		var sets []string
 		for _, i := range settingsOf(preset) {
 			sets = append(sets, fmt.Sprintf("--%s %v", settingName(i), reflect.ValueOf(preset).Field(i)))

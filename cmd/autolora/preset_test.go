@@ -7,12 +7,12 @@ import (
 	"strings"
 	"testing"
 
-	"autolora/autolora"
+	"autolora/autolora/job"
 )
 
 // A preset gives way to flags, wherever they stand, and to a file's settings.
 func TestPresetPrecedence(t *testing.T) {
-	official, err := autolora.PresetConfig("official")
+	official, err := job.PresetConfig("official")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -24,15 +24,15 @@ func TestPresetPrecedence(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
 		args   []string
-		change func(c *autolora.Config)
+		change func(c *job.Config)
 	}{
-		{"alone", []string{"--preset", "official"}, func(*autolora.Config) {}},
-		{"flags on both sides", []string{"--split", "0.6", "--preset", "official", "--eta", "0.5"}, func(c *autolora.Config) { c.Split, c.Eta = 0.6, 0.5 }},
-		{"a flag that repeats the paper's value", []string{"--preset", "official", "--hypergradient", "exact"}, func(c *autolora.Config) { c.Hypergradient = "exact" }},
-		{"a file beside it", []string{"--preset", "official", "--config", file(`{"split": 0.5, "lr": 0.25}`)}, func(c *autolora.Config) { c.Split, c.LR = 0.5, 0.25 }},
-		{"a flag before both", []string{"--preset", "official", "--split", "0.6", "--config", file(`{"split": 0.5}`)}, func(c *autolora.Config) { c.Split = 0.6 }},
-		{"in a file", []string{"--config", file(`{"preset": "official", "split": 0.4}`)}, func(c *autolora.Config) { c.Split = 0.4 }},
-		{"in a file and as a flag", []string{"--preset", "official", "--config", file(`{"preset": "official"}`)}, func(*autolora.Config) {}},
+		{"alone", []string{"--preset", "official"}, func(*job.Config) {}},
+		{"flags on both sides", []string{"--split", "0.6", "--preset", "official", "--eta", "0.5"}, func(c *job.Config) { c.Split, c.Eta = 0.6, 0.5 }},
+		{"a flag that repeats the paper's value", []string{"--preset", "official", "--hypergradient", "exact"}, func(c *job.Config) { c.Hypergradient = "exact" }},
+		{"a file beside it", []string{"--preset", "official", "--config", file(`{"split": 0.5, "lr": 0.25}`)}, func(c *job.Config) { c.Split, c.LR = 0.5, 0.25 }},
+		{"a flag before both", []string{"--preset", "official", "--split", "0.6", "--config", file(`{"split": 0.5}`)}, func(c *job.Config) { c.Split = 0.6 }},
+		{"in a file", []string{"--config", file(`{"preset": "official", "split": 0.4}`)}, func(c *job.Config) { c.Split = 0.4 }},
+		{"in a file and as a flag", []string{"--preset", "official", "--config", file(`{"preset": "official"}`)}, func(*job.Config) {}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			got, err := configOf(t, tc.args...)
@@ -50,7 +50,7 @@ func TestPresetPrecedence(t *testing.T) {
 
 // What a run with a preset writes as config.json gives the same run again.
 func TestPresetFeedsBack(t *testing.T) {
-	for _, p := range autolora.Presets {
+	for _, p := range job.Presets {
 		want, err := configOf(t, "--preset", p.Name, "--k", "3", "--search-batch-size", "5")
 		if err != nil {
 			t.Fatal(err)

@@ -5,15 +5,15 @@ import (
 	"io"
 	"time"
 
-	"autolora/autolora"
+	"autolora/autolora/job"
 
 	"github.com/schollz/progressbar/v3"
 )
 
 // reporter shows on stderr how a run goes: a bar where stderr is a terminal,
-// else a line now and then. It is an autolora.Reporter.
+// else a line now and then. It is an job.Reporter.
 type reporter interface {
-	autolora.Reporter
+	job.Reporter
 	// Bytes is Begin for a download, whose progress is counted in bytes.
 	Bytes(phase string, total int64)
 	// Resize changes the total of the phase that is running.

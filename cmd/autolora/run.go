@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"slices"
 
-	"autolora/autolora"
+	"autolora/autolora/job"
 	"autolora/autolora/report"
 	"autolora/autolora/runs"
 	"autolora/data"
@@ -32,7 +32,7 @@ scores it on the dev set, and writes an adapter that PEFT loads.`,
 	cmd.section("Machine").bind(machine...).bind("gradient-checkpointing", "process-timeout")
 	cmd.results(cmd.section("Results"))
 	cmd.run = func(ctx context.Context, c *console, _ []string) error {
-		return cmd.experiment(ctx, c, autolora.Run)
+		return cmd.experiment(ctx, c, job.Run)
 	}
 	return cmd
 }
@@ -45,14 +45,14 @@ func (cmd *command) results(s *section) {
 }
 
 // experiment does a job that writes an output folder, and reports its outcome.
-func (cmd *command) experiment(ctx context.Context, c *console, do func(context.Context, autolora.Config, autolora.Reporter) (*autolora.Outcome, error)) error {
+func (cmd *command) experiment(ctx context.Context, c *console, do func(context.Context, job.Config, job.Reporter) (*job.Outcome, error)) error {
 	if cmd.cfg.Resume && cmd.cfg.Model == "" && cmd.cfg.Out != "" {
 		return usagef("--resume: there is no run in %s to go on with; to begin one, give its settings", cmd.cfg.Out)
 	}
 	if err := cmd.begin(ctx, c); err != nil {
 		return err
 	}
-	outcome, err := together(cmd, func() (*autolora.Outcome, error) {
+	outcome, err := together(cmd, func() (*job.Outcome, error) {
 		return do(ctx, cmd.cfg, newReporter(c))
 	})
 	if err != nil || !cmd.cfg.Processes.Writes() {

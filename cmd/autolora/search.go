@@ -3,7 +3,7 @@ package main
 import (
 	"context"
 
-	"autolora/autolora"
+	"autolora/autolora/job"
 
 	"github.com/spf13/cobra"
 )
@@ -22,7 +22,7 @@ train --method autolora --ranks FILE" trains at.`,
 	cmd.section("Machine").bind(machine...).bind("gradient-checkpointing", "process-timeout")
 	cmd.results(cmd.section("Results"))
 	cmd.run = func(ctx context.Context, c *console, _ []string) error {
-		return cmd.experiment(ctx, c, autolora.RunSearch)
+		return cmd.experiment(ctx, c, job.RunSearch)
 	}
 	return cmd
 }

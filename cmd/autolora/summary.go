@@ -8,15 +8,15 @@ import (
 	"slices"
 	"strings"
 
-	"autolora/autolora"
 	"autolora/autolora/human"
+	"autolora/autolora/job"
 	"autolora/autolora/runs"
 	"autolora/data/metrics"
 )
 
 // report prints the outcome of a run: as one JSON object, what results.json
 // holds (of a search, ranks.json), or for people.
-func (cmd *command) report(c *console, o *autolora.Outcome) error {
+func (cmd *command) report(c *console, o *job.Outcome) error {
 	searchOnly := cmd.Name() == "search"
 	if cmd.json {
 		if searchOnly {
@@ -37,7 +37,7 @@ func (cmd *command) report(c *console, o *autolora.Outcome) error {
 }
 
 // printOutcome prints what a results folder holds.
-func printOutcome(w *writer, dir string, o *autolora.Outcome) {
+func printOutcome(w *writer, dir string, o *job.Outcome) {
 	if o.Ranks != nil {
 		printRanks(w, *o.Ranks)
 		w.printf("\n")
@@ -140,7 +140,7 @@ func printTimes(w *writer, r *runs.Results) {
 }
 
 // printFiles prints where the results are.
-func printFiles(w *writer, dir string, o *autolora.Outcome) {
+func printFiles(w *writer, dir string, o *job.Outcome) {
 	what := map[string]string{
 		runs.AdapterDir:  "adapter in PEFT's form, with a model card",
 		runs.ModelDir:    "the trained model",
@@ -171,7 +171,7 @@ func printFiles(w *writer, dir string, o *autolora.Outcome) {
 
 // printPython prints how to load the adapter in Python.
 func printPython(w *writer, dir string) {
-	a, err := autolora.ReadAdapter(dir)
+	a, err := job.ReadAdapter(dir)
 	if err != nil {
 		return // it was written a moment ago: whoever removed it does not want it loaded
 	}

@@ -3,7 +3,7 @@ package main
 import (
 	"testing"
 
-	"autolora/autolora"
+	"autolora/autolora/job"
 	"autolora/autolora/runs"
 )
 
@@ -11,10 +11,10 @@ func TestOutcome(t *testing.T) {
 	ranks := ranksOf(8, []int{4, 5}, []int{8, 0})
 	for _, tc := range []struct {
 		name    string
-		outcome autolora.Outcome
+		outcome job.Outcome
 		want    string
 	}{
-		{"run", autolora.Outcome{
+		{"run", job.Outcome{
 			Ranks: &ranks,
 			Results: &runs.Results{
 				Task: "mnli", Method: "autolora", Primary: "accuracy", Examples: 19647,
@@ -46,7 +46,7 @@ files       out/adapter        adapter in PEFT's form, with a model card
             out/metrics.jsonl  a line per logged step
             out/config.json    every setting; --config takes it
 `},
-		{"full fine-tuning", autolora.Outcome{
+		{"full fine-tuning", job.Outcome{
 			Results: &runs.Results{
 				Task: "stsb", Method: "full", Primary: "spearman", Examples: 1500,
 				Scores:     map[string]float64{"pearson": 0.9, "spearman": -0.125},

@@ -3,7 +3,7 @@ package main
 import (
 	"context"
 
-	"autolora/autolora"
+	"autolora/autolora/job"
 
 	"github.com/spf13/cobra"
 )
@@ -31,10 +31,10 @@ permuted over the layers (autolora-shuffled).`,
 	cmd.section("Machine").bind(machine...).bind("gradient-checkpointing", "process-timeout")
 	cmd.results(cmd.section("Results"))
 	cmd.run = func(ctx context.Context, c *console, _ []string) error {
-		if autolora.NeedsRanks(cmd.cfg.Method) && cmd.cfg.RanksFile == "" {
+		if job.NeedsRanks(cmd.cfg.Method) && cmd.cfg.RanksFile == "" {
 			return usagef("--ranks FILE is missing: --method %s trains at the ranks that autolora search finds (autolora run does both)", cmd.cfg.Method)
 		}
-		return cmd.experiment(ctx, c, autolora.RunTrain)
+		return cmd.experiment(ctx, c, job.RunTrain)
 	}
 	return cmd
 }

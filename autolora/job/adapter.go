@@ -1,0 +1,113 @@
+package job
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"autolora/autolora/runs"
+	"autolora/nn/adapterhub"
+	"autolora/nn/peft"
+	"autolora/nn/safetensors"
+)
+
+// Adapter is what a folder with an adapter says of itself.
+type Adapter struct {
+	Form      string // in words
+	TaskType  string // as PEFT names it: SEQ_CLS, TOKEN_CLS, CAUSAL_LM
+	BaseModel string
+	Labels    []string // in the order of the logits; nil where they are not known
+	Outputs   int      // of the head
+	Size      int64    // parameters without the head
+	Head      int64    // parameters of the head
+	Ranks     runs.Ranks
+
+	lora *peft.Adapter // nil for bottleneck adapters
+}
+
+// Tokens reports whether the adapter's head labels tokens.
+func (a *Adapter) Tokens() bool { return a.TaskType == tokenTask }
+
+// Language reports whether it is an adapter of a language model.
+func (a *Adapter) Language() bool { return a.TaskType == languageTask }
+
+// Bottleneck reports whether it is a bottleneck adapter; else it is LoRA.
+func (a *Adapter) Bottleneck() bool { return a.lora == nil }
+
+// PEFT's task types.
+const (
+	sequenceTask = "SEQ_CLS"
+	tokenTask    = "TOKEN_CLS"
+	languageTask = "CAUSAL_LM"
+)
+
+// ReadAdapter reads an adapter of PEFT's form or of AdapterHub's. dir may be the
+// output folder of a run with the adapter in it.
+func ReadAdapter(dir string) (*Adapter, error) {
+	dir = adapterFolder(dir)
+	if adapterhub.IsAdapter(dir) {
+		return readBottlenecks(dir)
+	}
+	lora, err := peft.Read(dir)
+	if err != nil {
+		return nil, err
+	}
+	a := &Adapter{
+		Form: "LoRA adapter in PEFT's form", TaskType: lora.Config.TaskType, BaseModel: lora.Config.BaseModel,
+		Labels: labelsOf(lora), Outputs: outputsOf(lora.Saved), lora: lora,
+	}
+	a.Size, a.Head = lora.Parameters()
+	for _, l := range lora.Layers {
+		a.Ranks.Layers = append(a.Ranks.Layers, runs.LayerRank{Name: l.Name, Rank: l.Rank})
+	}
+	return a, nil
+}
+
+func readBottlenecks(dir string) (*Adapter, error) {
+	b, err := adapterhub.Read(dir)
+	if err != nil {
+		return nil, err
+	}
+	return &Adapter{
+		Form: fmt.Sprintf("bottleneck adapter in AdapterHub's form, %s of size %d", b.Style, b.Size), TaskType: b.TaskType(),
+		BaseModel: b.BaseModel, Labels: b.Labels, Outputs: outputsOf(b.Head), Size: elements(b.Weights), Head: elements(b.Head),
+	}, nil
+}
+
+// outputsOf returns the number of outputs of a head, 0 if there is none.
+func outputsOf(head []safetensors.Tensor) int {
+	for _, t := range head {
+		if (t.Name == "classifier.bias" || t.Name == "classifier.out_proj.bias") && len(t.Shape) == 1 {
+			return int(t.Shape[0])
+		}
+	}
+	return 0
+}
+
+func elements(tensors []safetensors.Tensor) int64 {
+	n := int64(0)
+	for _, t := range tensors {
+		n += t.NumElements()
+	}
+	return n
+}
+
+// labelsKey is where a LoRA adapter's weight file keeps the names of its
+// classes, a JSON list in the order of the logits: PEFT has no place for them.
+const labelsKey = "labels"
+
+func setLabels(a *peft.Adapter, labels []string) error {
+	data, err := json.Marshal(labels)
+	if err == nil && labels != nil {
+		a.Metadata = map[string]string{labelsKey: string(data)}
+	}
+	return err
+}
+
+// labelsOf returns the names of the adapter's classes, nil if it has none.
+func labelsOf(a *peft.Adapter) []string {
+	var labels []string
+	if json.Unmarshal([]byte(a.Metadata[labelsKey]), &labels) != nil {
+		return nil // of another program
+	}
+	return labels
+}

@@ -1,0 +1,260 @@
+package job
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"autolora/autolora"
+	"autolora/data"
+	"autolora/nn"
+	"autolora/nn/generate"
+	"autolora/torchbind"
+)
+
+// BenchResult holds the medians of one `autolora bench`.
+type BenchResult struct {
+	LoRAStep     float64 `json:"lora_step_ms"`
+	SearchStep   float64 `json:"search_step_ms"`
+	TokensPerSec float64 `json:"tokens_per_s"` // real tokens, in LoRA steps
+	// PeakMemory is the process's highest resident size after the LoRA steps.
+	PeakMemory int64 `json:"peak_memory_bytes"`
+	SearchPeak int64 `json:"search_peak_memory_bytes"`
+	// DevicePeak and DeviceSearchPeak are the most that was in use on the GPU.
+	DevicePeak       int64  `json:"device_peak_memory_bytes,omitempty"`
+	DeviceSearchPeak int64  `json:"device_search_peak_memory_bytes,omitempty"`
+	Batches          int    `json:"batches"` // timed
+	Threads          int    `json:"threads"`
+	DType            string `json:"dtype"`
+
+	Decoded *DecodeResult `json:"decoded,omitempty"` // of a language model
+}
+
+// DecodeResult is how fast texts were generated for the timed batches' sources.
+type DecodeResult struct {
+	TokensPerSec float64 `json:"tokens_per_s"` // of the best text for each source
+	Tokens       int     `json:"tokens"`
+	Seconds      float64 `json:"seconds"`
+	Beams        int     `json:"beams"`
+}
+
+// benchWarmup is the number of batches whose times are not counted.
+const benchWarmup = 2
+
+// bench times the LoRA step on every batch in turn, then the search iteration,
+// whose validation batch is the one before. The first two batches warm up; where
+// steps are replayed as graphs, all batches do, until each has its graph.
+func (s *session) bench(ctx context.Context, batches []*data.Batch) (*BenchResult, error) {
+	if len(batches) <= benchWarmup {
+		return nil, fmt.Errorf("%d batches of %d examples: want at least %d (%d warm up)", len(batches), s.BatchSize, benchWarmup+1, benchWarmup)
+	}
+	r := &BenchResult{Batches: len(batches) - benchWarmup, Threads: torchbind.NumThreads(), DType: s.DType}
+	lora, err := s.timed(ctx, "lora", s.loraStep, batches)
+	if err != nil {
+		return nil, err
+	}
+	tokens, total := 0, time.Duration(0)
+	for i, d := range lora[benchWarmup:] {
+		tokens += len(batches[benchWarmup+i].IDs)
+		total += d
+	}
+	r.LoRAStep, r.TokensPerSec = median(lora[benchWarmup:]), float64(tokens)/total.Seconds()
+	if r.PeakMemory, r.DevicePeak, err = s.peaks(); err != nil {
+		return nil, err
+	}
+	search, err := s.timed(ctx, "search", s.searchStep, batches)
+	if err != nil {
+		return nil, err
+	}
+	r.SearchStep = median(search[benchWarmup:])
+	r.SearchPeak, r.DeviceSearchPeak, err = s.peaks()
+	return r, err
+}
+
+// peaks returns the highest use of memory so far, of the process and on its GPU,
+// and begins to count the latter anew.
+func (s *session) peaks() (process, device int64, err error) {
+	if process, err = torchbind.PeakMemory(); err != nil || s.device == torchbind.CPU {
+		return process, 0, err
+	}
+	if device, err = torchbind.PeakDeviceMemory(s.device); err != nil {
+		return 0, 0, err
+	}
+	return process, device, torchbind.ResetPeakDeviceMemory(s.device)
+}
+
+// benchDecoding times the writing of texts for prompts, a batch at a time. None
+// ends before it has --max-new-tokens, so that the work is the same whatever the
+// model has learnt.
+func (s *session) benchDecoding(ctx context.Context, prompts [][]int64) (*DecodeResult, error) {
+	model, err := s.load(nn.HeadFresh, false)
+	if err != nil {
+		return nil, err
+	}
+	defer model.Close()
+	cfg := s.decoding()
+	warmup := min(len(prompts), benchWarmup*s.BatchSize)
+	if _, _, err := generate.Generate(ctx, model, prompts[:warmup], s.BatchSize, cfg, nil); err != nil {
+		return nil, err
+	}
+	timed := prompts[warmup:]
+	s.rep.Begin("decode", 0, len(timed))
+	defer s.rep.End()
+	began := time.Now()
+	texts, _, err := generate.Generate(ctx, model, timed, s.BatchSize, cfg, func(n int) { s.rep.Advance(n, "") })
+	if err != nil {
+		return nil, err
+	}
+	r := &DecodeResult{Seconds: time.Since(began).Seconds(), Beams: s.Beams}
+	for _, best := range texts {
+		r.Tokens += len(best[0].IDs)
+	}
+	r.TokensPerSec = float64(r.Tokens) / r.Seconds
+	return r, nil
+}
+
+// benchStep is one step of what is timed, with the model that it moves.
+type benchStep struct {
+	model  *nn.Model
+	graphs *autolora.Graphs
+	step   func(s *torchbind.Scope, b, previous *autolora.Batch) // on a batch and, for the search, the batch before it
+}
+
+func (b *benchStep) close() {
+	b.graphs.Close()
+	b.model.Close()
+}
+
+// loraStep returns the training step of LoRA.
+func (s *session) loraStep(steps int) (*benchStep, error) {
+	model, err := s.load(nn.HeadFresh, false)
+	if err != nil {
+		return nil, err
+	}
+	lora := s.lora()
+	lora.Rank = s.K
+	if err := model.AddLoRA(lora); err != nil {
+		model.Close()
+		return nil, err
+	}
+	graphs := s.graphs(true)
+	t := autolora.NewTrainer(model, s.training(steps), nil, s.execution(graphs, s.Seed))
+	return &benchStep{model, graphs, func(s *torchbind.Scope, b, _ *autolora.Batch) { t.Step(s, []*autolora.Batch{b}) }}, nil
+}
+
+// searchStep returns the iteration of the search.
+func (s *session) searchStep(steps int) (*benchStep, error) {
+	model, err := s.load(nn.HeadFresh, false)
+	if err != nil {
+		return nil, err
+	}
+	cfg := s.search(steps)
+	graphs := s.graphs(cfg.Replayable())
+	x, err := autolora.NewSearch(model, s.lora(), cfg, s.execution(graphs, s.Seed))
+	if err != nil {
+		graphs.Close()
+		model.Close()
+		return nil, err
+	}
+	return &benchStep{model, graphs, func(s *torchbind.Scope, t, v *autolora.Batch) { x.Iterate(s, t, v, true) }}, nil
+}
+
+// timed makes a step and runs it on every batch.
+func (s *session) timed(ctx context.Context, phase string, maker func(steps int) (*benchStep, error), batches []*data.Batch) ([]time.Duration, error) {
+	step, err := maker(len(batches))
+	if err != nil {
+		return nil, err
+	}
+	defer step.close()
+	if err := step.warm(ctx, batches); err != nil {
+		return nil, err
+	}
+	s.rep.Begin(phase, 0, len(batches))
+	defer s.rep.End()
+	var times []time.Duration
+	for i := range batches {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		began := time.Now()
+		if err := step.on(batches, i); err != nil {
+			return nil, err
+		}
+		times = append(times, time.Since(began))
+		s.rep.Advance(i+1, "")
+	}
+	return times, nil
+}
+
+// warm runs the step on all batches until each has its graph, if there are
+// graphs.
+func (b *benchStep) warm(ctx context.Context, batches []*data.Batch) error {
+	if b.graphs == nil {
+		return nil
+	}
+	for range autolora.GraphAfter + 1 {
+		for i := range batches {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if err := b.on(batches, i); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// on runs the step on batch i and the batch before it, to its end.
+func (b *benchStep) on(batches []*data.Batch, i int) error {
+	return torchbind.Run(func(s *torchbind.Scope) error {
+		batch, err := autolora.NewBatch(s, b.model, batches[i])
+		if err != nil {
+			return err
+		}
+		previous, err := autolora.NewBatch(s, b.model, batches[(i+len(batches)-1)%len(batches)])
+		if err == nil {
+			b.step(s, batch, previous)
+			torchbind.Synchronize(b.model.Device())
+		}
+		return err
+	})
+}
+
+// benchTrace writes a trace of one LoRA step and one search iteration, on the
+// first batch that is timed, after the same warm-up.
+func (s *session) benchTrace(ctx context.Context, batches []*data.Batch, path string) error {
+	var spans []torchbind.Span
+	for _, kind := range []struct {
+		name  string
+		maker func(steps int) (*benchStep, error)
+	}{{"LoRA step", s.loraStep}, {"search iteration", s.searchStep}} {
+		step, err := kind.maker(len(batches))
+		if err != nil {
+			return err
+		}
+		defer step.close()
+		if err := step.warm(ctx, batches); err != nil {
+			return err
+		}
+		for i := range benchWarmup {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if err := step.on(batches, i); err != nil {
+				return err
+			}
+		}
+		spans = append(spans, torchbind.Span{Name: kind.name, Run: func() error { return step.on(batches, benchWarmup) }})
+	}
+	return torchbind.Profile(path, s.device, spans)
+}
+
+// median returns the median in milliseconds.
+func median(times []time.Duration) float64 {
+	sorted := slices.Clone(times)
+	slices.Sort(sorted)
+	n := len(sorted)
+	return float64(sorted[n/2]+sorted[(n-1)/2]) / 2 / float64(time.Millisecond)
+}

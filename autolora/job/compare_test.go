@@ -1,0 +1,263 @@
+package job
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"autolora/autolora/runs"
+	"autolora/torchbind"
+)
+
+// tinyComparison compares methods on the tiny task.
+func tinyComparison(t *testing.T, methods ...string) Config {
+	t.Helper()
+	cfg := tinyConfig(t, "exact")
+	cfg.Methods, cfg.Seeds, cfg.Controls = methods, 2, true
+	return cfg
+}
+
+func TestPlan(t *testing.T) {
+	cfg := tinyComparison(t, "autolora", "full", "autolora")
+	cfg.With = []string{"full:lr=0.5", `autolora:target=["query"]`}
+	plan, err := Plan(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, c := range plan {
+		dir, err := filepath.Rel(cfg.Out, c.Out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, dir)
+		if c.Methods != nil || c.Seeds != 0 || !c.Resume {
+			t.Errorf("%s: %+v", dir, c)
+		}
+	}
+	want := []string{
+		"full/seed-1", "autolora/seed-1", "lora-uniform/seed-1", "autolora-shuffled/seed-1",
+		"full/seed-2", "autolora/seed-2", "lora-uniform/seed-2", "autolora-shuffled/seed-2",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("plan %v, want %v", got, want)
+	}
+	if plan[0].LR != 0.5 || plan[1].LR != cfg.LR || !slices.Equal(plan[1].Targets, []string{"query"}) || plan[4].Seed != 2 {
+		t.Errorf("settings of the runs: %+v", plan)
+	}
+	if want := filepath.Join(cfg.Out, "autolora/seed-2/ranks.json"); plan[6].RanksFile != want {
+		t.Errorf("the control is made of %q, want %q", plan[6].RanksFile, want)
+	}
+}
+
+func TestPlanErrors(t *testing.T) {
+	for _, c := range []struct {
+		name, want string
+		change     func(*Config)
+	}{
+		{"no seeds", "--seeds: got 0", func(c *Config) { c.Seeds = 0 }},
+		{"no methods", "--methods: none", func(c *Config) { c.Methods = nil }},
+		{"unknown method", `unknown method "lorra"`, func(c *Config) { c.Methods = []string{"lorra"} }},
+		{"control without its ranks", "which is not among them", func(c *Config) { c.Methods = []string{"lora-uniform"} }},
+		{"with no setting", "want METHOD:SETTING=VALUE", func(c *Config) { c.With = []string{"full"} }},
+		{"with unknown setting", `unknown setting "rate"`, func(c *Config) { c.With = []string{"full:rate=1"} }},
+		{"with wrong type", `got "high"`, func(c *Config) { c.With = []string{"full:lr=high"} }},
+		{"with bad value", "--lr: got -1", func(c *Config) { c.With = []string{"full:lr=-1"} }},
+		{"with method that is not compared", "adalora is not compared", func(c *Config) { c.With = []string{"adalora:lr=1"} }},
+		{"with what compare sets", "the comparison itself sets out", func(c *Config) { c.With = []string{"full:out=x"} }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			cfg := tinyComparison(t, "full", "autolora")
+			c.change(&cfg)
+			if _, err := Plan(cfg); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("error %v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
+// A whole comparison: every run is there with its method's name, the controls
+// have AutoLoRA's parameters, ablations their own setting, and a second call
+// makes nothing again.
+func TestCompare(t *testing.T) {
+	cfg := tinyComparison(t, Methods()[:9]...)
+	cfg.GridRanks, cfg.Seeds, cfg.AlphaLR = []int64{1, 3}, 1, 0.5
+	plan, err := Plan(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rep := &notes{}
+	compare := func() {
+		run(t, func(*torchbind.Scope) {
+			if err := Compare(context.Background(), cfg, plan, rep); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+	compare()
+	results := map[string]runs.Results{}
+	for _, c := range plan {
+		var r runs.Results
+		readJSON(t, filepath.Join(c.Out, runs.ResultsFile), &r)
+		if r.Method != c.Method || r.Cost.Train.Backward == 0 || r.Cost.Eval.Tokens == 0 || r.PeakMemory == 0 {
+			t.Errorf("%s: results %+v", c.Method, r)
+		}
+		results[c.Method] = r
+	}
+	for _, control := range []string{runs.MethodUniform, runs.MethodShuffled} {
+		if got, want := results[control].Parameters, results[runs.MethodAutoLoRA].Parameters; got != want {
+			t.Errorf("%s has %+v parameters, want AutoLoRA's %+v", control, got, want)
+		}
+	}
+	if r := results[runs.MethodEta0].Cost.Search; r.Backward >= results[runs.MethodAutoLoRA].Cost.Search.Backward {
+		t.Errorf("η = 0 takes %d backward passes, the exact search %d", r.Backward, results[runs.MethodAutoLoRA].Cost.Search.Backward)
+	}
+	if r := results[runs.MethodLoRAGrid]; r.Steps.Search != 4*6 || r.Cost.Search.Backward != 4*6 {
+		t.Errorf("the grid's cost: %+v, %+v", r.Steps, r.Cost)
+	}
+	var grid runs.Grid
+	readJSON(t, filepath.Join(cfg.Out, "lora-grid/seed-1", runs.GridFile), &grid)
+	if len(grid.Configurations) != 4 || grid.Configurations[3].Ranks["value"] != 3 {
+		t.Errorf("grid %+v", grid)
+	}
+	if want := grid.Configurations[grid.Best].Adapter; results[runs.MethodLoRAGrid].Parameters.Adapter != want {
+		t.Errorf("trained %d parameters, the best of the grid has %d", results[runs.MethodLoRAGrid].Parameters.Adapter, want)
+	}
+	adalora, err := runs.ReadRanks(filepath.Join(cfg.Out, "adalora/seed-1", runs.RanksFile))
+	if err != nil || adalora.Mean() != 4 {
+		t.Errorf("AdaLoRA's ranks %v, %v; want a mean of 4", adalora.List(), err)
+	}
+
+	rep.lines = nil
+	compare()
+	for _, line := range rep.lines {
+		if !strings.HasSuffix(line, ": complete") {
+			t.Errorf("a second call says %q", line)
+		}
+	}
+	// Another learning rate is another comparison.
+	plan[0].LR *= 2
+	run(t, func(*torchbind.Scope) {
+		if err := Compare(context.Background(), cfg, plan, rep); err == nil || !strings.Contains(err.Error(), "--lr: got") {
+			t.Errorf("error %v, want one about --lr", err)
+		}
+	})
+}
+
+// A run that diverges does not keep the others from being made.
+func TestCompareGoesOnAfterDivergence(t *testing.T) {
+	cfg := tinyComparison(t, "full", "lora")
+	cfg.Seeds, cfg.Controls, cfg.With = 1, false, []string{"full:lr=1e30"}
+	plan, err := Plan(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(t, func(*torchbind.Scope) {
+		err := Compare(context.Background(), cfg, plan, silent{})
+		if err == nil || !strings.Contains(err.Error(), "1 of 2 runs failed: full, seed 1: train step ") {
+			t.Errorf("error %v", err)
+		}
+	})
+	if _, err := os.Stat(filepath.Join(cfg.Out, "lora/seed-1", runs.ResultsFile)); err != nil {
+		t.Error(err)
+	}
+}
+
+// A folder of something else is not touched.
+func TestCompareFolder(t *testing.T) {
+	cfg := tinyComparison(t, "lora")
+	if err := os.MkdirAll(cfg.Out, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	writeTest(t, filepath.Join(cfg.Out, "thesis.txt"), "")
+	if err := Compare(context.Background(), cfg, nil, silent{}); err == nil || !strings.Contains(err.Error(), "is not of a comparison") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// AdaLoRA's adapter, and the model that was trained, give the same predictions:
+// what is exported is plain LoRA at the ranks it came to.
+func TestAdaLoRAIsExportedAsLoRA(t *testing.T) {
+	cfg := tinyConfig(t, "exact")
+	cfg.Method, cfg.Steps, cfg.AdaLoRADeltaT = runs.MethodAdaLoRA, 20, 2
+	out := mustRun(t, RunTrain, cfg)
+	eval := mustRun(t, func(ctx context.Context, c Config, rep Reporter) (*Outcome, error) {
+		return RunEval(ctx, c, c.Out, "dev", rep)
+	}, cfg)
+	if got, want := eval.Results.Scores["accuracy"], out.Results.Scores["accuracy"]; got != want {
+		t.Errorf("accuracy of the exported adapter: %v, want %v", got, want)
+	}
+	adapter, err := ReadAdapter(cfg.Out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := adapter.Ranks.Mean(), out.Ranks.Mean(); adapter.Size != out.Results.Parameters.Adapter || got < want {
+		t.Errorf("adapter of %d parameters and mean rank %v, want %d and %v", adapter.Size, got, out.Results.Parameters.Adapter, want)
+	}
+	var raw map[string]json.RawMessage
+	readJSON(t, filepath.Join(cfg.Out, runs.AdapterDir, "adapter_config.json"), &raw)
+	if string(raw["peft_type"]) != `"LORA"` {
+		t.Errorf("peft_type %s, want LORA", raw["peft_type"])
+	}
+}
+
+// Bottleneck adapters go the whole way: trained, scored, written, read again.
+func TestBottleneckAdapters(t *testing.T) {
+	for _, style := range []string{"houlsby", "pfeiffer"} {
+		t.Run(style, func(t *testing.T) {
+			cfg := tinyConfig(t, "exact")
+			cfg.Method, cfg.AdapterStyle, cfg.AdapterSize = runs.MethodAdapter, style, 3
+			out := mustRun(t, RunTrain, cfg)
+			eval := mustRun(t, func(ctx context.Context, c Config, rep Reporter) (*Outcome, error) {
+				return RunEval(ctx, c, c.Out, "dev", rep)
+			}, cfg)
+			if got, want := eval.Results.Scores["accuracy"], out.Results.Scores["accuracy"]; got != want || eval.Results.Parameters != out.Results.Parameters {
+				t.Errorf("eval %+v, want the run's %+v", eval.Results, out.Results)
+			}
+			run(t, func(*torchbind.Scope) {
+				_, err := RunExport(context.Background(), cfg, cfg.Out, FormatMerged, filepath.Join(t.TempDir(), "merged"))
+				if err == nil || !strings.Contains(err.Error(), "only LoRA") {
+					t.Errorf("error %v of the merged export", err)
+				}
+			})
+		})
+	}
+}
+
+// The estimates need neither weights nor data for the paper's models and tasks.
+func TestEstimates(t *testing.T) {
+	cfg := DefaultConfig()
+	cfg.Model, cfg.Task, cfg.Out = "roberta-base", "mrpc", "out"
+	cfg.Methods, cfg.Seeds, cfg.Controls = Methods()[:6], 1, true
+	plan, err := Plan(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(t, func(*torchbind.Scope) {
+		all, basis, err := Estimates(context.Background(), plan)
+		if err != nil {
+			t.Fatal(err)
+		}
+		byMethod := map[string]Estimate{}
+		for _, e := range all {
+			byMethod[e.Run.Method] = e
+		}
+		lora, auto, grid := byMethod[runs.MethodLoRA], byMethod[runs.MethodAutoLoRA], byMethod[runs.MethodLoRAGrid]
+		if lora.Steps.Train != 3*230 || auto.Steps.Search != 3*115 || grid.Steps.Search != 16*3*115 {
+			t.Errorf("steps %+v, %+v, %+v", lora.Steps, auto.Steps, grid.Steps)
+		}
+		if !(lora.Seconds > 0 && auto.Seconds > lora.Seconds && grid.Seconds > auto.Seconds) || basis == "" {
+			t.Errorf("seconds %v, %v, %v", lora.Seconds, auto.Seconds, grid.Seconds)
+		}
+	})
+	seconds := func(c Config) float64 { return estimate(c, shapes["roberta-base"], sizes["mrpc"], 1e11).Seconds }
+	whole := seconds(cfg)
+	cfg.GradientCheckpointing = true
+	if again := seconds(cfg); !(again > 1.4*whole && again < 2*whole) {
+		t.Errorf("%v seconds with gradient checkpointing, %v without", again, whole)
+	}
+}

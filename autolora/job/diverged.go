@@ -1,0 +1,16 @@
+package job
+
+import "fmt"
+
+// DivergedError says that a step gave a number that is not finite.
+type DivergedError struct {
+	Phase string
+	Step  int    // counted from 1
+	What  string // "training loss is NaN"
+	Good  int64  // the last step after which everything was finite; 0 is the start
+	Saved string // where that state was written
+}
+
+func (e *DivergedError) Error() string {
+	return fmt.Sprintf("%s step %d: %s: lower the learning rate; the last good state, of step %d, is in %s", e.Phase, e.Step, e.What, e.Good, e.Saved)
+}

@@ -1,0 +1,281 @@
+package job
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"os"
+	"path"
+	"strings"
+	"time"
+
+	"autolora/autolora/runs"
+	"autolora/data"
+	"autolora/nn"
+	"autolora/torchbind"
+)
+
+// Estimate is about how long one run of a comparison will take here.
+type Estimate struct {
+	Run     Config
+	Steps   runs.StepCount
+	Seconds float64
+}
+
+// Estimates returns an estimate for every run of the plan, and in words what
+// they rest on: matrix products at the speed that this machine shows in a short
+// test, and steps of the optimiser. They are rough, and other programs that run
+// meanwhile are not foreseen. Nothing is trained, and neither weights nor data
+// need be there: their sizes are known for the models and tasks of the paper.
+func Estimates(ctx context.Context, plan []Config) ([]Estimate, string, error) {
+	if len(plan) == 0 {
+		return nil, "", nil
+	}
+	shape, modelBasis, err := shapeOf(ctx, plan[0].Model)
+	if err != nil {
+		return nil, "", err
+	}
+	size, dataBasis, err := sizeOf(plan[0])
+	if err != nil {
+		return nil, "", err
+	}
+	speed := matrixSpeed()
+	basis := fmt.Sprintf("%s; %s; %.0f GFLOP/s on %d threads", modelBasis, dataBasis, speed/1e9, torchbind.NumThreads())
+	var all []Estimate
+	for _, c := range plan {
+		all = append(all, estimate(c, shape, size, speed))
+	}
+	return all, basis, nil
+}
+
+// shape is what of a model decides its cost.
+type shape struct {
+	layers, hidden, inner, vocab int64
+	keys                         int64 // size of a token's keys, as of its values
+	gated                        bool  // SwiGLU: a third matrix in the feed-forward layer
+	language                     bool  // scores the vocabulary
+}
+
+func encoderShape(layers, hidden, inner, vocab int64) shape {
+	return shape{layers: layers, hidden: hidden, inner: inner, vocab: vocab, keys: hidden}
+}
+
+func gpt2Shape(layers, hidden int64) shape {
+	return shape{layers: layers, hidden: hidden, inner: 4 * hidden, vocab: 50257, keys: hidden, language: true}
+}
+
+// shapes are those of models that the scripts name, by the last part of their
+// names.
+var shapes = map[string]shape{
+	"bert-base-uncased": encoderShape(12, 768, 3072, 30522), "all-MiniLM-L6-v2": encoderShape(6, 384, 1536, 30522),
+	"roberta-base": encoderShape(12, 768, 3072, 50265), "roberta-large": encoderShape(24, 1024, 4096, 50265),
+	"gpt2": gpt2Shape(12, 768), "gpt2-medium": gpt2Shape(24, 1024), "gpt2-large": gpt2Shape(36, 1280), "gpt2-xl": gpt2Shape(48, 1600),
+	"SmolLM2-135M": {layers: 30, hidden: 576, inner: 1536, vocab: 49152, keys: 192, gated: true, language: true},
+}
+
+// layer returns the weights of a block's matrices.
+func (s shape) layer() int64 {
+	feedForward := int64(2)
+	if s.gated {
+		feedForward = 3
+	}
+	return 2*s.hidden*s.hidden + 2*s.hidden*s.keys + feedForward*s.hidden*s.inner
+}
+
+// parameters returns about how many weights there are.
+func (s shape) parameters() float64 { return float64(s.vocab*s.hidden + s.layers*s.layer()) }
+
+// flopsPerToken returns the multiplications and additions of one token's way
+// through the linear layers, of which a share is wanted. In the last layer the
+// others need only a key and a value.
+func (s shape) flopsPerToken(wanted float64) float64 {
+	layer, keys := float64(s.layer()), float64(2*s.hidden*s.keys)
+	flops := float64(s.layers-1)*layer + keys + wanted*(layer-keys)
+	if s.language {
+		flops += wanted * float64(s.vocab*s.hidden)
+	}
+	return 2 * flops
+}
+
+func shapeOf(ctx context.Context, model string) (shape, string, error) {
+	if s, ok := shapes[path.Base(model)]; ok {
+		if _, err := os.Stat(model); err != nil { // nothing is fetched for an estimate
+			return s, fmt.Sprintf("the known size of %s", path.Base(model)), nil
+		}
+	}
+	dir, err := modelFolder(ctx, model)
+	if err != nil {
+		return shape{}, "", err
+	}
+	cfg, err := nn.ReadConfig(dir)
+	if err != nil {
+		return shape{}, "", err
+	}
+	return newShape(cfg), fmt.Sprintf("the size of %s", model), nil
+}
+
+// newShape returns the shape of a model.
+func newShape(cfg nn.Config) shape {
+	s := encoderShape(int64(cfg.NumHiddenLayers), cfg.HiddenSize, cfg.IntermediateSize, cfg.VocabSize)
+	if s.language = cfg.Generates(); s.language {
+		s.keys, s.gated = cfg.NumKeyValueHeads*cfg.HeadDim, cfg.HiddenAct == "silu"
+	}
+	return s
+}
+
+// size is how much data a task has.
+type size struct {
+	train, scored int     // examples
+	tokens        float64 // of an example, about
+	// wanted is how many of them the head reads: one of a text, every word of a
+	// sentence, in generation those of the target.
+	wanted  float64
+	written float64 // tokens to generate for each scored example
+}
+
+// sizes are those of the paper's Table 6; of JNLPBA the test set is scored. The
+// tokens are the mean over the training sets, or 10,000 to 23,000 examples of
+// QQP, MNLI and QNLI, with RoBERTa's tokenizer; BERT's gives 1 to 8 % fewer.
+// Those of E2E and WebNLG are with GPT-2's, and what is scored is their test
+// sets' inputs.
+var sizes = map[string]size{
+	"cola": texts(8551, 1043, 11.4), "sst2": texts(67349, 872, 14.4), "mrpc": texts(3668, 408, 54.1), "qqp": texts(363871, 40432, 31.2),
+	"mnli": texts(392702, 19647, 40.9), "qnli": texts(104743, 5463, 50.8), "rte": texts(2490, 277, 71.2), "stsb": texts(5749, 1500, 29.1),
+	"wnli": texts(635, 71, 37.7), "jnlpba": {train: 18546, scored: 3856, tokens: 39.5, wanted: 27},
+	"e2e": {train: 42061, scored: 630, tokens: 69.5, wanted: 27.2, written: 30}, "webnlg": {train: 18025, scored: 1862, tokens: 94.5, wanted: 28.5, written: 30},
+}
+
+func texts(train, scored int, tokens float64) size {
+	return size{train: train, scored: scored, tokens: tokens, wanted: 1}
+}
+
+// sizeOf returns the size of a run's data: counted where they are at hand, else
+// as known.
+func sizeOf(c Config) (size, string, error) {
+	s := &session{Config: c, rep: silent{}}
+	parts := []data.Part{data.Train, data.Part(c.EvalOn)}
+	var splits *data.Splits
+	var err error
+	switch {
+	case c.TrainFile != "" || c.DevFile != "":
+		splits, err = s.readFiles(parts)
+	case c.Data != "":
+		splits, err = s.readNamed(parts)
+	default:
+		task, err := data.NamedTask(c.Task)
+		if err != nil {
+			return size{}, "", err
+		}
+		z := sizes[task.Name]
+		return limited(z, c), fmt.Sprintf("the known size of %s", task.Name), nil
+	}
+	if err != nil {
+		return size{}, "", err
+	}
+	z := size{train: splits.Train.Len(), wanted: 1}
+	for _, d := range append(splits.Dev, splits.Test...) {
+		z.scored += d.Len()
+	}
+	words, targets := 0, 0
+	for _, e := range splits.Train.Examples {
+		words += len(e.Words) + len(strings.Fields(e.Text)) + len(strings.Fields(e.Pair)) + len(strings.Fields(e.Source))
+		targets += len(strings.Fields(e.Target))
+	}
+	const tokensPerWord, special = 1.25, 2.5 // BERT and RoBERTa on GLUE: 1.15 to 1.3; on JNLPBA 1.45; GPT-2 on E2E 1.3
+	mean := func(words int) float64 { return float64(words) / float64(max(1, z.train)) }
+	z.tokens = special + tokensPerWord*mean(words+targets)
+	switch splits.Task.Kind {
+	case data.Tagging:
+		z.wanted = mean(words)
+	case data.Generation:
+		z.wanted = special/2 + tokensPerWord*mean(targets)
+		z.written = z.wanted
+	}
+	return limited(z, c), fmt.Sprintf("the data of %s", splits.Task.Name), nil
+}
+
+func limited(z size, c Config) size {
+	if c.LimitTrain > 0 {
+		z.train = min(z.train, c.LimitTrain)
+	}
+	z.tokens = min(z.tokens, float64(c.MaxLength))
+	return z
+}
+
+// matrixSpeed times the product that takes most of a step. The fastest of some
+// rounds counts, which others that use the machine disturbed least.
+func matrixSpeed() float64 {
+	const n, c, rounds, products = 1024, 1024, 8, 6
+	s := torchbind.NewScope()
+	defer s.Close()
+	x := torchbind.FromSlice(s, make([]float32, n*c), []int64{n, c}, torchbind.CPU)
+	w := torchbind.Freeze(s, torchbind.FromSlice(s, make([]float32, c*c), []int64{c, c}, torchbind.CPU), true)
+	fastest := math.Inf(1)
+	for range rounds {
+		began := time.Now()
+		for range products {
+			s.Tidy(func(s *torchbind.Scope) *torchbind.Tensor {
+				torchbind.FrozenLinear(s, x, w, nil)
+				return nil
+			})
+		}
+		fastest = min(fastest, time.Since(began).Seconds())
+	}
+	return 2 * n * c * c * products / fastest
+}
+
+// estimate counts the passes of a run. One pass is a forward; a backward is one
+// for activations and one for weights that are trained; an iteration of the
+// search is two forwards, two backwards and one through the graph of g, which is
+// as much as a forward and a backward and a little more.
+func estimate(c Config, shape shape, size size, speed float64) Estimate {
+	// Measured with MiniLM on two cores, on tasks of 11 to 70 tokens an example, and
+	// with SmolLM2-135M on one, on E2E; with gradient checkpointing on one core.
+	const (
+		decoding = 1.9  // a step of all beams has few rows for its matrices
+		update   = 2e-9 // seconds for AdamW's step of one weight
+	)
+	trainPasses, fullPasses, searchPasses := 2.0, 3.0, 6.8
+	if c.GradientCheckpointing { // the forward passes again, in the search three times
+		trainPasses, fullPasses, searchPasses = 2.9, 4, 13
+	}
+	others := 1.65 // attention, element-wise work, small products
+	if shape.language {
+		others = 1.25
+	}
+	e := Estimate{Run: c}
+	perEpoch := func(examples, batch int) int { return (examples + batch - 1) / batch }
+	tokens := 0.0 // times passes
+	pass := func(steps, batch int, passes float64) { tokens += float64(steps*batch) * size.tokens * passes }
+	m, _ := methodOf(c.Method)
+	half := int(c.Split * float64(size.train))
+	e.Steps.Train = stepsFor(c.Steps, c.Epochs, perEpoch(size.train, c.BatchSize), c.Accumulate)
+	switch {
+	case m.ranks == searched && c.RanksFile == "":
+		e.Steps.Search = stepsFor(c.SearchSteps, c.SearchEpochs, perEpoch(half, c.searchBatchSize()), 1)
+		pass(e.Steps.Search, c.searchBatchSize(), searchPasses)
+	case m.ranks == gridSearched:
+		each := c.GridSteps
+		if each == 0 {
+			each = stepsFor(c.Steps, c.Epochs, perEpoch(half, c.BatchSize), c.Accumulate)
+		}
+		points := gridSize(len(c.Targets), len(c.GridRanks))
+		e.Steps.Search = points * each
+		pass(e.Steps.Search, c.BatchSize*c.Accumulate, trainPasses)
+		pass(points*(size.train-half), 1, 1)
+	}
+	updates := 0.0
+	if m.name == runs.MethodFull {
+		pass(e.Steps.Train, c.BatchSize*c.Accumulate, fullPasses)
+		updates = float64(e.Steps.Train) * shape.parameters()
+	} else {
+		pass(e.Steps.Train, c.BatchSize*c.Accumulate, trainPasses)
+	}
+	pass(size.scored, 1, 1)
+	flops := others * tokens * shape.flopsPerToken(size.wanted/size.tokens)
+	if size.written > 0 { // every beam's token goes through all
+		flops += decoding * float64(size.scored*c.Beams) * min(size.written, float64(c.MaxNewTokens)) * shape.flopsPerToken(1)
+	}
+	e.Seconds = flops/speed + update*updates
+	return e
+}

@@ -1,0 +1,333 @@
+package job
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"autolora/autolora"
+	"autolora/autolora/runs"
+	"autolora/data"
+	"autolora/data/metrics"
+	"autolora/nn"
+	"autolora/nn/peft"
+	"autolora/torchbind"
+)
+
+// Predict returns the logits of every example of corpus, in its order: one row
+// of K numbers each, in tagging one for every word. Every example is computed
+// once, in batches of similar length.
+func Predict(ctx context.Context, model *nn.Model, corpus *data.Corpus, batchSize, workers int, progress func(done, total int)) ([][][]float64, error) {
+	return (*Processes)(nil).predict(ctx, model, corpus, batchSize, workers, progress)
+}
+
+// predict is Predict by several processes, each of which gets all logits.
+func (p *Processes) predict(ctx context.Context, model *nn.Model, corpus *data.Corpus, batchSize, workers int, progress func(done, total int)) ([][][]float64, error) {
+	batches, err := corpus.EvalBatches(ctx, batchSize, workers)
+	if err != nil {
+		return nil, err
+	}
+	logits := make([][][]float64, corpus.Data.Len())
+	done := 0
+	for i, indices := range batches {
+		done += len(indices)
+		if !p.share(i) {
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		packed, err := corpus.Batch(indices)
+		if err != nil {
+			return nil, err
+		}
+		if err := predictBatch(model, packed, logits); err != nil {
+			return nil, err
+		}
+		if progress != nil {
+			progress(done, len(logits))
+		}
+	}
+	return together(p, logits, func(rows [][]float64) bool { return len(rows) > 0 })
+}
+
+// together fills the places that this process left empty from those of the
+// others.
+func together[T any](p *Processes, own []T, filled func(T) bool) ([]T, error) {
+	if p == nil {
+		return own, nil
+	}
+	all, err := gather(p, own)
+	if err != nil {
+		return nil, err
+	}
+	for _, others := range all {
+		for i, v := range others {
+			if filled(v) {
+				own[i] = v
+			}
+		}
+	}
+	return own, nil
+}
+
+func predictBatch(model *nn.Model, packed *data.Batch, logits [][][]float64) error {
+	return torchbind.Run(func(s *torchbind.Scope) error {
+		b, err := autolora.NewBatch(s, model, packed)
+		if err != nil {
+			return err
+		}
+		var flat []float64
+		torchbind.InferenceMode(func() { flat = model.Logits(s, b.Batch, nil).Float64s() })
+		rows := slices.Collect(slices.Chunk(flat, len(flat)/b.Size))
+		for at, i := range packed.Index {
+			n := 1
+			if packed.WantPer != nil {
+				n = packed.WantPer[at]
+			}
+			logits[i], rows = rows[:n:n], rows[n:]
+			for _, v := range slices.Concat(logits[i]...) {
+				if !autolora.Finite(v) {
+					return fmt.Errorf("example %d: the model's output is %v: its weights are broken", i, v)
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// evaluation is how a model did on some data sets.
+type evaluation struct {
+	scores   metrics.Scores
+	examples int
+	texts    []string // in generation, what was generated for each example
+}
+
+// score evaluates model on data sets. The scores have the task's plain names
+// for the first set, and for another its variant after the name
+// ("accuracy_mismatched"). What it computed is added to work.
+func (s *session) score(ctx context.Context, model *nn.Model, sets []*data.Dataset, work *runs.Work) (*evaluation, error) {
+	e := &evaluation{scores: metrics.Scores{}}
+	total := 0
+	for _, d := range sets {
+		total += d.Len()
+	}
+	s.rep.Begin("eval", 0, total)
+	defer s.rep.End()
+	for i, d := range sets {
+		part, err := s.scoreSet(ctx, model, d, work, e, func(n int) { s.rep.Advance(e.examples+n, "") })
+		if err != nil {
+			return nil, err
+		}
+		e.examples += d.Len()
+		for name, v := range part {
+			if i > 0 {
+				name += "_" + d.Variant
+			}
+			e.scores[name] = v
+		}
+	}
+	return e, nil
+}
+
+// scoreSet evaluates model on one data set. Texts that it generates are added
+// to e.
+func (s *session) scoreSet(ctx context.Context, model *nn.Model, d *data.Dataset, work *runs.Work, e *evaluation, progress func(done int)) (metrics.Scores, error) {
+	if s.task.Kind == data.Generation {
+		texts, err := s.write(ctx, model, d, work, progress)
+		if err != nil {
+			return nil, err
+		}
+		e.texts = append(e.texts, texts...)
+		return s.scorer.score(d, texts)
+	}
+	logits, err := s.predict(ctx, model, d, work, progress)
+	if err != nil {
+		return nil, err
+	}
+	scores, err := scoreLogits(s.task, d, logits)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", d.Name, err)
+	}
+	return scores, nil
+}
+
+// predict returns the logits of every example of d, as Predict does; sentences
+// that had to be cut are whole again. What it computed is added to work.
+func (s *session) predict(ctx context.Context, model *nn.Model, d *data.Dataset, work *runs.Work, progress func(done int)) ([][][]float64, error) {
+	whole := func(logits [][][]float64) [][][]float64 { return logits }
+	computed := d
+	if d.Kind == data.Tagging {
+		pieces, err := s.pieces(d)
+		if err != nil {
+			return nil, err
+		}
+		computed = pieces.Dataset
+		whole = func(logits [][][]float64) [][][]float64 { return data.Join(pieces, logits) }
+	}
+	corpus := s.corpus(computed)
+	logits, err := s.Processes.predict(ctx, model, corpus, s.BatchSize, workers, func(n, _ int) { progress(min(n, d.Len())) })
+	if err != nil {
+		return nil, err
+	}
+	tokens, err := corpus.Tokens()
+	work.Add(runs.Work{Tokens: tokens, Forward: int64((computed.Len() + s.BatchSize - 1) / s.BatchSize)})
+	return whole(logits), err
+}
+
+// scoreLogits compares logits [examples][rows][K] with the labels of d.
+func scoreLogits(task data.Task, d *data.Dataset, logits [][][]float64) (metrics.Scores, error) {
+	if task.Kind == data.Regression {
+		gold, pred := make([]float64, len(logits)), make([]float64, len(logits))
+		for i, rows := range logits {
+			gold[i], pred[i] = d.Examples[i].Value, rows[0][0]
+		}
+		return metrics.Regression(task.Metrics, gold, pred)
+	}
+	best, err := classes(logits)
+	if err != nil {
+		return nil, err
+	}
+	if task.Kind == data.Tagging {
+		gold, pred := make([][]string, len(best)), make([][]string, len(best))
+		for i, tags := range best {
+			gold[i], pred[i] = task.Names(d.Examples[i].Tags), task.Names(tags)
+		}
+		return metrics.Tagging(task.Metrics, gold, pred)
+	}
+	gold, pred := make([]int, len(best)), make([]int, len(best))
+	for i, class := range best {
+		gold[i], pred[i] = d.Examples[i].Label, class[0]
+	}
+	return metrics.Classification(task.Metrics, gold, pred)
+}
+
+// classes returns the place of the largest logit in every row.
+func classes(logits [][][]float64) ([][]int, error) {
+	best := make([][]int, len(logits))
+	for i, rows := range logits {
+		best[i] = make([]int, len(rows))
+		for k, row := range rows {
+			var err error
+			if best[i][k], err = metrics.ArgMax(row); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return best, nil
+}
+
+// RunEval scores a model with an adapter on the task's dev or test set. The
+// adapter may be the output folder of a run; without one, the model has the
+// head itself.
+func RunEval(ctx context.Context, cfg Config, adapterDir, split string, rep Reporter) (*Outcome, error) {
+	part := data.Part(split)
+	if part != data.Dev && part != data.Test {
+		return nil, fmt.Errorf("--split: got %q, want dev or test", split)
+	}
+	s, err := newSession(ctx, cfg, rep)
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	if err := s.readTask(part); err != nil {
+		return nil, err
+	}
+	sets, err := s.labelled(part)
+	if err != nil {
+		return nil, err
+	}
+	model, err := s.trained(adapterDir)
+	if err != nil {
+		return nil, err
+	}
+	defer model.Close()
+	began := time.Now()
+	r := &runs.Results{Task: s.task.Name, Method: "eval", Seed: cfg.Seed, Primary: s.task.Primary, Part: string(part), Parameters: countParameters(model)}
+	e, err := s.score(ctx, model, sets, &r.Cost.Eval)
+	if err != nil {
+		return nil, err
+	}
+	r.Scores, r.Examples, r.Paraphrases = e.scores, e.examples, s.scorer.paraphrases()
+	s.noteTruncated()
+	r.Seconds = runs.Seconds{Load: s.loaded.Seconds(), Eval: time.Since(began).Seconds()}
+	r.PeakMemory, err = torchbind.PeakMemory()
+	return &Outcome{Results: r}, err
+}
+
+// labelled returns the data sets of a part to score on.
+func (s *session) labelled(part data.Part) ([]*data.Dataset, error) {
+	sets, other := s.splits.Dev, data.Test
+	if part == data.Test {
+		sets, other = s.splits.Test, data.Dev
+	}
+	if len(sets) == 0 {
+		return nil, fmt.Errorf("the data of %s have no %s part: score on the %s part", s.task.Name, part, other)
+	}
+	for _, d := range sets {
+		if !d.Labelled() {
+			return nil, fmt.Errorf("%s has no labels (GLUE keeps those of its test sets): use autolora predict", d.Files[0])
+		}
+	}
+	return sets, nil
+}
+
+// trained loads the model as it was trained: with the adapter, or with its own
+// head.
+func (s *session) trained(adapterDir string) (*nn.Model, error) {
+	if adapterDir == "" {
+		model, err := s.load(nn.HeadStored, false)
+		if err != nil {
+			return nil, err
+		}
+		if err := fitHead(s.task, model); err != nil {
+			model.Close()
+			return nil, err
+		}
+		return model, nil
+	}
+	model, err := s.load(nn.HeadFresh, false)
+	if err != nil {
+		return nil, err
+	}
+	dir := adapterFolder(adapterDir)
+	if err := model.LoadAdapter(dir); err != nil {
+		model.Close()
+		return nil, err
+	}
+	if cfg, err := peft.ReadConfig(dir); err == nil && len(cfg.Unknown) > 0 {
+		s.rep.Note(fmt.Sprintf("%s: settings of a newer PEFT are not known here and have no effect: %s", dir, strings.Join(cfg.Unknown, ", ")))
+	}
+	return model, nil
+}
+
+// fitHead makes sure that the outputs of a model's own head are the task's
+// classes, in their order.
+func fitHead(task data.Task, model *nn.Model) error {
+	names := model.LabelNames()
+	if task.Kind == data.Regression || task.Kind == data.Generation || names == nil {
+		return nil
+	}
+	order, err := data.FitHead(task.Labels, names)
+	if err != nil {
+		return err
+	}
+	return model.ReorderHead(order)
+}
+
+// adapterFolder accepts a run's output folder for the adapter in it.
+func adapterFolder(dir string) string {
+	if inner := filepath.Join(dir, runs.AdapterDir); isDir(inner) {
+		return inner
+	}
+	return dir
+}
+
+func isDir(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}

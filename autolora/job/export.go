@@ -1,0 +1,150 @@
+package job
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+
+	"autolora/autolora/runs"
+	"autolora/data/hub"
+	"autolora/nn"
+	"autolora/nn/adapterhub"
+	"autolora/nn/peft"
+)
+
+// The formats of export.
+const (
+	FormatPEFT   = "peft"   // as trained: one lora_alpha, a rank per layer
+	FormatFolded = "folded" // the scale in B, alpha = rank: for programs with one scale, as vLLM
+	FormatMerged = "merged" // the whole model
+)
+
+// modelFolder returns the folder of a model that is given as one, or by its
+// name on the hub.
+func modelFolder(ctx context.Context, model string) (string, error) {
+	if model == "" {
+		return "", fmt.Errorf("--model: none is given; want a Hugging Face folder, or a name on the hub")
+	}
+	client, err := hub.NewClientFromEnv()
+	if err != nil {
+		return "", err
+	}
+	return client.Resolve(ctx, model, nil)
+}
+
+// export writes what the model learnt into the output folder and returns its
+// name there.
+func (j *job) export(model *nn.Model) (string, error) {
+	full := j.results.Method == runs.MethodFull
+	switch {
+	case !j.out.Writes() && full:
+		return runs.ModelDir, nil
+	case !j.out.Writes():
+		return runs.AdapterDir, nil
+	case full:
+		path, err := j.replaced(runs.ModelDir)
+		if err != nil {
+			return "", err
+		}
+		return runs.ModelDir, model.Write(path, j.task.Labels)
+	}
+	var skipped []string
+	if j.ranks != nil {
+		for _, l := range j.ranks.Layers {
+			if l.Rank == 0 {
+				skipped = append(skipped, l.Name)
+			}
+		}
+	}
+	card := peft.ModelCard{Task: j.task.Name, Labels: j.task.Labels, Made: []peft.Fact{
+		{Name: "program", Value: "autolora " + Version}, {Name: "method", Value: j.results.Method}, {Name: "seed", Value: strconv.FormatUint(j.Seed, 10)},
+		{Name: "steps", Value: fmt.Sprintf("%d of search, %d of training", j.results.Steps.Search, j.results.Steps.Train)},
+	}}
+	for _, name := range j.task.Metrics {
+		if v, ok := j.results.Scores[name]; ok {
+			card.Scores = append(card.Scores, peft.Score{Name: name, Value: v})
+		}
+	}
+	path, err := j.replaced(runs.AdapterDir)
+	if err != nil {
+		return "", err
+	}
+	if len(model.Bottlenecks()) > 0 {
+		return runs.AdapterDir, adapterhub.Write(path, model.BottleneckAdapter(j.Model, j.task.Labels), card)
+	}
+	adapter := model.Adapter(j.Model, skipped)
+	if err := setLabels(adapter, j.task.Labels); err != nil {
+		return "", err
+	}
+	return runs.AdapterDir, peft.Write(path, adapter, card, peft.WriteConfig{})
+}
+
+// RunExport writes an adapter in another form: PEFT's own, PEFT's with the
+// scale folded into B, or merged into the whole model. It returns the files.
+func RunExport(ctx context.Context, cfg Config, adapterDir, format, outDir string) ([]string, error) {
+	if outDir == "" {
+		return nil, fmt.Errorf("--out: no output folder is given")
+	}
+	if _, err := os.Lstat(outDir); err == nil {
+		return nil, fmt.Errorf("--out: %s exists: choose another", outDir)
+	}
+	stored, err := ReadAdapter(adapterDir)
+	if err != nil {
+		return nil, err
+	}
+	adapter := stored.lora
+	switch {
+	case !slices.Contains([]string{FormatPEFT, FormatFolded, FormatMerged}, format):
+		return nil, fmt.Errorf("--format: got %q, want one of %s, %s, %s", format, FormatPEFT, FormatFolded, FormatMerged)
+	case adapter == nil:
+		return nil, fmt.Errorf("%s holds a %s: only LoRA can be exported as %s", adapterDir, stored.Form, format)
+	case format == FormatMerged:
+		return exportMerged(ctx, cfg, stored, adapterFolder(adapterDir), outDir)
+	case format == FormatFolded:
+		if adapter, err = adapter.Fold(); err != nil {
+			return nil, err
+		}
+	}
+	card := peft.ModelCard{Labels: stored.Labels, Made: []peft.Fact{{Name: "program", Value: "autolora " + Version}, {Name: "format", Value: format}}}
+	if err := peft.Write(outDir, adapter, card, peft.WriteConfig{}); err != nil {
+		return nil, err
+	}
+	return filesIn(outDir)
+}
+
+// exportMerged merges an adapter into its base model: --model, or the one that
+// the adapter names.
+func exportMerged(ctx context.Context, cfg Config, adapter *Adapter, adapterDir, outDir string) ([]string, error) {
+	if cfg.Model == "" {
+		cfg.Model = adapter.BaseModel
+	}
+	s, labels, err := sessionFor(ctx, cfg, adapter)
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	model, err := s.load(nn.HeadFresh, false)
+	if err != nil {
+		return nil, err
+	}
+	defer model.Close()
+	if err := model.LoadAdapter(adapterDir); err != nil {
+		return nil, err
+	}
+	if err := model.Write(outDir, labels); err != nil {
+		return nil, err
+	}
+	return filesIn(outDir)
+}
+
+func filesIn(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	var files []string
+	for _, e := range entries {
+		files = append(files, filepath.Join(dir, e.Name()))
+	}
+	return files, err
+}

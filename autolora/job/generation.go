@@ -1,0 +1,199 @@
+package job
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"autolora/autolora"
+	"autolora/autolora/runs"
+	"autolora/data"
+	"autolora/data/metrics"
+	"autolora/data/metrics/nlg"
+	"autolora/nn"
+	"autolora/nn/generate"
+	"autolora/torchbind"
+)
+
+// checkRoom returns an error where prompts and what is written for them may
+// not fit the model.
+func (s *session) checkRoom() error {
+	if most := s.arch.MaxTokens(); int64(s.MaxLength+s.MaxNewTokens) > most {
+		return fmt.Errorf("--max-length %d and --max-new-tokens %d: the model has positions for %d tokens in all", s.MaxLength, s.MaxNewTokens, most)
+	}
+	return nil
+}
+
+// generation returns the settings of generation. A token that stands for the
+// text that ends a task's outputs ends a text, as LoRA's decoder has it for
+// GPT-2's empty line.
+func (s *session) generation() (cfg generate.Config, err error) {
+	cfg = s.decoding()
+	cfg.End, err = s.tok.EndTokens(s.task.Stop)
+	return cfg, err
+}
+
+// prompts returns the tokens from which to generate for every example of d.
+func (s *session) prompts(ctx context.Context, d *data.Dataset) ([][]int64, error) {
+	corpus := s.corpus(d.Prompts())
+	if err := corpus.EncodeAll(ctx, workers); err != nil {
+		return nil, err
+	}
+	prompts := make([][]int64, d.Len())
+	for i := range prompts {
+		b, err := corpus.Batch([]int{i})
+		if err != nil {
+			return nil, err
+		}
+		prompts[i] = b.IDs
+	}
+	return prompts, nil
+}
+
+// textsAtATime is how many texts are written together, at least: with fewer, a
+// step takes longer to read the weights than to multiply by them.
+const textsAtATime = 128
+
+// write generates a text for the source of every example of d. What it computed
+// is added to work.
+func (s *session) write(ctx context.Context, model *nn.Model, d *data.Dataset, work *runs.Work, progress func(done int)) ([]string, error) {
+	cfg, err := s.generation()
+	if err != nil {
+		return nil, err
+	}
+	prompts, err := s.prompts(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	var own []int // examples that this process writes for
+	var ownPrompts [][]int64
+	for i, prompt := range prompts {
+		if s.Processes.share(i) {
+			own, ownPrompts = append(own, i), append(ownPrompts, prompt)
+		}
+	}
+	written, computed, err := generate.Generate(ctx, model, ownPrompts, max(s.BatchSize, textsAtATime/s.Beams), cfg, func(done int) {
+		progress(done * len(prompts) / len(ownPrompts))
+	})
+	if err != nil {
+		return nil, err
+	}
+	total, err := s.Processes.work(runs.Work{Tokens: computed.Tokens, Forward: computed.Passes})
+	if err != nil {
+		return nil, err
+	}
+	work.Add(total)
+	texts := make([]string, len(prompts))
+	for k, best := range written {
+		i := own[k]
+		if texts[i], err = s.tok.DecodeTarget(best[0].IDs, s.task.Stop); err != nil {
+			return nil, fmt.Errorf("%s: %w", d.Examples[i].Where(), err)
+		}
+		texts[i] = strings.Join(strings.Fields(texts[i]), " ") // a line of the file of hypotheses
+	}
+	return together(s.Processes, texts, func(text string) bool { return text != "" })
+}
+
+// part is what one process adds to a mean loss.
+type part struct {
+	Sum  float64 // of the rows' losses
+	Rows int
+	Work runs.Work
+}
+
+// meanLoss returns the mean loss of the targets' tokens of d.
+func (s *session) meanLoss(ctx context.Context, model *nn.Model, d *data.Dataset, work *runs.Work) (float64, error) {
+	corpus := s.corpus(d)
+	batches, err := corpus.EvalBatches(ctx, s.BatchSize, workers)
+	if err != nil {
+		return 0, err
+	}
+	var own part
+	for i, indices := range batches {
+		if !s.Processes.share(i) {
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return 0, err
+		}
+		packed, err := corpus.Batch(indices)
+		if err != nil {
+			return 0, err
+		}
+		err = torchbind.Run(func(scope *torchbind.Scope) error {
+			b, err := autolora.NewBatch(scope, model, packed)
+			if err != nil {
+				return err
+			}
+			torchbind.InferenceMode(func() { own.Sum += float64(b.Size) * model.Loss(scope, b.Batch, b.Labels, nil).Item() })
+			own.Rows += b.Size
+			return nil
+		})
+		if err != nil {
+			return 0, err
+		}
+		own.Work.Add(runs.Work{Tokens: int64(len(packed.IDs)), Forward: 1})
+	}
+	all, err := gather(s.Processes, own)
+	if err != nil {
+		return 0, err
+	}
+	sum, rows := 0.0, 0
+	for _, p := range all {
+		sum, rows = sum+p.Sum, rows+p.Rows
+		work.Add(p.Work) // not what is computed anew after an interrupt
+	}
+	return sum / float64(rows), nil
+}
+
+// textScorer scores generated texts as the official scripts of a task do.
+type textScorer struct {
+	pipeline nlg.Pipeline
+	options  nlg.Options
+}
+
+// newTextScorer returns the scorer of a task's texts. It reads METEOR's word
+// lists, so that what is missing is known before a model is trained.
+func newTextScorer(task data.Task, cfg Config) (*textScorer, error) {
+	pipeline, err := nlg.FindPipeline(task.Scoring)
+	if err != nil {
+		return nil, err
+	}
+	options, err := nlg.NewOptions(pipeline, task.Metrics, cfg.Meteor, cfg.Paraphrases)
+	return &textScorer{pipeline, options}, err
+}
+
+// score compares texts with the references of d. Scores of a subset of d have
+// its name after theirs.
+func (x *textScorer) score(d *data.Dataset, texts []string) (metrics.Scores, error) {
+	scores := metrics.Scores{}
+	for _, subset := range append([]string{""}, d.Subsets()...) {
+		var segments []nlg.Segment
+		for i, text := range texts {
+			if ex := d.Examples[i]; subset == "" || ex.Subset == subset {
+				segments = append(segments, nlg.Segment{Hypothesis: text, References: ex.References})
+			}
+		}
+		report, err := x.pipeline.Score(segments, x.options)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", d.Name, err)
+		}
+		for name, v := range report.Scores {
+			if subset != "" {
+				name += "_" + subset
+			}
+			scores[name] = v
+		}
+	}
+	return scores, nil
+}
+
+// paraphrases tells whether METEOR had its table of paraphrases; nil without
+// METEOR.
+func (x *textScorer) paraphrases() *bool {
+	if x == nil || x.options.METEOR == nil {
+		return nil
+	}
+	had := x.options.METEOR.Label() == metrics.NameMETEOR
+	return &had
+}

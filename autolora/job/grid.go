@@ -1,0 +1,197 @@
+package job
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"autolora/autolora/runs"
+	"autolora/data"
+	"autolora/nn"
+)
+
+// maxGrid bounds the configurations of a grid search: more is a mistake.
+const maxGrid = 1024
+
+// gridOf returns every way of giving each target one of the ranks, the last
+// target's changing fastest. With the defaults, the ranks 1, 2, 4 and 8 for
+// query and for value, these are the 16 configurations of the paper's Table 5,
+// which does not say which ranks it tried.
+func gridOf(targets []string, ranks []int64) []map[string]int64 {
+	all := []map[string]int64{{}}
+	for _, target := range targets {
+		var longer []map[string]int64
+		for _, c := range all {
+			for _, rank := range ranks {
+				next := map[string]int64{target: rank}
+				for t, r := range c {
+					next[t] = r
+				}
+				longer = append(longer, next)
+			}
+		}
+		all = longer
+	}
+	return all
+}
+
+// gridSize returns how many configurations gridOf makes.
+func gridSize(targets, ranks int) int {
+	size := 1
+	for range targets {
+		if size *= ranks; size > maxGrid {
+			return maxGrid + 1
+		}
+	}
+	return size
+}
+
+// gridSearch trains LoRA at every configuration of the grid on the half of the
+// training data on which a search would train its weights, scores it on the
+// other half. All that it costs counts as search.
+func (j *job) gridSearch() error {
+	trainHalf, valHalf, err := data.Split(j.corpus.Data.Len(), j.Split, j.Seed)
+	if err != nil {
+		return err
+	}
+	validation := j.corpus.Data.Select(valHalf)
+	grid := runs.Grid{Metric: j.gridMetric()}
+	if j.resumed != nil {
+		if err := j.out.ReadJSON(runs.GridFile, &grid); err != nil {
+			grid = runs.Grid{Metric: j.gridMetric()} // stopped in the first configuration
+		}
+	}
+	points := gridOf(j.Targets, j.GridRanks)
+	for i, ranks := range points {
+		phase := fmt.Sprintf("grid-%d", i+1)
+		if j.completed(phase) {
+			continue
+		}
+		if j.resumed == nil && i > 0 {
+			if err := j.enter(phase); err != nil {
+				return err
+			}
+		}
+		c, err := j.gridPoint(phase, ranks, trainHalf, validation)
+		if err != nil {
+			return err
+		}
+		grid.Configurations = append(grid.Configurations[:i], c)
+		grid.Rank()
+		if err := j.out.WriteJSON(runs.GridFile, grid); err != nil {
+			return err
+		}
+	}
+	if len(grid.Configurations) != len(points) {
+		return fmt.Errorf("%s: %d configurations, want %d: it was changed", j.out.Path(runs.GridFile), len(grid.Configurations), len(points))
+	}
+	j.grid = grid
+	j.wrote(runs.GridFile)
+	return nil
+}
+
+// gridPoint trains and scores one configuration.
+func (j *job) gridPoint(phase string, ranks map[string]int64, trainHalf []int, validation *data.Dataset) (c runs.Configuration, err error) {
+	model, err := j.load(nn.HeadIfStored, false)
+	if err != nil {
+		return c, err
+	}
+	defer model.Close()
+	lora := j.lora()
+	if lora.Ranks, err = ranksByModule(model, j.Targets, ranks); err != nil {
+		return c, err
+	}
+	if err := model.AddLoRA(lora); err != nil {
+		return c, err
+	}
+	train, perEpoch, err := j.loader(trainHalf, j.BatchSize, phase, 0)
+	if err != nil {
+		return c, err
+	}
+	defer train.Close()
+	steps := j.GridSteps
+	if steps == 0 {
+		steps = stepsFor(j.Steps, j.Epochs, perEpoch, j.Accumulate)
+	}
+	t, graphs := j.trainer(model, steps, nil, phase)
+	defer graphs.Close()
+	l := &loop{
+		phase: phase, steps: steps, stage: &trainStage{Trainer: t, model: model, train: train, accumulate: j.Accumulate},
+		seconds: &j.results.Seconds.Search, count: &j.results.Steps.Search, work: &j.results.Cost.Search,
+	}
+	c = runs.Configuration{Ranks: ranks, Adapter: countParameters(model).Adapter, Steps: steps}
+	var diverged *DivergedError
+	if err := j.run(l); errors.As(err, &diverged) {
+		j.rep.Note(fmt.Sprintf("%s %v: %s: it counts as the worst", phase, ranks, diverged.What))
+		c.Score = -math.MaxFloat64
+		return c, nil
+	} else if err != nil {
+		return c, err
+	}
+	began := time.Now()
+	if c.Score, err = j.gridScore(model, validation); err != nil {
+		return c, l.interrupted(steps, err)
+	}
+	j.results.Seconds.Search += time.Since(began).Seconds()
+	return c, nil
+}
+
+// gridMetric is what configurations are ranked by: the task's main score, but in
+// generation the loss, for a beam search over half of the training data would
+// cost more than the training.
+func (j *job) gridMetric() string {
+	if j.task.Kind == data.Generation {
+		return "negated loss"
+	}
+	return j.task.Primary
+}
+
+// gridScore returns the score of a configuration; higher is better.
+func (j *job) gridScore(model *nn.Model, validation *data.Dataset) (float64, error) {
+	if j.task.Kind == data.Generation {
+		loss, err := j.meanLoss(j.ctx, model, validation, &j.results.Cost.Search)
+		return -loss, err
+	}
+	e, err := j.score(j.ctx, model, []*data.Dataset{validation}, &j.results.Cost.Search)
+	if err != nil {
+		return 0, err
+	}
+	return e.scores[j.task.Primary], nil
+}
+
+// ranksByModule returns the rank of every module that the targets name.
+func ranksByModule(model *nn.Model, targets []string, ranks map[string]int64) (map[string]int64, error) {
+	byModule := map[string]int64{}
+	for _, target := range targets {
+		modules, err := model.Modules([]string{target})
+		if err != nil {
+			return nil, err
+		}
+		for _, m := range modules {
+			byModule[m] = ranks[target]
+		}
+	}
+	return byModule, nil
+}
+
+// bestOfGrid makes the ranks of the best configuration those to train at.
+func (j *job) bestOfGrid(model *nn.Model) error {
+	best := j.grid.Configurations[j.grid.Best]
+	byModule, err := ranksByModule(model, j.Targets, best.Ranks)
+	if err != nil {
+		return err
+	}
+	modules, err := model.Modules(j.Targets)
+	if err != nil {
+		return err
+	}
+	ranks := runs.Ranks{
+		Rule:  fmt.Sprintf("grid search: the best of %d configurations by %s", len(j.grid.Configurations), j.grid.Metric),
+		Model: j.Model, Task: j.task.Name, Seed: &j.Seed, Steps: j.results.Steps.Search,
+	}
+	for _, m := range modules {
+		ranks.Layers = append(ranks.Layers, runs.LayerRank{Name: m, Rank: int(byModule[m])})
+	}
+	return j.setRanks(ranks)
+}

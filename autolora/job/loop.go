@@ -1,0 +1,273 @@
+package job
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"autolora/autolora"
+	"autolora/autolora/runs"
+	"autolora/data"
+	"autolora/nn"
+	"autolora/torchbind"
+)
+
+// stage is what a loop steps through and a checkpoint keeps: a search or a
+// training, with the loaders of its batches.
+type stage interface {
+	// step takes step i, counted from 0.
+	step(s *torchbind.Scope, i int) (stepReport, error)
+	loaders() []*data.Loader
+
+	Tensors() []autolora.NamedTensor
+	Counters() autolora.Counters
+	SetCounters(autolora.Counters) error
+	// Revert puts the last good weights back and returns their step.
+	Revert() int64
+}
+
+// stepReport is what a loop has to know of one step.
+type stepReport struct {
+	trouble string // which number is not finite; "" if all are
+	note    string // for people: "loss 0.412"
+	work    runs.Work
+	record  func() runs.Record // for metrics.jsonl
+}
+
+// loop takes the steps of one phase of a job: it counts, reports and logs
+// them, saves checkpoints, and ends at a number that is not finite.
+type loop struct {
+	*job
+	phase string
+	steps int
+	stage stage
+	// What the phase adds to: seconds, steps and work of the job's results.
+	seconds *float64
+	count   *int
+	work    *runs.Work
+
+	began  time.Time
+	before float64   // seconds of earlier sessions and phases
+	own    runs.Work // of this process, that work does not have yet
+}
+
+// run takes the steps of the phase that an earlier session has not taken.
+func (j *job) run(l *loop) error {
+	l.job = j
+	from, err := l.resume()
+	if err != nil {
+		return err
+	}
+	l.rep.Begin(l.phase, from, l.steps)
+	defer l.rep.End()
+	l.began, l.before = time.Now(), *l.seconds
+	earlier := *l.count - from
+	for i := from; i < l.steps; i++ {
+		interrupted := l.Processes.any(l.ctx.Err() != nil) // all stop after the same step; one alone gets no batch for it
+		var r stepReport
+		err := torchbind.Run(func(s *torchbind.Scope) (err error) {
+			r, err = l.stage.step(s, i)
+			return err
+		})
+		if err != nil {
+			return l.stopped(i, err)
+		}
+		if r.trouble != "" {
+			if err := l.total(); err != nil {
+				return l.stopped(i, err)
+			}
+			return &DivergedError{Phase: l.phase, Step: i + 1, What: r.trouble, Good: l.stage.Revert()}
+		}
+		l.own.Add(r.work)
+		*l.seconds, *l.count = l.before+time.Since(l.began).Seconds(), earlier+i+1
+		if err := l.done(i, r); err != nil {
+			return err
+		}
+		if stop, err := interrupted(); err != nil {
+			return l.stopped(i+1, err)
+		} else if stop {
+			return l.stopped(i+1, context.Canceled)
+		}
+	}
+	return l.total()
+}
+
+// done reports step i, and logs and saves it where its turn has come.
+func (l *loop) done(i int, r stepReport) error {
+	l.rep.Advance(i+1, r.note)
+	if (i+1)%l.LogEvery == 0 || i+1 == l.steps {
+		record := r.record()
+		record.Phase, record.Step, record.Seconds = l.phase, i+1, *l.seconds
+		if err := l.log(record); err != nil {
+			return err
+		}
+	}
+	if l.SaveEvery > 0 && (i+1)%l.SaveEvery == 0 && i+1 < l.steps {
+		return l.save(i + 1)
+	}
+	return nil
+}
+
+// stopped says how far the loop came before err.
+func (l *loop) stopped(steps int, err error) error {
+	err = l.interrupted(steps, fmt.Errorf("%s stopped after step %d of %d: %w", l.phase, steps, l.steps, err))
+	if errors.Is(err, torchbind.ErrProcess) && l.SaveEvery > 0 && steps >= l.SaveEvery {
+		return fmt.Errorf("%w; --resume goes on from the last checkpoint", err)
+	}
+	return err
+}
+
+// interrupted saves the loop after so many steps if the user interrupted it.
+func (l *loop) interrupted(steps int, err error) error {
+	if !errors.Is(err, context.Canceled) || l.SaveEvery == 0 || steps == 0 {
+		return err
+	}
+	if failure := l.save(steps); failure != nil {
+		return errors.Join(err, failure)
+	}
+	return fmt.Errorf("%w; --resume goes on from there", err)
+}
+
+// total adds what the processes have computed to the phase's work.
+func (l *loop) total() error {
+	all, err := l.Processes.work(l.own)
+	if err != nil {
+		return err
+	}
+	l.work.Add(all)
+	l.own = runs.Work{}
+	return nil
+}
+
+// save writes a checkpoint after so many steps.
+func (l *loop) save(steps int) error {
+	if err := l.total(); err != nil {
+		return err
+	}
+	p := progress{Phase: l.phase, Step: steps, Counters: l.stage.Counters(), Results: l.results, Version: Version}
+	for _, loader := range l.stage.loaders() {
+		place, err := loader.MarshalBinary()
+		if err != nil {
+			return err
+		}
+		p.Orders = append(p.Orders, place)
+	}
+	var err error
+	if p.Metrics, err = l.out.SyncMetrics(); err != nil {
+		return err
+	}
+	return saveCheckpoint(l.out, p, l.stage.Tensors())
+}
+
+// resume puts the stage where an earlier session saved it, and returns the
+// steps that are done. The loaders have their places already.
+func (l *loop) resume() (int, error) {
+	c := l.resumed
+	if c == nil {
+		return 0, nil
+	}
+	l.resumed = nil // what follows is new
+	defer c.close()
+	if c.Step == 0 {
+		return 0, nil
+	}
+	if c.Step > l.steps {
+		return 0, fmt.Errorf("checkpoint %s: step %d of %s, which has %d", c.path, c.Step, c.Phase, l.steps)
+	}
+	if err := c.restore(l.stage.Tensors()); err != nil {
+		return 0, err
+	}
+	c.Counters.Masks += l.Processes.batches().Masks()
+	return c.Step, l.stage.SetCounters(c.Counters)
+}
+
+// nextBatch moves the loader's next batch to the model's device.
+func nextBatch(s *torchbind.Scope, model *nn.Model, l *data.Loader) (*autolora.Batch, error) {
+	packed, err := l.Next()
+	if err != nil {
+		return nil, err
+	}
+	return autolora.NewBatch(s, model, packed)
+}
+
+// searchStage is a search and the loaders of its two halves.
+type searchStage struct {
+	*autolora.Search
+	model      *nn.Model
+	train, val *data.Loader
+	latest     autolora.SearchStep // the latest step that updated a
+}
+
+func (x *searchStage) loaders() []*data.Loader { return []*data.Loader{x.train, x.val} }
+
+func (x *searchStage) step(s *torchbind.Scope, i int) (stepReport, error) {
+	t, err := nextBatch(s, x.model, x.train)
+	if err != nil {
+		return stepReport{}, err
+	}
+	var v *autolora.Batch
+	updateA := (i+1)%x.Unroll == 0
+	if updateA {
+		if v, err = nextBatch(s, x.model, x.val); err != nil {
+			return stepReport{}, err
+		}
+	}
+	step := x.Iterate(s, t, v, updateA)
+	if updateA {
+		x.latest = step
+	}
+	r := stepReport{note: fmt.Sprintf("loss %.3f", step.TrainLoss), work: runs.Work(step.Work)}
+	if !step.Finite() {
+		r.trouble = step.Trouble()
+	}
+	ratio := x.latest.Ratio()
+	if autolora.Finite(ratio) { // else a was not updated yet
+		r.note += fmt.Sprintf("  implicit/direct %.1e", ratio)
+	}
+	r.record = func() runs.Record {
+		record := runs.Record{Loss: number(step.TrainLoss), Ranks: x.Ranks(), Alpha: x.Alphas()}
+		if autolora.Finite(ratio) {
+			record.ValLoss, record.Direct, record.Implicit, record.Ratio =
+				number(x.latest.ValLoss), number(x.latest.Direct), number(x.latest.Implicit), number(ratio)
+		}
+		return record
+	}
+	return r, nil
+}
+
+// trainStage is a training and the loader of its data.
+type trainStage struct {
+	*autolora.Trainer
+	model      *nn.Model
+	train      *data.Loader
+	accumulate int
+}
+
+func (t *trainStage) loaders() []*data.Loader { return []*data.Loader{t.train} }
+
+func (t *trainStage) step(s *torchbind.Scope, _ int) (stepReport, error) {
+	var batches []*autolora.Batch
+	for range t.accumulate {
+		b, err := nextBatch(s, t.model, t.train)
+		if err != nil {
+			return stepReport{}, err
+		}
+		batches = append(batches, b)
+	}
+	step := t.Step(s, batches)
+	return stepReport{
+		trouble: step.Trouble(), note: fmt.Sprintf("loss %.3f", step.Loss), work: runs.Work(step.Work),
+		record: func() runs.Record {
+			return runs.Record{Loss: number(step.Loss), GradNorm: number(step.GradNorm), LR: number(step.LR), Budget: step.Budget, Ranks: step.Ranks}
+		},
+	}, nil
+}
+
+// number returns v for a Record; nil if v is not finite.
+func number(v float64) *float64 {
+	if !autolora.Finite(v) {
+		return nil
+	}
+	return &v
+}

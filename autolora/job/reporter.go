@@ -1,0 +1,12 @@
+package job
+
+// Reporter is told how a run goes, for the people who watch it. Its methods
+// are called from one goroutine.
+type Reporter interface {
+	// Begin starts a phase ("search", "train", "eval") of total steps, of which an
+	// earlier session has done some.
+	Begin(phase string, done, total int)
+	Advance(done int, note string) // done of total; note: "loss 0.412"
+	End()
+	Note(line string) // a remark: what was truncated, left out, or is slow here
+}

@@ -1,0 +1,403 @@
+package job
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"autolora/autolora"
+	"autolora/autolora/runs"
+	"autolora/nn"
+	"autolora/torchbind"
+)
+
+// tinyModel makes a model folder of the fixture bert-tiny with a tokenizer of
+// 120 made-up words.
+func tinyModel(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, name := range []string{"config.json", "model.safetensors"} {
+		data, err := os.ReadFile(fixturePath(filepath.Join("bert-tiny", name)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		writeTest(t, filepath.Join(dir, name), string(data))
+	}
+	vocab := []string{"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "bad", "film"}
+	for i := len(vocab); i < 120; i++ {
+		vocab = append(vocab, fmt.Sprintf("w%d", i))
+	}
+	writeTest(t, filepath.Join(dir, "vocab.txt"), strings.Join(vocab, "\n")+"\n")
+	return dir
+}
+
+func writeTest(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// tinyConfig is a run on a made-up task: is "good" or "bad" in the text?
+func tinyConfig(t *testing.T, mode string) Config {
+	t.Helper()
+	dir := t.TempDir()
+	rows := func(n, seed int) string {
+		var b strings.Builder
+		b.WriteString("text\tlabel\n")
+		for i := range n {
+			word := []string{"bad", "good"}[(i*7+seed)%2]
+			fmt.Fprintf(&b, "film w%d %s w%d w%d\t%s\n", 10+(i*13+seed)%100, word, 10+(i*29)%100, 10+(i*31)%100, word)
+		}
+		return b.String()
+	}
+	writeTest(t, filepath.Join(dir, "train.tsv"), rows(61, 0))
+	writeTest(t, filepath.Join(dir, "dev.tsv"), rows(23, 1))
+	cfg := DefaultConfig()
+	cfg.Model, cfg.Out = tinyModel(t), filepath.Join(t.TempDir(), "out")
+	cfg.TrainFile, cfg.DevFile = filepath.Join(dir, "train.tsv"), filepath.Join(dir, "dev.tsv")
+	cfg.Kind, cfg.Text, cfg.Label = "classification", []string{"text"}, "label"
+	cfg.MaxLength, cfg.BatchSize, cfg.K, cfg.SearchSteps, cfg.Steps, cfg.NewHead = 16, 8, 4, 6, 6, true
+	cfg.Dropout, cfg.Hypergradient, cfg.LogEvery = 0.1, mode, 2
+	cfg.SearchLR, cfg.AlphaLR, cfg.LR = 5e-3, 5e-2, 5e-3
+	return cfg
+}
+
+// notes collects what a run says.
+type notes struct {
+	silent
+	lines []string
+}
+
+func (n *notes) Note(line string) { n.lines = append(n.lines, line) }
+
+func mustRun(t *testing.T, fn func(context.Context, Config, Reporter) (*Outcome, error), cfg Config) *Outcome {
+	t.Helper()
+	var out *Outcome
+	run(t, func(*torchbind.Scope) {
+		var err error
+		if out, err = fn(context.Background(), cfg, silent{}); err != nil {
+			t.Fatal(err)
+		}
+	})
+	return out
+}
+
+func readJSON(t *testing.T, path string, v any) {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err == nil {
+		err = json.Unmarshal(data, v)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The whole job, what it writes, and that eval and predict agree with it.
+func TestRun(t *testing.T) {
+	for _, mode := range names(autolora.Modes) {
+		t.Run(mode, func(t *testing.T) {
+			cfg := tinyConfig(t, mode)
+			out := mustRun(t, Run, cfg)
+			var results map[string]any
+			readJSON(t, filepath.Join(cfg.Out, runs.ResultsFile), &results)
+			for _, key := range []string{"task", "method", "seed", "scores", "parameters", "seconds", "steps", "peak_memory_bytes"} {
+				if _, ok := results[key]; !ok {
+					t.Errorf("results.json has no %q", key)
+				}
+			}
+			if out.Results.Examples != 23 {
+				t.Errorf("%d examples evaluated, want all 23", out.Results.Examples)
+			}
+			var ranks runs.Ranks
+			readJSON(t, filepath.Join(cfg.Out, runs.RanksFile), &ranks)
+			if ranks.K != 4 || len(ranks.Layers) != 4 || len(ranks.Layers[0].Alpha) != 4 || ranks.Layers[1].Name != "bert.encoder.layer.0.attention.self.value" {
+				t.Errorf("ranks.json: %+v", ranks)
+			}
+			for _, name := range []string{"config.json", "metrics.jsonl", "adapter/adapter_config.json", "adapter/adapter_model.safetensors", "adapter/README.md"} {
+				if info, err := os.Stat(filepath.Join(cfg.Out, name)); err != nil || info.Size() == 0 {
+					t.Errorf("%s: %v", name, err)
+				}
+			}
+			checkAgain(t, cfg, out)
+		})
+	}
+}
+
+// checkAgain evaluates and predicts from the files of a run.
+func checkAgain(t *testing.T, cfg Config, out *Outcome) {
+	t.Helper()
+	run(t, func(*torchbind.Scope) {
+		again, err := RunEval(context.Background(), cfg, cfg.Out, "dev", silent{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again.Results.Scores["accuracy"] != out.Results.Scores["accuracy"] {
+			t.Errorf("eval gives accuracy %v, the run %v", again.Results.Scores, out.Results.Scores)
+		}
+		input := filepath.Join(t.TempDir(), "in.jsonl")
+		writeTest(t, input, `{"text": "film good"}`+"\n"+`{"text": "w9 bad w11"}`+"\n")
+		var lines bytes.Buffer
+		n, err := RunPredict(context.Background(), cfg, cfg.Out, input, false, &lines, silent{})
+		if err != nil || n != 2 || strings.Count(lines.String(), "\n") != 2 || !strings.Contains(lines.String(), `{"logits":[`) || !strings.Contains(lines.String(), `"label":"`) || strings.Contains(lines.String(), "LABEL_") {
+			t.Errorf("predict: %d, %v: %s", n, err, lines.String())
+		}
+	})
+}
+
+// The same seed gives the same bytes; another seed does not.
+func TestSameSeedSameBytes(t *testing.T) {
+	cfg := tinyConfig(t, "exact")
+	files := []string{runs.RanksFile, "adapter/adapter_model.safetensors", "adapter/adapter_config.json"}
+	made := make([][][]byte, 3)
+	for i := range made {
+		c := cfg
+		c.Out = filepath.Join(t.TempDir(), "out")
+		if i == 2 {
+			c.Seed++
+		}
+		mustRun(t, Run, c)
+		for _, name := range files {
+			data, err := os.ReadFile(filepath.Join(c.Out, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			made[i] = append(made[i], data)
+		}
+	}
+	for i, name := range files {
+		if !bytes.Equal(made[0][i], made[1][i]) {
+			t.Errorf("%s differs between two runs of one seed", name)
+		}
+	}
+	if bytes.Equal(made[0][1], made[2][1]) {
+		t.Error("another seed gives the same adapter")
+	}
+}
+
+// Every method of train, from ranks alone too, and the exports.
+func TestTrainMethodsAndExport(t *testing.T) {
+	for _, method := range []string{runs.MethodFull, runs.MethodLoRA, runs.MethodAutoLoRA} {
+		t.Run(method, func(t *testing.T) {
+			cfg := tinyConfig(t, "exact")
+			cfg.Method, cfg.Accumulate, cfg.Clip = method, 2, 0.5
+			cfg.RanksFile = filepath.Join(t.TempDir(), "ranks.json")
+			writeTest(t, cfg.RanksFile, `{"layers": [{"name": "bert.encoder.layer.0.attention.self.query", "rank": 0}, {"name": "bert.encoder.layer.1.output.dense", "rank": 3}]}`)
+			out := mustRun(t, RunTrain, cfg)
+			if out.Results.Method != method || out.Results.Steps.Search != 0 || out.Results.Steps.Train != 6 {
+				t.Errorf("results %+v", out.Results)
+			}
+			if method == runs.MethodFull {
+				eval := cfg
+				eval.Model = filepath.Join(cfg.Out, runs.ModelDir)
+				run(t, func(*torchbind.Scope) {
+					again, err := RunEval(context.Background(), eval, "", "dev", silent{})
+					if err != nil {
+						t.Fatal(err)
+					}
+					if again.Results.Scores["accuracy"] != out.Results.Scores["accuracy"] {
+						t.Errorf("the written model scores %v, want %v", again.Results.Scores, out.Results.Scores)
+					}
+				})
+				return
+			}
+			checkAgain(t, cfg, out)
+			run(t, func(*torchbind.Scope) {
+				for _, format := range []string{FormatPEFT, FormatFolded, FormatMerged} {
+					dir := filepath.Join(t.TempDir(), format)
+					files, err := RunExport(context.Background(), cfg, cfg.Out, format, dir)
+					if err != nil || len(files) < 2 {
+						t.Errorf("export %s: %v %v", format, files, err)
+					}
+				}
+			})
+		})
+	}
+}
+
+// A regression trains, scores with Spearman and Pearson, and predicts numbers.
+func TestRegression(t *testing.T) {
+	cfg := tinyConfig(t, "exact")
+	var rows strings.Builder
+	rows.WriteString("a,b,score\n")
+	for i := range 40 {
+		fmt.Fprintf(&rows, "film w%d,good w%d,%.2f\n", 10+i, 10+(i*3)%60, float64(i%7)/2)
+	}
+	cfg.TrainFile = filepath.Join(t.TempDir(), "train.csv")
+	writeTest(t, cfg.TrainFile, rows.String())
+	cfg.DevFile, cfg.Kind, cfg.Text, cfg.Label = cfg.TrainFile, "regression", []string{"a", "b"}, "score"
+	out := mustRun(t, Run, cfg)
+	for _, name := range []string{"pearson", "spearman"} {
+		if _, ok := out.Results.Scores[name]; !ok {
+			t.Errorf("no %s in %v", name, out.Results.Scores)
+		}
+	}
+}
+
+// A loss that is not finite stops the run, names the step, and leaves the last
+// good state.
+func TestDivergence(t *testing.T) {
+	for _, c := range []struct {
+		phase, saved string
+		job          func(context.Context, Config, Reporter) (*Outcome, error)
+		change       func(*Config)
+	}{
+		{"search", runs.RanksFile, RunSearch, func(c *Config) { c.SearchLR, c.SearchSteps = 1e30, 50 }},
+		{"train", "adapter/adapter_model.safetensors", RunTrain, func(c *Config) { c.Method, c.LR, c.Steps = runs.MethodLoRA, 1e30, 50 }},
+	} {
+		t.Run(c.phase, func(t *testing.T) {
+			cfg := tinyConfig(t, "exact")
+			c.change(&cfg)
+			run(t, func(*torchbind.Scope) {
+				_, err := c.job(context.Background(), cfg, silent{})
+				var diverged *DivergedError
+				if !errors.As(err, &diverged) {
+					t.Fatalf("error %v, want a DivergedError", err)
+				}
+				if diverged.Step < 1 || diverged.Good >= int64(diverged.Step) || !strings.Contains(err.Error(), c.phase+" step") || strings.Contains(err.Error(), "\n") {
+					t.Errorf("error %q", err)
+				}
+			})
+			if _, err := os.Stat(filepath.Join(cfg.Out, c.saved)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// counter cancels a run after some steps.
+type counter struct {
+	silent
+	left   int
+	cancel context.CancelFunc
+}
+
+func (c *counter) Advance(int, string) {
+	if c.left--; c.left == 0 {
+		c.cancel()
+	}
+}
+
+func TestCancelEndsWithinAStep(t *testing.T) {
+	for _, steps := range []int{1, 3, 8} {
+		cfg := tinyConfig(t, "exact")
+		ctx, cancel := context.WithCancel(context.Background())
+		rep := &counter{left: steps, cancel: cancel}
+		run(t, func(*torchbind.Scope) {
+			if _, err := Run(ctx, cfg, rep); !errors.Is(err, context.Canceled) {
+				t.Errorf("error %v, want context.Canceled", err)
+			}
+		})
+		if rep.left != 0 {
+			t.Errorf("%d more steps after the cancel", -rep.left)
+		}
+		entries, err := os.ReadDir(cfg.Out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			if !slices.Contains(runs.Names, e.Name()) {
+				t.Errorf("%s is left behind", e.Name())
+			}
+		}
+	}
+}
+
+// Wrong settings and data end in one line before any training.
+func TestRunErrors(t *testing.T) {
+	full := func(name string) func(*Config) {
+		return func(c *Config) {
+			c.Out = filepath.Join(t.TempDir(), "full")
+			if err := os.Mkdir(c.Out, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			writeTest(t, filepath.Join(c.Out, name), "mine")
+		}
+	}
+	for _, c := range []struct {
+		name   string
+		change func(*Config)
+		want   string
+	}{
+		{"output exists", full("results.json"), "--overwrite"},
+		{"output below a file", func(c *Config) { c.Out = filepath.Join(c.TrainFile, "out") }, "output folder"},
+		{"no output", func(c *Config) { c.Out = "" }, "--out"},
+		{"no model", func(c *Config) { c.Model = "" }, "--model"},
+		{"missing model", func(c *Config) { c.Model = "./no/such/folder" }, "no/such/folder"},
+		{"bad mode", func(c *Config) { c.Hypergradient = "third-order" }, "--hypergradient"},
+		{"bad device", func(c *Config) { c.Device = "tpu" }, "--device"},
+		{"max length over the positions", func(c *Config) { c.MaxLength = 64 }, "--max-length"},
+		{"one class", func(c *Config) {
+			c.TrainFile = filepath.Join(t.TempDir(), "t.tsv")
+			writeTest(t, c.TrainFile, "text\tlabel\na\tx\nb\tx\n")
+		}, "want at least two classes"},
+		{"unknown dev label", func(c *Config) {
+			c.DevFile = filepath.Join(t.TempDir(), "d.tsv")
+			writeTest(t, c.DevFile, "text\tlabel\na\tgood\nb\tugly\n")
+		}, "d.tsv: line 3"},
+		{"missing column", func(c *Config) { c.Text = []string{"sentence"} }, `sentence`},
+		{"task and files", func(c *Config) { c.Task = "sst2" }, "exclude each other"},
+		{"head of another size", func(c *Config) { c.NewHead = false }, "classifier.weight"},
+		{"unknown target", func(c *Config) { c.Targets = []string{"q_proj"} }, "q_proj"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			cfg := tinyConfig(t, "exact")
+			c.change(&cfg)
+			run(t, func(*torchbind.Scope) {
+				_, err := Run(context.Background(), cfg, silent{})
+				switch {
+				case err == nil:
+					t.Error("no error")
+				case !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n"):
+					t.Errorf("error %q, want one line with %q", err, c.want)
+				}
+			})
+		})
+	}
+}
+
+// A model whose classes stand in another order than the task's is scored right.
+func TestHeadOrder(t *testing.T) {
+	cfg := tinyConfig(t, "exact")
+	cfg.Method = runs.MethodFull
+	mustRun(t, RunTrain, cfg)
+	dir := filepath.Join(cfg.Out, runs.ModelDir)
+	run(t, func(s *torchbind.Scope) {
+		m, err := nn.Load(dir, nn.LoadConfig{Labels: 2, Head: nn.HeadStored, DType: torchbind.Float32, Device: torchbind.CPU})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer m.Close()
+		if got := m.LabelNames(); !slices.Equal(got, []string{"bad", "good"}) {
+			t.Fatalf("labels %v", got)
+		}
+		if err := m.ReorderHead([]int{1, 0}); err != nil {
+			t.Fatal(err)
+		}
+		turned := filepath.Join(t.TempDir(), "turned")
+		if err := m.Write(turned, []string{"good", "bad"}); err != nil {
+			t.Fatal(err)
+		}
+		scores := make([]float64, 2)
+		for i, model := range []string{dir, turned} {
+			c := cfg
+			c.Model = model
+			out, err := RunEval(context.Background(), c, "", "dev", silent{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			scores[i] = out.Results.Scores["accuracy"]
+		}
+		if scores[0] != scores[1] {
+			t.Errorf("accuracies %v of one model with its classes in two orders", scores)
+		}
+	})
+}

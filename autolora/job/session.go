@@ -1,0 +1,270 @@
+package job
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"autolora/autolora"
+	"autolora/data"
+	"autolora/data/tokenizer"
+	"autolora/nn"
+	"autolora/torchbind"
+)
+
+// Version is the program's version; the build sets it.
+var Version = "devel"
+
+// session is what the commands share: the task's data, the tokenizer, and how
+// models are loaded. It is to be closed.
+type session struct {
+	Config
+	dir    string // the model folder
+	arch   nn.Config
+	task   data.Task
+	splits *data.Splits         // nil where the data come from elsewhere
+	tok    *tokenizer.Tokenizer // nil before openTokenizer
+	enc    *tokenizer.Encoder
+	scorer *textScorer // in generation
+	device torchbind.Device
+	dtype  torchbind.DType
+	rep    Reporter
+	loaded time.Duration // spent on data, tokenizer and weights
+}
+
+// newSession checks cfg and reads the model's configuration.
+func newSession(ctx context.Context, cfg Config, rep Reporter) (*session, error) {
+	began := time.Now()
+	err := cfg.Check()
+	if err != nil {
+		return nil, err
+	}
+	s := &session{Config: cfg, rep: cfg.Processes.reporter(rep)}
+	if s.device, err = torchbind.ParseDevice(cfg.Processes.device(cfg.Device)); err != nil {
+		return nil, fmt.Errorf("--device: %w", err)
+	}
+	if s.dtype, err = torchbind.ParseDType(cfg.DType); err != nil {
+		return nil, fmt.Errorf("--dtype: %w", err)
+	}
+	if s.dtype == torchbind.BFloat16 && s.device == torchbind.CPU && !torchbind.HasBFloat16() {
+		s.rep.Note("this CPU has no bfloat16 instructions: bfloat16 is computed in float32 and rounded, which is not faster")
+	}
+	if cfg.Threads > 0 {
+		torchbind.SetNumThreads(cfg.Threads)
+	}
+	torchbind.AllowTF32(cfg.TF32)
+	if s.dir, err = modelFolder(ctx, cfg.Model); err != nil {
+		return nil, err
+	}
+	if s.arch, err = nn.ReadConfig(s.dir); err != nil {
+		return nil, err
+	}
+	s.loaded = time.Since(began)
+	return s, nil
+}
+
+// openTokenizer makes texts into tokens of the model.
+func (s *session) openTokenizer() (err error) {
+	if s.tok, err = tokenizer.Load(s.dir); err != nil {
+		return err
+	}
+	if err := s.tok.CheckVocab(int(s.arch.VocabSize)); err != nil {
+		return err
+	}
+	s.enc, err = tokenizer.NewEncoder(s.tok, s.MaxLength, int(s.arch.MaxTokens()))
+	return err
+}
+
+// close frees the tokenizer.
+func (s *session) close() {
+	if s.tok != nil {
+		s.tok.Close()
+	}
+}
+
+// readTask opens the tokenizer and reads the parts of the task's data: a GLUE
+// task, or the user's own files.
+func (s *session) readTask(parts ...data.Part) error {
+	began := time.Now()
+	defer func() { s.loaded += time.Since(began) }()
+	err := s.openTokenizer()
+	if err != nil {
+		return err
+	}
+	if s.TrainFile != "" || s.DevFile != "" {
+		s.splits, err = s.readFiles(parts)
+	} else {
+		s.splits, err = s.readNamed(parts)
+	}
+	if err != nil {
+		return err
+	}
+	s.task = s.splits.Task
+	switch generation := s.task.Kind == data.Generation; {
+	case generation && !s.arch.Generates():
+		return fmt.Errorf("%s is a task of generation, and --model %s (%s) has no head that generates text", s.task.Name, s.Model, s.arch.ModelType)
+	case !generation && s.arch.Generates():
+		return fmt.Errorf("%s is a task of %s, and --model %s (%s) generates text: want an encoder", s.task.Name, s.task.Kind, s.Model, s.arch.ModelType)
+	case generation:
+		if err := s.checkRoom(); err != nil {
+			return err
+		}
+		if len(s.Metrics) > 0 {
+			s.task.Metrics = s.Metrics
+		}
+		if !slices.Contains(s.task.Metrics, s.task.Primary) {
+			s.task.Primary = s.task.Metrics[0]
+		}
+		if s.scorer, err = newTextScorer(s.task, s.Config); err != nil {
+			return err
+		}
+	}
+	for _, note := range s.splits.Notes {
+		s.rep.Note(note)
+	}
+	if train := s.splits.Train; train != nil && s.LimitTrain > 0 && s.LimitTrain < train.Len() {
+		s.splits.Train = train.Select(data.Subset(train.Len(), s.LimitTrain, s.Seed))
+	}
+	if train := s.splits.Train; train != nil && train.Kind == data.Tagging {
+		pieces, err := s.pieces(train)
+		if err != nil {
+			return err
+		}
+		s.splits.Train = pieces.Dataset
+	}
+	return nil
+}
+
+// pieces cuts the sentences of d that are longer than --max-length.
+func (s *session) pieces(d *data.Dataset) (*data.Pieces, error) {
+	p, err := data.NewPieces(d, s.enc)
+	if err == nil && p.Cut > 0 {
+		s.rep.Note(fmt.Sprintf("%s: %d sentences are longer than --max-length %d and cut between words", d.Name, p.Cut, s.MaxLength))
+	}
+	return p, err
+}
+
+// noteTruncated says how much of the data was left out for its length.
+func (s *session) noteTruncated() {
+	what := "examples"
+	if s.task.Kind == data.Tagging {
+		what = "words"
+	}
+	if n := s.enc.Truncated(); n > 0 {
+		s.rep.Note(fmt.Sprintf("%d %s were longer than --max-length %d and cut", n, what, s.MaxLength))
+	}
+}
+
+func (s *session) readNamed(parts []data.Part) (*data.Splits, error) {
+	if s.Task == "" {
+		return nil, fmt.Errorf("--task: none is given; want one of %v, or your own files with --train and --dev", data.TaskNames())
+	}
+	if s.Data == "" {
+		return nil, fmt.Errorf("--data: no folder with the data of task %s is given", s.Task)
+	}
+	return data.LoadTask(s.Task, s.Data, parts...)
+}
+
+func (s *session) readFiles(parts []data.Part) (*data.Splits, error) {
+	if s.Task != "" {
+		return nil, fmt.Errorf("--task %s and own files (--train, --dev) exclude each other", s.Task)
+	}
+	kind, err := data.ParseKind(s.Kind)
+	if err != nil {
+		return nil, fmt.Errorf("--kind: %w", err)
+	}
+	files := data.FileTask{Kind: kind, Text: s.Text, Label: s.Label, Train: s.TrainFile}
+	for _, part := range parts {
+		switch part {
+		case data.Train:
+			if s.TrainFile == "" {
+				return nil, fmt.Errorf("--train: no file is given")
+			}
+		case data.Dev:
+			if files.Dev = s.DevFile; s.DevFile == "" {
+				return nil, fmt.Errorf("--dev: no file is given")
+			}
+		default:
+			return nil, fmt.Errorf("own files have no %s part: give the file as --dev", part)
+		}
+	}
+	return files.Load()
+}
+
+// corpus joins a data set and the model's tokenizer.
+func (s *session) corpus(d *data.Dataset) *data.Corpus { return data.NewCorpus(d, s.enc) }
+
+// outputs says what a model makes of its hidden states for a kind of task.
+var outputs = map[data.Kind]nn.Output{
+	data.Classification: nn.SequenceClassification, data.Regression: nn.Regression, data.Tagging: nn.TokenClassification, data.Generation: nn.CausalLM,
+}
+
+// load reads the model with a head for the task.
+func (s *session) load(head nn.HeadSource, full bool) (*nn.Model, error) {
+	began := time.Now()
+	defer func() { s.loaded += time.Since(began) }()
+	if s.NewHead && head == nn.HeadIfStored {
+		head = nn.HeadFresh
+	}
+	cfg := nn.LoadConfig{
+		Output: outputs[s.task.Kind], Labels: int64(s.task.Outputs()), Head: head, LabelSmoothing: s.Smoothing,
+		Seed: s.Seed, Full: full, Pack: s.pack(), Round: s.device != torchbind.CPU, DType: s.dtype, Device: s.device,
+	}
+	if s.Dropout >= 0 {
+		cfg.Dropout = &s.Dropout
+	}
+	return nn.Load(s.dir, cfg)
+}
+
+// packLimit is the size of the linear layers, in bytes of float32, up to which
+// "auto" keeps them packed too: beyond, twice their memory more is too much.
+const packLimit = 1 << 30
+
+func (s *session) pack() bool {
+	shape := newShape(s.arch)
+	small := 4*shape.layers*shape.layer() <= packLimit
+	return s.Pack == "on" || s.Pack == "auto" && small
+}
+
+// graphs returns what replays the steps of a model, if its device has graphs and
+// nothing keeps the steps from being the same; nil else. They are to be closed
+// before the model.
+func (s *session) graphs(same bool) *autolora.Graphs {
+	switch {
+	case s.device == torchbind.CPU || !s.Graphs:
+		return nil
+	case s.GradientCheckpointing:
+		s.rep.Note("no CUDA graphs: --gradient-checkpointing sets the seed of dropout within a step")
+		return nil
+	case s.Processes != nil:
+		s.rep.Note("no CUDA graphs: several processes share the run")
+		return nil
+	case !same:
+		s.rep.Note("no CUDA graphs: with these settings a step depends on numbers that the host reads")
+		return nil
+	}
+	return autolora.NewGraphs(s.device, s.rep.Note)
+}
+
+// execution says how the steps of a search or a training are computed.
+func (s *session) execution(graphs *autolora.Graphs, seed uint64) autolora.Execution {
+	return autolora.Execution{Processes: s.Processes.batches(), Graphs: graphs, GradientCheckpointing: s.GradientCheckpointing, Seed: seed}
+}
+
+// lora returns the LoRA settings with uniform rank.
+func (s *session) lora() nn.LoRAConfig {
+	return nn.LoRAConfig{Targets: s.Targets, Rank: s.Rank, Alpha: s.LoRAAlpha, Dropout: s.LoRADropout, Seed: s.Seed}
+}
+
+// workers is the number of goroutines that tokenise ahead of the trainer.
+const workers = 2
+
+// stepsFor returns steps if it is set, else those of so many epochs.
+func stepsFor(steps int, epochs float64, batchesPerEpoch, accumulate int) int {
+	if steps > 0 {
+		return steps
+	}
+	return max(1, int(math.Round(epochs*float64(batchesPerEpoch)/float64(accumulate))))
+}

@@ -1,17 +1,24 @@
 package main
 
 import (
+	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
 
-// Every command line of the README, and the demo's in the Makefile, has
-// commands and flags that exist.
+// Every command line of the README and of docs, and the demo's in the Makefile,
+// has commands and flags that exist.
 func TestDocumentedCommands(t *testing.T) {
-	lines := append(documented(t, "README.md", "bin/autolora "), "run "+makeVariable(t, "DEMO_FLAGS"))
-	if len(lines) < 4 {
+	lines := []string{"run " + makeVariable(t, "DEMO_FLAGS")}
+	for _, file := range []string{"README.md", "docs/machines.md", "docs/performance.md", "docs/text.md"} {
+		lines = append(lines, documented(t, file, "bin/autolora ")...)
+	}
+	if len(lines) < 10 {
 		t.Fatalf("only %d command lines found: %q", len(lines), lines)
 	}
 	for _, line := range lines {
@@ -19,6 +26,64 @@ func TestDocumentedCommands(t *testing.T) {
 			t.Errorf("%s: %v", line, err)
 		}
 	}
+}
+
+// Every relative link of a page leads to a file, and its anchor to a heading;
+// and so does what the code cites of docs, as in: docs/method.md, "Data".
+func TestLinks(t *testing.T) {
+	link := regexp.MustCompile(`\]\(([^)#:\s]*)(?:#([^)\s]*))?\)`)
+	citation := regexp.MustCompile(`(docs/\w+\.md), "([^"]+)"`)
+	found := 0
+	check := func(from, page, anchor string) {
+		text, err := os.ReadFile(filepath.Join("..", "..", page))
+		if err != nil {
+			t.Errorf("%s: %v", from, err)
+		} else if anchor != "" && !slices.Contains(anchors(string(text)), anchor) {
+			t.Errorf("%s: %s has no heading #%s", from, page, anchor)
+		}
+		found++
+	}
+	root := os.DirFS(filepath.Join("..", ".."))
+	err := fs.WalkDir(root, ".", func(name string, entry fs.DirEntry, err error) error {
+		if slices.Contains([]string{".git", "third_party", "bin", "out"}, name) {
+			return fs.SkipDir
+		}
+		switch path.Ext(name) {
+		case ".md":
+			for _, m := range link.FindAllStringSubmatch(readRoot(t, name), -1) {
+				page := name
+				if m[1] != "" {
+					page = path.Join(path.Dir(name), m[1])
+				}
+				check(name, page, m[2])
+			}
+		case ".go", ".cc", ".h", ".py", ".sh":
+			for _, m := range citation.FindAllStringSubmatch(readRoot(t, name), -1) {
+				check(name, m[1], anchorOf(m[2]))
+			}
+		}
+		return err
+	})
+	if err != nil || found < 20 {
+		t.Errorf("%d links and citations found, error %v", found, err)
+	}
+}
+
+// anchors returns those of a page's headings.
+func anchors(page string) []string {
+	var all []string
+	for line := range strings.Lines(page) {
+		if heading := strings.TrimLeft(line, "#"); heading != line {
+			all = append(all, anchorOf(heading))
+		}
+	}
+	return all
+}
+
+// anchorOf is what links call a heading.
+func anchorOf(heading string) string {
+	kept := regexp.MustCompile(`[^\p{L}\p{N} _-]`).ReplaceAllString(strings.ToLower(strings.TrimSpace(heading)), "")
+	return strings.ReplaceAll(kept, " ", "-")
 }
 
 // parse reads a command line, and the one in it where its command wraps another.

@@ -92,7 +92,7 @@ func newJob(ctx context.Context, cfg Config, command string, rep Reporter, work 
 		return nil, fmt.Errorf("--batch-size: got %d examples for %d processes, want at least one for each", min(cfg.BatchSize, j.searchBatchSize()), n)
 	}
 	j.corpus = s.corpus(s.splits.Train)
-	j.results = runs.Results{Task: s.task.Name, Method: cfg.Method, Seed: cfg.Seed, Primary: s.task.Primary, Part: cfg.EvalOn}
+	j.results = runs.Results{Task: s.task.Name, Method: cfg.Method, Seed: cfg.Seed, Primary: s.task.Primary, Part: cfg.EvalOn, TrainExamples: j.corpus.Data.Len()}
 	j.wrote(runs.ConfigFile, runs.MetricsFile)
 	defer j.closeFolder()
 	if err := j.openFolder(command); err != nil {

@@ -27,9 +27,7 @@ func (t *Task) size() {
 			if part := r.Results.Part; part != "" && !slices.Contains(t.Sizes.Parts, part) {
 				t.Sizes.Parts = append(t.Sizes.Parts, part)
 			}
-			if r.Ranks != nil {
-				t.Sizes.Train = max(t.Sizes.Train, trainExamples(r.Ranks.Split))
-			}
+			t.Sizes.Train = max(t.Sizes.Train, r.Results.TrainExamples)
 		}
 	}
 	for _, m := range t.Methods {
@@ -54,16 +52,6 @@ func (s Sizes) part() string {
 		return ""
 	}
 	return " (" + strings.Join(s.Parts, ", ") + ")"
-}
-
-// trainExamples returns the size of a training set that a search split into
-// two: of "300/700", 1000. It is 0 where it is not known.
-func trainExamples(split string) int {
-	var train, val int
-	if n, err := fmt.Sscanf(split, "%d/%d", &train, &val); n < 2 || err != nil {
-		return 0
-	}
-	return train + val
 }
 
 // epochs returns how often that many batches go through a share of the

@@ -190,7 +190,7 @@ func TestNotes(t *testing.T) {
 	for seed, lr := range []float64{1e-3, 2e-3} {
 		f := scored("sst2", "autolora", uint64(seed), 0.8)
 		f.config["lr"], f.config["limit-train"], f.config["steps"], f.config["batch-size"], f.config["out"] = lr, 1000, 125, 16, fmt.Sprint(seed)
-		f.ranks = ranksOf(8, 4, 4)
+		f.ranks, f.results.TrainExamples = ranksOf(8, 4, 4), 1000
 		f.write(t, filepath.Join(dir, fmt.Sprint(seed)))
 	}
 	f := scored("sst2", "lora", 1, 0.8)

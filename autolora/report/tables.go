@@ -535,7 +535,7 @@ func (r *Report) SizeTable() *Table {
 		}
 		t.add(r.name(task), known(task.Sizes.Train), train, known(task.Sizes.Evaluated)+task.Sizes.part(), dev)
 	}
-	t.Caption = "Training examples are known where a search split them. Paper: Table 6, training and dev set."
+	t.Caption = "Paper: Table 6, training and dev set."
 	return t
 }
 

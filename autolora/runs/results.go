@@ -20,7 +20,9 @@ type Results struct {
 	Primary  string `json:"primary"`  // the task's main score, a key of Scores
 	Part     string `json:"part"`     // of the data that was evaluated: dev or test
 	Examples int    `json:"examples"` // evaluated
-	Cost     Cost   `json:"cost"`
+	// TrainExamples is the size of the training set; 0 where it is not known.
+	TrainExamples int  `json:"train_examples,omitempty"`
+	Cost          Cost `json:"cost"`
 	// Paraphrases tells whether METEOR had its table of paraphrases, without which
 	// its scores are lower than published ones; nil without METEOR.
 	Paraphrases *bool `json:"meteor_paraphrases,omitempty"`

@@ -7,14 +7,13 @@ import (
 
 	"autolora/autolora/runs"
 
-	"gonum.org/v1/gonum/stat"
+	"gonum.org/v1/plot/plotter"
 )
 
 // Curves is what a run logged, step by step.
 type Curves struct {
-	Search []Point
-	Train  []Point
-	Alpha  []AlphaPoint // of the search, at some steps
+	Points map[string][]Point // by phase: "search", "train"
+	Alpha  []AlphaPoint       // of the search, at some steps
 
 	alphas, every int // α seen, and one of how many is kept
 }
@@ -39,31 +38,19 @@ const alphaPoints = 80
 
 // add takes one line of metrics.jsonl.
 func (c *Curves) add(r runs.Record) {
-	var phase *[]Point
-	switch r.Phase {
-	case "search":
-		phase = &c.Search
-	case "train":
-		phase = &c.Train
-	default:
-		return
-	}
 	p := Point{Step: r.Step, Loss: value(r.Loss), ValLoss: value(r.ValLoss), Ratio: value(r.Ratio),
 		Low: math.NaN(), MeanRank: math.NaN(), High: math.NaN(), Budget: math.NaN()}
 	if len(r.Ranks) > 0 {
-		p.Low, p.High = float64(slices.Min(r.Ranks)), float64(slices.Max(r.Ranks))
-		sum := 0
-		for _, rank := range r.Ranks {
-			sum += rank
-		}
-		p.MeanRank = float64(sum) / float64(len(r.Ranks))
+		p.Low, p.MeanRank, p.High = float64(slices.Min(r.Ranks)), mean(toFloats(r.Ranks)), float64(slices.Max(r.Ranks))
 	}
 	if r.Budget > 0 {
 		p.Budget = float64(r.Budget)
 	}
+	if c.Points == nil {
+		c.Points = make(map[string][]Point)
+	}
 	// A phase that was gone back on, as by a resumed run, counts from there.
-	*phase = append(before(*phase, p.Step, func(p Point) int { return p.Step }), p)
-
+	c.Points[r.Phase] = append(before(c.Points[r.Phase], p.Step, func(p Point) int { return p.Step }), p)
 	if r.Phase == "search" && len(r.Alpha) > 0 {
 		c.addAlpha(AlphaPoint{r.Step, r.Alpha})
 	}
@@ -81,13 +68,9 @@ func (c *Curves) addAlpha(p AlphaPoint) {
 	if len(c.Alpha) <= alphaPoints {
 		return
 	}
-	kept := c.Alpha[:0]
-	for i, p := range c.Alpha {
-		if i%2 == 0 {
-			kept = append(kept, p)
-		}
-	}
-	c.Alpha, c.every = kept, 2*c.every
+	odd := false
+	c.Alpha = slices.DeleteFunc(c.Alpha, func(AlphaPoint) bool { odd = !odd; return !odd })
+	c.every *= 2
 }
 
 // before returns the points of steps before that one.
@@ -106,47 +89,26 @@ func value(v *float64) float64 {
 	return *v
 }
 
-// xy is one point of a curve.
-type xy struct{ x, y float64 }
-
 // smooth returns the curve of a quantity over the steps of several runs: what
 // reduce makes of its values, of all runs and steps, in each of at most n
 // equal spans of steps. A few logged steps stay as they are; a single batch's
 // loss tells little.
-func smooth(series [][]Point, n int, reduce func([]float64) float64, of func(Point) float64) []xy {
+func smooth(series [][]Point, n int, reduce func([]float64) float64, of func(Point) float64) plotter.XYs {
 	last := 0
-	for _, points := range series {
-		for _, p := range points {
-			last = max(last, p.Step)
-		}
+	for _, p := range slices.Concat(series...) {
+		last = max(last, p.Step)
 	}
 	span := max(1, float64(last)/float64(n))
-	type bin struct{ steps, values []float64 }
-	bins := make(map[int]*bin)
-	for _, points := range series {
-		for _, p := range points {
-			v := of(p)
-			if math.IsNaN(v) || math.IsInf(v, 0) {
-				continue
-			}
+	steps, values := make(map[int][]float64), make(map[int][]float64) // by span
+	for _, p := range slices.Concat(series...) {
+		if v := of(p); !math.IsNaN(v) && !math.IsInf(v, 0) {
 			at := int(float64(p.Step-1) / span)
-			b := bins[at]
-			if b == nil {
-				b = new(bin)
-				bins[at] = b
-			}
-			b.steps, b.values = append(b.steps, float64(p.Step)), append(b.values, v)
+			steps[at], values[at] = append(steps[at], float64(p.Step)), append(values[at], v)
 		}
 	}
-	var curve []xy
-	for _, at := range slices.Sorted(maps.Keys(bins)) {
-		curve = append(curve, xy{mean(bins[at].steps), reduce(bins[at].values)})
+	var curve plotter.XYs
+	for _, at := range slices.Sorted(maps.Keys(steps)) {
+		curve = append(curve, plotter.XY{X: mean(steps[at]), Y: reduce(values[at])})
 	}
 	return curve
 }
-
-func mean(values []float64) float64 { return stat.Mean(values, nil) }
-
-// geometric returns the geometric mean of values above 0: what an axis of
-// logarithms shows as the mean.
-func geometric(values []float64) float64 { return stat.GeometricMean(values, nil) }

@@ -183,17 +183,17 @@ func TestDecoderLayers(t *testing.T) {
 		for i := range f.ranks.Layers {
 			values = append(values, Number(i))
 		}
-		rows, others := rankRows("E2E", f.ranks.Names(), values, 0)
+		rows, others := heatRows("E2E", f.ranks.Names(), values, 0)
 		if others != nil || len(rows) != len(tc.kinds) {
 			t.Fatalf("%s: %d rows, beside them %q", tc.layer(0), len(rows), others)
 		}
 		for kind, row := range rows {
-			if row.kind != tc.kinds[kind] || len(row.values) != tc.blocks {
-				t.Errorf("%s: row %s of %d blocks", tc.layer(0), row.kind, len(row.values))
+			if !strings.HasSuffix(row.label, tc.kinds[kind]) || strings.HasPrefix(row.label, "E2E ") != (kind == 0) || len(row.values) != tc.blocks {
+				t.Errorf("%s: row %s of %d blocks", tc.layer(0), row.label, len(row.values))
 			}
 			for block, v := range row.values {
 				if int(v) != 2*block+kind {
-					t.Errorf("%s: block %d of %s is layer %v", tc.layer(0), block, row.kind, v)
+					t.Errorf("%s: block %d of %s is layer %v", tc.layer(0), block, row.label, v)
 				}
 			}
 		}

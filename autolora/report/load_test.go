@@ -148,10 +148,10 @@ func TestCurves(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := fmt.Sprint(c.Search), "[{10 0.5 0.6 0.01 1 3 6 NaN} {20 0.3 NaN NaN NaN NaN NaN NaN}]"; got != want {
+	if got, want := fmt.Sprint(c.Points["search"]), "[{10 0.5 0.6 0.01 1 3 6 NaN} {20 0.3 NaN NaN NaN NaN NaN NaN}]"; got != want {
 		t.Errorf("search %s, want %s", got, want)
 	}
-	if got, want := fmt.Sprint(c.Train), "[{5 NaN NaN NaN NaN NaN NaN 48}]"; got != want {
+	if got, want := fmt.Sprint(c.Points["train"]), "[{5 NaN NaN NaN NaN NaN NaN 48}]"; got != want {
 		t.Errorf("train %s, want %s", got, want)
 	}
 	if got, want := fmt.Sprint(c.Alpha), "[{10 [[0.5 0.5]]} {20 [[0.3 0.7]]}]"; got != want {

@@ -4,18 +4,19 @@ import (
 	"bytes"
 	"fmt"
 	"html"
+	"io"
 	"regexp"
 	"strconv"
 	"strings"
 
 	xfont "golang.org/x/image/font"
+	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/font"
+	"gonum.org/v1/plot/text"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 	"gonum.org/v1/plot/vg/vgimg"
 	"gonum.org/v1/plot/vg/vgsvg"
-
-	_ "gonum.org/v1/plot" // puts the Liberation fonts into font.DefaultCache
 )
 
 // picture is one figure: panels of about the width of a phone, which a page
@@ -29,131 +30,70 @@ type picture struct {
 	folded  bool // on a page, shown when it is asked for
 }
 
-// panel is a part of a picture that is drawn by itself. A length of 1 is one
-// pixel of a page.
+// panel is a part of a picture that is drawn by itself, below its title. A
+// length of 1 is one pixel of a page.
 type panel struct {
-	title         string // what it shows, for those who do not see it
-	width, height vg.Length
-	draw          func(c *canvas)
+	title         string
+	width, height vg.Length // without the title
+	draw          func(draw.Canvas)
 }
 
 // panelWidth is the width of most panels: that of a phone.
 const panelWidth = 360
 
-// canvas is what a panel is drawn on, with colours by their role.
-type canvas struct {
-	draw.Canvas
-	theme theme
-}
-
-// Sizes of text.
+// Sizes of text, and the room of a title.
 const (
-	textSize  = 11.5
-	titleSize = 13
-	smallSize = 10
+	textSize    = 11.5
+	titleSize   = 13
+	smallSize   = 10
+	titleHeight = 24
 )
 
-// face returns the font of all pictures. Its widths are those of Arial and
-// Helvetica, so a page looks the same with either.
-func face(size vg.Length, bold bool) font.Face {
-	f := font.Font{Typeface: "Liberation", Variant: "Sans"}
-	if bold {
-		f.Weight = xfont.WeightBold
-	}
-	return font.DefaultCache.Lookup(f, size)
-}
-
-// Alignments of a text to its place.
-const (
-	left   = 0
-	middle = 0.5
-	right  = 1
-)
-
-// capHeight is the height of digits and capitals of the font.
-const capHeight = 0.72
-
-// text writes s with the middle of its capitals at height y.
-func (c *canvas) text(x, y vg.Length, align float64, s string, size vg.Length, of role, bold bool) {
-	f := face(size, bold)
-	c.SetColor(c.theme[of])
-	c.FillString(f, vg.Point{X: x - f.Width(s)*vg.Length(align), Y: y - capHeight/2*size}, s)
-}
-
-// width returns that of a text.
-func width(s string, size vg.Length, bold bool) vg.Length {
-	f := face(size, bold)
-	return f.Width(s)
+// textStyle is that of all pictures. The widths of the font are those of Arial
+// and Helvetica, so a page looks the same with either.
+func textStyle(size vg.Length, of shade) text.Style {
+	sans := font.Font{Typeface: "Liberation", Variant: "Sans", Size: size}
+	return text.Style{Color: of, Font: sans, XAlign: draw.XLeft, YAlign: draw.YCenter, Handler: plot.DefaultTextHandler}
 }
 
 // fit cuts a text to a width.
-func fit(s string, size, most vg.Length, bold bool) string {
-	if width(s, size, bold) <= most {
+func fit(s string, style text.Style, most vg.Length) string {
+	if style.Width(s) <= most {
 		return s
 	}
 	letters := []rune(s)
-	for len(letters) > 0 && width(string(letters)+"…", size, bold) > most {
+	for len(letters) > 0 && style.Width(string(letters)+"…") > most {
 		letters = letters[:len(letters)-1]
 	}
 	return string(letters) + "…"
 }
 
-// rect fills the rectangle between two corners.
-func (c *canvas) rect(x0, y0, x1, y1 vg.Length, of role) {
-	c.SetColor(c.theme[of])
-	c.Fill(vg.Rectangle{Min: vg.Point{X: x0, Y: y0}, Max: vg.Point{X: x1, Y: y1}}.Path())
-}
-
-// line draws a line through points.
-func (c *canvas) line(s stroke, points ...vg.Point) {
-	c.StrokeLines(draw.LineStyle{Color: c.theme[s.of], Width: s.width, Dashes: s.dash}, points)
-}
-
-// dot draws a dot, hollow or not.
-func (c *canvas) dot(x, y, radius vg.Length, of role, hollow bool) {
-	var glyph draw.GlyphDrawer = draw.CircleGlyph{}
-	if hollow {
-		c.DrawGlyphNoClip(draw.GlyphStyle{Color: c.theme[page], Radius: radius, Shape: draw.CircleGlyph{}}, vg.Point{X: x, Y: y})
-		c.SetLineWidth(1.3)
-		glyph = draw.RingGlyph{}
-	}
-	c.DrawGlyphNoClip(draw.GlyphStyle{Color: c.theme[of], Radius: radius, Shape: glyph}, vg.Point{X: x, Y: y})
-}
-
-// title writes the title of a panel into its first line, and returns the rest
-// of the canvas.
-func (c *canvas) title(text string) *canvas {
-	c.text(c.Min.X, c.Max.Y-9, left, fit(text, titleSize, c.Max.X-c.Min.X, true), titleSize, ink, true)
-	return &canvas{draw.Crop(c.Canvas, 0, 0, 0, -titleHeight), c.theme}
-}
-
-const titleHeight = 24
-
-// paint draws a panel. What panics inside the plot library is an error: a
-// picture that cannot be drawn is no reason to lose a report.
-func (p panel) paint(c draw.Canvas, t theme) (err error) {
+// paint draws a panel and its title. What panics inside the plot library is an
+// error: a picture that cannot be drawn is no reason to lose a report.
+func (p panel) paint(c draw.Canvas) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("draw %s: %v", p.title, r)
 		}
 	}()
-	p.draw(&canvas{c, t})
+	style := textStyle(titleSize, ink)
+	style.Font.Weight = xfont.WeightBold
+	c.FillText(style, vg.Point{X: c.Min.X, Y: c.Max.Y - 9}, fit(p.title, style, p.width))
+	p.draw(draw.Crop(c, 0, 0, 0, -titleHeight))
 	return nil
 }
 
 // inline returns the panel as SVG for a page, whose style sheet gives the
 // colours: var(--ink) and so on.
 func (p panel) inline() (string, error) {
-	c := vgsvg.New(p.width, p.height)
-	if err := p.paint(draw.New(c), light); err != nil {
+	height := p.height + titleHeight
+	c := vgsvg.New(p.width, height)
+	if err := p.paint(draw.New(c)); err != nil {
 		return "", err
 	}
-	var b bytes.Buffer
-	if _, err := c.WriteTo(&b); err != nil {
-		return "", err
-	}
-	_, body, _ := strings.Cut(string(withLengths(b.Bytes())), "xlink\">\n") // without the prologue and the opening tag
-	return fmt.Sprintf(`<svg viewBox="0 0 %.5g %.5g" role="img" aria-label="%s">`, p.width, p.height, html.EscapeString(p.title)) + "\n" + styled.Replace(body), nil
+	svg, err := printed(c)
+	_, body, _ := strings.Cut(string(withLengths(svg)), "xlink\">\n") // without the prologue and the opening tag
+	return fmt.Sprintf(`<svg viewBox="0 0 %.5g %.5g" role="img" aria-label="%s">`, p.width, height, html.EscapeString(p.title)) + "\n" + styled.Replace(body), err
 }
 
 // svgText is a text in a file of vgsvg.
@@ -168,88 +108,51 @@ func withLengths(svg []byte) []byte {
 		if err != nil {
 			return found
 		}
-		length := width(html.UnescapeString(string(m[6])), vg.Length(size), bytes.Contains(m[3], []byte("bold")))
+		style := textStyle(vg.Length(size), ink)
+		if bytes.Contains(m[3], []byte("bold")) {
+			style.Font.Weight = xfont.WeightBold
+		}
+		length := style.Width(html.UnescapeString(string(m[6])))
 		return bytes.Replace(found, []byte("<text "), fmt.Appendf(nil, `<text textLength="%.4g" lengthAdjust="spacingAndGlyphs" `, length), 1)
 	})
 }
 
-// styled replaces the colours of the light theme by variables of CSS, and
-// leaves out what the style sheet says once.
-var styled = func() *strings.Replacer {
-	pairs := []string{
-		"font-family:Liberation Sans;font-variant:normal;font-weight:normal;font-style:normal;", "",
-		"font-family:Liberation Sans;font-variant:normal;font-weight:bold;font-style:normal;", "font-weight:bold;",
-		"\n\tstyle=", " style=",
-	}
-	for of, c := range light {
-		pairs = append(pairs, fmt.Sprintf("#%02X%02X%02X", c.R, c.G, c.B), "var(--"+string(of)+")")
-	}
-	return strings.NewReplacer(pairs...)
-}()
-
-// margin is around and between the panels of a file.
-const margin = 16
-
-// sheet draws all panels of the picture onto one page, row by row.
-func (p picture) sheet() panel {
+// file returns the picture as a file: all panels side by side. A PNG file has
+// two pixels to one of a page. Programs that show an SVG file and have no
+// Liberation Sans take a font of the same widths.
+func (p picture) file(ending string) ([]byte, error) {
+	const margin = 16
 	columns := max(1, min(p.columns, len(p.panels)))
-	widths, heights := make([]vg.Length, columns), make([]vg.Length, (len(p.panels)+columns-1)/columns)
+	tiles := draw.Tiles{Cols: columns, Rows: (len(p.panels) + columns - 1) / columns,
+		PadTop: margin, PadBottom: margin, PadLeft: margin, PadRight: margin, PadX: margin, PadY: margin}
+	var w, h vg.Length // of a tile
+	for _, part := range p.panels {
+		w, h = max(w, part.width), max(h, part.height+titleHeight)
+	}
+	width, height := margin+vg.Length(tiles.Cols)*(w+margin), margin+vg.Length(tiles.Rows)*(h+margin)
+	var to vg.CanvasWriterTo = vgsvg.New(width, height)
+	if ending == ".png" {
+		to = vgimg.PngCanvas{Canvas: vgimg.NewWith(vgimg.UseWH(width, height), vgimg.UseDPI(2*72))}
+	}
+	c := draw.New(to)
+	c.SetColor(page)
+	c.Fill(c.Rectangle.Path())
 	for i, part := range p.panels {
-		widths[i%columns] = max(widths[i%columns], part.width)
-		heights[i/columns] = max(heights[i/columns], part.height)
-	}
-	whole := panel{title: p.title, width: margin, height: margin}
-	for _, w := range widths {
-		whole.width += w + margin
-	}
-	for _, h := range heights {
-		whole.height += h + margin
-	}
-	whole.draw = func(c *canvas) {
-		c.rect(c.Min.X, c.Min.Y, c.Max.X, c.Max.Y, page)
-		y := c.Max.Y - margin
-		for row, h := range heights {
-			x := c.Min.X + margin
-			for column, w := range widths {
-				if i := row*columns + column; i < len(p.panels) {
-					part := p.panels[i]
-					part.draw(&canvas{draw.Canvas{Canvas: c.Canvas.Canvas, Rectangle: vg.Rectangle{
-						Min: vg.Point{X: x, Y: y - part.height}, Max: vg.Point{X: x + part.width, Y: y},
-					}}, c.theme})
-				}
-				x += w + margin
-			}
-			y -= h + margin
+		tile := tiles.At(c, i%columns, i/columns)
+		if err := part.paint(draw.Crop(tile, 0, part.width-w, h-part.height-titleHeight, 0)); err != nil {
+			return nil, err
 		}
 	}
-	return whole
+	data, err := printed(to)
+	if ending == ".svg" {
+		data = bytes.ReplaceAll(withLengths(data), []byte("font-family:Liberation Sans;"), []byte("font-family:Liberation Sans,Arial,Helvetica,sans-serif;"))
+	}
+	return data, err
 }
 
-// svg returns the picture as an SVG file. Programs without Liberation Sans
-// take a font of the same widths.
-func (p picture) svg(t theme) ([]byte, error) {
-	whole := p.sheet()
-	c := vgsvg.New(whole.width, whole.height)
-	if err := whole.paint(draw.New(c), t); err != nil {
-		return nil, err
-	}
+// printed returns what w writes.
+func printed(w io.WriterTo) ([]byte, error) {
 	var b bytes.Buffer
-	if _, err := c.WriteTo(&b); err != nil {
-		return nil, err
-	}
-	return bytes.ReplaceAll(withLengths(b.Bytes()), []byte("font-family:Liberation Sans;"), []byte("font-family:Liberation Sans,Arial,Helvetica,sans-serif;")), nil
-}
-
-// png returns the picture as a PNG file, of two pixels to one of a page.
-func (p picture) png(t theme) ([]byte, error) {
-	whole := p.sheet()
-	c := vgimg.NewWith(vgimg.UseWH(whole.width, whole.height), vgimg.UseDPI(2*72), vgimg.UseBackgroundColor(t[page]))
-	if err := whole.paint(draw.New(c), t); err != nil {
-		return nil, err
-	}
-	var b bytes.Buffer
-	if _, err := (vgimg.PngCanvas{Canvas: c}).WriteTo(&b); err != nil {
-		return nil, err
-	}
-	return b.Bytes(), nil
+	_, err := w.WriteTo(&b)
+	return b.Bytes(), err
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/xml"
 	"fmt"
+	"image/color"
 	"image/png"
 	"io"
 	"math"
@@ -17,6 +18,8 @@ import (
 	"time"
 
 	"autolora/autolora/runs"
+
+	"gonum.org/v1/plot/vg/draw"
 )
 
 // reports are runs that ask much of the pictures.
@@ -124,7 +127,7 @@ func TestPictures(t *testing.T) {
 				}
 				for _, text := range texts {
 					length, x, y := number(t, text[1]), number(t, text[2]), -number(t, text[3])
-					if x < -0.5 || x+length > float64(part.width)+0.5 || y < 0 || y > float64(part.height) {
+					if x < -0.5 || x+length > float64(part.width)+0.5 || y < 0 || y > float64(part.height+titleHeight) {
 						t.Errorf("%s, %.0f × %.0f: text of %.0f at %.0f, %.0f", where, part.width, part.height, length, x, y)
 					}
 				}
@@ -153,37 +156,33 @@ func wellFormed(text string) error {
 	}
 }
 
-// TestThemes checks that roles can be told apart in both themes, that text is
+// TestShades checks that shades can be told apart on both pages, that text is
 // readable (WCAG's contrast of 4.5 for text, 3 for what is drawn), and that
 // the steps of the ramp go one way, evenly.
-func TestThemes(t *testing.T) {
-	for name, th := range map[string]theme{"light": light, "dark": dark} {
-		seen := map[string]role{}
-		for of, c := range th {
-			text := fmt.Sprint(c)
-			if other, ok := seen[text]; ok {
-				t.Errorf("%s: %s and %s are both %s", name, of, other, text)
+func TestShades(t *testing.T) {
+	for name, of := range map[string]func(shade) color.RGBA{"light": func(s shade) color.RGBA { return s.light }, "dark": func(s shade) color.RGBA { return s.dark }} {
+		seen := map[color.RGBA]string{}
+		for _, s := range shades {
+			if other, ok := seen[of(s)]; ok {
+				t.Errorf("%s: %s and %s are both %v", name, s.name, other, of(s))
 			}
-			seen[text] = of
+			seen[of(s)] = s.name
 		}
-		if len(th) != len(light) {
-			t.Errorf("%s: %d roles, want %d", name, len(th), len(light))
-		}
-		for _, of := range []role{ink, soft} {
-			if c := contrast(th, of, page); c < 4.5 {
-				t.Errorf("%s: contrast of %s %.2f", name, of, c)
+		for _, s := range []shade{ink, soft} {
+			if c := contrast(of(s), of(page)); c < 4.5 {
+				t.Errorf("%s: contrast of %s %.2f", name, s.name, c)
 			}
 		}
-		for _, of := range []role{blue, orange, green, violet, red, gray} {
-			if c := contrast(th, of, page); c < 2.7 { // labels and dashes say the same
-				t.Errorf("%s: contrast of %s %.2f", name, of, c)
+		for _, s := range []shade{blue, orange, green, violet, red, gray} {
+			if c := contrast(of(s), of(page)); c < 2.7 { // labels and dashes say the same
+				t.Errorf("%s: contrast of %s %.2f", name, s.name, c)
 			}
 		}
-		for i := range levels {
-			if c := contrast(th, onLevel(i), level(i)); c < 4.4 {
+		for i, s := range ramp {
+			if c := contrast(of(onRamp(i)), of(s)); c < 4.4 {
 				t.Errorf("%s: contrast of text on step %d: %.2f", name, i, c)
 			}
-			if i > 0 && (luminance(th, level(i)) < luminance(th, level(i-1))) != (name == "light") {
+			if i > 0 && (luminance(of(s)) < luminance(of(ramp[i-1]))) != (name == "light") {
 				t.Errorf("%s: step %d of the ramp goes back", name, i)
 			}
 		}
@@ -191,7 +190,7 @@ func TestThemes(t *testing.T) {
 }
 
 // luminance is the relative luminance of WCAG 2.
-func luminance(t theme, of role) float64 {
+func luminance(c color.RGBA) float64 {
 	linear := func(v uint8) float64 {
 		s := float64(v) / 255
 		if s <= 0.04045 {
@@ -199,22 +198,21 @@ func luminance(t theme, of role) float64 {
 		}
 		return math.Pow((s+0.055)/1.055, 2.4)
 	}
-	c := t[of]
 	return 0.2126*linear(c.R) + 0.7152*linear(c.G) + 0.0722*linear(c.B)
 }
 
-func contrast(t theme, a, b role) float64 {
-	x, y := luminance(t, a), luminance(t, b)
+func contrast(a, b color.RGBA) float64 {
+	x, y := luminance(a), luminance(b)
 	return (max(x, y) + 0.05) / (min(x, y) + 0.05)
 }
 
 // A picture that cannot be drawn is an error, and the page says so.
 func TestBrokenPicture(t *testing.T) {
-	p := panel{title: "broken", width: 10, height: 10, draw: func(*canvas) { panic("no scale") }}
+	p := panel{title: "broken", width: 10, height: 10, draw: func(draw.Canvas) { panic("no scale") }}
 	if _, err := p.inline(); err == nil || err.Error() != "draw broken: no scale" {
 		t.Errorf("error %v", err)
 	}
-	if _, err := (picture{panels: []panel{p}}).png(light); err == nil {
+	if _, err := (picture{panels: []panel{p}}).file(".png"); err == nil {
 		t.Error("no error of a file")
 	}
 }
@@ -258,7 +256,7 @@ func TestWrite(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"report.html", "tables.md", "report.json", "scores.svg", "scores-dark.png", "differences.svg", "ranks.svg", "ranks-by-seed.png", "ranks-others.svg",
+	for _, want := range []string{"report.html", "tables.md", "report.json", "scores.svg", "scores.png", "differences.svg", "ranks.svg", "ranks-by-seed.png", "ranks-others.svg",
 		"cost.svg", "curves-1.svg", "alpha.svg"} {
 		if !slices.Contains(names, want) {
 			t.Errorf("%s is missing in %q", want, names)
@@ -290,13 +288,13 @@ func TestWrite(t *testing.T) {
 			t.Errorf("%s would not be removed by the next report", name)
 		}
 	}
-	for _, name := range []string{"curves-9.png", "curves-9.txt", "mine.png"} {
+	for _, name := range []string{"curves-9.png", "scores-dark.svg", "curves-9.txt", "mine.png"} {
 		writeFile(t, filepath.Join(out, name), "")
 	}
 	if again, err := r.Write(out); err != nil || !slices.Equal(again, names) {
 		t.Errorf("written again: %q, %v", again, err)
 	}
-	for name, want := range map[string]bool{"curves-9.png": false, "curves-9.txt": true, "mine.png": true} {
+	for name, want := range map[string]bool{"curves-9.png": false, "scores-dark.svg": false, "curves-9.txt": true, "mine.png": true} {
 		if _, err := os.Stat(filepath.Join(out, name)); (err == nil) != want {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -4,18 +4,26 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"autolora/autolora/human"
 	"autolora/autolora/runs"
+
+	"gonum.org/v1/gonum/stat"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/vg"
 )
 
 // pictures returns all figures that the runs give something to draw for, in
 // the order of a page.
 func (r *Report) pictures() []picture {
-	all := []picture{r.scorePicture(), r.differencePicture()}
-	all = append(all, r.rankPictures()...)
-	all = append(all, r.costPicture())
-	all = append(all, r.curvePictures()...)
+	all := r.rankPictures()
+	if r.severalRuns() {
+		all = slices.Concat([]picture{r.scorePicture(), r.differencePicture()}, all, []picture{r.costPicture()})
+	}
+	for i := range r.Tasks {
+		all = append(all, r.curvePicture(i))
+	}
 	all = append(all, r.alphaPicture())
 	return slices.DeleteFunc(all, func(p picture) bool { return len(p.panels) == 0 })
 }
@@ -25,16 +33,29 @@ func (r *Report) severalRuns() bool {
 	return slices.ContainsFunc(r.Tasks, func(t *Task) bool { return len(t.Methods) > 1 || len(t.Methods[0].runs) > 1 })
 }
 
+// dots returns a row of a panel of dots.
+func dots(m method, number string, how score, mean, low, high Number, values []Number) row {
+	r := row{label: m.title, number: number, of: m.colour, mean: how.scaled(mean), low: how.scaled(low), high: how.scaled(high)}
+	for _, v := range values {
+		r.values = append(r.values, how.scaled(v))
+	}
+	return r
+}
+
 // scorePicture is the paper's Figure 2: scores of methods, task by task.
 func (r *Report) scorePicture() picture {
 	p := picture{name: "scores", title: "Scores", columns: 3,
-		caption: "Mean over seeds; the bar of error is the standard deviation, rings are single seeds (as the paper's Figure 2)."}
-	if !r.severalRuns() {
-		return p
-	}
+		caption: "Mean over seeds (dot) with the standard deviation; rings are single seeds (the paper's Figure 2)."}
 	for _, t := range r.Tasks {
-		if part, ok := scorePanel(r.name(t), t); ok {
-			p.panels = append(p.panels, part)
+		how := scoreOf(t.Primary)
+		var rows []row
+		for _, m := range t.Methods {
+			if s := m.Scores[t.Primary]; s.N > 0 {
+				rows = append(rows, dots(methodOf(m.Method), how.spread(s), how, s.Mean, s.Mean-s.SD, s.Mean+s.SD, s.Values))
+			}
+		}
+		if rows != nil {
+			p.panels = append(p.panels, dotPanel(r.name(t)+", "+how.head(), "", false, rows))
 		}
 	}
 	return p
@@ -44,25 +65,39 @@ func (r *Report) scorePicture() picture {
 func (r *Report) differencePicture() picture {
 	p := picture{name: "differences", title: "AutoLoRA minus the others", columns: 3,
 		caption: "Paired over seeds: mean (dot) with its 95 % confidence interval; rings are single seeds. An interval that crosses 0 is not more than chance."}
-	for _, o := range r.Overall {
-		var rows []differenceRow
-		for _, d := range o.Comparisons {
-			rows = append(rows, differenceRow{label: methodOf(d.Other).title, how: d.how, Interval: d.Interval})
+	compared := func(other string, how score, i Interval, values []Number) row {
+		number := how.signed(i.Mean)
+		if i.Low.Known() {
+			number += fmt.Sprintf(" [%s, %s]", how.difference(i.Low), how.difference(i.High))
+		}
+		return dots(methodOf(other), number, how, i.Mean, i.Low, i.High, values)
+	}
+	add := func(title string, how score, rows []row) {
+		below := "AutoLoRA is worse ← 0 → better"
+		if how.better == down {
+			below = "AutoLoRA is better ← 0 → worse"
 		}
 		if rows != nil {
-			p.panels = append(p.panels, differencePanel(fmt.Sprintf("Average of %s on %s", plural(len(o.Tasks), "task", "tasks"), o.Model), rows))
+			p.panels = append(p.panels, dotPanel(title, below, true, rows))
 		}
 	}
+	for _, o := range r.Overall {
+		var rows []row
+		var how score
+		for _, d := range o.Comparisons {
+			how = d.how
+			rows = append(rows, compared(d.Other, d.how, d.Interval, nil))
+		}
+		add(fmt.Sprintf("Average of %s on %s", plural(len(o.Tasks), "task", "tasks"), o.Model), how, rows)
+	}
 	for _, t := range r.Tasks {
-		var rows []differenceRow
+		var rows []row
 		for _, c := range t.Comparisons {
 			if c.Differences.N > 0 {
-				rows = append(rows, differenceRow{methodOf(c.Other).title, scoreOf(c.Score), c.Interval, c.Differences.Values})
+				rows = append(rows, compared(c.Other, scoreOf(c.Score), c.Interval, c.Differences.Values))
 			}
 		}
-		if rows != nil {
-			p.panels = append(p.panels, differencePanel(r.name(t)+", "+scoreOf(t.Primary).head(), rows))
-		}
+		add(r.name(t)+", "+scoreOf(t.Primary).head(), scoreOf(t.Primary), rows)
 	}
 	return p
 }
@@ -78,37 +113,97 @@ func (r *Report) rankPictures() []picture {
 		caption: "AdaLoRA's parts are pruned while it trains; the ablations' ranks come from searches of their own."}
 	for _, model := range r.models() {
 		for _, m := range methods {
-			studies, titles := r.studiesOf(model, m.name)
-			if studies == nil {
-				continue
-			}
-			name := m.title
+			title := m.title
 			if r.severalModels() {
-				name += ", " + model
+				title += ", " + model
 			}
-			all := seedsOf(studies)
-			title := name
-			if len(all) > 1 {
-				title += ", mean over seeds"
-			}
-			mean := rankSheet(title, titles, studies, func(s *RankStudy) []Number { return s.Means })
+			all := r.seedsOf(model, m.name)
+			into := &means
 			if m.name != reference {
-				others.panels = append(others.panels, mean)
+				into = &others
+			}
+			switch len(all) {
+			case 0:
+				continue
+			case 1:
+				r.addRanks(into, title, model, m.name, nil)
 				continue
 			}
-			means.panels = append(means.panels, mean)
+			r.addRanks(into, title+", mean over seeds", model, m.name, nil)
 			for _, seed := range all {
-				seeds.panels = append(seeds.panels, rankSheet(fmt.Sprintf("%s, seed %d", name, seed), titles, studies, func(s *RankStudy) []Number { return s.of(seed) }))
+				if m.name == reference {
+					r.addRanks(&seeds, fmt.Sprintf("%s, seed %d", title, seed), model, m.name, &seed)
+				}
 			}
 		}
 	}
-	if len(seeds.panels) == len(means.panels) { // one seed: the same again
-		seeds.panels = nil
-	}
-	if means.panels == nil {
-		others.folded = false
-	}
+	others.folded = means.panels != nil
 	return []picture{means, seeds, others}
+}
+
+// seedsOf returns the seeds of all tasks for which a method learned ranks.
+func (r *Report) seedsOf(model, method string) []uint64 {
+	var seeds []uint64
+	for _, s := range r.studiesOf(model, method) {
+		seeds = append(seeds, s.Seeds...)
+	}
+	slices.Sort(seeds)
+	return slices.Compact(seeds)
+}
+
+// studiesOf returns the ranks of a method, by the titles of the tasks.
+func (r *Report) studiesOf(model, method string) (studies []*RankStudy) {
+	for _, t := range r.Tasks {
+		for _, s := range t.Ranks {
+			if t.Model == model && s.Method == method {
+				studies = append(studies, s)
+			}
+		}
+	}
+	return studies
+}
+
+// addRanks adds the heat map of a method's ranks on all tasks, of one seed or
+// the means over seeds.
+func (r *Report) addRanks(p *picture, title, model, method string, seed *uint64) {
+	h := heatMap{top: 1}
+	var values [][]Number
+	studies := r.studiesOf(model, method)
+	for _, s := range studies {
+		v := s.Means
+		if seed != nil {
+			v = s.of(*seed)
+		}
+		if values = append(values, v); slices.ContainsFunc(v, func(v Number) bool { return float64(v) != math.Trunc(float64(v)) }) {
+			h.digits = 1 // of all, so that they compare at a glance
+		}
+		h.top = max(h.top, float64(s.K))
+		for _, ranks := range s.Ranks {
+			h.top = max(h.top, float64(slices.Max(ranks)))
+		}
+	}
+	for i, s := range studies {
+		if values[i] != nil {
+			rows, others := heatRows(s.task, s.Layers, values[i], h.digits)
+			h.rows = append(h.rows, rows...)
+			if others != nil {
+				p.caption += fmt.Sprintf(" %s, outside of the blocks: %s.", title, strings.Join(others, ", "))
+			}
+		}
+	}
+	if h.rows != nil {
+		p.panels = append(p.panels, heatPanel(title, h))
+	}
+}
+
+// of returns the ranks of one seed; nil where there are none.
+func (s *RankStudy) of(seed uint64) (values []Number) {
+	if i := slices.Index(s.Seeds, seed); i >= 0 {
+		for _, rank := range s.Ranks[i] {
+			values = append(values, Number(rank))
+		}
+	}
+	return values
 }
 
 // models returns the models of the runs.
@@ -122,162 +217,85 @@ func (r *Report) models() []string {
 	return models
 }
 
-// studiesOf returns the ranks of a method on all tasks, and the tasks' titles.
-func (r *Report) studiesOf(model, method string) (studies []*RankStudy, titles []string) {
-	for _, t := range r.Tasks {
-		for _, s := range t.Ranks {
-			if t.Model == model && s.Method == method {
-				studies, titles = append(studies, s), append(titles, t.Title)
-			}
-		}
-	}
-	return studies, titles
-}
-
-// seedsOf returns the seeds of all studies.
-func seedsOf(studies []*RankStudy) []uint64 {
-	var seeds []uint64
-	for _, s := range studies {
-		seeds = append(seeds, s.Seeds...)
-	}
-	slices.Sort(seeds)
-	return slices.Compact(seeds)
-}
-
-// of returns the ranks of one seed; nil where there are none.
-func (s *RankStudy) of(seed uint64) []Number {
-	i := slices.Index(s.Seeds, seed)
-	if i < 0 {
-		return nil
-	}
-	var values []Number
-	for _, rank := range s.Ranks[i] {
-		values = append(values, Number(rank))
-	}
-	return values
-}
-
-// rankSheet draws numbers of the layers of all studies as one heat map.
-func rankSheet(title string, groups []string, studies []*RankStudy, values func(*RankStudy) []Number) panel {
-	digits := 0
-	for _, s := range studies {
-		if slices.ContainsFunc(values(s), func(v Number) bool { return v != Number(math.Trunc(float64(v))) }) {
-			digits = 1 // of all, so that they compare at a glance
-		}
-	}
-	var rows []rankRow
-	var others []string
-	for i, s := range studies {
-		if v := values(s); v != nil {
-			more, rest := rankRows(groups[i], s.Layers, v, digits)
-			rows, others = append(rows, more...), append(others, rest...)
-		}
-	}
-	return heatMap(title, rows, others, topRank(studies...), digits)
-}
-
 // costPicture is the paper's Table 5 as bars: the cost of methods relative to
 // AdaLoRA, or, where that was not run, in seconds; and that table itself.
 func (r *Report) costPicture() picture {
-	p := picture{name: "cost", title: "Cost", columns: 3, caption: "Time of search (striped) and training (full), means over seeds."}
-	if !r.severalRuns() {
-		return p
-	}
+	p := picture{name: "cost", title: "Cost", columns: 3, caption: "Time of search (hollow) and training (full), means over seeds."}
 	relative := false
 	for _, t := range r.Tasks {
-		ada := t.method(runs.MethodAdaLoRA)
-		var rows []costRow
+		ada := t.method(runs.MethodAdaLoRA) != nil
+		relative = relative || ada
+		var rows []row
 		for _, m := range t.Methods {
-			row := costRow{label: methodOf(m.Method).title, of: strokeOf(m.Method).of, search: float64(m.Seconds.Search.Mean), train: float64(m.Seconds.Train.Mean)}
-			if ada != nil {
-				if !m.RelativeCost.Known() { // no seed in common
-					continue
-				}
-				unit := (row.search + row.train) / float64(m.RelativeCost)
-				row.search, row.train = row.search/unit, row.train/unit
+			search, train := float64(m.Seconds.Search.Mean), float64(m.Seconds.Train.Mean)
+			unit := 1.0
+			if ada {
+				unit = (search + train) / float64(m.RelativeCost)
 			}
-			row.number = human.Significant(row.search + row.train)
-			rows = append(rows, row)
+			if shown := methodOf(m.Method); !ada || m.RelativeCost.Known() { // else no seed in common
+				rows = append(rows, row{label: shown.title, of: shown.colour, search: search / unit, train: train / unit, number: human.Significant((search + train) / unit)})
+			}
 		}
 		below := "seconds; AdaLoRA was not run"
-		if ada != nil {
-			below, relative = "AdaLoRA = 1", true
+		if ada {
+			below = "AdaLoRA = 1"
 		}
 		if rows != nil {
 			p.panels = append(p.panels, costPanel(r.name(t), below, rows))
 		}
 	}
 	if relative {
-		p.panels = append(p.panels, paperCostPanel())
+		var rows []row
+		for _, m := range methods {
+			if cost, ok := paperCost[m.name]; ok {
+				rows = append(rows, row{label: m.title, train: cost, number: human.Significant(cost), of: gray})
+			}
+		}
+		p.panels = append(p.panels, costPanel("The paper: mean of SST-2, MNLI, QQP", "Table 5; AdaLoRA = 1", rows))
 	}
 	return p
-}
-
-// paperCostPanel draws the paper's own numbers, in gray.
-func paperCostPanel() panel {
-	var rows []costRow
-	for _, m := range methods {
-		if cost, ok := paperCost[m.name]; ok {
-			rows = append(rows, costRow{label: m.title, train: cost, number: human.Significant(cost), of: gray})
-		}
-	}
-	return costPanel("The paper: mean of SST-2, MNLI, QQP", "Table 5; AdaLoRA = 1", rows)
 }
 
 // curvePoints is how many points a curve has at most: a tenth of the pixels.
 const curvePoints = 60
 
-// curvePictures are what the runs logged, one picture for every task.
-func (r *Report) curvePictures() []picture {
-	var all []picture
-	for i, t := range r.Tasks {
-		p := picture{name: fmt.Sprintf("curves-%d", i+1), title: "Curves, " + r.name(t), columns: 3, folded: len(r.Tasks) > 2,
-			caption: "Losses are of single batches: each point is the mean over the seeds and over the logged steps around it."}
-		add := func(part panel, ok bool) {
-			if ok {
-				p.panels = append(p.panels, part)
-			}
+// curvePicture is what the runs of a task logged.
+func (r *Report) curvePicture(i int) picture {
+	t := r.Tasks[i]
+	p := picture{name: fmt.Sprintf("curves-%d", i+1), title: "Curves, " + r.name(t), columns: 3, folded: len(r.Tasks) > 2,
+		caption: "Losses are of single batches: each point is the mean over the seeds and over the logged steps around it."}
+	add := func(what string, label func(float64) string, curves ...curve) {
+		if part, ok := curvePanel(r.name(t)+", "+what, label, curves...); ok {
+			p.panels = append(p.panels, part)
 		}
-		title := func(what string) string { return r.name(t) + ", " + what }
-		add(curvePanel(title("training loss"), false, t.lossCurves()))
-		if m := t.searching(); m != nil {
-			series := m.series(func(c Curves) []Point { return c.Search })
-			of := func(reduce func([]float64) float64, of func(Point) float64) []xy {
-				return smooth(series, curvePoints, reduce, of)
-			}
-			add(curvePanel(title("losses of the search"), false, []curve{
-				{name: "training half", points: of(mean, func(p Point) float64 { return p.Loss }), stroke: strokeOf(runs.MethodAutoLoRA)},
-				{name: "validation half", points: of(mean, func(p Point) float64 { return p.ValLoss }), stroke: strokeOf(runs.MethodLoRA)},
-			}))
-			add(curvePanel(title("‖implicit‖ / ‖direct‖"), true, m.ratios()))
-			add(curvePanel(title("ranks in the search"), false, []curve{{
-				name: "mean; behind it, lowest to highest", stroke: strokeOf(runs.MethodAutoLoRA),
-				points: of(mean, func(p Point) float64 { return p.MeanRank }),
-				low:    of(slices.Min, func(p Point) float64 { return p.Low }),
-				high:   of(slices.Max, func(p Point) float64 { return p.High }),
-			}}))
-		}
-		if m := t.method(runs.MethodAdaLoRA); m != nil {
-			series := m.series(func(c Curves) []Point { return c.Train })
-			points := smooth(series, 4*curvePoints, mean, func(p Point) float64 { return p.Budget })
-			add(curvePanel(title("AdaLoRA's budget (sum of ranks)"), false, []curve{{points: points, stroke: stroke{green, 2, nil}, steps: true}}))
-		}
-		all = append(all, p)
 	}
-	return all
-}
-
-// alphaPicture is the selection variables of every layer, of one seed of each
-// task.
-func (r *Report) alphaPicture() picture {
-	p := picture{name: "alpha", title: "Selection variables", columns: 3, folded: r.severalRuns(),
-		caption: "The α of every layer through the search, or, where that was not logged, at its end; those that end above the dashed threshold make the rank."}
-	for _, t := range r.Tasks {
-		if m := t.searching(); m != nil {
-			if part, ok := m.alphas(r.name(t)); ok {
-				p.panels = append(p.panels, part)
-			}
+	ours := stroke(methodOf(reference).colour, 2.4)
+	var losses []curve
+	for _, m := range t.Methods {
+		c := curve{name: methodOf(m.Method).title, style: stroke(methodOf(m.Method).colour, 1.6, methodOf(m.Method).dash...),
+			points: smooth(m.series("train"), curvePoints, mean, func(p Point) float64 { return p.Loss })}
+		if m.Method == reference {
+			c.style = ours
 		}
+		losses = append(losses, c)
+	}
+	slices.SortStableFunc(losses, func(a, b curve) int { return int(a.style.Width - b.style.Width) }) // AutoLoRA's last, on top
+	add("training loss", shortNumber, losses...)
+	if m := t.searching(); m != nil {
+		series := m.series("search")
+		of := func(reduce func([]float64) float64, of func(Point) float64) plotter.XYs {
+			return smooth(series, curvePoints, reduce, of)
+		}
+		add("losses of the search", shortNumber,
+			curve{name: "training half", points: of(mean, func(p Point) float64 { return p.Loss }), style: ours},
+			curve{name: "validation half", points: of(mean, func(p Point) float64 { return p.ValLoss }), style: stroke(orange, 1.6, dash(7, 3)...)})
+		add("‖implicit‖ / ‖direct‖", powerOfTen, m.ratios()...)
+		add("ranks in the search", shortNumber, curve{name: "mean; behind it, lowest to highest", style: ours,
+			points: of(mean, func(p Point) float64 { return p.MeanRank }), low: of(slices.Min, func(p Point) float64 { return p.Low }), high: of(slices.Max, func(p Point) float64 { return p.High })})
+	}
+	if m := t.method(runs.MethodAdaLoRA); m != nil {
+		points := smooth(m.series("train"), 4*curvePoints, mean, func(p Point) float64 { return p.Budget })
+		add("AdaLoRA's budget (sum of ranks)", shortNumber, curve{points: points, style: stroke(green, 2), step: plotter.PostStep})
 	}
 	return p
 }
@@ -287,7 +305,7 @@ func (r *Report) alphaPicture() picture {
 func (t *Task) searching() *Method {
 	var found *Method
 	for _, m := range t.Methods {
-		has := slices.ContainsFunc(m.runs, func(r *Run) bool { return len(r.Curves.Search) > 0 && r.Grid == nil })
+		has := slices.ContainsFunc(m.runs, func(r *Run) bool { return len(r.Curves.Points["search"]) > 0 && r.Grid == nil })
 		if has && (found == nil || m.Method == reference) {
 			found = m
 		}
@@ -296,65 +314,63 @@ func (t *Task) searching() *Method {
 }
 
 // series returns the logged points of all runs.
-func (m *Method) series(of func(Curves) []Point) [][]Point {
+func (m *Method) series(phase string) [][]Point {
 	var all [][]Point
 	for _, r := range m.runs {
-		all = append(all, of(r.Curves))
+		all = append(all, r.Curves.Points[phase])
 	}
 	return all
 }
 
-// lossCurves returns the training loss of every method.
-func (t *Task) lossCurves() []curve {
-	var curves []curve
-	for _, m := range t.Methods {
-		series := m.series(func(c Curves) []Point { return c.Train })
-		curves = append(curves, curve{name: methodOf(m.Method).title, stroke: strokeOf(m.Method),
-			points: smooth(series, curvePoints, mean, func(p Point) float64 { return p.Loss })})
-	}
-	// AutoLoRA's last, on top.
-	slices.SortStableFunc(curves, func(a, b curve) int {
-		return b2i(a.name == methodOf(reference).title) - b2i(b.name == methodOf(reference).title)
-	})
-	return curves
-}
+// seedShades and seedDashes tell seeds apart.
+var (
+	seedShades = []shade{blue, orange, green, violet, magenta}
+	seedDashes = [][]vg.Length{nil, dash(7, 3), dash(2, 2.5), dash(9, 3, 2, 3), dash(4, 2)}
+)
 
-// seedStrokes tell seeds apart.
-var seedStrokes = []stroke{
-	{blue, 1.8, nil}, {orange, 1.8, lengths(7, 3)}, {green, 1.8, lengths(2, 2.5)}, {violet, 1.8, lengths(9, 3, 2, 3)}, {magenta, 1.8, lengths(4, 2)},
-}
-
-// ratios returns how large the second-order part was, for every seed, of the
-// first five at most.
+// ratios returns how large the second-order part was, in powers of ten, for
+// every seed, of the first five at most.
 func (m *Method) ratios() []curve {
 	var curves []curve
-	for i, r := range m.runs[:min(len(m.runs), len(seedStrokes))] {
-		points := smooth([][]Point{r.Curves.Search}, curvePoints, geometric, func(p Point) float64 {
-			if p.Ratio > 0 {
-				return p.Ratio
-			}
-			return math.NaN() // an axis of logarithms has no 0
-		})
-		curves = append(curves, curve{name: fmt.Sprintf("seed %d", r.Results.Seed), points: points, stroke: seedStrokes[i]})
+	for i, r := range m.runs[:min(len(m.runs), len(seedShades))] {
+		points := smooth([][]Point{r.Curves.Points["search"]}, curvePoints, mean, func(p Point) float64 { return math.Log10(p.Ratio) })
+		curves = append(curves, curve{name: fmt.Sprintf("seed %d", r.Results.Seed), points: points, style: stroke(seedShades[i], 1.8, seedDashes[i]...)})
 	}
 	return curves
 }
 
-// alphas draws the selection variables of the first run that has some.
-func (m *Method) alphas(task string) (panel, bool) {
-	for _, r := range m.runs {
-		if r.Ranks == nil || r.Ranks.K < 1 || slices.ContainsFunc(r.Ranks.Layers, func(l runs.LayerRank) bool { return len(l.Alpha) == 0 }) {
-			continue
+// alphaPicture is the selection variables of every layer, of one seed of each
+// task.
+func (r *Report) alphaPicture() picture {
+	p := picture{name: "alpha", title: "Selection variables", columns: 3, folded: r.severalRuns(),
+		caption: "The α of every layer through the search, or, where that was not logged, at its end; those that end above the dashed threshold make the rank."}
+	for _, t := range r.Tasks {
+		for _, m := range t.Methods {
+			if i := slices.IndexFunc(m.runs, (*Run).hasAlpha); i >= 0 && (m.Method == reference || t.method(reference) == nil) {
+				p.panels = append(p.panels, m.runs[i].alphas(r.name(t)))
+				break
+			}
 		}
-		var final [][]float64
-		for _, l := range r.Ranks.Layers {
-			final = append(final, l.Alpha)
-		}
-		history := r.Curves.Alpha
-		if n := len(history); n > 0 && history[n-1].Step < r.Ranks.Steps {
-			history = append(slices.Clone(history), AlphaPoint{r.Ranks.Steps, final})
-		}
-		return alphaPanel(fmt.Sprintf("%s, α, seed %d", task, r.Results.Seed), r.Ranks.Names(), history, final, parseRule(r.Ranks.Rule).threshold), true
 	}
-	return panel{}, false
+	return p
 }
+
+// hasAlpha reports whether the ranks came from selection variables.
+func (r *Run) hasAlpha() bool {
+	return r.Ranks != nil && r.Ranks.K > 0 && !slices.ContainsFunc(r.Ranks.Layers, func(l runs.LayerRank) bool { return len(l.Alpha) == 0 })
+}
+
+// alphas draws the selection variables of a run.
+func (r *Run) alphas(task string) panel {
+	var final [][]float64
+	for _, l := range r.Ranks.Layers {
+		final = append(final, l.Alpha)
+	}
+	history := r.Curves.Alpha
+	if n := len(history); n > 0 && history[n-1].Step < r.Ranks.Steps {
+		history = append(slices.Clone(history), AlphaPoint{r.Ranks.Steps, final})
+	}
+	return alphaPanel(fmt.Sprintf("%s, α, seed %d", task, r.Results.Seed), r.Ranks.Names(), history, final, parseRule(r.Ranks.Rule).threshold)
+}
+
+func mean(values []float64) float64 { return stat.Mean(values, nil) }

@@ -28,6 +28,8 @@ type RankStudy struct {
 	SDP        Number    `json:"sd_p"`   // likewise of the spread
 	Agreement  Agreement `json:"agreement"`
 	Unlike     int       `json:"unlike"` // seeds left out, for they have other layers
+
+	task string // title
 }
 
 // Pattern is how far the ranks that a method learned agree between tasks.
@@ -45,6 +47,7 @@ func (t *Task) studyRanks() {
 			continue
 		}
 		if s := study(m); s != nil {
+			s.task = t.Title
 			t.Ranks = append(t.Ranks, s)
 		}
 	}
@@ -79,7 +82,7 @@ func study(m *Method) *RankStudy {
 		}
 		s.Seeds = append(s.Seeds, r.Results.Seed)
 		s.Ranks = append(s.Ranks, r.Ranks.List())
-		lists = append(lists, floats(r.Ranks.List()))
+		lists = append(lists, toFloats(r.Ranks.List()))
 		for _, l := range r.Ranks.Layers {
 			if v := stat.Variance(logsOf(l.Alpha), nil); !math.IsNaN(v) {
 				logs = append(logs, v)
@@ -168,7 +171,7 @@ func (r *Report) patterns() {
 	}
 }
 
-func floats(values []int) []float64 {
+func toFloats(values []int) []float64 {
 	out := make([]float64, len(values))
 	for i, v := range values {
 		out[i] = float64(v)

@@ -8,9 +8,6 @@ import (
 	"autolora/autolora/runs"
 )
 
-// reference is the method that the others are compared with.
-const reference = runs.MethodAutoLoRA
-
 // Summarise turns runs into a report.
 func Summarise(rs *Runs) *Report {
 	r := &Report{Overall: []*Overall{}, Papers: papers, Missing: append([]string{}, rs.Unfinished...), Replaced: append([]Duplicated{}, rs.Replaced...), runs: rs.Runs}

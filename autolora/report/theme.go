@@ -2,125 +2,90 @@ package report
 
 import (
 	"fmt"
+	"html/template"
 	"image/color"
+	"slices"
 	"strings"
-
-	"autolora/autolora/runs"
-
-	"gonum.org/v1/plot/vg"
 )
 
-// role is what a colour is for.
-type role string
+// shade is a colour of pictures: by itself the one on a light page, which the
+// files of pictures bring with them. On a page it is the variable of its name,
+// which the style sheet gives the colour that the reader's page needs.
+type shade struct {
+	name        string
+	light, dark color.RGBA
+}
 
-// The roles. Text stands on the page or on cells of a heat map.
-const (
-	page  role = "page"
-	ink   role = "ink"   // text
-	soft  role = "soft"  // text of less weight
-	rule  role = "rule"  // axes
-	faint role = "faint" // grid lines
-	black role = "black" // text on cells in the middle of the ramp
-	paper role = "paper" // text on cells far from the page
+// RGBA makes a shade a color.Color.
+func (s shade) RGBA() (r, g, b, a uint32) { return s.light.RGBA() }
 
-	blue    role = "blue"
-	orange  role = "orange"
-	green   role = "green"
-	violet  role = "violet"
-	red     role = "red"
-	magenta role = "magenta"
-	yellow  role = "yellow"
-	gray    role = "gray"
+// The shades. Those of curves and bars are far apart for colour-blind readers
+// too, and are never all that tells two things apart.
+var (
+	page  = newShade("page", 0xfcfcfb, 0x1a1a19)
+	ink   = newShade("ink", 0x0b0b0b, 0xfdfdfc)   // text
+	soft  = newShade("soft", 0x52514e, 0xc3c2b7)  // text of less weight
+	rule  = newShade("rule", 0xa9a89f, 0x6b6a64)  // axes
+	faint = newShade("faint", 0xe1e0d9, 0x2c2c2a) // grid lines
+	black = newShade("black", 0x0b0b0c, 0x0b0b0c) // text on cells in the middle of the ramp
+	paper = newShade("paper", 0xffffff, 0x0d0d0d) // text on cells far from the page
+
+	blue    = newShade("blue", 0x2a78d6, 0x3987e5)
+	orange  = newShade("orange", 0xeb6834, 0xd95926)
+	green   = newShade("green", 0x1baf7a, 0x199e70)
+	violet  = newShade("violet", 0x4a3aa7, 0x9085e9)
+	red     = newShade("red", 0xe34948, 0xe66767)
+	magenta = newShade("magenta", 0xe87ba4, 0xd55181)
+	yellow  = newShade("yellow", 0xeda100, 0xc98500)
+	gray    = newShade("gray", 0x898781, 0x898782)
+
+	ramp   = newRamp(0xcde2fb, 0xb7d3f6, 0x9ec5f4, 0x86b6ef, 0x6da7ec, 0x5598e7, 0x3987e6, 0x2a78d7, 0x256abf, 0x1c5cab, 0x184f95, 0x104281, 0x0d366b)
+	shades = append([]shade{page, ink, soft, rule, faint, black, paper, blue, orange, green, violet, red, magenta, yellow, gray}, ramp...)
 )
 
-// levels is how many steps the ramp of a heat map has.
-const levels = 13
-
-// level returns the role of a step of the ramp, 0 nearest to the page.
-func level(i int) role { return role(fmt.Sprintf("level%d", i)) }
-
-// theme gives every role a colour. No two roles of one theme have the same.
-type theme map[role]color.RGBA
-
-var light, dark = themes()
-
-// themes returns the colours on a light and on a dark page. Those of curves
-// and bars are far apart for colour-blind readers too, and are never all that
-// tells two things apart. The ramp is one hue, of even steps in lightness, and
-// turned around on a dark page: low ranks are near the page on both.
-func themes() (light, dark theme) {
-	light, dark = theme{}, theme{}
-	for _, c := range []struct {
-		of          role
-		light, dark string
-	}{
-		{page, "#fcfcfb", "#1a1a19"}, {ink, "#0b0b0b", "#fdfdfc"}, {soft, "#52514e", "#c3c2b7"},
-		{rule, "#a9a89f", "#6b6a64"}, {faint, "#e1e0d9", "#2c2c2a"}, {black, "#0b0b0c", "#0b0b0c"}, {paper, "#ffffff", "#0d0d0d"},
-		{blue, "#2a78d6", "#3987e5"}, {orange, "#eb6834", "#d95926"}, {green, "#1baf7a", "#199e70"}, {violet, "#4a3aa7", "#9085e9"},
-		{red, "#e34948", "#e66767"}, {magenta, "#e87ba4", "#d55181"}, {yellow, "#eda100", "#c98500"}, {gray, "#898781", "#898782"},
-	} {
-		light[c.of], dark[c.of] = parse(c.light), parse(c.dark)
-	}
-	ramp := strings.Fields("#cde2fb #b7d3f6 #9ec5f4 #86b6ef #6da7ec #5598e7 #3987e6 #2a78d7 #256abf #1c5cab #184f95 #104281 #0d366b")
-	for i, c := range ramp {
-		light[level(i)] = parse(c)
-		dark[level(levels-1-i)] = parse(c)
-	}
-	return light, dark
+func newShade(name string, light, dark uint32) shade {
+	rgb := func(v uint32) color.RGBA { return color.RGBA{uint8(v >> 16), uint8(v >> 8), uint8(v), 255} }
+	return shade{name, rgb(light), rgb(dark)}
 }
 
-func parse(hex string) (c color.RGBA) {
-	c.A = 255
-	fmt.Sscanf(hex, "#%02x%02x%02x", &c.R, &c.G, &c.B)
-	return c
+// newRamp returns the steps of a heat map, the first nearest to the page: one
+// hue, of even steps in lightness, turned around on a dark page.
+func newRamp(steps ...uint32) []shade {
+	var ramp []shade
+	for i, step := range steps {
+		ramp = append(ramp, newShade(fmt.Sprint("level", i), step, steps[len(steps)-1-i]))
+	}
+	return ramp
 }
 
-// onLevel returns the role of text on a step of the ramp.
-func onLevel(i int) role {
+// onRamp returns the shade of text on a step of the ramp.
+func onRamp(step int) shade {
 	switch {
-	case i < 5:
+	case step < 5:
 		return ink
-	case i < 8:
+	case step < 8:
 		return black
 	}
 	return paper
 }
 
-// stroke is how a curve is drawn.
-type stroke struct {
-	of    role
-	width vg.Length
-	dash  []vg.Length
-}
-
-// strokeOf returns how the curves of a method are drawn: a colour and a dash
-// of its own.
-func strokeOf(method string) stroke {
-	switch method {
-	case runs.MethodAutoLoRA:
-		return stroke{blue, 2.4, nil}
-	case runs.MethodLoRA:
-		return stroke{orange, 1.6, lengths(7, 3)}
-	case runs.MethodAdaLoRA:
-		return stroke{green, 1.6, lengths(2, 2.5)}
-	case runs.MethodFull:
-		return stroke{gray, 1.6, nil}
-	case runs.MethodAdapter:
-		return stroke{magenta, 1.6, lengths(9, 3, 2, 3)}
-	case runs.MethodLoRAGrid:
-		return stroke{yellow, 1.6, lengths(4, 2)}
-	case runs.MethodUniform:
-		return stroke{orange, 1.6, lengths(1.5, 3)}
-	case runs.MethodShuffled:
-		return stroke{violet, 1.6, lengths(5, 2, 1.5, 2)}
-	case runs.MethodNone:
-		return stroke{red, 1.4, lengths(7, 3)}
-	case runs.MethodSigmoid:
-		return stroke{red, 1.4, lengths(2, 2.5)}
-	case runs.MethodEta0:
-		return stroke{red, 1.4, lengths(9, 3, 2, 3)}
+// variables returns the shades as variables of CSS, with the colours of one page.
+func variables(of func(shade) color.RGBA) template.CSS {
+	var b strings.Builder
+	for _, s := range shades {
+		c := of(s)
+		fmt.Fprintf(&b, "--%s:#%02x%02x%02x;", s.name, c.R, c.G, c.B)
 	}
-	return stroke{gray, 1.4, lengths(2, 2)}
+	return template.CSS(b.String())
 }
 
-func lengths(dash ...vg.Length) []vg.Length { return dash }
+// styled replaces the colours in an SVG picture by the variables of the page,
+// and leaves out what the page's style sheet says once.
+var styled = func() *strings.Replacer {
+	const sans = "font-family:Liberation Sans;font-variant:normal;font-weight:%s;font-style:normal;"
+	pairs := []string{fmt.Sprintf(sans, "normal"), "", fmt.Sprintf(sans, "bold"), "font-weight:bold;", "\n\tstyle=", " style="}
+	for _, s := range shades {
+		pairs = slices.Concat(pairs, []string{fmt.Sprintf("#%02X%02X%02X", s.light.R, s.light.G, s.light.B), "var(--" + s.name + ")"})
+	}
+	return strings.NewReplacer(pairs...)
+}()

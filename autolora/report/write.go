@@ -9,9 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"slices"
-	"sync"
 
 	"autolora/atomicfile"
 	"autolora/autolora/runs"
@@ -24,77 +22,53 @@ const (
 	JSONFile     = "report.json"
 )
 
+// pictureFile is the files of pictures, of whatever report; earlier versions
+// wrote dark ones too.
+var pictureFile = regexp.MustCompile(`^(scores|differences|ranks|ranks-by-seed|ranks-others|cost|curves-[0-9]+|alpha)(-dark)?\.(png|svg)$`)
+
 // Write makes the folder dir, if it is missing, and writes the report into it:
-// the page, the tables, the numbers, and each picture as PNG and SVG, light
-// and dark. Each file appears whole or not at all; those of an earlier report
-// are replaced. It returns the names of the files.
+// the page, the tables, the numbers, and each picture as PNG and SVG. Each file
+// appears whole or not at all; those of an earlier report are replaced. It
+// returns the names of the files.
 func (r *Report) Write(dir string) ([]string, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("report: %w", err)
 	}
-	files := []file{
-		{PageFile, func() ([]byte, error) { return printed(r.HTML) }},
-		{MarkdownFile, func() ([]byte, error) { return printed(r.Markdown) }},
-		{JSONFile, func() ([]byte, error) {
-			text, err := json.MarshalIndent(r, "", "  ")
-			return append(text, '\n'), err
-		}},
-	}
-	for _, p := range r.pictures() {
-		files = append(files,
-			file{p.name + ".svg", func() ([]byte, error) { return p.svg(light) }}, file{p.name + ".png", func() ([]byte, error) { return p.png(light) }},
-			file{p.name + "-dark.svg", func() ([]byte, error) { return p.svg(dark) }}, file{p.name + "-dark.png", func() ([]byte, error) { return p.png(dark) }},
-		)
-	}
-	names, errs := make([]string, len(files)), make([]error, len(files))
-	var group sync.WaitGroup
-	running := make(chan struct{}, runtime.GOMAXPROCS(0)) // PNG files take a while to draw
-	for i, f := range files {
-		names[i] = f.name
-		group.Go(func() {
-			running <- struct{}{}
-			defer func() { <-running }()
-			data, err := f.content()
-			if err == nil {
-				err = atomicfile.WriteFile(filepath.Join(dir, f.name), data)
-			}
-			if err != nil {
-				errs[i] = fmt.Errorf("report: %s: %w", f.name, err)
-			}
-		})
-	}
-	group.Wait()
-	return names, errors.Join(append(errs, removeOthers(dir, names))...)
-}
-
-// pictureFile is the files of pictures, of whatever report.
-var pictureFile = regexp.MustCompile(`^(scores|differences|ranks|ranks-by-seed|ranks-others|cost|curves-[0-9]+|alpha)(-dark)?\.(png|svg)$`)
-
-// removeOthers removes the pictures of an earlier report that this one does
-// not have.
-func removeOthers(dir string, names []string) error {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return fmt.Errorf("report: %w", err)
-	}
-	for _, e := range entries {
-		if pictureFile.MatchString(e.Name()) && !slices.Contains(names, e.Name()) {
-			if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
-				return fmt.Errorf("report: %w", err)
-			}
+	var names []string
+	var errs []error
+	write := func(name string, content []byte, err error) {
+		names = append(names, name)
+		if err == nil {
+			err = atomicfile.WriteFile(filepath.Join(dir, name), content)
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("report: %s: %w", name, err))
 		}
 	}
-	return nil
+	content, err := written(r.HTML)
+	write(PageFile, content, err)
+	content, err = written(r.Markdown)
+	write(MarkdownFile, content, err)
+	content, err = json.MarshalIndent(r, "", "  ")
+	write(JSONFile, append(content, '\n'), err)
+	for _, p := range r.pictures() {
+		for _, ending := range []string{".svg", ".png"} {
+			content, err = p.file(ending)
+			write(p.name+ending, content, err)
+		}
+	}
+	entries, err := os.ReadDir(dir)
+	errs = append(errs, err)
+	for _, e := range entries {
+		if pictureFile.MatchString(e.Name()) && !slices.Contains(names, e.Name()) { // of an earlier report
+			errs = append(errs, os.Remove(filepath.Join(dir, e.Name())))
+		}
+	}
+	return names, errors.Join(errs...)
 }
 
-// file is one file of a report.
-type file struct {
-	name    string
-	content func() ([]byte, error)
-}
-
-// printed returns what print writes.
-func printed(print func(io.Writer) error) ([]byte, error) {
+// written returns what print writes.
+func written(print func(io.Writer) error) ([]byte, error) {
 	var b bytes.Buffer
 	err := print(&b)
 	return b.Bytes(), err
@@ -106,9 +80,9 @@ func WriteRun(dir string) error {
 	if err != nil {
 		return fmt.Errorf("report: %w", err)
 	}
-	var page bytes.Buffer
-	if err := Summarise(&Runs{Runs: []*Run{run}}).HTML(&page); err != nil {
+	page, err := written(Summarise(&Runs{Runs: []*Run{run}}).HTML)
+	if err != nil {
 		return err
 	}
-	return atomicfile.WriteFile(filepath.Join(dir, PageFile), page.Bytes())
+	return atomicfile.WriteFile(filepath.Join(dir, PageFile), page)
 }

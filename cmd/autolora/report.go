@@ -16,8 +16,8 @@ func reportCommand() *command {
 		Short: "tables, statistics and pictures of the runs in folders",
 		Long: `Reads every run in the folders and below them (a finished run's folder has a
 results.json), and writes one page, report.html, that needs nothing but itself;
-beside it each picture as PNG and SVG, light and dark, the tables as tables.md,
-and all numbers as report.json. The tables are printed too.
+beside it each picture as PNG and SVG, the tables as tables.md, and all numbers
+as report.json. The tables are printed too.
 
 The tables are the paper's, with its rows beside those measured here. AutoLoRA
 is compared with the other methods seed by seed, with confidence intervals, and

@@ -46,7 +46,7 @@ func TestReport(t *testing.T) {
 			t.Errorf("%q is not in\n%s", want, got.stdout)
 		}
 	}
-	for _, name := range []string{report.PageFile, report.MarkdownFile, report.JSONFile, "scores.png", "scores-dark.svg"} {
+	for _, name := range []string{report.PageFile, report.MarkdownFile, report.JSONFile, "scores.png", "scores.svg"} {
 		if info, err := os.Stat(filepath.Join(out, name)); err != nil || info.Size() == 0 {
 			t.Errorf("%s: %v", name, err)
 		}

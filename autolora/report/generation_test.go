@@ -124,12 +124,12 @@ func TestParaphrases(t *testing.T) {
 		f.write(t, filepath.Join(dir, method))
 	}
 	write("lora", "paraphrase-en.gz")
-	if table := load(t, dir).ScoreTables()[0]; !slices.Contains(table.Heads, "E2E METEOR\u00a0↑") || strings.Contains(table.Caption, dagger) {
+	if table := load(t, dir).scoreTables()[0]; !slices.Contains(table.Heads, "E2E METEOR\u00a0↑") || strings.Contains(table.Caption, dagger) {
 		t.Errorf("with the table: %q, %s", table.Heads, table.Caption)
 	}
 	write("full", "")
 	r := load(t, dir)
-	if table := r.ScoreTables()[0]; !slices.Contains(table.Heads, "E2E METEOR†\u00a0↑") || !strings.Contains(table.Caption, dagger) {
+	if table := r.scoreTables()[0]; !slices.Contains(table.Heads, "E2E METEOR†\u00a0↑") || !strings.Contains(table.Caption, dagger) {
 		t.Errorf("one without: %q, %s", table.Heads, table.Caption)
 	}
 	if notes := strings.Join(r.Notes, "\n"); !strings.Contains(notes, "differ in --paraphrases (, paraphrase-en.gz): their scores are not for the same conditions") {

@@ -44,7 +44,7 @@ func (r *Report) HTML(w io.Writer) error {
 	err := pageTemplate.Execute(w, map[string]any{
 		"Title": title, "Subtitle": subtitle, "Several": len(r.runs) > 1,
 		"Light": variables(func(s shade) color.RGBA { return s.light }), "Dark": variables(func(s shade) color.RGBA { return s.dark }),
-		"Headlines": r.Headlines(), "Scores": r.ScoreTables(), "Words": r.inWords(), "Notes": r.Notes, "Pictures": pictures, "Tables": r.otherTables(),
+		"Headlines": r.Headlines(), "Scores": r.scoreTables(), "Words": r.inWords(), "Notes": r.Notes, "Pictures": pictures, "Tables": r.otherTables(),
 	})
 	if err != nil {
 		return fmt.Errorf("report: %w", err)

@@ -1,13 +1,11 @@
 package report
 
 import (
-	"bufio"
 	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"math"
@@ -86,9 +84,9 @@ const (
 // Load reads every run in the folders dirs and below them: each folder with a
 // results.json, in whatever layout. A run that was not finished is listed by
 // its folder, and so is one that a comparison has yet to make; what its shards
-// left in several folders is one comparison. Of runs of the same model, task, method and seed the newest
-// counts. It is an error if a file of a finished run cannot be read, or there
-// is no run at all.
+// left in several folders is one comparison. Of runs of the same model, task,
+// method and seed the newest counts. It is an error if a file of a finished run
+// cannot be read, or there is no run at all.
 func Load(dirs ...string) (*Runs, error) {
 	found := &Runs{}
 	seen := make(map[string]bool)
@@ -96,32 +94,37 @@ func Load(dirs ...string) (*Runs, error) {
 	for _, dir := range dirs {
 		root := dir + string(filepath.Separator) // with it, a link to a folder is walked too
 		err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+			var real string
+			if err == nil && entry.IsDir() {
+				real, err = filepath.EvalSymlinks(path)
+			}
 			if errors.Is(err, fs.ErrNotExist) && path != root {
 				return nil // removed meanwhile, by a run that goes on
 			}
-			if err != nil || !entry.IsDir() {
-				return err
-			}
-			path = filepath.Clean(path)
-			real, err := filepath.EvalSymlinks(path)
 			if err == nil {
 				real, err = filepath.Abs(real)
 			}
-			if err != nil && errors.Is(err, fs.ErrNotExist) {
-				return nil
-			}
-			if err != nil || seen[real] {
+			if err != nil || !entry.IsDir() || seen[real] {
 				return err
 			}
 			seen[real] = true
-			if _, err := os.Stat(filepath.Join(path, runs.CompareFile)); err == nil {
-				c, err := readPlan(path)
+			path = filepath.Clean(path)
+			if has(path, runs.CompareFile) {
+				p, err := readPlan(path)
 				if err != nil {
 					return err
 				}
-				planned = append(planned, c)
+				planned = append(planned, p)
 			}
-			return found.add(path)
+			switch {
+			case has(path, runs.ResultsFile):
+				r, err := readRun(path)
+				found.Runs = append(found.Runs, r)
+				return err
+			case has(path, runs.MetricsFile): // a run makes it first
+				found.Unfinished = append(found.Unfinished, path)
+			}
+			return nil
 		})
 		if err != nil {
 			return nil, fmt.Errorf("report: %w", err)
@@ -129,8 +132,8 @@ func Load(dirs ...string) (*Runs, error) {
 	}
 	if len(found.Runs) == 0 {
 		unfinished := ""
-		if n := len(found.Unfinished); n > 0 {
-			unfinished = fmt.Sprintf("; unfinished: %s", strings.Join(found.Unfinished, ", "))
+		if len(found.Unfinished) > 0 {
+			unfinished = "; unfinished: " + strings.Join(found.Unfinished, ", ")
 		}
 		return nil, fmt.Errorf("report: no finished run in %s: a finished run's folder has a %s%s", strings.Join(dirs, ", "), runs.ResultsFile, unfinished)
 	}
@@ -139,26 +142,13 @@ func Load(dirs ...string) (*Runs, error) {
 	return found, nil
 }
 
-// add reads the run in dir, if there is one.
-func (rs *Runs) add(dir string) error {
-	has := func(name string) bool {
-		_, err := os.Stat(filepath.Join(dir, name))
-		return err == nil
-	}
-	switch {
-	case has(runs.ResultsFile):
-		r, err := readRun(dir)
-		if err != nil {
-			return err
-		}
-		rs.Runs = append(rs.Runs, r)
-	case has(runs.MetricsFile): // a run makes it first
-		rs.Unfinished = append(rs.Unfinished, dir)
-	}
-	return nil
+// has reports whether the folder has a file of that name.
+func has(dir, name string) bool {
+	_, err := os.Stat(filepath.Join(dir, name))
+	return err == nil
 }
 
-// replace leaves the newest of equal runs.
+// replace leaves the newest of equal runs, in the order of the tables.
 func (rs *Runs) replace() {
 	type key struct {
 		model, task, method string
@@ -179,8 +169,10 @@ func (rs *Runs) replace() {
 		return counts != r
 	})
 	slices.SortStableFunc(rs.Runs, func(a, b *Run) int {
-		return cmp.Or(cmp.Compare(a.Model(), b.Model()), cmp.Compare(taskPlace(a.Results.Task), taskPlace(b.Results.Task)),
-			cmp.Compare(a.Results.Task, b.Results.Task), byMethod(a.Results.Method, b.Results.Method), cmp.Compare(a.Results.Seed, b.Results.Seed))
+		_, placeA := taskOf(a.Results.Task)
+		_, placeB := taskOf(b.Results.Task)
+		return cmp.Or(cmp.Compare(a.Model(), b.Model()), cmp.Compare(placeA, placeB), cmp.Compare(a.Results.Task, b.Results.Task),
+			byMethod(a.Results.Method, b.Results.Method), cmp.Compare(a.Results.Seed, b.Results.Seed))
 	})
 }
 
@@ -194,29 +186,21 @@ func (r *Run) likeness(other *Run) string {
 	return differentResults
 }
 
-// readRun reads the files of a finished run.
+// readRun reads the files of a finished run. Only its results must be there.
 func readRun(dir string) (*Run, error) {
 	r := &Run{Dir: dir}
-	if err := readJSON(filepath.Join(dir, runs.ResultsFile), &r.Results); err != nil {
+	path := filepath.Join(dir, runs.ResultsFile)
+	if err := readJSON(path, &r.Results); err != nil {
 		return nil, err
 	}
 	if r.Results.Task == "" || r.Results.Method == "" {
-		return nil, fmt.Errorf("%s: not the results of a run: \"task\" or \"method\" is missing", filepath.Join(dir, runs.ResultsFile))
+		return nil, fmt.Errorf("%s: not the results of a run: \"task\" or \"method\" is missing", path)
 	}
 	config := filepath.Join(dir, runs.ConfigFile)
-	err := readJSON(config, &r.Settings)
-	if err == nil {
-		err = readJSON(config, &r.Settings.all)
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	if r.Began = r.Settings.About.Began; r.Began.IsZero() {
-		info, err := os.Stat(filepath.Join(dir, runs.ResultsFile))
-		if err != nil {
+	for _, err := range []error{readJSON(config, &r.Settings), readJSON(config, &r.Settings.all), readJSON(filepath.Join(dir, runs.GridFile), &r.Grid)} {
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
-		r.Began = info.ModTime()
 	}
 	ranks, err := runs.ReadRanks(filepath.Join(dir, runs.RanksFile))
 	if err == nil {
@@ -224,16 +208,16 @@ func readRun(dir string) (*Run, error) {
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	var grid runs.Grid
-	err = readJSON(filepath.Join(dir, runs.GridFile), &grid)
-	if err == nil {
-		r.Grid = &grid
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
 	r.Curves, err = readCurves(filepath.Join(dir, runs.MetricsFile))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
+	}
+	if r.Began = r.Settings.About.Began; r.Began.IsZero() {
+		info, err := os.Stat(path)
+		if err != nil {
+			return nil, err
+		}
+		r.Began = info.ModTime()
 	}
 	return r, nil
 }
@@ -252,23 +236,12 @@ func readJSON(path string, v any) error {
 
 // readCurves reads a metrics.jsonl. A last line without its end, as a crash
 // leaves it, does not count.
-func readCurves(path string) (Curves, error) {
-	var c Curves
-	f, err := os.Open(path)
-	if err != nil {
-		return c, err
-	}
-	defer f.Close()
-	lines := bufio.NewReaderSize(f, 1<<16)
-	for n := 1; ; n++ {
-		line, err := lines.ReadBytes('\n')
-		if err == io.EOF {
-			return c, nil
-		}
-		if err != nil {
-			return c, fmt.Errorf("%s: %w", path, err)
-		}
-		if line = bytes.TrimSpace(line); len(line) == 0 {
+func readCurves(path string) (c Curves, err error) {
+	text, err := os.ReadFile(path)
+	n := 0
+	for line := range bytes.Lines(text) {
+		n++
+		if len(bytes.TrimSpace(line)) == 0 || !bytes.HasSuffix(line, []byte("\n")) {
 			continue
 		}
 		var record runs.Record
@@ -277,4 +250,5 @@ func readCurves(path string) (Curves, error) {
 		}
 		c.add(record)
 	}
+	return c, err
 }

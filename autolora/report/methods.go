@@ -117,24 +117,3 @@ func tableScores(name, primary string) []string {
 	}
 	return []string{primary}
 }
-
-func isControl(name string) bool { return methodOf(name).group == controls }
-
-func isAblation(name string) bool { return methodOf(name).group == ablations }
-
-func learnsRanks(name string) bool { return methodOf(name).learns }
-
-func taskPlace(name string) int {
-	_, place := taskOf(name)
-	return place
-}
-
-func taskTitle(name string) string {
-	t, _ := taskOf(name)
-	return t.title
-}
-
-func taskFamily(name string) string {
-	t, _ := taskOf(name)
-	return t.family
-}

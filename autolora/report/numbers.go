@@ -1,13 +1,105 @@
 package report
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
+
+	"autolora/autolora/human"
 )
 
-// unknownCell is how a number that is not known is shown.
+// Number is a float64 that JSON may not have: null where it is not finite.
+type Number float64
+
+// unknown is the number that is not known or not defined.
+var unknown = Number(math.NaN())
+
+// unknownCell is how it is shown.
 const unknownCell = "–"
+
+// Known reports whether n is a finite number.
+func (n Number) Known() bool { return !math.IsNaN(float64(n)) && !math.IsInf(float64(n), 0) }
+
+// MarshalJSON writes null for what is not known.
+func (n Number) MarshalJSON() ([]byte, error) {
+	if !n.Known() {
+		return []byte("null"), nil
+	}
+	return json.Marshal(float64(n))
+}
+
+// decimals returns a number to two decimals.
+func decimals(n Number) string {
+	if !n.Known() {
+		return unknownCell
+	}
+	return fixed(float64(n), 2)
+}
+
+// pValue returns "0.38", "0.012", or "< 0.0001".
+func pValue(p Number) string {
+	switch {
+	case !p.Known():
+		return unknownCell
+	case p < 0.0001:
+		return "< 0.0001"
+	case p >= 0.995:
+		return "1"
+	}
+	return strconv.FormatFloat(float64(p), 'g', 2, 64)
+}
+
+// pEquals returns "p = 0.38", or "p < 0.0001".
+func pEquals(p Number) string { return strings.Replace("p = "+pValue(p), "= <", "<", 1) }
+
+// count returns a number of things as tables show it: 29,952 or 22.7M.
+func count(n Number) string {
+	switch {
+	case n >= 999.95e6:
+		return fmt.Sprintf("%.1fG", n/1e9)
+	case n >= 9.995e6:
+		return fmt.Sprintf("%.1fM", n/1e6)
+	}
+	return thousands(n)
+}
+
+func thousands(n Number) string { return human.Thousands(int64(math.Round(float64(n)))) }
+
+// seconds returns a time as tables show it, in seconds.
+func seconds(v Number) string {
+	switch {
+	case !v.Known():
+		return unknownCell
+	case v == 0:
+		return "0"
+	case v < 100 || v >= 1e7:
+		return fixed(float64(v), 1)
+	}
+	return thousands(v)
+}
+
+// times returns "1.91×".
+func times(v Number) string {
+	if !v.Known() {
+		return unknownCell
+	}
+	return human.Significant(float64(v)) + "×"
+}
+
+// plural returns "1 seed", "3 seeds".
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return human.Thousands(n) + " " + many
+}
+
+// seedList returns "1, 2, 7".
+func seedList(seeds []uint64) string {
+	return strings.ReplaceAll(strings.Trim(fmt.Sprint(seeds), "[]"), " ", ", ")
+}
 
 // fixed returns v with that many digits after the point; what is too long for
 // a table in powers of ten.

@@ -34,18 +34,15 @@ func readPlan(dir string) (*plan, error) {
 	if err := readJSON(path, &settings); err != nil {
 		return nil, err
 	}
-	maps.DeleteFunc(settings, func(name string, _ any) bool {
-		return slices.Contains(ownSettings, name) || slices.Contains([]string{"data", "train", "dev"}, name) // paths of a machine
-	})
+	maps.DeleteFunc(settings, func(name string, _ any) bool { return !changesResults(name) || isPath(name) })
 	p := &plan{dir: dir, of: fmt.Sprint(filepath.Base(said.Model), settings)}
 	methods := said.Methods
 	if said.Controls {
 		methods = runs.WithControls(methods)
 	}
 	slices.SortFunc(methods, byMethod)
-	methods = slices.Compact(methods)
 	for seed := said.Seed; seed < said.Seed+said.Seeds; seed++ {
-		for _, method := range methods {
+		for _, method := range slices.Compact(methods) {
 			p.runs = append(p.runs, runs.SeedFolder(method, seed))
 		}
 	}
@@ -54,40 +51,25 @@ func readPlan(dir string) (*plan, error) {
 
 // addPlanned adds the runs of comparisons that are complete in none of their
 // folders to those that are unfinished, each once.
-func (rs *Runs) addPlanned(all []*plan) {
-	finished := make(map[string]bool)
-	for _, r := range rs.Runs {
-		finished[r.Dir] = true
-	}
+func (rs *Runs) addPlanned(plans []*plan) {
+	places := make(map[string][]string) // of a run of a comparison, in the comparison's folders
+	var order []string
 	begun := rs.Unfinished
-	rs.Unfinished = nil
-	known := make(map[string]bool) // folders of comparisons
-	var lacking []string
-	listed := make(map[string]bool) // runs of comparisons
-	for _, c := range all {
-		for _, name := range c.runs {
-			known[filepath.Join(c.dir, name)] = true
-			if listed[c.of+name] {
-				continue
+	for _, p := range plans {
+		for _, name := range p.runs {
+			key, dir := p.of+name, filepath.Join(p.dir, name)
+			if places[key] == nil {
+				order = append(order, key)
 			}
-			listed[c.of+name] = true
-			var places []string // of the run in the comparison's folders
-			for _, other := range all {
-				if other.of == c.of {
-					places = append(places, filepath.Join(other.dir, name))
-				}
-			}
-			if slices.ContainsFunc(places, func(dir string) bool { return finished[dir] }) {
-				continue
-			}
-			place := max(0, slices.IndexFunc(places, func(dir string) bool { return slices.Contains(begun, dir) }))
-			lacking = append(lacking, places[place])
+			places[key] = append(places[key], dir)
+			rs.Unfinished = slices.DeleteFunc(slices.Clone(rs.Unfinished), func(other string) bool { return other == dir })
 		}
 	}
-	for _, dir := range begun {
-		if !known[dir] {
-			rs.Unfinished = append(rs.Unfinished, dir)
+	for _, key := range order {
+		finished := slices.ContainsFunc(rs.Runs, func(r *Run) bool { return slices.Contains(places[key], r.Dir) })
+		if !finished {
+			i := max(0, slices.IndexFunc(places[key], func(dir string) bool { return slices.Contains(begun, dir) }))
+			rs.Unfinished = append(rs.Unfinished, places[key][i])
 		}
 	}
-	rs.Unfinished = append(rs.Unfinished, lacking...)
 }

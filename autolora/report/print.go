@@ -10,7 +10,7 @@ import (
 // tables, and what all tables mean in words.
 func (r *Report) Text(w io.Writer, width int) error {
 	b := bufio.NewWriter(w)
-	for _, t := range r.ScoreTables() {
+	for _, t := range r.scoreTables() {
 		t.text(b, width)
 		fmt.Fprintln(b)
 	}
@@ -37,28 +37,9 @@ func (r *Report) TextTables(w io.Writer, width int) error {
 	return b.Flush()
 }
 
-// inWords says what AutoLoRA's ranks are worth and what they cost.
-func (r *Report) inWords() []string {
-	var lines []string
-	for _, t := range r.Tasks {
-		for _, s := range t.Ranks {
-			if s.Method == reference {
-				lines = append(lines, r.on(t)+s.sentence())
-			}
-		}
-	}
-	for _, p := range r.Patterns {
-		if text := p.sentence(); text != "" && p.Method == reference {
-			lines = append(lines, text)
-		}
-	}
-	return append(lines, r.costSentences()...)
-}
-
 // Markdown prints all tables, and the sentences, as GitHub's Markdown has it.
 func (r *Report) Markdown(w io.Writer) error {
 	b := bufio.NewWriter(w)
-	fmt.Fprintln(b, "# autolora report")
 	list := func(lines []string) {
 		for _, line := range lines {
 			fmt.Fprintf(b, "- %s\n", markdownText(line))
@@ -67,17 +48,17 @@ func (r *Report) Markdown(w io.Writer) error {
 			fmt.Fprintln(b)
 		}
 	}
-	fmt.Fprintln(b)
+	tables := func(tables []*Table) {
+		for _, t := range tables {
+			t.markdown(b)
+			fmt.Fprintln(b)
+		}
+	}
+	fmt.Fprint(b, "# autolora report\n\n")
 	list(r.Headlines())
-	for _, t := range r.ScoreTables() {
-		t.markdown(b)
-		fmt.Fprintln(b)
-	}
+	tables(r.scoreTables())
 	list(r.inWords())
-	for _, t := range r.otherTables() {
-		t.markdown(b)
-		fmt.Fprintln(b)
-	}
+	tables(r.otherTables())
 	if len(r.Notes) > 0 {
 		fmt.Fprint(b, "## Notes\n\n")
 		list(r.Notes)

@@ -40,10 +40,11 @@ type Pattern struct {
 	Agreement Agreement `json:"agreement"` // of the means over seeds
 }
 
-// studyRanks fills in the ranks of every method that learns some.
+// studyRanks fills in the ranks of every method that learns some, AutoLoRA's
+// first.
 func (t *Task) studyRanks() {
 	for _, m := range t.Methods {
-		if !learnsRanks(m.Method) {
+		if !methodOf(m.Method).learns {
 			continue
 		}
 		if s := study(m); s != nil {
@@ -51,28 +52,19 @@ func (t *Task) studyRanks() {
 			t.Ranks = append(t.Ranks, s)
 		}
 	}
-	slices.SortStableFunc(t.Ranks, func(a, b *RankStudy) int { // AutoLoRA first
-		return b2i(b.Method == reference) - b2i(a.Method == reference)
-	})
-}
-
-func b2i(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
+	slices.SortStableFunc(t.Ranks, func(a, b *RankStudy) int { return b2i(b.Method == reference) - b2i(a.Method == reference) })
 }
 
 // study sums up the ranks of a method's runs; nil where none has ranks.
 func study(m *Method) *RankStudy {
 	var s *RankStudy
 	var lists [][]float64
-	var logs []float64 // variances of log α, of each layer
+	var variances, logs []float64 // over the layers, of each seed; of log α, of each layer
 	for _, r := range m.runs {
 		if r.Ranks == nil {
 			continue
 		}
-		names := r.Ranks.Names()
+		names, list := r.Ranks.Names(), r.Ranks.List()
 		if s == nil {
 			s = &RankStudy{Method: m.Method, Rule: r.Ranks.Rule, K: r.Ranks.K, Layers: names}
 		}
@@ -80,9 +72,9 @@ func study(m *Method) *RankStudy {
 			s.Unlike++
 			continue
 		}
-		s.Seeds = append(s.Seeds, r.Results.Seed)
-		s.Ranks = append(s.Ranks, r.Ranks.List())
-		lists = append(lists, toFloats(r.Ranks.List()))
+		s.Seeds, s.Ranks = append(s.Seeds, r.Results.Seed), append(s.Ranks, list)
+		lists = append(lists, toFloats(list))
+		variances = append(variances, stat.Variance(toFloats(list), nil))
 		for _, l := range r.Ranks.Layers {
 			if v := stat.Variance(logsOf(l.Alpha), nil); !math.IsNaN(v) {
 				logs = append(logs, v)
@@ -92,27 +84,15 @@ func study(m *Method) *RankStudy {
 	if s == nil {
 		return nil
 	}
-	var variance float64
-	for _, list := range lists {
-		variance += stat.Variance(list, nil) / float64(len(lists))
-	}
-	s.SD = Number(math.Sqrt(variance))
-	sum := 0.0
 	for layer := range s.Layers {
 		var values []float64
 		for _, list := range lists {
 			values = append(values, list[layer])
 		}
-		mean := stat.Mean(values, nil)
-		s.Means = append(s.Means, Number(mean))
-		sum += mean / float64(len(s.Layers))
+		s.Means = append(s.Means, Number(mean(values)))
 	}
-	s.Mean = Number(sum)
+	s.Mean, s.SD, s.Spread = Number(mean(slices.Concat(lists...))), Number(math.Sqrt(mean(variances))), Number(math.Sqrt(mean(logs)))
 	s.Agreement = agreement(lists)
-	s.Spread = unknown
-	if len(logs) > 0 {
-		s.Spread = Number(math.Sqrt(stat.Mean(logs, nil)))
-	}
 	s.ChanceMean, s.ChanceSD, s.MeanP, s.SDP = unknown, unknown, unknown, unknown
 	if rule := parseRule(s.Rule); rule.form != noForm && s.K > 0 {
 		s.against(rule.chance(s.K, float64(s.Spread)))
@@ -136,42 +116,33 @@ func (s *RankStudy) against(mean, sd float64) {
 	s.SDP = Number(2 * min(q.CDF(x), q.Survival(x)))
 }
 
-// patterns compares the ranks of tasks.
+// patterns compares the ranks that a method learned on several tasks.
 func (r *Report) patterns() {
-	type group struct {
-		*Pattern
-		layers []string
-		lists  [][]float64
-	}
-	var groups []*group
+	var lists [][][]float64 // of each pattern
+	var layers [][]string
+	var all []*Pattern
 	for _, t := range r.Tasks {
 		for _, s := range t.Ranks {
-			i := slices.IndexFunc(groups, func(g *group) bool {
-				return g.Model == t.Model && g.Method == s.Method && slices.Equal(g.layers, s.Layers)
-			})
-			if i < 0 {
-				i = len(groups)
-				groups = append(groups, &group{Pattern: &Pattern{Model: t.Model, Method: s.Method}, layers: s.Layers})
+			i := 0
+			for i < len(all) && (all[i].Model != t.Model || all[i].Method != s.Method || !slices.Equal(layers[i], s.Layers)) {
+				i++
 			}
-			g := groups[i]
-			g.Tasks = append(g.Tasks, t.Name)
-			var means []float64
-			for _, v := range s.Means {
-				means = append(means, float64(v))
+			if i == len(all) {
+				all, lists, layers = append(all, &Pattern{Model: t.Model, Method: s.Method}), append(lists, nil), append(layers, s.Layers)
 			}
-			g.lists = append(g.lists, means)
+			all[i].Tasks, lists[i] = append(all[i].Tasks, t.Name), append(lists[i], toFloats(s.Means))
 		}
 	}
 	r.Patterns = []*Pattern{}
-	for _, g := range groups {
-		if len(g.Tasks) > 1 {
-			g.Agreement = agreement(g.lists)
-			r.Patterns = append(r.Patterns, g.Pattern)
+	for i, p := range all {
+		if len(p.Tasks) > 1 {
+			p.Agreement = agreement(lists[i])
+			r.Patterns = append(r.Patterns, p)
 		}
 	}
 }
 
-func toFloats(values []int) []float64 {
+func toFloats[N ~int | ~float64](values []N) []float64 {
 	out := make([]float64, len(values))
 	for i, v := range values {
 		out[i] = float64(v)

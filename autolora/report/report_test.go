@@ -228,8 +228,8 @@ func TestRanks(t *testing.T) {
 		}
 		near(t, "mean of a layer", s.Means[0], 1.0/3, 1e-12)
 		near(t, "mean", s.Mean, 3.5+1.0/3, 1e-12)
-		const want = "AutoLoRA's ranks have a mean of 3.83 and a standard deviation of 2.45 over the layers; if no selection variable were better than another, " +
-			"the threshold would give 4.00 and 0.85 at k = 8 by itself (p = 0.34 and p < 0.0001). " +
+		const want = "AutoLoRA's ranks have a mean of 3.83 and a standard deviation of 2.45 over the layers, other than what the threshold gives by itself, " +
+			"4.00 and 0.85 at k = 8 (p = 0.34 and p < 0.0001). " +
 			"Seeds agree more than chance about the layers: mean correlation 1.00, where permuted layers give 0 ± 0.22 (p = 0.0001)."
 		if got := s.sentence(); got != want {
 			t.Errorf("got\n%s\nwant\n%s", got, want)
@@ -237,8 +237,8 @@ func TestRanks(t *testing.T) {
 	})
 	t.Run("one seed", func(t *testing.T) {
 		s := write(t, ranksOf(8, 4, 5, 3, 4, 4, 3, 5, 4))
-		const want = "AutoLoRA's ranks have a mean of 4.00 and a standard deviation of 0.76 over the layers, no different from what the threshold gives by itself " +
-			"if no selection variable is better than another (4.00 and 0.85 at k = 8). From one seed nothing can be said about whether they would come out again."
+		const want = "AutoLoRA's ranks have a mean of 4.00 and a standard deviation of 0.76 over the layers, no different from what the threshold gives by itself, " +
+			"4.00 and 0.85 at k = 8 (p = 1 and p = 0.81). From one seed nothing can be said about whether they would come out again."
 		if got := s.sentence(); got != want {
 			t.Errorf("got\n%s\nwant\n%s", got, want)
 		}
@@ -335,7 +335,7 @@ func TestPaperAverage(t *testing.T) {
 		for _, task := range tc.tasks {
 			seeds(t, dir, task, runs.MethodAdaLoRA, 0.8)
 		}
-		rows := load(t, dir).ScoreTables()[0].Rows
+		rows := load(t, dir).scoreTables()[0].Rows
 		if cells := rows[1].Cells; rows[1].Kind != OfPaper || cells[len(cells)-1] != tc.want {
 			t.Errorf("%q: %q, want the average %s", tc.tasks, cells, tc.want)
 		}
@@ -389,8 +389,8 @@ func TestNumbersInWords(t *testing.T) {
 	for want, got := range map[string]string{
 		"0.4 points above": position(scoreOf("accuracy"), 0.004), "0.04 points below": position(scoreOf("matthews"), -0.0004), "equal to": position(scoreOf("f1"), 0),
 		"0.05 below": position(scoreOf("ter"), -0.05), "0.003 above": position(scoreOf("nist"), 0.003), "0.0001": pValue(0.0001), "< 0.0001": pValue(0.00009), "0.046": pValue(0.0459), "1": pValue(0.999),
-		"124.6M": count(124_645_632), "9,000,000": count(9e6), "1.5G": count(1.5e9), "1–3, 7": seedList([]uint64{1, 2, 3, 7}), "4, 5": seedList([]uint64{4, 5}), "": seedList(nil),
-		"−0.50": decimals(-0.5), "0.00": decimals(-0.0001), "unknown": decimals(unknown), "p < 0.0001": pEquals(0), "p = 1": pEquals(1),
+		"124.6M": count(124_645_632), "9,000,000": count(9e6), "1.5G": count(1.5e9), "1, 2, 7": seedList([]uint64{1, 2, 7}), "": seedList(nil),
+		"−0.50": decimals(-0.5), "0.00": decimals(-0.0001), "–": decimals(unknown), "p < 0.0001": pEquals(0), "p = 1": pEquals(1),
 		"3 seeds": plural(3, "seed", "seeds"), "1 seed": plural(1, "seed", "seeds"),
 	} {
 		if got != want {

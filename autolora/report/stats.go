@@ -1,33 +1,16 @@
 package report
 
 import (
-	"encoding/json"
 	"math"
 	"math/rand/v2"
 	"slices"
 
 	"autolora/data/metrics"
 
+	"gonum.org/v1/gonum/floats"
 	"gonum.org/v1/gonum/stat"
 	"gonum.org/v1/gonum/stat/distuv"
 )
-
-// Number is a float64 that JSON may not have: null where it is not finite.
-type Number float64
-
-// unknown is the number that is not known or not defined.
-var unknown = Number(math.NaN())
-
-// Known reports whether n is a finite number.
-func (n Number) Known() bool { return !math.IsNaN(float64(n)) && !math.IsInf(float64(n), 0) }
-
-// MarshalJSON writes null for what is not known.
-func (n Number) MarshalJSON() ([]byte, error) {
-	if !n.Known() {
-		return []byte("null"), nil
-	}
-	return json.Marshal(float64(n))
-}
 
 // Sample sums up the values of one quantity over seeds.
 type Sample struct {
@@ -43,19 +26,14 @@ func sample(values []float64) Sample {
 	var known []float64
 	for _, v := range values {
 		if Number(v).Known() {
-			known = append(known, v)
-			s.Values = append(s.Values, Number(v))
+			known, s.Values = append(known, v), append(s.Values, Number(v))
 		}
 	}
 	if s.N = len(known); s.N > 0 {
-		s.Mean = Number(stat.Mean(known, nil))
+		s.Mean, s.SD = Number(stat.Mean(known, nil)), Number(stat.StdDev(known, nil))
 	}
-	switch {
-	case s.N < 2:
-	case slices.Min(known) == slices.Max(known): // and no rounding error
+	if s.N > 1 && slices.Min(known) == slices.Max(known) { // and no rounding error
 		s.Mean, s.SD = Number(known[0]), 0
-	default:
-		s.SD = Number(stat.StdDev(known, nil))
 	}
 	return s
 }
@@ -177,18 +155,13 @@ func agreement(lists [][]float64) Agreement {
 
 // standard returns x less its mean, at length 1; nil if all are equal.
 func standard(x []float64) []float64 {
-	mean, length := stat.Mean(x, nil), 0.0
-	out := make([]float64, len(x))
-	for i, v := range x {
-		out[i] = v - mean
-		length += out[i] * out[i]
-	}
-	if length < 1e-12 {
+	out := slices.Clone(x)
+	floats.AddConst(-stat.Mean(x, nil), out)
+	length := floats.Norm(out, 2)
+	if length < 1e-6 {
 		return nil
 	}
-	for i := range out {
-		out[i] /= math.Sqrt(length)
-	}
+	floats.Scale(1/length, out)
 	return out
 }
 
@@ -196,13 +169,9 @@ func standard(x []float64) []float64 {
 // standard, their mean correlation. The products of all pairs are had from
 // that of the sum with itself.
 func meanProduct(vectors [][]float64) float64 {
-	n, total := float64(len(vectors)), 0.0
-	for i := range vectors[0] {
-		sum := 0.0
-		for _, v := range vectors {
-			sum += v[i]
-		}
-		total += sum * sum
+	n, sum := float64(len(vectors)), slices.Clone(vectors[0])
+	for _, v := range vectors[1:] {
+		floats.Add(sum, v)
 	}
-	return (total - n) / (n * (n - 1))
+	return (floats.Dot(sum, sum) - n) / (n * (n - 1))
 }

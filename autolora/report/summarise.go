@@ -2,6 +2,7 @@ package report
 
 import (
 	"cmp"
+	"maps"
 	"math"
 	"slices"
 
@@ -13,17 +14,21 @@ func Summarise(rs *Runs) *Report {
 	r := &Report{Overall: []*Overall{}, Papers: papers, Missing: append([]string{}, rs.Unfinished...), Replaced: append([]Duplicated{}, rs.Replaced...), runs: rs.Runs}
 	for _, run := range rs.Runs {
 		t := r.task(run)
-		i := slices.IndexFunc(t.Methods, func(m *Method) bool { return m.Method == run.Results.Method })
-		if i < 0 {
-			i = len(t.Methods)
-			t.Methods = append(t.Methods, &Method{Method: run.Results.Method})
+		m := t.method(run.Results.Method)
+		if m == nil {
+			m = &Method{Method: run.Results.Method}
+			t.Methods = append(t.Methods, m)
 		}
-		t.Methods[i].runs = append(t.Methods[i].runs, run)
+		m.runs = append(m.runs, run)
 	}
 	for _, t := range r.Tasks {
 		t.summarise()
 	}
-	r.overall()
+	for _, tasks := range r.families() {
+		if len(tasks) > 1 {
+			r.Overall = append(r.Overall, overall(tasks))
+		}
+	}
 	r.patterns()
 	r.note()
 	return r
@@ -37,23 +42,35 @@ func (r *Report) task(run *Run) *Task {
 			return t
 		}
 	}
-	t := &Task{Model: model, Name: name, Title: taskTitle(name), Family: taskFamily(name), Primary: run.Results.Primary,
-		Comparisons: []*Comparison{}, Ranks: []*RankStudy{}}
+	shown, _ := taskOf(name)
+	t := &Task{Model: model, Name: name, Title: shown.title, Family: shown.family, Comparisons: []*Comparison{}, Ranks: []*RankStudy{}}
 	r.Tasks = append(r.Tasks, t)
 	return t
+}
+
+// families returns the tasks by model and family, as they stand in one table.
+func (r *Report) families() [][]*Task {
+	var families [][]*Task
+	for _, t := range r.Tasks {
+		i := slices.IndexFunc(families, func(of []*Task) bool { return of[0].Model == t.Model && of[0].Family == t.Family })
+		if i < 0 {
+			families = append(families, []*Task{t})
+		} else {
+			families[i] = append(families[i], t)
+		}
+	}
+	return families
 }
 
 func (t *Task) summarise() {
 	for _, m := range t.Methods {
 		m.summarise(t.Name)
-		if t.Primary == "" {
-			t.Primary = m.runs[0].Results.Primary
-		}
+		t.Primary = cmp.Or(t.Primary, m.runs[0].Results.Primary)
 	}
 	ada := t.method(runs.MethodAdaLoRA)
 	for _, m := range t.Methods {
-		m.RelativeCost = relative(m, ada, (*Run).cost)
-		m.RelativePasses = relative(m, ada, (*Run).passes)
+		m.RelativeCost = ratio(sums(m, ada, (*Run).cost))
+		m.RelativePasses = ratio(sums(m, ada, (*Run).passes))
 	}
 	t.compare()
 	t.studyRanks()
@@ -62,12 +79,30 @@ func (t *Task) summarise() {
 
 // method returns the runs of a method; nil if there are none.
 func (t *Task) method(name string) *Method {
-	for _, m := range t.Methods {
-		if m.Method == name {
-			return m
-		}
+	if i := slices.IndexFunc(t.Methods, func(m *Method) bool { return m.Method == name }); i >= 0 {
+		return t.Methods[i]
 	}
 	return nil
+}
+
+// runs returns the runs of all methods.
+func (t *Task) runs() []*Run {
+	var all []*Run
+	for _, m := range t.Methods {
+		all = append(all, m.runs...)
+	}
+	return all
+}
+
+// methodNames returns the methods of tasks, in their order.
+func methodNames(tasks []*Task) []string {
+	names := make(map[string]bool)
+	for _, t := range tasks {
+		for _, m := range t.Methods {
+			names[m.Method] = true
+		}
+	}
+	return slices.SortedFunc(maps.Keys(names), byMethod)
 }
 
 func (m *Method) summarise(task string) {
@@ -78,7 +113,7 @@ func (m *Method) summarise(task string) {
 		}
 		return sample(values)
 	}
-	names := make(map[string]bool)
+	m.Scores = make(map[string]Sample)
 	for _, r := range m.runs {
 		m.Seeds, m.Dirs = append(m.Seeds, r.Results.Seed), append(m.Dirs, r.Dir)
 		m.PeakMemory = max(m.PeakMemory, r.Results.PeakMemory)
@@ -86,19 +121,15 @@ func (m *Method) summarise(task string) {
 			m.Grid = max(m.Grid, len(r.Grid.Configurations))
 		}
 		for name := range r.Results.Scores {
-			names[name] = true
+			m.Scores[name] = of(func(r *Run) float64 { return r.score(name) })
 		}
-	}
-	m.Scores = make(map[string]Sample, len(names))
-	for name := range names {
-		m.Scores[name] = of(func(r *Run) float64 { return r.score(name) })
 	}
 	m.Adapter = of(func(r *Run) float64 { return float64(r.Results.Parameters.Adapter) })
 	m.Head = of(func(r *Run) float64 { return float64(r.Results.Parameters.Head) })
 	m.Seconds = Seconds{
 		Load: of(func(r *Run) float64 { return r.Results.Seconds.Load }), Search: of(func(r *Run) float64 { return r.Results.Seconds.Search }),
 		Train: of(func(r *Run) float64 { return r.Results.Seconds.Train }), Eval: of(func(r *Run) float64 { return r.Results.Seconds.Eval }),
-		Cost: of((*Run).cost), Total: of((*Run).total),
+		Cost: of((*Run).cost), Total: of(func(r *Run) float64 { return r.cost() + r.Results.Seconds.Load + r.Results.Seconds.Eval }),
 	}
 	m.SearchSteps = of(func(r *Run) float64 { return float64(r.Results.Steps.Search) })
 	m.TrainSteps = of(func(r *Run) float64 { return float64(r.Results.Steps.Train) })
@@ -127,8 +158,6 @@ func (r *Run) score(name string) float64 {
 // cost is what Table 5 counts.
 func (r *Run) cost() float64 { return r.Results.Seconds.Search + r.Results.Seconds.Train }
 
-func (r *Run) total() float64 { return r.cost() + r.Results.Seconds.Load + r.Results.Seconds.Eval }
-
 // work is that of search and training.
 func (r *Run) work() runs.Work {
 	w := r.Results.Cost.Search
@@ -151,25 +180,22 @@ func (m *Method) run(seed uint64) *Run {
 	return nil
 }
 
-// relative returns the ratio of what m's and base's runs of the same seeds
-// come to; unknown where there are none.
-func relative(m, base *Method, of func(*Run) float64) Number {
-	top, bottom := sums(m, base, of)
-	if !(bottom > 0) || !(top > 0) {
-		return unknown
-	}
-	return Number(top / bottom)
-}
-
 // sums adds up a quantity of the runs of two methods with the same seeds.
 func sums(a, b *Method, of func(*Run) float64) (sumA, sumB float64) {
 	for _, r := range a.runs {
 		if other := b.run(r.Results.Seed); other != nil {
-			sumA += of(r)
-			sumB += of(other)
+			sumA, sumB = sumA+of(r), sumB+of(other)
 		}
 	}
 	return sumA, sumB
+}
+
+// ratio is unknown where there is nothing to compare.
+func ratio(a, b float64) Number {
+	if !(a > 0) || !(b > 0) {
+		return unknown
+	}
+	return Number(a / b)
 }
 
 // compare fills in AutoLoRA minus every other method that has scores.
@@ -198,117 +224,83 @@ func (t *Task) compare() {
 		c.Interval = paired(c.Differences)
 		t.Comparisons = append(t.Comparisons, c)
 	}
-	// What the reader wants first: the controls, then LoRA, then the others.
-	rank := func(name string) int {
-		switch {
-		case isControl(name):
-			return 0
-		case name == runs.MethodLoRA:
-			return 1
-		}
-		return 2
-	}
 	slices.SortStableFunc(t.Comparisons, func(a, b *Comparison) int {
-		return cmp.Or(cmp.Compare(rank(a.Other), rank(b.Other)), byMethod(a.Other, b.Other))
+		return cmp.Or(b2i(b.wanted())-b2i(a.wanted()), b2i(a.Other == runs.MethodLoRA)-b2i(b.Other == runs.MethodLoRA), byMethod(a.Other, b.Other))
 	})
 }
 
-// overall brings the tasks of each model and family together.
-func (r *Report) overall() {
-	for _, first := range r.Tasks {
-		if slices.ContainsFunc(r.Overall, func(o *Overall) bool { return o.Model == first.Model && o.Family == first.Family }) {
-			continue
-		}
-		var tasks []*Task
-		o := &Overall{Model: first.Model, Family: first.Family}
-		for _, t := range r.Tasks {
-			if t.Model == first.Model && t.Family == first.Family {
-				tasks = append(tasks, t)
-				o.Tasks = append(o.Tasks, t.Name)
+// wanted reports whether a comparison is one that the reader wants first: with
+// the controls, then with LoRA.
+func (c *Comparison) wanted() bool { return wanted(c.Other) }
+
+func wanted(other string) bool { return methodOf(other).group == controls || other == runs.MethodLoRA }
+
+// overall brings tasks of one model and family together.
+func overall(tasks []*Task) *Overall {
+	o := &Overall{Model: tasks[0].Model, Family: tasks[0].Family}
+	for _, t := range tasks {
+		o.Tasks = append(o.Tasks, t.Name)
+	}
+	o.compare(tasks)
+	for _, name := range methodNames(tasks) {
+		c := OverallCost{Method: name}
+		var top, bottom float64
+		for _, t := range tasks {
+			if m := t.method(name); m != nil && m.RelativeCost.Known() {
+				a, b := sums(m, t.method(runs.MethodAdaLoRA), (*Run).cost)
+				top, bottom = top+a, bottom+b
+				c.Tasks = append(c.Tasks, t.Name)
 			}
 		}
-		if len(tasks) < 2 {
-			continue
+		if c.Relative = ratio(top, bottom); c.Relative.Known() {
+			o.Costs = append(o.Costs, c)
 		}
-		o.compare(tasks)
-		o.weigh(tasks)
-		r.Overall = append(r.Overall, o)
 	}
+	return o
 }
 
 // compare fills in AutoLoRA minus every other method over the tasks that have
 // both. Scores of different units have no average: those like the first count.
 func (o *Overall) compare(tasks []*Task) {
-	first := slices.IndexFunc(tasks, func(t *Task) bool { return len(t.Comparisons) > 0 })
-	if first < 0 {
-		return
-	}
-	how := scoreOf(tasks[first].Primary)
-	tasks = slices.DeleteFunc(slices.Clone(tasks), func(t *Task) bool { return !scoreOf(t.Primary).like(how) })
+	var how score
+	samples, named := map[*OverallDiff][]Sample{}, map[*OverallDiff][]string{}
 	for _, t := range tasks {
 		for _, c := range t.Comparisons {
-			if !slices.ContainsFunc(o.Comparisons, func(d *OverallDiff) bool { return d.Other == c.Other }) {
+			if how.factor == 0 {
+				how = scoreOf(t.Primary)
+			}
+			if !scoreOf(t.Primary).like(how) {
+				break
+			}
+			i := slices.IndexFunc(o.Comparisons, func(d *OverallDiff) bool { return d.Other == c.Other })
+			if i < 0 {
+				i = len(o.Comparisons)
 				o.Comparisons = append(o.Comparisons, &OverallDiff{Other: c.Other, how: how})
 			}
-		}
-	}
-	for _, d := range o.Comparisons {
-		var samples []Sample
-		var named []string
-		for _, t := range tasks {
-			i := slices.IndexFunc(t.Comparisons, func(c *Comparison) bool { return c.Other == d.Other })
-			if i < 0 || t.Comparisons[i].Differences.N == 0 {
+			d, mean := o.Comparisons[i], c.Differences.Mean
+			if !mean.Known() {
 				continue
 			}
-			s := t.Comparisons[i].Differences
-			samples = append(samples, s)
 			d.Tasks = append(d.Tasks, t.Name)
-			named = append(named, t.named())
-			mean := s.Mean
+			samples[d], named[d] = append(samples[d], c.Differences), append(named[d], t.named())
 			if how.better == down {
 				mean = -mean
 			}
-			switch {
-			case mean > 0:
-				d.Above++
-			case mean < 0:
-				d.Below++
-			}
+			d.Above, d.Below = d.Above+b2i(mean > 0), d.Below+b2i(mean < 0)
 		}
-		if named = slices.Compact(named); len(named) == 1 {
-			d.named = named[0]
-		}
-		d.Interval, d.SignP = stratified(samples), signTest(d.Above, d.Below)
 	}
 	o.Comparisons = slices.DeleteFunc(o.Comparisons, func(d *OverallDiff) bool { return len(d.Tasks) < 2 })
+	for _, d := range o.Comparisons {
+		if names := slices.Compact(named[d]); len(names) == 1 {
+			d.named = names[0]
+		}
+		d.Interval, d.SignP = stratified(samples[d]), signTest(d.Above, d.Below)
+	}
 }
 
-// weigh fills in the costs relative to AdaLoRA.
-func (o *Overall) weigh(tasks []*Task) {
-	var names []string
-	for _, t := range tasks {
-		for _, m := range t.Methods {
-			if !slices.Contains(names, m.Method) {
-				names = append(names, m.Method)
-			}
-		}
+func b2i(b bool) int {
+	if b {
+		return 1
 	}
-	slices.SortFunc(names, byMethod)
-	for _, name := range names {
-		c := OverallCost{Method: name, Relative: unknown}
-		var top, bottom float64
-		for _, t := range tasks {
-			m := t.method(name)
-			if m == nil || !m.RelativeCost.Known() {
-				continue
-			}
-			a, b := sums(m, t.method(runs.MethodAdaLoRA), (*Run).cost)
-			top, bottom = top+a, bottom+b
-			c.Tasks = append(c.Tasks, t.Name)
-		}
-		if bottom > 0 {
-			c.Relative = Number(top / bottom)
-			o.Costs = append(o.Costs, c)
-		}
-	}
+	return 0
 }

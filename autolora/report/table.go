@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -39,6 +40,16 @@ func (t *Table) subtitle(text string) {
 	t.Rows = append(t.Rows, Row{Cells: []string{text}, Kind: Subtitle})
 }
 
+// drop removes a column.
+func (t *Table) drop(column int) {
+	t.Heads = slices.Delete(t.Heads, column, column+1)
+	for i, row := range t.Rows {
+		if row.Kind != Subtitle {
+			t.Rows[i].Cells = slices.Delete(row.Cells, column, column+1)
+		}
+	}
+}
+
 // gap is between the columns of a text.
 const gap = 2
 
@@ -50,14 +61,12 @@ func (t *Table) text(w io.Writer, width int) {
 	for c, head := range t.Heads {
 		widths[c] = letters(head)
 		for _, row := range t.Rows {
-			if row.Kind != Subtitle && c < len(row.Cells) {
-				widths[c] = max(widths[c], letters(row.indented(c)))
+			if row.Kind != Subtitle {
+				widths[c] = max(widths[c], letters(row.cell(c)))
 			}
 		}
 	}
-	if t.Title != "" {
-		fmt.Fprintf(w, "%s\n\n", t.Title)
-	}
+	fmt.Fprintf(w, "%s\n\n", t.Title)
 	for first := 1; first < len(t.Heads); {
 		last, used := first+1, widths[0]+gap+widths[first]
 		for last < len(t.Heads) && used+gap+widths[last] <= width {
@@ -67,21 +76,16 @@ func (t *Table) text(w io.Writer, width int) {
 		if first > 1 {
 			fmt.Fprintln(w)
 		}
-		line := func(cell func(c int) string) {
-			var b strings.Builder
-			b.WriteString(padRight(cell(0), widths[0]))
-			for c := first; c < last; c++ {
-				b.WriteString(strings.Repeat(" ", gap) + padLeft(cell(c), widths[c]))
+		for _, row := range append([]Row{{Cells: t.Heads}}, t.Rows...) {
+			line := row.cell(0)
+			for c := first; c < last && row.Kind != Subtitle; c++ {
+				room := widths[0]
+				for _, other := range widths[first : c+1] {
+					room += gap + other
+				}
+				line += strings.Repeat(" ", max(0, room-letters(line)-letters(row.cell(c)))) + row.cell(c)
 			}
-			fmt.Fprintln(w, strings.TrimRight(b.String(), " "))
-		}
-		line(func(c int) string { return t.Heads[c] })
-		for _, row := range t.Rows {
-			if row.Kind == Subtitle {
-				fmt.Fprintln(w, row.Cells[0])
-				continue
-			}
-			line(row.indented)
+			fmt.Fprintln(w, strings.TrimRight(line, " "))
 		}
 		first = last
 	}
@@ -91,12 +95,12 @@ func (t *Table) text(w io.Writer, width int) {
 	}
 }
 
-// indented returns a cell, the name of a row of the paper's set in.
-func (r Row) indented(c int) string {
-	if c >= len(r.Cells) {
+// cell returns a cell, the name of a row of the paper's set in.
+func (r Row) cell(c int) string {
+	switch {
+	case c >= len(r.Cells):
 		return ""
-	}
-	if c == 0 && r.Kind == OfPaper {
+	case c == 0 && r.Kind == OfPaper:
 		return "  " + r.Cells[0]
 	}
 	return r.Cells[c]
@@ -104,30 +108,20 @@ func (r Row) indented(c int) string {
 
 // markdown prints the table as GitHub's Markdown has it.
 func (t *Table) markdown(w io.Writer) {
-	if t.Title != "" {
-		fmt.Fprintf(w, "## %s\n\n", markdownText(t.Title))
-	}
-	line := func(cells []string, kind RowKind) {
+	fmt.Fprintf(w, "## %s\n\n", markdownText(t.Title))
+	mark := map[RowKind]string{OfPaper: "*", Subtitle: "**"}
+	for i, row := range append([]Row{{Cells: t.Heads}}, t.Rows...) {
 		for c := range t.Heads {
-			text := ""
-			if c < len(cells) {
-				text = markdownText(cells[c])
-			}
-			switch {
-			case text == "" || kind == Ours:
-			case kind == OfPaper:
-				text = "*" + text + "*"
-			case kind == Subtitle:
-				text = "**" + text + "**"
+			text := markdownText(strings.TrimSpace(row.cell(c)))
+			if text != "" {
+				text = mark[row.Kind] + text + mark[row.Kind]
 			}
 			fmt.Fprintf(w, "| %s ", text)
 		}
 		fmt.Fprintln(w, "|")
-	}
-	line(t.Heads, Ours)
-	fmt.Fprintln(w, "|---"+strings.Repeat("|---:", len(t.Heads)-1)+"|")
-	for _, row := range t.Rows {
-		line(row.Cells, row.Kind)
+		if i == 0 {
+			fmt.Fprintln(w, "|---"+strings.Repeat("|---:", len(t.Heads)-1)+"|")
+		}
 	}
 	if t.Caption != "" {
 		fmt.Fprintf(w, "\n%s\n", markdownText(t.Caption))
@@ -156,7 +150,3 @@ func printWrapped(w io.Writer, text string, width int) {
 }
 
 func letters(s string) int { return utf8.RuneCountInString(s) }
-
-func padLeft(s string, width int) string { return strings.Repeat(" ", max(0, width-letters(s))) + s }
-
-func padRight(s string, width int) string { return s + strings.Repeat(" ", max(0, width-letters(s))) }

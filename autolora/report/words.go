@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strconv"
-	"strings"
 
 	"autolora/autolora/human"
 	"autolora/autolora/runs"
@@ -15,38 +13,33 @@ import (
 // where there are several, else of the task; AutoLoRA against the controls and
 // LoRA of one rank; where there are none of these, what the runs reached.
 func (r *Report) Headlines() []string {
-	var lines []string
-	wanted := func(other string) bool { return isControl(other) || other == runs.MethodLoRA }
+	var over, single, reached []string
 	for _, o := range r.Overall {
 		for _, d := range o.Comparisons {
 			if wanted(d.Other) {
-				lines = append(lines, d.sentence(r.severalModels(), o.Model))
+				over = append(over, d.sentence(r.onModel(o.Model)))
 			}
 		}
-	}
-	if lines != nil {
-		return lines
 	}
 	for _, t := range r.Tasks {
 		for _, c := range t.Comparisons {
 			if wanted(c.Other) {
-				lines = append(lines, r.onScore(t)+c.sentence())
+				single = append(single, r.onScore(t)+": "+c.sentence())
 			}
 		}
-	}
-	if lines != nil {
-		return lines
-	}
-	for _, t := range r.Tasks {
 		for _, m := range t.Methods {
-			lines = append(lines, m.sentence(r, t))
+			reached = append(reached, fmt.Sprintf("%s: %s", r.name(t), m.sentence(t.Primary)))
 		}
 	}
-	const most = 4 // beyond, the table says it better
-	if len(lines) > most {
+	switch {
+	case over != nil:
+		return over
+	case single != nil:
+		return single
+	case len(reached) > 4: // the table says it better
 		return nil
 	}
-	return lines
+	return reached
 }
 
 // name returns the title of a task, with the model where there are several.
@@ -57,16 +50,13 @@ func (r *Report) name(t *Task) string {
 	return t.Title
 }
 
-// on returns the beginning of a sentence about a task: "SST-2: ".
-func (r *Report) on(t *Task) string { return r.name(t) + ": " }
-
-// onScore is on with the name of the task's main score, where it has to be
-// said: "E2E, BLEU: ".
+// onScore returns the name of a task and, where it has to be said, of its main
+// score: "E2E, BLEU".
 func (r *Report) onScore(t *Task) string {
 	if named := t.named(); named != "" {
-		return r.name(t) + ", " + named + ": "
+		return r.name(t) + ", " + named
 	}
-	return r.on(t)
+	return r.name(t)
 }
 
 // named returns the name of the task's main score where others stand beside it
@@ -83,77 +73,72 @@ func (r *Report) severalModels() bool {
 	return slices.ContainsFunc(r.Tasks, func(t *Task) bool { return t.Model != r.Tasks[0].Model })
 }
 
+// onModel returns " on roberta-base" where there are several models.
+func (r *Report) onModel(model string) string {
+	if r.severalModels() {
+		return " on " + model
+	}
+	return ""
+}
+
 // sentence says what a method reached: of runs that nothing can be compared
 // with.
-func (m *Method) sentence(r *Report, t *Task) string {
-	s := m.Scores[t.Primary]
+func (m *Method) sentence(primary string) string {
+	s, how, title := m.Scores[primary], scoreOf(primary), methodOf(m.Method).title
 	switch {
 	case s.N == 0 && m.TrainSteps.Mean == 0:
-		return fmt.Sprintf("%s%s: ranks were searched, and nothing was trained or scored yet.", r.on(t), methodOf(m.Method).title)
+		return title + ": ranks were searched, and nothing was trained or scored yet."
 	case s.N == 0:
-		return fmt.Sprintf("%s%s has no score.", r.on(t), methodOf(m.Method).title)
+		return title + " has no score."
+	case s.N == 1:
+		return fmt.Sprintf("%s reaches %s %s. From one seed nothing can be said about what others would give.", title, how.title, how.spread(s))
 	}
-	how := scoreOf(t.Primary)
-	text := fmt.Sprintf("%s%s reaches %s %s", r.on(t), methodOf(m.Method).title, how.title, how.spread(s))
-	if s.N == 1 {
-		return text + ". From one seed nothing can be said about what others would give."
-	}
-	return fmt.Sprintf("%s (mean and standard deviation of %d seeds).", text, s.N)
+	return fmt.Sprintf("%s reaches %s %s (mean and standard deviation of %d seeds).", title, how.title, how.spread(s), s.N)
 }
 
 // sentence says what a comparison of one task comes to.
 func (c *Comparison) sentence() string {
-	other, how := methodOf(c.Other).words, scoreOf(c.Score)
-	switch {
-	case c.Differences.N == 0:
+	other, how, n := methodOf(c.Other).words, scoreOf(c.Score), c.Differences.N
+	if n == 0 {
 		return fmt.Sprintf("AutoLoRA and %s have no seed in common, so they are not compared.", other)
-	case c.Differences.N == 1:
-		return fmt.Sprintf("AutoLoRA is %s %s with the one seed that both have; from one seed nothing can be said about chance.",
-			position(how, c.Differences.Mean), other)
-	case !c.Interval.Low.Known():
-		return fmt.Sprintf("AutoLoRA is %s %s with each of %d seeds; without any spread chance cannot be judged.",
-			position(how, c.Differences.Mean), other, c.Differences.N)
 	}
-	return fmt.Sprintf("AutoLoRA is %s %s (%d seeds, %s): %s.", position(how, c.Differences.Mean), other, c.Differences.N,
-		intervalWords(how, c.Interval), verdict(c.Interval))
+	text := fmt.Sprintf("AutoLoRA is %s %s", position(how, c.Differences.Mean), other)
+	switch {
+	case n == 1:
+		return text + " with the one seed that both have; from one seed nothing can be said about chance."
+	case !c.Interval.Low.Known():
+		return fmt.Sprintf("%s with each of %d seeds; without any spread chance cannot be judged.", text, n)
+	}
+	return fmt.Sprintf("%s (%d seeds, 95 %% interval %s): %s.", text, n, how.interval(c.Interval), verdict(c.Interval))
 }
 
 // sentence says what a comparison over several tasks comes to.
-func (d *OverallDiff) sentence(withModel bool, model string) string {
-	begin := fmt.Sprintf("Over %d tasks", len(d.Tasks))
-	if withModel {
-		begin += " on " + model
-	}
+func (d *OverallDiff) sentence(onModel string) string {
+	by := ""
 	if d.named != "" {
-		begin += ", by " + d.named + ","
+		by = ", by " + d.named + ","
 	}
-	text := fmt.Sprintf("%s AutoLoRA is on average %s %s", begin, position(d.how, d.Interval.Mean), methodOf(d.Other).words)
+	judged := "; with one seed of a task nothing can be said about other seeds"
 	if d.Interval.Low.Known() {
-		text += fmt.Sprintf(" (%s for these tasks): %s", intervalWords(d.how, d.Interval), verdict(d.Interval))
-	} else {
-		text += "; with one seed of a task nothing can be said about other seeds"
+		judged = fmt.Sprintf(" (95 %% interval %s for these tasks): %s", d.how.interval(d.Interval), verdict(d.Interval))
 	}
-	return fmt.Sprintf("%s. It is better on %d and worse on %d of the tasks (sign test %s).", text, d.Above, d.Below, pEquals(d.SignP))
+	return fmt.Sprintf("Over %d tasks%s%s AutoLoRA is on average %s %s%s. It is better on %d and worse on %d of the tasks (sign test %s).",
+		len(d.Tasks), onModel, by, position(d.how, d.Interval.Mean), methodOf(d.Other).words, judged, d.Above, d.Below, pEquals(d.SignP))
 }
 
 // position returns "0.4 points above", "0.02 below", or "equal to".
 func position(how score, d Number) string {
-	unit := ""
-	if how.factor == 100 {
-		unit = " points"
-	}
 	size := how.difference(Number(math.Abs(float64(d))))
+	if how.factor == 100 {
+		size += " points"
+	}
 	switch {
 	case d > 0:
-		return size + unit + " above"
+		return size + " above"
 	case d < 0:
-		return size + unit + " below"
+		return size + " below"
 	}
 	return "equal to"
-}
-
-func intervalWords(how score, i Interval) string {
-	return fmt.Sprintf("95 %% interval %s to %s", how.difference(i.Low), how.difference(i.High))
 }
 
 func verdict(i Interval) string {
@@ -163,31 +148,46 @@ func verdict(i Interval) string {
 	return "not more than chance"
 }
 
-// sentence says what the learned ranks are worth: whether seeds agree, and
-// whether mean and spread differ from chance.
+// inWords says what AutoLoRA's ranks are worth and what they cost.
+func (r *Report) inWords() []string {
+	var lines []string
+	for _, t := range r.Tasks {
+		for _, s := range t.Ranks {
+			if s.Method == reference {
+				lines = append(lines, r.name(t)+": "+s.sentence())
+			}
+		}
+	}
+	for _, p := range r.Patterns {
+		if p.Method == reference && p.Agreement.Pairs > 0 {
+			lines = append(lines, fmt.Sprintf("The ranks of %d tasks on %s %s.", len(p.Tasks), p.Model, p.Agreement.words()))
+		}
+	}
+	return append(lines, r.costSentences()...)
+}
+
+// sentence says what the learned ranks are worth: whether mean and spread
+// differ from chance, and whether seeds agree.
 func (s *RankStudy) sentence() string {
 	text := fmt.Sprintf("%s's ranks have a mean of %s", methodOf(s.Method).title, decimals(s.Mean))
 	if s.SD.Known() {
 		text += fmt.Sprintf(" and a standard deviation of %s over the layers", decimals(s.SD))
 	}
-	if s.ChanceMean.Known() {
-		chance := fmt.Sprintf("%s and %s at k = %d", decimals(s.ChanceMean), decimals(s.ChanceSD), s.K)
-		switch {
-		case s.MeanP < 0.05 || s.SDP < 0.05:
-			text += fmt.Sprintf("; if no selection variable were better than another, the threshold would give %s by itself (%s and %s)", chance, pEquals(s.MeanP), pEquals(s.SDP))
-		case s.MeanP.Known():
-			text += fmt.Sprintf(", no different from what the threshold gives by itself if no selection variable is better than another (%s)", chance)
+	if s.MeanP.Known() {
+		differ := "no different from"
+		if s.MeanP < 0.05 || s.SDP < 0.05 {
+			differ = "other than"
 		}
+		text += fmt.Sprintf(", %s what the threshold gives by itself, %s and %s at k = %d (%s and %s)",
+			differ, decimals(s.ChanceMean), decimals(s.ChanceSD), s.K, pEquals(s.MeanP), pEquals(s.SDP))
 	}
-	text += ". "
-	a := s.Agreement
-	switch {
+	switch a := s.Agreement; {
 	case a.Lists == 1:
-		text += "From one seed nothing can be said about whether they would come out again."
+		text += ". From one seed nothing can be said about whether they would come out again."
 	case a.Pairs == 0:
-		text += "They are the same in all layers, so seeds cannot agree or disagree."
+		text += ". They are the same in all layers, so seeds cannot agree or disagree."
 	default:
-		text += fmt.Sprintf("Seeds %s.", a.words())
+		text += fmt.Sprintf(". Seeds %s.", a.words())
 	}
 	if s.Unlike > 0 {
 		text += fmt.Sprintf(" Left out: %s with other layers.", plural(s.Unlike, "seed", "seeds"))
@@ -204,21 +204,12 @@ func (a Agreement) words() string {
 	return fmt.Sprintf("%s about the layers: mean correlation %s, where permuted layers give 0 ± %s (%s)", verb, decimals(a.Pearson), decimals(a.ChanceSD), pEquals(a.P))
 }
 
-// sentence says how far tasks agree; "" where that is not defined.
-func (p *Pattern) sentence() string {
-	if p.Agreement.Pairs == 0 {
-		return ""
-	}
-	return fmt.Sprintf("The ranks of %d tasks on %s %s.", len(p.Tasks), p.Model, p.Agreement.words())
-}
-
 // multiplicity says how many of the intervals would exclude 0 by chance.
 func (r *Report) multiplicity() string {
 	judged, beyond := 0, 0
 	for _, t := range r.Tasks {
 		for _, c := range t.Comparisons {
-			judged += b2i(c.Interval.Low.Known())
-			beyond += b2i(c.Interval.Beyond())
+			judged, beyond = judged+b2i(c.Interval.Low.Known()), beyond+b2i(c.Interval.Beyond())
 		}
 	}
 	if judged < 2 {
@@ -227,129 +218,34 @@ func (r *Report) multiplicity() string {
 	return fmt.Sprintf("Of %d intervals of single tasks %d exclude 0; by chance alone one in twenty would, here about %.1f.", judged, beyond, 0.05*float64(judged))
 }
 
-// costSentences says what AutoLoRA costs, by time, relative to AdaLoRA.
+// costSentences says what AutoLoRA costs, by time, relative to AdaLoRA: over
+// the tasks where there are several, else of the task.
 func (r *Report) costSentences() []string {
-	var lines []string
-	say := func(where string, relative Number) {
-		lines = append(lines, fmt.Sprintf("%sAutoLoRA's search and training take %s times the training time of AdaLoRA with the same seeds (the paper: 1.91, mean of SST-2, MNLI and QQP).",
-			where, human.Significant(float64(relative))))
+	var over, single []string
+	text := func(where string, relative Number) string {
+		return fmt.Sprintf("%s AutoLoRA's search and training take %s times the training time of AdaLoRA with the same seeds (the paper: 1.91, mean of SST-2, MNLI and QQP).",
+			where, human.Significant(float64(relative)))
 	}
 	for _, o := range r.Overall {
 		for _, c := range o.Costs {
 			if c.Method == reference {
-				where := fmt.Sprintf("Over %s", plural(len(c.Tasks), "task", "tasks"))
-				if r.severalModels() {
-					where += " on " + o.Model
-				}
-				say(where+" ", c.Relative)
+				over = append(over, text(fmt.Sprintf("Over %s%s", plural(len(c.Tasks), "task", "tasks"), r.onModel(o.Model)), c.Relative))
 			}
 		}
-	}
-	if lines != nil {
-		return lines
 	}
 	for _, t := range r.Tasks {
-		m := t.method(reference)
-		switch {
-		case m == nil:
+		switch m := t.method(reference); {
+		case m == nil || len(t.Methods) == 1:
 		case m.RelativeCost.Known():
-			say(r.on(t), m.RelativeCost)
-		case len(t.Methods) == 1:
+			single = append(single, text(r.name(t)+":", m.RelativeCost))
 		case t.method(runs.MethodAdaLoRA) == nil:
-			lines = append(lines, r.on(t)+"the cost relative to AdaLoRA is not known: AdaLoRA was not run.")
+			single = append(single, r.name(t)+": the cost relative to AdaLoRA is not known: AdaLoRA was not run.")
 		default:
-			lines = append(lines, r.on(t)+"the cost relative to AdaLoRA is not known: AutoLoRA and AdaLoRA have no seed in common.")
+			single = append(single, r.name(t)+": the cost relative to AdaLoRA is not known: AutoLoRA and AdaLoRA have no seed in common.")
 		}
 	}
-	return lines
-}
-
-// pValue returns "0.38", "0.012", or "< 0.0001".
-func pValue(p Number) string {
-	switch {
-	case !p.Known():
-		return "unknown"
-	case p < 0.0001:
-		return "< 0.0001"
-	case p >= 0.995:
-		return "1"
+	if over != nil {
+		return over
 	}
-	return strconv.FormatFloat(float64(p), 'g', 2, 64)
-}
-
-// pEquals returns "p = 0.38", or "p < 0.0001".
-func pEquals(p Number) string {
-	if text := pValue(p); strings.HasPrefix(text, "<") {
-		return "p " + text
-	}
-	return "p = " + pValue(p)
-}
-
-// decimals returns a number to two decimals.
-func decimals(n Number) string {
-	if !n.Known() {
-		return "unknown"
-	}
-	return fixed(float64(n), 2)
-}
-
-// plural returns "1 seed", "3 seeds".
-func plural(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return human.Thousands(n) + " " + many
-}
-
-// count returns a number of things as tables show it: 29,952 or 22.7M.
-func count(n float64) string {
-	switch {
-	case n >= 999.95e6:
-		return fmt.Sprintf("%.1fG", n/1e9)
-	case n >= 9.995e6:
-		return fmt.Sprintf("%.1fM", n/1e6)
-	}
-	return human.Thousands(int64(math.Round(n)))
-}
-
-// seconds returns a time as tables show it, in seconds.
-func seconds(v Number) string {
-	switch {
-	case !v.Known():
-		return "–"
-	case v == 0:
-		return "0"
-	case v < 100 || v >= 1e7:
-		return fixed(float64(v), 1)
-	}
-	return human.Thousands(int64(math.Round(float64(v))))
-}
-
-// times returns "1.91×", "–" where it is not known.
-func times(v Number) string {
-	if !v.Known() {
-		return "–"
-	}
-	return human.Significant(float64(v)) + "×"
-}
-
-// seedList returns "1–3, 7".
-func seedList(seeds []uint64) string {
-	var texts []string
-	for i := 0; i < len(seeds); {
-		j := i + 1
-		for j < len(seeds) && seeds[j] == seeds[j-1]+1 {
-			j++
-		}
-		switch text := strconv.FormatUint(seeds[i], 10); {
-		case j > i+2:
-			texts = append(texts, text+"–"+strconv.FormatUint(seeds[j-1], 10))
-		default:
-			for _, s := range seeds[i:j] {
-				texts = append(texts, strconv.FormatUint(s, 10))
-			}
-		}
-		i = j
-	}
-	return strings.Join(texts, ", ")
+	return single
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -53,6 +54,19 @@ func (c *Corpus) Length(i int) (int, error) {
 		return 0, err
 	}
 	return len(e.input()), nil
+}
+
+// IDs returns the tokens that a model is given of example i. The error names the example's file and line.
+func (c *Corpus) IDs(i int) ([]int64, error) {
+	e, err := c.entry(i)
+	if err != nil {
+		return nil, err
+	}
+	var ids []int64
+	for _, id := range e.input() {
+		ids = append(ids, int64(id))
+	}
+	return ids, nil
 }
 
 // input is the ids that a model is given.
@@ -135,24 +149,16 @@ func (e *entry) store(enc Encoded, ex Example, kind Kind) error {
 	if enc.Segments != nil && len(enc.Segments) != len(enc.IDs) {
 		return fmt.Errorf("the tokenizer gave %d segments for %d tokens", len(enc.Segments), len(enc.IDs))
 	}
-	ids := make([]int32, len(enc.IDs))
-	for k, id := range enc.IDs {
-		if id < 0 || id > math.MaxInt32 {
-			return fmt.Errorf("the tokenizer gave token id %d: want 0 to %d", id, math.MaxInt32)
-		}
-		ids[k] = int32(id)
+	ids, err := narrow[int32](enc.IDs, "token id", math.MaxInt32)
+	if err != nil {
+		return err
 	}
-	var segments []uint8
-	for k, s := range enc.Segments {
-		if s < 0 || s > math.MaxUint8 {
-			return fmt.Errorf("the tokenizer gave segment %d: want 0 to %d", s, math.MaxUint8)
-		}
-		if s != 0 && segments == nil {
-			segments = make([]uint8, len(ids))
-		}
-		if segments != nil {
-			segments[k] = uint8(s)
-		}
+	segments, err := narrow[uint8](enc.Segments, "segment", math.MaxUint8)
+	if err != nil {
+		return err
+	}
+	if len(segments) > 0 && slices.Max(segments) == 0 {
+		segments = nil
 	}
 	words := len(ex.Words)
 	if len(enc.First) != words {
@@ -175,4 +181,19 @@ func (e *entry) store(enc Encoded, ex Example, kind Kind) error {
 	}
 	e.ids, e.segments, e.first, e.prompt = ids, segments, first, int32(enc.Prompt)
 	return nil
+}
+
+// narrow puts numbers into fewer bytes, in which the largest is most.
+func narrow[T int32 | uint8](numbers []int64, what string, most int64) ([]T, error) {
+	if numbers == nil {
+		return nil, nil
+	}
+	small := make([]T, len(numbers))
+	for i, v := range numbers {
+		if v < 0 || v > most {
+			return nil, fmt.Errorf("the tokenizer gave %s %d: want 0 to %d", what, v, most)
+		}
+		small[i] = T(v)
+	}
+	return small, nil
 }

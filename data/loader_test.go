@@ -284,7 +284,7 @@ func TestLoaderParts(t *testing.T) {
 func TestTwoLoaders(t *testing.T) {
 	enc := &fakeEncoder{slow: true}
 	c := NewCorpus(numbered(64), enc)
-	a, b, err := SplitHalf(64, 1)
+	a, b, err := Split(64, 0.5, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

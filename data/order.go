@@ -110,18 +110,5 @@ func (o *Order) UnmarshalBinary(b []byte) error {
 
 // digest is a hash of everything that decides the batches.
 func (o *Order) digest() [sha256.Size]byte {
-	c := o.config
-	drop := uint64(0)
-	if c.DropLast {
-		drop = 1
-	}
-	b := binary.LittleEndian.AppendUint64(nil, uint64(len(c.Stream)))
-	b = append(b, c.Stream...)
-	b = binary.LittleEndian.AppendUint64(b, c.Seed)
-	b = binary.LittleEndian.AppendUint64(b, uint64(c.Size))
-	b = binary.LittleEndian.AppendUint64(b, drop)
-	for _, i := range c.Indices {
-		b = binary.LittleEndian.AppendUint64(b, uint64(i))
-	}
-	return sha256.Sum256(b)
+	return sha256.Sum256(fmt.Appendf(nil, "%#v", o.config))
 }

@@ -18,10 +18,6 @@ func newRand(seed uint64, purpose string, counter uint64) *rand.Rand {
 	return rand.New(rand.NewChaCha8(sha256.Sum256(key)))
 }
 
-// SplitHalf splits n examples 1:1 at random, as the search does between D_tr and D_val (docs/method.md, "Data"). The
-// two lists of indices are disjoint, ascending, and cover all examples; the first is longer by one if n is odd.
-func SplitHalf(n int, seed uint64) (a, b []int, err error) { return Split(n, 0.5, seed) }
-
 // Split splits n examples at random: round(fraction·n) into a, the others into b, both ascending. Neither
 // may be empty.
 func Split(n int, fraction float64, seed uint64) (a, b []int, err error) {

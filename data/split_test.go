@@ -25,7 +25,7 @@ func partition(t *testing.T, n int, a, b []int) {
 
 func TestSplit(t *testing.T) {
 	for _, n := range []int{2, 3, 10, 101, 8551} {
-		a, b, err := SplitHalf(n, 7)
+		a, b, err := Split(n, 0.5, 7)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -48,7 +48,7 @@ func TestSplit(t *testing.T) {
 
 func TestSplitIsRandom(t *testing.T) {
 	// Of 10,000 examples split in two, a part of the first half holds about half: sd 25 for 2,500 of 5,000.
-	a, _, err := SplitHalf(10000, 1)
+	a, _, err := Split(10000, 0.5, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +100,7 @@ func TestSubset(t *testing.T) {
 // TestRandomIsPinned fails if a new Go version shuffles in another way: then runs of before and after are
 // not the same, which a release must say.
 func TestRandomIsPinned(t *testing.T) {
-	a, _, err := SplitHalf(10, 1)
+	a, _, err := Split(10, 0.5, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,8 +114,8 @@ func TestRandomIsPinned(t *testing.T) {
 	}
 }
 
-func ExampleSplitHalf() {
-	train, validation, err := SplitHalf(7, 42)
+func ExampleSplit() {
+	train, validation, err := Split(7, 0.5, 42)
 	fmt.Println(len(train), len(validation), err)
 	// Output: 4 3 <nil>
 }

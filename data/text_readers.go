@@ -13,100 +13,104 @@ import (
 )
 
 // readTSV reads GLUE's tab-separated form: there is no quoting, a " is a character like any other
-// (csv.QUOTE_NONE in the official loaders). A row shorter than the header is an error, and so is a longer
-// one unless what is too much is empty.
+// (csv.QUOTE_NONE in the official loaders).
 func readTSV(file string, b []byte, spec tableSpec, yield yieldRow) error {
-	names := spec.header
-	var at []int
-	var err error
-	if names != nil {
-		if at, err = spec.locate(file, names); err != nil {
+	t := &textTable{file: file, spec: spec, yield: yield}
+	if spec.header != nil {
+		if err := t.locate(spec.header); err != nil {
 			return err
 		}
 	}
-	cells := make([]cell, len(spec.columns))
-	err = lines(b, func(line int, text string) error {
+	err := lines(b, func(line int, text string) error {
 		if text == "" {
 			return nil
 		}
 		if err := checkUTF8(file, line, text); err != nil {
 			return err
 		}
-		row := strings.Split(text, "\t")
-		if at == nil {
-			names = row
-			var err error
-			at, err = spec.locate(file, names)
-			return err
-		}
-		if len(row) < len(names) && spec.skip != nil && len(row) <= slices.Max(at) {
-			spec.skip(line)
-			return nil
-		}
-		for len(row) > len(names) && row[len(row)-1] == "" {
-			row = row[:len(row)-1]
-		}
-		if len(row) != len(names) && (len(row) > len(names) || spec.skip == nil) {
-			return fmt.Errorf("%s: %d cells, want %d (%s)", place(file, line), len(row), len(names), listNames(names))
-		}
-		for i, k := range at {
-			cells[i] = cell{}
-			if k >= 0 {
-				cells[i] = cell{kind: isText, text: strings.Clone(row[k])} // not the whole line
-			}
-		}
-		return yield(line, cells)
+		return t.row(line, strings.Split(text, "\t"))
 	})
-	if err == nil && at == nil {
-		err = fmt.Errorf("%s: the file is empty", file)
-	}
-	return err
+	return t.end(err)
 }
 
 // readCSV reads RFC 4180: cells with a comma, a quote or a line end are in double quotes, "" is a quote.
 func readCSV(file string, b []byte, spec tableSpec, yield yieldRow) error {
+	spec.skip = nil
+	t := &textTable{file: file, spec: spec, yield: yield}
 	r := csv.NewReader(bytes.NewReader(bytes.TrimPrefix(b, utf8BOM)))
 	r.FieldsPerRecord = -1
-	names, err := r.Read()
-	if err == io.EOF {
-		return fmt.Errorf("%s: the file is empty", file)
-	}
-	if err != nil {
-		return csvError(file, err)
-	}
-	at, err := spec.locate(file, names)
-	if err != nil {
-		return err
-	}
-	r.ReuseRecord = true
-	cells := make([]cell, len(spec.columns))
 	for {
 		row, err := r.Read()
 		if err == io.EOF {
-			return nil
+			return t.end(nil)
 		}
 		if err != nil {
 			return csvError(file, err)
 		}
-		line, _ := r.FieldPos(0)
-		if len(row) != len(names) {
-			return fmt.Errorf("%s: %d cells, want %d (%s)", place(file, line), len(row), len(names), listNames(names))
-		}
-		for i, k := range at {
-			cells[i] = cell{}
-			if k < 0 {
+		for _, k := range t.at {
+			if k < 0 || k >= len(row) {
 				continue
 			}
 			line, _ := r.FieldPos(k)
 			if err := checkUTF8(file, line, row[k]); err != nil {
 				return err
 			}
-			cells[i] = cell{kind: isText, text: strings.Clone(row[k])} // not the whole row
 		}
-		if err := yield(line, cells); err != nil {
+		line, _ := r.FieldPos(0)
+		if err := t.row(line, row); err != nil {
 			return err
 		}
 	}
+}
+
+// textTable takes the rows of a table whose first row has the names of the columns.
+type textTable struct {
+	file  string
+	spec  tableSpec
+	yield yieldRow
+	names []string // nil before the first row
+	at    []int    // see tableSpec.locate
+	cells []cell
+}
+
+func (t *textTable) locate(names []string) (err error) {
+	t.names, t.cells = names, make([]cell, len(t.spec.columns))
+	t.at, err = t.spec.locate(t.file, names)
+	return err
+}
+
+// row takes a row. One that is shorter than the names is an error, and so is a longer one unless what is too much is
+// empty.
+func (t *textTable) row(line int, row []string) error {
+	if t.names == nil {
+		return t.locate(row)
+	}
+	names := t.names
+	if len(row) < len(names) && t.spec.skip != nil && len(row) <= slices.Max(t.at) {
+		t.spec.skip(line)
+		return nil
+	}
+	for len(row) > len(names) && row[len(row)-1] == "" {
+		row = row[:len(row)-1]
+	}
+	if len(row) != len(names) && (len(row) > len(names) || t.spec.skip == nil) {
+		return fmt.Errorf("%s: %d cells, want %d (%s)", place(t.file, line), len(row), len(names), listNames(names))
+	}
+	for i, k := range t.at {
+		t.cells[i] = cell{}
+		if k >= 0 {
+			t.cells[i] = cell{kind: isText, text: strings.Clone(row[k])} // not the whole row
+		}
+	}
+	return t.yield(line, t.cells)
+}
+
+// end returns the error of the reading, or that of a file without rows.
+func (t *textTable) end(err error) error {
+	if err == nil && t.names == nil {
+		err = fmt.Errorf("%s: the file is empty", t.file)
+	}
+	return err
 }
 
 func csvError(file string, err error) error {

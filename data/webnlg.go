@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
@@ -106,110 +105,52 @@ func (e webnlgEntry) check() error {
 	return nil
 }
 
+const wantEntries = `want {"entries": [{"1": {...}}, ...]}`
+
 // readEntries reads the entries of {"entries": [{"1": {...}}, {"2": {...}}, ...]} and gives each with the line
 // on which it starts.
 func readEntries(file string, b []byte, yield func(line int, entry webnlgEntry) error) error {
 	if err := lines(b, func(line int, text string) error { return checkUTF8(file, line, text) }); err != nil {
 		return err
 	}
-	r := entryReader{b: bytes.TrimPrefix(b, utf8BOM)}
-	r.dec = json.NewDecoder(bytes.NewReader(r.b))
-	if err := r.read(file, yield); err != nil {
-		return err
+	b = bytes.TrimPrefix(b, utf8BOM)
+	lineAt := func(at int64) int { return 1 + bytes.Count(b[:at], []byte{'\n'}) }
+	var all struct {
+		Entries []json.RawMessage `json:"entries"`
 	}
-	if !r.found {
-		return fmt.Errorf(`%s: there is no list "entries": want {"entries": [{"1": {...}}, ...]}`, file)
-	}
-	return nil
-}
-
-// entryReader reads a JSON object step by step, to know the lines.
-type entryReader struct {
-	b     []byte
-	dec   *json.Decoder
-	found bool // the list of entries
-	line  int  // line ends before place
-	place int64
-}
-
-func (r *entryReader) read(file string, yield func(line int, entry webnlgEntry) error) error {
-	fail := func(err error) error {
-		if err == io.EOF {
-			err = io.ErrUnexpectedEOF
+	if err := json.Unmarshal(b, &all); err != nil {
+		if other, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+			return fmt.Errorf("%s: a JSON %s: %s", place(file, lineAt(other.Offset)), other.Value, wantEntries)
 		}
-		at := r.nextValue()
+		at := int64(0)
 		if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
-			at = max(at, syntax.Offset)
+			at = syntax.Offset
 		}
-		return fmt.Errorf("%s: %w", place(file, r.lineAt(at)), err)
+		return fmt.Errorf("%s: %w", place(file, lineAt(at)), err)
 	}
-	if err := r.expect('{'); err != nil {
-		return fail(err)
+	if all.Entries == nil {
+		return fmt.Errorf(`%s: there is no list "entries": %s`, file, wantEntries)
 	}
-	for r.dec.More() {
-		key, err := r.dec.Token()
-		if err != nil {
-			return fail(err)
+	line, at := 1, 0
+	for _, raw := range all.Entries {
+		next := at + max(0, bytes.Index(b[at:], raw)) // the entries follow each other as they are
+		line += bytes.Count(b[at:next], []byte{'\n'})
+		at = next
+		var numbered map[string]webnlgEntry
+		if err := json.Unmarshal(raw, &numbered); err != nil {
+			return fmt.Errorf("%s: %w", place(file, line), err)
 		}
-		if key != "entries" {
-			if err := r.dec.Decode(new(json.RawMessage)); err != nil {
-				return fail(err)
-			}
-			continue
+		if len(numbered) != 1 {
+			return fmt.Errorf(`%s: an entry with %d keys: want one, {"1": {...}}`, place(file, line), len(numbered))
 		}
-		r.found = true
-		if err := r.expect('['); err != nil {
-			return fail(err)
-		}
-		for r.dec.More() {
-			line := r.lineAt(r.nextValue())
-			var numbered map[string]webnlgEntry
-			if err := r.dec.Decode(&numbered); err != nil {
-				return fail(err)
+		for _, entry := range numbered {
+			if err := entry.check(); err != nil {
+				return fmt.Errorf("%s: %w", place(file, line), err)
 			}
-			if len(numbered) != 1 {
-				return fmt.Errorf(`%s: an entry with %d keys: want one, {"1": {...}}`, place(file, line), len(numbered))
-			}
-			for _, entry := range numbered {
-				if err := entry.check(); err != nil {
-					return fmt.Errorf("%s: %w", place(file, line), err)
-				}
-				if err := yield(line, entry); err != nil {
-					return err
-				}
+			if err := yield(line, entry); err != nil {
+				return err
 			}
 		}
-		if err := r.expect(']'); err != nil {
-			return fail(err)
-		}
-	}
-	if err := r.expect('}'); err != nil {
-		return fail(err)
-	}
-	if rest := bytes.TrimSpace(r.b[r.dec.InputOffset():]); len(rest) > 0 {
-		return fail(errors.New("there is more after the end of the object"))
 	}
 	return nil
-}
-
-func (r *entryReader) expect(want json.Delim) error {
-	token, err := r.dec.Token()
-	if err == nil && token != want {
-		err = fmt.Errorf("%q: want %q", fmt.Sprint(token), want.String())
-	}
-	return err
-}
-
-// nextValue is the place of the next key, element or bracket.
-func (r *entryReader) nextValue() int64 {
-	at := r.dec.InputOffset()
-	return at + int64(len(r.b[at:])-len(bytes.TrimLeft(r.b[at:], ", \t\r\n")))
-}
-
-// lineAt is the number of the line with byte at, from 1. It is called with ever larger places.
-func (r *entryReader) lineAt(at int64) int {
-	at = min(max(at, r.place), int64(len(r.b)))
-	r.line += bytes.Count(r.b[r.place:at], []byte{'\n'})
-	r.place = at
-	return r.line + 1
 }

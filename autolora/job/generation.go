@@ -41,11 +41,10 @@ func (s *session) prompts(ctx context.Context, d *data.Dataset) ([][]int64, erro
 	}
 	prompts := make([][]int64, d.Len())
 	for i := range prompts {
-		b, err := corpus.Batch([]int{i})
-		if err != nil {
+		var err error
+		if prompts[i], err = corpus.IDs(i); err != nil {
 			return nil, err
 		}
-		prompts[i] = b.IDs
 	}
 	return prompts, nil
 }

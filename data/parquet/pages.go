@@ -10,7 +10,6 @@ import (
 	"strconv"
 
 	"github.com/parquet-go/parquet-go"
-	"github.com/parquet-go/parquet-go/encoding"
 	"github.com/parquet-go/parquet-go/encoding/rle"
 	"github.com/parquet-go/parquet-go/format"
 )
@@ -247,8 +246,10 @@ func (r *columnReader) decode(e format.Encoding, b []byte, n int) ([]Value, erro
 	if err != nil {
 		return nil, err
 	}
-	if err := checkCount(decoded, n); err != nil {
-		return nil, err
+	if data, offsets := decoded.Data(); r.typ.Kind() == parquet.ByteArray {
+		if len(offsets) != n+1 || !slices.IsSorted(offsets) || int(offsets[n]) > len(data) {
+			return nil, fmt.Errorf("%d texts, want %d", len(offsets)-1, n)
+		}
 	}
 	values := make([]Value, n)
 	if got, err := r.typ.NewPage(0, n, decoded).Values().ReadValues(values); got < n {
@@ -277,53 +278,26 @@ func unsigned(v Value) Value {
 
 // check says why b does not hold n values in an encoding.
 func (r *columnReader) check(e format.Encoding, b []byte, n int) (err error) {
-	width := 8
+	width := 32 // bits, at least: texts have a length of as many before them
 	switch r.typ.Kind() {
-	case parquet.Int32, parquet.Float:
-		width = 4
+	case parquet.Boolean:
+		width = 1
+	case parquet.Int64, parquet.Double:
+		width = 64
 	}
 	switch e {
-	case format.Plain:
-		if n > 8*len(b) { // booleans take a bit, all others more
+	case format.Plain, format.ByteStreamSplit:
+		if n > 8*len(b)/width || e == format.ByteStreamSplit && 8*len(b) != n*width {
 			return errShort
 		}
-	case format.DeltaBinaryPacked:
-		_, err = checkDelta(b, 8*width, n)
-	case format.DeltaLengthByteArray:
-		_, err = checkDelta(b, 32, n)
+	case format.DeltaBinaryPacked, format.DeltaLengthByteArray:
+		_, err = checkDelta(b, width, n)
 	case format.DeltaByteArray:
 		err = checkPrefixes(b, n, r.left)
-	case format.ByteStreamSplit:
-		if len(b) != n*width {
-			return fmt.Errorf("%d bytes for %d values of %d", len(b), n, width)
-		}
 	default:
-		return errors.New("not supported for this column")
+		err = errors.New("not supported for this column")
 	}
 	return err
-}
-
-// checkCount says why there are not n values, or where texts lie outside their bytes.
-func checkCount(v encoding.Values, n int) error {
-	data, offsets := v.Data()
-	got := 0
-	switch v.Kind() {
-	case encoding.Boolean:
-		got = 8 * len(data)
-	case encoding.ByteArray:
-		got = len(offsets) - 1
-		if got != n || !slices.IsSorted(offsets) || int(offsets[n]) > len(data) {
-			return fmt.Errorf("%d texts, want %d", got, n)
-		}
-	case encoding.Int32, encoding.Float:
-		got = len(data) / 4
-	default:
-		got = len(data) / 8
-	}
-	if got < n {
-		return errShort
-	}
-	return nil
 }
 
 // lookup returns n values of the dictionary, whose places follow a byte with their width in bits.

@@ -2,6 +2,7 @@ package nn
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"autolora/nn/adapterhub"
@@ -26,7 +27,7 @@ func (m *Model) Adapter(base string, skipped []string) *peft.Adapter {
 			a.Config.R, a.Config.LoraAlpha = layer.Rank, layer.Alpha
 		}
 	}
-	for _, l := range m.linears() {
+	for _, l := range m.Body.linears() {
 		a.Config.FanInFanOut = a.Config.FanInFanOut || l.Weight.Transposed
 		for _, lora := range l.LoRA {
 			switch whole := l.storedModule(); {
@@ -122,7 +123,7 @@ func factors(layer peft.Layer, in, out int64) (a, b []float32, err error) {
 		want []int64
 		to   *[]float32
 	}{{"lora_A", layer.A, []int64{rank, in}, &a}, {"lora_B", layer.B, []int64{out, rank}, &b}} {
-		if !equalShape(f.t.Shape, f.want) {
+		if !slices.Equal(f.t.Shape, f.want) {
 			return nil, nil, fmt.Errorf("layer %q: %s has shape %v, want %v: the adapter belongs to another model", layer.Name, f.name, f.t.Shape, f.want)
 		}
 		if *f.to, err = safetensors.Float32s(f.t); err != nil {
@@ -145,7 +146,7 @@ func (m *Model) setHead(saved []safetensors.Tensor) error {
 			return fmt.Errorf("%q is missing: the adapter has no classification head", p.Name)
 		}
 		delete(byName, p.Name)
-		if !equalShape(t.Shape, p.Shape) {
+		if !slices.Equal(t.Shape, p.Shape) {
 			return fmt.Errorf("%q: shape %v, want %v: the adapter was trained for another number of labels or another model", p.Name, t.Shape, p.Shape)
 		}
 		data, err := safetensors.Float32s(t)

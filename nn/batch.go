@@ -69,12 +69,38 @@ type Batch struct {
 	// tokens of its sequence each row sees, itself the last; nil in an encoder, where
 	// it sees all.
 	Visible, WantVisible *torchbind.Tensor
-	// Plan and WantPlan are those of attention between all rows and from the rows
-	// Want; nil for the CPU's kernel, which needs none.
-	Plan, WantPlan *torchbind.AttentionPlan
-	Tokens, Wanted int // of the sequences: N and M where nothing is rounded
+	Tokens, Wanted       int // of the sequences: N and M where nothing is rounded
 
+	plans []plans // for each window of attention; none for the CPU's kernel, which needs none
 	twice bool
+}
+
+// plans are those of attention with a window, between all rows and from the rows
+// Want.
+type plans struct {
+	window    int64
+	all, want *torchbind.AttentionPlan
+}
+
+// rows says where the queries of each sequence begin, how much each sees, and how
+// attention is planned.
+type rows struct {
+	offsets, visible *torchbind.Tensor
+	plan             *torchbind.AttentionPlan
+}
+
+// rows returns the queries of attention with a window: all rows, or the rows Want.
+func (b *Batch) rows(window int64, wanted bool) rows {
+	var plan plans
+	for _, p := range b.plans {
+		if p.window == window {
+			plan = p
+		}
+	}
+	if wanted {
+		return rows{b.WantAt, b.WantVisible, plan.want}
+	}
+	return rows{b.Offsets, b.Visible, plan.all}
 }
 
 // Twice returns b for a loss that will be differentiated twice: what only has
@@ -90,8 +116,8 @@ func (b *Batch) Twice() *Batch {
 // operations.
 func (b *Batch) Tensors() []*torchbind.Tensor {
 	all := []*torchbind.Tensor{b.IDs, b.Segments, b.Positions, b.Want}
-	if b.Plan != nil {
-		all = append(append(all, b.Plan.Tensors()...), b.WantPlan.Tensors()...)
+	for _, p := range b.plans {
+		all = append(append(all, p.all.Tensors()...), p.want.Tensors()...)
 	}
 	return all
 }
@@ -102,8 +128,9 @@ func (b *Batch) Clone(s *torchbind.Scope) *Batch {
 	for _, t := range []**torchbind.Tensor{&c.IDs, &c.Segments, &c.Positions, &c.Want} {
 		*t = torchbind.Clone(s, *t)
 	}
-	if b.Plan != nil {
-		c.Plan, c.WantPlan = b.Plan.Clone(s), b.WantPlan.Clone(s)
+	c.plans = slices.Clone(b.plans)
+	for i, p := range b.plans {
+		c.plans[i].all, c.plans[i].want = p.all.Clone(s), p.want.Clone(s)
 	}
 	return &c
 }
@@ -188,7 +215,7 @@ func (m *Model) NewBatch(s *torchbind.Scope, seqs Sequences) (*Batch, error) {
 		Tokens:    n,
 		Wanted:    len(want),
 	}
-	if m.Output == CausalLM {
+	if m.Generates() { // attention is causal
 		visible, wantVisible := make([]int64, n), make([]int64, len(want))
 		for i, p := range positions {
 			visible[i] = p + 1
@@ -209,12 +236,15 @@ func (m *Model) NewBatch(s *torchbind.Scope, seqs Sequences) (*Batch, error) {
 				most = roundLength(most)
 			}
 		}
-		plan := torchbind.PlanConfig{
-			Visible: batch.Visible, Window: m.SlidingWindow, Rows: int64(rows), QueryLength: longest, KeyLength: longest, DType: m.dtype, Device: m.device,
+		for _, window := range m.Body.windows() {
+			cfg := torchbind.PlanConfig{
+				Visible: batch.Visible, Window: window, Rows: int64(rows), QueryLength: longest, KeyLength: longest, DType: m.dtype, Device: m.device,
+			}
+			p := plans{window: window, all: torchbind.NewAttentionPlan(s, batch.Offsets, nil, cfg)}
+			cfg.Visible, cfg.Rows, cfg.QueryLength = batch.WantVisible, int64(wanted), most
+			p.want = torchbind.NewAttentionPlan(s, batch.WantAt, batch.Offsets, cfg)
+			batch.plans = append(batch.plans, p)
 		}
-		batch.Plan = torchbind.NewAttentionPlan(s, batch.Offsets, nil, plan)
-		plan.Visible, plan.Rows, plan.QueryLength = batch.WantVisible, int64(wanted), most
-		batch.WantPlan = torchbind.NewAttentionPlan(s, batch.WantAt, batch.Offsets, plan)
 	}
 	return batch, nil
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 
 	"autolora/nn/adapterhub"
 	"autolora/nn/safetensors"
@@ -125,10 +126,10 @@ func (m *Model) setBottlenecks(style adapterhub.Style, size int64, values func(n
 		}
 		return b, nil
 	}
-	sites := m.sites()
-	made := make([]*Bottleneck, len(sites)) // set when all are
-	for i, place := range sites {
-		if place.attention && style != Houlsby {
+	residuals := m.Body.residuals()
+	made := make([]*Bottleneck, len(residuals)) // set when all are
+	for i, place := range residuals {
+		if i%2 == 0 && style != Houlsby { // after attention
 			continue
 		}
 		var err error
@@ -136,8 +137,8 @@ func (m *Model) setBottlenecks(style adapterhub.Style, size int64, values func(n
 			return err
 		}
 	}
-	for i, place := range sites {
-		*place.at = made[i]
+	for i, place := range residuals {
+		place.Adapter = made[i]
 	}
 	return nil
 }
@@ -146,9 +147,9 @@ func (m *Model) setBottlenecks(style adapterhub.Style, size int64, values func(n
 // computation.
 func (m *Model) Bottlenecks() []*Bottleneck {
 	var all []*Bottleneck
-	for _, place := range m.sites() {
-		if *place.at != nil {
-			all = append(all, *place.at)
+	for _, place := range m.Body.residuals() {
+		if place.Adapter != nil {
+			all = append(all, place.Adapter)
 		}
 	}
 	return all
@@ -195,7 +196,7 @@ func (m *Model) loadBottlenecks(dir string) error {
 			return nil, fmt.Errorf("%q is missing: the adapter belongs to another model", name)
 		}
 		delete(byName, name)
-		if !equalShape(t.Shape, shape) {
+		if !slices.Equal(t.Shape, shape) {
 			return nil, fmt.Errorf("%q: shape %v, want %v", name, t.Shape, shape)
 		}
 		return safetensors.Float32s(t)
@@ -227,7 +228,7 @@ func (m *Model) checkVocabulary(head []safetensors.Tensor) error {
 	defer s.Close()
 	for _, t := range head {
 		dtype, ok := storedTypes[t.DType]
-		if t.Name != m.Vocabulary.Modules[0].Path+".weight" || !ok || !equalShape(t.Shape, own.Shape()) {
+		if t.Name != m.Vocabulary.Modules[0].Path+".weight" || !ok || !slices.Equal(t.Shape, own.Shape()) {
 			return fmt.Errorf("%q of %v %v is not the head of the model %s, which scores %v: the adapter belongs to another model",
 				t.Name, t.DType, t.Shape, m.Dir, own.Shape())
 		}

@@ -38,9 +38,17 @@ type Config struct {
 	ProblemType           string            `json:"problem_type"`
 	ID2Label              map[string]string `json:"id2label"`
 
-	DecoderConfig `json:"-"` // of families that generate; its own reader fills it
+	// What follows has other keys in each family, whose reader fills it in.
+	NumKeyValueHeads          int64   `json:"-"` // G, heads of keys and values
+	HeadDim                   int64   `json:"-"` // D
+	EmbedDropout              float64 `json:"-"` // after the embeddings
+	SlidingWindow             int64   `json:"-"` // tokens that attention looks back on; 0: all
+	TieWordEmbeddings         bool    `json:"-"` // the embedding is the vocabulary's head too
+	QKVBias, OutBias, MLPBias bool    `json:"-"`
+	Rope                      Rope    `json:"-"`
 
-	raw map[string]json.RawMessage // every key, for the writer of merged models
+	family family
+	raw    map[string]json.RawMessage // every key, for the writer of merged models
 }
 
 // maxConfigSize bounds config.json, which is a few kilobytes.
@@ -77,37 +85,17 @@ func ParseConfig(data []byte) (Config, error) {
 	if err := json.Unmarshal(cfg.raw["model_type"], &cfg.ModelType); err != nil && cfg.raw["model_type"] != nil {
 		return Config{}, fmt.Errorf("not a model configuration: model_type: %w", err)
 	}
-	f, ok := families[cfg.ModelType]
-	if !ok {
+	var ok bool
+	if cfg.family, ok = families[cfg.ModelType]; !ok {
 		return Config{}, fmt.Errorf("unknown architecture: model_type %q, want one of %s", cfg.ModelType, strings.Join(slices.Sorted(maps.Keys(families)), ", "))
 	}
-	if err := f.read(data, &cfg); err != nil {
+	if err := cfg.family.read(data, &cfg); err != nil {
 		return Config{}, fmt.Errorf("not a model configuration: %w", err)
 	}
 	if err := cfg.check(); err != nil {
 		return Config{}, err
 	}
-	if cfg.Generates() {
-		return cfg, cfg.checkDecoder()
-	}
-	return cfg, cfg.checkEncoder()
-}
-
-// readEncoder reads BERT's and RoBERTa's keys over the defaults of transformers'
-// BertConfig and RobertaConfig.
-func readEncoder(data []byte, cfg *Config) error {
-	cfg.TypeVocabSize, cfg.LayerNormEps, cfg.HiddenAct, cfg.HiddenDropout, cfg.AttentionDropout = 2, 1e-12, "gelu", 0.1, 0.1
-	cfg.InitializerRange, cfg.PositionEmbeddingType, cfg.PadTokenID = 0.02, "absolute", -1
-	if err := json.Unmarshal(data, cfg); err != nil {
-		return err
-	}
-	if cfg.PadTokenID < 0 {
-		cfg.PadTokenID = 0
-		if cfg.ModelType != "bert" {
-			cfg.PadTokenID = 1
-		}
-	}
-	return nil
+	return cfg, cfg.family.check(cfg)
 }
 
 // check checks what every family has.
@@ -145,33 +133,33 @@ func (c Config) check() error {
 	return nil
 }
 
-func (c Config) checkEncoder() error {
+// checkDecoder checks what every family that generates has.
+func checkDecoder(c Config) error {
 	switch {
-	case c.HiddenSize%c.NumAttentionHeads != 0:
-		return fmt.Errorf("num_attention_heads: %d does not divide hidden_size %d", c.NumAttentionHeads, c.HiddenSize)
-	case !slices.Contains([]string{"gelu", "gelu_new", "gelu_pytorch_tanh"}, c.HiddenAct):
-		return fmt.Errorf("hidden_act: got %q, want gelu or gelu_new", c.HiddenAct)
-	case c.PositionEmbeddingType != "absolute":
-		return fmt.Errorf("position_embedding_type: got %q, want absolute", c.PositionEmbeddingType)
-	case c.IsDecoder:
-		return errors.New("is_decoder: got true, want an encoder")
-	case c.PadTokenID >= c.VocabSize:
-		return fmt.Errorf("pad_token_id: got %d, want less than vocab_size %d", c.PadTokenID, c.VocabSize)
-	case c.MaxTokens() < 3:
-		return fmt.Errorf("max_position_embeddings: %d leaves room for %d tokens", c.MaxPositionEmbeddings, c.MaxTokens())
+	case c.NumKeyValueHeads < 1 || c.NumAttentionHeads%c.NumKeyValueHeads != 0:
+		return fmt.Errorf("num_key_value_heads: got %d, want a divisor of num_attention_heads %d", c.NumKeyValueHeads, c.NumAttentionHeads)
+	case c.HeadDim < 1 || c.HeadDim > c.HiddenSize*16:
+		return fmt.Errorf("head_dim: got %d for hidden_size %d", c.HeadDim, c.HiddenSize)
+	case c.SlidingWindow < 0:
+		return fmt.Errorf("sliding_window: got %d, want at least 1, or null", c.SlidingWindow)
+	case c.MaxPositionEmbeddings < 3:
+		return fmt.Errorf("max_position_embeddings: got %d, want at least 3", c.MaxPositionEmbeddings)
 	}
 	return nil
 }
 
+// geluNames are what config.json calls GELU: exactly, and twice in its tanh form.
+var geluNames = []string{"gelu", "gelu_new", "gelu_pytorch_tanh"}
+
 // Generates reports whether the model writes text.
-func (c Config) Generates() bool { return families[c.ModelType].generator != "" }
+func (c Config) Generates() bool { return c.family.generator != "" }
 
 // MaxTokens returns the length of the longest sequence the positions allow.
 func (c Config) MaxTokens() int64 { return c.MaxPositionEmbeddings - c.firstPosition() }
 
 // firstPosition returns the position id of a sequence's first token.
 func (c Config) firstPosition() int64 {
-	if families[c.ModelType].positionOffset {
+	if c.family.positionOffset {
 		return c.PadTokenID + 1
 	}
 	return 0
@@ -205,12 +193,11 @@ func (c Config) LabelNames() []string {
 // Architecture returns transformers' class name of this model with a head for
 // an output.
 func (c Config) Architecture(output Output) string {
-	f := families[c.ModelType]
 	switch output {
 	case TokenClassification:
-		return f.class + "ForTokenClassification"
+		return c.family.class + "ForTokenClassification"
 	case CausalLM:
-		return f.generator
+		return c.family.generator
 	}
-	return f.class + "ForSequenceClassification"
+	return c.family.class + "ForSequenceClassification"
 }

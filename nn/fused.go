@@ -34,7 +34,7 @@ type storedPart struct {
 // their rows; nil if path is not such a module.
 func (m *Model) storedParts(path string) []storedPart {
 	var parts []storedPart
-	for _, l := range m.linears() {
+	for _, l := range m.Body.linears() {
 		if l.storedModule() != path {
 			continue
 		}

@@ -6,6 +6,11 @@ import (
 	"slices"
 )
 
+var gpt2 = family{
+	prefix: "transformer", class: "GPT2", generator: "GPT2LMHeadModel", read: readGPT2, check: checkDecoder, build: newGPT2,
+	unread: []string{".attn.bias", ".attn.masked_bias"}, // masks, of transformers of old
+}
+
 // readGPT2 reads GPT-2's keys over the defaults of transformers' GPT2Config.
 func readGPT2(data []byte, cfg *Config) error {
 	keys := struct {
@@ -36,7 +41,7 @@ func readGPT2(data []byte, cfg *Config) error {
 		return fmt.Errorf("architectures: %w", err)
 	}
 	switch {
-	case !slices.Contains([]string{"gelu", "gelu_new", "gelu_pytorch_tanh"}, keys.Act):
+	case !slices.Contains(geluNames, keys.Act):
 		return fmt.Errorf("activation_function: got %q, want gelu or gelu_new", keys.Act)
 	case !keys.ScaleAttn || keys.ByLayer || keys.Cross:
 		return fmt.Errorf("scale_attn_weights, scale_attn_by_inverse_layer_idx and add_cross_attention are %v, %v and %v, want true, false and false",
@@ -58,26 +63,24 @@ func readGPT2(data []byte, cfg *Config) error {
 // newGPT2 builds GPT-2. Its matrices are stored [in, out] (transformers'
 // Conv1D), and query, key and value are one, c_attn; here they are modules of
 // their own below it, "…attn.c_attn.query", so that each can have its LoRA.
-func newGPT2(ld *loader, cfg *Config, prefix string) Body {
-	d := newDecoder(ld, cfg, prefix+".wte.weight")
-	c, inner, last := cfg.HiddenSize, cfg.IntermediateSize, cfg.NumHiddenLayers-1
-	d.Places = ld.param(prefix+".wpe.weight", cfg.MaxPositionEmbeddings, c)
+func newGPT2(ld *loader, cfg *Config, prefix string) *Transformer {
+	c, inner, eps := cfg.HiddenSize, cfg.IntermediateSize, cfg.LayerNormEps
+	t := &Transformer{config: cfg, Embedding: Embedding{
+		Words: ld.param(prefix+".wte.weight", cfg.VocabSize, c), Places: ld.param(prefix+".wpe.weight", cfg.MaxPositionEmbeddings, c),
+	}}
 	for i := range cfg.NumHiddenLayers {
-		module := fmt.Sprintf("%s.h.%d", prefix, i)
-		l := &DecoderLayer{module: module, AttentionNorm: ld.norm(module+".ln_1", c, cfg.LayerNormEps)}
-		attn := ld.conv1D(module+".attn.c_attn", 3*c, c)
-		q, k, v := Module{attn.Modules[0].Path + ".query", c}, Module{attn.Modules[0].Path + ".key", c}, Module{attn.Modules[0].Path + ".value", c}
-		if i < last {
-			l.QKV = ld.layer(attn.rows(0, q, k, v))
-		} else {
-			l.Query, l.KeyValue = ld.layer(attn.rows(0, q)), ld.layer(attn.rows(c, k, v))
-		}
-		l.Out = ld.layer(ld.conv1D(module+".attn.c_proj", c, c))
-		l.OutputNorm = ld.norm(module+".ln_2", c, cfg.LayerNormEps)
-		l.Up = ld.layer(ld.conv1D(module+".mlp.c_fc", inner, c))
-		l.Down = ld.layer(ld.conv1D(module+".mlp.c_proj", c, inner))
-		d.Layers = append(d.Layers, l)
+		name := fmt.Sprintf("%s.h.%d.", prefix, i)
+		l := &Block{Activate: gelu(cfg.HiddenAct)}
+		l.AroundAttention = Residual{Before: ld.norm(name+"ln_1", c, eps), module: name + "attention_adapters"}
+		qkv := name + "attn.c_attn"
+		l.Attention = ld.attention(cfg, i,
+			ld.conv1D(qkv, c, Module{qkv + ".query", c}, Module{qkv + ".key", c}, Module{qkv + ".value", c}),
+			ld.conv1D(name+"attn.c_proj", c, Module{name + "attn.c_proj", c}))
+		l.AroundFeedForward = Residual{Before: ld.norm(name+"ln_2", c, eps), module: name + "output_adapters"}
+		l.Up = ld.layer(ld.conv1D(name+"mlp.c_fc", c, Module{name + "mlp.c_fc", inner}))
+		l.Down = ld.layer(ld.conv1D(name+"mlp.c_proj", inner, Module{name + "mlp.c_proj", c}))
+		t.Blocks = append(t.Blocks, l)
 	}
-	d.Norm = ld.norm(prefix+".ln_f", c, cfg.LayerNormEps)
-	return d
+	t.Norm = ld.norm(prefix+".ln_f", c, eps)
+	return t
 }

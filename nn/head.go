@@ -7,20 +7,21 @@ import (
 )
 
 // Head maps hidden states of the wanted rows to K scores: of a sequence, that
-// of its first token, by BERT's pooler and classifier or RoBERTa's two layers;
-// of tokens, each by one layer. Its arithmetic is float32 (float64 where the
-// model is).
+// of its first token; of tokens, each by one layer. Its arithmetic is float32
+// (float64 where the model is).
 //
-//	BERT:    classifier(dropout(tanh(pooler.dense(h))))
-//	RoBERTa: out_proj(dropout(tanh(dense(dropout(h)))))
-//	tokens:  classifier(dropout(h))
+//	Out(dropout(tanh(Dense(h))))           sequences
+//	Out(dropout(tanh(Dense(dropout(h)))))  sequences, twoLayers
+//	Out(dropout(h))                        tokens
 type Head struct {
 	Dense   *Param // [C, C]; nil for tokens
 	DenseB  *Param // [C]; nil for tokens
 	Out     *Param // [K, C]
 	OutB    *Param // [K]
 	Dropout float64
-	roberta bool // dropout before Dense too, and Dense belongs to the head
+	// twoLayers says that Dense belongs to the head: it is trained, and there is
+	// dropout before it too.
+	twoLayers bool
 }
 
 // Forward maps x [M, C] to [M, K].
@@ -29,7 +30,7 @@ func (h *Head) Forward(s *torchbind.Scope, x *torchbind.Tensor, rng *DropoutRNG)
 		p, seed := rng.draw(h.Dropout)
 		return torchbind.Dropout(s, x, p, seed)
 	}
-	if h.roberta {
+	if h.twoLayers {
 		x = drop(x)
 	}
 	if want := h.Out.Value.DType(); x.DType() != want {
@@ -56,10 +57,9 @@ func (h *Head) reorder(order []int64) {
 	})
 }
 
-// Params returns what a task trains: not BERT's pooler, which is part of the
-// pre-trained model and frozen with it, as in PEFT.
+// Params returns what a task trains.
 func (h *Head) Params() []*Param {
-	if h.roberta {
+	if h.twoLayers {
 		return []*Param{h.Dense, h.DenseB, h.Out, h.OutB}
 	}
 	return []*Param{h.Out, h.OutB}
@@ -68,27 +68,22 @@ func (h *Head) Params() []*Param {
 // newHead builds the head that load asks for; with fresh, what a task trains is drawn anew from
 // rng, as transformers does, else it must be in the checkpoint.
 func newHead(ld *loader, cfg Config, load LoadConfig, fresh bool, rng *rand.Rand) *Head {
-	c, std, labels := cfg.HiddenSize, cfg.InitializerRange, load.Labels
-	h := &Head{Dropout: cfg.HeadDropout(), roberta: load.Output != TokenClassification && !families[cfg.ModelType].pooler}
-	weight := func(name string, shape ...int64) *Param {
-		if fresh {
-			data := make([]float32, numEl(shape)) // biases begin at 0
-			if len(shape) > 1 {
-				data = normal(rng, numEl(shape), std)
-			}
-			return ld.fresh(name, data, shape...)
+	trained := func(name string, shape ...int64) *Param {
+		if !fresh {
+			return ld.headParam(name, shape...)
 		}
-		return ld.headParam(name, shape...)
+		data := make([]float32, numEl(shape)) // biases begin at 0
+		if len(shape) > 1 {
+			data = normal(rng, numEl(shape), cfg.InitializerRange)
+		}
+		return ld.fresh(name, data, shape...)
 	}
-	if h.roberta {
-		h.Dense, h.DenseB = weight("classifier.dense.weight", c, c), weight("classifier.dense.bias", c)
-		h.Out, h.OutB = weight("classifier.out_proj.weight", labels, c), weight("classifier.out_proj.bias", labels)
-		return h
+	var h *Head
+	if load.Output == TokenClassification {
+		h = &Head{Out: trained("classifier.weight", load.Labels, cfg.HiddenSize), OutB: trained("classifier.bias", load.Labels)}
+	} else {
+		h = ld.family.head(ld, cfg, load.Labels, trained)
 	}
-	if load.Output != TokenClassification {
-		pooler := families[cfg.ModelType].prefix + ".pooler.dense"
-		h.Dense, h.DenseB = ld.headParam(pooler+".weight", c, c), ld.headParam(pooler+".bias", c)
-	}
-	h.Out, h.OutB = weight("classifier.weight", labels, c), weight("classifier.bias", labels)
+	h.Dropout = cfg.HeadDropout()
 	return h
 }

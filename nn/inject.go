@@ -29,12 +29,12 @@ type LoRAConfig struct {
 func (m *Model) Modules(targets []string) ([]string, error) {
 	hit := make(map[string]bool)
 	var paths, last []string
-	for _, l := range m.linears() {
+	for _, l := range m.Body.linears() {
 		for _, module := range l.Modules {
 			path, chosen := module.Path, false
 			for _, t := range targets {
 				own := t
-				if name, ok := families[m.ModelType].targets[t]; ok {
+				if name, ok := m.family.targets[t]; ok {
 					own = name
 				}
 				if t == "all-linear" || path == t || strings.HasSuffix(path, "."+own) {
@@ -162,7 +162,7 @@ func (m *Model) fold(l *LoRA, keep []bool) *LoRA {
 
 // linear returns the layer and the part of it that is the module at path.
 func (m *Model) linear(path string) (*Linear, int) {
-	for _, l := range m.linears() {
+	for _, l := range m.Body.linears() {
 		if i := l.part(path); i >= 0 {
 			return l, i
 		}

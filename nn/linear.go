@@ -45,10 +45,14 @@ func (l *Linear) own(s *torchbind.Scope, p *Param) *torchbind.Tensor {
 	return torchbind.Narrow(s, p.Value, 0, l.first, l.Out())
 }
 
-// rows returns the layer of some rows of l's matrix, from first on, which are
-// those of the modules.
-func (l *Linear) rows(first int64, modules ...Module) *Linear {
-	return &Linear{Weight: l.Weight, Bias: l.Bias, Modules: modules, LoRA: make([]*LoRA, len(modules)), first: first}
+// modules returns the layer of some of l's modules, from first to before end: a
+// view of the same matrix with the same LoRA.
+func (l *Linear) modules(first, end int) *Linear {
+	part := &Linear{Weight: l.Weight, Bias: l.Bias, Modules: l.Modules[first:end], LoRA: l.LoRA[first:end], first: l.first}
+	for _, m := range l.Modules[:first] {
+		part.first += m.Rows
+	}
+	return part
 }
 
 // part returns the index of a module in l.Modules, or -1.

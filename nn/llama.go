@@ -2,11 +2,15 @@ package nn
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 
 	"autolora/torchbind"
 )
+
+var llama = family{
+	prefix: "model", class: "Llama", generator: "LlamaForCausalLM", read: readLlama, check: checkDecoder, build: newLlama, targets: llamaTargets,
+	unread: []string{".rotary_emb.inv_freq"}, // of transformers of old
+}
 
 // llamaTargets are the LLaMA family's names of the common modules.
 var llamaTargets = map[string]string{"query": "q_proj", "key": "k_proj", "value": "v_proj"}
@@ -54,62 +58,28 @@ func readLlama(data []byte, cfg *Config) error {
 	return cfg.Rope.check()
 }
 
-// readMistral is readLlama with Mistral's sliding window.
-func readMistral(data []byte, cfg *Config) error {
-	window := int64(4096) // MistralConfig's
-	keys := struct {
-		Window *int64 `json:"sliding_window"`
-	}{&window}
-	if err := json.Unmarshal(data, &keys); err != nil {
-		return err
-	}
-	if keys.Window != nil { // null: none
-		cfg.SlidingWindow = *keys.Window
-	}
-	return readLlama(data, cfg)
-}
-
-// readQwen2 is readLlama with Qwen2's biases.
-func readQwen2(data []byte, cfg *Config) error {
-	var keys struct {
-		Window bool `json:"use_sliding_window"`
-	}
-	if err := json.Unmarshal(data, &keys); err != nil {
-		return err
-	}
-	if keys.Window {
-		return errors.New("use_sliding_window: got true, want false: a window in some of the layers is not computed here")
-	}
-	if err := readLlama(data, cfg); err != nil {
-		return err
-	}
-	cfg.QKVBias, cfg.OutBias = true, false
-	return nil
-}
-
 // newLlama builds LLaMA, Mistral and Qwen2: RMSNorm, rotary embeddings, fewer
 // heads of keys and values than of queries, SwiGLU.
-func newLlama(ld *loader, cfg *Config, prefix string) Body {
-	d := newDecoder(ld, cfg, prefix+".embed_tokens.weight")
-	c, inner, last := cfg.HiddenSize, cfg.IntermediateSize, cfg.NumHiddenLayers-1
+func newLlama(ld *loader, cfg *Config, prefix string) *Transformer {
+	c, inner, eps := cfg.HiddenSize, cfg.IntermediateSize, cfg.LayerNormEps
 	heads, groups := cfg.NumAttentionHeads*cfg.HeadDim, cfg.NumKeyValueHeads*cfg.HeadDim
+	t := &Transformer{config: cfg, Embedding: Embedding{Words: ld.param(prefix+".embed_tokens.weight", cfg.VocabSize, c)}}
+	frequencies := ld.frequencies(cfg.Rope, cfg.HeadDim)
 	for i := range cfg.NumHiddenLayers {
-		module := fmt.Sprintf("%s.layers.%d", prefix, i)
-		l := &DecoderLayer{module: module, AttentionNorm: ld.rmsNorm(module+".input_layernorm", c, cfg.LayerNormEps)}
-		q, k, v := Module{module + ".self_attn.q_proj", heads}, Module{module + ".self_attn.k_proj", groups}, Module{module + ".self_attn.v_proj", groups}
-		if i < last {
-			l.QKV = ld.linear(c, cfg.QKVBias, q, k, v)
-		} else {
-			l.Query, l.KeyValue = ld.linear(c, cfg.QKVBias, q), ld.linear(c, cfg.QKVBias, k, v)
-		}
-		l.Out = ld.linear(heads, cfg.OutBias, Module{module + ".self_attn.o_proj", c})
-		l.OutputNorm = ld.rmsNorm(module+".post_attention_layernorm", c, cfg.LayerNormEps)
-		l.Up = ld.linear(c, cfg.MLPBias, Module{module + ".mlp.gate_proj", inner}, Module{module + ".mlp.up_proj", inner})
-		l.Down = ld.linear(inner, cfg.MLPBias, Module{module + ".mlp.down_proj", c})
-		d.Layers = append(d.Layers, l)
+		name := fmt.Sprintf("%s.layers.%d.", prefix, i)
+		l := &Block{Activate: torchbind.SwiGLU}
+		at := func(module string, rows int64) Module { return Module{name + module, rows} }
+		l.AroundAttention = Residual{Before: ld.rmsNorm(name+"input_layernorm", c, eps), module: name + "attention_adapters"}
+		attention := ld.attention(cfg, i,
+			ld.linear(c, cfg.QKVBias, at("self_attn.q_proj", heads), at("self_attn.k_proj", groups), at("self_attn.v_proj", groups)),
+			ld.linear(heads, cfg.OutBias, at("self_attn.o_proj", c)))
+		attention.frequencies = frequencies
+		l.Attention = attention
+		l.AroundFeedForward = Residual{Before: ld.rmsNorm(name+"post_attention_layernorm", c, eps), module: name + "output_adapters"}
+		l.Up = ld.layer(ld.linear(c, cfg.MLPBias, at("mlp.gate_proj", inner), at("mlp.up_proj", inner)))
+		l.Down = ld.layer(ld.linear(inner, cfg.MLPBias, at("mlp.down_proj", c)))
+		t.Blocks = append(t.Blocks, l)
 	}
-	d.Norm = ld.rmsNorm(prefix+".norm", c, cfg.LayerNormEps)
-	turns := cfg.Rope.frequencies(cfg.HeadDim)
-	d.frequencies = torchbind.FromSlice(ld.scope, turns, []int64{int64(len(turns))}, ld.device)
-	return d
+	t.Norm = ld.rmsNorm(prefix+".norm", c, eps)
+	return t
 }

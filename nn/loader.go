@@ -2,6 +2,7 @@ package nn
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"autolora/nn/safetensors"
@@ -14,7 +15,7 @@ import (
 type loader struct {
 	scope  *torchbind.Scope // of the model
 	ckpt   *safetensors.Checkpoint
-	prefix string // "bert": left out in checkpoints of the bare encoder
+	family family // whose prefix is left out in checkpoints of the body alone
 	dtype  torchbind.DType
 	device torchbind.Device
 
@@ -27,28 +28,9 @@ type loader struct {
 // oldNames are spellings of TensorFlow's time, still found in checkpoints.
 var oldNames = strings.NewReplacer("LayerNorm.weight", "LayerNorm.gamma", "LayerNorm.bias", "LayerNorm.beta")
 
-// ignored lists the beginnings of keys that a checkpoint may have and this
-// model does not: heads of pre-training, buffers, and a pooler that the head
-// does not read.
-var ignored = []string{"cls.", "lm_head.", "bert.embeddings.position_ids", "roberta.embeddings.position_ids", "embeddings.position_ids", "bert.pooler.", "roberta.pooler.", "pooler."}
-
-// buffers lists the ends of keys that releases of transformers of old stored: masks
-// of attention and the frequencies of rotary embeddings.
-var buffers = []string{".attn.bias", ".attn.masked_bias", ".rotary_emb.inv_freq"}
-
-// known reports whether a key may be left unread.
-func known(key string) bool {
-	for _, end := range buffers {
-		if strings.HasSuffix(key, end) {
-			return true
-		}
-	}
-	return hasAnyPrefix(key, ignored)
-}
-
 // find returns the checkpoint's tensor for a key, under any of its spellings.
 func (ld *loader) find(key string) (safetensors.Tensor, bool) {
-	bare := strings.TrimPrefix(key, ld.prefix+".")
+	bare := strings.TrimPrefix(key, ld.family.prefix+".")
 	for _, name := range []string{key, bare, oldNames.Replace(key), oldNames.Replace(bare)} {
 		if t, ok := ld.ckpt.Tensor(name); ok {
 			ld.used[name] = true
@@ -66,7 +48,7 @@ func (ld *loader) read(s *torchbind.Scope, key string, dtype torchbind.DType, sh
 		ld.problems = append(ld.problems, fmt.Sprintf("%q: missing", key))
 		return nil
 	}
-	if !equalShape(t.Shape, shape) {
+	if !slices.Equal(t.Shape, shape) {
 		ld.problems = append(ld.problems, fmt.Sprintf("%q: shape %v, want %v", key, t.Shape, shape))
 		return nil
 	}
@@ -83,18 +65,6 @@ func (ld *loader) read(s *torchbind.Scope, key string, dtype torchbind.DType, sh
 var storedTypes = map[safetensors.DType]torchbind.DType{
 	safetensors.F64: torchbind.Float64, safetensors.F32: torchbind.Float32,
 	safetensors.F16: torchbind.Float16, safetensors.BF16: torchbind.BFloat16,
-}
-
-func equalShape(a, b []int64) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i] != b[i] {
-			return false
-		}
-	}
-	return true
 }
 
 // param loads one tensor of the pre-trained model.
@@ -144,18 +114,23 @@ func (ld *loader) linear(in int64, bias bool, modules ...Module) *Linear {
 	if bias {
 		l.Bias = ld.stacked(modules, ".bias")
 	}
-	return ld.layer(l)
+	return l
 }
 
-// layer notes a linear layer of the model.
+// layer notes a layer that the model computes with, to be frozen.
 func (ld *loader) layer(l *Linear) *Linear {
 	ld.linears = append(ld.linears, l)
 	return l
 }
 
 // conv1D loads transformers' Conv1D, a linear layer whose weight is stored
-// [in, out].
-func (ld *loader) conv1D(path string, out, in int64) *Linear {
+// [in, out], and whose rows count as those of modules.
+func (ld *loader) conv1D(path string, in int64, modules ...Module) *Linear {
+	l := &Linear{Modules: modules, LoRA: make([]*LoRA, len(modules))}
+	var out int64
+	for _, m := range modules {
+		out += m.Rows
+	}
 	w := &Param{Name: path + ".weight", Shape: []int64{out, in}, Transposed: true}
 	w.Value = ld.scope.Tidy(func(s *torchbind.Scope) *torchbind.Tensor {
 		stored := ld.read(s, w.Name, ld.dtype, []int64{in, out})
@@ -164,7 +139,8 @@ func (ld *loader) conv1D(path string, out, in int64) *Linear {
 		}
 		return torchbind.Contiguous(s, torchbind.Transpose(s, stored, 0, 1))
 	})
-	return &Linear{Weight: ld.add(w), Bias: ld.param(path+".bias", out), Modules: []Module{{path, out}}, LoRA: make([]*LoRA, 1)}
+	l.Weight, l.Bias = ld.add(w), ld.param(path+".bias", out)
+	return l
 }
 
 // stacked loads the modules' tensors of a kind as one: [rows of all, in…].
@@ -191,10 +167,21 @@ func (ld *loader) stacked(modules []Module, suffix string, in ...int64) *Param {
 	return ld.add(p)
 }
 
+// vocabulary loads the head of a language model: a matrix of its own, or the
+// embedding.
+func (ld *loader) vocabulary(cfg *Config, body *Transformer) *Linear {
+	module := Module{"lm_head", cfg.VocabSize}
+	if !cfg.TieWordEmbeddings {
+		return ld.layer(ld.linear(cfg.HiddenSize, false, module))
+	}
+	ld.used[module.Path+".weight"] = true // a copy, in some checkpoints
+	return ld.layer(&Linear{Weight: body.Embedding.Words, Modules: []Module{module}, LoRA: make([]*LoRA, 1)})
+}
+
 // finish returns one error that lists everything that did not fit.
 func (ld *loader) finish(dir string) error {
 	for _, name := range ld.ckpt.Names() {
-		if !ld.used[name] && !known(name) {
+		if !ld.used[name] && !ld.family.ignores(name) {
 			ld.problems = append(ld.problems, fmt.Sprintf("%q: unexpected", name))
 		}
 	}
@@ -209,13 +196,4 @@ func (ld *loader) finish(dir string) error {
 		shown = shown[:most]
 	}
 	return fmt.Errorf("load %s: %s%s: the weights are not those of config.json's model", dir, strings.Join(shown, "; "), more)
-}
-
-func hasAnyPrefix(s string, prefixes []string) bool {
-	for _, p := range prefixes {
-		if strings.HasPrefix(s, p) {
-			return true
-		}
-	}
-	return false
 }

@@ -95,7 +95,7 @@ type safetensorsValue struct {
 // checkMerged puts merged weights in place of the base's and compares logits.
 func checkMerged(t *testing.T, s *torchbind.Scope, m *Model, merged []safetensorsValue, b *Batch, want []float64) {
 	t.Helper()
-	for _, l := range m.linears() {
+	for _, l := range m.Body.linears() {
 		clear(l.LoRA)
 	}
 	values := make(map[string]*torchbind.Tensor)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 
 	"autolora/nn/safetensors"
 	"autolora/torchbind"
@@ -15,7 +16,7 @@ import (
 // scores of every token of the vocabulary.
 type Model struct {
 	*Config
-	Body
+	Body       *Transformer
 	Output     Output
 	Head       *Head   // nil in a language model
 	Vocabulary *Linear // [V, C], of a language model
@@ -75,8 +76,7 @@ func Load(dir string, cfg LoadConfig) (model *Model, err error) {
 		}
 		arch.HiddenDropout, arch.AttentionDropout, arch.EmbedDropout, arch.ClassifierDropout = p, p, p, &p
 	}
-	f := families[arch.ModelType]
-	if language := f.generator != ""; language != (cfg.Output == CausalLM) {
+	if language := arch.Generates(); language != (cfg.Output == CausalLM) {
 		return nil, fmt.Errorf("load %s: model_type %q %s: choose a model that fits the task", dir, arch.ModelType,
 			map[bool]string{true: "generates text, and has no head for labels", false: "has no head that generates text"}[language])
 	}
@@ -98,10 +98,10 @@ func Load(dir string, cfg LoadConfig) (model *Model, err error) {
 			m.Close()
 		}
 	}()
-	ld := &loader{scope: m.scope, ckpt: ckpt, prefix: f.prefix, dtype: cfg.DType, device: cfg.Device, used: map[string]bool{}}
-	m.Body = f.build(ld, m.Config, f.prefix)
-	if d, ok := m.Body.(*Decoder); ok {
-		m.Vocabulary = newVocabulary(ld, d)
+	ld := &loader{scope: m.scope, ckpt: ckpt, family: arch.family, dtype: cfg.DType, device: cfg.Device, used: map[string]bool{}}
+	m.Body = arch.family.build(ld, m.Config, arch.family.prefix)
+	if cfg.Output == CausalLM {
+		m.Vocabulary = ld.vocabulary(&arch, m.Body)
 	} else {
 		fresh, err := useFreshHead(ld, arch, cfg)
 		if err != nil {
@@ -140,7 +140,7 @@ const (
 func useFreshHead(ld *loader, arch Config, cfg LoadConfig) (bool, error) {
 	stored := false
 	for _, name := range ld.ckpt.Names() {
-		if hasAnyPrefix(name, []string{"classifier."}) {
+		if strings.HasPrefix(name, "classifier.") {
 			stored = true
 			if cfg.Head == HeadFresh {
 				ld.used[name] = true
@@ -174,8 +174,13 @@ func (m *Model) Scope() *torchbind.Scope { return m.scope }
 // each sequence unless b says otherwise, in the head's type: float32, or float64
 // where the model is. A language model has a score for every token: [Wanted, V].
 func (m *Model) Logits(s *torchbind.Scope, b *Batch, rng *DropoutRNG) *torchbind.Tensor {
+	return m.logits(s, b, nil, rng)
+}
+
+// logits returns Logits of rows that see what is in a cache too, if there is one.
+func (m *Model) logits(s *torchbind.Scope, b *Batch, cache *KVCache, rng *DropoutRNG) *torchbind.Tensor {
 	return s.Tidy(func(s *torchbind.Scope) *torchbind.Tensor {
-		all := forward(s, append(m.segments(s, b), m.scores), rng)
+		all := forward(s, append(m.Body.segments(s, b, cache), m.scores), rng)
 		if int64(b.Wanted) == all.Size(0) {
 			return all
 		}
@@ -205,7 +210,7 @@ func (m *Model) Loss(s *torchbind.Scope, b *Batch, labels *torchbind.Tensor, rng
 // Segments returns the computation of Loss: the embeddings, every block, the head
 // with the loss. What they share lives in s.
 func (m *Model) Segments(s *torchbind.Scope, b *Batch, labels *torchbind.Tensor) []Segment {
-	return append(m.segments(s, b), func(s *torchbind.Scope, h *torchbind.Tensor, rng *DropoutRNG) *torchbind.Tensor {
+	return append(m.Body.segments(s, b, nil), func(s *torchbind.Scope, h *torchbind.Tensor, rng *DropoutRNG) *torchbind.Tensor {
 		logits := m.scores(s, h, rng)
 		if m.Output != Regression {
 			smoothing := m.smoothing
@@ -226,7 +231,7 @@ func (m *Model) Params() []*Param { return m.params }
 // query and value of layer 0, of layer 1, and so on.
 func (m *Model) LoRAs() []*LoRA {
 	var all []*LoRA
-	for _, l := range m.linears() {
+	for _, l := range m.Body.linears() {
 		for _, a := range l.LoRA {
 			if a != nil {
 				all = append(all, a)

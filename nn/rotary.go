@@ -91,6 +91,11 @@ func (r Rope) frequencies(d int64) []float32 {
 	return out
 }
 
+// frequencies returns those of r on the model's device.
+func (ld *loader) frequencies(r Rope, d int64) *torchbind.Tensor {
+	return torchbind.FromSlice(ld.scope, r.frequencies(d), []int64{d / 2}, ld.device)
+}
+
 // llama3 slows frequency f down by Factor where its turn is longer than the
 // original context over LowFreqFactor, leaves it where it is shorter than that
 // over HighFreqFactor, and mixes both between (_compute_llama3_parameters).
@@ -110,16 +115,27 @@ func (r Rope) llama3(f float32) float32 {
 // rotation holds the angles of rows for rotary embeddings; nil turns nothing.
 type rotation struct{ cos, sin *torchbind.Tensor } // [N, D/2] float32
 
-// rotation returns the angles of rows at positions [N]; nil without rotary
-// embeddings.
-func (d *Decoder) rotation(s *torchbind.Scope, positions *torchbind.Tensor) *rotation {
-	if d.frequencies == nil {
+// rotations are those of rows at positions [N], made once for all blocks with the
+// same frequencies.
+type rotations struct {
+	scope     *torchbind.Scope
+	positions *torchbind.Tensor
+	made      map[*torchbind.Tensor]*rotation
+}
+
+// of returns the rotation by frequencies [D/2]; nil for nil.
+func (r *rotations) of(frequencies *torchbind.Tensor) *rotation {
+	if frequencies == nil {
 		return nil
 	}
-	n := positions.Size(0)
-	device := positions.Device()
-	angles := torchbind.Mul(s, torchbind.Reshape(s, torchbind.To(s, positions, torchbind.Float32, device), n, 1), d.frequencies) // [N, D/2]
-	return &rotation{torchbind.Cos(s, angles), torchbind.Sin(s, angles)}
+	turned, ok := r.made[frequencies]
+	if !ok {
+		at := torchbind.Reshape(r.scope, torchbind.To(r.scope, r.positions, torchbind.Float32, r.positions.Device()), r.positions.Size(0), 1)
+		angles := torchbind.Mul(r.scope, at, frequencies) // [N, D/2]
+		turned = &rotation{torchbind.Cos(r.scope, angles), torchbind.Sin(r.scope, angles)}
+		r.made[frequencies] = turned
+	}
+	return turned
 }
 
 // at returns the angles of some of the rows.

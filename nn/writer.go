@@ -85,7 +85,7 @@ func (m *Model) merged() []safetensors.Tensor {
 // the value of p itself where no LoRA layer changes it.
 func (m *Model) withLoRA(s *torchbind.Scope, p *Param) *torchbind.Tensor {
 	value := p.Value
-	for _, l := range m.linears() {
+	for _, l := range m.Body.linears() {
 		row := l.first
 		for i, module := range l.Modules {
 			if lora := l.LoRA[i]; l.Weight == p && lora != nil {

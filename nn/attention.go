@@ -1,0 +1,92 @@
+package nn
+
+import (
+	"math"
+
+	"autolora/torchbind"
+)
+
+// Attention is the attention of a block, with its projections.
+type Attention interface {
+	// Forward maps rows h to [M, C], with keys and values of all rows [N, C]: h is
+	// all, or the rows that are wanted of them.
+	Forward(s *torchbind.Scope, h, all *torchbind.Tensor, p Pass, rng *DropoutRNG) *torchbind.Tensor
+	linears() []*Linear // in the order of computation
+	window() int64      // tokens that it looks back on; 0: all
+}
+
+// Pass is one computation of a block.
+type Pass struct {
+	batch     *Batch
+	rotations *rotations
+	cache     *KVCache // nil: none
+	block     int      // its index
+	wanted    bool     // only the rows that are wanted go on
+}
+
+// MultiHead is the attention of H heads of queries to G heads of keys and values,
+// each of size D, among the rows of a sequence.
+type MultiHead struct {
+	QKV    *Linear // [(H+2G)·D, C]
+	Out    *Linear // [C, H·D]
+	Window int64
+
+	// query and keyValue are parts of QKV in the last block, which reads queries of
+	// the wanted rows only; nil in the others.
+	query, keyValue *Linear
+	frequencies     *torchbind.Tensor // of rotary embeddings [D/2] float32; nil: none
+	config          *Config
+}
+
+// attention returns the attention of a block with matrices qkv and out.
+func (ld *loader) attention(cfg *Config, block int, qkv, out *Linear) *MultiHead {
+	a := &MultiHead{QKV: qkv, Out: ld.layer(out), Window: cfg.SlidingWindow, config: cfg}
+	if block < cfg.NumHiddenLayers-1 {
+		ld.layer(qkv)
+	} else {
+		a.query, a.keyValue = ld.layer(qkv.modules(0, 1)), ld.layer(qkv.modules(1, 3))
+	}
+	return a
+}
+
+func (a *MultiHead) linears() []*Linear { return []*Linear{a.QKV, a.Out} }
+
+func (a *MultiHead) window() int64 { return a.Window }
+
+// Forward implements Attention.
+func (a *MultiHead) Forward(s *torchbind.Scope, h, all *torchbind.Tensor, p Pass, rng *DropoutRNG) *torchbind.Tensor {
+	b, heads, groups, d := p.batch, a.config.NumAttentionHeads, a.config.NumKeyValueHeads, a.config.HeadDim
+	rotation := p.rotations.of(a.frequencies)
+	rows, keys := b.rows(a.Window, p.wanted), b.Offsets
+	var qkv, q, kv *torchbind.Tensor
+	if a.query == nil {
+		qkv = rotation.apply(s, a.QKV.Forward(s, all, rng), heads+groups)
+		if p.cache != nil { // views of it
+			q, kv = torchbind.Narrow(s, qkv, 1, 0, heads*d), torchbind.Narrow(s, qkv, 1, heads*d, 2*groups*d)
+		}
+	} else {
+		turned := rotation
+		if p.wanted {
+			turned = rotation.at(s, b.Want)
+		}
+		q = turned.apply(s, a.query.Forward(s, h, rng), heads)
+		kv = rotation.apply(s, a.keyValue.Forward(s, all, rng), groups)
+	}
+	if p.cache != nil {
+		if seen := p.cache.add(s, p.block, kv); seen != nil { // with what was read before
+			qkv, kv, keys = nil, seen, p.cache.offsets
+		}
+	}
+	dropout, seed := rng.draw(a.config.AttentionDropout)
+	cfg := torchbind.AttentionConfig{
+		Heads: heads, KVHeads: groups, Scale: 1 / math.Sqrt(float64(d)),
+		Dropout: dropout, Seed: seed, Visible: rows.visible, Window: a.Window, Plan: rows.plan, Twice: b.twice,
+	}
+	var context *torchbind.Tensor // [M, H·D]
+	if qkv != nil {
+		context = torchbind.SelfAttention(s, qkv, keys, cfg)
+	} else {
+		context = torchbind.CrossAttention(s, q, kv, rows.offsets, keys, cfg)
+	}
+	return a.Out.Forward(s, context, rng)
+}

@@ -1,0 +1,82 @@
+package nn
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+var bert = family{
+	prefix: "bert", class: "Bert", read: readBERT, check: checkBERT, build: newBERT, head: bertHead,
+	// heads of pre-training, a buffer, and a pooler that a head for tokens does not read
+	unread: []string{"cls.", "embeddings.position_ids", "pooler."},
+}
+
+// readBERT reads BERT's and RoBERTa's keys over the defaults of transformers'
+// BertConfig and RobertaConfig.
+func readBERT(data []byte, cfg *Config) error {
+	cfg.TypeVocabSize, cfg.LayerNormEps, cfg.HiddenAct, cfg.HiddenDropout, cfg.AttentionDropout = 2, 1e-12, "gelu", 0.1, 0.1
+	cfg.InitializerRange, cfg.PositionEmbeddingType = 0.02, "absolute"
+	if err := json.Unmarshal(data, cfg); err != nil {
+		return err
+	}
+	cfg.EmbedDropout, cfg.NumKeyValueHeads = cfg.HiddenDropout, cfg.NumAttentionHeads
+	if cfg.NumAttentionHeads > 0 {
+		cfg.HeadDim = cfg.HiddenSize / cfg.NumAttentionHeads
+	}
+	return nil
+}
+
+func checkBERT(c Config) error {
+	switch {
+	case c.HiddenSize%c.NumAttentionHeads != 0:
+		return fmt.Errorf("num_attention_heads: %d does not divide hidden_size %d", c.NumAttentionHeads, c.HiddenSize)
+	case !slices.Contains(geluNames, c.HiddenAct):
+		return fmt.Errorf("hidden_act: got %q, want gelu or gelu_new", c.HiddenAct)
+	case c.PositionEmbeddingType != "absolute":
+		return fmt.Errorf("position_embedding_type: got %q, want absolute", c.PositionEmbeddingType)
+	case c.IsDecoder:
+		return errors.New("is_decoder: got true, want an encoder")
+	case c.PadTokenID >= c.VocabSize:
+		return fmt.Errorf("pad_token_id: got %d, want less than vocab_size %d", c.PadTokenID, c.VocabSize)
+	case c.MaxTokens() < 3:
+		return fmt.Errorf("max_position_embeddings: %d leaves room for %d tokens", c.MaxPositionEmbeddings, c.MaxTokens())
+	}
+	return nil
+}
+
+// newBERT builds BERT and RoBERTa.
+func newBERT(ld *loader, cfg *Config, prefix string) *Transformer {
+	c, inner, eps := cfg.HiddenSize, cfg.IntermediateSize, cfg.LayerNormEps
+	embeddings := prefix + ".embeddings."
+	t := &Transformer{config: cfg, Embedding: Embedding{
+		Words:  ld.param(embeddings+"word_embeddings.weight", cfg.VocabSize, c),
+		Places: ld.param(embeddings+"position_embeddings.weight", cfg.MaxPositionEmbeddings, c),
+		Types:  ld.param(embeddings+"token_type_embeddings.weight", cfg.TypeVocabSize, c),
+		Norm:   ld.norm(embeddings+"LayerNorm", c, eps),
+	}}
+	for i := range cfg.NumHiddenLayers {
+		name := fmt.Sprintf("%s.encoder.layer.%d.", prefix, i)
+		l := &Block{Activate: gelu(cfg.HiddenAct)}
+		at := func(module string, rows int64) Module { return Module{name + module, rows} }
+		l.Attention = ld.attention(cfg, i,
+			ld.linear(c, true, at("attention.self.query", c), at("attention.self.key", c), at("attention.self.value", c)),
+			ld.linear(c, true, at("attention.output.dense", c)))
+		l.AroundAttention = Residual{After: ld.norm(name+"attention.output.LayerNorm", c, eps), module: name + "attention.output"}
+		l.Up = ld.layer(ld.linear(c, true, at("intermediate.dense", inner)))
+		l.Down = ld.layer(ld.linear(inner, true, at("output.dense", c)))
+		l.AroundFeedForward = Residual{After: ld.norm(name+"output.LayerNorm", c, eps), module: name + "output"}
+		t.Blocks = append(t.Blocks, l)
+	}
+	return t
+}
+
+// bertHead makes BERT's head for sequences, classifier(dropout(tanh(pooler(h)))).
+// The pooler is part of the pre-trained model and frozen with it, as in PEFT.
+func bertHead(ld *loader, cfg Config, labels int64, trained func(name string, shape ...int64) *Param) *Head {
+	c := cfg.HiddenSize
+	h := &Head{Dense: ld.headParam("bert.pooler.dense.weight", c, c), DenseB: ld.headParam("bert.pooler.dense.bias", c)}
+	h.Out, h.OutB = trained("classifier.weight", labels, c), trained("classifier.bias", labels)
+	return h
+}

@@ -1,0 +1,23 @@
+package nn
+
+import "encoding/json"
+
+var mistral = family{
+	prefix: "model", class: "Mistral", generator: "MistralForCausalLM", read: readMistral, check: checkDecoder, build: newLlama,
+	targets: llamaTargets, unread: llama.unread,
+}
+
+// readMistral is readLlama with Mistral's sliding window.
+func readMistral(data []byte, cfg *Config) error {
+	window := int64(4096) // MistralConfig's
+	keys := struct {
+		Window *int64 `json:"sliding_window"`
+	}{&window}
+	if err := json.Unmarshal(data, &keys); err != nil {
+		return err
+	}
+	if keys.Window != nil { // null: none
+		cfg.SlidingWindow = *keys.Window
+	}
+	return readLlama(data, cfg)
+}

@@ -1,0 +1,30 @@
+package nn
+
+var roberta = family{
+	prefix: "roberta", class: "Roberta", read: readRoBERTa, check: checkBERT, build: newBERT, head: robertaHead, positionOffset: true,
+	unread: []string{"lm_head.", "embeddings.position_ids", "pooler."},
+}
+
+// xlmRoberta is roberta with another vocabulary.
+var xlmRoberta = func() family {
+	f := roberta
+	f.class = "XLMRoberta"
+	return f
+}()
+
+// readRoBERTa is readBERT with RoBERTa's default of the padding's id.
+func readRoBERTa(data []byte, cfg *Config) error {
+	cfg.PadTokenID = 1
+	return readBERT(data, cfg)
+}
+
+// robertaHead makes RoBERTa's head for sequences,
+// out_proj(dropout(tanh(dense(dropout(h))))), whose layers are both trained.
+func robertaHead(_ *loader, cfg Config, labels int64, trained func(name string, shape ...int64) *Param) *Head {
+	c := cfg.HiddenSize
+	return &Head{
+		Dense: trained("classifier.dense.weight", c, c), DenseB: trained("classifier.dense.bias", c),
+		Out: trained("classifier.out_proj.weight", labels, c), OutB: trained("classifier.out_proj.bias", labels),
+		twoLayers: true,
+	}
+}

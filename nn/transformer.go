@@ -1,0 +1,181 @@
+package nn
+
+import (
+	"slices"
+
+	"autolora/torchbind"
+)
+
+// Transformer is a model without its head: embeddings, blocks, and in some a norm
+// at the end. What a family has of its own are its parts.
+type Transformer struct {
+	Embedding Embedding
+	Blocks    []*Block
+	Norm      *Norm // after the last block; nil: none
+	config    *Config
+}
+
+// Embedding maps tokens and their positions to hidden states.
+type Embedding struct {
+	Words  *Param // [V, C]
+	Types  *Param // [type_vocab, C], of segments; nil: none
+	Places *Param // [positions, C]; nil: none
+	Norm   *Norm  // of the sum; nil: none
+}
+
+// Block is one Transformer block: attention and a feed-forward layer, each with a
+// residual connection around it.
+type Block struct {
+	Attention       Attention
+	AroundAttention Residual
+	Up, Down        *Linear // [I, C], or with a gate above it [2I, C]; [C, I]
+	// Activate maps what Up returns to [N, I].
+	Activate          func(s *torchbind.Scope, x *torchbind.Tensor) *torchbind.Tensor
+	AroundFeedForward Residual
+}
+
+// Residual is the connection around a layer f,
+//
+//	After(x + Adapter(dropout(f(Before(x)))))
+type Residual struct {
+	Before  *Norm       // nil: none
+	After   *Norm       // a LayerNorm; nil: none
+	Adapter *Bottleneck // nil: none
+
+	module string // what AdapterHub calls the place of the adapter
+}
+
+// Norm is a LayerNorm's weight and bias [C], or an RMSNorm's weight.
+type Norm struct {
+	Weight *Param
+	Bias   *Param // nil: RMSNorm
+	Eps    float64
+}
+
+// Forward normalises the rows of x [N, C]; a nil Norm returns x.
+func (n *Norm) Forward(s *torchbind.Scope, x *torchbind.Tensor) *torchbind.Tensor {
+	switch {
+	case n == nil:
+		return x
+	case n.Bias == nil:
+		return torchbind.RMSNorm(s, x, n.Weight.Value, n.Eps)
+	}
+	return torchbind.LayerNorm(s, x, n.Weight.Value, n.Bias.Value, n.Eps)
+}
+
+// Segment is a part of a model's computation on a batch: it maps x, which the
+// segment before it returned; x of the first is nil. With the same weights, x and
+// state of dropout it computes the same again.
+type Segment func(s *torchbind.Scope, x *torchbind.Tensor, rng *DropoutRNG) *torchbind.Tensor
+
+// forward applies segments one after the other, each in a scope of its own.
+func forward(s *torchbind.Scope, segments []Segment, rng *DropoutRNG) *torchbind.Tensor {
+	var x *torchbind.Tensor
+	for _, f := range segments {
+		x = s.Tidy(func(s *torchbind.Scope) *torchbind.Tensor { return f(s, x, rng) })
+	}
+	return x
+}
+
+// segments returns the computation of the last hidden states of the rows that b
+// wants, [M, C]. With a cache, which may be nil, the rows see what is in it, and
+// add to it. What the segments share lives in s.
+func (t *Transformer) segments(s *torchbind.Scope, b *Batch, cache *KVCache) []Segment {
+	all := []Segment{func(s *torchbind.Scope, _ *torchbind.Tensor, rng *DropoutRNG) *torchbind.Tensor {
+		return t.embed(s, b, rng)
+	}}
+	rotations := &rotations{scope: s, positions: b.Positions, made: map[*torchbind.Tensor]*rotation{}}
+	for i, block := range t.Blocks {
+		p := Pass{batch: b, rotations: rotations, cache: cache, block: i, wanted: i == len(t.Blocks)-1 && b.Want != nil}
+		all = append(all, func(s *torchbind.Scope, x *torchbind.Tensor, rng *DropoutRNG) *torchbind.Tensor {
+			return block.forward(s, x, p, t.config.HiddenDropout, rng)
+		})
+	}
+	if t.Norm != nil {
+		all = append(all, func(s *torchbind.Scope, x *torchbind.Tensor, _ *DropoutRNG) *torchbind.Tensor {
+			return t.Norm.Forward(s, x)
+		})
+	}
+	return all
+}
+
+// embed returns the embeddings of the rows of b: [N, C].
+func (t *Transformer) embed(s *torchbind.Scope, b *Batch, rng *DropoutRNG) *torchbind.Tensor {
+	e := t.Embedding
+	x := torchbind.Embedding(s, e.Words.Value, b.IDs)
+	if e.Types != nil {
+		x = torchbind.Add(s, x, torchbind.Embedding(s, e.Types.Value, b.Segments))
+	}
+	if e.Places != nil {
+		x = torchbind.Add(s, x, torchbind.Embedding(s, e.Places.Value, b.Positions))
+	}
+	p, seed := rng.draw(t.config.EmbedDropout)
+	return torchbind.Dropout(s, e.Norm.Forward(s, x), p, seed)
+}
+
+// forward maps x [N, C] to [N, C], or to the rows that are wanted [M, C].
+func (l *Block) forward(s *torchbind.Scope, x *torchbind.Tensor, p Pass, dropout float64, rng *DropoutRNG) *torchbind.Tensor {
+	all := l.AroundAttention.Before.Forward(s, x)
+	h := all
+	if p.wanted {
+		x = torchbind.IndexSelect(s, x, 0, p.batch.Want)
+		if h = x; l.AroundAttention.Before != nil {
+			h = torchbind.IndexSelect(s, all, 0, p.batch.Want)
+		}
+	}
+	x = l.AroundAttention.add(s, l.Attention.Forward(s, h, all, p, rng), x, dropout, rng)
+	h = l.Up.Forward(s, l.AroundFeedForward.Before.Forward(s, x), rng)
+	return l.AroundFeedForward.add(s, l.Down.Forward(s, l.Activate(s, h), rng), x, dropout, rng)
+}
+
+// add returns After(x + Adapter(dropout(y))), without an adapter in one pass over
+// memory.
+func (r *Residual) add(s *torchbind.Scope, y, x *torchbind.Tensor, dropout float64, rng *DropoutRNG) *torchbind.Tensor {
+	p, seed := rng.draw(dropout)
+	if r.Adapter != nil {
+		y = r.Adapter.Forward(s, torchbind.Dropout(s, y, p, seed), x, r.After)
+		p, seed = 0, 0
+	}
+	if r.After == nil {
+		return torchbind.AddDropout(s, y, x, p, seed)
+	}
+	return torchbind.AddDropoutLayerNorm(s, y, x, r.After.Weight.Value, r.After.Bias.Value, r.After.Eps, p, seed)
+}
+
+// linears returns the linear layers of the blocks, in the order of computation.
+func (t *Transformer) linears() []*Linear {
+	var all []*Linear
+	for _, l := range t.Blocks {
+		all = append(append(all, l.Attention.linears()...), l.Up, l.Down)
+	}
+	return all
+}
+
+// residuals returns the places of bottleneck adapters, in the order of
+// computation: two in each block, after attention and after the feed-forward
+// layer.
+func (t *Transformer) residuals() []*Residual {
+	var all []*Residual
+	for _, l := range t.Blocks {
+		all = append(all, &l.AroundAttention, &l.AroundFeedForward)
+	}
+	return all
+}
+
+// windows returns the windows of attention that the blocks have, each once.
+func (t *Transformer) windows() []int64 {
+	var all []int64
+	for _, l := range t.Blocks {
+		if w := l.Attention.window(); !slices.Contains(all, w) {
+			all = append(all, w)
+		}
+	}
+	return all
+}
+
+// gelu returns the activation that config.json calls act.
+func gelu(act string) func(s *torchbind.Scope, x *torchbind.Tensor) *torchbind.Tensor {
+	return func(s *torchbind.Scope, x *torchbind.Tensor) *torchbind.Tensor {
+		return torchbind.GELU(s, x, act != "gelu")
+	}
+}

@@ -43,7 +43,7 @@ func (c SearchConfig) Replayable() bool {
 // Mode is how the hypergradient's implicit part is computed.
 type Mode string
 
-// The three modes (METHOD: "Hypergradient modes").
+// The three modes (docs/method.md, "Hypergradient modes").
 const (
 	Exact            Mode = "exact"       // a vector-Jacobian product through g
 	FiniteDifference Mode = "fd"          // central difference of ∂L_tr/∂a along u (DARTS, Betty)
@@ -159,7 +159,7 @@ func NewSearch(model *nn.Model, lora nn.LoRAConfig, cfg SearchConfig, how Execut
 	return x, nil
 }
 
-// Iterate takes one step of the search: METHOD's "One search iteration".
+// Iterate takes one step of the search (docs/method.md, "One search iteration").
 // Where updateA is false only W moves (--unroll), and v is not read. A step
 // with a loss or gradient that is not finite changes nothing, unless it is so
 // only at the new a of alpha-first; the caller may then go back to the last good

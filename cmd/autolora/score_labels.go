@@ -127,17 +127,24 @@ func scoreClasses(in scoreInput) (scoring, error) {
 	if err != nil {
 		return nil, err
 	}
-	gold, pred := goldFile.lines, predFile.lines
-	scores := metrics.Scores{
-		metrics.NameAccuracy: metrics.Accuracy(gold, pred),
-		metrics.NameMatthews: metrics.Matthews(gold, pred),
-		metrics.NameMacroF1:  metrics.MacroF1(gold, pred),
+	classes := map[string]int{"0": 0, "1": 1}
+	indices := func(lines []string) []int {
+		out := make([]int, len(lines))
+		for i, class := range lines {
+			if _, ok := classes[class]; !ok {
+				classes[class] = len(classes)
+			}
+			out[i] = classes[class]
+		}
+		return out
 	}
-	binary := func(class string) bool { return class == "0" || class == "1" }
-	if !slices.ContainsFunc(slices.Concat(gold, pred), func(class string) bool { return !binary(class) }) {
-		scores[metrics.NameF1] = metrics.F1(gold, pred, "1")
+	gold, pred := indices(goldFile.lines), indices(predFile.lines)
+	names := []string{metrics.NameAccuracy, metrics.NameMatthews, metrics.NameMacroF1}
+	if len(classes) == 2 { // 0 and 1 alone
+		names = append(names, metrics.NameF1)
 	}
-	return valueScores{scores, len(gold)}, nil
+	scores, err := metrics.Classification(names, gold, pred)
+	return valueScores{scores, len(gold)}, err
 }
 
 func scoreValues(in scoreInput) (scoring, error) {

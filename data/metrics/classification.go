@@ -7,7 +7,7 @@ import (
 
 // Accuracy is the fraction of examples whose prediction is right; NaN for no examples. It panics if the
 // lengths differ; Classification checks that.
-func Accuracy[L comparable](gold, pred []L) float64 {
+func Accuracy(gold, pred []int) float64 {
 	right := 0
 	for i, g := range gold {
 		if pred[i] == g {
@@ -20,7 +20,7 @@ func Accuracy[L comparable](gold, pred []L) float64 {
 // F1 is the harmonic mean of precision and recall of the class positive (GLUE: 1), 0 where it is neither
 // predicted nor gold (zero_division=0); NaN for no examples. It panics if the lengths differ;
 // Classification checks that.
-func F1[L comparable](gold, pred []L, positive L) float64 {
+func F1(gold, pred []int, positive int) float64 {
 	if same(len(gold), len(pred)) == 0 {
 		return math.NaN()
 	}
@@ -44,10 +44,10 @@ func F1[L comparable](gold, pred []L, positive L) float64 {
 
 // MacroF1 is the mean of F1 over all classes that are gold or predicted; NaN for no examples. It panics if the
 // lengths differ; Classification checks that.
-func MacroF1[L comparable](gold, pred []L) float64 {
+func MacroF1(gold, pred []int) float64 {
 	same(len(gold), len(pred))
-	var classes []L
-	seen := make(map[L]bool)
+	var classes []int
+	seen := make(map[int]bool)
 	for _, class := range slices.Concat(gold, pred) {
 		if !seen[class] {
 			seen[class] = true
@@ -64,13 +64,13 @@ func MacroF1[L comparable](gold, pred []L) float64 {
 // Matthews is the Matthews correlation coefficient for any number of classes (Gorodkin's R_K), 0 where it
 // is not defined because all gold or all predicted classes are the same; NaN for no examples. It panics if
 // the lengths differ; Classification checks that.
-func Matthews[L comparable](gold, pred []L) float64 {
+func Matthews(gold, pred []int) float64 {
 	n := same(len(gold), len(pred))
 	if n == 0 {
 		return math.NaN()
 	}
 	right := 0
-	golds, preds := make(map[L]int), make(map[L]int)
+	golds, preds := make(map[int]int), make(map[int]int)
 	for i, g := range gold {
 		golds[g]++
 		preds[pred[i]]++

@@ -270,34 +270,3 @@ func tagAccuracy(gold, pred [][]string) (float64, error) {
 	}
 	return float64(right) / float64(words), nil
 }
-
-// Tagging computes the scores named precision, recall and f1 of entities, leniently, and accuracy, from the
-// tags of sentences. The errors are those of ScoreEntities.
-func Tagging(names []string, gold, pred [][]string) (Scores, error) {
-	scores := make(Scores, len(names))
-	accuracy, err := tagAccuracy(gold, pred)
-	if err != nil {
-		return nil, err
-	}
-	report := &EntityReport{Accuracy: accuracy}
-	if !slices.Equal(names, []string{NameAccuracy}) {
-		if report, err = ScoreEntities(gold, pred, Lenient); err != nil {
-			return nil, err
-		}
-	}
-	for _, name := range names {
-		switch name {
-		case NamePrecision:
-			scores[name] = report.Precision
-		case NameRecall:
-			scores[name] = report.Recall
-		case NameF1:
-			scores[name] = report.F1
-		case NameAccuracy:
-			scores[name] = report.Accuracy
-		default:
-			return nil, fmt.Errorf("score: %q is no score of a tagging", name)
-		}
-	}
-	return scores, nil
-}

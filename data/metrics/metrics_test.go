@@ -140,7 +140,7 @@ func TestUndefined(t *testing.T) {
 		{"macro f1 of nothing", MacroF1([]int{}, []int{}), nil},
 		{"matthews of nothing", Matthews([]int{}, []int{}), nil},
 		{"f1 without positives", F1([]int{0}, []int{0}, 1), new(float64)},
-		{"matthews of one class", Matthews([]string{"a", "a"}, []string{"a", "a"}), new(float64)},
+		{"matthews of one class", Matthews([]int{3, 3}, []int{3, 3}), new(float64)},
 		{"pearson of one", Pearson([]float64{1}, []float64{2}), nil},
 		{"pearson of a NaN", Pearson([]float64{1, nan, 3}, []float64{1, 2, 3}), nil},
 		{"pearson of an infinity", Pearson([]float64{1, inf, 3}, []float64{1, 2, 3}), nil},

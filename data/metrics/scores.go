@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 )
 
 // Names of the scores, as they stand in results.json.
@@ -62,6 +63,36 @@ func (s *Scores) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
+// The scores of each kind of predictions: a new one is a function, a name above, and an entry here.
+var (
+	classScores = map[string]func(gold, pred []int) float64{
+		NameAccuracy: Accuracy,
+		NameF1:       func(gold, pred []int) float64 { return F1(gold, pred, 1) },
+		NameMacroF1:  MacroF1,
+		NameMatthews: Matthews,
+	}
+	valueScores = map[string]func(gold, pred []float64) float64{NamePearson: Pearson, NameSpearman: Spearman}
+	tagScores   = map[string]func(r *EntityReport) float64{
+		NamePrecision: func(r *EntityReport) float64 { return r.Precision },
+		NameRecall:    func(r *EntityReport) float64 { return r.Recall },
+		NameF1:        func(r *EntityReport) float64 { return r.F1 },
+		NameAccuracy:  func(r *EntityReport) float64 { return r.Accuracy },
+	}
+)
+
+// compute calls the functions of a table that are named.
+func compute[F any](kind string, table map[string]F, names []string, call func(F) float64) (Scores, error) {
+	scores := make(Scores, len(names))
+	for _, name := range names {
+		f, ok := table[name]
+		if !ok {
+			return nil, fmt.Errorf("score: %q is no score of a %s", name, kind)
+		}
+		scores[name] = call(f)
+	}
+	return scores, nil
+}
+
 // Classification computes the scores named accuracy, f1 (of class 1), f1_macro and matthews from the classes,
 // given as indices. It is an error if the lists differ in length or are empty, or a gold class is negative: that
 // is an example without a label.
@@ -74,22 +105,7 @@ func Classification(names []string, gold, pred []int) (Scores, error) {
 			return nil, fmt.Errorf("score: example %d has no label", i)
 		}
 	}
-	scores := make(Scores, len(names))
-	for _, name := range names {
-		switch name {
-		case NameAccuracy:
-			scores[name] = Accuracy(gold, pred)
-		case NameF1:
-			scores[name] = F1(gold, pred, 1)
-		case NameMacroF1:
-			scores[name] = MacroF1(gold, pred)
-		case NameMatthews:
-			scores[name] = Matthews(gold, pred)
-		default:
-			return nil, fmt.Errorf("score: %q is no score of a classification", name)
-		}
-	}
-	return scores, nil
+	return compute("classification", classScores, names, func(f func(gold, pred []int) float64) float64 { return f(gold, pred) })
 }
 
 // Regression computes the scores named pearson and spearman. It is an error if the lists differ in length
@@ -106,18 +122,23 @@ func Regression(names []string, gold, pred []float64) (Scores, error) {
 			return nil, fmt.Errorf("score: example %d has the prediction %v: want a finite number", i, pred[i])
 		}
 	}
-	scores := make(Scores, len(names))
-	for _, name := range names {
-		switch name {
-		case NamePearson:
-			scores[name] = Pearson(gold, pred)
-		case NameSpearman:
-			scores[name] = Spearman(gold, pred)
-		default:
-			return nil, fmt.Errorf("score: %q is no score of a regression", name)
+	return compute("regression", valueScores, names, func(f func(gold, pred []float64) float64) float64 { return f(gold, pred) })
+}
+
+// Tagging computes the scores named precision, recall and f1 of entities, leniently, and accuracy, from the
+// tags of sentences. The errors are those of ScoreEntities.
+func Tagging(names []string, gold, pred [][]string) (Scores, error) {
+	accuracy, err := tagAccuracy(gold, pred)
+	if err != nil {
+		return nil, err
+	}
+	report := &EntityReport{Accuracy: accuracy}
+	if !slices.Equal(names, []string{NameAccuracy}) { // for which tags of any form will do
+		if report, err = ScoreEntities(gold, pred, Lenient); err != nil {
+			return nil, err
 		}
 	}
-	return scores, nil
+	return compute("tagging", tagScores, names, func(f func(r *EntityReport) float64) float64 { return f(report) })
 }
 
 func checkLengths(gold, pred int) error {

@@ -4,42 +4,55 @@ import (
 	"context"
 	"fmt"
 	"log"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"autolora/data/hub"
 )
 
-// A model that is in the cache, under whatever program fetched it, needs no
-// request.
-func ExampleClient_Resolve() {
+// A hub with one model, which is fetched once; after that its name needs no network.
+func Example() {
+	const commit = "0123456789abcdef0123456789abcdef01234567"
+	files := map[string]string{"config.json": `{"model_type": "bert"}`, "tokenizer.json": "{}", "model.safetensors": "weights", "README.md": "# Tiny"}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/api/models/org/tiny/revision/main" {
+			fmt.Fprintf(w, `{"sha": %q, "siblings": [`, commit)
+			fmt.Fprint(w, `{"rfilename": "config.json"}, {"rfilename": "tokenizer.json"}, {"rfilename": "model.safetensors"}, {"rfilename": "README.md"}]}`)
+			return
+		}
+		name := strings.TrimPrefix(r.URL.Path, "/org/tiny/resolve/"+commit+"/")
+		w.Header().Set("Etag", `"`+strings.ReplaceAll(name, ".", "-")+`"`)
+		fmt.Fprint(w, files[name])
+	}))
 	cache, err := os.MkdirTemp("", "hub")
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer os.RemoveAll(cache)
-	const commit = "0123456789abcdef0123456789abcdef01234567"
-	for name, text := range map[string]string{
-		"refs/main":                                  commit,
-		"snapshots/" + commit + "/config.json":       "{}",
-		"snapshots/" + commit + "/tokenizer.json":    "{}",
-		"snapshots/" + commit + "/model.safetensors": "",
-	} {
-		path := filepath.Join(cache, "models--org--tiny", name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			log.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			log.Fatal(err)
-		}
-	}
 
-	client := &hub.Client{CacheDir: cache, Offline: true}
-	for _, model := range []string{"org/tiny", "org/other"} {
-		dir, err := client.Resolve(context.Background(), model, nil)
-		fmt.Println(filepath.Base(dir), err != nil)
+	client := &hub.Client{Endpoint: server.URL, CacheDir: cache}
+	if _, err := client.Model(context.Background(), "org/tiny", "", nil); err != nil {
+		log.Fatal(err)
+	}
+	server.Close()
+
+	dir, err := client.Resolve(context.Background(), "org/tiny", nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	found, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, path := range found {
+		content, err := os.ReadFile(path)
+		fmt.Println(filepath.Base(path), len(content), err)
 	}
 	// Output:
-	// 0123456789abcdef0123456789abcdef01234567 false
-	// . true
+	// config.json 22 <nil>
+	// model.safetensors 7 <nil>
+	// tokenizer.json 2 <nil>
 }

@@ -1,6 +1,7 @@
 package nn
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -161,6 +162,10 @@ func roundUp(n int) int {
 // mask's rows.
 func roundLength(n int64) int64 { return (n + 7) / 8 * 8 }
 
+// ErrPositions is matched, with errors.Is, by errors about texts that are longer
+// than the model's positions allow.
+var ErrPositions = errors.New("the model has positions for no more")
+
 // NewBatch checks seqs against the model's vocabulary and positions and copies
 // them to the model's device.
 func (m *Model) NewBatch(s *torchbind.Scope, seqs Sequences) (*Batch, error) {
@@ -169,7 +174,7 @@ func (m *Model) NewBatch(s *torchbind.Scope, seqs Sequences) (*Batch, error) {
 	offsets := make([]int64, 1, b+1)
 	for i, length := range seqs.Lengths {
 		if length < 1 || int64(length) > m.MaxTokens() {
-			return nil, fmt.Errorf("sequence %d of the batch has %d tokens, want 1 to %d (the model's positions): lower --max-length", i, length, m.MaxTokens())
+			return nil, fmt.Errorf("sequence %d of the batch has %d tokens, want 1 to %d: %w", i, length, m.MaxTokens(), ErrPositions)
 		}
 		for p := range length {
 			positions = append(positions, m.firstPosition()+int64(p))

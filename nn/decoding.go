@@ -66,7 +66,7 @@ func (d *Decoding) Step(s *torchbind.Scope, from []int, tokens []int64) (*torchb
 	for i, f := range from {
 		old := d.rows[f]
 		if int64(len(old)) >= m.MaxTokens() {
-			return nil, fmt.Errorf("a text of %d tokens is as long as the model's positions allow: lower --max-length or --max-new-tokens", len(old))
+			return nil, fmt.Errorf("a text of %d tokens cannot go on: %w", len(old), ErrPositions)
 		}
 		positions[i] = m.firstPosition() + int64(len(old))
 		rows[i] = append(old[:len(old):len(old)], d.cache.size+int64(i))

@@ -135,6 +135,10 @@ const (
 	bottleneckStream = 3
 )
 
+// ErrHead is matched, with errors.Is, by the error of Load about a stored head of
+// the other kind.
+var ErrHead = errors.New("a fresh one can be drawn")
+
 // useFreshHead decides, and marks a stored head that is not used as known. A
 // stored head of the other kind is an error, also where its shapes would fit.
 func useFreshHead(ld *loader, arch Config, cfg LoadConfig) (bool, error) {
@@ -152,7 +156,7 @@ func useFreshHead(ld *loader, arch Config, cfg LoadConfig) (bool, error) {
 		other = SequenceClassification
 	}
 	if stored && cfg.Head != HeadFresh && slices.Contains(arch.Architectures, arch.Architecture(other)) {
-		return false, fmt.Errorf("the head is that of %s, want that of %s: use --new-head", arch.Architecture(other), arch.Architecture(cfg.Output))
+		return false, fmt.Errorf("the head is that of %s, want that of %s: %w", arch.Architecture(other), arch.Architecture(cfg.Output), ErrHead)
 	}
 	return cfg.Head == HeadFresh || (cfg.Head == HeadIfStored && !stored), nil
 }

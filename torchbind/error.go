@@ -12,7 +12,7 @@ import (
 
 // ErrOutOfMemory is matched, with errors.Is, by every *Error that reports
 // exhausted memory of the host or of a device.
-var ErrOutOfMemory = errors.New("out of memory: lower --batch-size or --max-length, or train with --gradient-checkpointing")
+var ErrOutOfMemory = errors.New("out of memory")
 
 // ErrProcess is matched, with errors.Is, by every *Error that another process
 // of a ProcessGroup caused, which ended, hangs or never came, and by what keeps a

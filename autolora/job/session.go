@@ -73,8 +73,10 @@ func (s *session) openTokenizer() (err error) {
 	if err := s.tok.CheckVocab(int(s.arch.VocabSize)); err != nil {
 		return err
 	}
-	s.enc, err = tokenizer.NewEncoder(s.tok, s.MaxLength, int(s.arch.MaxTokens()))
-	return err
+	if s.enc, err = tokenizer.NewEncoder(s.tok, s.MaxLength, int(s.arch.MaxTokens())); err != nil {
+		return fmt.Errorf("--max-length: %w", err)
+	}
+	return nil
 }
 
 // close frees the tokenizer.

@@ -16,6 +16,9 @@ import (
 	"time"
 
 	"autolora/autolora/job"
+	"autolora/data/metrics/nlg"
+	"autolora/nn"
+	"autolora/torchbind"
 )
 
 // The exit codes.
@@ -74,11 +77,23 @@ func untilSignal(parent context.Context) (context.Context, context.CancelFunc) {
 	return ctx, stop
 }
 
-// describe returns err in one line for people.
+// describe returns err in one line for people, with what to do about it. The
+// packages below say what is wrong; what it takes to change it is known here.
 func describe(err error) string {
 	text := oneLine(err.Error())
 	if errors.Is(err, context.Canceled) {
 		text = strings.ReplaceAll(text, context.Canceled.Error(), "interrupted")
+	}
+	var lists *nlg.NoListsError
+	switch {
+	case errors.Is(err, torchbind.ErrOutOfMemory):
+		text += ": lower --batch-size or --max-length, or train with --gradient-checkpointing"
+	case errors.Is(err, nn.ErrPositions):
+		text += ": lower --max-length or --max-new-tokens"
+	case errors.Is(err, nn.ErrHead):
+		text += ": use --new-head"
+	case errors.As(err, &lists):
+		text += ": --metric " + strings.Join(lists.Others, ",")
 	}
 	return text
 }

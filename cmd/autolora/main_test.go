@@ -10,6 +10,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"autolora/data/metrics/nlg"
+	"autolora/nn"
+	"autolora/torchbind"
 )
 
 // childVariable turns the test binary into the program itself: "run", "panic"
@@ -220,6 +224,9 @@ func TestDescribe(t *testing.T) {
 		{"plain", errors.New("no"), "no"},
 		{"joined", errors.Join(errors.New("one"), errors.New("two")), "one; two"},
 		{"interrupted", errors.Join(context.Canceled), "interrupted"},
+		{"out of memory", fmt.Errorf("lora, seed 1: %w", torchbind.ErrOutOfMemory), "lora, seed 1: out of memory: lower --batch-size or --max-length, or train with --gradient-checkpointing"},
+		{"too long", fmt.Errorf("sequence 3: %w", nn.ErrPositions), "sequence 3: the model has positions for no more: lower --max-length or --max-new-tokens"},
+		{"no METEOR", &nlg.NoListsError{Err: errors.New("none"), Others: []string{"bleu", "ter"}}, "METEOR's word lists: none: make them with scripts/fetch_meteor.sh, or leave METEOR out: --metric bleu,ter"},
 		{"a text that only looks like it", errors.New("context canceled"), "context canceled"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -20,14 +20,13 @@ var (
 )
 
 // NewEncoder returns an encoder that cuts each example to maxLength tokens. positions is the largest number of
-// tokens that the model takes; a maxLength above it, or without room for any text, is an error that names the
-// flag --max-length.
+// tokens that the model takes; a maxLength above it, or without room for any text, is an error.
 func NewEncoder(t *Tokenizer, maxLength, positions int) (*Encoder, error) {
 	if maxLength > positions {
-		return nil, fmt.Errorf("--max-length %d: the model has positions for %d tokens: want at most that", maxLength, positions)
+		return nil, fmt.Errorf("got %d tokens, want at most %d: the model's positions", maxLength, positions)
 	}
 	if least := t.template.added(true) + 1; maxLength < least {
-		return nil, fmt.Errorf("--max-length %d: the tokenizer adds %d special tokens to a pair of texts: want at least %d", maxLength, least-1, least)
+		return nil, fmt.Errorf("got %d tokens, want at least %d: the tokenizer adds %d special tokens to a pair of texts", maxLength, least, least-1)
 	}
 	return &Encoder{tok: t, maxLength: maxLength}, nil
 }

@@ -286,10 +286,10 @@ func TestEncoder(t *testing.T) {
 		max, positions int
 		want           string
 	}{
-		{513, 512, "--max-length 513: the model has positions for 512 tokens"},
-		{3, 512, "--max-length 3: the tokenizer adds 3 special tokens to a pair of texts: want at least 4"},
-		{0, 512, "--max-length 0"},
-		{-4, 512, "--max-length -4"},
+		{513, 512, "got 513 tokens, want at most 512: the model's positions"},
+		{3, 512, "got 3 tokens, want at least 4: the tokenizer adds 3 special tokens to a pair of texts"},
+		{0, 512, "got 0 tokens"},
+		{-4, 512, "got -4 tokens"},
 	} {
 		if _, err := NewEncoder(tok, c.max, c.positions); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("max %d: got error %v, want one with %q", c.max, err, c.want)

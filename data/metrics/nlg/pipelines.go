@@ -53,6 +53,18 @@ type Options struct {
 	Segments bool           // score each output, too
 }
 
+// NoListsError says that METEOR's word lists are not there.
+type NoListsError struct {
+	Err    error
+	Others []string // the metrics wanted that need none
+}
+
+func (e *NoListsError) Error() string {
+	return fmt.Sprintf("METEOR's word lists: %v: make them with scripts/fetch_meteor.sh, or leave METEOR out", e.Err)
+}
+
+func (e *NoListsError) Unwrap() error { return e.Err }
+
 // NewOptions returns the options for the metrics wanted, nil for all of the pipeline. If METEOR is one of them it is
 // loaded from meteorDir, or meteor.DefaultDir if that is "", with the table of paraphrases in a file, none if that is
 // "". So it is known beforehand what is missing.
@@ -72,7 +84,7 @@ func NewOptions(p Pipeline, wanted []string, meteorDir, paraphrases string) (Opt
 	}
 	if _, err := os.Stat(meteorDir); err != nil {
 		others := slices.DeleteFunc(slices.Clone(wanted), func(name string) bool { return name == metrics.NameMETEOR })
-		return o, fmt.Errorf("METEOR's word lists: %w: make them with scripts/fetch_meteor.sh, or leave METEOR out: --metric %s", err, strings.Join(others, ","))
+		return o, &NoListsError{err, others}
 	}
 	o.METEOR, err = meteor.Load(meteorDir, paraphrases)
 	return o, err

@@ -54,10 +54,10 @@ func TestAccumulatedTagging(t *testing.T) {
 type letters struct{}
 
 func (letters) Encode(ex data.Example) (data.Encoded, error) {
-	e := data.Encoded{IDs: []int64{2}}
+	e := data.Encoded{IDs: []int32{2}}
 	for _, word := range ex.Words {
-		e.First = append(e.First, len(e.IDs))
-		e.IDs = append(e.IDs, int64(word[0]-'a'+10), int64(word[0]-'a'+40))
+		e.First = append(e.First, int32(len(e.IDs)))
+		e.IDs = append(e.IDs, int32(word[0]-'a'+10), int32(word[0]-'a'+40))
 	}
 	e.IDs = append(e.IDs, 3)
 	return e, nil

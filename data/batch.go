@@ -44,46 +44,33 @@ func (c *Corpus) Batch(indices []int) (*Batch, error) {
 		b.Lengths[k] = n
 		total += n
 	}
-	b.IDs, b.Segments = make([]int64, 0, total), make([]int64, total)
+	b.IDs, b.Segments = make([]int64, 0, total), make([]int64, 0, total)
 	for _, i := range indices {
-		e := &c.entries[i]
+		e, ex := &c.entries[i].Encoded, &c.Data.Examples[i]
 		at := int64(len(b.IDs))
 		switch c.Data.Kind {
-		case Tagging:
-			for _, first := range e.first {
-				b.Want = append(b.Want, at+int64(first))
-			}
-			b.WantPer = append(b.WantPer, len(e.first))
-		case Generation:
-			next := []int32{NoLabel}
-			if target := e.ids[e.prompt:]; len(target) > 0 {
-				next = target
-			}
-			for k, id := range next {
-				b.Want = append(b.Want, at+int64(e.prompt)-1+int64(k))
-				b.Labels = append(b.Labels, int64(id))
-			}
-			b.WantPer = append(b.WantPer, len(next))
-		}
-		for k, id := range e.input() {
-			if e.segments != nil {
-				b.Segments[len(b.IDs)] = int64(e.segments[k])
-			}
-			b.IDs = append(b.IDs, int64(id))
-		}
-	}
-	for _, i := range indices {
-		switch ex := &c.Data.Examples[i]; c.Data.Kind {
 		case Regression:
 			b.Values = append(b.Values, ex.Value)
 		case Tagging:
-			for _, tag := range ex.Tags {
-				b.Labels = append(b.Labels, int64(tag))
+			for k, first := range e.First {
+				b.Want, b.Labels = append(b.Want, at+int64(first)), append(b.Labels, int64(ex.Tags[k]))
 			}
-		case Generation: // they are among the tokens
+			b.WantPer = append(b.WantPer, len(e.First))
+		case Generation:
+			next := []int32{NoLabel}
+			if e.Prompt < len(e.IDs) {
+				next = e.IDs[e.Prompt:]
+			}
+			for k := range next {
+				b.Want = append(b.Want, at+int64(e.Prompt-1+k))
+			}
+			b.Labels, b.WantPer = appendWide(b.Labels, next), append(b.WantPer, len(next))
 		default:
 			b.Labels = append(b.Labels, int64(ex.Label))
 		}
+		b.IDs = appendWide(b.IDs, e.input())
+		b.Segments = appendWide(b.Segments, e.Segments[:min(len(e.Segments), len(e.input()))])
+		b.Segments = append(b.Segments, make([]int64, len(b.IDs)-len(b.Segments))...)
 	}
 	return b, nil
 }

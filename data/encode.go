@@ -4,17 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
-	"slices"
 	"sync"
 	"sync/atomic"
 )
 
-// Encoded is the token form of one example.
+// Encoded is the token form of one example. A Corpus keeps it, so its numbers are small: MNLI is 16 million tokens.
 type Encoded struct {
-	IDs      []int64 // token ids, special tokens included
-	Segments []int64 // segment (token type) of each token, 0 to 255; nil means 0 for all
-	First    []int   // [words] place of the first token of each word of a sentence; nil for texts
+	IDs      []int32 // token ids, special tokens included
+	Segments []uint8 // segment (token type) of each token; nil means 0 for all
+	First    []int32 // [words] place of the first token of each word of a sentence; nil for texts
 	Prompt   int     // in generation the number of tokens before those of the target, at least 1; 0 in the other kinds
 }
 
@@ -31,14 +29,11 @@ type Corpus struct {
 	entries []entry // [len(Data.Examples)]
 }
 
-// entry keeps an encoding in 4 to 5 bytes a token where Encoded takes 16: MNLI is 16 million tokens.
+// entry is an example that is encoded once.
 type entry struct {
-	once     sync.Once
-	ids      []int32
-	segments []uint8 // nil: all 0
-	first    []int32 // nil for texts
-	prompt   int32   // 0 but in generation
-	err      error
+	Encoded
+	once sync.Once
+	err  error
 }
 
 // NewCorpus joins a data set and the encoder for it. Nothing is encoded yet.
@@ -62,19 +57,23 @@ func (c *Corpus) IDs(i int) ([]int64, error) {
 	if err != nil {
 		return nil, err
 	}
-	var ids []int64
-	for _, id := range e.input() {
-		ids = append(ids, int64(id))
+	return appendWide(nil, e.input()), nil
+}
+
+// appendWide appends numbers in the width that a model takes.
+func appendWide[T int32 | uint8](wide []int64, numbers []T) []int64 {
+	for _, v := range numbers {
+		wide = append(wide, int64(v))
 	}
-	return ids, nil
+	return wide
 }
 
 // input is the ids that a model is given.
-func (e *entry) input() []int32 {
-	if e.prompt == 0 || int(e.prompt) == len(e.ids) {
-		return e.ids
+func (e *Encoded) input() []int32 {
+	if e.Prompt == 0 || e.Prompt == len(e.IDs) {
+		return e.IDs
 	}
-	return e.ids[:len(e.ids)-1]
+	return e.IDs[:len(e.IDs)-1]
 }
 
 // Tokens is the sum of the lengths of all examples. The error names the example's file and line.
@@ -130,70 +129,37 @@ func (c *Corpus) entry(i int) (*entry, error) {
 	e := &c.entries[i]
 	e.once.Do(func() {
 		ex := c.Data.Examples[i]
-		enc, err := c.encoder.Encode(ex)
-		if err == nil {
-			err = e.store(enc, ex, c.Data.Kind)
+		if e.Encoded, e.err = c.encoder.Encode(ex); e.err == nil {
+			e.err = e.check(ex, c.Data.Kind)
 		}
-		if err != nil {
-			e.err = fmt.Errorf("%s: %w", ex.Where(), err)
+		if e.err != nil {
+			e.err = fmt.Errorf("%s: %w", ex.Where(), e.err)
 		}
 	})
 	return e, e.err
 }
 
-// store keeps the encoding of an example.
-func (e *entry) store(enc Encoded, ex Example, kind Kind) error {
-	if len(enc.IDs) == 0 {
+// check says why an encoding is not one of an example of that kind.
+func (e *Encoded) check(ex Example, kind Kind) error {
+	n := len(e.IDs)
+	switch {
+	case n == 0:
 		return errors.New("the tokenizer gave no tokens: want at least one a text")
+	case e.Segments != nil && len(e.Segments) != n:
+		return fmt.Errorf("the tokenizer gave %d segments for %d tokens", len(e.Segments), n)
+	case len(e.First) != len(ex.Words):
+		return fmt.Errorf("the tokenizer gave tokens for %d words: want %d", len(e.First), len(ex.Words))
+	case kind != Generation && e.Prompt != 0:
+		return fmt.Errorf("the tokenizer gave a prompt of %d tokens: want none in a %s", e.Prompt, kind)
+	case kind == Generation && (e.Prompt < 1 || e.Prompt > n):
+		return fmt.Errorf("the tokenizer gave a prompt of %d tokens: want 1 to %d", e.Prompt, n)
+	case kind == Generation && (e.Prompt < n) != (ex.Target != ""):
+		return fmt.Errorf("the tokenizer gave %d tokens for the target %s", n-e.Prompt, shorten(ex.Target))
 	}
-	if enc.Segments != nil && len(enc.Segments) != len(enc.IDs) {
-		return fmt.Errorf("the tokenizer gave %d segments for %d tokens", len(enc.Segments), len(enc.IDs))
-	}
-	ids, err := narrow[int32](enc.IDs, "token id", math.MaxInt32)
-	if err != nil {
-		return err
-	}
-	segments, err := narrow[uint8](enc.Segments, "segment", math.MaxUint8)
-	if err != nil {
-		return err
-	}
-	if len(segments) > 0 && slices.Max(segments) == 0 {
-		segments = nil
-	}
-	words := len(ex.Words)
-	if len(enc.First) != words {
-		return fmt.Errorf("the tokenizer gave tokens for %d words: want %d", len(enc.First), words)
-	}
-	switch prompt := enc.Prompt; {
-	case kind != Generation && prompt != 0:
-		return fmt.Errorf("the tokenizer gave a prompt of %d tokens: want none in a %s", prompt, kind)
-	case kind == Generation && (prompt < 1 || prompt > len(ids)):
-		return fmt.Errorf("the tokenizer gave a prompt of %d tokens: want 1 to %d", prompt, len(ids))
-	case kind == Generation && (prompt < len(ids)) != (ex.Target != ""):
-		return fmt.Errorf("the tokenizer gave %d tokens for the target %s", len(ids)-prompt, shorten(ex.Target))
-	}
-	first := make([]int32, words)
-	for k, at := range enc.First {
-		if at < 0 || at >= len(ids) || k > 0 && at <= enc.First[k-1] {
-			return fmt.Errorf("the tokenizer gave token %d of %d as the first of word %d", at, len(ids), k+1)
+	for k, at := range e.First {
+		if at < 0 || int(at) >= n || k > 0 && at <= e.First[k-1] {
+			return fmt.Errorf("the tokenizer gave token %d of %d as the first of word %d", at, n, k+1)
 		}
-		first[k] = int32(at)
 	}
-	e.ids, e.segments, e.first, e.prompt = ids, segments, first, int32(enc.Prompt)
 	return nil
-}
-
-// narrow puts numbers into fewer bytes, in which the largest is most.
-func narrow[T int32 | uint8](numbers []int64, what string, most int64) ([]T, error) {
-	if numbers == nil {
-		return nil, nil
-	}
-	small := make([]T, len(numbers))
-	for i, v := range numbers {
-		if v < 0 || v > most {
-			return nil, fmt.Errorf("the tokenizer gave %s %d: want 0 to %d", what, v, most)
-		}
-		small[i] = T(v)
-	}
-	return small, nil
 }

@@ -368,12 +368,12 @@ func TestGenerationBatch(t *testing.T) {
 	encoder := encoderFunc(func(ex Example) (Encoded, error) {
 		var e Encoded
 		for _, c := range ex.Source {
-			e.IDs = append(e.IDs, int64(c-'0'))
+			e.IDs = append(e.IDs, c-'0')
 		}
 		e.IDs = append(e.IDs, end)
 		e.Prompt = len(e.IDs)
 		for _, c := range ex.Target {
-			e.IDs = append(e.IDs, int64(c-'0'))
+			e.IDs = append(e.IDs, c-'0')
 		}
 		if ex.Target != "" {
 			e.IDs = append(e.IDs, end)
@@ -412,11 +412,11 @@ func TestGenerationBatch(t *testing.T) {
 		kind Kind
 		want string
 	}{
-		{"prompt of a text", Example{}, Encoded{IDs: []int64{1}, Prompt: 1}, Classification, "the tokenizer gave a prompt of 1 tokens: want none in a classification"},
-		{"no prompt", Example{Source: "a"}, Encoded{IDs: []int64{1}}, Generation, "the tokenizer gave a prompt of 0 tokens: want 1 to 1"},
-		{"long prompt", Example{Source: "a"}, Encoded{IDs: []int64{1}, Prompt: 2}, Generation, "the tokenizer gave a prompt of 2 tokens: want 1 to 1"},
-		{"no target", Example{Source: "a", Target: "b"}, Encoded{IDs: []int64{1}, Prompt: 1}, Generation, `the tokenizer gave 0 tokens for the target "b"`},
-		{"a target", Example{Source: "a"}, Encoded{IDs: []int64{1, 2}, Prompt: 1}, Generation, `the tokenizer gave 1 tokens for the target ""`},
+		{"prompt of a text", Example{}, Encoded{IDs: []int32{1}, Prompt: 1}, Classification, "the tokenizer gave a prompt of 1 tokens: want none in a classification"},
+		{"no prompt", Example{Source: "a"}, Encoded{IDs: []int32{1}}, Generation, "the tokenizer gave a prompt of 0 tokens: want 1 to 1"},
+		{"long prompt", Example{Source: "a"}, Encoded{IDs: []int32{1}, Prompt: 2}, Generation, "the tokenizer gave a prompt of 2 tokens: want 1 to 1"},
+		{"no target", Example{Source: "a", Target: "b"}, Encoded{IDs: []int32{1}, Prompt: 1}, Generation, `the tokenizer gave 0 tokens for the target "b"`},
+		{"a target", Example{Source: "a"}, Encoded{IDs: []int32{1, 2}, Prompt: 1}, Generation, `the tokenizer gave 1 tokens for the target ""`},
 	} {
 		bad.ex.File, bad.ex.Line = "x.tsv", 3
 		c := NewCorpus(&Dataset{Kind: bad.kind, Examples: []Example{bad.ex}}, encoderFunc(func(Example) (Encoded, error) { return bad.enc, nil }))

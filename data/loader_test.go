@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"reflect"
 	"runtime"
@@ -32,13 +31,13 @@ func (f *fakeEncoder) Encode(ex Example) (Encoded, error) {
 	if ex.Text == "bad" {
 		return Encoded{}, errBadText
 	}
-	e := Encoded{IDs: []int64{101}, Segments: []int64{0}}
+	e := Encoded{IDs: []int32{101}, Segments: []uint8{0}}
 	if ex.Words != nil {
 		e.Segments = nil
 		for _, word := range ex.Words {
-			e.First = append(e.First, len(e.IDs))
+			e.First = append(e.First, int32(len(e.IDs)))
 			for _, c := range []byte(word) {
-				e.IDs = append(e.IDs, int64(c))
+				e.IDs = append(e.IDs, int32(c))
 			}
 		}
 		e.IDs = append(e.IDs, 102)
@@ -50,11 +49,11 @@ func (f *fakeEncoder) Encode(ex Example) (Encoded, error) {
 	}
 	for i, text := range texts {
 		for _, c := range []byte(text) {
-			e.IDs = append(e.IDs, int64(c))
-			e.Segments = append(e.Segments, int64(i))
+			e.IDs = append(e.IDs, int32(c))
+			e.Segments = append(e.Segments, uint8(i))
 		}
 		e.IDs = append(e.IDs, 102)
-		e.Segments = append(e.Segments, int64(i))
+		e.Segments = append(e.Segments, uint8(i))
 	}
 	return e, nil
 }
@@ -133,11 +132,8 @@ func TestEncodingErrors(t *testing.T) {
 		want string
 	}{
 		{Encoded{}, "the tokenizer gave no tokens: want at least one a text"},
-		{Encoded{IDs: []int64{1, 2}, Segments: []int64{0}}, "the tokenizer gave 1 segments for 2 tokens"},
-		{Encoded{IDs: []int64{-1}}, "the tokenizer gave token id -1: want 0 to 2147483647"},
-		{Encoded{IDs: []int64{math.MaxInt32 + 1}}, "the tokenizer gave token id 2147483648: want 0 to 2147483647"},
-		{Encoded{IDs: []int64{1}, Segments: []int64{256}}, "the tokenizer gave segment 256: want 0 to 255"},
-		{Encoded{IDs: []int64{1}, First: []int{0}}, "the tokenizer gave tokens for 1 words: want 0"},
+		{Encoded{IDs: []int32{1, 2}, Segments: []uint8{0}}, "the tokenizer gave 1 segments for 2 tokens"},
+		{Encoded{IDs: []int32{1}, First: []int32{0}}, "the tokenizer gave tokens for 1 words: want 0"},
 	} {
 		c := NewCorpus(numbered(1), encoderFunc(func(Example) (Encoded, error) { return test.enc, nil }))
 		if _, err := c.Length(0); err == nil || err.Error() != "train.tsv: line 2: "+test.want {
@@ -149,17 +145,17 @@ func TestEncodingErrors(t *testing.T) {
 func TestWordEncodingErrors(t *testing.T) {
 	d := &Dataset{Kind: Tagging, Examples: []Example{{Words: []string{"a", "b"}, Tags: []int{0, 0}, File: "a.conll", Line: 3}}}
 	for _, test := range []struct {
-		first []int
+		first []int32
 		want  string
 	}{
 		{nil, "the tokenizer gave tokens for 0 words: want 2"},
-		{[]int{0}, "the tokenizer gave tokens for 1 words: want 2"},
-		{[]int{0, 4}, "the tokenizer gave token 4 of 4 as the first of word 2"},
-		{[]int{-1, 2}, "the tokenizer gave token -1 of 4 as the first of word 1"},
-		{[]int{2, 2}, "the tokenizer gave token 2 of 4 as the first of word 2"},
+		{[]int32{0}, "the tokenizer gave tokens for 1 words: want 2"},
+		{[]int32{0, 4}, "the tokenizer gave token 4 of 4 as the first of word 2"},
+		{[]int32{-1, 2}, "the tokenizer gave token -1 of 4 as the first of word 1"},
+		{[]int32{2, 2}, "the tokenizer gave token 2 of 4 as the first of word 2"},
 	} {
 		c := NewCorpus(d, encoderFunc(func(Example) (Encoded, error) {
-			return Encoded{IDs: []int64{1, 2, 3, 4}, First: test.first}, nil
+			return Encoded{IDs: []int32{1, 2, 3, 4}, First: test.first}, nil
 		}))
 		if _, err := c.Length(0); err == nil || err.Error() != "a.conll: line 3: "+test.want {
 			t.Errorf("got %v\nwant a.conll: line 3: %s", err, test.want)

@@ -18,7 +18,11 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	text, err := tok.Decode(enc.IDs, false)
+	ids := make([]int64, len(enc.IDs)) // as a model has them
+	for i, id := range enc.IDs {
+		ids[i] = int64(id)
+	}
+	text, err := tok.Decode(ids, false)
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -54,11 +54,11 @@ func FuzzDefinition(f *testing.F) {
 			return
 		}
 		for _, id := range enc.IDs {
-			if id < 0 || id >= int64(tok.size) {
+			if id < 0 || int(id) >= tok.size {
 				t.Errorf("id %d of a vocabulary of %d", id, tok.size)
 			}
 		}
-		tok.Decode(enc.IDs, true)
+		tok.Decode(wide(enc.IDs), true)
 	})
 }
 

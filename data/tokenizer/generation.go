@@ -49,9 +49,7 @@ func (t *Tokenizer) EncodeGeneration(source, target string, maxLength int) (enc 
 	}
 	enc.IDs = slices.Grow(start, len(from)+1+len(to))
 	for _, ids := range [][]uint32{from, {end}, to} {
-		for _, id := range ids {
-			enc.IDs = append(enc.IDs, int64(id))
-		}
+		enc.IDs = appendIDs(enc.IDs, ids)
 	}
 	enc.Prompt = len(enc.IDs) - len(to)
 	return enc, truncated, nil

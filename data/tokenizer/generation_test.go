@@ -20,7 +20,7 @@ import (
 type generationGoldens struct {
 	Forms map[string][]struct {
 		Source, Target string
-		IDs            []int64
+		IDs            []int32
 		Prompt         int
 		Text           string // of the target's tokens
 	}
@@ -65,7 +65,7 @@ func (g generationGoldens) check(t *testing.T, form string, tok *Tokenizer) {
 		if err != nil || !slices.Equal(prompt.IDs, c.IDs[:c.Prompt]) || prompt.Prompt != c.Prompt {
 			t.Errorf("%s: %q: prompt %v, %d, %v\nwant %v", form, c.Source, prompt.IDs, prompt.Prompt, err, c.IDs[:c.Prompt])
 		}
-		if text, err := tok.Decode(c.IDs[c.Prompt:], true); err != nil || strings.TrimSpace(text) != c.Text {
+		if text, err := tok.Decode(wide(c.IDs[c.Prompt:]), true); err != nil || strings.TrimSpace(text) != c.Text {
 			t.Errorf("%s: got text %q, %v, want %q", form, text, err, c.Text)
 		}
 	}
@@ -127,7 +127,7 @@ func TestGenerationGoldenReal(t *testing.T) {
 						t.Fatal(err)
 					}
 					fmt.Fprintf(h, "%d %s\n", enc.Prompt, strings.Trim(fmt.Sprint(enc.IDs), "[]"))
-					text, err := tok.DecodeTarget(enc.IDs[enc.Prompt:], "")
+					text, err := tok.DecodeTarget(wide(enc.IDs[enc.Prompt:]), "")
 					if err != nil || text != target {
 						other++
 					}
@@ -145,7 +145,7 @@ func TestGenerationGoldenReal(t *testing.T) {
 
 func TestGenerationTruncation(t *testing.T) {
 	gpt2 := fixture(t, "gpt2", "vocab.json", "merges.txt")
-	ids := func(text string) []int64 {
+	ids := func(text string) []int32 {
 		enc, _, err := gpt2.Encode(text, nil, 0)
 		if err != nil {
 			t.Fatal(err)
@@ -232,7 +232,7 @@ func TestDecodeTarget(t *testing.T) {
 			if i > 0 {
 				ids = append(ids, end)
 			}
-			ids = append(ids, enc.IDs...)
+			ids = append(ids, wide(enc.IDs)...)
 		}
 		return ids
 	}
@@ -268,7 +268,7 @@ func TestEndTokens(t *testing.T) {
 		stop string
 		want []int64
 	}{
-		{gpt2, "", []int64{763}}, {gpt2, "a", []int64{763, letter.IDs[0]}}, {gpt2, "no such token", []int64{763}}, {llama(t, "prepend"), "\n\n", []int64{2}},
+		{gpt2, "", []int64{763}}, {gpt2, "a", []int64{763, int64(letter.IDs[0])}}, {gpt2, "no such token", []int64{763}}, {llama(t, "prepend"), "\n\n", []int64{2}},
 	} {
 		if got, err := c.tok.EndTokens(c.stop); err != nil || !slices.Equal(got, c.want) {
 			t.Errorf("stop %q: got %v, %v, want %v", c.stop, got, err, c.want)
@@ -289,7 +289,7 @@ func TestDecodeNUL(t *testing.T) {
 			t.Fatalf("%s: tokens with NUL: %v, want one", name, tok.nul)
 		}
 		for nul := range tok.nul {
-			if got, err := tok.Decode(slices.Insert(enc.IDs, len(enc.IDs)-1, nul, nul), true); err != nil || got != "a b" {
+			if got, err := tok.Decode(slices.Insert(wide(enc.IDs), len(enc.IDs)-1, nul, nul), true); err != nil || got != "a b" {
 				t.Errorf("%s: got %q, %v, want %q", name, got, err, "a b")
 			}
 		}

@@ -29,7 +29,7 @@ func TestSentencePiece(t *testing.T) {
 		t.Fatal(err)
 	}
 	without, _, err := mustLoad(t, dir).Encode("name : A", nil, 0)
-	if err != nil || !slices.Equal(with.IDs, append([]int64{1}, without.IDs...)) {
+	if err != nil || !slices.Equal(with.IDs, append([]int32{1}, without.IDs...)) {
 		t.Errorf("with <s> %v, without %v, %v", with.IDs, without.IDs, err)
 	}
 }

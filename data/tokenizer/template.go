@@ -15,7 +15,7 @@ type template struct {
 type piece struct {
 	text    int // 0 or 1: the first or the second text; otherwise noText
 	ids     []int64
-	segment int64
+	segment uint8
 }
 
 const noText = -1
@@ -43,12 +43,21 @@ func (t template) added(pair bool) int {
 }
 
 // start is the special tokens before a single text.
-func (t template) start() (ids []int64) {
+func (t template) start() (ids []int32) {
 	for _, p := range t.single {
 		if p.text == 0 {
 			break
 		}
-		ids = append(ids, p.ids...)
+		ids = appendIDs(ids, p.ids)
+	}
+	return ids
+}
+
+// appendIDs appends tokens in the width in which they are kept. The largest fits: the model's embedding has a row for
+// it (see Tokenizer.CheckVocab).
+func appendIDs[T uint32 | int64](ids []int32, tokens []T) []int32 {
+	for _, id := range tokens {
+		ids = append(ids, int32(id))
 	}
 	return ids
 }
@@ -67,22 +76,20 @@ func (t template) maxID() int64 {
 }
 
 // join puts the special tokens around the texts. segments is nil if all are 0.
-func (t template) join(texts [2][]uint32, pair bool) (ids, segments []int64) {
+func (t template) join(texts [2][]uint32, pair bool) (ids []int32, segments []uint8) {
 	n := t.added(pair) + len(texts[0]) + len(texts[1])
-	ids = make([]int64, 0, n)
+	ids = make([]int32, 0, n)
 	for _, p := range t.pieces(pair) {
 		start := len(ids)
-		ids = append(ids, p.ids...)
+		ids = appendIDs(ids, p.ids)
 		if p.text != noText {
-			for _, id := range texts[p.text] {
-				ids = append(ids, int64(id))
-			}
+			ids = appendIDs(ids, texts[p.text])
 		}
 		if p.segment == 0 || start == len(ids) {
 			continue
 		}
 		if segments == nil {
-			segments = make([]int64, n)
+			segments = make([]uint8, n)
 		}
 		for i := start; i < len(ids); i++ {
 			segments[i] = p.segment
@@ -248,15 +255,15 @@ func (r rawPiece) read(tokens specialTokens) (piece, error) {
 		if !ok {
 			return piece{}, fmt.Errorf("%q is not in special_tokens", r.SpecialToken.ID)
 		}
-		p := piece{text: noText, segment: int64(r.SpecialToken.TypeID)}
+		p := piece{text: noText, segment: r.SpecialToken.TypeID}
 		for _, id := range token.IDs {
 			p.ids = append(p.ids, int64(id))
 		}
 		return p, nil
 	case r.Sequence.ID == "A":
-		return piece{text: 0, segment: int64(r.Sequence.TypeID)}, nil
+		return piece{text: 0, segment: r.Sequence.TypeID}, nil
 	case r.Sequence.ID == "B":
-		return piece{text: 1, segment: int64(r.Sequence.TypeID)}, nil
+		return piece{text: 1, segment: r.Sequence.TypeID}, nil
 	}
 	return piece{}, fmt.Errorf("sequence %q: want A or B", r.Sequence.ID)
 }

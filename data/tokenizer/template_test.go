@@ -25,19 +25,22 @@ const (
 
 func TestPostProcessor(t *testing.T) {
 	for _, c := range []struct {
-		name, text                     string
-		single, singleSeg, pair, pairS []int64
-		added, addedPair               int
+		name, text       string
+		single           []int32
+		singleSeg        []uint8
+		pair             []int32
+		pairS            []uint8
+		added, addedPair int
 	}{
-		{"null", `null`, []int64{1, 2}, nil, []int64{1, 2, 5}, []int64{0, 0, 1}, 0, 0},
-		{"ByteLevel", byteLevelOffsets, []int64{1, 2}, nil, []int64{1, 2, 5}, []int64{0, 0, 1}, 0, 0},
-		{"BertProcessing", bertProcessing, []int64{101, 1, 2, 102}, nil, []int64{101, 1, 2, 102, 5, 102}, []int64{0, 0, 0, 0, 1, 1}, 2, 3},
-		{"RobertaProcessing", robertaProcessing, []int64{0, 1, 2, 2}, nil, []int64{0, 1, 2, 2, 2, 5, 2}, nil, 2, 4},
-		{"TemplateProcessing", templateBERT, []int64{101, 1, 2, 102}, nil, []int64{101, 1, 2, 102, 5, 102}, []int64{0, 0, 0, 0, 1, 1}, 2, 3},
-		{"odd template", templateOdd, []int64{1, 2}, []int64{3, 3}, []int64{5, 9, 8, 1, 2}, []int64{0, 7, 7, 0, 0}, 0, 2},
+		{"null", `null`, []int32{1, 2}, nil, []int32{1, 2, 5}, []uint8{0, 0, 1}, 0, 0},
+		{"ByteLevel", byteLevelOffsets, []int32{1, 2}, nil, []int32{1, 2, 5}, []uint8{0, 0, 1}, 0, 0},
+		{"BertProcessing", bertProcessing, []int32{101, 1, 2, 102}, nil, []int32{101, 1, 2, 102, 5, 102}, []uint8{0, 0, 0, 0, 1, 1}, 2, 3},
+		{"RobertaProcessing", robertaProcessing, []int32{0, 1, 2, 2}, nil, []int32{0, 1, 2, 2, 2, 5, 2}, nil, 2, 4},
+		{"TemplateProcessing", templateBERT, []int32{101, 1, 2, 102}, nil, []int32{101, 1, 2, 102, 5, 102}, []uint8{0, 0, 0, 0, 1, 1}, 2, 3},
+		{"odd template", templateOdd, []int32{1, 2}, []uint8{3, 3}, []int32{5, 9, 8, 1, 2}, []uint8{0, 7, 7, 0, 0}, 0, 2},
 		{"Sequence", `{"type": "Sequence", "processors": [` + byteLevelOffsets + `,` + templateBERT + `]}`,
-			[]int64{101, 1, 2, 102}, nil, []int64{101, 1, 2, 102, 5, 102}, []int64{0, 0, 0, 0, 1, 1}, 2, 3},
-		{"empty Sequence", `{"type": "Sequence", "processors": []}`, []int64{1, 2}, nil, []int64{1, 2, 5}, []int64{0, 0, 1}, 0, 0},
+			[]int32{101, 1, 2, 102}, nil, []int32{101, 1, 2, 102, 5, 102}, []uint8{0, 0, 0, 0, 1, 1}, 2, 3},
+		{"empty Sequence", `{"type": "Sequence", "processors": []}`, []int32{1, 2}, nil, []int32{1, 2, 5}, []uint8{0, 0, 1}, 0, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			tpl, err := parsePostProcessor(json.RawMessage(c.text))

@@ -61,14 +61,14 @@ func TestNamesInSettings(t *testing.T) {
 	write(t, dir, "tokenizer_config.json", `{"pad_token": "!", "eos_token": {"content": "in", "lstrip": false}, "mask_token": "not a token", "unk_token": null}`)
 	write(t, dir, "special_tokens_map.json", `{"pad_token": "?", "bos_token": "a", "unk_token": {"content": "b"}}`)
 	tok := mustLoad(t, dir)
-	one := func(text string) int64 {
+	one := func(text string) int32 {
 		enc, _, err := tok.Encode(text, nil, 0)
 		if err != nil || len(enc.IDs) != 1 {
 			t.Fatalf("%q: got %v, error %v, want one token", text, enc.IDs, err)
 		}
 		return enc.IDs[0]
 	}
-	if tok.unk != one("b") || tok.eos != one("in") {
+	if tok.unk != int64(one("b")) || tok.eos != int64(one("in")) {
 		t.Errorf("unknown %d, end %d, want %d and %d", tok.unk, tok.eos, one("b"), one("in"))
 	}
 }
@@ -89,7 +89,7 @@ func TestAddedTokens(t *testing.T) {
 				t.Fatal(err)
 			}
 			a := enc.IDs[1]
-			if want := []int64{2, a, 1949, a, 1948, 3}; !slices.Equal(enc.IDs, want) {
+			if want := []int32{2, a, 1949, a, 1948, 3}; !slices.Equal(enc.IDs, want) {
 				t.Errorf("got %v, want %v", enc.IDs, want)
 			}
 			if tok.size != 1950 {
@@ -180,7 +180,7 @@ func TestGoroutines(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			tok := fixture(t, name, "tokenizer.json")
 			texts := []string{"the film is a deeply moving look at life .", "to be here", "", "don't 2000 ½ " + strings.Repeat("xyz", 40)}
-			want := make([][]int64, len(texts))
+			want := make([][]int32, len(texts))
 			for i, text := range texts {
 				enc, _, err := tok.Encode(text, nil, 0)
 				if err != nil {
@@ -227,7 +227,7 @@ func TestDecode(t *testing.T) {
 			t.Fatal(err)
 		}
 		for skip, want := range map[bool]string{false: c.want, true: c.skipped} {
-			if got, err := tok.Decode(enc.IDs, skip); err != nil || got != want {
+			if got, err := tok.Decode(wide(enc.IDs), skip); err != nil || got != want {
 				t.Errorf("%s, skip %v: got %q, error %v, want %q", c.name, skip, got, err, want)
 			}
 		}

@@ -18,13 +18,13 @@ import (
 func (t *Tokenizer) EncodeWords(words []string, maxLength int) (enc data.Encoded, truncated bool, err error) {
 	before := len(t.template.start())
 	var all []uint32
-	enc.First = make([]int, len(words))
+	enc.First = make([]int32, len(words))
 	for i, word := range words {
 		ids, err := t.encodeWord(word)
 		if err != nil {
 			return data.Encoded{}, false, fmt.Errorf("word %d: %w", i+1, err)
 		}
-		enc.First[i] = before + len(all)
+		enc.First[i] = int32(before + len(all))
 		all = append(all, ids...)
 	}
 	if room := maxLength - t.template.added(false); maxLength != 0 && len(all) > room {

@@ -27,8 +27,8 @@ type wordForm struct {
 	Files   []string
 	Config  json.RawMessage
 	Results []struct {
-		IDs   []int64
-		First []int
+		IDs   []int32
+		First []int32
 		Lost  int
 	}
 	Digests map[string]string

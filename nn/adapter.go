@@ -29,7 +29,8 @@ func (m *Model) Adapter(base string, skipped []string) *peft.Adapter {
 	}
 	for _, l := range m.Body.linears() {
 		a.Config.FanInFanOut = a.Config.FanInFanOut || l.Weight.Transposed
-		for _, lora := range l.LoRA {
+		for i := range l.Modules {
+			lora := l.lora(i)
 			switch whole := l.storedModule(); {
 			case lora == nil || names[whole]:
 			case whole != "":
@@ -110,7 +111,7 @@ func (m *Model) setLoRA(a *peft.Adapter, layer peft.Layer) error {
 	}
 	// LoRA.Scale is alpha/rank; this alpha gives it PEFT's scale under any rule.
 	alpha := a.Config.Scale(layer.Rank, layer.Alpha) * float64(rank)
-	linear.LoRA[part] = m.newLoRA(layer.Name, weightA, weightB, linear.In(), linear.Modules[part].Rows, alpha, a.Config.LoraDropout)
+	linear.Adapters[part] = m.newLoRA(layer.Name, weightA, weightB, linear.In(), linear.Modules[part].Rows, alpha, a.Config.LoraDropout)
 	return nil
 }
 

@@ -27,22 +27,23 @@ type Bottleneck struct {
 	DownB *Param // [S]
 	Up    *Param // [C, S]
 	UpB   *Param // [C]
+
+	after *Norm // that of the residual connection; nil: none
 }
 
 // Params returns the weights and biases of both projections.
 func (b *Bottleneck) Params() []*Param { return []*Param{b.Down, b.DownB, b.Up, b.UpB} }
 
-// Forward maps x [M, C], the output of attention or of the feed-forward layer
-// after its dropout, to [M, C]. The caller adds residual [M, C] and normalises
-// with n, nil where the model does not at that place; Pfeiffer's adapter reads
-// what that makes of x alone.
-func (b *Bottleneck) Forward(s *torchbind.Scope, x, residual *torchbind.Tensor, n *Norm) *torchbind.Tensor {
-	z := x
-	switch {
+// Forward returns what y [M, C] becomes, the output of attention or of the
+// feed-forward layer after its dropout, to which the model adds x [M, C].
+// Pfeiffer's adapter reads what the model's norm makes of the sum.
+func (b *Bottleneck) Forward(s *torchbind.Scope, x, y *torchbind.Tensor, _ *DropoutRNG) *torchbind.Tensor {
+	z := y
+	switch n := b.after; {
 	case b.Style == Pfeiffer && n == nil:
-		z = torchbind.Add(s, x, residual)
+		z = torchbind.Add(s, y, x)
 	case b.Style == Pfeiffer:
-		z = torchbind.AddDropoutLayerNorm(s, x, residual, n.Weight.Value, n.Bias.Value, n.Eps, 0, 0)
+		z = torchbind.AddDropoutLayerNorm(s, y, x, n.Weight.Value, n.Bias.Value, n.Eps, 0, 0)
 	}
 	own := b.Down.Value.DType()
 	if z.DType() != own {
@@ -54,11 +55,11 @@ func (b *Bottleneck) Forward(s *torchbind.Scope, x, residual *torchbind.Tensor, 
 	} else {
 		h = torchbind.Mul(s, h, torchbind.Sigmoid(s, h)) // swish
 	}
-	y := torchbind.Linear(s, h, b.Up.Value, b.UpB.Value)
-	if x.DType() != own {
-		y = torchbind.To(s, y, x.DType(), x.Device())
+	up := torchbind.Linear(s, h, b.Up.Value, b.UpB.Value)
+	if y.DType() != own {
+		up = torchbind.To(s, up, y.DType(), y.Device())
 	}
-	return torchbind.Add(s, x, y)
+	return torchbind.Add(s, y, up)
 }
 
 // BottleneckConfig says which bottleneck adapters a model gets.
@@ -100,18 +101,13 @@ func (m *Model) setBottlenecks(style adapterhub.Style, size int64, values func(n
 	if len(m.AdapterParams()) > 0 {
 		return errors.New("bottleneck adapters: the model has an adapter already")
 	}
-	param := func(name string, shape ...int64) (*Param, error) {
-		data, err := values(name, shape...)
-		if err != nil {
-			return nil, err
+	residuals := m.Body.residuals()
+	made := make([]*Bottleneck, len(residuals)) // set when all are
+	for i, place := range residuals {
+		if i%2 == 0 && style != Houlsby { // after attention
+			continue
 		}
-		value := m.scope.Tidy(func(s *torchbind.Scope) *torchbind.Tensor {
-			return torchbind.To(s, torchbind.FromSlice(s, data, shape, m.device), factorType(m.dtype), m.device)
-		})
-		return &Param{Name: name, Shape: shape, Value: value.SetRequiresGrad(true)}, nil
-	}
-	bottleneck := func(module string) (_ *Bottleneck, err error) {
-		b := &Bottleneck{Style: style}
+		b := &Bottleneck{Style: style, after: place.After}
 		for _, p := range []struct {
 			to    **Param
 			name  string
@@ -120,25 +116,18 @@ func (m *Model) setBottlenecks(style adapterhub.Style, size int64, values func(n
 			{&b.Down, ".adapter_down.0.weight", []int64{size, m.HiddenSize}}, {&b.DownB, ".adapter_down.0.bias", []int64{size}},
 			{&b.Up, ".adapter_up.weight", []int64{m.HiddenSize, size}}, {&b.UpB, ".adapter_up.bias", []int64{m.HiddenSize}},
 		} {
-			if *p.to, err = param(module+p.name, p.shape...); err != nil {
-				return nil, err
+			data, err := values(place.module+p.name, p.shape...)
+			if err != nil {
+				return err
 			}
+			*p.to = m.trained(place.module+p.name, data, p.shape...)
 		}
-		return b, nil
+		made[i] = b
 	}
-	residuals := m.Body.residuals()
-	made := make([]*Bottleneck, len(residuals)) // set when all are
-	for i, place := range residuals {
-		if i%2 == 0 && style != Houlsby { // after attention
-			continue
+	for i, b := range made {
+		if b != nil {
+			residuals[i].Adapter = b
 		}
-		var err error
-		if made[i], err = bottleneck(place.module); err != nil {
-			return err
-		}
-	}
-	for i, place := range residuals {
-		place.Adapter = made[i]
 	}
 	return nil
 }
@@ -147,9 +136,9 @@ func (m *Model) setBottlenecks(style adapterhub.Style, size int64, values func(n
 // computation.
 func (m *Model) Bottlenecks() []*Bottleneck {
 	var all []*Bottleneck
-	for _, place := range m.Body.residuals() {
-		if place.Adapter != nil {
-			all = append(all, place.Adapter)
+	for _, a := range m.adapters() {
+		if b, ok := a.(*Bottleneck); ok {
+			all = append(all, b)
 		}
 	}
 	return all

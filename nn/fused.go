@@ -55,7 +55,7 @@ func (m *Model) fusedLayer(path string) peft.Layer {
 	var a []float32
 	rank := int64(0)
 	for _, p := range parts {
-		if l := p.linear.LoRA[p.index]; l != nil {
+		if l := p.linear.lora(p.index); l != nil {
 			a = append(a, l.A.Value.Float32s()...)
 			rank += l.Rank
 		}
@@ -63,7 +63,7 @@ func (m *Model) fusedLayer(path string) peft.Layer {
 	b := make([]float32, out*rank)
 	column := int64(0)
 	for _, p := range parts {
-		l := p.linear.LoRA[p.index]
+		l := p.linear.lora(p.index)
 		if l == nil {
 			continue
 		}
@@ -117,7 +117,7 @@ func (m *Model) setFused(adapter *peft.Adapter, layer peft.Layer, parts []stored
 				}
 			}
 		}
-		p.linear.LoRA[p.index] = m.newLoRA(module.Path, ownA, ownB, in, module.Rows, scale*float64(own), adapter.Config.LoraDropout)
+		p.linear.Adapters[p.index] = m.newLoRA(module.Path, ownA, ownB, in, module.Rows, scale*float64(own), adapter.Config.LoraDropout)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package nn
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sort"
 	"strings"
 
@@ -94,10 +95,11 @@ func (m *Model) AddLoRA(cfg LoRAConfig) error {
 		if cfg.SVD {
 			a, b = normal(rng, rank*l.In(), svdStd), normal(rng, out*rank, svdStd)
 		}
-		l.LoRA[part] = m.newLoRA(path, a, b, l.In(), out, cfg.Alpha, cfg.Dropout)
+		lora := m.newLoRA(path, a, b, l.In(), out, cfg.Alpha, cfg.Dropout)
 		if cfg.SVD {
-			l.LoRA[part].E = m.factor(path+".lora_E", make([]float32, rank), rank)
+			lora.E = m.trained(path+".lora_E", make([]float32, rank), rank)
 		}
+		l.Adapters[part] = lora
 	}
 	return nil
 }
@@ -108,13 +110,13 @@ func (m *Model) newLoRA(path string, a, b []float32, in, out int64, alpha, dropo
 	rank := int64(len(a)) / in
 	return &LoRA{
 		Module: path, Rank: rank, Alpha: alpha, Dropout: dropout,
-		A: m.factor(path+".lora_A.weight", a, rank, in),
-		B: m.factor(path+".lora_B.weight", b, out, rank),
+		A: m.trained(path+".lora_A.weight", a, rank, in),
+		B: m.trained(path+".lora_B.weight", b, out, rank),
 	}
 }
 
-// factor returns a trainable parameter of a LoRA layer.
-func (m *Model) factor(name string, data []float32, shape ...int64) *Param {
+// trained returns a parameter of an adapter.
+func (m *Model) trained(name string, data []float32, shape ...int64) *Param {
 	value := m.scope.Tidy(func(s *torchbind.Scope) *torchbind.Tensor {
 		return torchbind.To(s, torchbind.FromSlice(s, data, shape, m.device), factorType(m.dtype), m.device)
 	})
@@ -130,21 +132,21 @@ func (m *Model) FoldSVD(keep [][]bool) {
 	torchbind.NoGrad(func() {
 		for i, l := range m.LoRAs() {
 			linear, part := m.linear(l.Module)
-			linear.LoRA[part] = m.fold(l, keep[i])
+			linear.Adapters[part] = nil
+			if slices.Contains(keep[i], true) {
+				linear.Adapters[part] = m.fold(l, keep[i])
+			}
 		}
 	})
 }
 
-// fold returns the plain layer of the kept triplets of l; nil if there are none.
+// fold returns the plain layer of the kept triplets of l.
 func (m *Model) fold(l *LoRA, keep []bool) *LoRA {
 	var kept []int64
 	for j, stays := range keep {
 		if stays {
 			kept = append(kept, int64(j))
 		}
-	}
-	if len(kept) == 0 {
-		return nil
 	}
 	plain := &LoRA{Module: l.Module, Rank: int64(len(kept)), Alpha: l.Alpha, Dropout: l.Dropout}
 	part := func(p *Param, value *torchbind.Tensor, dim int) *Param {

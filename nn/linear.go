@@ -2,14 +2,24 @@ package nn
 
 import "autolora/torchbind"
 
-// Linear is y = x Wᵀ + b, with LoRA on any of its modules.
+// Adapter is what training adds to a model whose own weights stay: at a module of a
+// linear layer (LoRA), or at a residual connection (Bottleneck).
+type Adapter interface {
+	// Forward returns what y becomes, which the layer has made of x; at a residual
+	// connection x is what it adds to y. It may change y.
+	Forward(s *torchbind.Scope, x, y *torchbind.Tensor, rng *DropoutRNG) *torchbind.Tensor
+	// Params returns what is trained of it, in a fixed order.
+	Params() []*Param
+}
+
+// Linear is y = x Wᵀ + b, with adapters on any of its modules.
 type Linear struct {
 	Weight *Param // [out, in]
 	Bias   *Param // [out]; nil: none
 	// Modules whose rows make W, one after the other.
 	Modules []Module
-	// LoRA has one entry per module: nil where there is none.
-	LoRA []*LoRA
+	// Adapters has one entry per module: nil where there is none.
+	Adapters []Adapter
 
 	first  int64                   // row of Weight with which the layer begins: more than 0 where it is a part of a matrix
 	frozen *torchbind.FrozenWeight // nil while W is trained
@@ -31,7 +41,16 @@ func (l *Linear) Forward(s *torchbind.Scope, x *torchbind.Tensor, rng *DropoutRN
 	} else {
 		y = torchbind.Linear(s, x, l.own(s, l.Weight), l.own(s, l.Bias))
 	}
-	return adapt(s, l, x, y, rng)
+	y = l.addLoRA(s, x, y, rng)
+	row := int64(0)
+	for i, m := range l.Modules {
+		if a := l.Adapters[i]; a != nil && l.lora(i) == nil {
+			part := torchbind.Narrow(s, y, 1, row, m.Rows)
+			part.CopyInPlace(a.Forward(s, x, part, rng))
+		}
+		row += m.Rows
+	}
+	return y
 }
 
 // own returns the layer's rows of p; nil for a nil p.
@@ -46,9 +65,9 @@ func (l *Linear) own(s *torchbind.Scope, p *Param) *torchbind.Tensor {
 }
 
 // modules returns the layer of some of l's modules, from first to before end: a
-// view of the same matrix with the same LoRA.
+// view of the same matrix with the same adapters.
 func (l *Linear) modules(first, end int) *Linear {
-	part := &Linear{Weight: l.Weight, Bias: l.Bias, Modules: l.Modules[first:end], LoRA: l.LoRA[first:end], first: l.first}
+	part := &Linear{Weight: l.Weight, Bias: l.Bias, Modules: l.Modules[first:end], Adapters: l.Adapters[first:end], first: l.first}
 	for _, m := range l.Modules[:first] {
 		part.first += m.Rows
 	}
@@ -75,6 +94,17 @@ func (l *Linear) Out() int64 {
 		rows += m.Rows
 	}
 	return rows
+}
+
+// lora returns the LoRA layer on module i, or nil.
+func (l *Linear) lora(i int) *LoRA {
+	lora, _ := l.Adapters[i].(*LoRA)
+	return lora
+}
+
+// newLinear returns a layer without adapters.
+func newLinear(weight, bias *Param, modules ...Module) *Linear {
+	return &Linear{Weight: weight, Bias: bias, Modules: modules, Adapters: make([]Adapter, len(modules))}
 }
 
 // freeze makes W constant.

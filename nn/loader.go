@@ -110,7 +110,7 @@ func (ld *loader) rmsNorm(name string, c int64, eps float64) *Norm {
 // linear loads a layer for x [N, in] whose rows are those of the modules, one
 // after the other.
 func (ld *loader) linear(in int64, bias bool, modules ...Module) *Linear {
-	l := &Linear{Weight: ld.stacked(modules, ".weight", in), Modules: modules, LoRA: make([]*LoRA, len(modules))}
+	l := newLinear(ld.stacked(modules, ".weight", in), nil, modules...)
 	if bias {
 		l.Bias = ld.stacked(modules, ".bias")
 	}
@@ -126,7 +126,6 @@ func (ld *loader) layer(l *Linear) *Linear {
 // conv1D loads transformers' Conv1D, a linear layer whose weight is stored
 // [in, out], and whose rows count as those of modules.
 func (ld *loader) conv1D(path string, in int64, modules ...Module) *Linear {
-	l := &Linear{Modules: modules, LoRA: make([]*LoRA, len(modules))}
 	var out int64
 	for _, m := range modules {
 		out += m.Rows
@@ -139,8 +138,7 @@ func (ld *loader) conv1D(path string, in int64, modules ...Module) *Linear {
 		}
 		return torchbind.Contiguous(s, torchbind.Transpose(s, stored, 0, 1))
 	})
-	l.Weight, l.Bias = ld.add(w), ld.param(path+".bias", out)
-	return l
+	return newLinear(ld.add(w), ld.param(path+".bias", out), modules...)
 }
 
 // stacked loads the modules' tensors of a kind as one: [rows of all, in…].
@@ -175,7 +173,7 @@ func (ld *loader) vocabulary(cfg *Config, body *Transformer) *Linear {
 		return ld.layer(ld.linear(cfg.HiddenSize, false, module))
 	}
 	ld.used[module.Path+".weight"] = true // a copy, in some checkpoints
-	return ld.layer(&Linear{Weight: body.Embedding.Words, Modules: []Module{module}, LoRA: make([]*LoRA, 1)})
+	return ld.layer(newLinear(body.Embedding.Words, nil, module))
 }
 
 // finish returns one error that lists everything that did not fit.

@@ -56,24 +56,37 @@ func (l *LoRA) Delta(s *torchbind.Scope) *torchbind.Tensor {
 	return torchbind.MatMul(s, b, l.A.Value)
 }
 
-// adapt adds to y [N, out] what the LoRA layers of its modules make of x [N, in].
+// Merge returns W + ΔW for the module's weight W.
+func (l *LoRA) Merge(s *torchbind.Scope, w *torchbind.Tensor) *torchbind.Tensor {
+	return torchbind.Add(s, w, l.Delta(s))
+}
+
+// Forward returns y + x ΔWᵀ.
+func (l *LoRA) Forward(s *torchbind.Scope, x, y *torchbind.Tensor, rng *DropoutRNG) *torchbind.Tensor {
+	alone := newLinear(nil, nil, Module{l.Module, l.B.Shape[0]})
+	alone.Adapters[0] = l
+	return alone.addLoRA(s, x, y, rng)
+}
+
+// addLoRA adds to y [N, out] what the LoRA layers of l's modules make of x [N, in].
 // The A factors of all modules are one product, and so are the B factors as one
 // block-diagonal matrix: q and v cost one addmm, and k gets rows of zeros.
-func adapt(s *torchbind.Scope, linear *Linear, x, y *torchbind.Tensor, rng *DropoutRNG) *torchbind.Tensor {
+func (l *Linear) addLoRA(s *torchbind.Scope, x, y *torchbind.Tensor, rng *DropoutRNG) *torchbind.Tensor {
 	var as, bs, alphas []*torchbind.Tensor
 	var dropout float64
-	for _, l := range linear.LoRA {
-		if l == nil {
+	for i := range l.Adapters {
+		lora := l.lora(i)
+		if lora == nil {
 			// A block without columns leaves its rows zero.
 			bs = append(bs, nil)
 			continue
 		}
-		as = append(as, l.A.Value)
-		bs = append(bs, torchbind.MulScalar(s, l.B.Value, l.Scale()))
-		if alpha := l.selection(); alpha != nil {
+		as = append(as, lora.A.Value)
+		bs = append(bs, torchbind.MulScalar(s, lora.B.Value, lora.Scale()))
+		if alpha := lora.selection(); alpha != nil {
 			alphas = append(alphas, alpha)
 		}
-		dropout = l.Dropout
+		dropout = lora.Dropout
 	}
 	if len(as) == 0 {
 		return y
@@ -81,7 +94,7 @@ func adapt(s *torchbind.Scope, linear *Linear, x, y *torchbind.Tensor, rng *Drop
 	factors := as[0].DType()
 	for i, b := range bs {
 		if b == nil {
-			bs[i] = torchbind.Empty(s, []int64{linear.Modules[i].Rows, 0}, factors, x.Device())
+			bs[i] = torchbind.Empty(s, []int64{l.Modules[i].Rows, 0}, factors, x.Device())
 		}
 	}
 	p, seed := rng.draw(dropout)

@@ -96,7 +96,7 @@ type safetensorsValue struct {
 func checkMerged(t *testing.T, s *torchbind.Scope, m *Model, merged []safetensorsValue, b *Batch, want []float64) {
 	t.Helper()
 	for _, l := range m.Body.linears() {
-		clear(l.LoRA)
+		clear(l.Adapters)
 	}
 	values := make(map[string]*torchbind.Tensor)
 	for _, x := range merged {

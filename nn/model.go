@@ -235,25 +235,33 @@ func (m *Model) Params() []*Param { return m.params }
 // query and value of layer 0, of layer 1, and so on.
 func (m *Model) LoRAs() []*LoRA {
 	var all []*LoRA
-	for _, l := range m.Body.linears() {
-		for _, a := range l.LoRA {
-			if a != nil {
-				all = append(all, a)
-			}
+	for _, a := range m.adapters() {
+		if l, ok := a.(*LoRA); ok {
+			all = append(all, l)
 		}
 	}
 	return all
 }
 
-// AdapterParams returns A, B and, in the SVD form, E of every LoRA layer, or the
-// weights of every bottleneck adapter.
+// adapters returns all adapters: those of linear layers, then those of residual
+// connections, in the order of computation.
+func (m *Model) adapters() []Adapter {
+	var all []Adapter
+	for _, l := range m.Body.linears() {
+		all = append(all, l.Adapters...)
+	}
+	for _, r := range m.Body.residuals() {
+		all = append(all, r.Adapter)
+	}
+	return slices.DeleteFunc(all, func(a Adapter) bool { return a == nil })
+}
+
+// AdapterParams returns the parameters of every adapter: A, B and, in the SVD form,
+// E of a LoRA layer, or the weights of a bottleneck adapter.
 func (m *Model) AdapterParams() []*Param {
 	var all []*Param
-	for _, l := range m.LoRAs() {
-		all = append(all, l.Params()...)
-	}
-	for _, b := range m.Bottlenecks() {
-		all = append(all, b.Params()...)
+	for _, a := range m.adapters() {
+		all = append(all, a.Params()...)
 	}
 	return all
 }

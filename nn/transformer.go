@@ -38,9 +38,9 @@ type Block struct {
 //
 //	After(x + Adapter(dropout(f(Before(x)))))
 type Residual struct {
-	Before  *Norm       // nil: none
-	After   *Norm       // a LayerNorm; nil: none
-	Adapter *Bottleneck // nil: none
+	Before  *Norm   // nil: none
+	After   *Norm   // a LayerNorm; nil: none
+	Adapter Adapter // nil: none
 
 	module string // what AdapterHub calls the place of the adapter
 }
@@ -133,7 +133,7 @@ func (l *Block) forward(s *torchbind.Scope, x *torchbind.Tensor, p Pass, dropout
 func (r *Residual) add(s *torchbind.Scope, y, x *torchbind.Tensor, dropout float64, rng *DropoutRNG) *torchbind.Tensor {
 	p, seed := rng.draw(dropout)
 	if r.Adapter != nil {
-		y = r.Adapter.Forward(s, torchbind.Dropout(s, y, p, seed), x, r.After)
+		y = r.Adapter.Forward(s, x, torchbind.Dropout(s, y, p, seed), rng)
 		p, seed = 0, 0
 	}
 	if r.After == nil {

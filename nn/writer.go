@@ -31,8 +31,10 @@ var copied = []string{
 // exist; it appears whole or not at all. Bottleneck adapters are layers of their
 // own and cannot be merged.
 func (m *Model) Write(dir string, labels []string) error {
-	if len(m.Bottlenecks()) > 0 {
-		return errors.New("write model: bottleneck adapters cannot be merged into the model's weights: keep the adapter beside its base")
+	for _, a := range m.adapters() {
+		if _, ok := a.(merger); !ok {
+			return errors.New("write model: bottleneck adapters cannot be merged into the model's weights: keep the adapter beside its base")
+		}
 	}
 	if _, err := os.Lstat(dir); err == nil {
 		return fmt.Errorf("write model: %s exists", dir)
@@ -71,7 +73,7 @@ func (m *Model) merged() []safetensors.Tensor {
 	var out []safetensors.Tensor
 	torchbind.NoGrad(func() {
 		for _, p := range m.params {
-			value := m.withLoRA(s, p)
+			value := m.withAdapters(s, p)
 			for i, key := range p.Keys() {
 				part := p.Part(s, value, i)
 				out = append(out, safetensors.FromFloat32s(key, slices.Clone(part.Shape()), part.Float32s()))
@@ -81,19 +83,25 @@ func (m *Model) merged() []safetensors.Tensor {
 	return out
 }
 
-// withLoRA returns W + ΔW of the weight p, in the type of LoRA's factors, and
-// the value of p itself where no LoRA layer changes it.
-func (m *Model) withLoRA(s *torchbind.Scope, p *Param) *torchbind.Tensor {
+// merger is an adapter of a module that another weight can stand for.
+type merger interface {
+	// Merge returns it for the module's weight w.
+	Merge(s *torchbind.Scope, w *torchbind.Tensor) *torchbind.Tensor
+}
+
+// withAdapters returns the weight p with what its modules' adapters make of it, in
+// the adapters' type, and the value of p itself where there is none.
+func (m *Model) withAdapters(s *torchbind.Scope, p *Param) *torchbind.Tensor {
 	value := p.Value
 	for _, l := range m.Body.linears() {
 		row := l.first
 		for i, module := range l.Modules {
-			if lora := l.LoRA[i]; l.Weight == p && lora != nil {
+			if a, ok := l.Adapters[i].(merger); ok && l.Weight == p {
 				if value == p.Value {
-					value = torchbind.Clone(s, torchbind.To(s, value, lora.A.Value.DType(), m.device))
+					value = torchbind.Clone(s, torchbind.To(s, value, factorType(m.dtype), m.device))
 				}
 				rows := torchbind.Narrow(s, value, 0, row, module.Rows)
-				rows.CopyInPlace(torchbind.Add(s, rows, lora.Delta(s)))
+				rows.CopyInPlace(a.Merge(s, rows))
 			}
 			row += module.Rows
 		}

@@ -116,7 +116,7 @@ func (cmd *command) fetchModel(ctx context.Context, c *console) error {
 
 // download reports a fetch, if there is anything to fetch.
 type download struct {
-	rep     reporter
+	rep     *reporter
 	total   int64
 	running bool
 }

@@ -111,3 +111,20 @@ func (w *writer) entry(left, text string) {
 		w.printf("%-*s%s\n", column, left, line)
 	}
 }
+
+// wrap breaks text between words into lines of at most width letters.
+func wrap(text string, width int) []string {
+	lines := []string{""}
+	for _, word := range strings.Fields(text) {
+		last := &lines[len(lines)-1]
+		switch {
+		case *last == "":
+			*last = word
+		case len(*last)+1+len(word) <= width:
+			*last += " " + word
+		default:
+			lines = append(lines, word)
+		}
+	}
+	return lines
+}

@@ -14,10 +14,10 @@ func (c *clock) tick(d time.Duration) { c.now = c.now.Add(d) }
 func TestLineReporter(t *testing.T) {
 	for _, tc := range []struct {
 		name string
-		use  func(r *lineReporter, c *clock)
+		use  func(r *reporter, c *clock)
 		want string
 	}{
-		{"a phase of 40 steps", func(r *lineReporter, c *clock) {
+		{"a phase of 40 steps", func(r *reporter, c *clock) {
 			r.Begin("search", 0, 40)
 			for i := range 40 {
 				c.tick(500 * time.Millisecond)
@@ -37,7 +37,7 @@ search  32/40  2.00 steps/s  loss 0.500  4.0 s left
 search  36/40  2.00 steps/s  loss 0.500  2.0 s left
 search  40 steps in 20 s, 2.00 steps/s, loss 0.500
 `},
-		{"fast", func(r *lineReporter, c *clock) {
+		{"fast", func(r *reporter, c *clock) {
 			r.Begin("train", 0, 1000)
 			for i := range 1000 {
 				c.tick(time.Millisecond)
@@ -48,7 +48,7 @@ search  40 steps in 20 s, 2.00 steps/s, loss 0.500
 train   1000 steps
 train   1000 steps in 1.0 s, 1000 steps/s
 `},
-		{"slow", func(r *lineReporter, c *clock) {
+		{"slow", func(r *reporter, c *clock) {
 			r.Begin("train", 0, 100)
 			for i := range 5 {
 				c.tick(2 * time.Minute)
@@ -60,7 +60,7 @@ train   100 steps
 train   3/100  0.00833 steps/s  3 h 14 min left
 train   5 of 100 steps in 10 min 0 s, 0.00833 steps/s
 `},
-		{"stopped in the middle, with a note", func(r *lineReporter, c *clock) {
+		{"stopped in the middle, with a note", func(r *reporter, c *clock) {
 			r.Note("3 texts were cut")
 			r.Begin("eval", 0, 1000)
 			c.tick(2 * time.Second)
@@ -71,7 +71,7 @@ train   5 of 100 steps in 10 min 0 s, 0.00833 steps/s
 eval    1000 examples
 eval    16 of 1000 examples in 2.0 s, 8.00 examples/s
 `},
-		{"a download whose size grows", func(r *lineReporter, c *clock) {
+		{"a download whose size grows", func(r *reporter, c *clock) {
 			r.Bytes("fetch", 1000)
 			c.tick(time.Second)
 			r.Advance(1000, "index.json")
@@ -90,7 +90,7 @@ fetch   90.0 MB in 3.0 s, 30.0 MB/s, model.safetensors
 		t.Run(tc.name, func(t *testing.T) {
 			var b strings.Builder
 			c := &clock{time.Unix(0, 0)}
-			tc.use(&lineReporter{w: &b, now: func() time.Time { return c.now }}, c)
+			tc.use(&reporter{w: &b, now: func() time.Time { return c.now }}, c)
 			if got, want := b.String(), strings.TrimPrefix(tc.want, "\n"); got != want {
 				t.Errorf("got\n%s\nwant\n%s", got, want)
 			}
@@ -103,7 +103,7 @@ fetch   90.0 MB in 3.0 s, 30.0 MB/s, model.safetensors
 func TestBarReporter(t *testing.T) {
 	var b strings.Builder
 	c := &clock{time.Unix(0, 0)}
-	r := &barReporter{w: &b, width: func() int { return 80 }, now: func() time.Time { return c.now }}
+	r := &reporter{w: &b, width: func() int { return 80 }, now: func() time.Time { return c.now }}
 	r.Begin("train", 0, 20)
 	for i := range 20 {
 		c.tick(time.Second)
@@ -121,5 +121,42 @@ func TestBarReporter(t *testing.T) {
 	}
 	if last := shown[strings.LastIndexAny(shown, "\rK")+1:]; last != "train   20 steps in 20 s, 1.00 steps/s, loss 0.250\n" {
 		t.Errorf("left on the terminal: %q", last)
+	}
+}
+
+func TestFit(t *testing.T) {
+	const whole = "search  204/600  4.31 steps/s  loss 0.412  implicit/direct 1.2e-04"
+	for _, tc := range []struct {
+		name  string
+		width int
+		want  string
+	}{
+		{"all", 80, whole},
+		{"exactly", len(whole), whole},
+		{"all but the last part", len(whole) - 1, "search  204/600  4.31 steps/s  loss 0.412"},
+		{"the first part", 10, "search"},
+		{"nothing", 5, ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if got := fit(whole, tc.width); got != tc.want {
+				t.Errorf("got %q, want %q", got, tc.want)
+			}
+		})
+	}
+}
+
+func TestSpell(t *testing.T) {
+	for _, tc := range []struct{ name, got, want string }{
+		{"no time", spell(0), "0.0 s"},
+		{"seconds", spell(42300 * time.Millisecond), "42 s"},
+		{"minutes", spell(200 * time.Second), "3 min 20 s"},
+		{"almost an hour", spell(time.Hour - time.Millisecond), "1 h 0 min"},
+		{"hours", spell(7500 * time.Second), "2 h 5 min"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if tc.got != tc.want {
+				t.Errorf("got %q, want %q", tc.got, tc.want)
+			}
+		})
 	}
 }

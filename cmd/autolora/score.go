@@ -5,9 +5,11 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"autolora/data/metrics"
 
@@ -154,4 +156,55 @@ func (in scoreInput) read(file string) (name string, text []byte, err error) {
 		return name, nil, fmt.Errorf("%s: the file is empty", name)
 	}
 	return name, bytes.TrimPrefix(text, []byte("\ufeff")), nil
+}
+
+// lineFile is a file of one text, class or number a line.
+type lineFile struct {
+	name  string
+	lines []string // without the white space around
+}
+
+func newLineFile(name string, text []byte) (lineFile, error) {
+	f := lineFile{name, strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")}
+	for i, line := range f.lines {
+		if !utf8.ValidString(line) {
+			return f, fmt.Errorf("%s: line %d is not UTF-8", name, i+1)
+		}
+		f.lines[i] = strings.TrimSpace(line)
+	}
+	return f, nil
+}
+
+func (in scoreInput) lines(file string) (lineFile, error) {
+	name, text, err := in.read(file)
+	if err != nil {
+		return lineFile{name: name}, err
+	}
+	return newLineFile(name, text)
+}
+
+// trimmed returns the lines without the empty ones at the end.
+func (f lineFile) trimmed() []string {
+	n := len(f.lines)
+	for n > 0 && f.lines[n-1] == "" {
+		n--
+	}
+	return f.lines[:n]
+}
+
+// scores prints scores by their names, each behind a label, and a note behind
+// the first.
+func (w *writer) scores(scores metrics.Scores, names, labels []string, note string) {
+	width := labelWidth
+	for _, label := range labels {
+		width = max(width, len(label)+2)
+	}
+	for i, name := range names {
+		value := "not defined"
+		if v := scores[name]; !math.IsNaN(v) {
+			value = w.bold(fmt.Sprintf("%.4f", v))
+		}
+		w.printf("%s\n", strings.TrimRight(fmt.Sprintf("%-*s%s   %s", width, labels[i], value, note), " "))
+		note = ""
+	}
 }

@@ -6,40 +6,30 @@ import (
 	"math"
 	"slices"
 	"strconv"
-	"strings"
 
 	"autolora/autolora/human"
 	"autolora/data"
 	"autolora/data/metrics"
 )
 
-// valueFile is a file of one value a line.
-type valueFile struct {
-	name  string
-	lines []string // without the spaces around, none of them empty
-}
-
-func (in scoreInput) values(file string) (f valueFile, err error) {
-	name, text, err := in.read(file)
+// values reads a file of one class or number a line.
+func (in scoreInput) values(file string) (lineFile, error) {
+	f, err := in.lines(file)
 	if err != nil {
 		return f, err
 	}
-	f.name = name
-	all := strings.TrimRight(string(text), "\r\n")
-	if strings.TrimSpace(all) == "" {
-		return f, fmt.Errorf("%s: the file is empty", name)
+	f.lines = f.trimmed()
+	if len(f.lines) == 0 {
+		return f, fmt.Errorf("%s: the file is empty", f.name)
 	}
-	for i, line := range strings.Split(all, "\n") {
-		if line = strings.TrimSpace(line); line == "" {
-			return f, fmt.Errorf("%s: line %d is empty: want one value a line", name, i+1)
-		}
-		f.lines = append(f.lines, line)
+	if i := slices.Index(f.lines, ""); i >= 0 {
+		return f, fmt.Errorf("%s: line %d is empty: want one value a line", f.name, i+1)
 	}
 	return f, nil
 }
 
 // pairs returns --references and --hypotheses, which have as many lines.
-func (in scoreInput) pairs() (gold, pred valueFile, err error) {
+func (in scoreInput) pairs() (gold, pred lineFile, err error) {
 	if n := len(in.references); n > 1 {
 		return gold, pred, usagef("--references: got %d files, want one: there is one right answer in a %s", n, in.kind)
 	}
@@ -111,15 +101,8 @@ type valueScores struct {
 }
 
 func (s valueScores) print(w *writer) {
-	note := fmt.Sprintf("   on %s examples", human.Thousands(s.examples))
-	for _, name := range slices.Sorted(maps.Keys(s.Scores)) {
-		value := "not defined"
-		if v := s.Scores[name]; !math.IsNaN(v) {
-			value = fmt.Sprintf("%.4f", v)
-		}
-		w.row(name, "%s%s", value, note)
-		note = ""
-	}
+	names := slices.Sorted(maps.Keys(s.Scores))
+	w.scores(s.Scores, names, names, fmt.Sprintf("on %s examples", human.Thousands(s.examples)))
 }
 
 func scoreClasses(in scoreInput) (scoring, error) {
@@ -165,7 +148,7 @@ func scoreValues(in scoreInput) (scoring, error) {
 }
 
 // numbers reads a finite number from every line.
-func (f valueFile) numbers() ([]float64, error) {
+func (f lineFile) numbers() ([]float64, error) {
 	out := make([]float64, len(f.lines))
 	for i, line := range f.lines {
 		v, err := strconv.ParseFloat(line, 64)

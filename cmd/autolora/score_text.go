@@ -7,11 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"path/filepath"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"autolora/atomicfile"
 	"autolora/autolora/human"
@@ -78,20 +76,11 @@ func writeSegments(file string, segments []metrics.Scores) error {
 }
 
 func (s textScores) print(w *writer) {
-	labels, width := map[string]string{}, labelWidth
-	for _, name := range s.Metrics {
-		labels[name] = s.Label(name)
-		width = max(width, len(labels[name])+2)
+	labels := make([]string, len(s.Metrics))
+	for i, name := range s.Metrics {
+		labels[i] = s.Label(name)
 	}
-	note := fmt.Sprintf("   on %s with %s", count(s.outputs, "text"), count(s.references, "reference"))
-	for _, name := range s.Metrics {
-		value := "not defined"
-		if v := s.Scores[name]; !math.IsNaN(v) {
-			value = fmt.Sprintf("%.4f", v)
-		}
-		w.printf("%-*s%s%s\n", width, labels[name], value, note)
-		note = ""
-	}
+	w.scores(s.Scores, s.Metrics, labels, fmt.Sprintf("on %s with %s", count(s.outputs, "text"), count(s.references, "reference")))
 }
 
 // count writes a number of things: "1 line", "2,000 lines".
@@ -102,39 +91,9 @@ func count(n int, thing string) string {
 	return human.Thousands(n) + " " + thing
 }
 
-// textFile is a file of one text a line.
-type textFile struct {
-	name  string
-	lines []string // without the white space around
-}
-
-// trimmed returns the lines without the empty ones at the end.
-func (f textFile) trimmed() []string {
-	n := len(f.lines)
-	for n > 0 && f.lines[n-1] == "" {
-		n--
-	}
-	return f.lines[:n]
-}
-
-func newTextFile(name string, text []byte) (textFile, error) {
-	f := textFile{name, strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")}
-	for i, line := range f.lines {
-		if !utf8.ValidString(line) {
-			return f, fmt.Errorf("%s: line %d is not UTF-8", name, i+1)
-		}
-		f.lines[i] = strings.TrimSpace(line)
-	}
-	return f, nil
-}
-
 // texts reads the outputs and the references of each.
 func (in scoreInput) texts() ([]nlg.Segment, error) {
-	name, text, err := in.read(in.hypotheses)
-	if err != nil {
-		return nil, err
-	}
-	outputs, err := newTextFile(name, text)
+	outputs, err := in.lines(in.hypotheses)
 	if err != nil {
 		return nil, err
 	}
@@ -161,16 +120,12 @@ func (in scoreInput) texts() ([]nlg.Segment, error) {
 // columns adds the references that are in several files, each with a line for every output.
 func (in scoreInput) columns(outputs string, segments []nlg.Segment) error {
 	for _, file := range in.references {
-		name, text, err := in.read(file)
-		if err != nil {
-			return err
-		}
-		f, err := newTextFile(name, text)
+		f, err := in.lines(file)
 		if err != nil {
 			return err
 		}
 		if n := len(f.lines); n != len(segments) {
-			return fmt.Errorf("%s has %s, %s has %s: want as many", outputs, count(len(segments), "line"), name, count(n, "line"))
+			return fmt.Errorf("%s has %s, %s has %s: want as many", outputs, count(len(segments), "line"), f.name, count(n, "line"))
 		}
 		for i, line := range f.lines {
 			if line != "" {
@@ -196,7 +151,7 @@ func (in scoreInput) lists(outputs int) (references [][]string, name string, err
 		references, err = referencesCSV(name, text)
 		return references, name, err
 	}
-	f, err := newTextFile(name, text)
+	f, err := newLineFile(name, text)
 	if err != nil {
 		return nil, name, err
 	}

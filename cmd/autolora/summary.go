@@ -82,7 +82,6 @@ func printScores(w *writer, r *runs.Results) {
 	if i := slices.Index(names, r.Primary); i > 0 {
 		names = slices.Insert(slices.Delete(names, i, i+1), 0, r.Primary)
 	}
-	width := labelWidth
 	labels := make([]string, len(names))
 	for i, name := range names {
 		labels[i] = name
@@ -92,13 +91,8 @@ func printScores(w *writer, r *runs.Results) {
 		case strings.HasPrefix(name, metrics.NameMETEOR) && r.Paraphrases != nil && !*r.Paraphrases:
 			labels[i] += " (no paraphrase table)"
 		}
-		width = max(width, len(labels[i])+2)
 	}
-	note := fmt.Sprintf("   on all %s examples of %s's %s set", human.Thousands(r.Examples), r.Task, cmp.Or(r.Part, "dev"))
-	for i, name := range names {
-		w.printf("%-*s%s%s\n", width, labels[i], w.bold(fmt.Sprintf("%.4f", r.Scores[name])), note)
-		note = ""
-	}
+	w.scores(r.Scores, names, labels, fmt.Sprintf("on all %s examples of %s's %s set", human.Thousands(r.Examples), r.Task, cmp.Or(r.Part, "dev")))
 }
 
 // printTrained prints how many parameters were trained.

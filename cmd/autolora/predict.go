@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -88,12 +89,15 @@ func (cmd *command) predict(ctx context.Context, c *console, adapter, input stri
 		return 0, err
 	}
 	if input == "-" {
-		var forget func()
-		if input, forget, err = spool(&cancelReader{ctx, c.in}); err != nil {
-			return 0, err
+		if input, err = spool(&cancelReader{ctx, c.in}); err != nil {
+			return 0, fmt.Errorf("read stdin: %w", err)
 		}
-		defer forget()
-		defer func() { err = rename(err, input, "stdin") }()
+		defer func() {
+			os.Remove(input)
+			if err != nil {
+				err = renamedError{err, input, "stdin"}
+			}
+		}()
 	}
 	return onTensors(cmd, func() (int, error) {
 		return job.RunPredict(ctx, cmd.cfg, adapter, input, conll, lines, newReporter(c))
@@ -101,46 +105,26 @@ func (cmd *command) predict(ctx context.Context, c *console, adapter, input stri
 }
 
 // spool copies stdin to a temporary file, whose name says what it holds.
-func spool(in io.Reader) (path string, forget func(), err error) {
-	dir, err := os.MkdirTemp("", "autolora-")
+func spool(in io.Reader) (path string, err error) {
+	f, err := os.CreateTemp("", "autolora-*.jsonl")
 	if err != nil {
-		return "", nil, fmt.Errorf("read stdin: %w", err)
-	}
-	forget = func() { os.RemoveAll(dir) }
-	defer func() {
-		if err != nil {
-			forget()
-			err = fmt.Errorf("read stdin: %w", err)
-		}
-	}()
-	path = filepath.Join(dir, "stdin.jsonl")
-	f, err := os.Create(path)
-	if err != nil {
-		return "", nil, err
+		return "", err
 	}
 	_, err = io.Copy(f, in)
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
+	if err = errors.Join(err, f.Close()); err != nil {
+		os.Remove(f.Name())
 	}
-	return path, forget, err
+	return f.Name(), err
 }
 
 // renamedError is an error about a file under the name that the user knows.
 type renamedError struct {
 	error
-	text string
+	path, name string
 }
 
-func (e renamedError) Error() string { return e.text }
+func (e renamedError) Error() string { return strings.ReplaceAll(e.error.Error(), e.path, e.name) }
 func (e renamedError) Unwrap() error { return e.error }
-
-// rename replaces path in the text of err.
-func rename(err error, path, name string) error {
-	if err == nil {
-		return nil
-	}
-	return renamedError{err, strings.ReplaceAll(err.Error(), path, name)}
-}
 
 // cancelReader ends with the context, also while a read of a pipe or terminal
 // waits.

@@ -183,7 +183,9 @@ func (l *launch) start(c *console, rank int, ends chan<- ended) error {
 		p.lines = &prefixed{mu: &l.mu, out: c.err, prefix: fmt.Sprintf("[process %d] ", rank)}
 		p.Stderr = p.lines
 	}
-	p.SysProcAttr = childAttributes()
+	// A terminal's Ctrl-C, which this process passes on, is not for them too; and they
+	// end with the thread that starts them, even if this process is killed.
+	p.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := p.Start(); err != nil {
 		return err
 	}

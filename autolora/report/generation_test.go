@@ -36,9 +36,9 @@ func generated(task, method string, seed uint64, quality float64, layer func(int
 	r.Examples, r.Part, r.Seconds.Eval = 630, "test", 700
 	r.Scores = metrics.Scores{}
 	for _, name := range tableScores(task, metrics.NameBLEU) {
-		p, v := paperScore(method, task, name)
+		p, _, v := paperScore(method, task, name)
 		if p == nil { // a control
-			_, v = paperScore(runs.MethodLoRA, task, name)
+			_, _, v = paperScore(runs.MethodLoRA, task, name)
 		}
 		r.Scores[name] = v / scoreOf(name).factor * quality
 		if scoreOf(name).better == down {

@@ -94,17 +94,20 @@ func Load(dirs ...string) (*Runs, error) {
 	for _, dir := range dirs {
 		root := dir + string(filepath.Separator) // with it, a link to a folder is walked too
 		err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
-			var real string
-			if err == nil && entry.IsDir() {
-				real, err = filepath.EvalSymlinks(path)
+			if err == nil && !entry.IsDir() {
+				return nil
 			}
-			if errors.Is(err, fs.ErrNotExist) && path != root {
-				return nil // removed meanwhile, by a run that goes on
+			var real string
+			if err == nil {
+				real, err = filepath.EvalSymlinks(path)
 			}
 			if err == nil {
 				real, err = filepath.Abs(real)
 			}
-			if err != nil || !entry.IsDir() || seen[real] {
+			if errors.Is(err, fs.ErrNotExist) && path != root {
+				return nil // removed meanwhile, by a run that goes on
+			}
+			if err != nil || seen[real] {
 				return err
 			}
 			seen[real] = true

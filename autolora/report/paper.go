@@ -1,6 +1,10 @@
 package report
 
-import "autolora/autolora/runs"
+import (
+	"slices"
+
+	"autolora/autolora/runs"
+)
 
 // Paper is a table of Zhang et al., "AutoLoRA: Automatically Tuning Matrix
 // Ranks in Low-Rank Adaptation Based on Meta Learning" (2024), in the units of
@@ -65,38 +69,17 @@ var papers = []*Paper{
 	}},
 }
 
-// paperRow returns what the paper reports of a method in tables with that
-// column, and the table; nil where it does not.
-func paperRow(method, task string) (*Paper, *PaperRow) {
-	for _, p := range papers {
-		for _, c := range p.Scores {
-			if c.Task != task {
-				continue
-			}
-			for _, r := range p.Rows {
-				if r.Method == method {
-					return p, r
-				}
-			}
-			break
-		}
-	}
-	return nil, nil
-}
-
 // paperScore returns the paper's value for a method, task and score, in the
-// unit of its table, and the table; nil where it has none.
-func paperScore(method, task, score string) (*Paper, float64) {
-	p, r := paperRow(method, task)
-	if p == nil {
-		return nil, 0
-	}
-	for i, c := range p.Scores {
-		if c.Task == task && c.Score == score {
-			return p, r.Values[i]
+// unit of its table, and its row and table; nil where it has none.
+func paperScore(method, task, score string) (*Paper, *PaperRow, float64) {
+	for _, p := range papers {
+		column := slices.Index(p.Scores, PaperCol{task, score})
+		row := slices.IndexFunc(p.Rows, func(r *PaperRow) bool { return r.Method == method })
+		if column >= 0 && row >= 0 {
+			return p, p.Rows[row], p.Rows[row].Values[column]
 		}
 	}
-	return nil, 0
+	return nil, nil, 0
 }
 
 // paperCost is Table 5: mean training time on SST-2, MNLI and QQP, that of

@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -65,39 +66,34 @@ func (r *Report) scorePicture() picture {
 func (r *Report) differencePicture() picture {
 	p := picture{name: "differences", title: "AutoLoRA minus the others", columns: 3,
 		caption: "Paired over seeds: mean (dot) with its 95 % confidence interval; rings are single seeds. An interval that crosses 0 is not more than chance."}
-	compared := func(other string, how score, i Interval, values []Number) row {
-		number := how.signed(i.Mean)
-		if i.Low.Known() {
-			number += fmt.Sprintf(" [%s, %s]", how.difference(i.Low), how.difference(i.High))
-		}
-		return dots(methodOf(other), number, how, i.Mean, i.Low, i.High, values)
-	}
-	add := func(title string, how score, rows []row) {
+	add := func(title string, of []*Comparison) {
 		below := "AutoLoRA is worse ← 0 → better"
-		if how.better == down {
-			below = "AutoLoRA is better ← 0 → worse"
+		var rows []row
+		for _, c := range of {
+			how, values := scoreOf(c.Score), c.Differences.Values
+			number := how.signed(c.Differences.Mean)
+			if c.Interval.Low.Known() {
+				number += fmt.Sprintf(" [%s, %s]", how.difference(c.Interval.Low), how.difference(c.Interval.High))
+			}
+			if how.better == down {
+				below = "AutoLoRA is better ← 0 → worse"
+			}
+			if c.Tasks != nil {
+				values = nil
+			}
+			if c.Differences.N > 0 {
+				rows = append(rows, dots(methodOf(c.Other), number, how, c.Differences.Mean, c.Interval.Low, c.Interval.High, values))
+			}
 		}
 		if rows != nil {
 			p.panels = append(p.panels, dotPanel(title, below, true, rows))
 		}
 	}
 	for _, o := range r.Overall {
-		var rows []row
-		var how score
-		for _, d := range o.Comparisons {
-			how = d.how
-			rows = append(rows, compared(d.Other, d.how, d.Interval, nil))
-		}
-		add(fmt.Sprintf("Average of %s on %s", plural(len(o.Tasks), "task", "tasks"), o.Model), how, rows)
+		add(fmt.Sprintf("Average of %s on %s", plural(len(o.Tasks), "task", "tasks"), o.Model), o.Comparisons)
 	}
 	for _, t := range r.Tasks {
-		var rows []row
-		for _, c := range t.Comparisons {
-			if c.Differences.N > 0 {
-				rows = append(rows, compared(c.Other, scoreOf(c.Score), c.Interval, c.Differences.Values))
-			}
-		}
-		add(r.name(t)+", "+scoreOf(t.Primary).head(), scoreOf(t.Primary), rows)
+		add(r.name(t)+", "+scoreOf(t.Primary).head(), t.Comparisons)
 	}
 	return p
 }
@@ -107,84 +103,59 @@ func (r *Report) differencePicture() picture {
 func (r *Report) rankPictures() []picture {
 	means := picture{name: "ranks", title: "Learned ranks", columns: 1,
 		caption: "A column for every Transformer block, a row for every data set and kind of layer (as the paper's Figure 3)."}
-	seeds := picture{name: "ranks-by-seed", title: "Learned ranks, seed by seed", columns: 1, folded: true,
+	bySeed := picture{name: "ranks-by-seed", title: "Learned ranks, seed by seed", columns: 1, folded: true,
 		caption: "What differs between these is not the task: a pattern that means something comes out again."}
 	others := picture{name: "ranks-others", title: "Learned ranks of other methods", columns: 1, folded: true,
 		caption: "AdaLoRA's parts are pruned while it trains; the ablations' ranks come from searches of their own."}
 	for _, model := range r.models() {
 		for _, m := range methods {
-			title := m.title
+			var studies []*RankStudy
+			seeds := make(map[uint64]bool)
+			for _, t := range r.Tasks {
+				for _, s := range t.Ranks {
+					if t.Model == model && s.Method == m.name {
+						studies = append(studies, s)
+						for _, seed := range s.Seeds {
+							seeds[seed] = true
+						}
+					}
+				}
+			}
+			title, into := m.title, &others
+			if m.name == reference {
+				into = &means
+			}
 			if r.severalModels() {
 				title += ", " + model
 			}
-			all := r.seedsOf(model, m.name)
-			into := &means
-			if m.name != reference {
-				into = &others
-			}
-			switch len(all) {
-			case 0:
-				continue
-			case 1:
-				r.addRanks(into, title, model, m.name, nil)
+			if len(seeds) < 2 {
+				into.addRanks(title, studies, func(s *RankStudy) []Number { return s.Means })
 				continue
 			}
-			r.addRanks(into, title+", mean over seeds", model, m.name, nil)
-			for _, seed := range all {
+			into.addRanks(title+", mean over seeds", studies, func(s *RankStudy) []Number { return s.Means })
+			for _, seed := range slices.Sorted(maps.Keys(seeds)) {
 				if m.name == reference {
-					r.addRanks(&seeds, fmt.Sprintf("%s, seed %d", title, seed), model, m.name, &seed)
+					bySeed.addRanks(fmt.Sprintf("%s, seed %d", title, seed), studies, func(s *RankStudy) []Number { return s.of(seed) })
 				}
 			}
 		}
 	}
 	others.folded = means.panels != nil
-	return []picture{means, seeds, others}
+	return []picture{means, bySeed, others}
 }
 
-// seedsOf returns the seeds of all tasks for which a method learned ranks.
-func (r *Report) seedsOf(model, method string) []uint64 {
-	var seeds []uint64
-	for _, s := range r.studiesOf(model, method) {
-		seeds = append(seeds, s.Seeds...)
-	}
-	slices.Sort(seeds)
-	return slices.Compact(seeds)
-}
-
-// studiesOf returns the ranks of a method, by the titles of the tasks.
-func (r *Report) studiesOf(model, method string) (studies []*RankStudy) {
-	for _, t := range r.Tasks {
-		for _, s := range t.Ranks {
-			if t.Model == model && s.Method == method {
-				studies = append(studies, s)
-			}
-		}
-	}
-	return studies
-}
-
-// addRanks adds the heat map of a method's ranks on all tasks, of one seed or
-// the means over seeds.
-func (r *Report) addRanks(p *picture, title, model, method string, seed *uint64) {
+// addRanks adds the heat map of a method's ranks on all tasks: values of each.
+func (p *picture) addRanks(title string, studies []*RankStudy, values func(*RankStudy) []Number) {
 	h := heatMap{top: 1}
-	var values [][]Number
-	studies := r.studiesOf(model, method)
 	for _, s := range studies {
-		v := s.Means
-		if seed != nil {
-			v = s.of(*seed)
-		}
-		if values = append(values, v); slices.ContainsFunc(v, func(v Number) bool { return float64(v) != math.Trunc(float64(v)) }) {
+		if slices.ContainsFunc(values(s), func(v Number) bool { return float64(v) != math.Trunc(float64(v)) }) {
 			h.digits = 1 // of all, so that they compare at a glance
 		}
-		h.top = max(h.top, float64(s.K))
-		for _, ranks := range s.Ranks {
-			h.top = max(h.top, float64(slices.Max(ranks)))
-		}
+		h.top = max(h.top, float64(s.K), float64(slices.Max(slices.Concat(s.Ranks...))))
 	}
-	for i, s := range studies {
-		if values[i] != nil {
-			rows, others := heatRows(s.task, s.Layers, values[i], h.digits)
+	for _, s := range studies {
+		if v := values(s); v != nil {
+			rows, others := heatRows(s.task, s.Layers, v, h.digits)
 			h.rows = append(h.rows, rows...)
 			if others != nil {
 				p.caption += fmt.Sprintf(" %s, outside of the blocks: %s.", title, strings.Join(others, ", "))
@@ -209,12 +180,10 @@ func (s *RankStudy) of(seed uint64) (values []Number) {
 // models returns the models of the runs.
 func (r *Report) models() []string {
 	var models []string
-	for _, t := range r.Tasks {
-		if !slices.Contains(models, t.Model) {
-			models = append(models, t.Model)
-		}
+	for _, t := range r.Tasks { // in the order of their models
+		models = append(models, t.Model)
 	}
-	return models
+	return slices.Compact(models)
 }
 
 // costPicture is the paper's Table 5 as bars: the cost of methods relative to
@@ -290,7 +259,7 @@ func (r *Report) curvePicture(i int) picture {
 			curve{name: "training half", points: of(mean, func(p Point) float64 { return p.Loss }), style: ours},
 			curve{name: "validation half", points: of(mean, func(p Point) float64 { return p.ValLoss }), style: stroke(orange, 1.6, dash(7, 3)...)})
 		add("‖implicit‖ / ‖direct‖", powerOfTen, m.ratios()...)
-		add("ranks in the search", shortNumber, curve{name: "mean; behind it, lowest to highest", style: ours,
+		add("ranks in the search", shortNumber, curve{name: "mean, lowest, highest", style: ours,
 			points: of(mean, func(p Point) float64 { return p.MeanRank }), low: of(slices.Min, func(p Point) float64 { return p.Low }), high: of(slices.Max, func(p Point) float64 { return p.High })})
 	}
 	if m := t.method(runs.MethodAdaLoRA); m != nil {

@@ -187,15 +187,11 @@ func curvePanel(title string, label func(float64) string, curves ...curve) (pane
 	p.X.Label.Text = "step"
 	p.X.Tick.Marker, p.Y.Tick.Marker = ticks(wholeNumber), ticks(label)
 	p.Add(&plotter.Grid{Horizontal: stroke(faint, 1)})
-	columns := 1 // of the legend
-	if len(curves) > 2 {
-		columns = 2
-	}
-	legends := make([]plot.Legend, columns)
+	var legends [2]plot.Legend // side by side
 	for i := range legends {
 		legends[i] = plot.NewLegend()
-		legends[i].TextStyle, legends[i].ThumbnailWidth, legends[i].Top, legends[i].Left = textStyle(smallSize, ink), 28, true, true
-		legends[i].TextStyle.YAlign, legends[i].Padding = draw.YBottom, 4
+		legends[i].TextStyle, legends[i].ThumbnailWidth, legends[i].Padding = textStyle(smallSize, ink), 28, 4
+		legends[i].TextStyle.YAlign, legends[i].Top, legends[i].Left = draw.YBottom, true, true
 	}
 	for i, c := range curves {
 		if c.low != nil {
@@ -208,27 +204,25 @@ func curvePanel(title string, label func(float64) string, curves ...curve) (pane
 		if len(c.points) == 1 {
 			p.Add(&plotter.Scatter{XYs: c.points, GlyphStyle: draw.GlyphStyle{Color: c.style.Color, Radius: 3, Shape: draw.CircleGlyph{}}})
 		}
-		legends[i%columns].Add(fit(c.name, legends[0].TextStyle, panelWidth/vg.Length(columns)-40), line)
+		legends[i%2].Add(fit(c.name, legends[0].TextStyle, panelWidth/2-40), line)
 	}
 	p.X.Min = min(p.X.Min, 0)
 	if p.Y.Min == p.Y.Max {
 		half := max(math.Abs(p.Y.Min)/10, 1e-9)
 		p.Y.Min, p.Y.Max = p.Y.Min-half, p.Y.Max+half
 	}
-	legend := vg.Length((len(curves)+columns-1)/columns) * legendHeight
+	legend := vg.Length((len(curves)+1)/2) * legendHeight
 	if len(curves) == 1 && curves[0].low == nil {
 		legend = 0
 	}
-	part := drawn(title, plotHeight+legend, p)
-	part.draw = func(c draw.Canvas) {
+	return panel{title: title, width: panelWidth, height: plotHeight + legend, draw: func(c draw.Canvas) {
 		p.Draw(draw.Crop(c, 0, 0, legend, 0))
 		for i := range legends {
 			if legend > 0 {
-				legends[i].Draw(draw.Crop(c, vg.Length(i*panelWidth/columns), 0, 0, -plotHeight))
+				legends[i].Draw(draw.Crop(c, vg.Length(i)*panelWidth/2, 0, 0, -plotHeight))
 			}
 		}
-	}
-	return part, true
+	}}, true
 }
 
 // heatRow is one row of a heat map: the layers of one kind.
@@ -323,57 +317,46 @@ func heatPanel(title string, h heatMap) panel {
 }
 
 // alphaPanel draws the α of every layer: their way through the search where it
-// was logged, else what they came to, those below the threshold in gray.
+// was logged, else, level, what they came to.
 func alphaPanel(title string, layers []string, history []AlphaPoint, final [][]float64, threshold func(alpha []float64) float64) panel {
 	const columns, height = 4, 64
-	low, high := math.Inf(1), math.Inf(-1)
-	for _, p := range append([]AlphaPoint{{Alpha: final}}, history...) {
+	if len(history) < 2 {
+		history = []AlphaPoint{{0, final}, {1, final}}
+	}
+	low, high := math.Inf(1), math.Inf(-1) // of all layers, so that they compare
+	for _, p := range history {
 		for _, layer := range p.Alpha {
 			low, high = min(low, slices.Min(layer)), max(high, slices.Max(layer))
 		}
 	}
-	var plots []*plot.Plot
-	add := func(layer int, name string) {
-		p := newPlot()
-		p.HideX()
-		p.Y.Tick.Marker = plot.ConstantTicks{}
-		p.Title.TextStyle = textStyle(smallSize, soft)
-		p.Title.Text = fit(name, p.Title.TextStyle, 80)
-		p.Title.TextStyle.XAlign, p.Title.TextStyle.YAlign = draw.XCenter, draw.YTop
-		at := threshold(final[layer])
-		for j, v := range final[layer] {
-			if len(history) > 1 {
-				p.Add(&plotter.Line{XYs: way(history, layer, j), LineStyle: stroke(blue, 1)})
-				continue
-			}
-			of := gray
-			if v >= at {
-				of = blue
-			}
-			p.Add(&plotter.BarChart{Values: plotter.Values{v}, XMin: float64(j), Width: 7, Color: of})
-			p.X.Min, p.X.Max = -0.5, float64(j)+0.5
-		}
-		p.Add(&plotter.Line{XYs: plotter.XYs{{X: p.X.Min, Y: at}, {X: p.X.Max, Y: at}}, LineStyle: stroke(ink, 0.8, 3, 2)})
-		p.Y.Min, p.Y.Max = min(p.Y.Min, low), max(p.Y.Max, high) // of all layers, so that they compare
-		plots = append(plots, p)
-	}
 	layout := runs.NewLayout(layers)
+	names := slices.Clone(layers)
+	var order []int
 	for kind, name := range layout.Kinds {
 		for _, block := range layout.Blocks {
 			if i, ok := layout.Layer(kind, block); ok {
-				add(i, fmt.Sprint(name, " ", block))
+				order, names[i] = append(order, i), fmt.Sprint(name, " ", block)
 			}
 		}
 	}
-	for _, i := range layout.Others {
-		add(i, layers[i])
-	}
-	rows := (len(plots) + columns - 1) / columns
+	order = append(order, layout.Others...)
+	tiles := draw.Tiles{Cols: columns, Rows: (len(order) + columns - 1) / columns, PadBottom: 20, PadX: 10, PadY: 8}
 	below := fmt.Sprintf("each: α from %s to %s; dashed: threshold", minus(human.Significant(low)), minus(human.Significant(high)))
-	return panel{title: title, width: panelWidth, height: vg.Length(rows)*height + 20, draw: func(c draw.Canvas) {
-		tiles := draw.Tiles{Cols: columns, Rows: rows, PadBottom: 20, PadX: 10, PadY: 8}
-		for i, p := range plots {
-			p.Draw(tiles.At(c, i%columns, i/columns))
+	return panel{title: title, width: panelWidth, height: vg.Length(tiles.Rows)*height + 20, draw: func(c draw.Canvas) {
+		for n, layer := range order {
+			p := newPlot()
+			p.HideX()
+			p.Y.Tick.Marker = plot.ConstantTicks{}
+			p.Title.TextStyle = textStyle(smallSize, soft)
+			p.Title.Text = fit(names[layer], p.Title.TextStyle, 80)
+			p.Title.TextStyle.XAlign, p.Title.TextStyle.YAlign = draw.XCenter, draw.YTop
+			for j := range final[layer] {
+				p.Add(&plotter.Line{XYs: way(history, layer, j), LineStyle: stroke(blue, 1)})
+			}
+			at := threshold(final[layer])
+			p.Add(&plotter.Line{XYs: plotter.XYs{{X: p.X.Min, Y: at}, {X: p.X.Max, Y: at}}, LineStyle: stroke(ink, 0.8, 3, 2)})
+			p.Y.Min, p.Y.Max = min(p.Y.Min, low), max(p.Y.Max, high)
+			p.Draw(tiles.At(c, n%columns, n/columns))
 		}
 		c.FillText(textStyle(smallSize, soft), vg.Point{X: c.Min.X, Y: c.Min.Y + 7}, below)
 	}}

@@ -33,7 +33,6 @@ type Method struct {
 	Seeds  []uint64          `json:"seeds"`
 	Dirs   []string          `json:"folders"` // of the seeds
 	Scores map[string]Sample `json:"scores"`  // as results.json has them
-	Paper  *Beside           `json:"paper,omitempty"`
 
 	Adapter Sample  `json:"adapter_parameters"`
 	Head    Sample  `json:"head_parameters"`
@@ -54,15 +53,6 @@ type Method struct {
 	runs []*Run
 }
 
-// Beside is the paper's numbers for a method and task, in the units of its
-// table.
-type Beside struct {
-	Source     string            `json:"source"`
-	Model      string            `json:"model"`
-	Parameters string            `json:"parameters"`
-	Scores     map[string]Number `json:"scores"`
-}
-
 // Seconds is wall time by phase.
 type Seconds struct {
 	Load   Sample `json:"load"`
@@ -81,35 +71,29 @@ type Sizes struct {
 	Limits    []string `json:"limits"` // what was smaller than the paper's: in words
 }
 
-// Comparison is AutoLoRA minus another method, paired over seeds.
+// Comparison is AutoLoRA minus another method: on one task, paired over seeds,
+// or over the tasks that have both.
 type Comparison struct {
 	Other       string   `json:"other"`
-	Score       string   `json:"score"`
-	Seeds       []uint64 `json:"seeds"` // of both
-	Differences Sample   `json:"differences"`
-	Interval    Interval `json:"interval"`
+	Score       string   `json:"score"` // whose unit is that of all the tasks
+	Seeds       []uint64 `json:"seeds,omitempty"`
+	Tasks       []string `json:"tasks,omitempty"`
+	Differences Sample   `json:"differences"` // of the seeds, or the means of the tasks
+	Interval    Interval `json:"interval"`    // of their average, over other seeds
+	Above       int      `json:"above"`       // seeds or tasks in which AutoLoRA is better
+	Below       int      `json:"below"`
+	SignP       Number   `json:"sign_p"`
+
+	task, named string // named: what the scores are called, where it has to be said
 }
 
 // Overall is several tasks of one family and model together.
 type Overall struct {
-	Model       string         `json:"model"`
-	Family      string         `json:"family"`
-	Tasks       []string       `json:"tasks"`
-	Comparisons []*OverallDiff `json:"comparisons"`
-	Costs       []OverallCost  `json:"costs"`
-}
-
-// OverallDiff is AutoLoRA minus another method over the tasks that have both.
-type OverallDiff struct {
-	Other    string   `json:"other"`
-	Tasks    []string `json:"tasks"`
-	Interval Interval `json:"interval"` // of the average over these tasks
-	Above    int      `json:"above"`    // tasks in which AutoLoRA is better
-	Below    int      `json:"below"`
-	SignP    Number   `json:"sign_p"`
-
-	how   score  // whose unit is that of all the tasks
-	named string // what the tasks' scores are called, where it has to be said
+	Model       string        `json:"model"`
+	Family      string        `json:"family"`
+	Tasks       []string      `json:"tasks"`
+	Comparisons []*Comparison `json:"comparisons"`
+	Costs       []OverallCost `json:"costs"`
 }
 
 // OverallCost is a method's time over tasks relative to AdaLoRA's, on the same

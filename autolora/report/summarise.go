@@ -12,8 +12,13 @@ import (
 // Summarise turns runs into a report.
 func Summarise(rs *Runs) *Report {
 	r := &Report{Overall: []*Overall{}, Papers: papers, Missing: append([]string{}, rs.Unfinished...), Replaced: append([]Duplicated{}, rs.Replaced...), runs: rs.Runs}
-	for _, run := range rs.Runs {
-		t := r.task(run)
+	for _, run := range rs.Runs { // in the order of the tables
+		name, model := run.Results.Task, run.Model()
+		if n := len(r.Tasks); n == 0 || r.Tasks[n-1].Name != name || r.Tasks[n-1].Model != model {
+			shown, _ := taskOf(name)
+			r.Tasks = append(r.Tasks, &Task{Model: model, Name: name, Title: shown.title, Family: shown.family, Comparisons: []*Comparison{}, Ranks: []*RankStudy{}})
+		}
+		t := r.Tasks[len(r.Tasks)-1]
 		m := t.method(run.Results.Method)
 		if m == nil {
 			m = &Method{Method: run.Results.Method}
@@ -34,20 +39,6 @@ func Summarise(rs *Runs) *Report {
 	return r
 }
 
-// task returns the task of a run, a new one if it is the first.
-func (r *Report) task(run *Run) *Task {
-	name, model := run.Results.Task, run.Model()
-	for _, t := range r.Tasks {
-		if t.Name == name && t.Model == model {
-			return t
-		}
-	}
-	shown, _ := taskOf(name)
-	t := &Task{Model: model, Name: name, Title: shown.title, Family: shown.family, Comparisons: []*Comparison{}, Ranks: []*RankStudy{}}
-	r.Tasks = append(r.Tasks, t)
-	return t
-}
-
 // families returns the tasks by model and family, as they stand in one table.
 func (r *Report) families() [][]*Task {
 	var families [][]*Task
@@ -64,7 +55,7 @@ func (r *Report) families() [][]*Task {
 
 func (t *Task) summarise() {
 	for _, m := range t.Methods {
-		m.summarise(t.Name)
+		m.summarise()
 		t.Primary = cmp.Or(t.Primary, m.runs[0].Results.Primary)
 	}
 	ada := t.method(runs.MethodAdaLoRA)
@@ -105,7 +96,7 @@ func methodNames(tasks []*Task) []string {
 	return slices.SortedFunc(maps.Keys(names), byMethod)
 }
 
-func (m *Method) summarise(task string) {
+func (m *Method) summarise() {
 	of := func(value func(r *Run) float64) Sample {
 		values := make([]float64, len(m.runs))
 		for i, r := range m.runs {
@@ -136,21 +127,14 @@ func (m *Method) summarise(task string) {
 	m.Tokens = of(func(r *Run) float64 { return float64(r.work().Tokens) })
 	m.Forward = of(func(r *Run) float64 { return float64(r.work().Forward) })
 	m.Backward = of(func(r *Run) float64 { return float64(r.work().Backward) })
-
-	if p, row := paperRow(m.Method, task); p != nil {
-		m.Paper = &Beside{Source: p.Source, Model: p.Model, Parameters: row.Parameters, Scores: map[string]Number{}}
-		for i, c := range p.Scores {
-			if c.Task == task {
-				m.Paper.Scores[c.Score] = Number(row.Values[i])
-			}
-		}
-	}
 }
 
-// score returns a score of the run, NaN where it has none.
+// score returns a score of the run, NaN where it has none, or there is no run.
 func (r *Run) score(name string) float64 {
-	if v, ok := r.Results.Scores[name]; ok {
-		return v
+	if r != nil {
+		if v, ok := r.Results.Scores[name]; ok {
+			return v
+		}
 	}
 	return math.NaN()
 }
@@ -198,7 +182,8 @@ func ratio(a, b float64) Number {
 	return Number(a / b)
 }
 
-// compare fills in AutoLoRA minus every other method that has scores.
+// compare fills in AutoLoRA minus every other method that has scores, the
+// controls first, then LoRA.
 func (t *Task) compare() {
 	ours := t.method(reference)
 	if ours == nil || ours.Scores[t.Primary].N == 0 {
@@ -208,32 +193,40 @@ func (t *Task) compare() {
 		if other == ours || other.Scores[t.Primary].N == 0 {
 			continue
 		}
-		c := &Comparison{Other: other.Method, Score: t.Primary, Seeds: []uint64{}}
+		c := &Comparison{Other: other.Method, Score: t.Primary, task: t.Name, named: t.named()}
 		var differences []float64
 		for _, r := range ours.runs {
-			pair := other.run(r.Results.Seed)
-			if pair == nil {
-				continue
-			}
-			if d := r.score(t.Primary) - pair.score(t.Primary); !math.IsNaN(d) {
+			if d := r.score(t.Primary) - other.run(r.Results.Seed).score(t.Primary); !math.IsNaN(d) {
 				c.Seeds = append(c.Seeds, r.Results.Seed)
 				differences = append(differences, math.Round(d*1e12)/1e12) // what rounding adds is no spread
 			}
 		}
-		c.Differences = sample(differences)
+		c.settle(differences)
 		c.Interval = paired(c.Differences)
 		t.Comparisons = append(t.Comparisons, c)
 	}
 	slices.SortStableFunc(t.Comparisons, func(a, b *Comparison) int {
-		return cmp.Or(b2i(b.wanted())-b2i(a.wanted()), b2i(a.Other == runs.MethodLoRA)-b2i(b.Other == runs.MethodLoRA), byMethod(a.Other, b.Other))
+		return cmp.Or(b2i(wanted(b))-b2i(wanted(a)), b2i(a.Other == runs.MethodLoRA)-b2i(b.Other == runs.MethodLoRA), byMethod(a.Other, b.Other))
 	})
 }
 
-// wanted reports whether a comparison is one that the reader wants first: with
-// the controls, then with LoRA.
-func (c *Comparison) wanted() bool { return wanted(c.Other) }
+// wanted reports whether a comparison is one that the reader wants first.
+func wanted(c *Comparison) bool {
+	return methodOf(c.Other).group == controls || c.Other == runs.MethodLoRA
+}
 
-func wanted(other string) bool { return methodOf(other).group == controls || other == runs.MethodLoRA }
+// settle fills in the differences and their signs.
+func (c *Comparison) settle(differences []float64) {
+	c.Differences = sample(differences)
+	better := Number(1)
+	if scoreOf(c.Score).better == down {
+		better = -1
+	}
+	for _, d := range c.Differences.Values {
+		c.Above, c.Below = c.Above+b2i(d*better > 0), c.Below+b2i(d*better < 0)
+	}
+	c.SignP = signTest(c.Above, c.Below)
+}
 
 // overall brings tasks of one model and family together.
 func overall(tasks []*Task) *Overall {
@@ -262,39 +255,32 @@ func overall(tasks []*Task) *Overall {
 // compare fills in AutoLoRA minus every other method over the tasks that have
 // both. Scores of different units have no average: those like the first count.
 func (o *Overall) compare(tasks []*Task) {
-	var how score
-	samples, named := map[*OverallDiff][]Sample{}, map[*OverallDiff][]string{}
+	var all []*Comparison
 	for _, t := range tasks {
 		for _, c := range t.Comparisons {
-			if how.factor == 0 {
-				how = scoreOf(t.Primary)
+			if c.Differences.N > 0 && (all == nil || scoreOf(c.Score).like(scoreOf(all[0].Score))) {
+				all = append(all, c)
 			}
-			if !scoreOf(t.Primary).like(how) {
-				break
-			}
-			i := slices.IndexFunc(o.Comparisons, func(d *OverallDiff) bool { return d.Other == c.Other })
-			if i < 0 {
-				i = len(o.Comparisons)
-				o.Comparisons = append(o.Comparisons, &OverallDiff{Other: c.Other, how: how})
-			}
-			d, mean := o.Comparisons[i], c.Differences.Mean
-			if !mean.Known() {
-				continue
-			}
-			d.Tasks = append(d.Tasks, t.Name)
-			samples[d], named[d] = append(samples[d], c.Differences), append(named[d], t.named())
-			if how.better == down {
-				mean = -mean
-			}
-			d.Above, d.Below = d.Above+b2i(mean > 0), d.Below+b2i(mean < 0)
 		}
 	}
-	o.Comparisons = slices.DeleteFunc(o.Comparisons, func(d *OverallDiff) bool { return len(d.Tasks) < 2 })
-	for _, d := range o.Comparisons {
-		if names := slices.Compact(named[d]); len(names) == 1 {
-			d.named = names[0]
+	for len(all) > 0 {
+		c := &Comparison{Other: all[0].Other, Score: all[0].Score, named: all[0].named}
+		var samples []Sample
+		var means []float64
+		all = slices.DeleteFunc(all, func(of *Comparison) bool {
+			if of.Other != c.Other {
+				return false
+			}
+			if of.named != c.named {
+				c.named = ""
+			}
+			c.Tasks, samples, means = append(c.Tasks, of.task), append(samples, of.Differences), append(means, float64(of.Differences.Mean))
+			return true
+		})
+		c.settle(means)
+		if c.Interval = stratified(samples); len(samples) > 1 {
+			o.Comparisons = append(o.Comparisons, c)
 		}
-		d.Interval, d.SignP = stratified(samples[d]), signTest(d.Above, d.Below)
 	}
 }
 

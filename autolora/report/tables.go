@@ -160,34 +160,25 @@ func scoreRow(name string, columns []scoreColumn, averaged bool, shown func(scor
 // the standard deviation of the averages of single seeds where every task has
 // the same seeds; "–" unless the method has all tasks.
 func average(name string, columns []scoreColumn, shown func(score, Sample) string) string {
-	var means []float64
-	var bySeed map[uint64]float64
-	paired := true
+	var means, bySeed []float64
 	for _, c := range columns {
-		s := c.of(name)
-		if s.N == 0 {
+		if c.of(name).N == 0 {
 			return unknownCell
 		}
-		means = append(means, float64(s.Mean))
-		m := c.task.method(name)
-		if bySeed == nil {
-			bySeed = make(map[uint64]float64)
-			for _, seed := range m.Seeds {
-				bySeed[seed] = 0
-			}
-		}
-		for _, r := range m.runs {
-			if _, ok := bySeed[r.Results.Seed]; ok {
-				bySeed[r.Results.Seed] += r.score(c.score) / float64(len(columns))
-			}
-			paired = paired && len(m.runs) == len(bySeed)
-		}
+		means = append(means, float64(c.of(name).Mean))
 	}
-	how := scoreOf(columns[0].score)
-	if !paired {
+	for _, seed := range columns[0].task.method(name).Seeds {
+		sum := 0.0
+		for _, c := range columns {
+			sum += c.task.method(name).run(seed).score(c.score)
+		}
+		bySeed = append(bySeed, sum/float64(len(columns)))
+	}
+	how, s := scoreOf(columns[0].score), sample(bySeed)
+	if slices.ContainsFunc(columns, func(c scoreColumn) bool { return c.of(name).N != s.N }) {
 		return how.format(Number(mean(means)))
 	}
-	return shown(how, sample(slices.Collect(maps.Values(bySeed))))
+	return shown(how, s)
 }
 
 // paperCells returns the row of the paper for a method, and its source; nil
@@ -197,12 +188,11 @@ func paperCells(name string, columns []scoreColumn, averaged bool) (row []string
 	var found []float64
 	printed := 0.0
 	for _, c := range columns {
-		p, v := paperScore(name, c.task.Name, c.score)
+		p, r, v := paperScore(name, c.task.Name, c.score)
 		if p == nil {
 			row = append(row, unknownCell)
 			continue
 		}
-		_, r := paperRow(name, c.task.Name)
 		row[1], source = r.Parameters, fmt.Sprintf("%s (%s)", p.Source, p.Model)
 		row = append(row, fmt.Sprintf("%.*f", scoreOf(c.score).digits, v))
 		if found = append(found, v); len(found) == len(p.Scores) {
@@ -225,24 +215,23 @@ func paperCells(name string, columns []scoreColumn, averaged bool) (row []string
 func (r *Report) differenceTable() *Table {
 	t := &Table{Title: "AutoLoRA minus the others, paired over seeds",
 		Heads: []string{"AutoLoRA minus", "seeds", "difference", "sd", "95 % interval", "p"}}
-	add := func(other, seeds string, how score, sd Number, i Interval) {
-		t.add(methodOf(other).title, seeds, how.signed(i.Mean), how.difference(sd), how.interval(i), pValue(i.P))
+	add := func(title string, of []*Comparison) {
+		if len(of) > 0 {
+			t.subtitle(title)
+		}
+		for _, c := range of {
+			how, pairs, sd := scoreOf(c.Score), seedList(c.Seeds), c.Differences.SD
+			if c.Tasks != nil {
+				pairs, sd = fmt.Sprintf("%d tasks", len(c.Tasks)), unknown // that of the tasks says nothing about seeds
+			}
+			t.add(methodOf(c.Other).title, pairs, how.signed(c.Differences.Mean), how.difference(sd), how.interval(c.Interval), pValue(c.Interval.P))
+		}
 	}
 	for _, task := range r.Tasks {
-		if len(task.Comparisons) > 0 {
-			t.subtitle(r.name(task) + ", " + scoreOf(task.Primary).words())
-		}
-		for _, c := range task.Comparisons {
-			add(c.Other, seedList(c.Seeds), scoreOf(c.Score), c.Differences.SD, c.Interval)
-		}
+		add(r.name(task)+", "+scoreOf(task.Primary).words(), task.Comparisons)
 	}
 	for _, o := range r.Overall {
-		if len(o.Comparisons) > 0 {
-			t.subtitle(fmt.Sprintf("Average over the tasks of %s on %s", o.Family, o.Model))
-		}
-		for _, d := range o.Comparisons {
-			add(d.Other, fmt.Sprintf("%d tasks", len(d.Tasks)), d.how, unknown, d.Interval)
-		}
+		add(fmt.Sprintf("Average over the tasks of %s on %s", o.Family, o.Model), o.Comparisons)
 	}
 	t.Caption = "Student's t over the seeds that both methods have; over tasks, for the average of just these tasks. " + r.multiplicity()
 	return t
@@ -305,34 +294,27 @@ func (r *Report) workTable() *Table {
 // allScoresTable returns every score of every task that has more than the
 // main table shows.
 func (r *Report) allScoresTable() *Table {
+	t := &Table{Title: "All scores", Heads: []string{"method"}}
 	var tasks []*Task
-	columns := make(map[string]string) // heads by score
+	heads := make(map[string]string) // by score
 	for _, task := range r.Tasks {
-		own := make(map[string]bool)
-		for _, m := range task.Methods {
-			for name := range m.Scores {
-				own[name] = true
+		own, more := make(map[string]string), false
+		for _, run := range task.runs() {
+			for name := range run.Results.Scores {
+				own[name] = task.head(name)
+				more = more || !slices.Contains(tableScores(task.Name, task.Primary), name)
 			}
 		}
-		shown := tableScores(task.Name, task.Primary)
-		for name := range own {
-			if !slices.Contains(shown, name) {
-				tasks = append(tasks, task)
-				break
-			}
-		}
-		if n := len(tasks); n > 0 && tasks[n-1] == task {
-			for name := range own {
-				if columns[name] == "" || task.lacksParaphrases(name) {
-					columns[name] = task.head(name)
-				}
+		if more {
+			tasks = append(tasks, task)
+			for name, head := range own {
+				heads[name] = max(heads[name], head) // with a dagger, if one has it
 			}
 		}
 	}
-	t := &Table{Title: "All scores", Heads: []string{"method"}}
-	names := slices.Sorted(maps.Keys(columns))
+	names := slices.Sorted(maps.Keys(heads))
 	for _, name := range names {
-		t.Heads = append(t.Heads, columns[name])
+		t.Heads = append(t.Heads, heads[name])
 	}
 	t.Caption = strings.TrimSpace(footnote(t.Heads))
 	for _, task := range tasks {

@@ -3,10 +3,8 @@ package report
 import (
 	"fmt"
 	"math"
-	"slices"
 
 	"autolora/autolora/human"
-	"autolora/autolora/runs"
 )
 
 // Headlines returns what a reader wants first, in sentences: over the tasks
@@ -15,16 +13,20 @@ import (
 func (r *Report) Headlines() []string {
 	var over, single, reached []string
 	for _, o := range r.Overall {
-		for _, d := range o.Comparisons {
-			if wanted(d.Other) {
-				over = append(over, d.sentence(r.onModel(o.Model)))
+		for _, c := range o.Comparisons {
+			if wanted(c) {
+				over = append(over, r.sentence(c, o.Model))
 			}
 		}
 	}
 	for _, t := range r.Tasks {
 		for _, c := range t.Comparisons {
-			if wanted(c.Other) {
-				single = append(single, r.onScore(t)+": "+c.sentence())
+			if wanted(c) {
+				where := r.name(t)
+				if c.named != "" {
+					where += ", " + c.named
+				}
+				single = append(single, where+": "+r.sentence(c, t.Model))
 			}
 		}
 		for _, m := range t.Methods {
@@ -50,15 +52,6 @@ func (r *Report) name(t *Task) string {
 	return t.Title
 }
 
-// onScore returns the name of a task and, where it has to be said, of its main
-// score: "E2E, BLEU".
-func (r *Report) onScore(t *Task) string {
-	if named := t.named(); named != "" {
-		return r.name(t) + ", " + named
-	}
-	return r.name(t)
-}
-
 // named returns the name of the task's main score where others stand beside it
 // in its table, or lower is better; else "".
 func (t *Task) named() string {
@@ -69,9 +62,7 @@ func (t *Task) named() string {
 	return ""
 }
 
-func (r *Report) severalModels() bool {
-	return slices.ContainsFunc(r.Tasks, func(t *Task) bool { return t.Model != r.Tasks[0].Model })
-}
+func (r *Report) severalModels() bool { return len(r.models()) > 1 }
 
 // onModel returns " on roberta-base" where there are several models.
 func (r *Report) onModel(model string) string {
@@ -96,34 +87,34 @@ func (m *Method) sentence(primary string) string {
 	return fmt.Sprintf("%s reaches %s %s (mean and standard deviation of %d seeds).", title, how.title, how.spread(s), s.N)
 }
 
-// sentence says what a comparison of one task comes to.
-func (c *Comparison) sentence() string {
-	other, how, n := methodOf(c.Other).words, scoreOf(c.Score), c.Differences.N
-	if n == 0 {
-		return fmt.Sprintf("AutoLoRA and %s have no seed in common, so they are not compared.", other)
+// sentence says what a comparison comes to.
+func (r *Report) sentence(c *Comparison, model string) string {
+	n, how, other, known := c.Differences.N, scoreOf(c.Score), methodOf(c.Other).words, c.Interval.Low.Known()
+	verdict := "not more than chance"
+	if c.Interval.Beyond() {
+		verdict = "more than chance explains"
+	}
+	if c.Tasks != nil {
+		by, judged := "", "; with one seed of a task nothing can be said about other seeds"
+		if c.named != "" {
+			by = ", by " + c.named + ","
+		}
+		if known {
+			judged = fmt.Sprintf(" (95 %% interval %s for these tasks): %s", how.interval(c.Interval), verdict)
+		}
+		return fmt.Sprintf("Over %d tasks%s%s AutoLoRA is on average %s %s%s. It is better on %d and worse on %d of the tasks (sign test %s).",
+			n, r.onModel(model), by, position(how, c.Differences.Mean), other, judged, c.Above, c.Below, pEquals(c.SignP))
 	}
 	text := fmt.Sprintf("AutoLoRA is %s %s", position(how, c.Differences.Mean), other)
 	switch {
+	case n == 0:
+		return fmt.Sprintf("AutoLoRA and %s have no seed in common, so they are not compared.", other)
 	case n == 1:
 		return text + " with the one seed that both have; from one seed nothing can be said about chance."
-	case !c.Interval.Low.Known():
+	case !known:
 		return fmt.Sprintf("%s with each of %d seeds; without any spread chance cannot be judged.", text, n)
 	}
-	return fmt.Sprintf("%s (%d seeds, 95 %% interval %s): %s.", text, n, how.interval(c.Interval), verdict(c.Interval))
-}
-
-// sentence says what a comparison over several tasks comes to.
-func (d *OverallDiff) sentence(onModel string) string {
-	by := ""
-	if d.named != "" {
-		by = ", by " + d.named + ","
-	}
-	judged := "; with one seed of a task nothing can be said about other seeds"
-	if d.Interval.Low.Known() {
-		judged = fmt.Sprintf(" (95 %% interval %s for these tasks): %s", d.how.interval(d.Interval), verdict(d.Interval))
-	}
-	return fmt.Sprintf("Over %d tasks%s%s AutoLoRA is on average %s %s%s. It is better on %d and worse on %d of the tasks (sign test %s).",
-		len(d.Tasks), onModel, by, position(d.how, d.Interval.Mean), methodOf(d.Other).words, judged, d.Above, d.Below, pEquals(d.SignP))
+	return fmt.Sprintf("%s (%d seeds, 95 %% interval %s): %s.", text, n, how.interval(c.Interval), verdict)
 }
 
 // position returns "0.4 points above", "0.02 below", or "equal to".
@@ -139,13 +130,6 @@ func position(how score, d Number) string {
 		return size + " below"
 	}
 	return "equal to"
-}
-
-func verdict(i Interval) string {
-	if i.Beyond() {
-		return "more than chance explains"
-	}
-	return "not more than chance"
 }
 
 // inWords says what AutoLoRA's ranks are worth and what they cost.
@@ -238,10 +222,8 @@ func (r *Report) costSentences() []string {
 		case m == nil || len(t.Methods) == 1:
 		case m.RelativeCost.Known():
 			single = append(single, text(r.name(t)+":", m.RelativeCost))
-		case t.method(runs.MethodAdaLoRA) == nil:
-			single = append(single, r.name(t)+": the cost relative to AdaLoRA is not known: AdaLoRA was not run.")
 		default:
-			single = append(single, r.name(t)+": the cost relative to AdaLoRA is not known: AutoLoRA and AdaLoRA have no seed in common.")
+			single = append(single, r.name(t)+": the cost relative to AdaLoRA is not known: no seed of AutoLoRA was run with AdaLoRA too.")
 		}
 	}
 	if over != nil {

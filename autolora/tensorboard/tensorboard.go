@@ -56,9 +56,6 @@ func New(dir string) (*Writer, error) {
 	return w, nil
 }
 
-// Path returns the path of the event file.
-func (w *Writer) Path() string { return w.file.Name() }
-
 // Scalar appends the value of tag at a step. It is in the file when Scalar
 // returns. TensorBoard keeps values in float32; tags with a slash, as
 // "search/loss", are shown in groups.

@@ -45,10 +45,10 @@ func TestFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer w.Close()
-	if name := filepath.Base(w.Path()); !strings.HasPrefix(name, "events.out.tfevents.") || filepath.Dir(w.Path()) != dir {
-		t.Errorf("file %s", w.Path())
+	if name := filepath.Base(w.file.Name()); !strings.HasPrefix(name, "events.out.tfevents.") || filepath.Dir(w.file.Name()) != dir {
+		t.Errorf("file %s", w.file.Name())
 	}
-	info, err := os.Stat(w.Path())
+	info, err := os.Stat(w.file.Name())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +61,7 @@ func TestFile(t *testing.T) {
 			t.Fatal(err)
 		}
 		size += int64(len(record(scalarEvent("loss", step, at(1.5), 0.25))))
-		if info, err := os.Stat(w.Path()); err != nil || info.Size() != size {
+		if info, err := os.Stat(w.file.Name()); err != nil || info.Size() != size {
 			t.Errorf("after step %d: %v, %v, want %d bytes", step, info.Size(), err, size)
 		}
 	}
@@ -70,7 +70,7 @@ func TestFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer second.Close()
-	if second.Path() == w.Path() {
+	if second.file.Name() == w.file.Name() {
 		t.Error("two writers have one file")
 	}
 }
@@ -88,7 +88,7 @@ func TestErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.Close()
-	if err := w.Scalar("loss", 1, time.Now(), 1); err == nil || !strings.Contains(err.Error(), w.Path()) {
+	if err := w.Scalar("loss", 1, time.Now(), 1); err == nil || !strings.Contains(err.Error(), w.file.Name()) {
 		t.Errorf("error %v", err)
 	}
 }

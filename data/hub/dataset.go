@@ -81,23 +81,18 @@ func (c *Client) dataset(ctx context.Context, r repo, config DatasetConfig, prog
 		}
 		return newDataset(dir, splits), nil
 	}
-	commit, listed, err := c.list(ctx, r)
+	var splits map[string][]string
+	dir, err := c.update(ctx, r, func(listed []string) (paths []string, err error) {
+		splits, err = datasetFiles(listed, config)
+		for _, split := range slices.Sorted(maps.Keys(splits)) {
+			paths = append(paths, splits[split]...)
+		}
+		return paths, err
+	}, func(string) error { return nil }, progress)
 	if err != nil {
 		return nil, err
 	}
-	splits, err := datasetFiles(listed, config)
-	if err != nil {
-		return nil, fmt.Errorf("%v: %w", r, err)
-	}
-	var paths []string
-	for _, split := range slices.Sorted(maps.Keys(splits)) {
-		paths = append(paths, splits[split]...)
-	}
-	dir, err := c.fetch(ctx, r, commit, paths, &Progress{}, progress)
-	if err != nil {
-		return nil, err
-	}
-	return newDataset(dir, splits), c.setRef(r, commit)
+	return newDataset(dir, splits), nil
 }
 
 func newDataset(dir string, splits map[string][]string) *Dataset {

@@ -58,22 +58,7 @@ func (c *Client) Model(ctx context.Context, name, revision string, progress func
 	if c.Offline {
 		return "", fmt.Errorf("%v: %w: not complete in %s, and HF_HUB_OFFLINE is set", r, ErrOffline, c.CacheDir)
 	}
-	commit, listed, err := c.list(ctx, r)
-	if err != nil {
-		return "", err
-	}
-	paths, err := modelFiles(listed)
-	if err != nil {
-		return "", fmt.Errorf("%v: %w", r, err)
-	}
-	dir, err = c.fetch(ctx, r, commit, paths, &Progress{}, progress)
-	if err != nil {
-		return "", err
-	}
-	if err := complete(dir); err != nil {
-		return "", fmt.Errorf("%v: %w", r, err)
-	}
-	return dir, c.setRef(r, commit)
+	return c.update(ctx, r, modelFiles, complete, progress)
 }
 
 // cachedModel returns the folder of a model that needs nothing from the hub, or "".
@@ -91,7 +76,7 @@ var (
 	// sideFiles are what a model may have beside its weights, as far as this project or transformers reads them.
 	sideFiles = []string{
 		"config.json", "generation_config.json", "adapter_config.json", "tokenizer.json", "tokenizer_config.json",
-		"special_tokens_map.json", "added_tokens.json", "vocab.txt", "vocab.json", "merges.txt",
+		"special_tokens_map.json", "added_tokens.json", "vocab.txt", "vocab.json", "merges.txt", "tokenizer.model",
 	}
 )
 
@@ -145,8 +130,8 @@ func complete(dir string) error {
 	weights := "model"
 	switch {
 	case has("config.json"):
-		if !has("tokenizer.json") && !has("vocab.txt") && !(has("vocab.json") && has("merges.txt")) {
-			return fmt.Errorf("%w: it has no tokenizer.json, no vocab.txt and no vocab.json with merges.txt", ErrNotFound)
+		if !has("tokenizer.json") && !has("vocab.txt") && !(has("vocab.json") && has("merges.txt")) && !has("tokenizer.model") {
+			return fmt.Errorf("%w: it has no tokenizer.json, no vocab.txt, no vocab.json with merges.txt and no tokenizer.model", ErrNotFound)
 		}
 	case has("adapter_config.json"):
 		weights = "adapter_model"

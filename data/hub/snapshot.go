@@ -41,10 +41,32 @@ func (c *Client) cached(r repo) (dir string, err error) {
 	return dir, nil
 }
 
+// update fetches the files that pick chooses of those that the revision has now, and returns the snapshot's folder
+// if whole finds nothing amiss there.
+func (c *Client) update(ctx context.Context, r repo, pick func(listed []string) ([]string, error), whole func(dir string) error, progress func(Progress)) (string, error) {
+	commit, listed, err := c.list(ctx, r)
+	if err != nil {
+		return "", err
+	}
+	paths, err := pick(listed)
+	if err != nil {
+		return "", fmt.Errorf("%v: %w", r, err)
+	}
+	dir, err := c.fetch(ctx, r, commit, paths, progress)
+	if err != nil {
+		return "", err
+	}
+	if err := whole(dir); err != nil {
+		return "", fmt.Errorf("%v: %w", r, err)
+	}
+	return dir, c.setRef(r, commit)
+}
+
 // fetch puts the files at those paths into the snapshot of the commit and returns its folder. All are there
-// before the first of them is linked. counted holds what earlier calls for the same snapshot have reported.
-func (c *Client) fetch(ctx context.Context, r repo, commit string, paths []string, counted *Progress, progress func(Progress)) (string, error) {
+// before the first of them is linked.
+func (c *Client) fetch(ctx context.Context, r repo, commit string, paths []string, progress func(Progress)) (string, error) {
 	files := make([]file, len(paths))
+	var counted Progress
 	missing := int64(0)
 	for i, path := range paths {
 		f, err := c.describe(ctx, r, commit, path)
@@ -63,7 +85,7 @@ func (c *Client) fetch(ctx context.Context, r repo, commit string, paths []strin
 		err := c.blob(ctx, r, f, func(n int64) {
 			counted.Done += n
 			if progress != nil {
-				progress(*counted)
+				progress(counted)
 			}
 		})
 		if err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -72,7 +73,7 @@ func parseDefinition(name string, text []byte, set *settings) (*definition, erro
 	if d.sections["added_tokens"], err = json.Marshal(d.added); err != nil {
 		return fail("added_tokens", err)
 	}
-	if d.template, err = parsePostProcessor(file["post_processor"]); err != nil {
+	if d.template, err = parseProcessor(file["post_processor"], 0); err != nil {
 		return fail("post_processor", err)
 	}
 	return d, nil
@@ -183,18 +184,15 @@ func cleanSection(raw json.RawMessage, section string, set *settings) (json.RawM
 	if err := decoder.Decode(&value); err != nil {
 		return nil, err
 	}
-	if err := checkValue(value, 0); err != nil {
+	if err := checkTypes(value, sectionTypes[section]); err != nil {
 		return nil, err
 	}
-	if err := checkTypes(value, sectionTypes[section]); err != nil {
+	if err := checkValue(value, 0); err != nil {
 		return nil, err
 	}
 	part := value.(map[string]any)
 	switch section {
 	case "normalizer":
-		if err := checkCharsmaps(part); err != nil {
-			return nil, err
-		}
 		set.changeNormalizer(part)
 	case "pre_tokenizer":
 		set.changePreTokenizer(part)
@@ -243,7 +241,8 @@ func checkTypes(value any, t types) error {
 	return nil
 }
 
-// checkValue refuses what the library's JSON reader refuses, since in some places it aborts then.
+// checkValue refuses what the library's JSON reader refuses, since in some places it aborts then, and looks at
+// charsmaps, which the library trusts, in all objects, those too that have no business there: it may try them.
 func checkValue(value any, depth int) error {
 	if depth > maxDepth {
 		return fmt.Errorf("more than %d levels deep", maxDepth)
@@ -262,6 +261,13 @@ func checkValue(value any, depth int) error {
 			}
 		}
 	case map[string]any:
+		charsmap, ok := v["precompiled_charsmap"]
+		if ok || v["type"] == "Precompiled" {
+			text, _ := charsmap.(string)
+			if err := checkCharsmap(text); err != nil {
+				return fmt.Errorf("precompiled_charsmap: %w", err)
+			}
+		}
 		for key, element := range v {
 			if err := errors.Join(checkString(key), checkValue(element, depth+1)); err != nil {
 				return err
@@ -276,33 +282,6 @@ func checkValue(value any, depth int) error {
 func checkString(s string) error {
 	if strings.Contains(s, "\x00") {
 		return fmt.Errorf("%q has a NUL character", s)
-	}
-	return nil
-}
-
-// checkCharsmaps looks for charsmaps, which the library trusts, in all objects, those too that have no business
-// there: the library may try them.
-func checkCharsmaps(value any) error {
-	switch v := value.(type) {
-	case []any:
-		for i, element := range v {
-			if err := checkCharsmaps(element); err != nil {
-				return fmt.Errorf("%d: %w", i, err)
-			}
-		}
-	case map[string]any:
-		charsmap, ok := v["precompiled_charsmap"]
-		if ok || v["type"] == "Precompiled" {
-			text, _ := charsmap.(string)
-			if err := checkCharsmap(text); err != nil {
-				return fmt.Errorf("precompiled_charsmap: %w", err)
-			}
-		}
-		for key, element := range v {
-			if err := checkCharsmaps(element); err != nil {
-				return fmt.Errorf("%s: %w", key, err)
-			}
-		}
 	}
 	return nil
 }
@@ -348,40 +327,20 @@ func invalidUTF8(text []byte) int {
 	return -1
 }
 
+// escapes finds escapes in JSON: a surrogate pair, half of one, any other.
+var escapes = regexp.MustCompile(`(?is)\\(?:ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|(ud[89a-f][0-9a-f]{2})|.)`)
+
 // loneSurrogate is the place of the first \uD800 to \uDFFF that is no pair, -1 if there is none. encoding/json
 // would read U+FFFD there.
 func loneSurrogate(text []byte) int {
-	hex := func(at int) (v int) {
-		if at+6 > len(text) || text[at] != '\\' || text[at+1] != 'u' {
-			return -1
-		}
-		for _, c := range text[at+2 : at+6] {
-			digit := strings.IndexByte("0123456789abcdef", c|0x20)
-			if digit < 0 {
-				return -1
-			}
-			v = v<<4 | digit
-		}
-		return v
-	}
 	for at := 0; ; {
-		next := bytes.IndexByte(text[at:], '\\')
-		if next < 0 {
+		m := escapes.FindSubmatchIndex(text[at:])
+		switch {
+		case m == nil:
 			return -1
+		case m[2] >= 0:
+			return at + m[0]
 		}
-		at += next
-		switch v := hex(at); {
-		case v >= 0xd800 && v < 0xdc00:
-			if low := hex(at + 6); low < 0xdc00 || low > 0xdfff {
-				return at
-			}
-			at += 12
-		case v >= 0xdc00 && v <= 0xdfff:
-			return at
-		case v >= 0:
-			at += 6
-		default:
-			at = min(at+2, len(text))
-		}
+		at += m[1]
 	}
 }

@@ -87,7 +87,7 @@ func FuzzPostProcessor(f *testing.F) {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		tpl, err := parsePostProcessor(text)
+		tpl, err := parseProcessor(text, 0)
 		if err != nil {
 			return
 		}

@@ -18,11 +18,10 @@ import "C"
 // native is a tokenizer of the Rust library. Encoding reads it only, so any number of goroutines may encode at once;
 // close waits for them.
 type native struct {
-	mu     sync.RWMutex
-	closed bool
-	text   *tokenizers.Tokenizer
-	words  func() (*tokenizers.Tokenizer, error) // for the words of a sentence, opened when first called
-	opened *tokenizers.Tokenizer                 // what words has opened
+	mu    sync.RWMutex
+	text  *tokenizers.Tokenizer                 // nil when it is closed
+	words func() (*tokenizers.Tokenizer, error) // for the words of a sentence, opened when first called
+	own   *tokenizers.Tokenizer                 // what words has opened
 }
 
 var errClosed = errors.New("the tokenizer is closed")
@@ -38,8 +37,8 @@ func newNative(name string, s, words sections) (*native, error) {
 		if words == nil {
 			return text, nil
 		}
-		n.opened, err = open(name, words)
-		return n.opened, err
+		n.own, err = open(name, words)
+		return n.own, err
 	})
 	return n, nil
 }
@@ -68,12 +67,11 @@ func open(name string, s sections) (*tokenizers.Tokenizer, error) {
 func (n *native) encode(text string, isWord bool) ([]uint32, error) {
 	n.mu.RLock()
 	defer n.mu.RUnlock()
-	if n.closed {
+	t, err := n.text, error(nil)
+	if t == nil {
 		return nil, errClosed
 	}
-	t := n.text
 	if isWord {
-		var err error
 		if t, err = n.words(); err != nil {
 			return nil, err
 		}
@@ -84,22 +82,20 @@ func (n *native) encode(text string, isWord bool) ([]uint32, error) {
 func (n *native) decode(ids []uint32, skipSpecial bool) (string, error) {
 	n.mu.RLock()
 	defer n.mu.RUnlock()
-	if n.closed {
+	if n.text == nil {
 		return "", errClosed
 	}
 	return n.text.Decode(ids, skipSpecial), nil
 }
 
-func (n *native) close() error {
+func (n *native) close() (err error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.closed {
-		return nil
-	}
-	n.closed = true
-	err := n.text.Close()
-	if n.opened != nil {
-		err = errors.Join(err, n.opened.Close())
+	for _, t := range []**tokenizers.Tokenizer{&n.text, &n.own} {
+		if *t != nil {
+			err = errors.Join(err, (*t).Close())
+			*t = nil
+		}
 	}
 	return err
 }

@@ -98,11 +98,7 @@ func (t template) join(texts [2][]uint32, pair bool) (ids []int32, segments []ui
 	return ids, segments
 }
 
-// parsePostProcessor reads the post_processor of a tokenizer.json; null is one that adds nothing.
-func parsePostProcessor(raw json.RawMessage) (template, error) {
-	return parseProcessor(raw, 0)
-}
-
+// parseProcessor reads a post_processor of a tokenizer.json, at that depth; null is one that adds nothing.
 func parseProcessor(raw json.RawMessage, depth int) (template, error) {
 	if isNull(raw) {
 		return bare, nil
@@ -154,38 +150,26 @@ func parseSequence(raw json.RawMessage, depth int) (template, error) {
 	return result, nil
 }
 
-// specialPair is a token and its id, a JSON list of the two.
-type specialPair struct {
-	token string
-	id    int64
-}
-
-func (s *specialPair) UnmarshalJSON(text []byte) error {
-	var id *uint32
-	list := []any{&s.token, &id}
-	if err := json.Unmarshal(text, &list); err != nil {
-		return err
-	}
-	if len(list) != 2 || id == nil {
-		return fmt.Errorf("%.40s: want a token and its id", text)
-	}
-	s.id = int64(*id)
-	return nil
-}
-
 // parseClsSep reads the two fixed forms: BERT's [CLS] A [SEP] B [SEP] with segment 1 from B on, and RoBERTa's
 // <s> A </s></s> B </s>, all segment 0.
 func parseClsSep(raw json.RawMessage, roberta bool) (template, error) {
 	var s struct {
-		Cls, Sep *specialPair
+		Cls, Sep []json.RawMessage // a token and its id
 	}
 	if err := json.Unmarshal(raw, &s); err != nil {
 		return template{}, err
 	}
-	if s.Cls == nil || s.Sep == nil {
-		return template{}, errors.New(`no "cls" or no "sep"`)
+	var cls, sep piece
+	for _, p := range []struct {
+		pair []json.RawMessage
+		into *piece
+	}{{s.Cls, &cls}, {s.Sep, &sep}} {
+		var id *uint32
+		if len(p.pair) != 2 || json.Unmarshal(p.pair[1], &id) != nil || id == nil {
+			return template{}, fmt.Errorf("cls %.40s, sep %.40s: want a token and its id of each", s.Cls, s.Sep)
+		}
+		*p.into = piece{text: noText, ids: []int64{int64(*id)}}
 	}
-	cls, sep := piece{text: noText, ids: []int64{s.Cls.id}}, piece{text: noText, ids: []int64{s.Sep.id}}
 	first := []piece{cls, {text: 0}, sep}
 	second := []piece{{text: 1, segment: 1}, {text: noText, ids: sep.ids, segment: 1}}
 	if roberta {

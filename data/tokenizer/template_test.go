@@ -43,7 +43,7 @@ func TestPostProcessor(t *testing.T) {
 		{"empty Sequence", `{"type": "Sequence", "processors": []}`, []int32{1, 2}, nil, []int32{1, 2, 5}, []uint8{0, 0, 1}, 0, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			tpl, err := parsePostProcessor(json.RawMessage(c.text))
+			tpl, err := parseProcessor(json.RawMessage(c.text), 0)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -67,10 +67,10 @@ func TestPostProcessorErrors(t *testing.T) {
 		{"unknown type", `{"type": "PairProcessing"}`, `type "PairProcessing" is not supported`},
 		{"no type", `{}`, `type "" is not supported`},
 		{"not an object", `[1]`, "cannot unmarshal array"},
-		{"no cls", `{"type": "BertProcessing", "sep": ["x", 1]}`, `no "cls"`},
+		{"no cls", `{"type": "BertProcessing", "sep": ["x", 1]}`, "cls [], sep"},
 		{"cls of three", `{"type": "BertProcessing", "sep": ["x", 1], "cls": ["x", 1, 2]}`, "want a token and its id"},
 		{"cls without id", `{"type": "BertProcessing", "sep": ["x", 1], "cls": ["x", null]}`, "want a token and its id"},
-		{"negative id", `{"type": "BertProcessing", "sep": ["x", -1], "cls": ["x", 1]}`, "number -1"},
+		{"negative id", `{"type": "BertProcessing", "sep": ["x", -1], "cls": ["x", 1]}`, "want a token and its id"},
 		{"unknown special token", strings.Replace(templateBERT, `{"[CLS]": {`, `{"[cls]": {`, 1), `single: piece 0: "[CLS]" is not in special_tokens`},
 		{"sequence C", strings.Replace(templateBERT, `"id": "B"`, `"id": "C"`, 1), `pair: piece 3: sequence "C": want A or B`},
 		{"B in single", strings.Replace(templateBERT, `"id": "A"`, `"id": "B"`, 1), "single: has sequence A 0 times and B 1 times, want 1 and 0"},
@@ -84,7 +84,7 @@ func TestPostProcessorErrors(t *testing.T) {
 		{"endless sequences", strings.Repeat(`{"type": "Sequence", "processors": [`, 100) + strings.Repeat(`]}`, 100), "levels deep"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			tpl, err := parsePostProcessor(json.RawMessage(c.text))
+			tpl, err := parseProcessor(json.RawMessage(c.text), 0)
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %+v, error %v, want one with %q", tpl, err, c.want)
 			}

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"bytes"
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -13,7 +13,6 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -70,21 +69,14 @@ type launch struct {
 	args  []string // of the program: the command's name and flags
 	env   []string // that all processes have
 
-	mu        sync.Mutex // of what follows, and of stderr
-	processes []*process
-}
-
-// process is one of them.
-type process struct {
-	rank int
-	*exec.Cmd
-	lines *prefixed // its stderr; nil of process 0, whose stderr is this one's
+	processes []*exec.Cmd
 }
 
 // ended is how a process ended.
 type ended struct {
 	rank  int
 	state *os.ProcessState
+	last  string // its error, which is not printed yet
 }
 
 // settle is how long processes may take to report an error of their own when
@@ -145,7 +137,7 @@ func (l *launch) do(ctx context.Context, c *console) error {
 			return fmt.Errorf("start process %d of %d: %w", rank, l.n, err)
 		}
 	}
-	return l.wait(signals, ends)
+	return l.wait(c, signals, ends)
 }
 
 // environment chooses what all processes are told.
@@ -175,24 +167,25 @@ func (l *launch) start(c *console, rank int, ends chan<- ended) error {
 	if err != nil {
 		return err
 	}
-	p := &process{rank: rank, Cmd: exec.Command(self, l.args...)}
+	p := exec.Command(self, l.args...)
 	p.Env = append(l.env[:len(l.env):len(l.env)], "RANK="+strconv.Itoa(rank), "LOCAL_RANK="+strconv.Itoa(rank))
-	if rank == 0 {
-		p.Stdout, p.Stderr = c.out, c.err
-	} else {
-		p.lines = &prefixed{mu: &l.mu, out: c.err, prefix: fmt.Sprintf("[process %d] ", rank)}
-		p.Stderr = p.lines
-	}
 	// A terminal's Ctrl-C, which this process passes on, is not for them too; and they
 	// end with the thread that starts them, even if this process is killed.
 	p.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	var stderr io.Reader = strings.NewReader("")
+	if rank == 0 {
+		p.Stdout, p.Stderr = c.out, c.err
+	} else if stderr, err = p.StderrPipe(); err != nil {
+		return err
+	}
 	if err := p.Start(); err != nil {
 		return err
 	}
 	l.processes = append(l.processes, p)
 	go func() {
+		last := relay(c.err, fmt.Sprintf("[process %d] ", rank), stderr)
 		p.Wait() // how it ended is in its state
-		ends <- ended{rank, p.ProcessState}
+		ends <- ended{rank, p.ProcessState, last}
 	}()
 	return nil
 }
@@ -206,7 +199,7 @@ func (l *launch) signal(s os.Signal) {
 
 // wait waits for all processes, passes signals on, and makes all end when one
 // fails.
-func (l *launch) wait(signals <-chan os.Signal, ends <-chan ended) error {
+func (l *launch) wait(c *console, signals <-chan os.Signal, ends <-chan ended) error {
 	var (
 		first       *ended // that failed
 		interrupted os.Signal
@@ -220,8 +213,8 @@ func (l *launch) wait(signals <-chan os.Signal, ends <-chan ended) error {
 		case e := <-ends:
 			left--
 			states[e.rank] = e.state
-			if p := l.processes[e.rank]; p.lines != nil && e.state.ExitCode() != exitUsage {
-				p.lines.flush()
+			if e.state.ExitCode() != exitUsage { // which all may end with
+				io.WriteString(c.err, e.last)
 			}
 			if e.state.Success() {
 				continue
@@ -255,17 +248,17 @@ func (l *launch) wait(signals <-chan os.Signal, ends <-chan ended) error {
 			}
 		}
 	}
-	return l.outcome(first, interrupted, states)
+	return l.outcome(c, first, interrupted, states)
 }
 
 // outcome says how it went; nil if all processes did what they should.
-func (l *launch) outcome(first *ended, interrupted os.Signal, states []*os.ProcessState) error {
+func (l *launch) outcome(c *console, first *ended, interrupted os.Signal, states []*os.ProcessState) error {
 	switch {
 	case first == nil:
 		return nil
 	case first.state.ExitCode() == exitUsage:
 		if states[0].ExitCode() != exitUsage { // which would have said it
-			l.processes[first.rank].lines.flush()
+			io.WriteString(c.err, first.last)
 		}
 		return usagef("%s was called wrongly, as said above", l.inner.Name())
 	case interrupted != nil && (first.state.ExitCode() == exitFailed || signaled(first.state)):
@@ -298,39 +291,22 @@ func signaled(state *os.ProcessState) bool {
 	return ok && status.Signaled()
 }
 
-// prefixed writes whole lines, each behind a prefix. A program's last line, its
-// error, waits for flush: all processes may end with the same.
-type prefixed struct {
-	mu     *sync.Mutex // of out
-	out    io.Writer
-	prefix string
-	rest   []byte // of a line without its end, or the error
-}
-
-// Write takes what the process prints.
-func (p *prefixed) Write(text []byte) (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.rest = append(p.rest, text...)
+// relay writes the lines of a process, each behind a prefix. The last one, if it is
+// the program's error, it returns: all processes may end with the same.
+func relay(out io.Writer, prefix string, in io.Reader) (last string) {
+	lines := bufio.NewReader(in)
 	for {
-		end := bytes.IndexByte(p.rest, '\n') + 1
-		last := bytes.HasPrefix(p.rest, []byte("autolora: ")) && end == len(p.rest)
-		if end == 0 || last {
-			return len(text), nil
+		line, err := lines.ReadString('\n')
+		if line != "" {
+			io.WriteString(out, last)
+			last = prefix + strings.TrimSuffix(line, "\n") + "\n"
+			if !strings.HasPrefix(line, "autolora: ") {
+				io.WriteString(out, last)
+				last = ""
+			}
 		}
-		p.print(p.rest[:end])
-		p.rest = p.rest[end:]
+		if err != nil {
+			return last
+		}
 	}
 }
-
-// flush writes what has waited.
-func (p *prefixed) flush() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if len(p.rest) > 0 {
-		p.print(append(bytes.TrimSuffix(p.rest, []byte("\n")), '\n'))
-		p.rest = nil
-	}
-}
-
-func (p *prefixed) print(line []byte) { p.out.Write(append([]byte(p.prefix), line...)) }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -331,18 +332,20 @@ func TestLaunchIsKilled(t *testing.T) {
 }
 
 // Lines of two writes, and a last line without its end, come whole.
-func TestPrefixed(t *testing.T) {
+func TestRelay(t *testing.T) {
 	var out strings.Builder
-	l := &launch{}
-	p := &prefixed{mu: &l.mu, out: &out, prefix: "[process 1] "}
-	for _, text := range []string{"a\nb", "c\n", "autolora: x\n", "d\n", "autolora: bad\n"} {
-		fmt.Fprint(p, text)
-	}
+	in, process := io.Pipe()
+	go func() {
+		for _, text := range []string{"a\nb", "c\n", "autolora: x\n", "d\n", "autolora: bad"} {
+			fmt.Fprint(process, text)
+		}
+		process.Close()
+	}()
+	last := relay(&out, "[process 1] ", in)
 	if want := "[process 1] a\n[process 1] bc\n[process 1] autolora: x\n[process 1] d\n"; out.String() != want {
 		t.Errorf("got %q, want %q", out.String(), want)
 	}
-	p.flush()
-	if !strings.HasSuffix(out.String(), "d\n[process 1] autolora: bad\n") {
-		t.Errorf("got %q", out.String())
+	if want := "[process 1] autolora: bad\n"; last != want {
+		t.Errorf("the last line is %q, want %q", last, want)
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -101,30 +102,9 @@ func splitUsage(f *pflag.Flag) {
 	}
 }
 
-// entry prints text in a column of its own beside left, for a preset.
-func (w *writer) entry(left, text string) {
-	const column = 12
-	for i, line := range wrap(text, max(30, min(w.width, widest)-column)) {
-		if i > 0 {
-			left = ""
-		}
-		w.printf("%-*s%s\n", column, left, line)
-	}
-}
-
-// wrap breaks text between words into lines of at most width letters.
-func wrap(text string, width int) []string {
-	lines := []string{""}
-	for _, word := range strings.Fields(text) {
-		last := &lines[len(lines)-1]
-		switch {
-		case *last == "":
-			*last = word
-		case len(*last)+1+len(word) <= width:
-			*last += " " + word
-		default:
-			lines = append(lines, word)
-		}
-	}
-	return lines
+// entry prints text beside the name of a preset, wrapped as that of a flag is.
+func (w *writer) entry(name, text string) {
+	one := pflag.NewFlagSet("", pflag.ContinueOnError)
+	one.String(fmt.Sprintf("%-8s", strings.TrimSpace(name)), "", text)
+	w.WriteString(strings.Replace(flagHelp(one, w.width), "  --", "  ", 1))
 }

@@ -91,7 +91,7 @@ func newTree(c *console) *tree {
 	fetch := &cobra.Command{
 		Use:   "fetch COMMAND",
 		Short: "fetch a model or data from the Hugging Face hub into the cache",
-		Long:  "Fetches from the Hugging Face hub into the cache that Python's libraries use too.",
+		Long:  "Fetches from the Hugging Face hub into the cache that Python's libraries use.",
 		Args:  cobra.ArbitraryArgs,
 		RunE:  wantCommand,
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -24,38 +25,24 @@ type console struct {
 // defaultWidth is for text that goes into a file or a pipe.
 const defaultWidth = 80
 
-// liveWidth returns the columns that the terminal behind err has now.
-func (c *console) liveWidth() int {
-	if f, ok := c.err.(*os.File); ok {
-		if width, ok := terminalWidth(f); ok {
-			return width
-		}
-	}
-	return defaultWidth
-}
-
 // newConsole returns the process's own console.
 func newConsole() *console {
 	c := &console{in: os.Stdin, out: os.Stdout, err: os.Stderr, width: defaultWidth}
 	dumb := os.Getenv("TERM") == "dumb"
-	if width, ok := terminalWidth(os.Stdout); ok {
+	if width := terminalWidth(os.Stdout); width > 0 {
 		c.width, c.color = width, !dumb && os.Getenv("NO_COLOR") == ""
 	}
-	c.live = !dumb && term.IsTerminal(int(os.Stderr.Fd()))
+	c.live = !dumb && terminalWidth(os.Stderr) > 0
 	return c
 }
 
-// terminalWidth returns the columns of f, and whether it is a terminal.
-func terminalWidth(f *os.File) (int, bool) {
-	fd := int(f.Fd())
-	if !term.IsTerminal(fd) {
-		return 0, false
+// terminalWidth returns the columns that a terminal has now, 0 of what is none.
+func terminalWidth(f *os.File) int {
+	width, _, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		return 0
 	}
-	width, _, err := term.GetSize(fd)
-	if err != nil || width < 1 {
-		return defaultWidth, true
-	}
-	return width, true
+	return cmp.Or(width, defaultWidth)
 }
 
 // writer collects text for the console; the first error of writing stays.

@@ -105,6 +105,7 @@ func splitUsage(f *pflag.Flag) {
 // entry prints text beside the name of a preset, wrapped as that of a flag is.
 func (w *writer) entry(name, text string) {
 	one := pflag.NewFlagSet("", pflag.ContinueOnError)
-	one.String(fmt.Sprintf("%-8s", strings.TrimSpace(name)), "", text)
-	w.WriteString(strings.Replace(flagHelp(one, w.width), "  --", "  ", 1))
+	name = fmt.Sprintf("%-8s", strings.TrimSpace(name))
+	one.String(name, "", text)
+	w.WriteString(strings.Replace(flagHelp(one, w.width), "--"+name, name+"  ", 1))
 }

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"time"
 
@@ -27,7 +29,7 @@ type reporter struct {
 func newReporter(c *console) *reporter {
 	r := &reporter{w: c.err, now: time.Now}
 	if c.live {
-		r.width = c.liveWidth
+		r.width = func() int { return cmp.Or(terminalWidth(os.Stderr), defaultWidth) }
 	}
 	return r
 }

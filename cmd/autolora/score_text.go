@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/csv"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -207,24 +206,19 @@ func referencesJSON(name string, lines []string) (references [][]string, err err
 // referencesCSV reads E2E's official files: the references with the same meaning representation are those of one
 // output, in the order in which these first appear.
 func referencesCSV(name string, text []byte) (references [][]string, err error) {
-	r := csv.NewReader(bytes.NewReader(text))
-	header, err := r.Read()
+	rows, err := csv.NewReader(bytes.NewReader(text)).ReadAll()
+	if err == nil && len(rows) == 0 {
+		err = io.ErrUnexpectedEOF
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	mr, ref := slices.Index(header, "mr"), slices.Index(header, "ref")
+	mr, ref := slices.Index(rows[0], "mr"), slices.Index(rows[0], "ref")
 	if mr < 0 || ref < 0 {
-		return nil, fmt.Errorf("%s: the columns are %s: want mr and ref", name, strings.Join(header, ", "))
+		return nil, fmt.Errorf("%s: the columns are %s: want mr and ref", name, strings.Join(rows[0], ", "))
 	}
 	places := map[string]int{}
-	for {
-		row, err := r.Read()
-		if errors.Is(err, io.EOF) {
-			return references, nil
-		}
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
-		}
+	for _, row := range rows[1:] {
 		i, ok := places[row[mr]]
 		if !ok {
 			i = len(references)
@@ -233,4 +227,5 @@ func referencesCSV(name string, text []byte) (references [][]string, err error) 
 		}
 		references[i] = append(references[i], strings.TrimSpace(row[ref]))
 	}
+	return references, nil
 }

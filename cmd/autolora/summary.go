@@ -135,29 +135,27 @@ func printTimes(w *writer, r *runs.Results) {
 
 // printFiles prints where the results are.
 func printFiles(w *writer, dir string, o *job.Outcome) {
-	what := map[string]string{
-		runs.AdapterDir:  "adapter in PEFT's form, with a model card",
-		runs.ModelDir:    "the trained model",
-		runs.RanksFile:   "rank and selection variables of every layer",
-		runs.ResultsFile: "scores, parameters, times",
-		runs.MetricsFile: "a line per logged step",
-		runs.ConfigFile:  "every setting; --config takes it",
-		runs.ReportFile:  "heat map, curves, scores beside the paper's",
-
-		runs.HypothesesFile: "what was generated, a line for every source",
-	}
+	adapter := "adapter in PEFT's form, with a model card"
 	if o.Results != nil && o.Results.Method == runs.MethodAdapter {
-		what[runs.AdapterDir] = "adapter in AdapterHub's form, with a model card"
+		adapter = "adapter in AdapterHub's form, with a model card"
 	}
 	width := len(runs.MetricsFile)
 	if slices.Contains(o.Files, runs.HypothesesFile) {
 		width = len(runs.HypothesesFile)
 	}
 	label := "files"
-	for _, name := range []string{runs.AdapterDir, runs.ModelDir, runs.ReportFile, runs.HypothesesFile, runs.RanksFile, runs.ResultsFile, runs.MetricsFile, runs.ConfigFile} {
-		if slices.Contains(o.Files, name) {
-			path := filepath.Join(dir, name)
-			w.row(label, "%-*s  %s", len(dir)+width+1, path, what[name])
+	for _, file := range []struct{ name, what string }{
+		{runs.AdapterDir, adapter},
+		{runs.ModelDir, "the trained model"},
+		{runs.ReportFile, "heat map, curves, scores beside the paper's"},
+		{runs.HypothesesFile, "what was generated, a line for every source"},
+		{runs.RanksFile, "rank and selection variables of every layer"},
+		{runs.ResultsFile, "scores, parameters, times"},
+		{runs.MetricsFile, "a line per logged step"},
+		{runs.ConfigFile, "every setting; --config takes it"},
+	} {
+		if slices.Contains(o.Files, file.name) {
+			w.row(label, "%-*s  %s", len(dir)+width+1, filepath.Join(dir, file.name), file.what)
 			label = ""
 		}
 	}

@@ -14,8 +14,6 @@ import (
 type Curves struct {
 	Points map[string][]Point // by phase: "search", "train"
 	Alpha  []AlphaPoint       // of the search, at some steps
-
-	alphas, every int // α seen, and one of how many is kept
 }
 
 // Point is one logged step. What was not logged is NaN.
@@ -52,25 +50,17 @@ func (c *Curves) add(r runs.Record) {
 	// A phase that was gone back on, as by a resumed run, counts from there.
 	c.Points[r.Phase] = append(before(c.Points[r.Phase], p.Step, func(p Point) int { return p.Step }), p)
 	if r.Phase == "search" && len(r.Alpha) > 0 {
-		c.addAlpha(AlphaPoint{r.Step, r.Alpha})
+		c.Alpha = append(before(c.Alpha, r.Step, func(p AlphaPoint) int { return p.Step }), AlphaPoint{r.Step, r.Alpha})
 	}
 }
 
-// addAlpha keeps a point where its turn has come. Where there are too many,
-// every second one goes.
-func (c *Curves) addAlpha(p AlphaPoint) {
-	c.Alpha = before(c.Alpha, p.Step, func(p AlphaPoint) int { return p.Step })
-	c.every = max(1, c.every)
-	if c.alphas++; (c.alphas-1)%c.every != 0 {
-		return
+// thin leaves as many α as will be seen, evenly.
+func (c *Curves) thin() {
+	var kept []AlphaPoint
+	for i := 0; i < len(c.Alpha); i += 1 + len(c.Alpha)/alphaPoints {
+		kept = append(kept, c.Alpha[i])
 	}
-	c.Alpha = append(c.Alpha, p)
-	if len(c.Alpha) <= alphaPoints {
-		return
-	}
-	odd := false
-	c.Alpha = slices.DeleteFunc(c.Alpha, func(AlphaPoint) bool { odd = !odd; return !odd })
-	c.every *= 2
+	c.Alpha = kept
 }
 
 // before returns the points of steps before that one.

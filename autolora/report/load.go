@@ -22,41 +22,25 @@ import (
 type Run struct {
 	Dir      string
 	Results  runs.Results
-	Settings Settings
-	Ranks    *runs.Ranks // nil where there are none
-	Grid     *runs.Grid  // nil but for a grid search
+	Settings map[string]any // of config.json, by the names of their flags; nil without one
+	Ranks    *runs.Ranks    // nil where there are none
+	Grid     *runs.Grid     // nil but for a grid search
 	Curves   Curves
 	Began    time.Time // as config.json says; without it, when results.json was written
 }
 
 // Model returns the name of the model without its folder: "roberta-base".
 func (r *Run) Model() string {
-	if r.Settings.Model == "" {
-		return "unknown model"
+	if model, ok := r.Settings["model"].(string); ok {
+		return filepath.Base(filepath.Clean(model))
 	}
-	return filepath.Base(filepath.Clean(r.Settings.Model))
+	return "unknown model"
 }
 
-// Settings is what a report needs of config.json. A run without one has none.
-type Settings struct {
-	Model      string  `json:"model"`
-	LimitTrain int     `json:"limit-train"`
-	Steps      int     `json:"steps"`        // 0: by epochs
-	Search     int     `json:"search-steps"` // 0: by epochs
-	BatchSize  int     `json:"batch-size"`
-	Accumulate int     `json:"accumulate"`
-	Split      float64 `json:"split"` // share of the examples on which the search trains W
-	// Of generation.
-	Beams         int     `json:"beams"`
-	LengthPenalty float64 `json:"length-penalty"`
-	NoRepeatNGram int     `json:"no-repeat-ngram"`
-	MaxNewTokens  int     `json:"max-new-tokens"`
-	Sample        bool    `json:"sample"`
-	About         struct {
-		Began time.Time `json:"began"`
-	} `json:"about"`
-
-	all map[string]any // every setting, by the name of its flag
+// number returns a setting that is a number; 0 where it is not known.
+func (r *Run) number(setting string) float64 {
+	v, _ := r.Settings[setting].(float64)
+	return v
 }
 
 // Runs is the runs in some folders.
@@ -199,8 +183,7 @@ func readRun(dir string) (*Run, error) {
 	if r.Results.Task == "" || r.Results.Method == "" {
 		return nil, fmt.Errorf("%s: not the results of a run: \"task\" or \"method\" is missing", path)
 	}
-	config := filepath.Join(dir, runs.ConfigFile)
-	for _, err := range []error{readJSON(config, &r.Settings), readJSON(config, &r.Settings.all), readJSON(filepath.Join(dir, runs.GridFile), &r.Grid)} {
+	for _, err := range []error{readJSON(filepath.Join(dir, runs.ConfigFile), &r.Settings), readJSON(filepath.Join(dir, runs.GridFile), &r.Grid)} {
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
@@ -215,7 +198,9 @@ func readRun(dir string) (*Run, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	if r.Began = r.Settings.About.Began; r.Began.IsZero() {
+	about, _ := r.Settings["about"].(map[string]any)
+	began, _ := about["began"].(string)
+	if r.Began, err = time.Parse(time.RFC3339, began); err != nil {
 		info, err := os.Stat(path)
 		if err != nil {
 			return nil, err
@@ -253,5 +238,6 @@ func readCurves(path string) (c Curves, err error) {
 		}
 		c.add(record)
 	}
+	c.thin()
 	return c, err
 }

@@ -165,11 +165,12 @@ func TestAlphaIsThinned(t *testing.T) {
 	for step := 1; step <= 5000; step++ {
 		c.add(runs.Record{Phase: "search", Step: step, Alpha: [][]float64{{float64(step)}}})
 	}
+	c.thin()
 	if n := len(c.Alpha); n > alphaPoints || n < alphaPoints/2 {
 		t.Errorf("%d points", n)
 	}
 	for i, p := range c.Alpha {
-		if p.Step != 1+64*i || p.Alpha[0][0] != float64(p.Step) {
+		if p.Step != 1+63*i || p.Alpha[0][0] != float64(p.Step) {
 			t.Errorf("point %d: %+v", i, p)
 		}
 	}

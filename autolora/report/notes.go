@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"autolora/autolora/human"
 	"autolora/autolora/runs"
 )
 
@@ -20,25 +19,22 @@ func (t *Task) size() {
 			s.Parts = append(s.Parts, part)
 		}
 	}
-	limit := func(n int, text, times string) {
-		if text = fmt.Sprintf(text, human.Thousands(n), times); n > 0 && !slices.Contains(s.Limits, text) {
-			s.Limits = append(s.Limits, text)
-		}
-	}
 	for _, r := range t.runs() {
-		of := r.Settings
-		times := func(batches int, share float64) string { // through a share of the examples
-			if s.Train == 0 || of.BatchSize == 0 || share == 0 {
-				return ""
+		limit := func(setting, text string, share float64) {
+			n, times := r.number(setting), ""
+			if seen := n * r.number("batch-size"); seen > 0 && share > 0 && s.Train > 0 { // through a share of the examples
+				times = fmt.Sprintf(", %.2g times the examples", seen/(share*float64(s.Train)))
 			}
-			return fmt.Sprintf(", %.2g times the examples", float64(batches*of.BatchSize)/(share*float64(s.Train)))
+			if text = fmt.Sprintf(text, thousands(Number(n)), setting, times); n > 0 && !slices.Contains(s.Limits, text) {
+				s.Limits = append(s.Limits, text)
+			}
 		}
-		limit(of.LimitTrain, "training on %s examples (--limit-train%s)", "")
+		limit("limit-train", "training on %s examples (--%s%s)", 0)
 		if r.Results.Steps.Search > 0 {
-			limit(of.Search, "search of %s steps (--search-steps%s)", times(of.Search, of.Split))
+			limit("search-steps", "search of %s steps (--%s%s)", r.number("split"))
 		}
 		if r.Results.Steps.Train > 0 {
-			limit(of.Steps, "training of %s steps (--steps%s)", times(of.Steps*max(1, of.Accumulate), 1))
+			limit("steps", "training of %s steps (--%s%s)", 1/max(1, r.number("accumulate")))
 		}
 	}
 }
@@ -103,21 +99,22 @@ func (t *Task) remarks() []string {
 // decoding says how texts were generated, where all runs did it alike; "" for
 // other tasks.
 func (t *Task) decoding() string {
-	s := t.runs()[0].Settings
-	if scoreOf(t.Primary).better == plain || s.Beams == 0 || unequal(t.runs(), isDecoding) != nil {
+	r := t.runs()[0]
+	beams := int(r.number("beams"))
+	if scoreOf(t.Primary).better == plain || beams == 0 || unequal(t.runs(), isDecoding) != nil {
 		return ""
 	}
-	how := fmt.Sprintf("by a search of %d beams, length penalty %v", s.Beams, s.LengthPenalty)
+	how := fmt.Sprintf("by a search of %d beams, length penalty %v", beams, r.number("length-penalty"))
 	switch {
-	case s.Sample:
+	case r.Settings["sample"] == true:
 		how = "by drawing tokens at random"
-	case s.Beams == 1:
+	case beams == 1:
 		how = "greedily"
 	}
-	if s.NoRepeatNGram > 0 {
-		how += fmt.Sprintf(", no %s twice", plural(s.NoRepeatNGram, "token", "tokens in a row"))
+	if n := int(r.number("no-repeat-ngram")); n > 0 {
+		how += fmt.Sprintf(", no %s twice", plural(n, "token", "tokens in a row"))
 	}
-	return fmt.Sprintf("%s, at most %s", how, plural(s.MaxNewTokens, "token", "tokens"))
+	return fmt.Sprintf("%s, at most %s", how, plural(int(r.number("max-new-tokens")), "token", "tokens"))
 }
 
 // remarks says what is special about the runs of a method.
@@ -152,7 +149,7 @@ func (m *Method) remarks() []string {
 func unequal(of []*Run, counts func(setting string) bool) []string {
 	values := make(map[string][]string)
 	for _, r := range of {
-		for name, v := range r.Settings.all {
+		for name, v := range r.Settings {
 			if text := fmt.Sprint(v); counts(name) && !slices.Contains(values[name], text) {
 				values[name] = append(values[name], text)
 			}

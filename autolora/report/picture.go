@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"html"
-	"io"
 	"regexp"
 	"strconv"
 	"strings"
@@ -91,8 +90,9 @@ func (p panel) inline() (string, error) {
 	if err := p.paint(draw.New(c)); err != nil {
 		return "", err
 	}
-	svg, err := printed(c)
-	_, body, _ := strings.Cut(string(withLengths(svg)), "xlink\">\n") // without the prologue and the opening tag
+	var svg bytes.Buffer
+	_, err := c.WriteTo(&svg)
+	_, body, _ := strings.Cut(string(withLengths(svg.Bytes())), "xlink\">\n") // without the prologue and the opening tag
 	return fmt.Sprintf(`<svg viewBox="0 0 %.5g %.5g" role="img" aria-label="%s">`, p.width, height, html.EscapeString(p.title)) + "\n" + styled.Replace(body), err
 }
 
@@ -143,16 +143,11 @@ func (p picture) file(ending string) ([]byte, error) {
 			return nil, err
 		}
 	}
-	data, err := printed(to)
+	var b bytes.Buffer
+	_, err := to.WriteTo(&b)
+	data := b.Bytes()
 	if ending == ".svg" {
 		data = bytes.ReplaceAll(withLengths(data), []byte("font-family:Liberation Sans;"), []byte("font-family:Liberation Sans,Arial,Helvetica,sans-serif;"))
 	}
 	return data, err
-}
-
-// printed returns what w writes.
-func printed(w io.WriterTo) ([]byte, error) {
-	var b bytes.Buffer
-	_, err := w.WriteTo(&b)
-	return b.Bytes(), err
 }

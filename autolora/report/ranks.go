@@ -76,7 +76,11 @@ func study(m *Method) *RankStudy {
 		lists = append(lists, toFloats(list))
 		variances = append(variances, stat.Variance(toFloats(list), nil))
 		for _, l := range r.Ranks.Layers {
-			if v := stat.Variance(logsOf(l.Alpha), nil); !math.IsNaN(v) {
+			var log []float64
+			for _, a := range l.Alpha {
+				log = append(log, math.Log(a))
+			}
+			if v := stat.Variance(log, nil); !math.IsNaN(v) { // NaN unless all α are above 0
 				logs = append(logs, v)
 			}
 		}
@@ -148,16 +152,4 @@ func toFloats[N ~int | ~float64](values []N) []float64 {
 		out[i] = float64(v)
 	}
 	return out
-}
-
-// logsOf returns the logarithms of α; nil unless all are above 0.
-func logsOf(alpha []float64) []float64 {
-	logs := make([]float64, len(alpha))
-	for i, a := range alpha {
-		if !(a > 0) {
-			return nil
-		}
-		logs[i] = math.Log(a)
-	}
-	return logs
 }

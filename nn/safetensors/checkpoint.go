@@ -163,24 +163,18 @@ func readWeightMap(data []byte) (map[string]string, error) {
 	if index.WeightMap == nil {
 		return nil, errors.New(`has no "weight_map"`)
 	}
-	weightMap := map[string]string{}
-	d := newHeaderDecoder(index.WeightMap)
-	err := d.object(func(name string) error {
-		if _, ok := weightMap[name]; ok {
-			return fmt.Errorf("weight_map has tensor %q twice", name)
+	all, err := members(index.WeightMap)
+	if err != nil {
+		return nil, fmt.Errorf("weight_map: %w", err)
+	}
+	weightMap := make(map[string]string, len(all))
+	for _, m := range all {
+		var ok bool
+		if weightMap[m.key], ok = m.text(); !ok {
+			return nil, fmt.Errorf("weight_map places tensor %q in %s, want a file name", m.key, short(m.value))
 		}
-		tok, err := d.token()
-		if err != nil {
-			return err
-		}
-		shard, ok := tok.(string)
-		if !ok {
-			return fmt.Errorf("weight_map places tensor %q in %s, want a file name", name, describe(tok))
-		}
-		weightMap[name] = shard
-		return nil
-	})
-	return weightMap, err
+	}
+	return weightMap, nil
 }
 
 // openOnly opens the single .safetensors file of a folder that has neither of

@@ -10,6 +10,7 @@ import (
 	"io"
 	"slices"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -55,8 +56,8 @@ func parse(path string, data []byte) (map[string]string, []Tensor, error) {
 	if !utf8.Valid(header) {
 		return nil, nil, bad("header is not valid UTF-8")
 	}
-	d := newHeaderDecoder(header)
-	if err := d.decode(); err != nil {
+	metadata, entries, err := parseHeader(header)
+	if err != nil {
 		var fe *FormatError
 		if errors.As(err, &fe) {
 			fe.Path = path
@@ -64,16 +65,16 @@ func parse(path string, data []byte) (map[string]string, []Tensor, error) {
 		}
 		return nil, nil, bad("bad header: %v", err)
 	}
-	if err := checkLayout(d.entries, int64(len(body))); err != nil {
+	if err := checkLayout(entries, int64(len(body))); err != nil {
 		err.Path = path
 		return nil, nil, err
 	}
-	tensors := make([]Tensor, len(d.entries))
-	for i, e := range d.entries {
+	tensors := make([]Tensor, len(entries))
+	for i, e := range entries {
 		// The capacity ends with the tensor, so that an append cannot reach its neighbour.
 		tensors[i] = Tensor{Name: e.name, DType: e.dtype, Shape: e.shape, Data: body[e.begin:e.end:e.end]}
 	}
-	return d.metadata, tensors, nil
+	return metadata, tensors, nil
 }
 
 // checkLayout sorts entries by their data and checks that they tile exactly
@@ -111,192 +112,149 @@ func checkLayout(entries []entry, have int64) *FormatError {
 	return nil
 }
 
-// headerDecoder walks the header token by token: encoding/json's own decoding
-// into maps would let repeated keys through.
-type headerDecoder struct {
-	json     *json.Decoder
-	metadata map[string]string
-	entries  []entry
-}
-
-func newHeaderDecoder(header []byte) *headerDecoder {
-	d := json.NewDecoder(bytes.NewReader(header))
-	d.UseNumber()
-	return &headerDecoder{json: d}
-}
-
-func (d *headerDecoder) decode() error {
-	seen := make(map[string]bool)
-	err := d.object(func(name string) error {
-		if seen[name] {
-			return fmt.Errorf("key %q appears twice", name)
-		}
-		seen[name] = true
-		if name == metadataKey {
-			return d.decodeMetadata()
-		}
-		e, err := d.decodeEntry(name)
-		if err != nil {
-			if !isSyntax(err) {
-				return &FormatError{Tensor: name, Msg: err.Error()}
-			}
-			return err
-		}
-		d.entries = append(d.entries, e)
-		return nil
-	})
+// parseHeader reads the header's JSON.
+func parseHeader(header []byte) (metadata map[string]string, entries []entry, err error) {
+	all, err := members(header)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	if _, err := d.json.Token(); err != io.EOF {
-		return errors.New("text after the JSON object")
-	}
-	return nil
-}
-
-func (d *headerDecoder) decodeMetadata() error {
-	d.metadata = make(map[string]string)
-	return d.object(func(key string) error {
-		if _, ok := d.metadata[key]; ok {
-			return fmt.Errorf("%s key %q appears twice", metadataKey, key)
+	for _, m := range all {
+		if m.key == metadataKey {
+			if metadata, err = parseMetadata(m.value); err != nil {
+				return nil, nil, err
+			}
+			continue
 		}
-		tok, err := d.token()
+		e, err := parseEntry(m)
 		if err != nil {
-			return err
+			return nil, nil, &FormatError{Tensor: m.key, Msg: err.Error()}
 		}
-		value, ok := tok.(string)
-		if !ok {
-			return fmt.Errorf("%s key %q is not a string", metadataKey, key)
-		}
-		d.metadata[key] = value
-		return nil
-	})
+		entries = append(entries, e)
+	}
+	return metadata, entries, nil
 }
 
-func (d *headerDecoder) decodeEntry(name string) (entry, error) {
-	e := entry{name: name}
-	fields := map[string]bool{}
-	err := d.object(func(field string) error {
-		if fields[field] {
-			return fmt.Errorf("field %q appears twice", field)
+func parseMetadata(data []byte) (map[string]string, error) {
+	all, err := members(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s %w", metadataKey, err)
+	}
+	metadata := make(map[string]string, len(all))
+	for _, m := range all {
+		value, ok := m.text()
+		if !ok {
+			return nil, fmt.Errorf("%s key %q is not a string", metadataKey, m.key)
 		}
-		fields[field] = true
-		switch field {
-		case "dtype":
-			tok, err := d.token()
-			if err != nil {
-				return err
-			}
-			s, ok := tok.(string)
-			if !ok || DType(s).order() < 0 {
-				return fmt.Errorf("unknown dtype %s", describe(tok))
-			}
-			e.dtype = DType(s)
-			return nil
-		case "shape":
-			var err error
-			e.shape, err = d.integers(field)
-			return err
-		case "data_offsets":
-			offsets, err := d.integers(field)
-			if err != nil {
-				return err
-			}
-			if len(offsets) != 2 {
-				return fmt.Errorf("data_offsets %v, want two numbers", offsets)
-			}
-			e.begin, e.end = offsets[0], offsets[1]
-			return nil
-		}
-		return fmt.Errorf("unknown field %q", field)
-	})
+		metadata[m.key] = value
+	}
+	return metadata, nil
+}
+
+func parseEntry(tensor member) (entry, error) {
+	e := entry{name: tensor.key}
+	fields, err := members(tensor.value)
 	if err != nil {
 		return entry{}, err
 	}
-	for _, field := range []string{"dtype", "shape", "data_offsets"} {
-		if !fields[field] {
-			return entry{}, fmt.Errorf("field %q is missing", field)
+	missing := []string{"dtype", "shape", "data_offsets"}
+	for _, f := range fields {
+		if !slices.Contains(missing, f.key) {
+			return entry{}, fmt.Errorf("unknown field %q", f.key)
 		}
+		missing = slices.DeleteFunc(missing, func(key string) bool { return key == f.key })
+		if f.key == "dtype" {
+			dtype, _ := f.text()
+			if e.dtype = DType(dtype); e.dtype.order() < 0 {
+				return entry{}, fmt.Errorf("unknown dtype %s", short(f.value))
+			}
+			continue
+		}
+		numbers, err := f.integers()
+		switch {
+		case err != nil:
+			return entry{}, err
+		case f.key == "shape":
+			e.shape = numbers
+		case len(numbers) != 2:
+			return entry{}, fmt.Errorf("data_offsets %v, want two numbers", numbers)
+		default:
+			e.begin, e.end = numbers[0], numbers[1]
+		}
+	}
+	if len(missing) > 0 {
+		return entry{}, fmt.Errorf("field %q is missing", missing[0])
 	}
 	return e, nil
 }
 
-// object reads one JSON object and calls member for each key, with the decoder
-// standing before the value.
-func (d *headerDecoder) object(member func(key string) error) error {
-	tok, err := d.token()
-	if err != nil {
-		return err
-	}
-	if tok != json.Delim('{') {
-		return fmt.Errorf("found %s where a JSON object should be", describe(tok))
-	}
-	for d.json.More() {
-		tok, err := d.token()
-		if err != nil {
-			return err
-		}
-		if err := member(tok.(string)); err != nil { // Token allows nothing else as a key
-			return err
-		}
-	}
-	_, err = d.token() // the closing brace
-	return err
+// member is a key of a JSON object and its value.
+type member struct {
+	key   string
+	value json.RawMessage
 }
 
-// integers reads a JSON array of integers from 0 to 2⁶³-1.
-func (d *headerDecoder) integers(field string) ([]int64, error) {
-	tok, err := d.token()
-	if err != nil {
-		return nil, err
+// members returns those of a JSON object. Decoding into a map would let a key
+// through that is there twice.
+func members(data []byte) ([]member, error) {
+	d := json.NewDecoder(bytes.NewReader(data))
+	var all []member
+	seen := make(map[string]bool)
+	tok, err := d.Token()
+	if err == nil && tok != json.Delim('{') {
+		return nil, fmt.Errorf("found %s where a JSON object should be", short(data))
 	}
-	if tok != json.Delim('[') {
-		return nil, fmt.Errorf("%s is %s, want an array of integers", field, describe(tok))
-	}
-	values := []int64{}
-	for d.json.More() {
-		tok, err := d.token()
-		if err != nil {
-			return nil, err
+	for err == nil && d.More() {
+		var m member
+		if tok, err = d.Token(); err != nil {
+			break
 		}
-		number, _ := tok.(json.Number)
-		v, err := strconv.ParseUint(number.String(), 10, 63)
-		if err != nil {
-			return nil, fmt.Errorf("%s holds %s, want integers from 0 to 2^63-1", field, describe(tok))
+		m.key = tok.(string) // Token allows nothing else as a key
+		if seen[m.key] {
+			return nil, fmt.Errorf("key %q appears twice", m.key)
 		}
-		values = append(values, int64(v))
+		seen[m.key] = true
+		err = d.Decode(&m.value)
+		all = append(all, m)
 	}
-	_, err = d.token() // the closing bracket
-	return values, err
-}
-
-// errSyntax marks errors of the JSON text itself, which belong to the file and
-// not to the tensor in which they were met.
-type errSyntax struct{ error }
-
-func isSyntax(err error) bool {
-	var s errSyntax
-	return errors.As(err, &s)
-}
-
-func (d *headerDecoder) token() (json.Token, error) {
-	tok, err := d.json.Token()
+	if err == nil {
+		_, err = d.Token() // the closing brace
+	}
 	if err == io.EOF {
 		err = io.ErrUnexpectedEOF
 	}
 	if err != nil {
-		return nil, errSyntax{fmt.Errorf("not valid JSON at byte %d: %w", d.json.InputOffset(), err)}
+		return nil, fmt.Errorf("not valid JSON at byte %d: %w", d.InputOffset(), err)
 	}
-	return tok, nil
+	if _, err := d.Token(); err != io.EOF {
+		return nil, errors.New("text after the JSON object")
+	}
+	return all, nil
 }
 
-// describe renders a token for an error message.
-func describe(tok json.Token) string {
-	switch tok := tok.(type) {
-	case nil:
-		return "null"
-	case string:
-		return strconv.Quote(tok)
+// text returns a value that is a string.
+func (m member) text() (text string, ok bool) {
+	err := json.Unmarshal(m.value, &text)
+	return text, err == nil && m.value[0] == '"' // null is no error
+}
+
+// integers returns a value that is an array of integers from 0 to 2⁶³-1.
+func (m member) integers() ([]int64, error) {
+	var all []json.RawMessage
+	if err := json.Unmarshal(m.value, &all); err != nil || all == nil {
+		return nil, fmt.Errorf("%s is %s, want an array of integers", m.key, short(m.value))
 	}
-	return fmt.Sprint(tok)
+	values := make([]int64, len(all))
+	for i, raw := range all {
+		v, err := strconv.ParseUint(string(raw), 10, 63)
+		if err != nil {
+			return nil, fmt.Errorf("%s holds %s, want integers from 0 to 2^63-1", m.key, short(raw))
+		}
+		values[i] = int64(v)
+	}
+	return values, nil
+}
+
+// short shows a JSON value in a line of an error.
+func short(raw []byte) string {
+	return fmt.Sprintf("%.40s", strings.Join(strings.Fields(string(raw)), " "))
 }

@@ -57,43 +57,47 @@ func (c *Config) modulesToSave() []string {
 	return saved
 }
 
+// fields has the place of what c holds, by its key.
+func (c *Config) fields() map[string]any {
+	return map[string]any{
+		"alpha_pattern":           &c.AlphaPattern,
+		"base_model_name_or_path": &c.BaseModel,
+		"exclude_modules":         &c.ExcludeModules,
+		"fan_in_fan_out":          &c.FanInFanOut,
+		"layers_pattern":          (*oneOrMore[string])(&c.LayersPattern),
+		"layers_to_transform":     (*oneOrMore[int])(&c.LayersToTransform),
+		"lora_alpha":              &c.LoraAlpha,
+		"lora_dropout":            &c.LoraDropout,
+		"modules_to_save":         &c.ModulesToSave,
+		"r":                       &c.R,
+		"rank_pattern":            &c.RankPattern,
+		"revision":                &c.Revision,
+		"target_modules":          &c.TargetModules,
+		"task_type":               &c.TaskType,
+		"use_rslora":              &c.UseRSLora,
+	}
+}
+
 // MarshalJSON writes adapter_config.json's object with PEFT's keys in sorted
 // order. Only keys are written that PEFT has had since 0.10, since versions up to
 // 0.12 refuse what they do not know.
 func (c Config) MarshalJSON() ([]byte, error) {
-	optional := func(s string) any {
-		if s == "" {
-			return nil
+	object := c.fields()
+	for key, field := range object {
+		if text, ok := field.(*string); ok && *text == "" {
+			object[key] = nil
 		}
-		return s
 	}
-	object := map[string]any{
-		"alpha_pattern":           c.AlphaPattern,
-		"base_model_name_or_path": optional(c.BaseModel),
-		"bias":                    "none",
-		"fan_in_fan_out":          c.FanInFanOut,
-		"inference_mode":          true,
-		"init_lora_weights":       true,
-		"lora_alpha":              c.LoraAlpha,
-		"lora_dropout":            c.LoraDropout,
-		"modules_to_save":         c.ModulesToSave,
-		"peft_type":               "LORA",
-		"r":                       c.R,
-		"rank_pattern":            c.RankPattern,
-		"revision":                optional(c.Revision),
-		"target_modules":          c.TargetModules,
-		"task_type":               optional(c.TaskType),
-		"use_dora":                false,
-		"use_rslora":              c.UseRSLora,
+	if c.ExcludeModules.isZero() {
+		delete(object, "exclude_modules")
 	}
-	if !c.ExcludeModules.isZero() {
-		object["exclude_modules"] = c.ExcludeModules
+	if c.LayersToTransform == nil {
+		delete(object, "layers_to_transform")
+		delete(object, "layers_pattern")
 	}
-	if c.LayersToTransform != nil {
-		object["layers_to_transform"] = c.LayersToTransform
-		object["layers_pattern"] = c.LayersPattern
-	}
-	return marshal(object)
+	object["bias"], object["peft_type"] = "none", "LORA"
+	object["inference_mode"], object["init_lora_weights"], object["use_dora"] = true, true, false
+	return marshal(object, "")
 }
 
 // resolver answers what PEFT makes of a module under a config.
@@ -186,26 +190,15 @@ func (c *Config) Adapts(modules []string) ([]string, error) {
 	return adapted, nil
 }
 
-// ints and stringList read a single value as a list of one, as PEFT does for
+// oneOrMore reads a single value as a list of one, as PEFT does for
 // layers_to_transform and layers_pattern.
-type ints []int
+type oneOrMore[V any] []V
 
-func (l *ints) UnmarshalJSON(data []byte) error {
-	var one int
+func (l *oneOrMore[V]) UnmarshalJSON(data []byte) error {
+	var one V
 	if json.Unmarshal(data, &one) == nil {
-		*l = ints{one}
+		*l = []V{one}
 		return nil
 	}
-	return json.Unmarshal(data, (*[]int)(l))
-}
-
-type stringList []string
-
-func (l *stringList) UnmarshalJSON(data []byte) error {
-	var one string
-	if json.Unmarshal(data, &one) == nil {
-		*l = stringList{one}
-		return nil
-	}
-	return json.Unmarshal(data, (*[]string)(l))
+	return json.Unmarshal(data, (*[]V)(l))
 }

@@ -175,7 +175,7 @@ func FuzzParseConfig(f *testing.F) {
 		if err != nil {
 			return
 		}
-		out, err := indented(c)
+		out, err := marshal(c, "  ")
 		if err != nil {
 			t.Fatalf("cannot write what was read: %v", err)
 		}
@@ -183,7 +183,7 @@ func FuzzParseConfig(f *testing.F) {
 		if err != nil {
 			t.Fatalf("cannot read what was written: %v\n%s", err, out)
 		}
-		second, err := indented(again)
+		second, err := marshal(again, "  ")
 		if err != nil || string(second) != string(out) {
 			t.Errorf("%s\nbecame\n%s (%v)", out, second, err)
 		}

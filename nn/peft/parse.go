@@ -22,40 +22,19 @@ func ParseConfig(data []byte) (*Config, error) {
 	if err := checkKind(object); err != nil {
 		return nil, err
 	}
-	fields := map[string]any{
-		"task_type":               &c.TaskType,
-		"base_model_name_or_path": &c.BaseModel,
-		"revision":                &c.Revision,
-		"r":                       &c.R,
-		"lora_alpha":              &c.LoraAlpha,
-		"lora_dropout":            &c.LoraDropout,
-		"fan_in_fan_out":          &c.FanInFanOut,
-		"use_rslora":              &c.UseRSLora,
-		"target_modules":          &c.TargetModules,
-		"exclude_modules":         &c.ExcludeModules,
-		"layers_to_transform":     (*ints)(&c.LayersToTransform),
-		"layers_pattern":          (*stringList)(&c.LayersPattern),
-		"rank_pattern":            &c.RankPattern,
-		"alpha_pattern":           &c.AlphaPattern,
-		"modules_to_save":         &c.ModulesToSave,
-	}
+	fields := c.fields()
 	for _, key := range slices.Sorted(maps.Keys(object)) {
-		raw := object[key]
-		field, ok := fields[key]
-		switch {
-		case !ok && !withoutEffect[key]:
-			if _, ok := refusedWhenSet[key]; !ok {
-				c.Unknown = append(c.Unknown, key)
-			}
-		case !ok:
-		case string(raw) == "null":
-			if neverNull[key] {
-				return nil, fmt.Errorf("%s is null", key)
-			}
-		default:
-			if err := json.Unmarshal(raw, field); err != nil {
+		field, known := fields[key]
+		switch _, refused := refusedWhenSet[key]; {
+		case !known && !refused && !slices.Contains(withoutEffect, key):
+			c.Unknown = append(c.Unknown, key)
+		case !known:
+		case string(object[key]) != "null":
+			if err := json.Unmarshal(object[key], field); err != nil {
 				return nil, fmt.Errorf("%s: %w", key, err)
 			}
+		case slices.Contains(neverNull, key):
+			return nil, fmt.Errorf("%s is null", key)
 		}
 	}
 	if err := c.validate(); err != nil {
@@ -66,12 +45,14 @@ func ParseConfig(data []byte) (*Config, error) {
 
 // withoutEffect has PEFT's keys that do not touch the numbers of a trained
 // adapter; checkKind has looked at the first three.
-var withoutEffect = setOf("peft_type", "bias", "init_lora_weights",
+var withoutEffect = []string{
+	"peft_type", "bias", "init_lora_weights",
 	"auto_mapping", "corda_config", "eva_config", "inference_mode", "loftq_config", "lora_ga_config",
-	"megatron_core", "peft_version", "qalora_group_size", "runtime_config", "velora_config")
+	"megatron_core", "peft_version", "qalora_group_size", "runtime_config", "velora_config",
+}
 
 // neverNull has the keys for which PEFT needs a value.
-var neverNull = setOf("r", "lora_alpha", "lora_dropout", "fan_in_fan_out", "use_rslora")
+var neverNull = []string{"r", "lora_alpha", "lora_dropout", "fan_in_fan_out", "use_rslora"}
 
 // refusedWhenSet has the settings with which a layer is no longer its base plus
 // scale·B·A, and what they do.
@@ -94,7 +75,7 @@ var refusedWhenSet = map[string]string{
 // harmlessInits are the values of init_lora_weights that leave the base weights
 // alone. The others (PiSSA, OLoRA, CorDA, LoftQ, LoRA-GA) make PEFT change them
 // when it loads the adapter.
-var harmlessInits = setOf("null", "true", "false", `"gaussian"`, `"eva"`, `"orthogonal"`, `"mica"`)
+var harmlessInits = []string{"null", "true", "false", `"gaussian"`, `"eva"`, `"orthogonal"`, `"mica"`}
 
 // checkKind refuses adapters that are not plain LoRA.
 func checkKind(object map[string]json.RawMessage) error {
@@ -107,7 +88,7 @@ func checkKind(object map[string]json.RawMessage) error {
 	if bias, ok := object["bias"]; ok && string(bias) != `"none"` {
 		return fmt.Errorf(`bias is %s, want "none": trained biases are not supported`, bias)
 	}
-	if init, ok := object["init_lora_weights"]; ok && !harmlessInits[string(init)] {
+	if init, ok := object["init_lora_weights"]; ok && !slices.Contains(harmlessInits, string(init)) {
 		return fmt.Errorf("init_lora_weights is %s, with which PEFT changes the base weights; "+
 			"save the adapter with path_initial_model_for_weight_conversion in PEFT", init)
 	}
@@ -155,12 +136,4 @@ func (c *Config) validate() error {
 	}
 	_, err := newResolver(c)
 	return err
-}
-
-func setOf(keys ...string) map[string]bool {
-	set := make(map[string]bool, len(keys))
-	for _, k := range keys {
-		set[k] = true
-	}
-	return set
 }

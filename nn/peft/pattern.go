@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -27,15 +28,11 @@ func (p Pattern[V]) MarshalJSON() ([]byte, error) {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		key, err := marshal(e.Key)
+		one, err := marshal(map[string]V{e.Key: e.Value}, "")
 		if err != nil {
 			return nil, err
 		}
-		value, err := marshal(e.Value)
-		if err != nil {
-			return nil, err
-		}
-		b = append(append(append(b, key...), ':'), value...)
+		b = append(b, one[1:len(one)-1]...)
 	}
 	return append(b, '}'), nil
 }
@@ -45,7 +42,7 @@ func (p Pattern[V]) MarshalJSON() ([]byte, error) {
 func (p *Pattern[V]) UnmarshalJSON(data []byte) error {
 	d := json.NewDecoder(bytes.NewReader(data))
 	if tok, err := d.Token(); err != nil || tok != json.Delim('{') {
-		return fmt.Errorf("%s, want an object", abridged(data))
+		return fmt.Errorf("%.40s, want an object", data)
 	}
 	*p = nil
 	seen := map[string]bool{}
@@ -65,6 +62,11 @@ func (p *Pattern[V]) UnmarshalJSON(data []byte) error {
 		*p = append(*p, e)
 	}
 	return nil
+}
+
+// sort puts the keys in order.
+func (p Pattern[V]) sort() {
+	slices.SortFunc(p, func(x, y PatternEntry[V]) int { return strings.Compare(x.Key, y.Key) })
 }
 
 // compile returns the lookup of PEFT's get_pattern_key (peft/utils/other.py):
@@ -110,9 +112,9 @@ type Modules struct {
 // MarshalJSON writes a list, a string, or null.
 func (m Modules) MarshalJSON() ([]byte, error) {
 	if m.Regexp != "" {
-		return marshal(m.Regexp)
+		return marshal(m.Regexp, "")
 	}
-	return marshal(m.Names)
+	return marshal(m.Names, "")
 }
 
 // UnmarshalJSON reads a list or a string.
@@ -122,7 +124,7 @@ func (m *Modules) UnmarshalJSON(data []byte) error {
 		return nil
 	}
 	if err := json.Unmarshal(data, &m.Names); err != nil {
-		return fmt.Errorf("%s, want a list of module names or a regular expression", abridged(data))
+		return fmt.Errorf("%.40s, want a list of module names or a regular expression", data)
 	}
 	return nil
 }
@@ -131,12 +133,7 @@ func (m Modules) isZero() bool { return m.Names == nil && m.Regexp == "" }
 
 // hasName reports whether an entry of the list chooses module.
 func (m Modules) hasName(module string) bool {
-	for _, name := range m.Names {
-		if module == name || strings.HasSuffix(module, "."+name) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(m.Names, func(name string) bool { return strings.HasSuffix("."+module, "."+name) })
 }
 
 // compile returns whether m chooses a module.
@@ -161,22 +158,14 @@ func compilePython(expr string) (*regexp.Regexp, error) {
 	return re, nil
 }
 
-// marshal is json.Marshal without HTML's escapes.
-func marshal(v any) ([]byte, error) {
+// marshal is json.MarshalIndent without HTML's escapes.
+func marshal(v any, indent string) ([]byte, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
+	e.SetIndent("", indent)
 	if err := e.Encode(v); err != nil {
 		return nil, err
 	}
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
-}
-
-// abridged shows a JSON value in an error message.
-func abridged(data []byte) string {
-	const most = 40
-	if len(data) > most {
-		return string(data[:most]) + "…"
-	}
-	return string(data)
 }

@@ -1,9 +1,6 @@
 package peft
 
 import (
-	"bytes"
-	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -39,20 +36,18 @@ type WriteConfig struct {
 // other name.
 func Write(dir string, a *Adapter, card ModelCard, cfg WriteConfig) error {
 	c, tensors, err := a.files()
+	var config []byte
+	if err == nil {
+		config, err = marshal(c, "  ") // as PEFT formats it
+	}
+	if err == nil {
+		err = checkTarget(dir, cfg.Replace)
+	}
 	if err != nil {
 		return fmt.Errorf("write adapter %s: %w", dir, err)
 	}
-	config, err := indented(c)
-	if err != nil {
-		return fmt.Errorf("write adapter %s: %w", dir, err)
-	}
-	if err := checkTarget(dir, cfg.Replace); err != nil {
-		return fmt.Errorf("write adapter %s: %w", dir, err)
-	}
-	metadata := maps.Clone(a.Metadata)
-	if metadata == nil {
-		metadata = map[string]string{}
-	}
+	metadata := map[string]string{}
+	maps.Copy(metadata, a.Metadata)
 	metadata["format"] = "pt"
 	return atomicfile.WriteFolder(dir, cfg.Replace, func(dir string) error {
 		if err := os.WriteFile(filepath.Join(dir, configName), config, 0o666); err != nil {
@@ -112,8 +107,8 @@ func (a *Adapter) files() (*Config, []safetensors.Tensor, error) {
 	}
 	// PEFT sorts keys when it saves an adapter again; in this order from the
 	// start, nothing changes then.
-	slices.SortFunc(c.RankPattern, func(x, y PatternEntry[int]) int { return cmp.Compare(x.Key, y.Key) })
-	slices.SortFunc(c.AlphaPattern, func(x, y PatternEntry[float64]) int { return cmp.Compare(x.Key, y.Key) })
+	c.RankPattern.sort()
+	c.AlphaPattern.sort()
 	if err := c.validate(); err != nil {
 		return nil, nil, err
 	}
@@ -141,19 +136,6 @@ func (c *Config) resolvesTo(layers []Layer) error {
 		}
 	}
 	return nil
-}
-
-// indented returns v as PEFT formats adapter_config.json.
-func indented(v any) ([]byte, error) {
-	raw, err := marshal(v)
-	if err != nil {
-		return nil, err
-	}
-	var b bytes.Buffer
-	if err := json.Indent(&b, raw, "", "  "); err != nil {
-		return nil, err
-	}
-	return b.Bytes(), nil
 }
 
 // checkTarget refuses a dir that is there, unless it may be replaced and holds

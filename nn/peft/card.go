@@ -62,34 +62,48 @@ func (m ModelCard) markdown(a *Adapter) string {
 	}
 	b.WriteString(". It was made with autolora.\n\n")
 	m.usage(&b, c)
-	b.WriteString(m.ScoreTable())
-	writeRanks(&b, a)
-	b.WriteString(m.MadeTable())
+	b.WriteString(m.ScoreTable() + rankTable(a) + m.MadeTable())
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
 // ScoreTable returns the card's section of scores, or "" without scores.
 func (m ModelCard) ScoreTable() string {
-	if len(m.Scores) == 0 {
-		return ""
-	}
-	var b strings.Builder
-	b.WriteString("## Scores\n\n| metric | value |\n|---|---|\n")
+	rows := [][]string{{"metric", "value"}}
 	for _, s := range m.Scores {
-		fmt.Fprintf(&b, "| %s | %.4f |\n", cell(s.Name), s.Value)
+		rows = append(rows, []string{s.Name, fmt.Sprintf("%.4f", s.Value)})
 	}
-	return b.String() + "\n"
+	return section("Scores", rows)
 }
 
 // MadeTable returns the card's section on how the adapter was made, or "".
 func (m ModelCard) MadeTable() string {
-	if len(m.Made) == 0 {
+	rows := [][]string{{"", ""}}
+	for _, f := range m.Made {
+		rows = append(rows, []string{f.Name, f.Value})
+	}
+	return section("How it was made", rows)
+}
+
+// section returns a section of one table, whose first row is its head; "" without
+// others.
+func section(title string, rows [][]string) string {
+	if len(rows) < 2 {
 		return ""
 	}
 	var b strings.Builder
-	b.WriteString("## How it was made\n\n| | |\n|---|---|\n")
-	for _, f := range m.Made {
-		fmt.Fprintf(&b, "| %s | %s |\n", cell(f.Name), cell(f.Value))
+	fmt.Fprintf(&b, "## %s\n\n", title)
+	for i, row := range rows {
+		b.WriteString("|")
+		for _, text := range row {
+			if text = strings.ReplaceAll(oneLine(text), "|", `\|`); text != "" {
+				text = " " + text
+			}
+			b.WriteString(text + " |")
+		}
+		if i == 0 {
+			b.WriteString("\n|" + strings.Repeat("---|", len(row)))
+		}
+		b.WriteString("\n")
 	}
 	return b.String() + "\n"
 }
@@ -158,47 +172,34 @@ func (m ModelCard) usage(b *strings.Builder, c *Config) {
 	}
 }
 
-// writeRanks writes the ranks as a table of blocks by kinds of layer.
-func writeRanks(b *strings.Builder, a *Adapter) {
-	if len(a.Layers) == 0 {
-		return
-	}
-	b.WriteString("## Ranks\n\n")
-	ranks := map[[2]string]int{}
-	var rows, columns []string
-	hasZero := false
+// rankTable returns the section of ranks, blocks by kinds of layer.
+func rankTable(a *Adapter) string {
+	ranks := map[[2]string]string{}
+	var blocks, kinds []string
+	note := ""
 	for _, l := range a.Layers {
-		row, column := splitBlock(l.Name)
-		if !slices.Contains(rows, row) {
-			rows = append(rows, row)
+		block, kind := splitBlock(l.Name)
+		if !slices.Contains(blocks, block) {
+			blocks = append(blocks, block)
 		}
-		if !slices.Contains(columns, column) {
-			columns = append(columns, column)
+		if !slices.Contains(kinds, kind) {
+			kinds = append(kinds, kind)
 		}
-		ranks[[2]string{row, column}] = l.Rank
-		hasZero = hasZero || l.Rank == 0
-	}
-	slices.SortFunc(rows, compareNames)
-	b.WriteString("| block |")
-	for _, column := range columns {
-		fmt.Fprintf(b, " %s |", cell(column))
-	}
-	b.WriteString("\n|---|" + strings.Repeat("---|", len(columns)) + "\n")
-	for _, row := range rows {
-		fmt.Fprintf(b, "| %s |", cell(row))
-		for _, column := range columns {
-			if rank, ok := ranks[[2]string{row, column}]; ok {
-				fmt.Fprintf(b, " %d |", rank)
-			} else {
-				b.WriteString(" |")
-			}
+		ranks[[2]string{block, kind}] = strconv.Itoa(l.Rank)
+		if l.Rank == 0 {
+			note = "A layer of rank 0 is exactly that of the base model and not in the files.\n\n"
 		}
-		b.WriteByte('\n')
 	}
-	b.WriteByte('\n')
-	if hasZero {
-		b.WriteString("A layer of rank 0 is exactly that of the base model and not in the files.\n\n")
+	slices.SortFunc(blocks, compareNames)
+	rows := [][]string{append([]string{"block"}, kinds...)}
+	for _, block := range blocks {
+		row := []string{block}
+		for _, kind := range kinds {
+			row = append(row, ranks[[2]string{block, kind}])
+		}
+		rows = append(rows, row)
 	}
+	return section("Ranks", rows) + note
 }
 
 var blockNumber = regexp.MustCompile(`^(.*?\.\d+)\.(.+)$`)
@@ -218,9 +219,4 @@ func quote(s string) string { return strconv.Quote(s) }
 // oneLine makes s fit for running text.
 func oneLine(s string) string {
 	return strings.Join(strings.Fields(strings.ReplaceAll(s, "`", "'")), " ")
-}
-
-// cell makes s fit for a table.
-func cell(s string) string {
-	return strings.ReplaceAll(oneLine(s), "|", `\|`)
 }

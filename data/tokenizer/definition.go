@@ -268,6 +268,9 @@ func checkValue(value any, depth int) error {
 				return fmt.Errorf("precompiled_charsmap: %w", err)
 			}
 		}
+		if v["type"] == "Prepend" && v["prepend"] == "" {
+			return errors.New(`Prepend: "prepend" is empty, with which the library aborts: leave the part out`)
+		}
 		for key, element := range v {
 			if err := errors.Join(checkString(key), checkValue(element, depth+1)); err != nil {
 				return err

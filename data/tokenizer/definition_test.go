@@ -64,6 +64,7 @@ func TestDefinitionErrors(t *testing.T) {
 		{"sequence without parts", edit(bpe, `"normalizers":`, `"parts":`), `normalizer: Sequence: no list "normalizers"`},
 		{"normalizer without a field", edit(wordPiece, `"clean_text": true, `, ``), "the tokenizers library refuses it"},
 		{"bad regular expression", edit(bpe, `" {2,}"`, `"("`), "the tokenizers library refuses it"},
+		{"nothing to prepend", edit(bpe, `"prepend": "x"`, `"prepend": ""`), `normalizer: Prepend: "prepend" is empty`},
 		{"bad charsmap", edit(wordLevel, `{"type": "NFKC"}`, `{"type": "Precompiled", "precompiled_charsmap": "AAAA"}`), "normalizer: precompiled_charsmap: 3 bytes"},
 		{"no charsmap", edit(wordLevel, `{"type": "NFKC"}`, `{"type": "Precompiled"}`), "normalizer: precompiled_charsmap: 0 bytes"},
 		{"charsmap in an untyped sequence", edit(wordLevel, `{"type": "NFKC"}`, `{"normalizers": [{"type": "Precompiled", "precompiled_charsmap": "AAAA"}]}`), `normalizer: type "" is not supported`},

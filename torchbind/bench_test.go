@@ -1,7 +1,6 @@
 package torchbind_test
 
 import (
-	"context"
 	"testing"
 
 	"autolora/torchbind"
@@ -58,18 +57,6 @@ func BenchmarkEmptyScope(b *testing.B) {
 			torchbind.NewScope().Close()
 		}
 	})
-}
-
-// Handing one job to a thread and back.
-func BenchmarkThreadDo(b *testing.B) {
-	th := torchbind.NewThread()
-	defer th.Close()
-	b.ReportAllocs()
-	for b.Loop() {
-		if err := th.Do(context.Background(), func(*torchbind.Scope) error { return nil }); err != nil {
-			b.Fatal(err)
-		}
-	}
 }
 
 // One fused step over as many parameters as LoRA has in a 24-layer model.

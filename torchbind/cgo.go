@@ -14,10 +14,6 @@ package torchbind
 // #cgo nocallback tb_copy_to_host
 // #cgo noescape tb_reshape
 // #cgo nocallback tb_reshape
-// #cgo noescape tb_permute
-// #cgo nocallback tb_permute
-// #cgo noescape tb_expand
-// #cgo nocallback tb_expand
 // #cgo noescape tb_cat
 // #cgo nocallback tb_cat
 // #cgo noescape tb_block_diag

@@ -20,7 +20,7 @@
 // # Errors
 //
 // Operations panic with *Error, because a wrong shape is a bug in the caller.
-// Run and Thread.Do are the one boundary that turns *Error into an error.
+// Run is the one boundary that turns *Error into an error.
 //
 // # Threads
 //

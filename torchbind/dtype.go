@@ -50,7 +50,7 @@ func ParseDType(name string) (DType, error) {
 			return d, nil
 		}
 	}
-	return 0, fmt.Errorf("unknown dtype %q, want float32 or bfloat16", name)
+	return 0, fmt.Errorf("unknown dtype %q, want float32, bfloat16 or float64", name)
 }
 
 // element is a Go type with a tensor type of the same layout.

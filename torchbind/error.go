@@ -19,8 +19,8 @@ var ErrOutOfMemory = errors.New("out of memory")
 // group from being made.
 var ErrProcess = errors.New("another process failed")
 
-// Error is a failure inside libtorch. Operations panic with it; Run and
-// Thread.Do return it.
+// Error is a failure inside libtorch. Operations panic with it; Run
+// returns it.
 type Error struct {
 	Op     string    // the PyTorch name of the operation
 	Msg    string    // libtorch's message, first line

@@ -34,18 +34,6 @@ func Full(s *Scope, shape []int64, value float64, dtype DType, device Device) *T
 	return convert(s, t, dtype, device)
 }
 
-// Zeros returns a tensor of zeros.
-func Zeros(s *Scope, shape []int64, dtype DType, device Device) *Tensor {
-	return Full(s, shape, 0, dtype, device)
-}
-
-// RandN returns normally distributed values from libtorch's generator.
-func RandN(s *Scope, shape []int64, dtype DType, device Device) *Tensor {
-	inputOutsideCapture("randn", device)
-	t := fromGotorch(s, "randn", shape, func() gotorch.Tensor { return gotorch.RandN(shape, false) })
-	return convert(s, t, dtype, device)
-}
-
 // ReLU returns the larger of every element and 0. x must not be a scalar.
 // Derivatives go up to the second.
 func ReLU(s *Scope, x *Tensor) *Tensor {

@@ -67,26 +67,3 @@ func TestFull(t *testing.T) {
 		})
 	}
 }
-
-func TestRandN(t *testing.T) {
-	torchtest.Run(t, func(s *torchbind.Scope) {
-		draw := func(seed uint64) []float64 {
-			torchbind.Seed(seed)
-			return torchbind.RandN(s, []int64{10_000}, torchbind.Float32, torchbind.CPU).Float64s()
-		}
-		first, other := draw(7), draw(8)
-		torchtest.Equal(t, "same seed", draw(7), first, torchtest.Exact)
-		if first[0] == other[0] && first[1] == other[1] {
-			t.Error("two seeds give the same numbers")
-		}
-		var mean, square float64
-		for _, v := range first {
-			mean += v / float64(len(first))
-			square += v * v / float64(len(first))
-		}
-		// Five standard errors, 1/√n of the mean and √(2/n) of the square; the seed is fixed.
-		if math.Abs(mean) > 0.05 || math.Abs(square-1) > 0.071 {
-			t.Errorf("mean %v and mean square %v, want 0 and 1", mean, square)
-		}
-	})
-}

@@ -99,7 +99,6 @@ func TestCaptureRefusesTheHost(t *testing.T) {
 			{"FromBytes", "from_data: " + refused, func(s *torchbind.Scope) {
 				torchbind.FromBytes(s, make([]byte, 8), torchbind.Int64, []int64{1}, torchbind.CPU)
 			}},
-			{"RandN", "randn: " + refused, func(s *torchbind.Scope) { torchbind.RandN(s, []int64{1}, torchbind.Float32, torchbind.CPU) }},
 			{"SeedDropout", "manual_seed: " + refused, func(*torchbind.Scope) { torchbind.SeedDropout(torchbind.CPU, 1) }},
 			{"Synchronize", "synchronize: " + refused, func(*torchbind.Scope) { torchbind.Synchronize(torchbind.CPU) }},
 			{"EmptyCache", "empty_cache: " + refused, func(*torchbind.Scope) { torchbind.EmptyCache(torchbind.CPU) }},

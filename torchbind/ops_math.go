@@ -24,13 +24,6 @@ func Mul(s *Scope, a, b *Tensor) *Tensor {
 	return s.adopt(out, err, "mul", a, b)
 }
 
-// Div returns a / b, with broadcasting.
-func Div(s *Scope, a, b *Tensor) *Tensor {
-	var out C.tb_tensor
-	err := C.tb_div(a.handle("div"), b.handle("div"), &out)
-	return s.adopt(out, err, "div", a, b)
-}
-
 // AddScalar returns a + v.
 func AddScalar(s *Scope, a *Tensor, v float64) *Tensor {
 	var out C.tb_tensor
@@ -146,22 +139,6 @@ func Transpose(s *Scope, a *Tensor, dim0, dim1 int) *Tensor {
 	return s.adopt(out, err, "transpose", a)
 }
 
-// Permute returns a view of a whose dimension i is a's dimension
-// dimensions[i].
-func Permute(s *Scope, a *Tensor, dimensions ...int64) *Tensor {
-	var out C.tb_tensor
-	err := C.tb_permute(a.handle("permute"), dims(dimensions), C.int64_t(len(dimensions)), &out)
-	return s.adopt(out, err, "permute", a)
-}
-
-// Expand returns a view of a in which dimensions of size 1 are repeated to
-// shape; -1 leaves a size as it is, and new dimensions come first.
-func Expand(s *Scope, a *Tensor, shape ...int64) *Tensor {
-	var out C.tb_tensor
-	err := C.tb_expand(a.handle("expand"), dims(shape), C.int64_t(len(shape)), &out)
-	return s.adopt(out, err, "expand", a)
-}
-
 // Reshape returns a with another shape; one size may be -1.
 func Reshape(s *Scope, a *Tensor, shape ...int64) *Tensor {
 	var out C.tb_tensor
@@ -182,14 +159,6 @@ func IndexSelect(s *Scope, a *Tensor, dim int, index *Tensor) *Tensor {
 	var out C.tb_tensor
 	err := C.tb_index_select(a.handle("index_select"), C.int64_t(dim), index.handle("index_select"), &out)
 	return s.adopt(out, err, "index_select", a, index)
-}
-
-// IndexAddInPlace adds entry i of source to the entry of t's dimension dim that
-// index[i] (int64, 1-D) names.
-func (t *Tensor) IndexAddInPlace(dim int, index, source *Tensor) {
-	const op = "index_add_"
-	err := C.tb_index_add_(t.handle(op), C.int64_t(dim), index.handle(op), source.handle(op))
-	check(err, op, t, index, source)
 }
 
 // IndexCopyInPlace overwrites the entry of t's dimension dim that index[i]

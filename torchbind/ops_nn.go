@@ -30,15 +30,3 @@ func MSELoss(s *Scope, x, target *Tensor) *Tensor {
 	err := C.tb_mse_loss(x.handle("mse_loss"), target.handle("mse_loss"), &out)
 	return s.adopt(out, err, "mse_loss", x, target)
 }
-
-// ScaledDotProductAttention returns softmax(scale·q kᵀ + mask) v for q
-// [B, H, T, D] and k, v [B, KV, S, D], where each group of H/KV heads of q
-// shares one of k and v. mask is added to the scores, of a shape that broadcasts
-// to [B, H, T, S]; nil stands for zeros. Packed training batches have
-// SelfAttention; this is for the padded ones of decoding.
-func ScaledDotProductAttention(s *Scope, q, k, v, mask *Tensor, scale float64) *Tensor {
-	const op = "scaled_dot_product_attention"
-	var out C.tb_tensor
-	err := C.tb_scaled_dot_product_attention(q.handle(op), k.handle(op), v.handle(op), mask.optionalHandle(op), C.double(scale), &out)
-	return s.adopt(out, err, op, q, k, v, mask)
-}

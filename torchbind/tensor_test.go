@@ -220,7 +220,7 @@ func TestDTypes(t *testing.T) {
 			})
 		})
 	}
-	if _, err := torchbind.ParseDType("float8"); err == nil || err.Error() != `unknown dtype "float8", want float32 or bfloat16` {
+	if _, err := torchbind.ParseDType("float8"); err == nil || err.Error() != `unknown dtype "float8", want float32, bfloat16 or float64` {
 		t.Errorf("ParseDType of float8: %v", err)
 	}
 	if got := torchbind.DType(99).String(); got != "dtype(99)" {

@@ -59,7 +59,6 @@ int tb_cuda_devices(void) TB_NOEXCEPT;
 // shim_math.cc and shim_nn.cc: one ATen operator each.
 tb_error *tb_add(tb_tensor a, tb_tensor b, double alpha, tb_tensor *out) TB_NOEXCEPT;
 tb_error *tb_mul(tb_tensor a, tb_tensor b, tb_tensor *out) TB_NOEXCEPT;
-tb_error *tb_div(tb_tensor a, tb_tensor b, tb_tensor *out) TB_NOEXCEPT;
 tb_error *tb_add_scalar(tb_tensor a, double v, tb_tensor *out) TB_NOEXCEPT;
 tb_error *tb_mul_scalar(tb_tensor a, double v, tb_tensor *out) TB_NOEXCEPT;
 tb_error *tb_sqrt(tb_tensor a, tb_tensor *out) TB_NOEXCEPT;
@@ -77,17 +76,13 @@ tb_error *tb_matmul(tb_tensor a, tb_tensor b, tb_tensor *out) TB_NOEXCEPT;
 tb_error *tb_addmm_(tb_tensor self, tb_tensor a, tb_tensor b) TB_NOEXCEPT;
 tb_error *tb_transpose(tb_tensor a, int64_t d0, int64_t d1, tb_tensor *out) TB_NOEXCEPT;
 tb_error *tb_reshape(tb_tensor a, const int64_t *shape, int64_t ndim, tb_tensor *out) TB_NOEXCEPT;
-tb_error *tb_permute(tb_tensor a, const int64_t *dims, int64_t ndim, tb_tensor *out) TB_NOEXCEPT;
-tb_error *tb_expand(tb_tensor a, const int64_t *shape, int64_t ndim, tb_tensor *out) TB_NOEXCEPT;
 tb_error *tb_narrow(tb_tensor a, int64_t dim, int64_t start, int64_t length, tb_tensor *out) TB_NOEXCEPT;
 tb_error *tb_index_select(tb_tensor a, int64_t dim, tb_tensor index, tb_tensor *out) TB_NOEXCEPT;
-tb_error *tb_index_add_(tb_tensor self, int64_t dim, tb_tensor index, tb_tensor source) TB_NOEXCEPT;
 tb_error *tb_index_copy_(tb_tensor self, int64_t dim, tb_tensor index, tb_tensor source) TB_NOEXCEPT;
 tb_error *tb_cat(const tb_tensor *ts, int64_t n, int64_t dim, tb_tensor *out) TB_NOEXCEPT;
 tb_error *tb_block_diag(const tb_tensor *ts, int64_t n, tb_tensor *out) TB_NOEXCEPT;
 tb_error *tb_linear(tb_tensor x, tb_tensor w, tb_tensor b, tb_tensor *out) TB_NOEXCEPT;
 tb_error *tb_embedding(tb_tensor weight, tb_tensor ids, tb_tensor *out) TB_NOEXCEPT;
-tb_error *tb_scaled_dot_product_attention(tb_tensor q, tb_tensor k, tb_tensor v, tb_tensor mask, double scale, tb_tensor *out) TB_NOEXCEPT;
 tb_error *tb_mse_loss(tb_tensor x, tb_tensor target, tb_tensor *out) TB_NOEXCEPT;
 
 // shim_autograd.cc and shim_foreach.cc: over lists of tensors.

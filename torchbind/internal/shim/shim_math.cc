@@ -3,7 +3,6 @@
 #include <ATen/ops/block_diag.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/cos.h>
-#include <ATen/ops/div.h>
 #include <ATen/ops/index_select.h>
 #include <ATen/ops/log_softmax.h>
 #include <ATen/ops/matmul.h>
@@ -28,7 +27,6 @@ using namespace tb;
 extern "C" {
 TB_OP(tb_add, (tb_tensor a, tb_tensor b, double alpha, tb_tensor *out), at::add(ref(a), ref(b), alpha))
 TB_OP(tb_mul, (tb_tensor a, tb_tensor b, tb_tensor *out), at::mul(ref(a), ref(b)))
-TB_OP(tb_div, (tb_tensor a, tb_tensor b, tb_tensor *out), at::div(ref(a), ref(b)))
 TB_OP(tb_add_scalar, (tb_tensor a, double v, tb_tensor *out), at::add(ref(a), v))
 TB_OP(tb_mul_scalar, (tb_tensor a, double v, tb_tensor *out), at::mul(ref(a), v))
 TB_OP(tb_sqrt, (tb_tensor a, tb_tensor *out), at::sqrt(ref(a)))
@@ -44,8 +42,6 @@ TB_OP(tb_mean, (tb_tensor a, tb_tensor *out), at::mean(ref(a)))
 TB_OP(tb_matmul, (tb_tensor a, tb_tensor b, tb_tensor *out), at::matmul(ref(a), ref(b)))
 TB_OP(tb_transpose, (tb_tensor a, int64_t d0, int64_t d1, tb_tensor *out), ref(a).transpose(d0, d1))
 TB_OP(tb_reshape, (tb_tensor a, const int64_t *shape, int64_t ndim, tb_tensor *out), ref(a).reshape(at::IntArrayRef(shape, ndim)))
-TB_OP(tb_permute, (tb_tensor a, const int64_t *dims, int64_t ndim, tb_tensor *out), ref(a).permute(at::IntArrayRef(dims, ndim)))
-TB_OP(tb_expand, (tb_tensor a, const int64_t *shape, int64_t ndim, tb_tensor *out), ref(a).expand(at::IntArrayRef(shape, ndim)))
 TB_OP(tb_narrow, (tb_tensor a, int64_t dim, int64_t start, int64_t length, tb_tensor *out), at::narrow(ref(a), dim, start, length))
 TB_OP(tb_index_select, (tb_tensor a, int64_t dim, tb_tensor index, tb_tensor *out), at::index_select(ref(a), dim, ref(index)))
 TB_OP(tb_cat, (const tb_tensor *ts, int64_t n, int64_t dim, tb_tensor *out), at::cat(list(ts, n), dim))
@@ -59,10 +55,6 @@ tb_error *tb_topk(tb_tensor a, int64_t k, int64_t dim, tb_tensor *values, tb_ten
     *values = handles[0];
     *indices = handles[1];
   });
-}
-
-tb_error *tb_index_add_(tb_tensor self, int64_t dim, tb_tensor index, tb_tensor source) noexcept {
-  return guard([&] { ref(self).index_add_(dim, ref(index), ref(source)); });
 }
 
 tb_error *tb_index_copy_(tb_tensor self, int64_t dim, tb_tensor index, tb_tensor source) noexcept {

@@ -50,15 +50,37 @@ demo: build ## set everything up, search ranks and train on real SST-2 data, wri
 	@scripts/fetch_model.sh $(DEMO_MODEL) >/dev/null
 	bin/autolora run $(DEMO_FLAGS)
 
+# Every part of make test runs, whatever the others say, and then it fails if one did. Tests start hundreds of processes:
+# the race detector's second of sleep at the end of each is not for them. The last two parts go over a hundred thousand
+# texts, for which the detector takes minutes: it gets some of them.
 .PHONY: test
 test: setup $(DEMO_MODEL) ## check the format, vet, and run all tests with the race detector
-	@unformatted=$$(gofmt -l atomicfile autolora cmd data nn torchbind); \
-	if [[ -n $$unformatted ]]; then echo "not formatted, run gofmt -w:" $$unformatted >&2; exit 1; fi
-	@# Tests start hundreds of processes: the detector's second of sleep at the end of each is not for them.
-	GOMP_SPINCOUNT=$(GOMP_SPINCOUNT) GORACE=atexit_sleep_ms=0 go test -race -vet=all $$(go list ./... | grep -vE '/data/(metrics/nlg|tokenizer)(/|$$)')
-	@# These go over a hundred thousand texts, for which the detector takes minutes: it gets a part of them.
-	go test -race -short ./data/tokenizer ./data/metrics/nlg/meteor
-	go test -vet=all ./data/tokenizer ./data/metrics/nlg/...
+	@failed=; part() { echo "$$*"; "$$@" || failed=yes; }; \
+	unformatted=$$(gofmt -l atomicfile autolora cmd data nn torchbind); \
+	if [[ -n $$unformatted ]]; then echo "not formatted, run gofmt -w:" $$unformatted >&2; failed=yes; fi; \
+	export GOMP_SPINCOUNT=$(GOMP_SPINCOUNT) GORACE=atexit_sleep_ms=0; \
+	part go test -race -vet=all $$(go list ./... | grep -vE '/data/(metrics/nlg|tokenizer)(/|$$)'); \
+	part go test -race -short ./data/tokenizer ./data/metrics/nlg/meteor; \
+	part go test -vet=all ./data/tokenizer ./data/metrics/nlg/...; \
+	[[ -z $$failed ]]
+
+# What computes, under each instruction set that libtorch, our kernels and oneDNN can be told to stay in. A CPU takes no
+# more memory for having less of them.
+CPUS_PACKAGES = ./torchbind/... ./nn ./nn/generate ./autolora/...
+CPUS_FLAGS ?= -skip 'Memory'
+
+.PHONY: test-cpus
+test-cpus: setup $(DEMO_MODEL) ## run the numeric tests as lesser CPUs would, with one thread and with two
+	@failed=; \
+	for cpu in default=SSE41 avx2=AVX2 native=; do \
+		if [[ $$cpu == native= ]]; then unset ATEN_CPU_CAPABILITY ONEDNN_MAX_CPU_ISA; \
+		else export ATEN_CPU_CAPABILITY=$${cpu%=*} ONEDNN_MAX_CPU_ISA=$${cpu#*=}; fi; \
+		for threads in 1 2; do \
+			echo "$${cpu%=*}, $$threads threads"; \
+			OMP_NUM_THREADS=$$threads GOMP_SPINCOUNT=$(GOMP_SPINCOUNT) go test -count=1 $(CPUS_FLAGS) $(CPUS_PACKAGES) || failed+=" $${cpu%=*} with $$threads"; \
+		done; \
+	done; \
+	[[ -z $$failed ]] || { echo "failed:$$failed" >&2; exit 1; }
 
 .PHONY: asan
 asan: setup ## run the tests of what calls C++ under the address sanitizer

@@ -87,6 +87,20 @@ type Dataset struct {
 // Len is the number of examples.
 func (d *Dataset) Len() int { return len(d.Examples) }
 
+// Rows returns where the rows of what is predicted for each example begin, and at last where they end [Len()+1]: in
+// tagging an example has one for every word, else one.
+func (d *Dataset) Rows() []int {
+	at := make([]int, 1, d.Len()+1)
+	for i := range d.Examples {
+		n := 1
+		if d.Kind == Tagging {
+			n = len(d.Examples[i].Words)
+		}
+		at = append(at, at[i]+n)
+	}
+	return at
+}
+
 // Labelled reports whether every example, in tagging every word, has a label, in generation a target or
 // references.
 func (d *Dataset) Labelled() bool {

@@ -397,7 +397,7 @@ func TestPieces(t *testing.T) {
 		{Words: []string{}, Tags: []int{}, File: "x.conll", Line: 7},
 		{Words: []string{"f", "g"}, Tags: []int{1, 0}, File: "x.conll", Line: 8},
 	}}
-	p, err := NewPieces(d, splitterFunc(func(words []string) ([]int, error) {
+	p, cut, err := Pieces(d, splitterFunc(func(words []string) ([]int, error) {
 		if len(words) == 5 {
 			return []int{2, 2, 1}, nil
 		}
@@ -407,22 +407,17 @@ func TestPieces(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got []string
-	var words [][]string
 	for _, ex := range p.Examples {
 		got = append(got, fmt.Sprint(ex.Line, ex.Words, ex.Tags))
-		words = append(words, ex.Words)
 	}
 	want := []string{"1 [a b] [0 1]", "1 [c d] [0 1]", "1 [e] [0]", "8 [f g] [1 0]"}
-	if !slices.Equal(got, want) || p.Cut != 1 || p.Fingerprint != "f" || d.Len() != 3 {
-		t.Errorf("got %q, %d cut, of %d\nwant %q", got, p.Cut, d.Len(), want)
+	if !slices.Equal(got, want) || cut != 1 || p.Fingerprint != "f" || d.Len() != 3 {
+		t.Errorf("got %q, %d cut, of %d\nwant %q", got, cut, d.Len(), want)
 	}
-	joined := Join(p, words)
-	for i, ex := range d.Examples {
-		if joined[i] == nil || !slices.Equal(joined[i], ex.Words) {
-			t.Errorf("sentence %d: got %q, want %q", i, joined[i], ex.Words)
-		}
+	if got, want := fmt.Sprint(p.Rows(), d.Rows()), "[0 2 4 5 7] [0 5 5 7]"; got != want {
+		t.Errorf("rows %s, want %s", got, want)
 	}
-	_, err = NewPieces(d, splitterFunc(func([]string) ([]int, error) { return nil, errBadText }))
+	_, _, err = Pieces(d, splitterFunc(func([]string) ([]int, error) { return nil, errBadText }))
 	if err == nil || err.Error() != "x.conll: line 1: bad text" {
 		t.Errorf("got %v", err)
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -18,20 +17,17 @@ import (
 	"autolora/torchbind"
 )
 
-// Predict returns the logits of every example of corpus, in its order: one row
-// of K numbers each, in tagging one for every word. Every example is computed
-// once, in batches of similar length.
-func Predict(ctx context.Context, model *nn.Model, corpus *data.Corpus, batchSize, workers int, progress func(done, total int)) ([][][]float64, error) {
-	return (*Processes)(nil).predict(ctx, model, corpus, batchSize, workers, progress)
-}
-
-// predict is Predict by several processes, each of which gets all logits.
-func (p *Processes) predict(ctx context.Context, model *nn.Model, corpus *data.Corpus, batchSize, workers int, progress func(done, total int)) ([][][]float64, error) {
+// predict returns the logits of every example of corpus, in its order: one row
+// of K numbers each, in tagging one for every word (data.Dataset.Rows). Every
+// example is computed once, in batches of similar length; every process gets all
+// logits.
+func (p *Processes) predict(ctx context.Context, model *nn.Model, corpus *data.Corpus, batchSize int, progress func(done int)) ([][]float64, error) {
 	batches, err := corpus.EvalBatches(ctx, batchSize, workers)
 	if err != nil {
 		return nil, err
 	}
-	logits := make([][][]float64, corpus.Data.Len())
+	rows := corpus.Data.Rows()
+	logits := make([][]float64, rows[len(rows)-1])
 	done := 0
 	for i, indices := range batches {
 		done += len(indices)
@@ -45,14 +41,12 @@ func (p *Processes) predict(ctx context.Context, model *nn.Model, corpus *data.C
 		if err != nil {
 			return nil, err
 		}
-		if err := predictBatch(model, packed, logits); err != nil {
+		if err := predictBatch(model, packed, logits, rows); err != nil {
 			return nil, err
 		}
-		if progress != nil {
-			progress(done, len(logits))
-		}
+		progress(done)
 	}
-	return together(p, logits, func(rows [][]float64) bool { return len(rows) > 0 })
+	return together(p, logits, func(row []float64) bool { return row != nil })
 }
 
 // together fills the places that this process left empty from those of the
@@ -75,7 +69,9 @@ func together[T any](p *Processes, own []T, filled func(T) bool) ([]T, error) {
 	return own, nil
 }
 
-func predictBatch(model *nn.Model, packed *data.Batch, logits [][][]float64) error {
+// predictBatch puts the logits of a batch into their places, those of example i
+// from at[i] on.
+func predictBatch(model *nn.Model, packed *data.Batch, logits [][]float64, at []int) error {
 	return torchbind.Run(func(s *torchbind.Scope) error {
 		b, err := autolora.NewBatch(s, model, packed)
 		if err != nil {
@@ -83,16 +79,14 @@ func predictBatch(model *nn.Model, packed *data.Batch, logits [][][]float64) err
 		}
 		var flat []float64
 		torchbind.InferenceMode(func() { flat = model.Logits(s, b.Batch, nil).Float64s() })
-		rows := slices.Collect(slices.Chunk(flat, len(flat)/b.Size))
-		for at, i := range packed.Index {
-			n := 1
-			if packed.WantPer != nil {
-				n = packed.WantPer[at]
-			}
-			logits[i], rows = rows[:n:n], rows[n:]
-			for _, v := range slices.Concat(logits[i]...) {
-				if !autolora.Finite(v) {
-					return fmt.Errorf("example %d: the model's output is %v: its weights are broken", i, v)
+		k := len(flat) / b.Size
+		for _, i := range packed.Index {
+			for place := at[i]; place < at[i+1]; place++ {
+				logits[place], flat = flat[:k:k], flat[k:]
+				for _, v := range logits[place] {
+					if !autolora.Finite(v) {
+						return fmt.Errorf("example %d: the model's output is %v: its weights are broken", i, v)
+					}
 				}
 			}
 		}
@@ -156,35 +150,29 @@ func (s *session) scoreSet(ctx context.Context, model *nn.Model, d *data.Dataset
 	return scores, nil
 }
 
-// predict returns the logits of every example of d, as Predict does; sentences
-// that had to be cut are whole again. What it computed is added to work.
-func (s *session) predict(ctx context.Context, model *nn.Model, d *data.Dataset, work *runs.Work, progress func(done int)) ([][][]float64, error) {
-	whole := func(logits [][][]float64) [][][]float64 { return logits }
-	computed := d
-	if d.Kind == data.Tagging {
-		pieces, err := s.pieces(d)
-		if err != nil {
-			return nil, err
-		}
-		computed = pieces.Dataset
-		whole = func(logits [][][]float64) [][][]float64 { return data.Join(pieces, logits) }
+// predict returns the logits of every example of d, as Processes.predict does. What it
+// computed is added to work.
+func (s *session) predict(ctx context.Context, model *nn.Model, d *data.Dataset, work *runs.Work, progress func(done int)) ([][]float64, error) {
+	computed, err := s.pieces(d) // their words are those of d, in its order
+	if err != nil {
+		return nil, err
 	}
 	corpus := s.corpus(computed)
-	logits, err := s.Processes.predict(ctx, model, corpus, s.BatchSize, workers, func(n, _ int) { progress(min(n, d.Len())) })
+	logits, err := s.Processes.predict(ctx, model, corpus, s.BatchSize, func(n int) { progress(min(n, d.Len())) })
 	if err != nil {
 		return nil, err
 	}
 	tokens, err := corpus.Tokens()
 	work.Add(runs.Work{Tokens: tokens, Forward: int64((computed.Len() + s.BatchSize - 1) / s.BatchSize)})
-	return whole(logits), err
+	return logits, err
 }
 
-// scoreLogits compares logits [examples][rows][K] with the labels of d.
-func scoreLogits(task data.Task, d *data.Dataset, logits [][][]float64) (metrics.Scores, error) {
+// scoreLogits compares logits [rows][K] with the labels of d.
+func scoreLogits(task data.Task, d *data.Dataset, logits [][]float64) (metrics.Scores, error) {
 	if task.Kind == data.Regression {
 		gold, pred := make([]float64, len(logits)), make([]float64, len(logits))
-		for i, rows := range logits {
-			gold[i], pred[i] = d.Examples[i].Value, rows[0][0]
+		for i, row := range logits {
+			gold[i], pred[i] = d.Examples[i].Value, row[0]
 		}
 		return metrics.Regression(task.Metrics, gold, pred)
 	}
@@ -193,29 +181,26 @@ func scoreLogits(task data.Task, d *data.Dataset, logits [][][]float64) (metrics
 		return nil, err
 	}
 	if task.Kind == data.Tagging {
-		gold, pred := make([][]string, len(best)), make([][]string, len(best))
-		for i, tags := range best {
-			gold[i], pred[i] = task.Names(d.Examples[i].Tags), task.Names(tags)
+		gold, pred, at := make([][]string, d.Len()), make([][]string, d.Len()), d.Rows()
+		for i, ex := range d.Examples {
+			gold[i], pred[i] = task.Names(ex.Tags), task.Names(best[at[i]:at[i+1]])
 		}
 		return metrics.Tagging(task.Metrics, gold, pred)
 	}
-	gold, pred := make([]int, len(best)), make([]int, len(best))
-	for i, class := range best {
-		gold[i], pred[i] = d.Examples[i].Label, class[0]
+	gold := make([]int, len(best))
+	for i := range gold {
+		gold[i] = d.Examples[i].Label
 	}
-	return metrics.Classification(task.Metrics, gold, pred)
+	return metrics.Classification(task.Metrics, gold, best)
 }
 
 // classes returns the place of the largest logit in every row.
-func classes(logits [][][]float64) ([][]int, error) {
-	best := make([][]int, len(logits))
-	for i, rows := range logits {
-		best[i] = make([]int, len(rows))
-		for k, row := range rows {
-			var err error
-			if best[i][k], err = metrics.ArgMax(row); err != nil {
-				return nil, err
-			}
+func classes(logits [][]float64) ([]int, error) {
+	best := make([]int, len(logits))
+	for i, row := range logits {
+		var err error
+		if best[i], err = metrics.ArgMax(row); err != nil {
+			return nil, err
 		}
 	}
 	return best, nil

@@ -101,26 +101,26 @@ func RunPredict(ctx context.Context, cfg Config, adapterDir, input string, conll
 	case conll:
 		err = writeTagged(out, s.task, examples, best)
 	default:
-		err = writeLines(out, s.task, logits, best)
+		err = writeLines(out, s.task, examples, logits, best)
 	}
 	if err != nil {
 		return 0, fmt.Errorf("write predictions: %w", err)
 	}
-	return len(logits), nil
+	return examples.Len(), nil
 }
 
 // writeLines writes a JSON line for every example.
-func writeLines(out io.Writer, task data.Task, logits [][][]float64, best [][]int) error {
-	enc := json.NewEncoder(out)
-	for i, rows := range logits {
+func writeLines(out io.Writer, task data.Task, d *data.Dataset, logits [][]float64, best []int) error {
+	enc, at := json.NewEncoder(out), d.Rows()
+	for i := range d.Examples {
 		var line any
 		switch task.Kind {
 		case data.Tagging:
-			line = taggedSentence{task.Names(best[i])}
+			line = taggedSentence{task.Names(best[at[i]:at[i+1]])}
 		case data.Regression:
-			line = prediction{rows[0], rows[0][0]}
+			line = prediction{logits[i], logits[i][0]}
 		default:
-			line = prediction{rows[0], task.Labels[best[i][0]]}
+			line = prediction{logits[i], task.Labels[best[i]]}
 		}
 		if err := enc.Encode(line); err != nil {
 			return err
@@ -130,11 +130,11 @@ func writeLines(out io.Writer, task data.Task, logits [][][]float64, best [][]in
 }
 
 // writeTagged writes a CoNLL file of the sentences with the tags best.
-func writeTagged(out io.Writer, task data.Task, sentences *data.Dataset, best [][]int) error {
+func writeTagged(out io.Writer, task data.Task, sentences *data.Dataset, best []int) error {
 	var words, gold, tags [][]string
-	known := sentences.Labelled()
+	known, at := sentences.Labelled(), sentences.Rows()
 	for i, ex := range sentences.Examples {
-		words, tags = append(words, ex.Words), append(tags, task.Names(best[i]))
+		words, tags = append(words, ex.Words), append(tags, task.Names(best[at[i]:at[i+1]]))
 		if known {
 			gold = append(gold, task.Names(ex.Tags))
 		}
@@ -258,12 +258,8 @@ func RunBench(ctx context.Context, cfg Config, input, trace string, rep Reporter
 	if !examples.Labelled() {
 		return nil, fmt.Errorf("%s: every example needs a label", input)
 	}
-	if examples.Kind == data.Tagging {
-		pieces, err := s.pieces(examples)
-		if err != nil {
-			return nil, err
-		}
-		examples = pieces.Dataset
+	if examples, err = s.pieces(examples); err != nil {
+		return nil, err
 	}
 	corpus := s.corpus(examples)
 	var batches []*data.Batch

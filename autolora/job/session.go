@@ -129,23 +129,19 @@ func (s *session) readTask(parts ...data.Part) error {
 	if train := s.splits.Train; train != nil && s.LimitTrain > 0 && s.LimitTrain < train.Len() {
 		s.splits.Train = train.Select(data.Subset(train.Len(), s.LimitTrain, s.Seed))
 	}
-	if train := s.splits.Train; train != nil && train.Kind == data.Tagging {
-		pieces, err := s.pieces(train)
-		if err != nil {
-			return err
-		}
-		s.splits.Train = pieces.Dataset
+	if s.splits.Train != nil {
+		s.splits.Train, err = s.pieces(s.splits.Train)
 	}
-	return nil
+	return err
 }
 
 // pieces cuts the sentences of d that are longer than --max-length.
-func (s *session) pieces(d *data.Dataset) (*data.Pieces, error) {
-	p, err := data.NewPieces(d, s.enc)
-	if err == nil && p.Cut > 0 {
-		s.rep.Note(fmt.Sprintf("%s: %d sentences are longer than --max-length %d and cut between words", d.Name, p.Cut, s.MaxLength))
+func (s *session) pieces(d *data.Dataset) (*data.Dataset, error) {
+	pieces, cut, err := data.Pieces(d, s.enc)
+	if cut > 0 {
+		s.rep.Note(fmt.Sprintf("%s: %d sentences are longer than --max-length %d and cut between words", d.Name, cut, s.MaxLength))
 	}
-	return p, err
+	return pieces, err
 }
 
 // noteTruncated says how much of the data was left out for its length.

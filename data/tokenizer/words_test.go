@@ -214,14 +214,14 @@ func TestPiecesOfSentences(t *testing.T) {
 		words := strings.Fields(text)
 		d.Examples = append(d.Examples, data.Example{Words: words, Tags: make([]int, len(words)), File: "a.jsonl", Line: i + 1})
 	}
-	pieces, err := data.NewPieces(d, enc)
+	pieces, cut, err := data.Pieces(d, enc)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if pieces.Cut != 2 || pieces.Len() < 5 {
-		t.Errorf("%d sentences were cut into pieces, %d pieces in all", pieces.Cut, pieces.Len())
+	if cut != 2 || pieces.Len() < 5 {
+		t.Errorf("%d sentences were cut into pieces, %d pieces in all", cut, pieces.Len())
 	}
-	corpus := data.NewCorpus(pieces.Dataset, enc)
+	corpus := data.NewCorpus(pieces, enc)
 	batches, err := corpus.EvalBatches(t.Context(), 2, 2)
 	if err != nil {
 		t.Fatal(err)
@@ -250,8 +250,9 @@ func TestPiecesOfSentences(t *testing.T) {
 			t.Errorf("%d rows too many, %d labels", len(want), len(b.Labels))
 		}
 	}
-	for i, tokens := range data.Join(pieces, found) {
-		words := d.Examples[i].Words
+	all, rows := slices.Concat(found...), d.Rows()
+	for i, ex := range d.Examples {
+		words, tokens := ex.Words, all[rows[i]:rows[i+1]]
 		if len(tokens) != len(words) {
 			t.Fatalf("sentence %q has the first tokens %q", words, tokens)
 		}

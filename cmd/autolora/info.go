@@ -40,7 +40,7 @@ safetensors file holds.`,
 			if err != nil {
 				return err
 			}
-			return cmd.show(c, d, func(w *writer) {
+			return cmd.show(c, d.json, func(w *writer) {
 				w.row("path", "%s", args[0])
 				d.print(w)
 			})
@@ -135,14 +135,18 @@ func (m machineInfo) print(w *writer) {
 	w.row("device", "%s (--device auto)", m.DefaultDevice)
 }
 
-// contents is what a file or folder holds; its JSON has a "kind".
-type contents interface{ print(w *writer) }
+// contents is what a file or folder holds: an object with a "kind" for --json,
+// and how it is printed for people.
+type contents struct {
+	json  any
+	print func(w *writer)
+}
 
 // inspect tells files and folders apart, by their names and what is in them.
 func inspect(path string) (contents, error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, fmt.Errorf("info: %w", err)
+		return contents{}, fmt.Errorf("info: %w", err)
 	}
 	has := func(name string) bool {
 		_, err := os.Stat(filepath.Join(path, name))
@@ -156,11 +160,11 @@ func inspect(path string) (contents, error) {
 	case has("config.json"):
 		return inspectModel(path)
 	case info.IsDir():
-		return nil, fmt.Errorf("%s: neither a model (config.json), an adapter (adapter_config.json) nor results (%s)", path, runs.ResultsFile)
+		return contents{}, fmt.Errorf("%s: neither a model (config.json), an adapter (adapter_config.json) nor results (%s)", path, runs.ResultsFile)
 	case ext == ".json":
 		return inspectJSON(path)
 	case slices.Contains([]string{".bin", ".pt", ".pth", ".ckpt", ".pkl"}, ext):
-		return nil, fmt.Errorf("%s: pickled weights can run any program when they are read; only safetensors is read", path)
+		return contents{}, fmt.Errorf("%s: pickled weights can run any program when they are read; only safetensors is read", path)
 	}
 	return inspectWeights(path)
 }
@@ -169,33 +173,100 @@ func inspect(path string) (contents, error) {
 func inspectJSON(path string) (contents, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("info: %w", err)
+		return contents{}, fmt.Errorf("info: %w", err)
 	}
 	var keys map[string]json.RawMessage
 	if err := json.Unmarshal(text, &keys); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, jsonError(text, err))
+		return contents{}, fmt.Errorf("%s: %w", path, jsonError(text, err))
 	}
 	switch {
 	case keys["layers"] != nil:
 		r, err := runs.ReadRanks(path)
-		return &ranksInfo{"ranks", r}, err
+		about := struct {
+			Kind string `json:"kind"`
+			runs.Ranks
+		}{"ranks", r}
+		return contents{about, func(w *writer) {
+			w.row("kind", "ranks")
+			for _, f := range []struct{ label, value string }{{"model", r.Model}, {"task", r.Task}, {"rule", r.Rule}} {
+				if f.value != "" {
+					w.row(f.label, "%s", f.value)
+				}
+			}
+			printRanks(w, r)
+		}}, err
 	case keys["scores"] != nil:
-		r, err := readResults(path)
-		return &resultsInfo{Kind: "results", Results: r}, err
+		r := resultsInfo{Kind: "results", Results: new(runs.Results)}
+		err := runs.ReadOnly(filepath.Dir(path)).ReadJSON(filepath.Base(path), r.Results)
+		return contents{r, r.print}, err
 	}
-	return nil, fmt.Errorf("%s: neither ranks (\"layers\") nor results (\"scores\")", path)
+	return contents{}, fmt.Errorf("%s: neither ranks (\"layers\") nor results (\"scores\")", path)
 }
 
-func readResults(path string) (*runs.Results, error) {
-	text, err := os.ReadFile(path)
+// resultsInfo is a results folder, or a results.json.
+type resultsInfo struct {
+	Kind    string        `json:"kind"`
+	Results *runs.Results `json:"results,omitempty"`
+	Ranks   *runs.Ranks   `json:"ranks,omitempty"`
+	Files   []string      `json:"files,omitempty"`
+	dir     string
+}
+
+func inspectResults(dir string) (contents, error) {
+	i := resultsInfo{Kind: "results folder", dir: dir}
+	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return nil, fmt.Errorf("read results: %w", err)
+		return contents{}, fmt.Errorf("info: %w", err)
 	}
-	r := new(runs.Results)
-	if err := json.Unmarshal(text, r); err != nil {
-		return nil, fmt.Errorf("%s: not a results file: %w", path, err)
+	for _, e := range entries {
+		i.Files = append(i.Files, e.Name())
 	}
-	return r, nil
+	if slices.Contains(i.Files, runs.RanksFile) {
+		r, err := runs.ReadRanks(filepath.Join(dir, runs.RanksFile))
+		if err != nil {
+			return contents{}, err
+		}
+		i.Ranks = &r
+	}
+	if slices.Contains(i.Files, runs.ResultsFile) {
+		err = runs.ReadOnly(dir).ReadJSON(runs.ResultsFile, &i.Results)
+	}
+	return contents{i, i.print}, err
+}
+
+func (i resultsInfo) print(w *writer) {
+	w.row("kind", "%s", i.Kind)
+	if i.Results == nil {
+		w.row("state", "the run is not complete: there is no %s", runs.ResultsFile)
+	} else {
+		w.row("run", "%s on %s, seed %d", i.Results.Method, i.Results.Task, i.Results.Seed)
+	}
+	w.printf("\n")
+	printOutcome(w, i.dir, &job.Outcome{Results: i.Results, Ranks: i.Ranks, Files: i.Files})
+}
+
+func inspectAdapter(dir string) (contents, error) {
+	a, err := job.ReadAdapter(dir)
+	if err != nil {
+		return contents{}, err
+	}
+	about := struct {
+		Kind      string     `json:"kind"`
+		Form      string     `json:"form"`
+		BaseModel string     `json:"base_model"`
+		TaskType  string     `json:"task_type"`
+		Adapter   int64      `json:"adapter_parameters"`
+		Head      int64      `json:"head_parameters"`
+		Ranks     runs.Ranks `json:"ranks"`
+	}{"adapter", a.Form, a.BaseModel, a.TaskType, a.Size, a.Head, a.Ranks}
+	return contents{about, func(w *writer) {
+		w.row("kind", "%s, %s", a.Form, a.TaskType)
+		w.row("base model", "%s", a.BaseModel)
+		w.row("weights", "%s parameters, and %s of the head", human.Thousands(a.Size), human.Thousands(a.Head))
+		if len(a.Ranks.Layers) > 0 {
+			printRanks(w, a.Ranks)
+		}
+	}}, nil
 }
 
 // tensorInfo is one tensor of a file.
@@ -230,168 +301,72 @@ func (l weightList) print(w *writer) {
 	w.row("weights", "%d tensors, %s parameters, %s, %s", len(l.Tensors), human.Thousands(l.Parameters), types, human.Bytes(l.Bytes))
 }
 
-// weightsInfo is a safetensors file.
-type weightsInfo struct {
-	Kind     string            `json:"kind"`
-	Metadata map[string]string `json:"metadata,omitempty"`
-	weightList
-}
-
 func inspectWeights(path string) (contents, error) {
 	f, err := safetensors.Open(path)
 	if err != nil {
-		return nil, err
+		return contents{}, err
 	}
 	defer f.Close()
-	return &weightsInfo{Kind: "safetensors", Metadata: f.Metadata(), weightList: listWeights(f)}, nil
-}
-
-func (i *weightsInfo) print(w *writer) {
-	w.row("kind", "safetensors file")
-	i.weightList.print(w)
-	for _, key := range slices.Sorted(maps.Keys(i.Metadata)) {
-		w.row("metadata", "%s = %s", key, oneLine(i.Metadata[key]))
-	}
-	w.printf("\n")
-	for _, t := range i.Tensors {
-		w.printf("  %-4s %-16s %s\n", t.DType, fmt.Sprint(t.Shape), t.Name)
-	}
-}
-
-// modelInfo is a model folder.
-type modelInfo struct {
-	Kind     string      `json:"kind"`
-	Type     string      `json:"model_type"`
-	Layers   int         `json:"layers"`
-	Hidden   int64       `json:"hidden_size"`
-	Heads    int64       `json:"attention_heads"`
-	Vocab    int64       `json:"vocab_size"`
-	MaxToken int64       `json:"max_tokens"`
-	Labels   []string    `json:"labels,omitempty"`
-	Head     bool        `json:"head"` // the checkpoint has one for classification
-	Files    []string    `json:"files"`
-	Weights  *weightList `json:"weights"`
+	about := struct {
+		Kind     string            `json:"kind"`
+		Metadata map[string]string `json:"metadata,omitempty"`
+		weightList
+	}{"safetensors", f.Metadata(), listWeights(f)}
+	return contents{about, func(w *writer) {
+		w.row("kind", "safetensors file")
+		about.weightList.print(w)
+		for _, key := range slices.Sorted(maps.Keys(about.Metadata)) {
+			w.row("metadata", "%s = %s", key, oneLine(about.Metadata[key]))
+		}
+		w.printf("\n")
+		for _, t := range about.Tensors {
+			w.printf("  %-4s %-16s %s\n", t.DType, fmt.Sprint(t.Shape), t.Name)
+		}
+	}}, nil
 }
 
 func inspectModel(dir string) (contents, error) {
 	cfg, err := nn.ReadConfig(dir)
 	if err != nil {
-		return nil, err
+		return contents{}, err
 	}
 	ckpt, err := safetensors.OpenCheckpoint(dir)
 	if err != nil {
-		return nil, err
+		return contents{}, err
 	}
 	defer ckpt.Close()
-	weights := listWeights(ckpt)
-	return &modelInfo{
-		Kind: "model", Type: cfg.ModelType, Layers: cfg.NumHiddenLayers, Hidden: cfg.HiddenSize, Heads: cfg.NumAttentionHeads,
-		Vocab: cfg.VocabSize, MaxToken: cfg.MaxTokens(), Labels: cfg.LabelNames(), Files: ckpt.Files(), Weights: &weights,
-		Head: slices.ContainsFunc(ckpt.Names(), func(name string) bool { return strings.HasPrefix(name, "classifier.") }),
-	}, nil
-}
-
-func (i *modelInfo) print(w *writer) {
-	w.row("kind", "model folder, %s", i.Type)
-	w.row("size", "%d blocks, hidden size %d, %d heads, vocabulary of %s, texts of up to %d tokens", i.Layers, i.Hidden, i.Heads, human.Thousands(i.Vocab), i.MaxToken)
-	i.Weights.print(w)
-	switch {
-	case !i.Head:
-		w.row("head", "none")
-	case len(i.Labels) == 0:
-		w.row("head", "classification")
-	default:
-		w.row("head", "classification: %s", strings.Join(i.Labels, ", "))
+	about := struct {
+		Kind     string     `json:"kind"`
+		Type     string     `json:"model_type"`
+		Layers   int        `json:"layers"`
+		Hidden   int64      `json:"hidden_size"`
+		Heads    int64      `json:"attention_heads"`
+		Vocab    int64      `json:"vocab_size"`
+		MaxToken int64      `json:"max_tokens"`
+		Labels   []string   `json:"labels,omitempty"`
+		Head     bool       `json:"head"` // the checkpoint has one for classification
+		Files    []string   `json:"files"`
+		Weights  weightList `json:"weights"`
+	}{
+		"model", cfg.ModelType, cfg.NumHiddenLayers, cfg.HiddenSize, cfg.NumAttentionHeads, cfg.VocabSize, cfg.MaxTokens(), cfg.LabelNames(),
+		slices.ContainsFunc(ckpt.Names(), func(name string) bool { return strings.HasPrefix(name, "classifier.") }),
+		ckpt.Files(), listWeights(ckpt),
 	}
-	for _, file := range i.Files {
-		w.row("file", "%s", file)
-	}
-}
-
-// adapterInfo is an adapter folder.
-type adapterInfo struct {
-	Kind      string     `json:"kind"`
-	Form      string     `json:"form"`
-	BaseModel string     `json:"base_model"`
-	TaskType  string     `json:"task_type"`
-	Adapter   int64      `json:"adapter_parameters"`
-	Head      int64      `json:"head_parameters"`
-	Ranks     runs.Ranks `json:"ranks"`
-}
-
-func inspectAdapter(dir string) (contents, error) {
-	a, err := job.ReadAdapter(dir)
-	if err != nil {
-		return nil, err
-	}
-	return &adapterInfo{Kind: "adapter", Form: a.Form, BaseModel: a.BaseModel, TaskType: a.TaskType, Adapter: a.Size, Head: a.Head, Ranks: a.Ranks}, nil
-}
-
-func (i *adapterInfo) print(w *writer) {
-	w.row("kind", "%s, %s", i.Form, i.TaskType)
-	w.row("base model", "%s", i.BaseModel)
-	w.row("weights", "%s parameters, and %s of the head", human.Thousands(i.Adapter), human.Thousands(i.Head))
-	if len(i.Ranks.Layers) > 0 {
-		printRanks(w, i.Ranks)
-	}
-}
-
-// ranksInfo is a ranks.json.
-type ranksInfo struct {
-	Kind string `json:"kind"`
-	runs.Ranks
-}
-
-func (i *ranksInfo) print(w *writer) {
-	w.row("kind", "ranks")
-	for _, f := range []struct{ label, value string }{{"model", i.Model}, {"task", i.Task}, {"rule", i.Rule}} {
-		if f.value != "" {
-			w.row(f.label, "%s", f.value)
+	return contents{about, func(w *writer) {
+		w.row("kind", "model folder, %s", about.Type)
+		w.row("size", "%d blocks, hidden size %d, %d heads, vocabulary of %s, texts of up to %d tokens",
+			about.Layers, about.Hidden, about.Heads, human.Thousands(about.Vocab), about.MaxToken)
+		about.Weights.print(w)
+		switch {
+		case !about.Head:
+			w.row("head", "none")
+		case len(about.Labels) == 0:
+			w.row("head", "classification")
+		default:
+			w.row("head", "classification: %s", strings.Join(about.Labels, ", "))
 		}
-	}
-	printRanks(w, i.Ranks)
-}
-
-// resultsInfo is a results folder, or a results.json.
-type resultsInfo struct {
-	Kind    string        `json:"kind"`
-	Results *runs.Results `json:"results,omitempty"`
-	Ranks   *runs.Ranks   `json:"ranks,omitempty"`
-	Files   []string      `json:"files,omitempty"`
-	dir     string
-}
-
-func inspectResults(dir string) (contents, error) {
-	i := &resultsInfo{Kind: "results folder", dir: dir}
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, fmt.Errorf("info: %w", err)
-	}
-	for _, e := range entries {
-		i.Files = append(i.Files, e.Name())
-	}
-	if slices.Contains(i.Files, runs.RanksFile) {
-		r, err := runs.ReadRanks(filepath.Join(dir, runs.RanksFile))
-		if err != nil {
-			return nil, err
+		for _, file := range about.Files {
+			w.row("file", "%s", file)
 		}
-		i.Ranks = &r
-	}
-	if slices.Contains(i.Files, runs.ResultsFile) {
-		if i.Results, err = readResults(filepath.Join(dir, runs.ResultsFile)); err != nil {
-			return nil, err
-		}
-	}
-	return i, nil
-}
-
-func (i *resultsInfo) print(w *writer) {
-	w.row("kind", "%s", i.Kind)
-	if i.Results == nil {
-		w.row("state", "the run is not complete: there is no %s", runs.ResultsFile)
-	} else {
-		w.row("run", "%s on %s, seed %d", i.Results.Method, i.Results.Task, i.Results.Seed)
-	}
-	w.printf("\n")
-	printOutcome(w, i.dir, &job.Outcome{Results: i.Results, Ranks: i.Ranks, Files: i.Files})
+	}}, nil
 }

@@ -40,10 +40,7 @@ what is in such a file.`,
 	cmd.section("What is timed").bind("preset", "k", "target", "lora-alpha", "lora-dropout", "dropout", "alpha-form", "hypergradient", "look-ahead", "implicit-at", "update-order", "gradient-checkpointing", "seed")
 	cmd.section("Generation").bind(decodeFlags...)
 	cmd.section("Machine").bind(machine...)
-	s = cmd.section("Results")
-	s.StringVar(&trace, "trace", "", "`FILE` write a Chrome trace of one LoRA step and one search iteration (ui.perfetto.dev)")
-	cmd.configurable(s)
-	cmd.common(s)
+	cmd.results().StringVar(&trace, "trace", "", "`FILE` write a Chrome trace of one LoRA step and one search iteration (ui.perfetto.dev)")
 	cmd.run = func(ctx context.Context, c *console, _ []string) error {
 		if err := cmd.need("model", "input"); err != nil {
 			return err

@@ -50,9 +50,12 @@ func (cmd *command) common(s *section) {
 	s.BoolVar(&cmd.json, "json", false, "print one JSON object on stdout in place of the text")
 }
 
-// configurable adds --config, for commands whose flags are settings of a run.
-func (cmd *command) configurable(s *section) {
+// results adds the last section of a command whose flags are settings of a run.
+func (cmd *command) results(names ...string) *section {
+	s := cmd.section("Results").bind(names...)
 	s.StringVar(&cmd.configFile, "config", "", "`FILE` JSON with settings, as an earlier run's config.json; flags take precedence")
+	cmd.common(s)
+	return s
 }
 
 // tree is all commands.

@@ -50,9 +50,7 @@ folder, or of all of them, makes the one table.`,
 	cmd.section("Search and training").bind("batch-size", "seed", "log-every")
 	cmd.section("Generation").bind(decodeFlags...).bind(meteorFlags...)
 	cmd.section("Machine").bind(machine...).bind("gradient-checkpointing", "process-timeout")
-	results := cmd.section("Results").bind("out", "save-every", "tensorboard", "preset")
-	cmd.configurable(results)
-	cmd.common(results)
+	cmd.results("out", "save-every", "tensorboard", "preset")
 	cmd.run = func(ctx context.Context, c *console, _ []string) error {
 		plan, err := job.Plan(cmd.cfg)
 		if err != nil {

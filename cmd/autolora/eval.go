@@ -25,9 +25,7 @@ with the head that the checkpoint has.`,
 	s.bind(ownData...).bind("max-length")
 	cmd.section("Generation").bind(decodeFlags...).bind(meteorFlags...)
 	cmd.section("Machine").bind("batch-size").bind(machine...)
-	s = cmd.section("Results")
-	cmd.configurable(s)
-	cmd.common(s)
+	cmd.results()
 	cmd.run = func(ctx context.Context, c *console, _ []string) error {
 		if part != string(data.Dev) && part != string(data.Test) {
 			return usagef("--part: got %q, want dev or test", part)

@@ -81,9 +81,24 @@ func fetch(c *console, get func(*hub.Client, func(hub.Progress)) (string, error)
 	if err != nil {
 		return "", err
 	}
-	d := &download{rep: newReporter(c)}
-	defer d.end()
-	return get(client, d.progress)
+	rep, total := newReporter(c), int64(-1)
+	defer func() {
+		if total >= 0 {
+			rep.End()
+		}
+	}()
+	return get(client, func(p hub.Progress) {
+		switch {
+		case total < 0 && p.Done >= p.Total:
+			return // all of it was in the cache
+		case total < 0:
+			rep.Bytes("fetch", p.Total)
+		case p.Total != total: // an index of shards was read
+			rep.Resize(p.Total)
+		}
+		total = p.Total
+		rep.Advance(int(p.Done), path.Base(p.File))
+	})
 }
 
 // dataFolder returns the one folder that holds the files of a data set, or the
@@ -112,30 +127,4 @@ func (cmd *command) fetchModel(ctx context.Context, c *console) error {
 		return client.Resolve(ctx, cmd.cfg.Model, progress)
 	})
 	return err
-}
-
-// download reports a fetch, if there is anything to fetch.
-type download struct {
-	rep     *reporter
-	total   int64
-	running bool
-}
-
-func (d *download) progress(p hub.Progress) {
-	switch {
-	case !d.running && p.Done >= p.Total:
-		return // all of it was in the cache
-	case !d.running:
-		d.rep.Bytes("fetch", p.Total)
-	case p.Total != d.total: // an index of shards was read
-		d.rep.Resize(p.Total)
-	}
-	d.running, d.total = true, p.Total
-	d.rep.Advance(int(p.Done), path.Base(p.File))
-}
-
-func (d *download) end() {
-	if d.running {
-		d.rep.End()
-	}
 }

@@ -47,9 +47,7 @@ of the output {"text": ...}.`,
 	s.bind("task", "max-length")
 	cmd.section("Generation").bind(decodeFlags...)
 	cmd.section("Machine").bind("batch-size").bind(machine...)
-	s = cmd.section("Results")
-	cmd.configurable(s)
-	cmd.common(s)
+	cmd.results()
 	cmd.run = func(ctx context.Context, c *console, _ []string) error {
 		if adapter == "" {
 			if err := cmd.need("model"); err != nil {

@@ -30,19 +30,15 @@ scores it on the dev set, and writes an adapter that PEFT loads.`,
 	cmd.section("Search and training").bind("batch-size", "seed", "log-every")
 	cmd.section("Generation").bind(decodeFlags...).bind(meteorFlags...)
 	cmd.section("Machine").bind(machine...).bind("gradient-checkpointing", "process-timeout")
-	cmd.results(cmd.section("Results"))
+	cmd.results(outFlags...)
 	cmd.run = func(ctx context.Context, c *console, _ []string) error {
 		return cmd.experiment(ctx, c, job.Run)
 	}
 	return cmd
 }
 
-// results adds the flags of a command that writes an output folder.
-func (cmd *command) results(s *section) {
-	s.bind("out", "overwrite", "resume", "save-every", "tensorboard", "preset")
-	cmd.configurable(s)
-	cmd.common(s)
-}
+// outFlags are those of a command that writes one output folder.
+var outFlags = []string{"out", "overwrite", "resume", "save-every", "tensorboard", "preset"}
 
 // experiment does a job that writes an output folder, and reports its outcome.
 func (cmd *command) experiment(ctx context.Context, c *console, do func(context.Context, job.Config, job.Reporter) (*job.Outcome, error)) error {

@@ -20,7 +20,7 @@ train --method autolora --ranks FILE" trains at.`,
 	cmd.section("LoRA").bind(loraFlags...)
 	cmd.section("Search").bind(searchFlags...).bind("weight-decay", "batch-size", "seed", "log-every")
 	cmd.section("Machine").bind(machine...).bind("gradient-checkpointing", "process-timeout")
-	cmd.results(cmd.section("Results"))
+	cmd.results(outFlags...)
 	cmd.run = func(ctx context.Context, c *console, _ []string) error {
 		return cmd.experiment(ctx, c, job.RunSearch)
 	}

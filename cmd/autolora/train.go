@@ -29,7 +29,7 @@ permuted over the layers (autolora-shuffled).`,
 	cmd.section("Training").bind(trainFlags...).bind("batch-size", "seed", "log-every")
 	cmd.section("Generation").bind(decodeFlags...).bind(meteorFlags...)
 	cmd.section("Machine").bind(machine...).bind("gradient-checkpointing", "process-timeout")
-	cmd.results(cmd.section("Results"))
+	cmd.results(outFlags...)
 	cmd.run = func(ctx context.Context, c *console, _ []string) error {
 		if job.NeedsRanks(cmd.cfg.Method) && cmd.cfg.RanksFile == "" {
 			return usagef("--ranks FILE is missing: --method %s trains at the ranks that autolora search finds (autolora run does both)", cmd.cfg.Method)

@@ -30,11 +30,10 @@ func (m *Model) Adapter(base string, skipped []string) *peft.Adapter {
 	for _, l := range m.Body.linears() {
 		a.Config.FanInFanOut = a.Config.FanInFanOut || l.Weight.Transposed
 		for i := range l.Modules {
-			lora := l.lora(i)
-			switch whole := l.storedModule(); {
+			switch lora, whole := l.lora(i), l.whole(); {
 			case lora == nil || names[whole]:
 			case whole != "":
-				add(m.fusedLayer(whole), lora.Dropout)
+				add(l.fused(), lora.Dropout)
 			default:
 				add(peft.Layer{
 					Name: lora.Module, Rank: int(lora.Rank), Alpha: lora.Alpha,
@@ -44,8 +43,8 @@ func (m *Model) Adapter(base string, skipped []string) *peft.Adapter {
 		}
 	}
 	for _, name := range skipped {
-		if l, _ := m.linear(name); l != nil && l.storedModule() != "" {
-			name = l.storedModule()
+		if l, _ := m.linear(name); l != nil && l.whole() != "" {
+			name = l.whole()
 		}
 		if !names[name] {
 			a.Layers = append(a.Layers, peft.Layer{Name: name})
@@ -99,8 +98,10 @@ func (m *Model) setLoRA(a *peft.Adapter, layer peft.Layer) error {
 	}
 	linear, part := m.linear(layer.Name)
 	if linear == nil {
-		if parts := m.storedParts(layer.Name); parts != nil {
-			return m.setFused(a, layer, parts)
+		for _, l := range m.Body.linears() {
+			if l.whole() == layer.Name {
+				return m.setFused(a, layer, l)
+			}
 		}
 		return fmt.Errorf("layer %q is not in the model %s", layer.Name, m.Dir)
 	}

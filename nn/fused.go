@@ -13,111 +13,76 @@ import (
 // one layer of rank r_q + r_k + r_v, whose A has theirs one above the other and
 // whose B is block-diagonal, with their scales in it.
 
-// storedModule returns the module of the checkpoint that has l's modules within
-// it; "" where they are modules themselves.
-func (l *Linear) storedModule() string {
+// whole returns the module of the checkpoint that has l's modules within it; ""
+// where they are modules themselves.
+func (l *Linear) whole() string {
 	path := strings.TrimSuffix(l.Weight.Name, ".weight")
-	if l.Weight.Parts == nil && l.part(path) < 0 {
+	if l.Weight.Stacked == nil && l.index(path) < 0 {
 		return path
 	}
 	return ""
 }
 
-// storedPart is a module within one of the checkpoint.
-type storedPart struct {
-	linear *Linear
-	index  int   // in linear.Modules
-	first  int64 // its first row in the stored module's weight
-}
-
-// storedParts returns the modules within one of the checkpoint, in the order of
-// their rows; nil if path is not such a module.
-func (m *Model) storedParts(path string) []storedPart {
-	var parts []storedPart
-	for _, l := range m.Body.linears() {
-		if l.storedModule() != path {
-			continue
-		}
-		row := l.first
-		for i, module := range l.Modules {
-			parts = append(parts, storedPart{l, i, row})
-			row += module.Rows
-		}
-	}
-	return parts
-}
-
-// fusedLayer returns the LoRA layers within a module of the checkpoint as one of
-// PEFT.
-func (m *Model) fusedLayer(path string) peft.Layer {
-	parts := m.storedParts(path)
-	out, in := parts[0].linear.Weight.Shape[0], parts[0].linear.In()
+// fused returns the LoRA layers of l's modules as one of PEFT on the whole.
+func (l *Linear) fused() peft.Layer {
+	out, in := l.Weight.Shape[0], l.In()
 	var a []float32
 	rank := int64(0)
-	for _, p := range parts {
-		if l := p.linear.lora(p.index); l != nil {
-			a = append(a, l.A.Value.Float32s()...)
-			rank += l.Rank
+	for i := range l.Modules {
+		if lora := l.lora(i); lora != nil {
+			a = append(a, lora.A.Value.Float32s()...)
+			rank += lora.Rank
 		}
 	}
 	b := make([]float32, out*rank)
-	column := int64(0)
-	for _, p := range parts {
-		l := p.linear.lora(p.index)
-		if l == nil {
-			continue
+	var row, column int64
+	for i, module := range l.Modules {
+		if lora := l.lora(i); lora != nil {
+			for j, v := range lora.B.Value.Float32s() {
+				b[(row+int64(j)/lora.Rank)*rank+column+int64(j)%lora.Rank] = float32(lora.Scale()) * v
+			}
+			column += lora.Rank
 		}
-		for i, v := range l.B.Value.Float32s() {
-			row, j := p.first+int64(i)/l.Rank, column+int64(i)%l.Rank
-			b[row*rank+j] = float32(l.Scale()) * v
-		}
-		column += l.Rank
+		row += module.Rows
 	}
 	return peft.Layer{
-		Name: path, Rank: int(rank), Alpha: float64(rank),
+		Name: l.whole(), Rank: int(rank), Alpha: float64(rank),
 		A: safetensors.FromFloat32s("lora_A.weight", []int64{rank, in}, a), B: safetensors.FromFloat32s("lora_B.weight", []int64{out, rank}, b),
 	}
 }
 
-// setFused gives the modules within one of the checkpoint what PEFT's layer on
-// the whole of it does to them: each gets those ranks whose B has something in
-// its rows. Of a layer in the form of fusedLayer that is each module's own; of
-// any other it is exact too, with A there more than once.
-func (m *Model) setFused(adapter *peft.Adapter, layer peft.Layer, parts []storedPart) error {
-	first := parts[0].linear
-	in := first.In()
-	a, b, err := factors(layer, in, first.Weight.Shape[0])
+// setFused gives l's modules what PEFT's layer on the whole does to them: each gets
+// those ranks whose B has something in its rows. Of a layer in the form of fused
+// that is each module's own; of any other it is exact too, with A there more than
+// once.
+func (m *Model) setFused(adapter *peft.Adapter, layer peft.Layer, l *Linear) error {
+	in, rank := l.In(), int64(layer.Rank)
+	a, b, err := factors(layer, in, l.Weight.Shape[0])
 	if err != nil {
 		return err
 	}
-	rank := int64(layer.Rank)
 	scale := adapter.Config.Scale(layer.Rank, layer.Alpha)
-	for _, p := range parts {
-		module := p.linear.Modules[p.index]
-		rows := b[p.first*rank : (p.first+module.Rows)*rank]
-		used := make([]bool, rank)
-		for i, v := range rows {
-			used[int64(i)%rank] = used[int64(i)%rank] || v != 0
-		}
+	for i, module := range l.Modules {
+		rows := b[:module.Rows*rank]
+		b = b[len(rows):]
 		var ownA, ownB []float32
-		own := int64(0)
-		for j, u := range used {
-			if u {
-				ownA = append(ownA, a[int64(j)*in:int64(j+1)*in]...)
-				own++
+		var used []int64
+		for j := range rank {
+			column := func(row []float32) bool { return row[j] != 0 }
+			if slices.ContainsFunc(slices.Collect(slices.Chunk(rows, int(rank))), column) {
+				used = append(used, j)
+				ownA = append(ownA, a[j*in:(j+1)*in]...)
 			}
 		}
-		if own == 0 {
+		if used == nil {
 			continue
 		}
 		for row := range slices.Chunk(rows, int(rank)) {
-			for j, u := range used {
-				if u {
-					ownB = append(ownB, row[j])
-				}
+			for _, j := range used {
+				ownB = append(ownB, row[j])
 			}
 		}
-		p.linear.Adapters[p.index] = m.newLoRA(module.Path, ownA, ownB, in, module.Rows, scale*float64(own), adapter.Config.LoraDropout)
+		l.Adapters[i] = m.newLoRA(module.Path, ownA, ownB, in, module.Rows, scale*float64(len(used)), adapter.Config.LoraDropout)
 	}
 	return nil
 }

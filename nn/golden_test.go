@@ -67,7 +67,7 @@ func checkTraining(t *testing.T, s *torchbind.Scope, m *Model, values, steps fix
 	params, seen := m.TrainableParams(), 0
 	for i, g := range torchbind.Grad(s, []*torchbind.Tensor{loss}, Values(params), nil, false) {
 		for j, key := range params[i].Keys() {
-			near(t, "gradient of "+key, params[i].Part(s, g, j).Float64s(), values.floats("grad."+keyPrefix+key), tolGrads)
+			near(t, "gradient of "+key, params[i].Stored(s, g, j).Float64s(), values.floats("grad."+keyPrefix+key), tolGrads)
 			seen++
 		}
 	}
@@ -88,7 +88,7 @@ func checkTraining(t *testing.T, s *torchbind.Scope, m *Model, values, steps fix
 	}
 	for _, p := range params {
 		for j, key := range p.Keys() {
-			near(t, "weights after ten steps: "+key, p.Part(s, torchbind.Detach(s, p.Value), j).Float64s(), steps.floats("final."+keyPrefix+key), tolStored)
+			near(t, "weights after ten steps: "+key, p.Stored(s, torchbind.Detach(s, p.Value), j).Float64s(), steps.floats("final."+keyPrefix+key), tolStored)
 		}
 	}
 }

@@ -165,7 +165,7 @@ func (m *Model) fold(l *LoRA, keep []bool) *LoRA {
 // linear returns the layer and the part of it that is the module at path.
 func (m *Model) linear(path string) (*Linear, int) {
 	for _, l := range m.Body.linears() {
-		if i := l.part(path); i >= 0 {
+		if i := l.index(path); i >= 0 {
 			return l, i
 		}
 	}

@@ -2,9 +2,9 @@ package nn
 
 import "autolora/torchbind"
 
-// Adapter is what training adds to a model whose own weights stay: at a module of a
+// AdapterLayer is what training adds to a model whose own weights stay: at a module of a
 // linear layer (LoRA), or at a residual connection (Bottleneck).
-type Adapter interface {
+type AdapterLayer interface {
 	// Forward returns what y becomes, which the layer has made of x; at a residual
 	// connection x is what it adds to y. It may change y.
 	Forward(s *torchbind.Scope, x, y *torchbind.Tensor, rng *DropoutRNG) *torchbind.Tensor
@@ -19,7 +19,7 @@ type Linear struct {
 	// Modules whose rows make W, one after the other.
 	Modules []Module
 	// Adapters has one entry per module: nil where there is none.
-	Adapters []Adapter
+	Adapters []AdapterLayer
 
 	first  int64                   // row of Weight with which the layer begins: more than 0 where it is a part of a matrix
 	frozen *torchbind.FrozenWeight // nil while W is trained
@@ -74,8 +74,8 @@ func (l *Linear) modules(first, end int) *Linear {
 	return part
 }
 
-// part returns the index of a module in l.Modules, or -1.
-func (l *Linear) part(path string) int {
+// index returns that of a module in l.Modules, or -1.
+func (l *Linear) index(path string) int {
 	for i, m := range l.Modules {
 		if m.Path == path {
 			return i
@@ -104,7 +104,7 @@ func (l *Linear) lora(i int) *LoRA {
 
 // newLinear returns a layer without adapters.
 func newLinear(weight, bias *Param, modules ...Module) *Linear {
-	return &Linear{Weight: weight, Bias: bias, Modules: modules, Adapters: make([]Adapter, len(modules))}
+	return &Linear{Weight: weight, Bias: bias, Modules: modules, Adapters: make([]AdapterLayer, len(modules))}
 }
 
 // freeze makes W constant.

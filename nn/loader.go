@@ -153,7 +153,7 @@ func (ld *loader) stacked(modules []Module, suffix string, in ...int64) *Param {
 	defer s.Close()
 	for _, m := range modules {
 		rows += m.Rows
-		p.Parts = append(p.Parts, Part{m.Path + suffix, m.Rows})
+		p.Stacked = append(p.Stacked, KeyRows{m.Path + suffix, m.Rows})
 		if t := ld.read(s, m.Path+suffix, ld.dtype, append([]int64{m.Rows}, in...)); t != nil {
 			parts = append(parts, t)
 		}

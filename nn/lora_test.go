@@ -105,7 +105,7 @@ func checkMerged(t *testing.T, s *torchbind.Scope, m *Model, merged []safetensor
 	torchbind.NoGrad(func() {
 		for _, p := range m.Params() {
 			for i, key := range p.Keys() {
-				p.Part(s, p.Value, i).CopyInPlace(values[key])
+				p.Stored(s, p.Value, i).CopyInPlace(values[key])
 			}
 		}
 	})

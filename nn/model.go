@@ -245,15 +245,15 @@ func (m *Model) LoRAs() []*LoRA {
 
 // adapters returns all adapters: those of linear layers, then those of residual
 // connections, in the order of computation.
-func (m *Model) adapters() []Adapter {
-	var all []Adapter
+func (m *Model) adapters() []AdapterLayer {
+	var all []AdapterLayer
 	for _, l := range m.Body.linears() {
 		all = append(all, l.Adapters...)
 	}
 	for _, r := range m.Body.residuals() {
 		all = append(all, r.Adapter)
 	}
-	return slices.DeleteFunc(all, func(a Adapter) bool { return a == nil })
+	return slices.DeleteFunc(all, func(a AdapterLayer) bool { return a == nil })
 }
 
 // AdapterParams returns the parameters of every adapter: A, B and, in the SVD form,

@@ -13,45 +13,45 @@ type Param struct {
 	Name  string // Hugging Face key; of an adapter, PEFT's without its prefix
 	Shape []int64
 	Value *torchbind.Tensor
-	// Parts are the keys whose rows, one after the other, make Value, where that
+	// Stacked are the keys whose rows, one after the other, make Value, where that
 	// is several: query, key and value are one matrix.
-	Parts []Part
+	Stacked []KeyRows
 	// Transposed tells that the checkpoint has Value as [in, out] (GPT-2).
 	Transposed bool
 }
 
-// Part is a key of a checkpoint and the rows of a Param that it holds.
-type Part struct {
+// KeyRows is a key of a checkpoint and the rows of a Param that it holds.
+type KeyRows struct {
 	Key  string
 	Rows int64
 }
 
 // Keys returns the checkpoint keys that Value holds, in the order of its rows.
 func (p *Param) Keys() []string {
-	if p.Parts == nil {
+	if p.Stacked == nil {
 		return []string{p.Name}
 	}
-	keys := make([]string, len(p.Parts))
-	for i, part := range p.Parts {
-		keys[i] = part.Key
+	keys := make([]string, len(p.Stacked))
+	for i, k := range p.Stacked {
+		keys[i] = k.Key
 	}
 	return keys
 }
 
-// Part returns what the checkpoint has of t, which has Value's shape, under the
+// Stored returns what the checkpoint has of t, which has Value's shape, under the
 // i-th key: a view in s.
-func (p *Param) Part(s *torchbind.Scope, t *torchbind.Tensor, i int) *torchbind.Tensor {
-	if p.Transposed {
+func (p *Param) Stored(s *torchbind.Scope, t *torchbind.Tensor, i int) *torchbind.Tensor {
+	switch {
+	case p.Transposed:
 		return torchbind.Transpose(s, t, 0, 1)
-	}
-	if p.Parts == nil {
+	case p.Stacked == nil:
 		return t
 	}
 	first := int64(0)
-	for _, part := range p.Parts[:i] {
-		first += part.Rows
+	for _, k := range p.Stacked[:i] {
+		first += k.Rows
 	}
-	return torchbind.Narrow(s, t, 0, first, p.Parts[i].Rows)
+	return torchbind.Narrow(s, t, 0, first, p.Stacked[i].Rows)
 }
 
 // Values returns the tensors of params.

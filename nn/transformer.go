@@ -38,9 +38,9 @@ type Block struct {
 //
 //	After(x + Adapter(dropout(f(Before(x)))))
 type Residual struct {
-	Before  *Norm   // nil: none
-	After   *Norm   // a LayerNorm; nil: none
-	Adapter Adapter // nil: none
+	Before  *Norm        // nil: none
+	After   *Norm        // a LayerNorm; nil: none
+	Adapter AdapterLayer // nil: none
 
 	module string // what AdapterHub calls the place of the adapter
 }

@@ -75,7 +75,7 @@ func (m *Model) merged() []safetensors.Tensor {
 		for _, p := range m.params {
 			value := m.withAdapters(s, p)
 			for i, key := range p.Keys() {
-				part := p.Part(s, value, i)
+				part := p.Stored(s, value, i)
 				out = append(out, safetensors.FromFloat32s(key, slices.Clone(part.Shape()), part.Float32s()))
 			}
 		}
@@ -94,7 +94,7 @@ type merger interface {
 func (m *Model) withAdapters(s *torchbind.Scope, p *Param) *torchbind.Tensor {
 	value := p.Value
 	for _, l := range m.Body.linears() {
-		row := l.first
+		row := int64(0)
 		for i, module := range l.Modules {
 			if a, ok := l.Adapters[i].(merger); ok && l.Weight == p {
 				if value == p.Value {

@@ -82,22 +82,23 @@ func (m *Model) LoadAdapter(dir string) error {
 		return fmt.Errorf("load adapter %s: task_type is %s, want %s", dir, has, m.Output.taskType())
 	}
 	for _, l := range a.Layers {
-		if err := m.setLoRA(a, l); err != nil {
-			return fmt.Errorf("load adapter %s: %w", dir, err)
+		if err == nil && l.Rank > 0 {
+			err = m.addLayer(a, l)
 		}
 	}
-	if err := m.setHead(a.Saved); err != nil {
+	if err == nil {
+		err = m.setHead(a.Saved)
+	}
+	if err != nil {
 		return fmt.Errorf("load adapter %s: %w", dir, err)
 	}
 	return nil
 }
 
-func (m *Model) setLoRA(a *peft.Adapter, layer peft.Layer) error {
-	if layer.Rank == 0 {
-		return nil
-	}
-	linear, part := m.linear(layer.Name)
-	if linear == nil {
+// addLayer gives the model a layer of an adapter.
+func (m *Model) addLayer(a *peft.Adapter, layer peft.Layer) error {
+	l, i := m.linear(layer.Name)
+	if l == nil {
 		for _, l := range m.Body.linears() {
 			if l.whole() == layer.Name {
 				return m.setFused(a, layer, l)
@@ -105,14 +106,12 @@ func (m *Model) setLoRA(a *peft.Adapter, layer peft.Layer) error {
 		}
 		return fmt.Errorf("layer %q is not in the model %s", layer.Name, m.Dir)
 	}
-	rank := int64(layer.Rank)
-	weightA, weightB, err := factors(layer, linear.In(), linear.Modules[part].Rows)
+	weightA, weightB, err := factors(layer, l.In(), l.Modules[i].Rows)
 	if err != nil {
 		return err
 	}
 	// LoRA.Scale is alpha/rank; this alpha gives it PEFT's scale under any rule.
-	alpha := a.Config.Scale(layer.Rank, layer.Alpha) * float64(rank)
-	linear.Adapters[part] = m.newLoRA(layer.Name, weightA, weightB, linear.In(), linear.Modules[part].Rows, alpha, a.Config.LoraDropout)
+	m.setLoRA(l, i, weightA, weightB, a.Config.Scale(layer.Rank, layer.Alpha)*float64(layer.Rank), a.Config.LoraDropout)
 	return nil
 }
 
@@ -135,29 +134,43 @@ func factors(layer peft.Layer, in, out int64) (a, b []float32, err error) {
 	return a, b, nil
 }
 
-func (m *Model) setHead(saved []safetensors.Tensor) error {
-	byName := make(map[string]safetensors.Tensor, len(saved))
-	for _, t := range saved {
-		byName[t.Name] = t
+// byName are tensors of a file that are to become parameters, each one once.
+type byName map[string]safetensors.Tensor
+
+func tensorsByName(all []safetensors.Tensor) byName {
+	tensors := make(byName, len(all))
+	for _, t := range all {
+		tensors[t.Name] = t
 	}
+	return tensors
+}
+
+// take returns the values of one and takes it out; absent and wrong end the errors.
+func (b byName) take(name string, shape []int64, absent, wrong string) ([]float32, error) {
+	t, ok := b[name]
+	if !ok {
+		return nil, fmt.Errorf("%q is missing: %s", name, absent)
+	}
+	delete(b, name)
+	if !slices.Equal(t.Shape, shape) {
+		return nil, fmt.Errorf("%q: shape %v, want %v: %s", name, t.Shape, shape, wrong)
+	}
+	return safetensors.Float32s(t)
+}
+
+func (m *Model) setHead(saved []safetensors.Tensor) error {
+	tensors := tensorsByName(saved)
 	s := torchbind.NewScope()
 	defer s.Close()
 	for _, p := range m.HeadParams() {
-		t, ok := byName[p.Name]
-		if !ok {
-			return fmt.Errorf("%q is missing: the adapter has no classification head", p.Name)
-		}
-		delete(byName, p.Name)
-		if !slices.Equal(t.Shape, p.Shape) {
-			return fmt.Errorf("%q: shape %v, want %v: the adapter was trained for another number of labels or another model", p.Name, t.Shape, p.Shape)
-		}
-		data, err := safetensors.Float32s(t)
+		data, err := tensors.take(p.Name, p.Shape, "the adapter has no classification head",
+			"the adapter was trained for another number of labels or another model")
 		if err != nil {
 			return err
 		}
-		torchbind.NoGrad(func() { p.Value.CopyInPlace(torchbind.FromSlice(s, data, t.Shape, torchbind.CPU)) })
+		torchbind.NoGrad(func() { p.Value.CopyInPlace(torchbind.FromSlice(s, data, p.Shape, torchbind.CPU)) })
 	}
-	for name := range byName {
+	for name := range tensors {
 		if !strings.HasPrefix(name, "score.") { // PEFT lists it beside "classifier" for any model
 			return fmt.Errorf("%q is saved in the adapter, but not part of this model's head", name)
 		}

@@ -175,32 +175,20 @@ func (m *Model) loadBottlenecks(dir string) error {
 		return fmt.Errorf("load adapter %s: it belongs to another model: a %s of hidden size %d, want %s of %d",
 			dir, a.ModelClass, a.HiddenSize, want, m.HiddenSize)
 	}
-	byName := make(map[string]safetensors.Tensor, len(a.Weights))
-	for _, t := range a.Weights {
-		byName[t.Name] = t
-	}
+	tensors := tensorsByName(a.Weights)
 	err = m.setBottlenecks(a.Style, a.Size, func(name string, shape ...int64) ([]float32, error) {
-		t, ok := byName[name]
-		if !ok {
-			return nil, fmt.Errorf("%q is missing: the adapter belongs to another model", name)
-		}
-		delete(byName, name)
-		if !slices.Equal(t.Shape, shape) {
-			return nil, fmt.Errorf("%q: shape %v, want %v", name, t.Shape, shape)
-		}
-		return safetensors.Float32s(t)
+		return tensors.take(name, shape, "the adapter belongs to another model", "the adapter belongs to another model")
 	})
-	if err != nil {
-		return fmt.Errorf("load adapter %s: %w", dir, err)
-	}
 	for _, t := range a.Weights {
-		if _, ok := byName[t.Name]; ok {
-			return fmt.Errorf("load adapter %s: %q is not in the model %s: the adapter belongs to another model", dir, t.Name, m.Dir)
+		if _, ok := tensors[t.Name]; ok && err == nil {
+			err = fmt.Errorf("%q is not in the model %s: the adapter belongs to another model", t.Name, m.Dir)
 		}
 	}
-	if m.Output == CausalLM {
+	switch {
+	case err != nil:
+	case m.Output == CausalLM:
 		err = m.checkVocabulary(a.Head)
-	} else {
+	default:
 		err = m.setHead(a.Head)
 	}
 	if err != nil {

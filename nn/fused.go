@@ -82,7 +82,7 @@ func (m *Model) setFused(adapter *peft.Adapter, layer peft.Layer, l *Linear) err
 				ownB = append(ownB, row[j])
 			}
 		}
-		l.Adapters[i] = m.newLoRA(module.Path, ownA, ownB, in, module.Rows, scale*float64(len(used)), adapter.Config.LoraDropout)
+		m.setLoRA(l, i, ownA, ownB, scale*float64(len(used)), adapter.Config.LoraDropout)
 	}
 	return nil
 }

@@ -95,24 +95,25 @@ func (m *Model) AddLoRA(cfg LoRAConfig) error {
 		if cfg.SVD {
 			a, b = normal(rng, rank*l.In(), svdStd), normal(rng, out*rank, svdStd)
 		}
-		lora := m.newLoRA(path, a, b, l.In(), out, cfg.Alpha, cfg.Dropout)
+		lora := m.setLoRA(l, part, a, b, cfg.Alpha, cfg.Dropout)
 		if cfg.SVD {
 			lora.E = m.trained(path+".lora_E", make([]float32, rank), rank)
 		}
-		l.Adapters[part] = lora
 	}
 	return nil
 }
 
-// newLoRA returns a trainable LoRA layer with factors a [rank, in] and
+// setLoRA gives the i-th module of l a LoRA layer with factors a [rank, in] and
 // b [out, rank].
-func (m *Model) newLoRA(path string, a, b []float32, in, out int64, alpha, dropout float64) *LoRA {
-	rank := int64(len(a)) / in
-	return &LoRA{
-		Module: path, Rank: rank, Alpha: alpha, Dropout: dropout,
-		A: m.trained(path+".lora_A.weight", a, rank, in),
-		B: m.trained(path+".lora_B.weight", b, out, rank),
+func (m *Model) setLoRA(l *Linear, i int, a, b []float32, alpha, dropout float64) *LoRA {
+	module, rank := l.Modules[i], int64(len(a))/l.In()
+	lora := &LoRA{
+		Module: module.Path, Rank: rank, Alpha: alpha, Dropout: dropout,
+		A: m.trained(module.Path+".lora_A.weight", a, rank, l.In()),
+		B: m.trained(module.Path+".lora_B.weight", b, module.Rows, rank),
 	}
+	l.Adapters[i] = lora
+	return lora
 }
 
 // trained returns a parameter of an adapter.

@@ -21,16 +21,81 @@ import (
 type Pipeline struct {
 	Name    string
 	Metrics []string // that it has, in the order in which its scripts print them
-	score   func(r *Report, segments []Segment, o Options) error
+	groups  []group
+	outputs func(r *Report, segments []Segment) // adds scores of single outputs that no metric has; may be nil
 }
 
-var pipelines = []Pipeline{
-	{"e2e", []string{
-		metrics.NameBLEU, metrics.NameNIST, metrics.NameMETEOR, metrics.NameROUGEL, metrics.NameCIDEr, metrics.NamePyBLEU, metrics.NamePyNIST,
-	}, (*Report).scoreE2E},
-	{"webnlg", []string{metrics.NameBLEU, metrics.NameMETEOR, metrics.NameTER}, (*Report).scoreWebNLG},
-	{"webnlg2017", []string{metrics.NameBLEU, metrics.NameMETEOR, metrics.NameTER}, (*Report).scoreWebNLG2017},
+// group is metrics that read the same texts.
+type group struct {
+	prepare func(segments []Segment) []Segment
+	metrics []metric
 }
+
+// metric computes the scores of those names, of all outputs together and, in each, of every output if there are such.
+type metric struct {
+	names []string
+	score func(segments []Segment, o Options) (all []float64, each []float64, err error)
+}
+
+// pipelines are all of them. A new metric is a function, and an entry in the group whose texts it reads.
+var pipelines = []Pipeline{
+	newPipeline("e2e", e2eOutputs,
+		group{asTheyAre, []metric{two(metrics.NameBLEU, metrics.NameNIST, MTEval)}},
+		group{PTB, []metric{meteorMetric, one(metrics.NameROUGEL, ROUGEL), one(metrics.NameCIDEr, CIDEr)}},
+		group{asTheyAre, []metric{two(metrics.NamePyBLEU, metrics.NamePyNIST, PyMTEval)}}),
+	newPipeline("webnlg", nil,
+		group{textsOfLoRA, []metric{one(metrics.NameBLEU, whole(MultiBLEUDetok))}},
+		group{wordsOfLoRA, []metric{meteorMetric, one(metrics.NameTER, pyTERs)}}),
+	newPipeline("webnlg2017", nil,
+		group{texts2017, []metric{one(metrics.NameBLEU, whole(multiBLEU2017)), meteorMetric, one(metrics.NameTER, tercoms)}}),
+}
+
+func newPipeline(name string, outputs func(r *Report, segments []Segment), groups ...group) Pipeline {
+	p := Pipeline{Name: name, groups: groups, outputs: outputs}
+	for _, g := range groups {
+		for _, m := range g.metrics {
+			p.Metrics = append(p.Metrics, m.names...)
+		}
+	}
+	return p
+}
+
+// one is a metric of one score, which every output has too.
+func one(name string, score func(segments []Segment) (float64, []float64)) metric {
+	return metric{[]string{name}, func(segments []Segment, _ Options) ([]float64, []float64, error) {
+		all, each := score(segments)
+		return []float64{all}, each, nil
+	}}
+}
+
+// two is two metrics that are computed together.
+func two(first, second string, score func(segments []Segment) (float64, float64)) metric {
+	return metric{[]string{first, second}, func(segments []Segment, _ Options) ([]float64, []float64, error) {
+		a, b := score(segments)
+		return []float64{a, b}, nil, nil
+	}}
+}
+
+// whole is a metric that single outputs do not have.
+func whole(score func(segments []Segment) float64) func(segments []Segment) (float64, []float64) {
+	return func(segments []Segment) (float64, []float64) { return score(segments), nil }
+}
+
+var meteorMetric = metric{[]string{metrics.NameMETEOR}, func(segments []Segment, o Options) ([]float64, []float64, error) {
+	outputs, references := make([]string, len(segments)), make([][]string, len(segments))
+	for i, s := range segments {
+		outputs[i], references[i] = s.Hypothesis, s.References
+	}
+	scores, err := o.METEOR.Score(outputs, references)
+	if err != nil {
+		return nil, nil, err
+	}
+	each := make([]float64, len(segments))
+	for i, s := range scores.Segments {
+		each[i] = s.Score
+	}
+	return []float64{scores.Score}, each, nil
+}}
 
 // FindPipeline returns the pipeline of that name:
 //
@@ -141,7 +206,39 @@ func (p Pipeline) Score(segments []Segment, o Options) (*Report, error) {
 			r.Segments[i] = metrics.Scores{}
 		}
 	}
-	return r, p.score(r, segments, o)
+	// Side by side, so that a second core has something to do.
+	errs := make([]error, len(p.groups))
+	var wg sync.WaitGroup
+	var mu sync.Mutex // guards what add writes
+	for i, g := range p.groups {
+		wg.Go(func() { errs[i] = g.score(r, segments, o, &mu) })
+	}
+	wg.Wait()
+	if r.Segments != nil && p.outputs != nil {
+		p.outputs(r, segments)
+	}
+	return r, errors.Join(errs...)
+}
+
+// score adds the metrics of the group that are wanted.
+func (g group) score(r *Report, segments []Segment, o Options, mu *sync.Mutex) error {
+	wanted := slices.DeleteFunc(slices.Clone(g.metrics), func(m metric) bool { return !r.wants(m.names...) })
+	if len(wanted) == 0 {
+		return nil
+	}
+	segments = g.prepare(segments)
+	for _, m := range wanted {
+		all, each, err := m.score(segments, o)
+		if err != nil {
+			return err
+		}
+		mu.Lock()
+		for i, name := range m.names {
+			r.add(name, all[i], each)
+		}
+		mu.Unlock()
+	}
+	return nil
 }
 
 // Label is the name of a metric for people: METEOR without the table of paraphrases says so, since its scores are
@@ -181,43 +278,9 @@ func (r *Report) add(name string, score float64, segments []float64) {
 	}
 }
 
-func (r *Report) addMETEOR(m *meteor.Meteor, segments []Segment) error {
-	if !r.wants(metrics.NameMETEOR) {
-		return nil
-	}
-	outputs, references := make([]string, len(segments)), make([][]string, len(segments))
-	for i, s := range segments {
-		outputs[i], references[i] = s.Hypothesis, s.References
-	}
-	scores, err := m.Score(outputs, references)
-	if err != nil {
-		return err
-	}
-	each := make([]float64, len(segments))
-	for i, s := range scores.Segments {
-		each[i] = s.Score
-	}
-	r.add(metrics.NameMETEOR, scores.Score, each)
-	return nil
-}
-
-func (r *Report) scoreE2E(segments []Segment, o Options) error {
-	// BLEU and NIST are computed beside the others, so that a second core has something to do.
-	var bleu, nist, pyBLEU, pyNIST float64
-	var wg sync.WaitGroup
-	if r.wants(metrics.NameBLEU, metrics.NameNIST) {
-		wg.Go(func() { bleu, nist = MTEval(segments) })
-	}
-	if r.wants(metrics.NamePyBLEU, metrics.NamePyNIST) {
-		wg.Go(func() { pyBLEU, pyNIST = PyMTEval(segments) })
-	}
-	err := r.scoreWords(segments, o)
-	wg.Wait()
-	r.add(metrics.NameBLEU, bleu, nil)
-	r.add(metrics.NameNIST, nist, nil)
-	r.add(metrics.NamePyBLEU, pyBLEU, nil)
-	r.add(metrics.NamePyNIST, pyNIST, nil)
-	for i, scores := range r.Segments { // as measure_scores.py -l has them, with -p or without
+// e2eOutputs adds what measure_scores.py -l has, with -p or without.
+func e2eOutputs(r *Report, segments []Segment) {
+	for i, scores := range r.Segments {
 		bleu, nist := PyMTEval(segments[i : i+1])
 		if r.wants(metrics.NameBLEU, metrics.NamePyBLEU) {
 			scores[metrics.NamePyBLEU], scores[metrics.NameSentBLEU] = bleu, PySentenceBLEU(segments[i])
@@ -226,67 +289,55 @@ func (r *Report) scoreE2E(segments []Segment, o Options) error {
 			scores[metrics.NamePyNIST] = nist
 		}
 	}
-	return err
 }
 
-// scoreWords adds the metrics of E2E for which PTB separates the words.
-func (r *Report) scoreWords(segments []Segment, o Options) error {
-	if !r.wants(metrics.NameMETEOR, metrics.NameROUGEL, metrics.NameCIDEr) {
-		return nil
-	}
-	words := PTB(segments)
-	if r.wants(metrics.NameROUGEL) {
-		score, each := ROUGEL(words)
-		r.add(metrics.NameROUGEL, score, each)
-	}
-	if r.wants(metrics.NameCIDEr) {
-		score, each := CIDEr(words)
-		r.add(metrics.NameCIDEr, score, each)
-	}
-	return r.addMETEOR(o.METEOR, words)
-}
+func asTheyAre(segments []Segment) []Segment { return segments }
 
-// scoreWebNLG leaves out two things that change no score but the wrong ones: gpt2_decode.py fills the files of
-// references up with copies of the first one, and eval.py takes the end of the last line for one more, empty
+// textsOfLoRA and wordsOfLoRA leave out two things that change no score but the wrong ones: gpt2_decode.py fills the
+// files of references up with copies of the first one, and eval.py takes the end of the last line for one more, empty
 // output, with which METEOR fails and TER is a little higher.
-func (r *Report) scoreWebNLG(segments []Segment, o Options) error {
-	segments = rewrite(firstReferences(segments, 6), prepareLoRA)
-	if r.wants(metrics.NameBLEU) {
-		r.add(metrics.NameBLEU, MultiBLEUDetok(segments), nil)
-	}
-	segments = rewrite(segments, func(text string) string { return strings.Join(tok.NLTK(text), " ") })
-	if r.wants(metrics.NameTER) {
-		rates := make([]float64, len(segments))
-		for i, s := range segments {
-			rates[i] = PyTER(s)
-		}
-		r.add(metrics.NameTER, average(rates), rates)
-	}
-	return r.addMETEOR(o.METEOR, segments)
+func textsOfLoRA(segments []Segment) []Segment {
+	return rewrite(firstReferences(segments, 6), prepareLoRA)
 }
 
-func (r *Report) scoreWebNLG2017(segments []Segment, o Options) error {
-	const files = 3 // of references, with an empty line where an output has fewer
-	segments = rewrite(firstReferences(segments, files), prepare2017)
-	if r.wants(metrics.NameBLEU) {
-		padded := slices.Clone(segments)
-		for i := range padded {
-			s := &padded[i]
-			s.References = append(slices.Clip(s.References), make([]string, files-len(s.References))...)
-		}
-		r.add(metrics.NameBLEU, MultiBLEU(padded), nil)
+func wordsOfLoRA(segments []Segment) []Segment {
+	return rewrite(textsOfLoRA(segments), func(text string) string { return strings.Join(tok.NLTK(text), " ") })
+}
+
+// pyTERs is the mean of the outputs' rates.
+func pyTERs(segments []Segment) (float64, []float64) {
+	rates := make([]float64, len(segments))
+	for i, s := range segments {
+		rates[i] = PyTER(s)
 	}
-	if r.wants(metrics.NameTER) {
-		rates := make([]float64, len(segments))
-		edits, words := 0, 0.0
-		for i, s := range segments {
-			e, w := Tercom(s)
-			rates[i] = tercomRate(e, w)
-			edits, words = edits+e, words+w
-		}
-		r.add(metrics.NameTER, tercomRate(edits, words), rates)
+	return average(rates), rates
+}
+
+const files2017 = 3 // of references, with an empty line where an output has fewer
+
+func texts2017(segments []Segment) []Segment {
+	return rewrite(firstReferences(segments, files2017), prepare2017)
+}
+
+func multiBLEU2017(segments []Segment) float64 {
+	padded := slices.Clone(segments)
+	for i := range padded {
+		s := &padded[i]
+		s.References = append(slices.Clip(s.References), make([]string, files2017-len(s.References))...)
 	}
-	return r.addMETEOR(o.METEOR, segments)
+	return MultiBLEU(padded)
+}
+
+// tercoms is the edits of all outputs over their words.
+func tercoms(segments []Segment) (float64, []float64) {
+	rates := make([]float64, len(segments))
+	edits, words := 0, 0.0
+	for i, s := range segments {
+		e, w := Tercom(s)
+		rates[i] = tercomRate(e, w)
+		edits, words = edits+e, words+w
+	}
+	return tercomRate(edits, words), rates
 }
 
 // prepareLoRA is post_process of LoRA's gpt2_decode.py with --tokenize --lower.

@@ -101,7 +101,7 @@ NEW=$WORK/new
 mkdir -p "$NEW"/{function,nonbreaking,synonym}
 cp meteor/english.words "$NEW/function/"
 cp meteor/english.prefixes "$NEW/nonbreaking/"
-cp meteor/README.md "$NEW/"
+cp meteor/{README.md,COPYING,WordNet.txt} "$NEW/"
 synsets >"$NEW/synonym/english.synsets"
 exceptions >"$NEW/synonym/english.exceptions"
 whole "$NEW" || {

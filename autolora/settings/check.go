@@ -1,0 +1,57 @@
+package settings
+
+import (
+	"maps"
+	"slices"
+
+	"autolora/autolora"
+)
+
+// Check returns an Error about the first setting that makes no sense, by itself
+// or beside others.
+func (c Config) Check() error {
+	for _, s := range c.Settings() {
+		if s.check == nil {
+			continue
+		}
+		if err := s.check(); err != nil {
+			return &Error{s.Name, err}
+		}
+	}
+	switch size := c.GridSize(); {
+	case c.AlphaForm != autolora.Softmax && c.AlphaScale != 1:
+		return Errorf("alpha-scale", "only alpha-form softmax is scaled, got form %s", c.AlphaForm)
+	case c.Decoding.Sample && c.Decoding.Beams > 1:
+		return Errorf("sample", "draws one text, got beams %d: want beams 1", c.Decoding.Beams)
+	case len(c.Targets) == 0:
+		return Errorf("target", "none is given")
+	case len(c.GridRanks) == 0:
+		return Errorf("grid-ranks", "none is given")
+	case slices.Min(c.GridRanks) < 1:
+		return Errorf("grid-ranks", "got %d, want ranks of at least 1", slices.Min(c.GridRanks))
+	case size > maxGrid:
+		return Errorf("grid-ranks", "%d ranks for %d targets are more than %d configurations: give fewer", len(c.GridRanks), len(c.Targets), maxGrid)
+	case c.AdaLoRATargetRank > c.AdaLoRAInitRank:
+		return Errorf("adalora-target-rank", "got %d, want 1 to %d, the value of adalora-init-rank", c.AdaLoRATargetRank, c.AdaLoRAInitRank)
+	case c.AdaLoRATInit+c.AdaLoRATFinal >= 1:
+		return Errorf("adalora-t-init", "%v of the steps, and adalora-t-final %v, leave none in which ranks fall", c.AdaLoRATInit, c.AdaLoRATFinal)
+	}
+	return nil
+}
+
+// maxGrid bounds the configurations of a grid search: more is a mistake.
+const maxGrid = 1024
+
+// GridSize returns how many configurations a grid search tries: a rank for each
+// target.
+func (c Config) GridSize() int {
+	size := 1
+	for range c.Targets {
+		if size *= len(c.GridRanks); size > maxGrid {
+			return maxGrid + 1
+		}
+	}
+	return size
+}
+
+func adapterStyleNames() []string { return slices.Sorted(maps.Keys(adapterStyles)) }

@@ -1,0 +1,122 @@
+package settings
+
+import (
+	"autolora/autolora"
+	"autolora/data"
+	"autolora/nn/generate"
+)
+
+// Config holds every setting of a run. What each means, and its default, stands
+// in the table that Settings returns.
+type Config struct {
+	Preset string // where the defaults came from; the other fields say all
+
+	Model string
+	Out   string
+	// Overwrite lets a run replace the results of an earlier one in Out.
+	Overwrite bool
+	// Resume goes on with an earlier run of the same settings in Out.
+	Resume      bool
+	SaveEvery   int // steps between checkpoints; 0: none
+	TensorBoard bool
+
+	Task       string
+	Data       string
+	TrainFile  string
+	DevFile    string
+	Kind       data.Kind // "": of a task
+	Text       []string
+	Label      string
+	LimitTrain int
+	MaxLength  int
+	EvalOn     data.Part
+
+	Seed                  uint64
+	Device                string
+	DType                 string
+	Threads               int
+	Pack                  string
+	Graphs                bool
+	TF32                  bool
+	ProcessTimeout        int // seconds to wait for the others
+	GradientCheckpointing bool
+
+	Targets     []string
+	Rank        int64
+	LoRAAlpha   float64
+	LoRADropout float64
+	Dropout     float64 // negative: the model's own
+	NewHead     bool
+
+	K                 int64
+	AlphaForm         autolora.AlphaForm
+	AlphaScale        float64 // 0: k
+	AlphaInit         float64 // negative: by the form
+	RankRule          autolora.RankRule
+	Hypergradient     autolora.Mode
+	LookAhead         autolora.LookAhead
+	Eta               float64 // negative: the learning rate of the search
+	ImplicitFactor    float64 // 0: η and the preconditioner
+	ImplicitAt        autolora.Point
+	FDMasks           autolora.FDMasks
+	UpdateOrder       autolora.UpdateOrder
+	Unroll            int
+	SearchEpochs      float64
+	SearchSteps       int // 0: by epochs
+	SearchBatchSize   int // 0: that of training
+	SearchLR          float64
+	SearchWeightDecay float64 // negative: that of training
+	SearchLoRADropout float64 // negative: that of training
+	AlphaLR           float64
+	AlphaBeta1        float64
+	AlphaWeightDecay  float64
+	Split             float64
+
+	Decoding    generate.Config // but for the tokens that end a text, which are the model's
+	Metrics     []string        // nil: those of the task
+	Meteor      string          // folder of METEOR's word lists; "": the cache
+	Paraphrases string          // file of METEOR's paraphrase table; "": none
+
+	Method      string
+	RanksFile   string
+	Epochs      float64
+	Steps       int // 0: by epochs
+	BatchSize   int
+	Accumulate  int
+	LR          float64
+	Warmup      float64
+	WeightDecay float64
+	Clip        float64
+	Smoothing   float64
+	LogEvery    int
+
+	AdapterStyle string
+	AdapterSize  int64 // 0: by the model's hidden size
+
+	AdaLoRAInitRank   int64
+	AdaLoRATargetRank int64
+	AdaLoRATInit      float64 // share of the steps
+	AdaLoRATFinal     float64 // share of the steps
+	AdaLoRADeltaT     int
+	AdaLoRABeta1      float64
+	AdaLoRABeta2      float64
+	AdaLoRAOrth       float64
+
+	GridRanks []int64
+	GridSteps int // 0: as the training
+
+	// Of a comparison; empty in a single run.
+	Methods  []string
+	Seeds    int
+	Controls bool
+	With     []string
+}
+
+// Default returns the paper's settings, where it gives any.
+func Default() Config {
+	var c Config
+	for _, s := range c.Settings() {
+		s.reset()
+	}
+	return c
+}

@@ -1,0 +1,78 @@
+package settings
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+)
+
+// MarshalJSON writes every setting, but for those of a comparison that are
+// empty, in the order of the table.
+func (c Config) MarshalJSON() ([]byte, error) {
+	var out bytes.Buffer
+	for _, s := range c.Settings() {
+		if s.Readers == Compare && s.IsDefault() {
+			continue
+		}
+		separator := ','
+		if out.Len() == 0 {
+			separator = '{'
+		}
+		fmt.Fprintf(&out, "%c%q:%s", separator, s.Name, s.JSON())
+	}
+	out.WriteByte('}')
+	return out.Bytes(), nil
+}
+
+// UnmarshalJSON takes the settings that there are, and leaves the others as they
+// are. What is no setting is passed over.
+func (c *Config) UnmarshalJSON(text []byte) error {
+	var entries map[string]json.RawMessage
+	if err := json.Unmarshal(text, &entries); err != nil {
+		return err
+	}
+	for _, s := range c.Settings() {
+		if value, ok := entries[s.Name]; ok {
+			if err := s.set(value); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Set sets the setting of that name to a JSON value, or to a text that is not
+// JSON.
+func (c *Config) Set(name, value string) error {
+	s, ok := c.Find(name)
+	if !ok {
+		return fmt.Errorf("unknown setting %q", name)
+	}
+	raw := json.RawMessage(value)
+	if _, isText := s.Value.(*string); isText && !bytes.HasPrefix(raw, []byte(`"`)) || !json.Valid(raw) {
+		raw, _ = json.Marshal(value)
+	}
+	return s.set(raw)
+}
+
+// Find returns the setting of that name.
+func (c *Config) Find(name string) (Setting, bool) {
+	for _, s := range c.Settings() {
+		if s.Name == name {
+			return s, true
+		}
+	}
+	return Setting{}, false
+}
+
+// Differing returns the first setting whose values in a and b are not the same,
+// among those that which reports; nil if there is none.
+func Differing(a, b Config, which func(Setting) bool) (inA, inB *Setting) {
+	of := b.Settings()
+	for i, s := range a.Settings() {
+		if which(s) && !bytes.Equal(s.JSON(), of[i].JSON()) {
+			return &s, &of[i]
+		}
+	}
+	return nil, nil
+}

@@ -1,0 +1,100 @@
+package settings
+
+import (
+	"math"
+	"strings"
+
+	"autolora/autolora"
+	"autolora/autolora/runs"
+	"autolora/nn"
+	"autolora/nn/adapterhub"
+	"autolora/nn/generate"
+)
+
+// Search returns the settings of the search for steps of W.
+func (c Config) Search(steps int) autolora.SearchConfig {
+	or := func(value, unset float64) float64 {
+		if value < 0 {
+			return unset
+		}
+		return value
+	}
+	init, scale := 0.0, c.AlphaScale
+	if c.AlphaForm == autolora.Free { // the same α as softmax starts from
+		init = 1 / float64(c.K)
+	}
+	if scale == 0 {
+		scale = float64(c.K)
+	}
+	optimA := autolora.AdamW(c.AlphaWeightDecay)
+	optimA.Beta1 = c.AlphaBeta1
+	return autolora.SearchConfig{
+		K: c.K, LoRADropout: or(c.SearchLoRADropout, c.LoRADropout),
+		Form: c.AlphaForm, Scale: scale, Init: or(c.AlphaInit, init), Rule: c.RankRule,
+		Mode: c.Hypergradient, LookAhead: c.LookAhead, Eta: or(c.Eta, c.SearchLR),
+		Factor: c.ImplicitFactor, At: c.ImplicitAt, FDMasks: c.FDMasks, Order: c.UpdateOrder, Unroll: c.Unroll,
+		Steps: steps, LRWeights: c.SearchLR, LRAlpha: c.AlphaLR,
+		AdamW: autolora.AdamW(or(c.SearchWeightDecay, c.WeightDecay)), AdamWA: optimA,
+	}
+}
+
+// SearchBatch returns the number of examples of a batch of the search.
+func (c Config) SearchBatch() int {
+	if c.SearchBatchSize == 0 {
+		return c.BatchSize
+	}
+	return c.SearchBatchSize
+}
+
+// Training returns the settings of training for steps optimiser steps.
+func (c Config) Training(steps int) autolora.TrainConfig {
+	return autolora.TrainConfig{Steps: steps, LR: c.LR, Warmup: c.Warmup, Clip: c.Clip, AdamW: autolora.AdamW(c.WeightDecay)}
+}
+
+// LoRA returns the settings of LoRA with the same rank in every layer.
+func (c Config) LoRA() nn.LoRAConfig {
+	return nn.LoRAConfig{Targets: c.Targets, Rank: c.Rank, Alpha: c.LoRAAlpha, Dropout: c.LoRADropout, Seed: c.Seed}
+}
+
+// AdaLoRA returns the settings of AdaLoRA in a training of so many steps.
+func (c Config) AdaLoRA(steps int) autolora.AdaLoRAConfig {
+	share := func(of float64) int { return int(math.Round(of * float64(steps))) }
+	return autolora.AdaLoRAConfig{
+		InitRank: c.AdaLoRAInitRank, TargetRank: c.AdaLoRATargetRank,
+		TInit: share(c.AdaLoRATInit), TFinal: share(c.AdaLoRATFinal), Total: steps, DeltaT: c.AdaLoRADeltaT,
+		Beta1: c.AdaLoRABeta1, Beta2: c.AdaLoRABeta2, OrthWeight: c.AdaLoRAOrth,
+	}
+}
+
+// adapterStyles are the bottleneck adapters by the names of their authors.
+var adapterStyles = map[string]adapterhub.Style{"houlsby": nn.Houlsby, "pfeiffer": nn.Pfeiffer}
+
+// Bottlenecks returns the settings of bottleneck adapters.
+func (c Config) Bottlenecks() nn.BottleneckConfig {
+	return nn.BottleneckConfig{Style: adapterStyles[c.AdapterStyle], Size: c.AdapterSize, Seed: c.Seed}
+}
+
+// Variant returns c with what the method of that name sets: an ablation of the
+// search is the search with some settings changed.
+func (c Config) Variant(method string) (Config, error) {
+	m, ok := runs.FindMethod(method)
+	if !ok {
+		return c, Errorf("method", "got %q, want one of %s", method, strings.Join(runs.MethodNames(), ", "))
+	}
+	c.Method = method
+	for _, assignment := range m.Set {
+		name, value, _ := strings.Cut(assignment, "=")
+		if err := c.Set(name, value); err != nil {
+			return c, err
+		}
+	}
+	return c, nil
+}
+
+// Generation returns the settings of generation, without the tokens that end a
+// text.
+func (c Config) Generation() generate.Config {
+	g := c.Decoding
+	g.Seed = c.Seed
+	return g
+}

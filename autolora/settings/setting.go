@@ -1,0 +1,199 @@
+package settings
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// Setting is one entry of the table: a value of a Config, and all that is to be
+// known of it.
+type Setting struct {
+	Name    string // of the flag, and of the entry in config.json
+	Usage   string // the placeholder in backquotes, then what it is
+	Unset   string // what the default means where its value does not say it
+	Group   string // title under which help lists it
+	Readers        // commands that read it
+	Effect         // what depends on it
+	// PerProcess is set where processes that share a run may differ: paths of
+	// their machine, and its threads.
+	PerProcess bool
+	// Whole is a list each value of which is a flag of its own: commas are part of it.
+	Whole bool
+	// Value points into the Config: *string, *[]string, *bool, *int, *int64,
+	// *[]int64, *uint64 or *float64.
+	Value any
+
+	fallback any          // default, of Value's type
+	check    func() error // whether the value makes sense by itself; nil: always
+}
+
+// Readers is a set of commands.
+type Readers uint
+
+// The commands that read settings.
+const (
+	Run Readers = 1 << iota
+	Search
+	Train
+	Compare
+	Eval
+	Predict
+	Export
+	Score
+	Bench
+	Info
+
+	Jobs = Run | Search | Train | Compare // that write an output folder
+)
+
+// Has reports whether all of the commands are among r.
+func (r Readers) Has(commands Readers) bool { return r&commands == commands }
+
+// Effect is what depends on a setting.
+type Effect int
+
+const (
+	Result      Effect = iota // what a run comes to
+	Measure                   // that, and what scores are of: runs that differ in it cannot be compared
+	Identity                  // which run it is
+	Machine                   // where it is computed; the result but for rounding
+	Bookkeeping               // nothing of the result: a run may go on with another value
+)
+
+// reset sets the default.
+func (s Setting) reset() { reflect.ValueOf(s.Value).Elem().Set(reflect.ValueOf(s.fallback)) }
+
+// get returns the value.
+func (s Setting) get() any { return reflect.ValueOf(s.Value).Elem().Interface() }
+
+// IsDefault reports whether the value is the default.
+func (s Setting) IsDefault() bool { return reflect.DeepEqual(s.get(), s.fallback) }
+
+// JSON returns the value as config.json has it.
+func (s Setting) JSON() json.RawMessage {
+	text, err := json.Marshal(s.Value)
+	if err != nil { // a number that is not finite, which no file has
+		text, _ = json.Marshal(fmt.Sprint(s.get()))
+	}
+	return text
+}
+
+// String returns the value as a flag takes it.
+func (s Setting) String() string { return strings.Trim(fmt.Sprint(s.get()), "[]") }
+
+// set takes the value from JSON.
+func (s Setting) set(value json.RawMessage) error {
+	if err := json.Unmarshal(value, s.Value); err != nil {
+		return &Error{s.Name, fmt.Errorf("got %s, want %s", value, kinds[reflect.TypeOf(s.Value).Elem().String()])}
+	}
+	return nil
+}
+
+var kinds = map[string]string{
+	"string": "a text", "bool": "true or false", "int": "a whole number", "int64": "a whole number", "uint64": "a whole number of at least 0",
+	"float64": "a number", "[]string": "a list of texts", "[]int64": "a list of whole numbers",
+}
+
+// of makes settings those of a group, which the commands read.
+func of(group string, readers Readers, settings ...Setting) []Setting {
+	for i := range settings {
+		settings[i].Group = group
+		if settings[i].Readers&only == 0 {
+			settings[i].Readers |= readers
+		}
+		settings[i].Readers &^= only
+	}
+	return settings
+}
+
+// only marks the readers of a setting that are not those of its group.
+const only Readers = 1 << 31
+
+func (s Setting) alsoFor(commands Readers) Setting { s.Readers |= commands; return s }
+func (s Setting) onlyFor(commands Readers) Setting { s.Readers = commands | only; return s }
+func (s Setting) is(e Effect) Setting              { s.Effect = e; return s }
+func (s Setting) unset(means string) Setting       { s.Unset = means; return s }
+func (s Setting) perProcess() Setting              { s.PerProcess = true; return s }
+func (s Setting) takenWhole() Setting              { s.Whole = true; return s }
+
+func text(name string, value *string, fallback, usage string) Setting {
+	return Setting{Name: name, Value: value, fallback: fallback, Usage: usage}
+}
+
+func flag(name string, value *bool, fallback bool, usage string) Setting {
+	return Setting{Name: name, Value: value, fallback: fallback, Usage: usage}
+}
+
+func list(name string, value *[]string, fallback []string, usage string) Setting {
+	return Setting{Name: name, Value: value, fallback: fallback, Usage: usage}
+}
+
+func numbers(name string, value *[]int64, fallback []int64, usage string) Setting {
+	return Setting{Name: name, Value: value, fallback: fallback, Usage: usage}
+}
+
+// choice is one of some words.
+func choice[T ~string](name string, value *string, fallback T, allowed []T, usage string) Setting {
+	check := func() error {
+		if slices.Contains(allowed, T(*value)) {
+			return nil
+		}
+		return fmt.Errorf("got %q, want one of %s", *value, joined(allowed))
+	}
+	return Setting{Name: name, Value: value, fallback: string(fallback), Usage: usage, check: check}
+}
+
+func joined[T ~string](words []T) string {
+	out := make([]string, len(words))
+	for i, w := range words {
+		out[i] = string(w)
+	}
+	return strings.Join(out, ", ")
+}
+
+// number is one in a range.
+func number[T int | int64 | uint64 | float64](name string, value *T, fallback T, want limits, usage string) Setting {
+	check := func() error {
+		if v := float64(*value); !want.hold(v) || math.IsInf(v, 0) || math.IsNaN(v) {
+			return fmt.Errorf("got %v, want %s", *value, want.words)
+		}
+		return nil
+	}
+	return Setting{Name: name, Value: value, fallback: fallback, Usage: usage, check: check}
+}
+
+// limits are the numbers that make sense.
+type limits struct {
+	hold  func(v float64) bool
+	words string
+}
+
+var (
+	anyNumber = limits{func(float64) bool { return true }, "a number"}
+	share     = limits{func(v float64) bool { return v >= 0 && v < 1 }, "at least 0 and less than 1"}
+)
+
+func atLeast(least float64) limits {
+	return limits{func(v float64) bool { return v >= least }, fmt.Sprintf("at least %v", least)}
+}
+
+func above(bound float64) limits {
+	return limits{func(v float64) bool { return v > bound }, fmt.Sprintf("more than %v", bound)}
+}
+
+func between(low, high float64) limits {
+	return limits{func(v float64) bool { return v > low && v < high }, fmt.Sprintf("between %v and %v", low, high)}
+}
+
+func within(low, high float64) limits {
+	return limits{func(v float64) bool { return v >= low && v <= high }, fmt.Sprintf("%v to %v", low, high)}
+}
+
+// orUnset allows negative numbers too, which stand for another setting's.
+func orUnset(want limits) limits {
+	return limits{func(v float64) bool { return v < 0 || want.hold(v) }, want.words}
+}

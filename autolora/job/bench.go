@@ -47,9 +47,9 @@ const benchWarmup = 2
 // steps are replayed as graphs, all batches do, until each has its graph.
 func (s *session) bench(ctx context.Context, batches []*data.Batch) (*BenchResult, error) {
 	if len(batches) <= benchWarmup {
-		return nil, fmt.Errorf("%d batches of %d examples: want at least %d (%d warm up)", len(batches), s.BatchSize, benchWarmup+1, benchWarmup)
+		return nil, fmt.Errorf("%d batches of %d examples: want at least %d (%d warm up)", len(batches), s.cfg.BatchSize, benchWarmup+1, benchWarmup)
 	}
-	r := &BenchResult{Batches: len(batches) - benchWarmup, Threads: torchbind.NumThreads(), DType: s.DType}
+	r := &BenchResult{Batches: len(batches) - benchWarmup, Threads: torchbind.NumThreads(), DType: s.cfg.DType}
 	lora, err := s.timed(ctx, "lora", s.loraStep, batches)
 	if err != nil {
 		return nil, err
@@ -93,20 +93,20 @@ func (s *session) benchDecoding(ctx context.Context, prompts [][]int64) (*Decode
 		return nil, err
 	}
 	defer model.Close()
-	cfg := s.decoding()
-	warmup := min(len(prompts), benchWarmup*s.BatchSize)
-	if _, _, err := generate.Generate(ctx, model, prompts[:warmup], s.BatchSize, cfg, nil); err != nil {
+	cfg := s.cfg.Generation()
+	warmup := min(len(prompts), benchWarmup*s.cfg.BatchSize)
+	if _, _, err := generate.Generate(ctx, model, prompts[:warmup], s.cfg.BatchSize, cfg, nil); err != nil {
 		return nil, err
 	}
 	timed := prompts[warmup:]
 	s.rep.Begin("decode", 0, len(timed))
 	defer s.rep.End()
 	began := time.Now()
-	texts, _, err := generate.Generate(ctx, model, timed, s.BatchSize, cfg, func(n int) { s.rep.Advance(n, "") })
+	texts, _, err := generate.Generate(ctx, model, timed, s.cfg.BatchSize, cfg, func(n int) { s.rep.Advance(n, "") })
 	if err != nil {
 		return nil, err
 	}
-	r := &DecodeResult{Seconds: time.Since(began).Seconds(), Beams: s.Beams}
+	r := &DecodeResult{Seconds: time.Since(began).Seconds(), Beams: s.cfg.Decoding.Beams}
 	for _, best := range texts {
 		r.Tokens += len(best[0].IDs)
 	}
@@ -132,14 +132,14 @@ func (s *session) loraStep(steps int) (*benchStep, error) {
 	if err != nil {
 		return nil, err
 	}
-	lora := s.lora()
-	lora.Rank = s.K
+	lora := s.cfg.LoRA()
+	lora.Rank = s.cfg.K
 	if err := model.AddLoRA(lora); err != nil {
 		model.Close()
 		return nil, err
 	}
 	graphs := s.graphs(true)
-	t := autolora.NewTrainer(model, s.training(steps), nil, s.execution(graphs, s.Seed))
+	t := autolora.NewTrainer(model, s.cfg.Training(steps), nil, s.execution(graphs, s.cfg.Seed))
 	return &benchStep{model, graphs, func(s *torchbind.Scope, b, _ *autolora.Batch) { t.Step(s, []*autolora.Batch{b}) }}, nil
 }
 
@@ -149,9 +149,9 @@ func (s *session) searchStep(steps int) (*benchStep, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg := s.search(steps)
+	cfg := s.cfg.Search(steps)
 	graphs := s.graphs(cfg.Replayable())
-	x, err := autolora.NewSearch(model, s.lora(), cfg, s.execution(graphs, s.Seed))
+	x, err := autolora.NewSearch(model, s.cfg.LoRA(), cfg, s.execution(graphs, s.cfg.Seed))
 	if err != nil {
 		graphs.Close()
 		model.Close()

@@ -1,9 +1,7 @@
 package job
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,6 +11,7 @@ import (
 	"strings"
 
 	"autolora/autolora/runs"
+	"autolora/autolora/settings"
 	"autolora/torchbind"
 )
 
@@ -22,18 +21,18 @@ import (
 // a folder of its own, OUT/METHOD/seed-N. With the controls, AutoLoRA is
 // followed by uniform LoRA at the parameters that it found and by its own ranks
 // permuted over the layers.
-func Plan(cfg Config) ([]Config, error) {
+func Plan(cfg settings.Config) ([]settings.Config, error) {
 	switch {
 	case cfg.Seeds < 1:
-		return nil, fmt.Errorf("--seeds: got %d, want at least 1", cfg.Seeds)
+		return nil, settings.Errorf("seeds", "got %d, want at least 1", cfg.Seeds)
 	case len(cfg.Methods) == 0:
-		return nil, errors.New("--methods: none is given")
+		return nil, settings.Errorf("methods", "none is given")
 	}
 	chosen := cfg.Methods
 	if cfg.Controls {
 		chosen = runs.WithControls(chosen)
 	}
-	var plan []Config
+	var plan []settings.Config
 	for i := range cfg.Seeds {
 		for _, name := range inOrder(chosen) {
 			c, err := planned(cfg, name, cfg.Seed+uint64(i))
@@ -46,106 +45,74 @@ func Plan(cfg Config) ([]Config, error) {
 	return plan, checkWith(cfg.With, chosen)
 }
 
-// inOrder returns the methods once each, in the order of the tables.
+// inOrder returns the methods once each, in the order of the tables; those that
+// there are not come last, for an error where they are planned.
 func inOrder(chosen []string) []string {
-	var out []string
-	for _, m := range methods {
-		if slices.Contains(chosen, m.name) {
-			out = append(out, m.name)
+	known := runs.MethodNames()
+	place := func(name string) int {
+		if i := slices.Index(known, name); i >= 0 {
+			return i
 		}
+		return len(known)
 	}
-	for _, name := range chosen {
-		if _, err := methodOf(name); err != nil {
-			out = append(out, name) // an error, where it is planned
-		}
-	}
-	return out
+	out := slices.Clone(chosen)
+	slices.SortStableFunc(out, func(a, b string) int { return place(a) - place(b) })
+	return slices.Compact(out)
 }
 
 // planned returns the settings of one run.
-func planned(cfg Config, name string, seed uint64) (Config, error) {
+func planned(cfg settings.Config, name string, seed uint64) (settings.Config, error) {
 	folder := func(method string) string { return filepath.Join(cfg.Out, runs.SeedFolder(method, seed)) }
-	c, err := Variant(cfg, name)
+	c, err := cfg.Variant(name)
 	if err != nil {
-		return c, fmt.Errorf("--methods: %w", err)
+		return c, settings.Errorf("methods", "%w", errors.Unwrap(err))
 	}
 	c.Methods, c.Seeds, c.Controls, c.With = nil, 0, false, nil
 	c.Seed, c.Out, c.Resume, c.Overwrite, c.RanksFile = seed, folder(name), true, false, ""
-	if m, _ := methodOf(name); m.ranks == derived {
+	if m, _ := runs.FindMethod(name); m.Ranks.Derived() {
 		if !slices.Contains(cfg.Methods, runs.MethodAutoLoRA) {
-			return c, fmt.Errorf("--methods: %s is made of the ranks of %s, which is not among them", name, runs.MethodAutoLoRA)
+			return c, settings.Errorf("methods", "%s is made of the ranks of %s, which is not among them", name, runs.MethodAutoLoRA)
 		}
 		c.RanksFile = filepath.Join(folder(runs.MethodAutoLoRA), runs.RanksFile)
 	}
 	for _, w := range cfg.With {
-		o, err := parseOverride(w)
+		method, setting, value, err := parseOverride(w)
 		if err != nil {
 			return c, err
 		}
-		if o.method != name {
+		if method != name {
 			continue
 		}
-		if err := c.Set(o.setting, o.value); err != nil {
-			return c, fmt.Errorf("--with %s: %w", w, err)
+		if err := c.Set(setting, value); err != nil {
+			return c, settings.Errorf("with", "%s: %w", w, err)
 		}
 	}
 	return c, c.Check()
 }
 
-// override is a setting of one method of a comparison: "full:lr=1e-4".
-type override struct {
-	method, setting string
-	value           json.RawMessage
-}
-
-func parseOverride(text string) (override, error) {
-	name, assignment, ok := strings.Cut(text, ":")
+// parseOverride reads a setting of one method of a comparison: "full:lr=1e-4".
+func parseOverride(text string) (method, setting, value string, err error) {
+	method, assignment, _ := strings.Cut(text, ":")
 	setting, value, assigned := strings.Cut(assignment, "=")
-	if !ok || !assigned || name == "" || setting == "" {
-		return override{}, fmt.Errorf("--with: got %q, want METHOD:SETTING=VALUE, as in full:lr=1e-4", text)
+	switch {
+	case !assigned || method == "" || setting == "":
+		err = settings.Errorf("with", "got %q, want METHOD:SETTING=VALUE, as in full:lr=1e-4", text)
+	case slices.Contains([]string{"out", "seed", "method", "resume", "overwrite"}, setting):
+		err = settings.Errorf("with", "got %q: the comparison itself sets %s", text, setting)
 	}
-	if slices.Contains([]string{"out", "seed", "method", "resume", "overwrite"}, setting) {
-		return override{}, fmt.Errorf("--with: got %q: the comparison itself sets %s", text, setting)
-	}
-	raw := json.RawMessage(value)
-	if !json.Valid(raw) {
-		quoted, err := json.Marshal(value)
-		if err != nil {
-			return override{}, err
-		}
-		raw = quoted
-	}
-	return override{name, setting, raw}, nil
+	return method, setting, value, err
 }
 
 // checkWith makes sure that every --with is for a method that is compared.
 func checkWith(with, chosen []string) error {
 	for _, w := range with {
-		o, err := parseOverride(w)
+		method, _, _, err := parseOverride(w)
 		if err != nil {
 			return err
 		}
-		if !slices.Contains(chosen, o.method) {
-			return fmt.Errorf("--with: got %q, but %s is not compared: want one of %s", w, o.method, strings.Join(inOrder(chosen), ", "))
+		if !slices.Contains(chosen, method) {
+			return settings.Errorf("with", "got %q, but %s is not compared: want one of %s", w, method, strings.Join(inOrder(chosen), ", "))
 		}
-	}
-	return nil
-}
-
-// Set sets the setting that JSON and the flags call name.
-func (c *Config) Set(name string, value json.RawMessage) error {
-	entry, err := json.Marshal(map[string]json.RawMessage{name: value})
-	if err != nil {
-		return err
-	}
-	decoder := json.NewDecoder(bytes.NewReader(entry))
-	decoder.DisallowUnknownFields()
-	var wrong *json.UnmarshalTypeError
-	switch err = decoder.Decode(c); {
-	case errors.As(err, &wrong):
-		return fmt.Errorf("%q: got %s, want a value of type %v", name, value, wrong.Type)
-	case err != nil:
-		return fmt.Errorf("unknown setting %q", name)
 	}
 	return nil
 }
@@ -154,15 +121,15 @@ func (c *Config) Set(name string, value json.RawMessage) error {
 // complete in its folder yet, going on where an earlier session was stopped. A
 // run that fails for reasons of its own, as one that diverges, does not keep the
 // others from being made; the error names them all in the end.
-func Compare(ctx context.Context, cfg Config, plan []Config, rep Reporter) error {
+func Compare(ctx context.Context, host Host, cfg settings.Config, plan []settings.Config) error {
 	var err error
-	if cfg.Processes.Writes() {
+	if host.Processes.Writes() {
 		err = openComparison(cfg)
 	}
-	if err := cfg.Processes.agree(err); err != nil {
+	if err := host.Processes.agree(err); err != nil {
 		return err
 	}
-	rep = cfg.Processes.reporter(rep)
+	rep := host.Processes.reporter(host.Reporter)
 	var failed []error
 	for i, c := range plan {
 		if err := ctx.Err(); err != nil {
@@ -181,7 +148,7 @@ func Compare(ctx context.Context, cfg Config, plan []Config, rep Reporter) error
 		if err := torchbind.ResetPeakMemory(); err != nil {
 			return err
 		}
-		_, err = newJob(ctx, c, "compare", rep, (*job).perform)
+		_, err = do(ctx, host, c, "compare", (*job).perform)
 		switch {
 		case err != nil && ctx.Err() != nil:
 			return fmt.Errorf("run %d of %d (%s): %w; the same command goes on from there", i+1, len(plan), title, err)
@@ -206,9 +173,9 @@ func ownFault(err error) bool {
 
 // openComparison makes the folder of a comparison, or takes the one of an
 // earlier session or another shard: compare.json in it says what it is.
-func openComparison(cfg Config) error {
+func openComparison(cfg settings.Config) error {
 	if cfg.Out == "" {
-		return errors.New("--out: no output folder is given")
+		return settings.Errorf("out", "no output folder is given")
 	}
 	before, err := readComparison(cfg.Out)
 	if err != nil {
@@ -231,7 +198,7 @@ func openComparison(cfg Config) error {
 // readComparison reads the compare.json of a comparison's folder; nil if the
 // folder is new or empty. Settings that an older version did not have are those
 // of today's default.
-func readComparison(dir string) (*Config, error) {
+func readComparison(dir string) (*settings.Config, error) {
 	// The folder is listed first: whoever makes anything else in it wrote
 	// compare.json before.
 	entries, err := os.ReadDir(dir)
@@ -239,7 +206,7 @@ func readComparison(dir string) (*Config, error) {
 		return nil, fmt.Errorf("output folder: %w", err)
 	}
 	folder := runs.Folder{Dir: dir}
-	cfg := DefaultConfig()
+	cfg := settings.Default()
 	switch err := folder.ReadJSON(runs.CompareFile, &cfg); {
 	case err == nil:
 		return &cfg, nil
@@ -249,7 +216,7 @@ func readComparison(dir string) (*Config, error) {
 	// Another shard may be writing its compare.json just now.
 	other := func(e fs.DirEntry) bool { return !strings.HasPrefix(e.Name(), "."+runs.CompareFile+".") }
 	if slices.ContainsFunc(entries, other) {
-		return nil, fmt.Errorf("output folder %s is not empty, and is not of a comparison: choose another with --out", dir)
+		return nil, fmt.Errorf("output folder %s is not empty, and is not of a comparison: choose another", dir)
 	}
 	return nil, nil
 }

@@ -10,11 +10,12 @@ import (
 	"testing"
 
 	"autolora/autolora/runs"
+	"autolora/autolora/settings"
 	"autolora/torchbind"
 )
 
 // tinyComparison compares methods on the tiny task.
-func tinyComparison(t *testing.T, methods ...string) Config {
+func tinyComparison(t *testing.T, methods ...string) settings.Config {
 	t.Helper()
 	cfg := tinyConfig(t, "exact")
 	cfg.Methods, cfg.Seeds, cfg.Controls = methods, 2, true
@@ -57,18 +58,18 @@ func TestPlan(t *testing.T) {
 func TestPlanErrors(t *testing.T) {
 	for _, c := range []struct {
 		name, want string
-		change     func(*Config)
+		change     func(*settings.Config)
 	}{
-		{"no seeds", "--seeds: got 0", func(c *Config) { c.Seeds = 0 }},
-		{"no methods", "--methods: none", func(c *Config) { c.Methods = nil }},
-		{"unknown method", `unknown method "lorra"`, func(c *Config) { c.Methods = []string{"lorra"} }},
-		{"control without its ranks", "which is not among them", func(c *Config) { c.Methods = []string{"lora-uniform"} }},
-		{"with no setting", "want METHOD:SETTING=VALUE", func(c *Config) { c.With = []string{"full"} }},
-		{"with unknown setting", `unknown setting "rate"`, func(c *Config) { c.With = []string{"full:rate=1"} }},
-		{"with wrong type", `got "high"`, func(c *Config) { c.With = []string{"full:lr=high"} }},
-		{"with bad value", "--lr: got -1", func(c *Config) { c.With = []string{"full:lr=-1"} }},
-		{"with method that is not compared", "adalora is not compared", func(c *Config) { c.With = []string{"adalora:lr=1"} }},
-		{"with what compare sets", "the comparison itself sets out", func(c *Config) { c.With = []string{"full:out=x"} }},
+		{"no seeds", "seeds: got 0", func(c *settings.Config) { c.Seeds = 0 }},
+		{"no methods", "methods: none", func(c *settings.Config) { c.Methods = nil }},
+		{"unknown method", `got "lorra", want one of full, adapter`, func(c *settings.Config) { c.Methods = []string{"lorra"} }},
+		{"control without its ranks", "which is not among them", func(c *settings.Config) { c.Methods = []string{"lora-uniform"} }},
+		{"with no setting", "want METHOD:SETTING=VALUE", func(c *settings.Config) { c.With = []string{"full"} }},
+		{"with unknown setting", `unknown setting "rate"`, func(c *settings.Config) { c.With = []string{"full:rate=1"} }},
+		{"with wrong type", `got "high"`, func(c *settings.Config) { c.With = []string{"full:lr=high"} }},
+		{"with bad value", "lr: got -1", func(c *settings.Config) { c.With = []string{"full:lr=-1"} }},
+		{"with method that is not compared", "adalora is not compared", func(c *settings.Config) { c.With = []string{"adalora:lr=1"} }},
+		{"with what compare sets", "the comparison itself sets out", func(c *settings.Config) { c.With = []string{"full:out=x"} }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cfg := tinyComparison(t, "full", "autolora")
@@ -84,7 +85,7 @@ func TestPlanErrors(t *testing.T) {
 // have AutoLoRA's parameters, ablations their own setting, and a second call
 // makes nothing again.
 func TestCompare(t *testing.T) {
-	cfg := tinyComparison(t, Methods()[:9]...)
+	cfg := tinyComparison(t, runs.MethodNames()[:9]...)
 	cfg.GridRanks, cfg.Seeds, cfg.AlphaLR = []int64{1, 3}, 1, 0.5
 	plan, err := Plan(cfg)
 	if err != nil {
@@ -93,7 +94,7 @@ func TestCompare(t *testing.T) {
 	rep := &notes{}
 	compare := func() {
 		run(t, func(*torchbind.Scope) {
-			if err := Compare(context.Background(), cfg, plan, rep); err != nil {
+			if err := Compare(context.Background(), Host{Reporter: rep}, cfg, plan); err != nil {
 				t.Fatal(err)
 			}
 		})
@@ -142,8 +143,8 @@ func TestCompare(t *testing.T) {
 	// Another learning rate is another comparison.
 	plan[0].LR *= 2
 	run(t, func(*torchbind.Scope) {
-		if err := Compare(context.Background(), cfg, plan, rep); err == nil || !strings.Contains(err.Error(), "--lr: got") {
-			t.Errorf("error %v, want one about --lr", err)
+		if err := Compare(context.Background(), Host{Reporter: rep}, cfg, plan); err == nil || !strings.Contains(err.Error(), "lr: got") {
+			t.Errorf("error %v, want one about lr", err)
 		}
 	})
 }
@@ -157,7 +158,7 @@ func TestCompareGoesOnAfterDivergence(t *testing.T) {
 		t.Fatal(err)
 	}
 	run(t, func(*torchbind.Scope) {
-		err := Compare(context.Background(), cfg, plan, silent{})
+		err := Compare(context.Background(), quiet, cfg, plan)
 		if err == nil || !strings.Contains(err.Error(), "1 of 2 runs failed: full, seed 1: train step ") {
 			t.Errorf("error %v", err)
 		}
@@ -174,7 +175,7 @@ func TestCompareFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	writeTest(t, filepath.Join(cfg.Out, "thesis.txt"), "")
-	if err := Compare(context.Background(), cfg, nil, silent{}); err == nil || !strings.Contains(err.Error(), "is not of a comparison") {
+	if err := Compare(context.Background(), quiet, cfg, nil); err == nil || !strings.Contains(err.Error(), "is not of a comparison") {
 		t.Errorf("error %v", err)
 	}
 }
@@ -184,9 +185,9 @@ func TestCompareFolder(t *testing.T) {
 func TestAdaLoRAIsExportedAsLoRA(t *testing.T) {
 	cfg := tinyConfig(t, "exact")
 	cfg.Method, cfg.Steps, cfg.AdaLoRADeltaT = runs.MethodAdaLoRA, 20, 2
-	out := mustRun(t, RunTrain, cfg)
-	eval := mustRun(t, func(ctx context.Context, c Config, rep Reporter) (*Outcome, error) {
-		return RunEval(ctx, c, c.Out, "dev", rep)
+	out := mustRun(t, Train, cfg)
+	eval := mustRun(t, func(ctx context.Context, host Host, c settings.Config) (*Outcome, error) {
+		return Eval(ctx, host, c, c.Out, "dev")
 	}, cfg)
 	if got, want := eval.Results.Scores["accuracy"], out.Results.Scores["accuracy"]; got != want {
 		t.Errorf("accuracy of the exported adapter: %v, want %v", got, want)
@@ -211,15 +212,15 @@ func TestBottleneckAdapters(t *testing.T) {
 		t.Run(style, func(t *testing.T) {
 			cfg := tinyConfig(t, "exact")
 			cfg.Method, cfg.AdapterStyle, cfg.AdapterSize = runs.MethodAdapter, style, 3
-			out := mustRun(t, RunTrain, cfg)
-			eval := mustRun(t, func(ctx context.Context, c Config, rep Reporter) (*Outcome, error) {
-				return RunEval(ctx, c, c.Out, "dev", rep)
+			out := mustRun(t, Train, cfg)
+			eval := mustRun(t, func(ctx context.Context, host Host, c settings.Config) (*Outcome, error) {
+				return Eval(ctx, host, c, c.Out, "dev")
 			}, cfg)
 			if got, want := eval.Results.Scores["accuracy"], out.Results.Scores["accuracy"]; got != want || eval.Results.Parameters != out.Results.Parameters {
 				t.Errorf("eval %+v, want the run's %+v", eval.Results, out.Results)
 			}
 			run(t, func(*torchbind.Scope) {
-				_, err := RunExport(context.Background(), cfg, cfg.Out, FormatMerged, filepath.Join(t.TempDir(), "merged"))
+				_, err := Export(context.Background(), cfg, cfg.Out, FormatMerged, filepath.Join(t.TempDir(), "merged"))
 				if err == nil || !strings.Contains(err.Error(), "only LoRA") {
 					t.Errorf("error %v of the merged export", err)
 				}
@@ -230,9 +231,9 @@ func TestBottleneckAdapters(t *testing.T) {
 
 // The estimates need neither weights nor data for the paper's models and tasks.
 func TestEstimates(t *testing.T) {
-	cfg := DefaultConfig()
+	cfg := settings.Default()
 	cfg.Model, cfg.Task, cfg.Out = "roberta-base", "mrpc", "out"
-	cfg.Methods, cfg.Seeds, cfg.Controls = Methods()[:6], 1, true
+	cfg.Methods, cfg.Seeds, cfg.Controls = runs.MethodNames()[:6], 1, true
 	plan, err := Plan(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -254,7 +255,9 @@ func TestEstimates(t *testing.T) {
 			t.Errorf("seconds %v, %v, %v", lora.Seconds, auto.Seconds, grid.Seconds)
 		}
 	})
-	seconds := func(c Config) float64 { return estimate(c, shapes["roberta-base"], sizes["mrpc"], 1e11).Seconds }
+	seconds := func(c settings.Config) float64 {
+		return estimate(c, shapes["roberta-base"], sizes["mrpc"], 1e11).Seconds
+	}
 	whole := seconds(cfg)
 	cfg.GradientCheckpointing = true
 	if again := seconds(cfg); !(again > 1.4*whole && again < 2*whole) {

@@ -15,6 +15,7 @@ import (
 
 	"autolora/autolora"
 	"autolora/autolora/runs"
+	"autolora/autolora/settings"
 	"autolora/data/metrics"
 	"autolora/nn"
 	"autolora/torchbind"
@@ -64,7 +65,7 @@ func tinyDecoder(t *testing.T, family string) string {
 }
 
 // tinyGeneration is a run on a made-up task: say what a place has to eat.
-func tinyGeneration(t *testing.T, family string) Config {
+func tinyGeneration(t *testing.T, family string) settings.Config {
 	t.Helper()
 	dir := t.TempDir()
 	rows := func(n, seed int) string {
@@ -78,11 +79,11 @@ func tinyGeneration(t *testing.T, family string) Config {
 	}
 	writeTest(t, filepath.Join(dir, "train.tsv"), rows(41, 0))
 	writeTest(t, filepath.Join(dir, "dev.tsv"), rows(7, 1))
-	cfg := DefaultConfig()
+	cfg := settings.Default()
 	cfg.Model, cfg.Out = tinyDecoder(t, family), filepath.Join(t.TempDir(), "out")
 	cfg.TrainFile, cfg.DevFile = filepath.Join(dir, "train.tsv"), filepath.Join(dir, "dev.tsv")
 	cfg.Kind, cfg.Text, cfg.Label = "generation", []string{"source"}, "target"
-	cfg.MaxLength, cfg.MaxNewTokens, cfg.Beams, cfg.BatchSize = 48, 6, 2, 8
+	cfg.MaxLength, cfg.Decoding.MaxNewTokens, cfg.Decoding.Beams, cfg.BatchSize = 48, 6, 2, 8
 	cfg.K, cfg.Rank, cfg.SearchSteps, cfg.Steps, cfg.Dropout, cfg.LogEvery = 4, 2, 6, 6, 0.1, 2
 	cfg.SearchLR, cfg.AlphaLR, cfg.LR = 5e-3, 5e-2, 5e-3
 	return cfg
@@ -91,7 +92,7 @@ func tinyGeneration(t *testing.T, family string) Config {
 // checkWritten makes sure that eval, from the files of a run, gives the run's
 // scores and predict its texts. model is the one to load them into, adapter the
 // run's folder, or "" where the model has all.
-func checkWritten(t *testing.T, cfg Config, out *Outcome, model, adapter string) {
+func checkWritten(t *testing.T, cfg settings.Config, out *Outcome, model, adapter string) {
 	t.Helper()
 	hypotheses, err := os.ReadFile(filepath.Join(cfg.Out, runs.HypothesesFile))
 	if err != nil {
@@ -102,7 +103,7 @@ func checkWritten(t *testing.T, cfg Config, out *Outcome, model, adapter string)
 	}
 	cfg.Model = model
 	run(t, func(*torchbind.Scope) {
-		again, err := RunEval(context.Background(), cfg, adapter, "dev", silent{})
+		again, err := Eval(context.Background(), quiet, cfg, adapter, "dev")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -121,7 +122,7 @@ func checkWritten(t *testing.T, cfg Config, out *Outcome, model, adapter string)
 		input := filepath.Join(t.TempDir(), "in.jsonl")
 		writeTest(t, input, inputs.String())
 		var lines bytes.Buffer
-		n, err := RunPredict(context.Background(), cfg, adapter, input, false, &lines, silent{})
+		n, err := Predict(context.Background(), quiet, cfg, adapter, input, false, &lines)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -178,8 +179,8 @@ func TestDecoderLearns(t *testing.T) {
 	for _, family := range []string{"gpt2", "llama"} {
 		t.Run(family, func(t *testing.T) {
 			cfg := tinyGeneration(t, family)
-			cfg.DevFile, cfg.Method, cfg.Steps, cfg.LR, cfg.Dropout, cfg.MaxNewTokens = cfg.TrainFile, runs.MethodFull, 250, 1e-2, 0, 10
-			out := mustRun(t, RunTrain, cfg)
+			cfg.DevFile, cfg.Method, cfg.Steps, cfg.LR, cfg.Dropout, cfg.Decoding.MaxNewTokens = cfg.TrainFile, runs.MethodFull, 250, 1e-2, 0, 10
+			out := mustRun(t, Train, cfg)
 			if bleu := out.Results.Scores[metrics.NameBLEU]; !(bleu > 0.95) {
 				t.Errorf("BLEU %v after training, want more than 0.95", bleu)
 			}
@@ -189,12 +190,12 @@ func TestDecoderLearns(t *testing.T) {
 
 // checkWrittenExports makes sure that every form in which a run's adapter can be
 // exported gives its scores.
-func checkWrittenExports(t *testing.T, cfg Config, out *Outcome) {
+func checkWrittenExports(t *testing.T, cfg settings.Config, out *Outcome) {
 	t.Helper()
 	for _, format := range []string{FormatPEFT, FormatFolded, FormatMerged} {
 		dir := filepath.Join(t.TempDir(), format)
 		run(t, func(*torchbind.Scope) {
-			if _, err := RunExport(context.Background(), cfg, cfg.Out, format, dir); err != nil {
+			if _, err := Export(context.Background(), cfg, cfg.Out, format, dir); err != nil {
 				t.Fatal(err)
 			}
 		})
@@ -237,7 +238,7 @@ func TestDecoderMethods(t *testing.T) {
 					t.Fatal(err)
 				}
 				writeTest(t, cfg.RanksFile, string(text))
-				out := mustRun(t, RunTrain, cfg)
+				out := mustRun(t, Train, cfg)
 				switch c.method {
 				case runs.MethodFull:
 					checkWritten(t, cfg, out, filepath.Join(cfg.Out, runs.ModelDir), "")
@@ -256,7 +257,7 @@ func TestDecoderMethods(t *testing.T) {
 
 // checkRanks holds the parameters of a run's adapter to the ranks that it says it
 // has, and those of the controls to what they were made of.
-func checkRanks(t *testing.T, cfg Config, out *Outcome, given runs.Ranks) {
+func checkRanks(t *testing.T, cfg settings.Config, out *Outcome, given runs.Ranks) {
 	t.Helper()
 	sizes := map[string]int64{}
 	run(t, func(*torchbind.Scope) {
@@ -332,7 +333,7 @@ func TestDecoderResumeSameBytes(t *testing.T) {
 		{"llama", runs.MethodAutoLoRA},
 	} {
 		t.Run(c.family+"/"+c.method, func(t *testing.T) {
-			cfg, err := Variant(tinyGeneration(t, c.family), c.method)
+			cfg, err := tinyGeneration(t, c.family).Variant(c.method)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -350,7 +351,7 @@ func TestDecoderWithoutRanks(t *testing.T) {
 		cfg := tinyGeneration(t, family)
 		cfg.Method, cfg.Rank = runs.MethodLoRA, 0
 		run(t, func(*torchbind.Scope) {
-			_, err := RunTrain(context.Background(), cfg, silent{})
+			_, err := Train(context.Background(), quiet, cfg)
 			if err == nil || !strings.Contains(err.Error(), "nothing is left to train") || strings.Contains(err.Error(), "\n") {
 				t.Errorf("error %v, want one line with \"nothing is left to train\"", err)
 			}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"autolora/autolora/runs"
+	"autolora/autolora/settings"
 	"autolora/data"
 	"autolora/nn"
 	"autolora/torchbind"
@@ -17,7 +18,7 @@ import (
 
 // Estimate is about how long one run of a comparison will take here.
 type Estimate struct {
-	Run     Config
+	Run     settings.Config
 	Steps   runs.StepCount
 	Seconds float64
 }
@@ -27,7 +28,7 @@ type Estimate struct {
 // test, and steps of the optimiser. They are rough, and other programs that run
 // meanwhile are not foreseen. Nothing is trained, and neither weights nor data
 // need be there: their sizes are known for the models and tasks of the paper.
-func Estimates(ctx context.Context, plan []Config) ([]Estimate, string, error) {
+func Estimates(ctx context.Context, plan []settings.Config) ([]Estimate, string, error) {
 	if len(plan) == 0 {
 		return nil, "", nil
 	}
@@ -151,9 +152,9 @@ func texts(train, scored int, tokens float64) size {
 
 // sizeOf returns the size of a run's data: counted where they are at hand, else
 // as known.
-func sizeOf(c Config) (size, string, error) {
-	s := &session{Config: c, rep: silent{}}
-	parts := []data.Part{data.Train, data.Part(c.EvalOn)}
+func sizeOf(c settings.Config) (size, string, error) {
+	s := &session{cfg: c, rep: silent{}}
+	parts := []data.Part{data.Train, c.EvalOn}
 	var splits *data.Splits
 	var err error
 	switch {
@@ -194,7 +195,7 @@ func sizeOf(c Config) (size, string, error) {
 	return limited(z, c), fmt.Sprintf("the data of %s", splits.Task.Name), nil
 }
 
-func limited(z size, c Config) size {
+func limited(z size, c settings.Config) size {
 	if c.LimitTrain > 0 {
 		z.train = min(z.train, c.LimitTrain)
 	}
@@ -228,7 +229,7 @@ func matrixSpeed() float64 {
 // for activations and one for weights that are trained; an iteration of the
 // search is two forwards, two backwards and one through the graph of g, which is
 // as much as a forward and a backward and a little more.
-func estimate(c Config, shape shape, size size, speed float64) Estimate {
+func estimate(c settings.Config, shape shape, size size, speed float64) Estimate {
 	// Measured with MiniLM on two cores, on tasks of 11 to 70 tokens an example, and
 	// with SmolLM2-135M on one, on E2E; with gradient checkpointing on one core.
 	const (
@@ -247,25 +248,25 @@ func estimate(c Config, shape shape, size size, speed float64) Estimate {
 	perEpoch := func(examples, batch int) int { return (examples + batch - 1) / batch }
 	tokens := 0.0 // times passes
 	pass := func(steps, batch int, passes float64) { tokens += float64(steps*batch) * size.tokens * passes }
-	m, _ := methodOf(c.Method)
+	m, _ := runs.FindMethod(c.Method)
 	half := int(c.Split * float64(size.train))
 	e.Steps.Train = stepsFor(c.Steps, c.Epochs, perEpoch(size.train, c.BatchSize), c.Accumulate)
 	switch {
-	case m.ranks == searched && c.RanksFile == "":
-		e.Steps.Search = stepsFor(c.SearchSteps, c.SearchEpochs, perEpoch(half, c.searchBatchSize()), 1)
-		pass(e.Steps.Search, c.searchBatchSize(), searchPasses)
-	case m.ranks == gridSearched:
+	case m.Ranks == runs.Searched && c.RanksFile == "":
+		e.Steps.Search = stepsFor(c.SearchSteps, c.SearchEpochs, perEpoch(half, c.SearchBatch()), 1)
+		pass(e.Steps.Search, c.SearchBatch(), searchPasses)
+	case m.Ranks == runs.BestOfGrid:
 		each := c.GridSteps
 		if each == 0 {
 			each = stepsFor(c.Steps, c.Epochs, perEpoch(half, c.BatchSize), c.Accumulate)
 		}
-		points := gridSize(len(c.Targets), len(c.GridRanks))
+		points := c.GridSize()
 		e.Steps.Search = points * each
 		pass(e.Steps.Search, c.BatchSize*c.Accumulate, trainPasses)
 		pass(points*(size.train-half), 1, 1)
 	}
 	updates := 0.0
-	if m.name == runs.MethodFull {
+	if m.Trains == runs.TrainsEverything {
 		pass(e.Steps.Train, c.BatchSize*c.Accumulate, fullPasses)
 		updates = float64(e.Steps.Train) * shape.parameters()
 	} else {
@@ -274,7 +275,7 @@ func estimate(c Config, shape shape, size size, speed float64) Estimate {
 	pass(size.scored, 1, 1)
 	flops := others * tokens * shape.flopsPerToken(size.wanted/size.tokens)
 	if size.written > 0 { // every beam's token goes through all
-		flops += decoding * float64(size.scored*c.Beams) * min(size.written, float64(c.MaxNewTokens)) * shape.flopsPerToken(1)
+		flops += decoding * float64(size.scored*c.Decoding.Beams) * min(size.written, float64(c.Decoding.MaxNewTokens)) * shape.flopsPerToken(1)
 	}
 	e.Seconds = flops/speed + update*updates
 	return e

@@ -10,6 +10,7 @@ import (
 
 	"autolora/autolora"
 	"autolora/autolora/runs"
+	"autolora/autolora/settings"
 	"autolora/data"
 	"autolora/data/metrics"
 	"autolora/nn"
@@ -158,12 +159,12 @@ func (s *session) predict(ctx context.Context, model *nn.Model, d *data.Dataset,
 		return nil, err
 	}
 	corpus := s.corpus(computed)
-	logits, err := s.Processes.predict(ctx, model, corpus, s.BatchSize, func(n int) { progress(min(n, d.Len())) })
+	logits, err := s.procs.predict(ctx, model, corpus, s.cfg.BatchSize, func(n int) { progress(min(n, d.Len())) })
 	if err != nil {
 		return nil, err
 	}
 	tokens, err := corpus.Tokens()
-	work.Add(runs.Work{Tokens: tokens, Forward: int64((computed.Len() + s.BatchSize - 1) / s.BatchSize)})
+	work.Add(runs.Work{Tokens: tokens, Forward: int64((computed.Len() + s.cfg.BatchSize - 1) / s.cfg.BatchSize)})
 	return logits, err
 }
 
@@ -206,15 +207,15 @@ func classes(logits [][]float64) ([]int, error) {
 	return best, nil
 }
 
-// RunEval scores a model with an adapter on the task's dev or test set. The
+// Eval scores a model with an adapter on the task's dev or test set. The
 // adapter may be the output folder of a run; without one, the model has the
 // head itself.
-func RunEval(ctx context.Context, cfg Config, adapterDir, split string, rep Reporter) (*Outcome, error) {
+func Eval(ctx context.Context, host Host, cfg settings.Config, adapterDir, split string) (*Outcome, error) {
 	part := data.Part(split)
 	if part != data.Dev && part != data.Test {
-		return nil, fmt.Errorf("--split: got %q, want dev or test", split)
+		return nil, settings.Errorf("split", "got %q, want dev or test", split)
 	}
-	s, err := newSession(ctx, cfg, rep)
+	s, err := newSession(ctx, host, cfg)
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"autolora/autolora/runs"
+	"autolora/autolora/settings"
 	"autolora/data/hub"
 	"autolora/nn"
 	"autolora/nn/adapterhub"
@@ -26,7 +27,7 @@ const (
 // name on the hub.
 func modelFolder(ctx context.Context, model string) (string, error) {
 	if model == "" {
-		return "", fmt.Errorf("--model: none is given; want a Hugging Face folder, or a name on the hub")
+		return "", settings.Errorf("model", "none is given; want a Hugging Face folder, or a name on the hub")
 	}
 	client, err := hub.NewClientFromEnv()
 	if err != nil {
@@ -49,7 +50,7 @@ func (j *job) export(model *nn.Model) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		return runs.ModelDir, model.Write(path, j.task.Labels)
+		return runs.ModelDir, model.Write(path, j.session.task.Labels)
 	}
 	var skipped []string
 	if j.ranks != nil {
@@ -59,11 +60,11 @@ func (j *job) export(model *nn.Model) (string, error) {
 			}
 		}
 	}
-	card := peft.ModelCard{Task: j.task.Name, Labels: j.task.Labels, Made: []peft.Fact{
-		{Name: "program", Value: "autolora " + Version}, {Name: "method", Value: j.results.Method}, {Name: "seed", Value: strconv.FormatUint(j.Seed, 10)},
+	card := peft.ModelCard{Task: j.session.task.Name, Labels: j.session.task.Labels, Made: []peft.Fact{
+		{Name: "program", Value: "autolora " + Version}, {Name: "method", Value: j.results.Method}, {Name: "seed", Value: strconv.FormatUint(j.cfg.Seed, 10)},
 		{Name: "steps", Value: fmt.Sprintf("%d of search, %d of training", j.results.Steps.Search, j.results.Steps.Train)},
 	}}
-	for _, name := range j.task.Metrics {
+	for _, name := range j.session.task.Metrics {
 		if v, ok := j.results.Scores[name]; ok {
 			card.Scores = append(card.Scores, peft.Score{Name: name, Value: v})
 		}
@@ -73,23 +74,23 @@ func (j *job) export(model *nn.Model) (string, error) {
 		return "", err
 	}
 	if len(model.Bottlenecks()) > 0 {
-		return runs.AdapterDir, adapterhub.Write(path, model.BottleneckAdapter(j.Model, j.task.Labels), card)
+		return runs.AdapterDir, adapterhub.Write(path, model.BottleneckAdapter(j.cfg.Model, j.session.task.Labels), card)
 	}
-	adapter := model.Adapter(j.Model, skipped)
-	if err := setLabels(adapter, j.task.Labels); err != nil {
+	adapter := model.Adapter(j.cfg.Model, skipped)
+	if err := setLabels(adapter, j.session.task.Labels); err != nil {
 		return "", err
 	}
 	return runs.AdapterDir, peft.Write(path, adapter, card, peft.WriteConfig{})
 }
 
-// RunExport writes an adapter in another form: PEFT's own, PEFT's with the
+// Export writes an adapter in another form: PEFT's own, PEFT's with the
 // scale folded into B, or merged into the whole model. It returns the files.
-func RunExport(ctx context.Context, cfg Config, adapterDir, format, outDir string) ([]string, error) {
+func Export(ctx context.Context, cfg settings.Config, adapterDir, format, outDir string) ([]string, error) {
 	if outDir == "" {
-		return nil, fmt.Errorf("--out: no output folder is given")
+		return nil, settings.Errorf("out", "no output folder is given")
 	}
 	if _, err := os.Lstat(outDir); err == nil {
-		return nil, fmt.Errorf("--out: %s exists: choose another", outDir)
+		return nil, settings.Errorf("out", "%s exists: choose another", outDir)
 	}
 	stored, err := ReadAdapter(adapterDir)
 	if err != nil {
@@ -98,7 +99,7 @@ func RunExport(ctx context.Context, cfg Config, adapterDir, format, outDir strin
 	adapter := stored.lora
 	switch {
 	case !slices.Contains([]string{FormatPEFT, FormatFolded, FormatMerged}, format):
-		return nil, fmt.Errorf("--format: got %q, want one of %s, %s, %s", format, FormatPEFT, FormatFolded, FormatMerged)
+		return nil, settings.Errorf("format", "got %q, want one of %s, %s, %s", format, FormatPEFT, FormatFolded, FormatMerged)
 	case adapter == nil:
 		return nil, fmt.Errorf("%s holds a %s: only LoRA can be exported as %s", adapterDir, stored.Form, format)
 	case format == FormatMerged:
@@ -117,7 +118,7 @@ func RunExport(ctx context.Context, cfg Config, adapterDir, format, outDir strin
 
 // exportMerged merges an adapter into its base model: --model, or the one that
 // the adapter names.
-func exportMerged(ctx context.Context, cfg Config, adapter *Adapter, adapterDir, outDir string) ([]string, error) {
+func exportMerged(ctx context.Context, cfg settings.Config, adapter *Adapter, adapterDir, outDir string) ([]string, error) {
 	if cfg.Model == "" {
 		cfg.Model = adapter.BaseModel
 	}

@@ -7,6 +7,7 @@ import (
 
 	"autolora/autolora"
 	"autolora/autolora/runs"
+	"autolora/autolora/settings"
 	"autolora/data"
 	"autolora/data/metrics"
 	"autolora/data/metrics/nlg"
@@ -18,8 +19,8 @@ import (
 // checkRoom returns an error where prompts and what is written for them may
 // not fit the model.
 func (s *session) checkRoom() error {
-	if most := s.arch.MaxTokens(); int64(s.MaxLength+s.MaxNewTokens) > most {
-		return fmt.Errorf("--max-length %d and --max-new-tokens %d: the model has positions for %d tokens in all", s.MaxLength, s.MaxNewTokens, most)
+	if most := s.arch.MaxTokens(); int64(s.cfg.MaxLength+s.cfg.Decoding.MaxNewTokens) > most {
+		return settings.Errorf("max-length", "%d and max-new-tokens %d: the model has positions for %d tokens in all", s.cfg.MaxLength, s.cfg.Decoding.MaxNewTokens, most)
 	}
 	return nil
 }
@@ -28,7 +29,7 @@ func (s *session) checkRoom() error {
 // text that ends a task's outputs ends a text, as LoRA's decoder has it for
 // GPT-2's empty line.
 func (s *session) generation() (cfg generate.Config, err error) {
-	cfg = s.decoding()
+	cfg = s.cfg.Generation()
 	cfg.End, err = s.tok.EndTokens(s.task.Stop)
 	return cfg, err
 }
@@ -67,17 +68,17 @@ func (s *session) write(ctx context.Context, model *nn.Model, d *data.Dataset, w
 	var own []int // examples that this process writes for
 	var ownPrompts [][]int64
 	for i, prompt := range prompts {
-		if s.Processes.share(i) {
+		if s.procs.share(i) {
 			own, ownPrompts = append(own, i), append(ownPrompts, prompt)
 		}
 	}
-	written, computed, err := generate.Generate(ctx, model, ownPrompts, max(s.BatchSize, textsAtATime/s.Beams), cfg, func(done int) {
+	written, computed, err := generate.Generate(ctx, model, ownPrompts, max(s.cfg.BatchSize, textsAtATime/s.cfg.Decoding.Beams), cfg, func(done int) {
 		progress(done * len(prompts) / len(ownPrompts))
 	})
 	if err != nil {
 		return nil, err
 	}
-	total, err := s.Processes.work(runs.Work{Tokens: computed.Tokens, Forward: computed.Passes})
+	total, err := s.procs.work(runs.Work{Tokens: computed.Tokens, Forward: computed.Passes})
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +91,7 @@ func (s *session) write(ctx context.Context, model *nn.Model, d *data.Dataset, w
 		}
 		texts[i] = strings.Join(strings.Fields(texts[i]), " ") // a line of the file of hypotheses
 	}
-	return together(s.Processes, texts, func(text string) bool { return text != "" })
+	return together(s.procs, texts, func(text string) bool { return text != "" })
 }
 
 // part is what one process adds to a mean loss.
@@ -103,13 +104,13 @@ type part struct {
 // meanLoss returns the mean loss of the targets' tokens of d.
 func (s *session) meanLoss(ctx context.Context, model *nn.Model, d *data.Dataset, work *runs.Work) (float64, error) {
 	corpus := s.corpus(d)
-	batches, err := corpus.EvalBatches(ctx, s.BatchSize, workers)
+	batches, err := corpus.EvalBatches(ctx, s.cfg.BatchSize, workers)
 	if err != nil {
 		return 0, err
 	}
 	var own part
 	for i, indices := range batches {
-		if !s.Processes.share(i) {
+		if !s.procs.share(i) {
 			continue
 		}
 		if err := ctx.Err(); err != nil {
@@ -133,7 +134,7 @@ func (s *session) meanLoss(ctx context.Context, model *nn.Model, d *data.Dataset
 		}
 		own.Work.Add(runs.Work{Tokens: int64(len(packed.IDs)), Forward: 1})
 	}
-	all, err := gather(s.Processes, own)
+	all, err := gather(s.procs, own)
 	if err != nil {
 		return 0, err
 	}
@@ -153,7 +154,7 @@ type textScorer struct {
 
 // newTextScorer returns the scorer of a task's texts. It reads METEOR's word
 // lists, so that what is missing is known before a model is trained.
-func newTextScorer(task data.Task, cfg Config) (*textScorer, error) {
+func newTextScorer(task data.Task, cfg settings.Config) (*textScorer, error) {
 	pipeline, err := nlg.FindPipeline(task.Scoring)
 	if err != nil {
 		return nil, err

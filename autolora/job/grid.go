@@ -11,9 +11,6 @@ import (
 	"autolora/nn"
 )
 
-// maxGrid bounds the configurations of a grid search: more is a mistake.
-const maxGrid = 1024
-
 // gridOf returns every way of giving each target one of the ranks, the last
 // target's changing fastest. With the defaults, the ranks 1, 2, 4 and 8 for
 // query and for value, these are the 16 configurations of the paper's Table 5,
@@ -36,22 +33,11 @@ func gridOf(targets []string, ranks []int64) []map[string]int64 {
 	return all
 }
 
-// gridSize returns how many configurations gridOf makes.
-func gridSize(targets, ranks int) int {
-	size := 1
-	for range targets {
-		if size *= ranks; size > maxGrid {
-			return maxGrid + 1
-		}
-	}
-	return size
-}
-
 // gridSearch trains LoRA at every configuration of the grid on the half of the
 // training data on which a search would train its weights, scores it on the
 // other half. All that it costs counts as search.
 func (j *job) gridSearch() error {
-	trainHalf, valHalf, err := data.Split(j.corpus.Data.Len(), j.Split, j.Seed)
+	trainHalf, valHalf, err := data.Split(j.corpus.Data.Len(), j.cfg.Split, j.cfg.Seed)
 	if err != nil {
 		return err
 	}
@@ -62,7 +48,7 @@ func (j *job) gridSearch() error {
 			grid = runs.Grid{Metric: j.gridMetric()} // stopped in the first configuration
 		}
 	}
-	points := gridOf(j.Targets, j.GridRanks)
+	points := gridOf(j.cfg.Targets, j.cfg.GridRanks)
 	for i, ranks := range points {
 		phase := fmt.Sprintf("grid-%d", i+1)
 		if j.completed(phase) {
@@ -93,37 +79,37 @@ func (j *job) gridSearch() error {
 
 // gridPoint trains and scores one configuration.
 func (j *job) gridPoint(phase string, ranks map[string]int64, trainHalf []int, validation *data.Dataset) (c runs.Configuration, err error) {
-	model, err := j.load(nn.HeadIfStored, false)
+	model, err := j.session.load(nn.HeadIfStored, false)
 	if err != nil {
 		return c, err
 	}
 	defer model.Close()
-	lora := j.lora()
-	if lora.Ranks, err = ranksByModule(model, j.Targets, ranks); err != nil {
+	lora := j.cfg.LoRA()
+	if lora.Ranks, err = ranksByModule(model, j.cfg.Targets, ranks); err != nil {
 		return c, err
 	}
 	if err := model.AddLoRA(lora); err != nil {
 		return c, err
 	}
-	train, perEpoch, err := j.loader(trainHalf, j.BatchSize, phase, 0)
+	train, perEpoch, err := j.loader(trainHalf, j.cfg.BatchSize, phase, 0)
 	if err != nil {
 		return c, err
 	}
 	defer train.Close()
-	steps := j.GridSteps
+	steps := j.cfg.GridSteps
 	if steps == 0 {
-		steps = stepsFor(j.Steps, j.Epochs, perEpoch, j.Accumulate)
+		steps = stepsFor(j.cfg.Steps, j.cfg.Epochs, perEpoch, j.cfg.Accumulate)
 	}
 	t, graphs := j.trainer(model, steps, nil, phase)
 	defer graphs.Close()
 	l := &loop{
-		phase: phase, steps: steps, stage: &trainStage{Trainer: t, model: model, train: train, accumulate: j.Accumulate},
+		phase: phase, steps: steps, stage: &trainStage{Trainer: t, model: model, train: train, accumulate: j.cfg.Accumulate},
 		seconds: &j.results.Seconds.Search, count: &j.results.Steps.Search, work: &j.results.Cost.Search,
 	}
 	c = runs.Configuration{Ranks: ranks, Adapter: countParameters(model).Adapter, Steps: steps}
 	var diverged *DivergedError
 	if err := j.run(l); errors.As(err, &diverged) {
-		j.rep.Note(fmt.Sprintf("%s %v: %s: it counts as the worst", phase, ranks, diverged.What))
+		j.session.rep.Note(fmt.Sprintf("%s %v: %s: it counts as the worst", phase, ranks, diverged.What))
 		c.Score = -math.MaxFloat64
 		return c, nil
 	} else if err != nil {
@@ -141,23 +127,23 @@ func (j *job) gridPoint(phase string, ranks map[string]int64, trainHalf []int, v
 // generation the loss, for a beam search over half of the training data would
 // cost more than the training.
 func (j *job) gridMetric() string {
-	if j.task.Kind == data.Generation {
+	if j.session.task.Kind == data.Generation {
 		return "negated loss"
 	}
-	return j.task.Primary
+	return j.session.task.Primary
 }
 
 // gridScore returns the score of a configuration; higher is better.
 func (j *job) gridScore(model *nn.Model, validation *data.Dataset) (float64, error) {
-	if j.task.Kind == data.Generation {
-		loss, err := j.meanLoss(j.ctx, model, validation, &j.results.Cost.Search)
+	if j.session.task.Kind == data.Generation {
+		loss, err := j.session.meanLoss(j.ctx, model, validation, &j.results.Cost.Search)
 		return -loss, err
 	}
-	e, err := j.score(j.ctx, model, []*data.Dataset{validation}, &j.results.Cost.Search)
+	e, err := j.session.score(j.ctx, model, []*data.Dataset{validation}, &j.results.Cost.Search)
 	if err != nil {
 		return 0, err
 	}
-	return e.scores[j.task.Primary], nil
+	return e.scores[j.session.task.Primary], nil
 }
 
 // ranksByModule returns the rank of every module that the targets name.
@@ -178,17 +164,17 @@ func ranksByModule(model *nn.Model, targets []string, ranks map[string]int64) (m
 // bestOfGrid makes the ranks of the best configuration those to train at.
 func (j *job) bestOfGrid(model *nn.Model) error {
 	best := j.grid.Configurations[j.grid.Best]
-	byModule, err := ranksByModule(model, j.Targets, best.Ranks)
+	byModule, err := ranksByModule(model, j.cfg.Targets, best.Ranks)
 	if err != nil {
 		return err
 	}
-	modules, err := model.Modules(j.Targets)
+	modules, err := model.Modules(j.cfg.Targets)
 	if err != nil {
 		return err
 	}
 	ranks := runs.Ranks{
 		Rule:  fmt.Sprintf("grid search: the best of %d configurations by %s", len(j.grid.Configurations), j.grid.Metric),
-		Model: j.Model, Task: j.task.Name, Seed: &j.Seed, Steps: j.results.Steps.Search,
+		Model: j.cfg.Model, Task: j.session.task.Name, Seed: &j.cfg.Seed, Steps: j.results.Steps.Search,
 	}
 	for _, m := range modules {
 		ranks.Layers = append(ranks.Layers, runs.LayerRank{Name: m, Rank: int(byModule[m])})

@@ -59,12 +59,12 @@ func (j *job) run(l *loop) error {
 	if err != nil {
 		return err
 	}
-	l.rep.Begin(l.phase, from, l.steps)
-	defer l.rep.End()
+	l.session.rep.Begin(l.phase, from, l.steps)
+	defer l.session.rep.End()
 	l.began, l.before = time.Now(), *l.seconds
 	earlier := *l.count - from
 	for i := from; i < l.steps; i++ {
-		interrupted := l.Processes.any(l.ctx.Err() != nil) // all stop after the same step; one alone gets no batch for it
+		interrupted := l.session.procs.any(l.ctx.Err() != nil) // all stop after the same step; one alone gets no batch for it
 		var r stepReport
 		err := torchbind.Run(func(s *torchbind.Scope) (err error) {
 			r, err = l.stage.step(s, i)
@@ -95,15 +95,15 @@ func (j *job) run(l *loop) error {
 
 // done reports step i, and logs and saves it where its turn has come.
 func (l *loop) done(i int, r stepReport) error {
-	l.rep.Advance(i+1, r.note)
-	if (i+1)%l.LogEvery == 0 || i+1 == l.steps {
+	l.session.rep.Advance(i+1, r.note)
+	if (i+1)%l.cfg.LogEvery == 0 || i+1 == l.steps {
 		record := r.record()
 		record.Phase, record.Step, record.Seconds = l.phase, i+1, *l.seconds
 		if err := l.log(record); err != nil {
 			return err
 		}
 	}
-	if l.SaveEvery > 0 && (i+1)%l.SaveEvery == 0 && i+1 < l.steps {
+	if l.cfg.SaveEvery > 0 && (i+1)%l.cfg.SaveEvery == 0 && i+1 < l.steps {
 		return l.save(i + 1)
 	}
 	return nil
@@ -112,26 +112,26 @@ func (l *loop) done(i int, r stepReport) error {
 // stopped says how far the loop came before err.
 func (l *loop) stopped(steps int, err error) error {
 	err = l.interrupted(steps, fmt.Errorf("%s stopped after step %d of %d: %w", l.phase, steps, l.steps, err))
-	if errors.Is(err, torchbind.ErrProcess) && l.SaveEvery > 0 && steps >= l.SaveEvery {
-		return fmt.Errorf("%w; --resume goes on from the last checkpoint", err)
+	if errors.Is(err, torchbind.ErrProcess) && l.cfg.SaveEvery > 0 && steps >= l.cfg.SaveEvery {
+		return &ResumableError{err}
 	}
 	return err
 }
 
 // interrupted saves the loop after so many steps if the user interrupted it.
 func (l *loop) interrupted(steps int, err error) error {
-	if !errors.Is(err, context.Canceled) || l.SaveEvery == 0 || steps == 0 {
+	if !errors.Is(err, context.Canceled) || l.cfg.SaveEvery == 0 || steps == 0 {
 		return err
 	}
 	if failure := l.save(steps); failure != nil {
 		return errors.Join(err, failure)
 	}
-	return fmt.Errorf("%w; --resume goes on from there", err)
+	return &ResumableError{err}
 }
 
 // total adds what the processes have computed to the phase's work.
 func (l *loop) total() error {
-	all, err := l.Processes.work(l.own)
+	all, err := l.session.procs.work(l.own)
 	if err != nil {
 		return err
 	}
@@ -178,7 +178,7 @@ func (l *loop) resume() (int, error) {
 	if err := c.restore(l.stage.Tensors()); err != nil {
 		return 0, err
 	}
-	c.Counters.Masks += l.Processes.batches().Masks()
+	c.Counters.Masks += l.session.procs.batches().Masks()
 	return c.Step, l.stage.SetCounters(c.Counters)
 }
 

@@ -10,6 +10,7 @@ import (
 	"strconv"
 
 	"autolora/autolora/runs"
+	"autolora/autolora/settings"
 	"autolora/data"
 	"autolora/nn"
 )
@@ -30,12 +31,13 @@ type generatedText struct {
 	Text string `json:"text"`
 }
 
-// RunPredict writes one JSON line for every example of the file input: logits
+// Predict writes one JSON line for every example of the file input: logits
 // and label, the tags of a sentence's words, or the text generated for a source. The labels' names are those of
 // --task, of the adapter, or of the model's config, else LABEL_0 and so on. With
 // conll it writes a word a line instead, with its tag, before it the right one
 // where the input has them. It returns the number of examples.
-func RunPredict(ctx context.Context, cfg Config, adapterDir, input string, conll bool, out io.Writer, rep Reporter) (int, error) {
+func Predict(ctx context.Context, host Host, cfg settings.Config, adapterDir, input string, conll bool, out io.Writer) (int, error) {
+	rep := host.Reporter
 	var adapter *Adapter
 	var err error
 	if adapterDir != "" {
@@ -147,8 +149,8 @@ func writeTagged(out io.Writer, task data.Task, sentences *data.Dataset, best []
 
 // sessionFor opens a session for a model whose task is known by its head only:
 // the adapter's, or without one the model's own. It returns the labels too.
-func sessionFor(ctx context.Context, cfg Config, adapter *Adapter) (*session, []string, error) {
-	s, err := newSession(ctx, cfg, silent{})
+func sessionFor(ctx context.Context, cfg settings.Config, adapter *Adapter) (*session, []string, error) {
+	s, err := newSession(ctx, Host{Reporter: silent{}}, cfg)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -189,7 +191,7 @@ func generationTask(name string, adapter *Adapter) (data.Task, error) {
 	}
 	task, err := data.NamedTask(name)
 	if err == nil && task.Kind != data.Generation {
-		err = fmt.Errorf("--task %s has labels, and the model generates text", name)
+		err = settings.Errorf("task", "%s has labels, and the model generates text", name)
 	}
 	return task, err
 }
@@ -202,18 +204,18 @@ func taskOf(name string, labels []string, outputs int, tokens bool) (data.Task, 
 		switch {
 		case err != nil:
 		case task.Outputs() != outputs:
-			err = fmt.Errorf("--task %s has %d labels, the head %d", name, task.Outputs(), outputs)
+			err = settings.Errorf("task", "%s has %d labels, the head %d", name, task.Outputs(), outputs)
 		case tokens && task.Kind != data.Tagging:
-			err = fmt.Errorf("--task %s labels whole texts, the head single tokens", name)
+			err = settings.Errorf("task", "%s labels whole texts, the head single tokens", name)
 		case !tokens && task.Kind == data.Tagging:
-			err = fmt.Errorf("--task %s labels words, the head whole texts", name)
+			err = settings.Errorf("task", "%s labels words, the head whole texts", name)
 		}
 		return task, err
 	}
 	kind := data.Classification
 	switch {
 	case outputs < 1:
-		return data.Task{}, fmt.Errorf("the model has no head: give the adapter that has one with --adapter")
+		return data.Task{}, settings.Errorf("adapter", "the model has no head: give the adapter that has one")
 	case tokens:
 		kind = data.Tagging
 	case outputs == 1:
@@ -236,11 +238,11 @@ func (silent) Advance(int, string)    {}
 func (silent) End()                   {}
 func (silent) Note(string)            {}
 
-// RunBench times the LoRA step and the search iteration on the examples of the
+// Bench times the LoRA step and the search iteration on the examples of the
 // file input, in batches in file order. Unless trace is empty, it then writes a
 // trace of one of each there; see torchbind.Profile.
-func RunBench(ctx context.Context, cfg Config, input, trace string, rep Reporter) (*BenchResult, error) {
-	s, err := newSession(ctx, cfg, rep)
+func Bench(ctx context.Context, host Host, cfg settings.Config, input, trace string) (*BenchResult, error) {
+	s, err := newSession(ctx, host, cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -293,9 +295,9 @@ func RunBench(ctx context.Context, cfg Config, input, trace string, rep Reporter
 func (s *session) benchTask(input string) (data.Task, error) {
 	switch {
 	case input == "":
-		return data.Task{}, fmt.Errorf("--input: no file of examples is given")
-	case s.Task != "":
-		return data.NamedTask(s.Task)
+		return data.Task{}, settings.Errorf("input", "no file of examples is given")
+	case s.cfg.Task != "":
+		return data.NamedTask(s.cfg.Task)
 	case s.arch.Generates():
 		return data.Task{Name: "bench", Kind: data.Generation}, nil
 	}

@@ -16,6 +16,7 @@ import (
 
 	"autolora/autolora"
 	"autolora/autolora/runs"
+	"autolora/autolora/settings"
 	"autolora/torchbind"
 )
 
@@ -68,7 +69,7 @@ func readEnvironment() (e environment, err error) {
 
 // Join waits for the other processes that were started with this one, as long
 // as cfg.ProcessTimeout says; nil if it is alone. The Processes are to be closed.
-func Join(cfg Config) (*Processes, error) {
+func Join(cfg settings.Config) (*Processes, error) {
 	if !Started() {
 		return nil, nil
 	}
@@ -77,7 +78,7 @@ func Join(cfg Config) (*Processes, error) {
 		return nil, err
 	}
 	if e.Device, err = torchbind.ParseDevice(localDevice(cfg.Device, e.local)); err != nil {
-		return nil, fmt.Errorf("--device: %w", err)
+		return nil, &settings.Error{Setting: "device", Err: err}
 	}
 	e.Timeout = time.Duration(cfg.ProcessTimeout) * time.Second
 	group, err := torchbind.NewProcessGroup(e.GroupConfig)
@@ -210,13 +211,9 @@ func (p *Processes) same(now savedConfig, model any) error {
 		return nil
 	}
 	facts := map[string]string{"version": now.About.Version + " " + now.About.Revision, "libtorch": now.About.Torch}
-	settings, err := settingsOf(now.Config)
-	if err != nil {
-		return err
-	}
-	for name, value := range settings {
-		if !slices.Contains(ownOfProcess, name) {
-			facts["--"+name] = string(value)
+	for _, s := range now.Settings.Settings() {
+		if !s.PerProcess {
+			facts[s.Name] = string(s.JSON())
 		}
 	}
 	for part, sum := range now.About.Data {
@@ -240,10 +237,6 @@ func (p *Processes) same(now savedConfig, model any) error {
 	}
 	return nil
 }
-
-// ownOfProcess are the settings in which processes may differ: paths of their
-// machine, and its threads.
-var ownOfProcess = []string{"model", "data", "train", "dev", "meteor", "paraphrases", "threads"}
 
 // patient returns the context under which batches are made: processes that
 // share a run stop at the same step, and not each where its own signal finds it.

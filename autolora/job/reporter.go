@@ -10,3 +10,9 @@ type Reporter interface {
 	End()
 	Note(line string) // a remark: what was truncated, left out, or is slow here
 }
+
+// Host is what a job runs in.
+type Host struct {
+	Processes *Processes // that share it; nil: this one is alone
+	Reporter  Reporter
+}

@@ -1,100 +1,50 @@
 package job
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
 	"os"
-	"runtime"
-	"runtime/debug"
 	"slices"
-	"time"
 
 	"autolora/autolora/runs"
+	"autolora/autolora/settings"
 	"autolora/autolora/tensorboard"
 	"autolora/data"
-	"autolora/torchbind"
 )
-
-// about is what config.json says beside the settings.
-type about struct {
-	Command string `json:"command"`
-	Version string `json:"version"`
-	Go      string `json:"go"`
-	Torch   string `json:"libtorch"`
-	CPU     string `json:"cpu_capability"`
-	Device  string `json:"device"`
-	Threads int    `json:"threads"`
-	// Processes shared the run; 0 for one.
-	Processes int               `json:"processes,omitempty"`
-	Revision  string            `json:"revision,omitempty"`
-	Began     time.Time         `json:"began"`
-	Data      map[string]string `json:"data"` // SHA-256 of the files of each part
-}
-
-// savedConfig is config.json: every setting as resolved, and about.
-type savedConfig struct {
-	Config
-	About about `json:"about"`
-}
-
-func (j *job) savedConfig(command string) savedConfig {
-	a := about{
-		Command: command, Version: Version, Go: runtime.Version(), Torch: torchbind.Version(), CPU: torchbind.CPUCapability(),
-		Device: j.device.String(), Threads: torchbind.NumThreads(), Began: time.Now().UTC().Truncate(time.Second), Data: map[string]string{},
-	}
-	if n := j.Processes.size(); n > 1 {
-		a.Processes = n
-	}
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, setting := range info.Settings {
-			if setting.Key == "vcs.revision" {
-				a.Revision = setting.Value
-			}
-		}
-	}
-	if j.splits.Train != nil {
-		a.Data["train"] = j.splits.Train.Fingerprint
-	}
-	for _, d := range j.scored {
-		a.Data[d.Name+d.Variant] = d.Fingerprint
-	}
-	return savedConfig{j.Config, a}
-}
 
 // openFolder opens the output folder, in all processes at the same place of the
 // run.
 func (j *job) openFolder(command string) error {
 	config := j.savedConfig(command)
-	if err := j.Processes.same(config, j.arch); err != nil {
+	if err := j.session.procs.same(config, j.session.arch); err != nil {
 		return err
 	}
 	var err error
-	if j.Processes.Writes() {
+	if j.session.procs.Writes() {
 		err = j.ownFolder(config)
 	}
-	if err := j.Processes.agree(err); err != nil {
+	if err := j.session.procs.agree(err); err != nil {
 		return err
 	}
-	if !j.Processes.Writes() {
+	if !j.session.procs.Writes() {
 		err = j.othersFolder(config)
 	}
-	if err := j.Processes.agree(err); err != nil {
+	if err := j.session.procs.agree(err); err != nil {
 		return err
 	}
 	place := "the start"
 	if c := j.resumed; c != nil {
 		place = fmt.Sprintf("step %d of %s", c.Step, c.Phase)
 	}
-	places, err := gather(j.Processes, place)
+	places, err := gather(j.session.procs, place)
 	if err != nil {
 		return err
 	}
 	for i, p := range places {
 		if p != places[0] {
-			return fmt.Errorf("--resume: process 0 finds the run in %s at %s, process %d at %s: the folder has to be on a file system that all processes share", j.Out, places[0], i, p)
+			return settings.Errorf("resume", "process 0 finds the run in %s at %s, process %d at %s: the folder has to be on a file system that all processes share", j.cfg.Out, places[0], i, p)
 		}
 	}
 	return nil
@@ -102,8 +52,8 @@ func (j *job) openFolder(command string) error {
 
 // othersFolder opens the folder that process 0 writes.
 func (j *job) othersFolder(config savedConfig) error {
-	j.out = runs.ReadOnly(j.Out)
-	if !j.Resume {
+	j.out = runs.ReadOnly(j.cfg.Out)
+	if !j.cfg.Resume {
 		return nil
 	}
 	if err := j.findCheckpoint(config); err != nil || j.resumed == nil {
@@ -116,28 +66,28 @@ func (j *job) othersFolder(config savedConfig) error {
 // ownFolder opens a new folder, or with --resume the one of an earlier session
 // of the same run, which goes on where its checkpoint stands.
 func (j *job) ownFolder(config savedConfig) (err error) {
-	if j.TensorBoard {
+	if j.cfg.TensorBoard {
 		defer func() {
 			if err == nil {
 				j.events, err = tensorboard.New(j.out.Path(runs.TensorBoard))
 			}
 		}()
 	}
-	if j.Resume {
+	if j.cfg.Resume {
 		if err := j.findCheckpoint(config); err != nil {
 			return err
 		}
 	}
 	if c := j.resumed; c != nil {
 		if c.Version != Version {
-			j.rep.Note(fmt.Sprintf("the checkpoint was written by version %s, this is %s: results may differ from those of one version", c.Version, Version))
+			j.session.rep.Note(fmt.Sprintf("the checkpoint was written by version %s, this is %s: results may differ from those of one version", c.Version, Version))
 		}
-		j.rep.Note(fmt.Sprintf("going on after step %d of %s", c.Step, c.Phase))
+		j.session.rep.Note(fmt.Sprintf("going on after step %d of %s", c.Step, c.Phase))
 		j.results = c.Results
-		j.out, err = runs.Reopen(j.Out, c.Metrics)
+		j.out, err = runs.Reopen(j.cfg.Out, c.Metrics)
 		return err
 	}
-	if j.out, err = runs.Create(j.Out, j.Overwrite || j.Resume && holdsOnlyRun(j.Out)); err != nil {
+	if j.out, err = runs.Create(j.cfg.Out, j.cfg.Overwrite || j.cfg.Resume && holdsOnlyRun(j.cfg.Out)); err != nil {
 		return err
 	}
 	return j.out.WriteJSON(runs.ConfigFile, config)
@@ -159,23 +109,23 @@ func (j *job) closeFolder() {
 // findCheckpoint opens the checkpoint of an earlier session of this run, if
 // there is one.
 func (j *job) findCheckpoint(now savedConfig) error {
-	before, err := readSavedConfig(j.Out)
+	before, err := readSavedConfig(j.cfg.Out)
 	if err != nil || before == nil {
 		return err
 	}
-	if err := sameSettings(before.Config, now.Config); err != nil {
+	if err := sameSettings(before.Settings, now.Settings); err != nil {
 		return err
 	}
 	if !maps.Equal(before.About.Data, now.About.Data) {
-		return fmt.Errorf("the data have changed since the run in %s began: choose another --out", j.Out)
+		return fmt.Errorf("the data have changed since the run in %s began: choose another folder", j.cfg.Out)
 	}
-	j.resumed, err = openCheckpoint(j.Out)
+	j.resumed, err = openCheckpoint(j.cfg.Out)
 	return err
 }
 
 // completeRun returns the outcome of a run that is in cfg.Out and complete; nil
 // if there is none.
-func completeRun(cfg Config) (*Outcome, error) {
+func completeRun(cfg settings.Config) (*Outcome, error) {
 	before, err := readSavedConfig(cfg.Out)
 	if err != nil || before == nil {
 		return nil, err
@@ -187,7 +137,7 @@ func completeRun(cfg Config) (*Outcome, error) {
 	} else if err != nil {
 		return nil, err
 	}
-	if err := sameSettings(before.Config, cfg); err != nil {
+	if err := sameSettings(before.Settings, cfg); err != nil {
 		return nil, err
 	}
 	if err := folder.Finish(); err != nil { // it was killed just before
@@ -209,56 +159,10 @@ func completeRun(cfg Config) (*Outcome, error) {
 	return out, nil
 }
 
-// readSavedConfig reads the config.json of a run's folder; nil if there is none.
-// Settings that an older version did not have are those of today's default.
-func readSavedConfig(dir string) (*savedConfig, error) {
-	folder := runs.Folder{Dir: dir}
-	c := savedConfig{Config: DefaultConfig()}
-	if err := folder.ReadJSON(runs.ConfigFile, &c); errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	} else if err != nil {
-		return nil, err
-	}
-	return &c, nil
-}
-
 // holdsOnlyRun reports whether a folder holds nothing but what a run writes.
 func holdsOnlyRun(dir string) bool {
 	entries, err := os.ReadDir(dir)
 	return err == nil && !slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return !runs.Owns(e.Name()) })
-}
-
-// free lists the settings that a run may be gone on with otherwise: they do not
-// change its results. Gradient checkpointing changes their rounding, but who has
-// run out of memory need not begin anew.
-var free = []string{"out", "overwrite", "resume", "save-every", "log-every", "tensorboard", "gradient-checkpointing", "process-timeout"}
-
-// sameSettings returns an error that names the first setting in which an
-// earlier session of a run differs.
-func sameSettings(before, now Config) error {
-	a, err := settingsOf(before)
-	if err != nil {
-		return err
-	}
-	b, err := settingsOf(now)
-	if err != nil {
-		return err
-	}
-	for _, name := range slices.Sorted(maps.Keys(b)) {
-		if !slices.Contains(free, name) && string(a[name]) != string(b[name]) {
-			return fmt.Errorf("--%s: got %s, but the run in %s was begun with %s: choose another --out, or remove the folder", name, b[name], now.Out, a[name])
-		}
-	}
-	return nil
-}
-
-func settingsOf(c Config) (map[string]json.RawMessage, error) {
-	text, err := json.Marshal(c)
-	if err != nil {
-		return nil, err
-	}
-	var settings map[string]json.RawMessage
-	return settings, json.Unmarshal(text, &settings)
 }
 
 // completed reports whether an earlier session completed the phase: the
@@ -268,7 +172,7 @@ func (j *job) completed(phase string) bool { return j.resumed != nil && j.resume
 // enter marks the beginning of a phase that follows another, so that what is
 // complete is not done again. The marker has no tensors.
 func (j *job) enter(phase string) error {
-	if j.SaveEvery == 0 {
+	if j.cfg.SaveEvery == 0 {
 		return nil
 	}
 	size, err := j.out.SyncMetrics()
@@ -283,7 +187,7 @@ func (j *job) enter(phase string) error {
 // nth counts the loaders of a phase, by which a checkpoint knows its place. It
 // is to be closed.
 func (j *job) loader(indices []int, batchSize int, stream string, nth int) (*data.Loader, int, error) {
-	order, err := data.NewOrder(data.OrderConfig{Indices: indices, Size: batchSize, Seed: j.Seed, Stream: stream})
+	order, err := data.NewOrder(data.OrderConfig{Indices: indices, Size: batchSize, Seed: j.cfg.Seed, Stream: stream})
 	if err != nil {
 		return nil, 0, err
 	}
@@ -293,10 +197,10 @@ func (j *job) loader(indices []int, batchSize int, stream string, nth int) (*dat
 		}
 	}
 	config := data.LoaderConfig{Workers: workers, Ahead: 2 * workers}
-	if n := j.Processes.size(); n > 1 {
-		config.Part, config.Parts = j.Processes.rank(), n
+	if n := j.session.procs.size(); n > 1 {
+		config.Part, config.Parts = j.session.procs.rank(), n
 	}
-	return data.NewLoader(j.Processes.patient(j.ctx), j.corpus, order, config), order.BatchesPerEpoch(), nil
+	return data.NewLoader(j.session.procs.patient(j.ctx), j.corpus, order, config), order.BatchesPerEpoch(), nil
 }
 
 // replaced returns the path of a folder that the run writes, having removed what

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"autolora/autolora/runs"
+	"autolora/autolora/settings"
 	"autolora/torchbind"
 )
 
@@ -65,8 +66,8 @@ func sameFiles(t *testing.T, got, want map[string][]byte) {
 }
 
 // perform does the method that cfg names, as compare does.
-func perform(ctx context.Context, cfg Config, rep Reporter) (*Outcome, error) {
-	return newJob(ctx, cfg, "compare", rep, (*job).perform)
+func perform(ctx context.Context, host Host, cfg settings.Config) (*Outcome, error) {
+	return do(ctx, host, cfg, "compare", (*job).perform)
 }
 
 // A run that is interrupted again and again, and goes on each time, learns the
@@ -75,7 +76,7 @@ func TestResumeSameBytes(t *testing.T) {
 	rng := rand.New(rand.NewPCG(4, 2))
 	for _, m := range []string{runs.MethodFull, runs.MethodAdapter, runs.MethodLoRA, runs.MethodAdaLoRA, runs.MethodLoRAGrid, runs.MethodAutoLoRA, runs.MethodSigmoid} {
 		t.Run(m, func(t *testing.T) {
-			cfg, err := Variant(tinyConfig(t, "exact"), m)
+			cfg, err := tinyConfig(t, "exact").Variant(m)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -87,7 +88,7 @@ func TestResumeSameBytes(t *testing.T) {
 }
 
 // checkResume makes a run alone and one that is interrupted at random points.
-func checkResume(t *testing.T, cfg Config, rng *rand.Rand) {
+func checkResume(t *testing.T, cfg settings.Config, rng *rand.Rand) {
 	t.Helper()
 	alone := mustRun(t, perform, cfg)
 	want := learned(t, cfg.Out)
@@ -100,7 +101,7 @@ func checkResume(t *testing.T, cfg Config, rng *rand.Rand) {
 			ctx, cancel := context.WithCancel(context.Background())
 			rep := &stopper{left: 1 + rng.IntN(7), cancel: cancel}
 			var err error
-			if out, err = perform(ctx, cfg, rep); err != nil && !errors.Is(err, context.Canceled) {
+			if out, err = perform(ctx, Host{Reporter: rep}, cfg); err != nil && !errors.Is(err, context.Canceled) {
 				t.Fatal(err)
 			}
 			cancel()
@@ -126,13 +127,13 @@ func checkResume(t *testing.T, cfg Config, rng *rand.Rand) {
 
 // interruptedRun returns the settings of a run that was stopped after a
 // checkpoint.
-func interruptedRun(t *testing.T) Config {
+func interruptedRun(t *testing.T) settings.Config {
 	t.Helper()
 	cfg := tinyConfig(t, "exact")
 	cfg.Resume, cfg.SaveEvery, cfg.SearchSteps = true, 2, 6
 	run(t, func(*torchbind.Scope) {
 		ctx, cancel := context.WithCancel(context.Background())
-		if _, err := Run(ctx, cfg, &stopper{left: 5, cancel: cancel}); !errors.Is(err, context.Canceled) {
+		if _, err := Run(ctx, Host{Reporter: &stopper{left: 5, cancel: cancel}}, cfg); !errors.Is(err, context.Canceled) {
 			t.Fatalf("error %v, want context.Canceled", err)
 		}
 	})
@@ -141,13 +142,13 @@ func interruptedRun(t *testing.T) Config {
 
 // What is wrong with a run that should go on is said, and nothing is lost.
 func TestResumeErrors(t *testing.T) {
-	state := func(cfg Config) string { return filepath.Join(cfg.Out, runs.Checkpoint, checkpointFile) }
+	state := func(cfg settings.Config) string { return filepath.Join(cfg.Out, runs.Checkpoint, checkpointFile) }
 	for _, c := range []struct {
 		name, want string
-		spoil      func(t *testing.T, cfg *Config)
+		spoil      func(t *testing.T, cfg *settings.Config)
 	}{
-		{"other setting", `--lr: got 0.25, but the run in `, func(t *testing.T, cfg *Config) { cfg.LR = 0.25 }},
-		{"other data", "the data have changed", func(t *testing.T, cfg *Config) {
+		{"other setting", `lr: got 0.25, but the run in `, func(t *testing.T, cfg *settings.Config) { cfg.LR = 0.25 }},
+		{"other data", "the data have changed", func(t *testing.T, cfg *settings.Config) {
 			f, err := os.OpenFile(cfg.TrainFile, os.O_APPEND|os.O_WRONLY, 0)
 			if err != nil {
 				t.Fatal(err)
@@ -155,12 +156,12 @@ func TestResumeErrors(t *testing.T) {
 			fmt.Fprintln(f, "film good\tgood")
 			f.Close()
 		}},
-		{"cut off", "cannot be read", func(t *testing.T, cfg *Config) {
+		{"cut off", "cannot be read", func(t *testing.T, cfg *settings.Config) {
 			if err := os.Truncate(state(*cfg), 1000); err != nil {
 				t.Fatal(err)
 			}
 		}},
-		{"damaged", "SHA-256", func(t *testing.T, cfg *Config) {
+		{"damaged", "SHA-256", func(t *testing.T, cfg *settings.Config) {
 			data, err := os.ReadFile(state(*cfg))
 			if err != nil {
 				t.Fatal(err)
@@ -168,11 +169,11 @@ func TestResumeErrors(t *testing.T) {
 			data[len(data)-5] ^= 1
 			writeTest(t, state(*cfg), string(data))
 		}},
-		{"empty", "cannot be read", func(t *testing.T, cfg *Config) { writeTest(t, state(*cfg), "") }},
-		{"no config", "not what a run writes", func(t *testing.T, cfg *Config) {
+		{"empty", "cannot be read", func(t *testing.T, cfg *settings.Config) { writeTest(t, state(*cfg), "") }},
+		{"no config", "not what a run writes", func(t *testing.T, cfg *settings.Config) {
 			writeTest(t, filepath.Join(cfg.Out, runs.ConfigFile), "{")
 		}},
-		{"metrics cut", "it was changed", func(t *testing.T, cfg *Config) {
+		{"metrics cut", "it was changed", func(t *testing.T, cfg *settings.Config) {
 			writeTest(t, filepath.Join(cfg.Out, runs.MetricsFile), "")
 		}},
 	} {
@@ -184,7 +185,7 @@ func TestResumeErrors(t *testing.T) {
 				t.Fatal(err)
 			}
 			run(t, func(*torchbind.Scope) {
-				_, err := Run(context.Background(), cfg, silent{})
+				_, err := Run(context.Background(), quiet, cfg)
 				if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
 					t.Errorf("error %v, want one line with %q", err, c.want)
 				}
@@ -201,7 +202,7 @@ func TestNotResumed(t *testing.T) {
 	cfg := interruptedRun(t)
 	cfg.Resume = false
 	run(t, func(*torchbind.Scope) {
-		if _, err := Run(context.Background(), cfg, silent{}); err == nil || !strings.Contains(err.Error(), "--resume") {
+		if _, err := Run(context.Background(), quiet, cfg); err == nil || !strings.Contains(err.Error(), "--resume") {
 			t.Errorf("error %v, want one that names --resume", err)
 		}
 	})
@@ -223,7 +224,7 @@ func TestCheckpointCannotBeWritten(t *testing.T) {
 		fill := filepath.Join(disk, "fill")
 		rep := &filler{stopper: stopper{left: -1}, at: 3, fill: func() { fillDisk(fill) }}
 		run(t, func(*torchbind.Scope) {
-			if _, err := Run(context.Background(), cfg, rep); err == nil || !strings.Contains(err.Error(), "no space left") || strings.Contains(err.Error(), "\n") {
+			if _, err := Run(context.Background(), Host{Reporter: rep}, cfg); err == nil || !strings.Contains(err.Error(), "no space left") || strings.Contains(err.Error(), "\n") {
 				t.Fatalf("error %v, want one line with \"no space left\"", err)
 			}
 		})
@@ -239,7 +240,7 @@ func TestCheckpointCannotBeWritten(t *testing.T) {
 		cfg.SaveEvery = 2
 		rep := &filler{stopper: stopper{left: -1}, at: 3, fill: func() { os.RemoveAll(cfg.Out) }}
 		run(t, func(*torchbind.Scope) {
-			if _, err := Run(context.Background(), cfg, rep); err == nil || !strings.Contains(err.Error(), "no such file") || strings.Contains(err.Error(), "\n") {
+			if _, err := Run(context.Background(), Host{Reporter: rep}, cfg); err == nil || !strings.Contains(err.Error(), "no such file") || strings.Contains(err.Error(), "\n") {
 				t.Errorf("error %v, want one line with \"no such file\"", err)
 			}
 		})
@@ -277,7 +278,7 @@ func TestRecomputedResume(t *testing.T) {
 	rng := rand.New(rand.NewPCG(4, 3))
 	for _, m := range []string{runs.MethodFull, runs.MethodAdaLoRA, runs.MethodAutoLoRA} {
 		t.Run(m, func(t *testing.T) {
-			cfg, err := Variant(tinyConfig(t, "exact"), m)
+			cfg, err := tinyConfig(t, "exact").Variant(m)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -296,7 +297,7 @@ func TestRecomputedResume(t *testing.T) {
 // A training learns the same bytes with gradient checkpointing as without.
 func TestRecomputedSameBytes(t *testing.T) {
 	for _, m := range []string{runs.MethodLoRA, runs.MethodAdapter, runs.MethodAdaLoRA} {
-		cfg, err := Variant(tinyConfig(t, "exact"), m)
+		cfg, err := tinyConfig(t, "exact").Variant(m)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,6 +9,7 @@ import (
 
 	"autolora/autolora"
 	"autolora/autolora/runs"
+	"autolora/autolora/settings"
 	"autolora/autolora/tensorboard"
 	"autolora/data"
 	"autolora/nn"
@@ -23,47 +24,57 @@ type Outcome struct {
 
 // Run is the main job: search → ranks → retrain → evaluate → export, into
 // cfg.Out. With an error, the files that are in the folder are whole.
-func Run(ctx context.Context, cfg Config, rep Reporter) (*Outcome, error) {
-	if m, err := methodOf(cfg.Method); err != nil || m.ranks != searched {
+func Run(ctx context.Context, host Host, cfg settings.Config) (*Outcome, error) {
+	if m, _ := runs.FindMethod(cfg.Method); m.Ranks != runs.Searched {
 		cfg.Method = runs.MethodAutoLoRA
 	}
 	cfg.RanksFile = ""
-	return newJob(ctx, cfg, "run", rep, (*job).perform)
+	return do(ctx, host, cfg, "run", (*job).perform)
 }
 
-// RunSearch searches ranks only, and writes ranks.json.
-func RunSearch(ctx context.Context, cfg Config, rep Reporter) (*Outcome, error) {
+// Search searches ranks only, and writes ranks.json.
+func Search(ctx context.Context, host Host, cfg settings.Config) (*Outcome, error) {
 	cfg.Method = runs.MethodAutoLoRA
-	return newJob(ctx, cfg, "search", rep, (*job).search)
+	return do(ctx, host, cfg, "search", (*job).search)
 }
 
-// RunTrain trains cfg.Method and evaluates it.
-func RunTrain(ctx context.Context, cfg Config, rep Reporter) (*Outcome, error) {
+// Train trains cfg.Method and evaluates it.
+func Train(ctx context.Context, host Host, cfg settings.Config) (*Outcome, error) {
 	if NeedsRanks(cfg.Method) && cfg.RanksFile == "" {
-		return nil, fmt.Errorf("--ranks: method %s trains at the ranks of a file; none is given (autolora search writes one, autolora run does both)", cfg.Method)
+		return nil, settings.Errorf("ranks", "method %s trains at the ranks of a file; none is given (autolora search writes one, autolora run does both)", cfg.Method)
 	}
-	return newJob(ctx, cfg, "train", rep, (*job).perform)
+	return do(ctx, host, cfg, "train", (*job).perform)
+}
+
+// NeedsRanks reports whether the method trains at the ranks of a file.
+func NeedsRanks(method string) bool {
+	m, _ := runs.FindMethod(method)
+	return m.Ranks == runs.Searched || m.Ranks.Derived()
 }
 
 // job is one run that writes an output folder.
 type job struct {
-	*session
 	ctx     context.Context
-	method  method
+	cfg     settings.Config
+	method  runs.Method
+	session *session
+	corpus  *data.Corpus    // of the training set
+	scored  []*data.Dataset // what the trained model is evaluated on
+
 	out     *runs.Folder
-	events  *tensorboard.Writer // nil unless --tensorboard
-	corpus  *data.Corpus        // of the training set
-	scored  []*data.Dataset     // what the trained model is evaluated on
-	ranks   *runs.Ranks         // to train at; nil before they are known, and for methods without
-	grid    runs.Grid           // of a grid search
+	events  *tensorboard.Writer // nil unless they are asked for
+	resumed *checkpoint         // where to go on; nil from the start, and once the run has come there
+
+	ranks   *runs.Ranks // to train at; nil before they are known, and for methods without
+	grid    runs.Grid   // of a grid search
 	results runs.Results
 	files   []string
-	resumed *checkpoint // where to go on; nil from the start, and once the run has come there
 }
 
-func newJob(ctx context.Context, cfg Config, command string, rep Reporter, work func(*job) error) (*Outcome, error) {
-	m, err := methodOf(cfg.Method)
-	if err != nil {
+// do opens a job, does its work, and closes it: settings, model, data, folder,
+// phases, results, in this order.
+func do(ctx context.Context, host Host, cfg settings.Config, command string, work func(*job) error) (*Outcome, error) {
+	if err := cfg.Check(); err != nil {
 		return nil, err
 	}
 	if cfg.Resume {
@@ -71,29 +82,15 @@ func newJob(ctx context.Context, cfg Config, command string, rep Reporter, work 
 			return done, err
 		}
 	}
-	s, err := newSession(ctx, cfg, rep)
+	s, err := newSession(ctx, host, cfg)
 	if err != nil {
 		return nil, err
 	}
 	defer s.close()
-	j := &job{session: s, ctx: ctx, method: m}
-	if m.ranks == searched || m.ranks == derived {
-		if err := j.readRanks(); err != nil {
-			return nil, err
-		}
-	}
-	if err := s.readTask(data.Train, data.Part(cfg.EvalOn)); err != nil {
+	j, err := newJob(ctx, s)
+	if err != nil {
 		return nil, err
 	}
-	if j.scored, err = s.labelled(data.Part(cfg.EvalOn)); err != nil {
-		return nil, err
-	}
-	if n := cfg.Processes.size(); min(cfg.BatchSize, j.searchBatchSize()) < n {
-		return nil, fmt.Errorf("--batch-size: got %d examples for %d processes, want at least one for each", min(cfg.BatchSize, j.searchBatchSize()), n)
-	}
-	j.corpus = s.corpus(s.splits.Train)
-	j.results = runs.Results{Task: s.task.Name, Method: cfg.Method, Seed: cfg.Seed, Primary: s.task.Primary, Part: cfg.EvalOn, TrainExamples: j.corpus.Data.Len()}
-	j.wrote(runs.ConfigFile, runs.MetricsFile)
 	defer j.closeFolder()
 	if err := j.openFolder(command); err != nil {
 		return nil, err
@@ -102,25 +99,62 @@ func newJob(ctx context.Context, cfg Config, command string, rep Reporter, work 
 		return nil, err
 	}
 	s.noteTruncated()
-	j.results.Seconds.Load += s.loaded.Seconds()
-	peak, onDevice, err := s.peaks()
-	if err != nil {
+	if err := j.count(); err != nil {
 		return nil, err
 	}
-	peaks, err := gather(j.Processes, [2]int64{peak, onDevice})
-	if err != nil {
+	if err := s.procs.agree(j.finish()); err != nil {
 		return nil, err
+	}
+	return &Outcome{Results: &j.results, Ranks: j.ranks, Files: j.files}, nil
+}
+
+// newJob reads the ranks and the data of a job.
+func newJob(ctx context.Context, s *session) (*job, error) {
+	j := &job{ctx: ctx, cfg: s.cfg, session: s}
+	j.method, _ = runs.FindMethod(j.cfg.Method)
+	if j.cfg.RanksFile != "" && NeedsRanks(j.cfg.Method) {
+		ranks, err := runs.ReadRanks(j.cfg.RanksFile)
+		if err != nil {
+			return nil, err
+		}
+		j.ranks = &ranks
+	}
+	if err := s.readTask(data.Train, j.cfg.EvalOn); err != nil {
+		return nil, err
+	}
+	var err error
+	if j.scored, err = s.labelled(j.cfg.EvalOn); err != nil {
+		return nil, err
+	}
+	if batch, n := min(j.cfg.BatchSize, j.cfg.SearchBatch()), s.procs.size(); batch < n {
+		return nil, settings.Errorf("batch-size", "got %d examples for %d processes, want at least one for each", batch, n)
+	}
+	j.corpus = s.corpus(s.splits.Train)
+	j.results = runs.Results{
+		Task: s.task.Name, Method: j.cfg.Method, Seed: j.cfg.Seed, Primary: s.task.Primary, Part: string(j.cfg.EvalOn), TrainExamples: j.corpus.Data.Len(),
+	}
+	j.wrote(runs.ConfigFile, runs.MetricsFile)
+	return j, nil
+}
+
+// count adds to the results what the job took, in all processes.
+func (j *job) count() error {
+	j.results.Seconds.Load += j.session.loaded.Seconds()
+	peak, onDevice, err := j.session.peaks()
+	if err != nil {
+		return err
+	}
+	peaks, err := gather(j.session.procs, [2]int64{peak, onDevice})
+	if err != nil {
+		return err
 	}
 	for _, p := range peaks {
 		j.results.PeakMemory, j.results.DevicePeakMemory = max(j.results.PeakMemory, p[0]), max(j.results.DevicePeakMemory, p[1])
 	}
-	if n := j.Processes.size(); n > 1 {
+	if n := j.session.procs.size(); n > 1 {
 		j.results.Processes = n
 	}
-	if err := j.Processes.agree(j.finish()); err != nil {
-		return nil, err
-	}
-	return &Outcome{Results: &j.results, Ranks: j.ranks, Files: j.files}, nil
+	return nil
 }
 
 // finish writes results.json, with which the run is complete.
@@ -134,24 +168,14 @@ func (j *job) finish() error {
 
 func (j *job) wrote(names ...string) { j.files = append(j.files, names...) }
 
-// readRanks reads the ranks of --ranks, if it is given.
-func (j *job) readRanks() error {
-	if j.RanksFile == "" {
-		return nil
-	}
-	ranks, err := runs.ReadRanks(j.RanksFile)
-	j.ranks = &ranks
-	return err
-}
-
 // perform does the whole of the job's method.
 func (j *job) perform() error {
 	switch {
-	case j.method.ranks == searched && j.ranks == nil:
+	case j.method.Ranks == runs.Searched && j.ranks == nil:
 		if err := j.search(); err != nil {
 			return err
 		}
-	case j.method.ranks == gridSearched:
+	case j.method.Ranks == runs.BestOfGrid:
 		if err := j.gridSearch(); err != nil {
 			return err
 		}
@@ -174,31 +198,31 @@ func (j *job) search() error {
 		j.wrote(runs.RanksFile)
 		return err
 	}
-	trainHalf, valHalf, err := data.Split(j.corpus.Data.Len(), j.Split, j.Seed)
+	trainHalf, valHalf, err := data.Split(j.corpus.Data.Len(), j.cfg.Split, j.cfg.Seed)
 	if err != nil {
 		return err
 	}
-	model, err := j.load(nn.HeadIfStored, false)
+	model, err := j.session.load(nn.HeadIfStored, false)
 	if err != nil {
 		return err
 	}
 	defer model.Close()
-	train, perEpoch, err := j.loader(trainHalf, j.searchBatchSize(), "search train", 0)
+	train, perEpoch, err := j.loader(trainHalf, j.cfg.SearchBatch(), "search train", 0)
 	if err != nil {
 		return err
 	}
 	defer train.Close()
-	val, _, err := j.loader(valHalf, j.searchBatchSize(), "search validation", 1)
+	val, _, err := j.loader(valHalf, j.cfg.SearchBatch(), "search validation", 1)
 	if err != nil {
 		return err
 	}
 	defer val.Close()
 
-	steps := stepsFor(j.SearchSteps, j.SearchEpochs, perEpoch, 1)
-	cfg := j.Config.search(steps)
-	graphs := j.graphs(cfg.Replayable())
+	steps := stepsFor(j.cfg.SearchSteps, j.cfg.SearchEpochs, perEpoch, 1)
+	cfg := j.cfg.Search(steps)
+	graphs := j.session.graphs(cfg.Replayable())
 	defer graphs.Close()
-	x, err := autolora.NewSearch(model, j.lora(), cfg, j.execution(graphs, j.maskSeed(phase)))
+	x, err := autolora.NewSearch(model, j.cfg.LoRA(), cfg, j.session.execution(graphs, j.maskSeed(phase)))
 	if err != nil {
 		return err
 	}
@@ -211,7 +235,7 @@ func (j *job) search() error {
 		return failure
 	}
 	ranks := runs.Ranks{
-		Rule: x.Rule.Text(x.Form, x.Scale), K: int(x.K), Model: j.Model, Task: j.task.Name, Seed: &j.Seed, Steps: steps,
+		Rule: x.Rule.Text(x.Form, x.Scale), K: int(x.K), Model: j.cfg.Model, Task: j.session.task.Name, Seed: &j.cfg.Seed, Steps: steps,
 		Mode: string(x.Mode), LookAhead: string(x.LookAhead), Eta: &x.Eta,
 	}
 	alphas, learnt := x.Alphas(), x.Ranks()
@@ -240,18 +264,18 @@ func (j *job) setRanks(ranks runs.Ranks) error {
 // what it learnt.
 func (j *job) train() error {
 	const phase = "train"
-	model, err := j.load(nn.HeadIfStored, j.method.name == runs.MethodFull)
+	model, err := j.session.load(nn.HeadIfStored, j.method.Trains == runs.TrainsEverything)
 	if err != nil {
 		return err
 	}
 	defer model.Close()
-	train, perEpoch, err := j.loader(everyIndex(j.corpus.Data.Len()), j.BatchSize, phase, 0)
+	train, perEpoch, err := j.loader(everyIndex(j.corpus.Data.Len()), j.cfg.BatchSize, phase, 0)
 	if err != nil {
 		return err
 	}
 	defer train.Close()
 
-	steps := stepsFor(j.Steps, j.Epochs, perEpoch, j.Accumulate)
+	steps := stepsFor(j.cfg.Steps, j.cfg.Epochs, perEpoch, j.cfg.Accumulate)
 	allocator, err := j.equip(model, steps)
 	if err != nil {
 		return err
@@ -259,7 +283,7 @@ func (j *job) train() error {
 	t, graphs := j.trainer(model, steps, allocator, phase)
 	defer graphs.Close()
 	l := &loop{
-		phase: phase, steps: steps, stage: &trainStage{Trainer: t, model: model, train: train, accumulate: j.Accumulate},
+		phase: phase, steps: steps, stage: &trainStage{Trainer: t, model: model, train: train, accumulate: j.cfg.Accumulate},
 		seconds: &j.results.Seconds.Train, count: &j.results.Steps.Train, work: &j.results.Cost.Train,
 	}
 	failure := j.run(l)
@@ -290,17 +314,19 @@ func (j *job) train() error {
 // equip gives a freshly loaded model what the method trains in so many steps.
 // The allocator is AdaLoRA's, nil for every other method.
 func (j *job) equip(model *nn.Model, steps int) (allocator *autolora.RankAllocator, err error) {
-	lora := j.lora()
-	switch {
-	case j.method.name == runs.MethodFull:
+	lora := j.cfg.LoRA()
+	switch j.method.Trains {
+	case runs.TrainsEverything:
 		return nil, nil
-	case j.method.name == runs.MethodAdapter:
-		return nil, model.AddBottlenecks(j.bottlenecks())
-	case j.method.ranks == allocated:
-		return autolora.NewRankAllocator(model, lora, j.adaLoRA(steps))
-	case j.method.ranks == gridSearched:
+	case runs.TrainsBottlenecks:
+		return nil, model.AddBottlenecks(j.cfg.Bottlenecks())
+	case runs.TrainsSVD:
+		return autolora.NewRankAllocator(model, lora, j.cfg.AdaLoRA(steps))
+	}
+	switch {
+	case j.method.Ranks == runs.BestOfGrid:
 		err = j.bestOfGrid(model)
-	case j.method.ranks == derived:
+	case j.method.Ranks.Derived():
 		err = j.deriveRanks(model)
 	}
 	if err != nil {
@@ -324,17 +350,17 @@ func (j *job) deriveRanks(model *nn.Model) error {
 	for i, l := range j.ranks.Layers {
 		size, err := model.RankSize(l.Name)
 		if err != nil {
-			return fmt.Errorf("%s: %w", j.RanksFile, err)
+			return fmt.Errorf("%s: %w", j.cfg.RanksFile, err)
 		}
 		sizes[i] = size
 	}
-	control := runs.Ranks{Model: j.Model, Task: j.task.Name, Seed: &j.Seed}
+	control := runs.Ranks{Model: j.cfg.Model, Task: j.session.task.Name, Seed: &j.cfg.Seed}
 	ranks := j.ranks.List()
-	switch j.method.name {
-	case runs.MethodUniform:
-		control.Rule, ranks = "control: the parameters of "+j.RanksFile+" spread evenly", autolora.UniformRanks(ranks, sizes)
-	case runs.MethodShuffled:
-		control.Rule, ranks = "control: the ranks of "+j.RanksFile+" permuted over the layers", autolora.ShuffledRanks(ranks, sizes, j.Seed)
+	switch j.method.Ranks {
+	case runs.Spread:
+		control.Rule, ranks = "control: the parameters of "+j.cfg.RanksFile+" spread evenly", autolora.UniformRanks(ranks, sizes)
+	case runs.Permuted:
+		control.Rule, ranks = "control: the ranks of "+j.cfg.RanksFile+" permuted over the layers", autolora.ShuffledRanks(ranks, sizes, j.cfg.Seed)
 	}
 	for i, l := range j.ranks.Layers {
 		control.Layers = append(control.Layers, runs.LayerRank{Name: l.Name, Rank: ranks[i]})
@@ -345,11 +371,11 @@ func (j *job) deriveRanks(model *nn.Model) error {
 // evaluate scores model on the dev or test sets.
 func (j *job) evaluate(model *nn.Model) error {
 	began := time.Now()
-	e, err := j.score(j.ctx, model, j.scored, &j.results.Cost.Eval)
+	e, err := j.session.score(j.ctx, model, j.scored, &j.results.Cost.Eval)
 	if err != nil {
 		return err
 	}
-	j.results.Scores, j.results.Examples, j.results.Paraphrases = e.scores, e.examples, j.scorer.paraphrases()
+	j.results.Scores, j.results.Examples, j.results.Paraphrases = e.scores, e.examples, j.session.scorer.paraphrases()
 	if e.texts != nil {
 		if err := j.out.Write(runs.HypothesesFile, []byte(strings.Join(e.texts, "\n")+"\n")); err != nil {
 			return err
@@ -366,7 +392,7 @@ func (j *job) settle(model *nn.Model, allocator *autolora.RankAllocator) error {
 		return nil
 	}
 	ranks := runs.Ranks{
-		Rule: "adalora: parts that the budget left", K: int(j.AdaLoRAInitRank), Model: j.Model, Task: j.task.Name, Seed: &j.Seed, Steps: j.results.Steps.Train,
+		Rule: "adalora: parts that the budget left", K: int(j.cfg.AdaLoRAInitRank), Model: j.cfg.Model, Task: j.session.task.Name, Seed: &j.cfg.Seed, Steps: j.results.Steps.Train,
 	}
 	for i, l := range model.LoRAs() {
 		ranks.Layers = append(ranks.Layers, runs.LayerRank{Name: l.Module, Rank: allocator.Ranks()[i]})
@@ -392,16 +418,16 @@ func countParameters(model *nn.Model) runs.ParameterCount {
 // trainer returns the trainer of a phase of the job, and its graphs, which are to
 // be closed.
 func (j *job) trainer(model *nn.Model, steps int, allocator *autolora.RankAllocator, phase string) (*autolora.Trainer, *autolora.Graphs) {
-	graphs := j.graphs(true)
-	return autolora.NewTrainer(model, j.training(steps), allocator, j.execution(graphs, j.maskSeed(phase))), graphs
+	graphs := j.session.graphs(true)
+	return autolora.NewTrainer(model, j.cfg.Training(steps), allocator, j.session.execution(graphs, j.maskSeed(phase))), graphs
 }
 
 // maskSeed keeps the dropout masks of a run's phases, and of its processes,
 // apart.
 func (j *job) maskSeed(phase string) uint64 {
-	h := j.Seed*0x9e3779b97f4a7c15 + 0xcbf29ce484222325
+	h := j.cfg.Seed*0x9e3779b97f4a7c15 + 0xcbf29ce484222325
 	for _, c := range []byte(phase) { // FNV-1a
 		h = (h ^ uint64(c)) * 0x100000001b3
 	}
-	return h + j.Processes.batches().Masks()
+	return h + j.session.procs.batches().Masks()
 }

@@ -14,6 +14,7 @@ import (
 
 	"autolora/autolora"
 	"autolora/autolora/runs"
+	"autolora/autolora/settings"
 	"autolora/nn"
 	"autolora/torchbind"
 )
@@ -46,7 +47,7 @@ func writeTest(t *testing.T, path, text string) {
 }
 
 // tinyConfig is a run on a made-up task: is "good" or "bad" in the text?
-func tinyConfig(t *testing.T, mode string) Config {
+func tinyConfig(t *testing.T, mode string) settings.Config {
 	t.Helper()
 	dir := t.TempDir()
 	rows := func(n, seed int) string {
@@ -60,12 +61,12 @@ func tinyConfig(t *testing.T, mode string) Config {
 	}
 	writeTest(t, filepath.Join(dir, "train.tsv"), rows(61, 0))
 	writeTest(t, filepath.Join(dir, "dev.tsv"), rows(23, 1))
-	cfg := DefaultConfig()
+	cfg := settings.Default()
 	cfg.Model, cfg.Out = tinyModel(t), filepath.Join(t.TempDir(), "out")
 	cfg.TrainFile, cfg.DevFile = filepath.Join(dir, "train.tsv"), filepath.Join(dir, "dev.tsv")
 	cfg.Kind, cfg.Text, cfg.Label = "classification", []string{"text"}, "label"
 	cfg.MaxLength, cfg.BatchSize, cfg.K, cfg.SearchSteps, cfg.Steps, cfg.NewHead = 16, 8, 4, 6, 6, true
-	cfg.Dropout, cfg.Hypergradient, cfg.LogEvery = 0.1, mode, 2
+	cfg.Dropout, cfg.Hypergradient, cfg.LogEvery = 0.1, autolora.Mode(mode), 2
 	cfg.SearchLR, cfg.AlphaLR, cfg.LR = 5e-3, 5e-2, 5e-3
 	return cfg
 }
@@ -78,12 +79,12 @@ type notes struct {
 
 func (n *notes) Note(line string) { n.lines = append(n.lines, line) }
 
-func mustRun(t *testing.T, fn func(context.Context, Config, Reporter) (*Outcome, error), cfg Config) *Outcome {
+func mustRun(t *testing.T, fn func(context.Context, Host, settings.Config) (*Outcome, error), cfg settings.Config) *Outcome {
 	t.Helper()
 	var out *Outcome
 	run(t, func(*torchbind.Scope) {
 		var err error
-		if out, err = fn(context.Background(), cfg, silent{}); err != nil {
+		if out, err = fn(context.Background(), quiet, cfg); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -103,9 +104,9 @@ func readJSON(t *testing.T, path string, v any) {
 
 // The whole job, what it writes, and that eval and predict agree with it.
 func TestRun(t *testing.T) {
-	for _, mode := range names(autolora.Modes) {
-		t.Run(mode, func(t *testing.T) {
-			cfg := tinyConfig(t, mode)
+	for _, mode := range autolora.Modes {
+		t.Run(string(mode), func(t *testing.T) {
+			cfg := tinyConfig(t, string(mode))
 			out := mustRun(t, Run, cfg)
 			var results map[string]any
 			readJSON(t, filepath.Join(cfg.Out, runs.ResultsFile), &results)
@@ -133,10 +134,10 @@ func TestRun(t *testing.T) {
 }
 
 // checkAgain evaluates and predicts from the files of a run.
-func checkAgain(t *testing.T, cfg Config, out *Outcome) {
+func checkAgain(t *testing.T, cfg settings.Config, out *Outcome) {
 	t.Helper()
 	run(t, func(*torchbind.Scope) {
-		again, err := RunEval(context.Background(), cfg, cfg.Out, "dev", silent{})
+		again, err := Eval(context.Background(), quiet, cfg, cfg.Out, "dev")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -146,7 +147,7 @@ func checkAgain(t *testing.T, cfg Config, out *Outcome) {
 		input := filepath.Join(t.TempDir(), "in.jsonl")
 		writeTest(t, input, `{"text": "film good"}`+"\n"+`{"text": "w9 bad w11"}`+"\n")
 		var lines bytes.Buffer
-		n, err := RunPredict(context.Background(), cfg, cfg.Out, input, false, &lines, silent{})
+		n, err := Predict(context.Background(), quiet, cfg, cfg.Out, input, false, &lines)
 		if err != nil || n != 2 || strings.Count(lines.String(), "\n") != 2 || !strings.Contains(lines.String(), `{"logits":[`) || !strings.Contains(lines.String(), `"label":"`) || strings.Contains(lines.String(), "LABEL_") {
 			t.Errorf("predict: %d, %v: %s", n, err, lines.String())
 		}
@@ -191,7 +192,7 @@ func TestTrainMethodsAndExport(t *testing.T) {
 			cfg.Method, cfg.Accumulate, cfg.Clip = method, 2, 0.5
 			cfg.RanksFile = filepath.Join(t.TempDir(), "ranks.json")
 			writeTest(t, cfg.RanksFile, `{"layers": [{"name": "bert.encoder.layer.0.attention.self.query", "rank": 0}, {"name": "bert.encoder.layer.1.output.dense", "rank": 3}]}`)
-			out := mustRun(t, RunTrain, cfg)
+			out := mustRun(t, Train, cfg)
 			if out.Results.Method != method || out.Results.Steps.Search != 0 || out.Results.Steps.Train != 6 {
 				t.Errorf("results %+v", out.Results)
 			}
@@ -199,7 +200,7 @@ func TestTrainMethodsAndExport(t *testing.T) {
 				eval := cfg
 				eval.Model = filepath.Join(cfg.Out, runs.ModelDir)
 				run(t, func(*torchbind.Scope) {
-					again, err := RunEval(context.Background(), eval, "", "dev", silent{})
+					again, err := Eval(context.Background(), quiet, eval, "", "dev")
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -213,7 +214,7 @@ func TestTrainMethodsAndExport(t *testing.T) {
 			run(t, func(*torchbind.Scope) {
 				for _, format := range []string{FormatPEFT, FormatFolded, FormatMerged} {
 					dir := filepath.Join(t.TempDir(), format)
-					files, err := RunExport(context.Background(), cfg, cfg.Out, format, dir)
+					files, err := Export(context.Background(), cfg, cfg.Out, format, dir)
 					if err != nil || len(files) < 2 {
 						t.Errorf("export %s: %v %v", format, files, err)
 					}
@@ -247,17 +248,17 @@ func TestRegression(t *testing.T) {
 func TestDivergence(t *testing.T) {
 	for _, c := range []struct {
 		phase, saved string
-		job          func(context.Context, Config, Reporter) (*Outcome, error)
-		change       func(*Config)
+		job          func(context.Context, Host, settings.Config) (*Outcome, error)
+		change       func(*settings.Config)
 	}{
-		{"search", runs.RanksFile, RunSearch, func(c *Config) { c.SearchLR, c.SearchSteps = 1e30, 50 }},
-		{"train", "adapter/adapter_model.safetensors", RunTrain, func(c *Config) { c.Method, c.LR, c.Steps = runs.MethodLoRA, 1e30, 50 }},
+		{"search", runs.RanksFile, Search, func(c *settings.Config) { c.SearchLR, c.SearchSteps = 1e30, 50 }},
+		{"train", "adapter/adapter_model.safetensors", Train, func(c *settings.Config) { c.Method, c.LR, c.Steps = runs.MethodLoRA, 1e30, 50 }},
 	} {
 		t.Run(c.phase, func(t *testing.T) {
 			cfg := tinyConfig(t, "exact")
 			c.change(&cfg)
 			run(t, func(*torchbind.Scope) {
-				_, err := c.job(context.Background(), cfg, silent{})
+				_, err := c.job(context.Background(), quiet, cfg)
 				var diverged *DivergedError
 				if !errors.As(err, &diverged) {
 					t.Fatalf("error %v, want a DivergedError", err)
@@ -292,7 +293,7 @@ func TestCancelEndsWithinAStep(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
 		rep := &counter{left: steps, cancel: cancel}
 		run(t, func(*torchbind.Scope) {
-			if _, err := Run(ctx, cfg, rep); !errors.Is(err, context.Canceled) {
+			if _, err := Run(ctx, Host{Reporter: rep}, cfg); !errors.Is(err, context.Canceled) {
 				t.Errorf("error %v, want context.Canceled", err)
 			}
 		})
@@ -313,8 +314,8 @@ func TestCancelEndsWithinAStep(t *testing.T) {
 
 // Wrong settings and data end in one line before any training.
 func TestRunErrors(t *testing.T) {
-	full := func(name string) func(*Config) {
-		return func(c *Config) {
+	full := func(name string) func(*settings.Config) {
+		return func(c *settings.Config) {
 			c.Out = filepath.Join(t.TempDir(), "full")
 			if err := os.Mkdir(c.Out, 0o755); err != nil {
 				t.Fatal(err)
@@ -324,35 +325,35 @@ func TestRunErrors(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name   string
-		change func(*Config)
+		change func(*settings.Config)
 		want   string
 	}{
 		{"output exists", full("results.json"), "--overwrite"},
-		{"output below a file", func(c *Config) { c.Out = filepath.Join(c.TrainFile, "out") }, "output folder"},
-		{"no output", func(c *Config) { c.Out = "" }, "--out"},
-		{"no model", func(c *Config) { c.Model = "" }, "--model"},
-		{"missing model", func(c *Config) { c.Model = "./no/such/folder" }, "no/such/folder"},
-		{"bad mode", func(c *Config) { c.Hypergradient = "third-order" }, "--hypergradient"},
-		{"bad device", func(c *Config) { c.Device = "tpu" }, "--device"},
-		{"max length over the positions", func(c *Config) { c.MaxLength = 64 }, "--max-length"},
-		{"one class", func(c *Config) {
+		{"output below a file", func(c *settings.Config) { c.Out = filepath.Join(c.TrainFile, "out") }, "output folder"},
+		{"no output", func(c *settings.Config) { c.Out = "" }, "out: "},
+		{"no model", func(c *settings.Config) { c.Model = "" }, "model: "},
+		{"missing model", func(c *settings.Config) { c.Model = "./no/such/folder" }, "no/such/folder"},
+		{"bad mode", func(c *settings.Config) { c.Hypergradient = "third-order" }, "hypergradient: "},
+		{"bad device", func(c *settings.Config) { c.Device = "tpu" }, "device: "},
+		{"max length over the positions", func(c *settings.Config) { c.MaxLength = 64 }, "max-length: "},
+		{"one class", func(c *settings.Config) {
 			c.TrainFile = filepath.Join(t.TempDir(), "t.tsv")
 			writeTest(t, c.TrainFile, "text\tlabel\na\tx\nb\tx\n")
 		}, "want at least two classes"},
-		{"unknown dev label", func(c *Config) {
+		{"unknown dev label", func(c *settings.Config) {
 			c.DevFile = filepath.Join(t.TempDir(), "d.tsv")
 			writeTest(t, c.DevFile, "text\tlabel\na\tgood\nb\tugly\n")
 		}, "d.tsv: line 3"},
-		{"missing column", func(c *Config) { c.Text = []string{"sentence"} }, `sentence`},
-		{"task and files", func(c *Config) { c.Task = "sst2" }, "exclude each other"},
-		{"head of another size", func(c *Config) { c.NewHead = false }, "classifier.weight"},
-		{"unknown target", func(c *Config) { c.Targets = []string{"q_proj"} }, "q_proj"},
+		{"missing column", func(c *settings.Config) { c.Text = []string{"sentence"} }, `sentence`},
+		{"task and files", func(c *settings.Config) { c.Task = "sst2" }, "exclude each other"},
+		{"head of another size", func(c *settings.Config) { c.NewHead = false }, "classifier.weight"},
+		{"unknown target", func(c *settings.Config) { c.Targets = []string{"q_proj"} }, "q_proj"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cfg := tinyConfig(t, "exact")
 			c.change(&cfg)
 			run(t, func(*torchbind.Scope) {
-				_, err := Run(context.Background(), cfg, silent{})
+				_, err := Run(context.Background(), quiet, cfg)
 				switch {
 				case err == nil:
 					t.Error("no error")
@@ -368,7 +369,7 @@ func TestRunErrors(t *testing.T) {
 func TestHeadOrder(t *testing.T) {
 	cfg := tinyConfig(t, "exact")
 	cfg.Method = runs.MethodFull
-	mustRun(t, RunTrain, cfg)
+	mustRun(t, Train, cfg)
 	dir := filepath.Join(cfg.Out, runs.ModelDir)
 	run(t, func(s *torchbind.Scope) {
 		m, err := nn.Load(dir, nn.LoadConfig{Labels: 2, Head: nn.HeadStored, DType: torchbind.Float32, Device: torchbind.CPU})
@@ -390,7 +391,7 @@ func TestHeadOrder(t *testing.T) {
 		for i, model := range []string{dir, turned} {
 			c := cfg
 			c.Model = model
-			out, err := RunEval(context.Background(), c, "", "dev", silent{})
+			out, err := Eval(context.Background(), quiet, c, "", "dev")
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"autolora/autolora"
+	"autolora/autolora/settings"
 	"autolora/data"
 	"autolora/data/tokenizer"
 	"autolora/nn"
@@ -20,7 +21,9 @@ var Version = "devel"
 // session is what the commands share: the task's data, the tokenizer, and how
 // models are loaded. It is to be closed.
 type session struct {
-	Config
+	cfg    settings.Config
+	procs  *Processes
+	rep    Reporter
 	dir    string // the model folder
 	arch   nn.Config
 	task   data.Task
@@ -30,23 +33,22 @@ type session struct {
 	scorer *textScorer // in generation
 	device torchbind.Device
 	dtype  torchbind.DType
-	rep    Reporter
 	loaded time.Duration // spent on data, tokenizer and weights
 }
 
 // newSession checks cfg and reads the model's configuration.
-func newSession(ctx context.Context, cfg Config, rep Reporter) (*session, error) {
+func newSession(ctx context.Context, host Host, cfg settings.Config) (*session, error) {
 	began := time.Now()
 	err := cfg.Check()
 	if err != nil {
 		return nil, err
 	}
-	s := &session{Config: cfg, rep: cfg.Processes.reporter(rep)}
-	if s.device, err = torchbind.ParseDevice(cfg.Processes.device(cfg.Device)); err != nil {
-		return nil, fmt.Errorf("--device: %w", err)
+	s := &session{cfg: cfg, procs: host.Processes, rep: host.Processes.reporter(host.Reporter)}
+	if s.device, err = torchbind.ParseDevice(host.Processes.device(cfg.Device)); err != nil {
+		return nil, &settings.Error{Setting: "device", Err: err}
 	}
 	if s.dtype, err = torchbind.ParseDType(cfg.DType); err != nil {
-		return nil, fmt.Errorf("--dtype: %w", err)
+		return nil, &settings.Error{Setting: "dtype", Err: err}
 	}
 	if s.dtype == torchbind.BFloat16 && s.device == torchbind.CPU && !torchbind.HasBFloat16() {
 		s.rep.Note("this CPU has no bfloat16 instructions: bfloat16 is computed in float32 and rounded, which is not faster")
@@ -73,8 +75,8 @@ func (s *session) openTokenizer() (err error) {
 	if err := s.tok.CheckVocab(int(s.arch.VocabSize)); err != nil {
 		return err
 	}
-	if s.enc, err = tokenizer.NewEncoder(s.tok, s.MaxLength, int(s.arch.MaxTokens())); err != nil {
-		return fmt.Errorf("--max-length: %w", err)
+	if s.enc, err = tokenizer.NewEncoder(s.tok, s.cfg.MaxLength, int(s.arch.MaxTokens())); err != nil {
+		return &settings.Error{Setting: "max-length", Err: err}
 	}
 	return nil
 }
@@ -95,7 +97,7 @@ func (s *session) readTask(parts ...data.Part) error {
 	if err != nil {
 		return err
 	}
-	if s.TrainFile != "" || s.DevFile != "" {
+	if s.cfg.TrainFile != "" || s.cfg.DevFile != "" {
 		s.splits, err = s.readFiles(parts)
 	} else {
 		s.splits, err = s.readNamed(parts)
@@ -106,28 +108,28 @@ func (s *session) readTask(parts ...data.Part) error {
 	s.task = s.splits.Task
 	switch generation := s.task.Kind == data.Generation; {
 	case generation && !s.arch.Generates():
-		return fmt.Errorf("%s is a task of generation, and --model %s (%s) has no head that generates text", s.task.Name, s.Model, s.arch.ModelType)
+		return settings.Errorf("model", "%[2]s (%[3]s) has no head that generates text, and %[1]s is a task of generation", s.task.Name, s.cfg.Model, s.arch.ModelType)
 	case !generation && s.arch.Generates():
-		return fmt.Errorf("%s is a task of %s, and --model %s (%s) generates text: want an encoder", s.task.Name, s.task.Kind, s.Model, s.arch.ModelType)
+		return settings.Errorf("model", "%[3]s (%[4]s) generates text, and %[1]s is a task of %[2]s: want an encoder", s.task.Name, s.task.Kind, s.cfg.Model, s.arch.ModelType)
 	case generation:
 		if err := s.checkRoom(); err != nil {
 			return err
 		}
-		if len(s.Metrics) > 0 {
-			s.task.Metrics = s.Metrics
+		if len(s.cfg.Metrics) > 0 {
+			s.task.Metrics = s.cfg.Metrics
 		}
 		if !slices.Contains(s.task.Metrics, s.task.Primary) {
 			s.task.Primary = s.task.Metrics[0]
 		}
-		if s.scorer, err = newTextScorer(s.task, s.Config); err != nil {
+		if s.scorer, err = newTextScorer(s.task, s.cfg); err != nil {
 			return err
 		}
 	}
 	for _, note := range s.splits.Notes {
 		s.rep.Note(note)
 	}
-	if train := s.splits.Train; train != nil && s.LimitTrain > 0 && s.LimitTrain < train.Len() {
-		s.splits.Train = train.Select(data.Subset(train.Len(), s.LimitTrain, s.Seed))
+	if train := s.splits.Train; train != nil && s.cfg.LimitTrain > 0 && s.cfg.LimitTrain < train.Len() {
+		s.splits.Train = train.Select(data.Subset(train.Len(), s.cfg.LimitTrain, s.cfg.Seed))
 	}
 	if s.splits.Train != nil {
 		s.splits.Train, err = s.pieces(s.splits.Train)
@@ -139,7 +141,7 @@ func (s *session) readTask(parts ...data.Part) error {
 func (s *session) pieces(d *data.Dataset) (*data.Dataset, error) {
 	pieces, cut, err := data.Pieces(d, s.enc)
 	if cut > 0 {
-		s.rep.Note(fmt.Sprintf("%s: %d sentences are longer than --max-length %d and cut between words", d.Name, cut, s.MaxLength))
+		s.rep.Note(fmt.Sprintf("%s: %d sentences are longer than max-length %d and cut between words", d.Name, cut, s.cfg.MaxLength))
 	}
 	return pieces, err
 }
@@ -151,41 +153,41 @@ func (s *session) noteTruncated() {
 		what = "words"
 	}
 	if n := s.enc.Truncated(); n > 0 {
-		s.rep.Note(fmt.Sprintf("%d %s were longer than --max-length %d and cut", n, what, s.MaxLength))
+		s.rep.Note(fmt.Sprintf("%d %s were longer than max-length %d and cut", n, what, s.cfg.MaxLength))
 	}
 }
 
 func (s *session) readNamed(parts []data.Part) (*data.Splits, error) {
-	if s.Task == "" {
-		return nil, fmt.Errorf("--task: none is given; want one of %v, or your own files with --train and --dev", data.TaskNames())
+	if s.cfg.Task == "" {
+		return nil, settings.Errorf("task", "none is given; want one of %v, or your own files as train and dev", data.TaskNames())
 	}
-	if s.Data == "" {
-		return nil, fmt.Errorf("--data: no folder with the data of task %s is given", s.Task)
+	if s.cfg.Data == "" {
+		return nil, settings.Errorf("data", "no folder with the data of task %s is given", s.cfg.Task)
 	}
-	return data.LoadTask(s.Task, s.Data, parts...)
+	return data.LoadTask(s.cfg.Task, s.cfg.Data, parts...)
 }
 
 func (s *session) readFiles(parts []data.Part) (*data.Splits, error) {
-	if s.Task != "" {
-		return nil, fmt.Errorf("--task %s and own files (--train, --dev) exclude each other", s.Task)
+	if s.cfg.Task != "" {
+		return nil, settings.Errorf("task", "%s and own files (train, dev) exclude each other", s.cfg.Task)
 	}
-	kind, err := data.ParseKind(s.Kind)
+	kind, err := data.ParseKind(string(s.cfg.Kind))
 	if err != nil {
-		return nil, fmt.Errorf("--kind: %w", err)
+		return nil, &settings.Error{Setting: "kind", Err: err}
 	}
-	files := data.FileTask{Kind: kind, Text: s.Text, Label: s.Label, Train: s.TrainFile}
+	files := data.FileTask{Kind: kind, Text: s.cfg.Text, Label: s.cfg.Label, Train: s.cfg.TrainFile}
 	for _, part := range parts {
 		switch part {
 		case data.Train:
-			if s.TrainFile == "" {
-				return nil, fmt.Errorf("--train: no file is given")
+			if s.cfg.TrainFile == "" {
+				return nil, settings.Errorf("train", "no file is given")
 			}
 		case data.Dev:
-			if files.Dev = s.DevFile; s.DevFile == "" {
-				return nil, fmt.Errorf("--dev: no file is given")
+			if files.Dev = s.cfg.DevFile; s.cfg.DevFile == "" {
+				return nil, settings.Errorf("dev", "no file is given")
 			}
 		default:
-			return nil, fmt.Errorf("own files have no %s part: give the file as --dev", part)
+			return nil, settings.Errorf("dev", "own files have no %s part: give the file as dev", part)
 		}
 	}
 	return files.Load()
@@ -203,15 +205,15 @@ var outputs = map[data.Kind]nn.Output{
 func (s *session) load(head nn.HeadSource, full bool) (*nn.Model, error) {
 	began := time.Now()
 	defer func() { s.loaded += time.Since(began) }()
-	if s.NewHead && head == nn.HeadIfStored {
+	if s.cfg.NewHead && head == nn.HeadIfStored {
 		head = nn.HeadFresh
 	}
 	cfg := nn.LoadConfig{
-		Output: outputs[s.task.Kind], Labels: int64(s.task.Outputs()), Head: head, LabelSmoothing: s.Smoothing,
-		Seed: s.Seed, Full: full, Pack: s.pack(), Round: s.device != torchbind.CPU, DType: s.dtype, Device: s.device,
+		Output: outputs[s.task.Kind], Labels: int64(s.task.Outputs()), Head: head, LabelSmoothing: s.cfg.Smoothing,
+		Seed: s.cfg.Seed, Full: full, Pack: s.pack(), Round: s.device != torchbind.CPU, DType: s.dtype, Device: s.device,
 	}
-	if s.Dropout >= 0 {
-		cfg.Dropout = &s.Dropout
+	if s.cfg.Dropout >= 0 {
+		cfg.Dropout = &s.cfg.Dropout
 	}
 	return nn.Load(s.dir, cfg)
 }
@@ -223,7 +225,7 @@ const packLimit = 1 << 30
 func (s *session) pack() bool {
 	shape := newShape(s.arch)
 	small := 4*shape.layers*shape.layer() <= packLimit
-	return s.Pack == "on" || s.Pack == "auto" && small
+	return s.cfg.Pack == "on" || s.cfg.Pack == "auto" && small
 }
 
 // graphs returns what replays the steps of a model, if its device has graphs and
@@ -231,12 +233,12 @@ func (s *session) pack() bool {
 // before the model.
 func (s *session) graphs(same bool) *autolora.Graphs {
 	switch {
-	case s.device == torchbind.CPU || !s.Graphs:
+	case s.device == torchbind.CPU || !s.cfg.Graphs:
 		return nil
-	case s.GradientCheckpointing:
-		s.rep.Note("no CUDA graphs: --gradient-checkpointing sets the seed of dropout within a step")
+	case s.cfg.GradientCheckpointing:
+		s.rep.Note("no CUDA graphs: gradient-checkpointing sets the seed of dropout within a step")
 		return nil
-	case s.Processes != nil:
+	case s.procs != nil:
 		s.rep.Note("no CUDA graphs: several processes share the run")
 		return nil
 	case !same:
@@ -248,12 +250,7 @@ func (s *session) graphs(same bool) *autolora.Graphs {
 
 // execution says how the steps of a search or a training are computed.
 func (s *session) execution(graphs *autolora.Graphs, seed uint64) autolora.Execution {
-	return autolora.Execution{Processes: s.Processes.batches(), Graphs: graphs, GradientCheckpointing: s.GradientCheckpointing, Seed: seed}
-}
-
-// lora returns the LoRA settings with uniform rank.
-func (s *session) lora() nn.LoRAConfig {
-	return nn.LoRAConfig{Targets: s.Targets, Rank: s.Rank, Alpha: s.LoRAAlpha, Dropout: s.LoRADropout, Seed: s.Seed}
+	return autolora.Execution{Processes: s.procs.batches(), Graphs: graphs, GradientCheckpointing: s.cfg.GradientCheckpointing, Seed: seed}
 }
 
 // workers is the number of goroutines that tokenise ahead of the trainer.

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"autolora/autolora/runs"
+	"autolora/autolora/settings"
 )
 
 // Shard is one machine's share of a comparison: the Index-th, from 1, of Of.
@@ -34,7 +35,7 @@ func (s Shard) String() string { return fmt.Sprintf("%d/%d", s.Index, s.Of) }
 // Every run is of exactly one of the Of shards, the same on every machine. Runs
 // that need what another leaves, as the controls need AutoLoRA's ranks, are of
 // its shard. There may be none, if there are more shards than runs to spread.
-func (s Shard) Share(plan []Config) []Config {
+func (s Shard) Share(plan []settings.Config) []settings.Config {
 	groups := dependent(plan)
 	costs := make([]int64, len(groups))
 	order := make([]int, len(groups))
@@ -57,7 +58,7 @@ func (s Shard) Share(plan []Config) []Config {
 		}
 	}
 	slices.Sort(mine)
-	var share []Config
+	var share []settings.Config
 	for _, i := range mine {
 		share = append(share, plan[i])
 	}
@@ -66,7 +67,7 @@ func (s Shard) Share(plan []Config) []Config {
 
 // dependent groups the runs of a plan, by their places in it: a run that reads
 // the ranks of another is in its group.
-func dependent(plan []Config) [][]int {
+func dependent(plan []settings.Config) [][]int {
 	var groups [][]int
 	groupOf := map[string]int{} // by the ranks.json that a run leaves
 	for i, c := range plan {
@@ -84,7 +85,7 @@ func dependent(plan []Config) [][]int {
 // nominalCost is about how long a run takes in comparison with others of its
 // plan. It rests on the settings alone, and is a whole number: no machine may
 // come to another share than the others, whatever its speed and files.
-func nominalCost(c Config) int64 {
+func nominalCost(c settings.Config) int64 {
 	shape, ok := shapes[path.Base(c.Model)]
 	if !ok {
 		shape = shapes["roberta-base"]

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"autolora/autolora/runs"
+	"autolora/autolora/settings"
 	"autolora/torchbind"
 )
 
@@ -30,7 +31,7 @@ func TestParseShard(t *testing.T) {
 // Every run is of one shard, a control of that of its ranks, and no shard has
 // much more to do than another.
 func TestShare(t *testing.T) {
-	cfg := DefaultConfig()
+	cfg := settings.Default()
 	cfg.Model, cfg.Task, cfg.Out = "roberta-base", "mrpc", "out"
 	cfg.Methods, cfg.Seeds, cfg.Controls = []string{"full", "adapter", "lora", "adalora", "autolora"}, 5, true
 	plan, err := Plan(cfg)
@@ -76,19 +77,19 @@ func TestShare(t *testing.T) {
 }
 
 // placesOf returns where the runs of a share are in the plan.
-func placesOf(plan, share []Config) []int {
+func placesOf(plan, share []settings.Config) []int {
 	var places []int
 	for _, c := range share {
-		places = append(places, slices.IndexFunc(plan, func(p Config) bool { return p.Out == c.Out }))
+		places = append(places, slices.IndexFunc(plan, func(p settings.Config) bool { return p.Out == c.Out }))
 	}
 	return places
 }
 
 // What another machine has, or where the data are, does not change a share.
 func TestShareIsTheSameEverywhere(t *testing.T) {
-	cfg := DefaultConfig()
+	cfg := settings.Default()
 	cfg.Model, cfg.Task, cfg.Out, cfg.Data = "/here/roberta-base", "mrpc", "out", "/here"
-	cfg.Methods, cfg.Seeds, cfg.Controls = Methods()[:6], 3, true
+	cfg.Methods, cfg.Seeds, cfg.Controls = runs.MethodNames()[:6], 3, true
 	here, err := Plan(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -117,7 +118,7 @@ func TestCompareByShards(t *testing.T) {
 	for i := 3; i >= 1; i-- {
 		share := Shard{i, 3}.Share(plan)
 		run(t, func(*torchbind.Scope) {
-			if err := Compare(context.Background(), cfg, share, silent{}); err != nil {
+			if err := Compare(context.Background(), quiet, cfg, share); err != nil {
 				t.Fatal(err)
 			}
 		})
@@ -137,7 +138,7 @@ func TestCompareByShards(t *testing.T) {
 	}
 	rep := &notes{}
 	run(t, func(*torchbind.Scope) {
-		if err := Compare(context.Background(), cfg, plan, rep); err != nil {
+		if err := Compare(context.Background(), Host{Reporter: rep}, cfg, plan); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -185,7 +186,7 @@ func TestOtherComparisonIsRefused(t *testing.T) {
 	}
 	other := cfg
 	other.LR *= 2
-	if err := openComparison(other); err == nil || !strings.Contains(err.Error(), "--lr: got") || !strings.Contains(err.Error(), "choose another --out") {
+	if err := openComparison(other); err == nil || !strings.Contains(err.Error(), "lr: got") || !strings.Contains(err.Error(), "choose another folder") {
 		t.Errorf("error %v", err)
 	}
 }

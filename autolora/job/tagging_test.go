@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"autolora/autolora/runs"
+	"autolora/autolora/settings"
 	"autolora/data"
 	"autolora/data/metrics"
 	"autolora/torchbind"
@@ -19,7 +20,7 @@ import (
 
 // tinyTagging is a run on a made-up task: "good" is B-x, "film" behind it I-x.
 // Some sentences are longer than the model takes, and one has no words.
-func tinyTagging(t *testing.T) Config {
+func tinyTagging(t *testing.T) settings.Config {
 	t.Helper()
 	dir := t.TempDir()
 	lines := func(n, seed int) string {
@@ -61,14 +62,14 @@ func TestTaggingRun(t *testing.T) {
 	var out *Outcome
 	run(t, func(*torchbind.Scope) {
 		var err error
-		if out, err = Run(context.Background(), cfg, &said); err != nil {
+		if out, err = Run(context.Background(), Host{Reporter: &said}, cfg); err != nil {
 			t.Fatal(err)
 		}
 	})
 	if out.Results.Examples != 23 || out.Results.Primary != metrics.NameF1 || len(out.Results.Scores) != 4 {
 		t.Errorf("results %+v", out.Results)
 	}
-	if text := strings.Join(said.lines, "\n"); !strings.Contains(text, "sentences are longer than --max-length 16 and cut between words") {
+	if text := strings.Join(said.lines, "\n"); !strings.Contains(text, "sentences are longer than max-length 16 and cut between words") {
 		t.Errorf("notes %q do not say that sentences were cut", text)
 	}
 	var config struct {
@@ -87,7 +88,7 @@ func TestTaggingRun(t *testing.T) {
 	tagged := filepath.Join(t.TempDir(), "dev.conll")
 	writeTest(t, tagged, toCoNLL(t, string(dev)))
 	run(t, func(*torchbind.Scope) {
-		again, err := RunEval(context.Background(), cfg, cfg.Out, "dev", silent{})
+		again, err := Eval(context.Background(), quiet, cfg, cfg.Out, "dev")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -97,7 +98,7 @@ func TestTaggingRun(t *testing.T) {
 
 		predict := func(input string, conll bool) string {
 			var b bytes.Buffer
-			if _, err := RunPredict(context.Background(), cfg, cfg.Out, input, conll, &b, silent{}); err != nil {
+			if _, err := Predict(context.Background(), quiet, cfg, cfg.Out, input, conll, &b); err != nil {
 				t.Fatal(err)
 			}
 			return b.String()
@@ -160,7 +161,7 @@ func toCoNLL(t *testing.T, lines string) string {
 func TestTaggingLearns(t *testing.T) {
 	cfg := tinyTagging(t)
 	cfg.Method, cfg.Steps, cfg.LR, cfg.Dropout = runs.MethodFull, 150, 3e-3, 0
-	out := mustRun(t, RunTrain, cfg)
+	out := mustRun(t, Train, cfg)
 	if f1 := out.Results.Scores[metrics.NameF1]; !(f1 > 0.99) {
 		t.Errorf("f1 %v after training, want more than 0.99", f1)
 	}
@@ -169,23 +170,23 @@ func TestTaggingLearns(t *testing.T) {
 func TestTaggingErrors(t *testing.T) {
 	cfg := tinyTagging(t)
 	cfg.Method = runs.MethodLoRA
-	mustRun(t, RunTrain, cfg)
+	mustRun(t, Train, cfg)
 	texts := tinyConfig(t, "exact")
 	texts.Method = runs.MethodLoRA
-	mustRun(t, RunTrain, texts)
+	mustRun(t, Train, texts)
 	sentences := filepath.Join(t.TempDir(), "in.jsonl")
 	writeTest(t, sentences, `{"tokens": ["good"]}`)
 	official := t.TempDir()
 	writeTest(t, filepath.Join(official, "Genia4ERtask1.iob2"), "IL-2\tB-DNA\ngene\tI-DNA\n")
 	noDev := cfg
 	noDev.TrainFile, noDev.DevFile, noDev.Kind, noDev.Task, noDev.Data, noDev.Out = "", "", "", "jnlpba", official, filepath.Join(t.TempDir(), "out")
-	predict := func(cfg Config, adapter, task string, conll bool) error {
+	predict := func(cfg settings.Config, adapter, task string, conll bool) error {
 		cfg.Task = task
-		_, err := RunPredict(context.Background(), cfg, adapter, sentences, conll, &bytes.Buffer{}, silent{})
+		_, err := Predict(context.Background(), quiet, cfg, adapter, sentences, conll, &bytes.Buffer{})
 		return err
 	}
 	run(t, func(*torchbind.Scope) {
-		_, noDevErr := Run(context.Background(), noDev, silent{})
+		_, noDevErr := Run(context.Background(), quiet, noDev)
 		for _, c := range []struct {
 			name string
 			err  error
@@ -193,8 +194,8 @@ func TestTaggingErrors(t *testing.T) {
 		}{
 			{"a text for a model of words", predict(cfg, texts.Out, "", false), `no "text"`},
 			{"CoNLL of labels", predict(texts, texts.Out, "", true), "this model does not label words: write JSON lines"},
-			{"a task of texts", predict(cfg, cfg.Out, "mnli", false), "--task mnli labels whole texts, the head single tokens"},
-			{"a task of other tags", predict(cfg, cfg.Out, "jnlpba", false), "--task jnlpba has 11 labels, the head 3"},
+			{"a task of texts", predict(cfg, cfg.Out, "mnli", false), "task: mnli labels whole texts, the head single tokens"},
+			{"a task of other tags", predict(cfg, cfg.Out, "jnlpba", false), "task: jnlpba has 11 labels, the head 3"},
 			{"no dev set", noDevErr, "the data of jnlpba have no dev part: score on the test part"},
 		} {
 			if c.err == nil || !strings.Contains(c.err.Error(), c.want) {

@@ -196,13 +196,7 @@ func (f *folder) search(rng *rand.Rand, blocks int) {
 func ptr(v float64) *float64 { return &v }
 
 // allMethods is every method in the order of the tables.
-func allMethods() []string {
-	var names []string
-	for _, m := range methods {
-		names = append(names, m.name)
-	}
-	return names
-}
+func allMethods() []string { return runs.MethodNames() }
 
 func load(t *testing.T, dirs ...string) *Report {
 	t.Helper()

@@ -56,7 +56,7 @@ func (r *Report) HTML(w io.Writer) error {
 func (r *Report) titles() (title, subtitle string) {
 	if len(r.runs) == 1 {
 		run := r.runs[0]
-		return methodOf(run.Results.Method).title + " on " + r.Tasks[0].Title, fmt.Sprintf("autolora, one run: %s, seed %d", run.Model(), run.Results.Seed)
+		return methodOf(run.Results.Method).Title + " on " + r.Tasks[0].Title, fmt.Sprintf("autolora, one run: %s, seed %d", run.Model(), run.Results.Seed)
 	}
 	var names []string
 	for _, t := range r.Tasks {

@@ -10,62 +10,43 @@ import (
 	"gonum.org/v1/plot/vg"
 )
 
-// method is what a report knows of a method: how it is named and drawn, and
-// what it is to the others.
-type method struct {
-	name   string
-	title  string // in tables and pictures
-	words  string // in a sentence
-	colour shade
-	dash   []vg.Length // of its curves
-	group  string      // title of a group below the other methods
-
-	learns   bool // finds ranks itself
-	searches bool // does that before the training
-}
-
-// The groups of methods that have a title.
-const (
-	ablations = "Ablations (Table 4)"
-	controls  = "Controls"
-)
-
-// methods are all that are known, in the order of the paper's tables, and the
-// controls last.
-var methods = []method{
-	{name: runs.MethodFull, title: "Full fine-tuning", words: "full fine-tuning", colour: gray},
-	{name: runs.MethodAdapter, title: "Adapter", words: "adapters", colour: magenta, dash: dash(9, 3, 2, 3)},
-	{name: runs.MethodLoRA, title: "LoRA", words: "LoRA of one rank everywhere", colour: orange, dash: dash(7, 3)},
-	{name: runs.MethodLoRAGrid, title: "LoRA, grid search", words: "LoRA at the best of a grid of ranks", colour: yellow, dash: dash(4, 2)},
-	{name: runs.MethodAdaLoRA, title: "AdaLoRA", words: "AdaLoRA", colour: green, dash: dash(2, 2.5), learns: true},
-	{name: runs.MethodAutoLoRA, title: "AutoLoRA", words: "AutoLoRA", colour: blue, learns: true, searches: true},
-	{name: runs.MethodNone, title: "AutoLoRA, no constraint", words: "AutoLoRA without constraint on α", colour: red, dash: dash(7, 3), group: ablations, learns: true, searches: true},
-	{name: runs.MethodSigmoid, title: "AutoLoRA, sigmoid", words: "AutoLoRA with α = sigmoid", colour: red, dash: dash(2, 2.5), group: ablations, learns: true, searches: true},
-	{name: runs.MethodEta0, title: "AutoLoRA, η = 0", words: "AutoLoRA without second order (η = 0)", colour: red, dash: dash(9, 3, 2, 3), group: ablations, learns: true, searches: true},
-	{name: runs.MethodUniform, title: "LoRA of the same size", words: "LoRA of the same size, spread evenly", colour: orange, dash: dash(1.5, 3), group: controls},
-	{name: runs.MethodShuffled, title: "Shuffled ranks", words: "the same ranks shuffled over the layers", colour: violet, dash: dash(5, 2, 1.5, 2), group: controls},
-}
-
 // reference is the method that the others are compared with.
 const reference = runs.MethodAutoLoRA
 
-func dash(lengths ...vg.Length) []vg.Length { return lengths }
-
 // methodOf returns what is known of a method; one that is not known goes by
 // its own name.
-func methodOf(name string) method {
-	if i := methodPlace(name); i < len(methods) {
-		return methods[i]
+func methodOf(name string) runs.Method {
+	if m, ok := runs.FindMethod(name); ok {
+		return m
 	}
-	return method{name: name, title: name, words: name, colour: gray, dash: dash(2, 2)}
+	return runs.Method{Name: name, Title: name, Words: name, Colour: "gray", Dash: []float64{2, 2}}
 }
+
+// shadeOf returns the colour of a method.
+func shadeOf(m runs.Method) shade {
+	return shades[slices.IndexFunc(shades, func(s shade) bool { return s.name == m.Colour })]
+}
+
+// dashOf returns the dashes of a method's curves.
+func dashOf(m runs.Method) []vg.Length { return dash(m.Dash...) }
+
+func dash(lengths ...float64) []vg.Length {
+	var out []vg.Length
+	for _, length := range lengths {
+		out = append(out, vg.Points(length))
+	}
+	return out
+}
+
+// learns reports whether a method finds ranks itself.
+func learns(m runs.Method) bool { return m.Ranks == runs.Searched || m.Ranks == runs.Allocated }
 
 // methodPlace returns a method's place in the order; unknown ones come last.
 func methodPlace(name string) int {
-	if i := slices.IndexFunc(methods, func(m method) bool { return m.name == name }); i >= 0 {
+	if i := slices.Index(runs.MethodNames(), name); i >= 0 {
 		return i
 	}
-	return len(methods)
+	return len(runs.Methods)
 }
 
 func byMethod(a, b string) int {

@@ -83,13 +83,13 @@ func (t *Task) remarks() []string {
 	}
 	for _, m := range t.Methods {
 		for _, text := range m.remarks() {
-			remarks = append(remarks, methodOf(m.Method).title+": "+text)
+			remarks = append(remarks, methodOf(m.Method).Title+": "+text)
 		}
 	}
 	for _, text := range unequal(t.runs(), isShared) {
 		remarks = append(remarks, fmt.Sprintf("runs of different methods differ in %s: their scores are not for the same conditions", text))
 	}
-	control := func(c *Comparison) bool { return methodOf(c.Other).group == controls }
+	control := func(c *Comparison) bool { return methodOf(c.Other).Group == runs.Controls }
 	if ours := t.method(reference); ours != nil && ours.Scores[t.Primary].N > 0 && !slices.ContainsFunc(t.Comparisons, control) {
 		remarks = append(remarks, fmt.Sprintf("no control was run (%s, %s), so whether it matters in which layers the ranks are high cannot be said", runs.MethodUniform, runs.MethodShuffled))
 	}
@@ -134,7 +134,7 @@ func (m *Method) remarks() []string {
 	scored := func(r *Run) bool { _, ok := r.Results.Scores[r.Results.Primary]; return ok }
 	seeds("no scores with seed %s", func(r *Run) bool { return !scored(r) })
 	seeds("the score is undefined with seed %s and left out of the mean", func(r *Run) bool { return scored(r) && math.IsNaN(r.score(r.Results.Primary)) })
-	seeds("the ranks of seed %s were read from a file, so its cost is without their search", func(r *Run) bool { return methodOf(m.Method).searches && r.Results.Steps.Search == 0 })
+	seeds("the ranks of seed %s were read from a file, so its cost is without their search", func(r *Run) bool { return methodOf(m.Method).Ranks == runs.Searched && r.Results.Steps.Search == 0 })
 	if m.Grid > 0 {
 		remarks = append(remarks, fmt.Sprintf("the grid has %s (the paper's: 16)", plural(m.Grid, "configuration", "configurations")))
 	}

@@ -20,7 +20,7 @@ func TestPaper(t *testing.T) {
 			if len(row.Values) != len(p.Scores) {
 				t.Errorf("%s, %s: %d values in %d columns", p.Source, row.Method, len(row.Values), len(p.Scores))
 			}
-			if methodOf(row.Method).title == row.Method {
+			if methodOf(row.Method).Title == row.Method {
 				t.Errorf("%s: method %s is not known", p.Source, row.Method)
 			}
 			tolerance := 0.051

@@ -35,8 +35,8 @@ func (r *Report) severalRuns() bool {
 }
 
 // dots returns a row of a panel of dots.
-func dots(m method, number string, how score, mean, low, high Number, values []Number) row {
-	r := row{label: m.title, number: number, of: m.colour, mean: how.scaled(mean), low: how.scaled(low), high: how.scaled(high)}
+func dots(m runs.Method, number string, how score, mean, low, high Number, values []Number) row {
+	r := row{label: m.Title, number: number, of: shadeOf(m), mean: how.scaled(mean), low: how.scaled(low), high: how.scaled(high)}
 	for _, v := range values {
 		r.values = append(r.values, how.scaled(v))
 	}
@@ -108,12 +108,12 @@ func (r *Report) rankPictures() []picture {
 	others := picture{name: "ranks-others", title: "Learned ranks of other methods", columns: 1, folded: true,
 		caption: "AdaLoRA's parts are pruned while it trains; the ablations' ranks come from searches of their own."}
 	for _, model := range r.models() {
-		for _, m := range methods {
+		for _, m := range runs.Methods {
 			var studies []*RankStudy
 			seeds := make(map[uint64]bool)
 			for _, t := range r.Tasks {
 				for _, s := range t.Ranks {
-					if t.Model == model && s.Method == m.name {
+					if t.Model == model && s.Method == m.Name {
 						studies = append(studies, s)
 						for _, seed := range s.Seeds {
 							seeds[seed] = true
@@ -121,8 +121,8 @@ func (r *Report) rankPictures() []picture {
 					}
 				}
 			}
-			title, into := m.title, &others
-			if m.name == reference {
+			title, into := m.Title, &others
+			if m.Name == reference {
 				into = &means
 			}
 			if r.severalModels() {
@@ -134,7 +134,7 @@ func (r *Report) rankPictures() []picture {
 			}
 			into.addRanks(title+", mean over seeds", studies, func(s *RankStudy) []Number { return s.Means })
 			for _, seed := range slices.Sorted(maps.Keys(seeds)) {
-				if m.name == reference {
+				if m.Name == reference {
 					bySeed.addRanks(fmt.Sprintf("%s, seed %d", title, seed), studies, func(s *RankStudy) []Number { return s.of(seed) })
 				}
 			}
@@ -202,7 +202,7 @@ func (r *Report) costPicture() picture {
 				unit = (search + train) / float64(m.RelativeCost)
 			}
 			if shown := methodOf(m.Method); !ada || m.RelativeCost.Known() { // else no seed in common
-				rows = append(rows, row{label: shown.title, of: shown.colour, search: search / unit, train: train / unit, number: human.Significant((search + train) / unit)})
+				rows = append(rows, row{label: shown.Title, of: shadeOf(shown), search: search / unit, train: train / unit, number: human.Significant((search + train) / unit)})
 			}
 		}
 		below := "seconds; AdaLoRA was not run"
@@ -215,9 +215,9 @@ func (r *Report) costPicture() picture {
 	}
 	if relative {
 		var rows []row
-		for _, m := range methods {
-			if cost, ok := paperCost[m.name]; ok {
-				rows = append(rows, row{label: m.title, train: cost, number: human.Significant(cost), of: gray})
+		for _, m := range runs.Methods {
+			if cost, ok := paperCost[m.Name]; ok {
+				rows = append(rows, row{label: m.Title, train: cost, number: human.Significant(cost), of: gray})
 			}
 		}
 		p.panels = append(p.panels, costPanel("The paper: mean of SST-2, MNLI, QQP", "Table 5; AdaLoRA = 1", rows))
@@ -238,10 +238,10 @@ func (r *Report) curvePicture(i int) picture {
 			p.panels = append(p.panels, part)
 		}
 	}
-	ours := stroke(methodOf(reference).colour, 2.4)
+	ours := stroke(shadeOf(methodOf(reference)), 2.4)
 	var losses []curve
 	for _, m := range t.Methods {
-		c := curve{name: methodOf(m.Method).title, style: stroke(methodOf(m.Method).colour, 1.6, methodOf(m.Method).dash...),
+		c := curve{name: methodOf(m.Method).Title, style: stroke(shadeOf(methodOf(m.Method)), 1.6, dashOf(methodOf(m.Method))...),
 			points: smooth(m.series("train"), curvePoints, mean, func(p Point) float64 { return p.Loss })}
 		if m.Method == reference {
 			c.style = ours

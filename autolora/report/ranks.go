@@ -44,7 +44,7 @@ type Pattern struct {
 // first.
 func (t *Task) studyRanks() {
 	for _, m := range t.Methods {
-		if !methodOf(m.Method).learns {
+		if !learns(methodOf(m.Method)) {
 			continue
 		}
 		if s := study(m); s != nil {

@@ -1,26 +1,28 @@
 package report
 
-import "slices"
+import "autolora/autolora/settings"
 
-// sharedSettings are those that make scores of different methods comparable.
-var sharedSettings = append([]string{"limit-train", "max-length", "dtype", "data", "train", "dev", "new-head", "eval-on", "paraphrases"}, decodingSettings...)
-
-// decodingSettings say how texts are generated.
-var decodingSettings = []string{"beams", "beam-rules", "length-penalty", "no-repeat-ngram", "early-stopping", "max-new-tokens", "sample", "temperature", "top-k", "top-p"}
-
-// ownSettings are those that differ from run to run and mean nothing.
-var ownSettings = []string{"model", "out", "seed", "overwrite", "resume", "save-every", "tensorboard", "threads", "device", "process-timeout", "log-every", "ranks",
-	"meteor", "method", "methods", "seeds", "controls", "with", "about"}
+// about returns what is known of a setting; nothing depends on a name that is
+// none.
+func about(name string) settings.Setting {
+	if s, ok := new(settings.Config).Find(name); ok {
+		return s
+	}
+	return settings.Setting{Name: name, Effect: settings.Bookkeeping}
+}
 
 // changesResults reports whether runs that differ in a setting differ for that.
-func changesResults(name string) bool { return !slices.Contains(ownSettings, name) }
+func changesResults(name string) bool {
+	effect := about(name).Effect
+	return effect == settings.Result || effect == settings.Measure
+}
 
 // isShared reports whether scores of methods that differ in a setting cannot be
 // compared.
-func isShared(name string) bool { return slices.Contains(sharedSettings, name) }
+func isShared(name string) bool { return about(name).Effect == settings.Measure }
 
 // isDecoding reports whether a setting says how texts are generated.
-func isDecoding(name string) bool { return slices.Contains(decodingSettings, name) }
+func isDecoding(name string) bool { return about(name).Group == settings.Generation }
 
 // isPath reports whether a setting is a path of one machine.
-func isPath(name string) bool { return slices.Contains([]string{"data", "train", "dev"}, name) }
+func isPath(name string) bool { return isShared(name) && about(name).PerProcess }

@@ -212,7 +212,7 @@ func (t *Task) compare() {
 
 // wanted reports whether a comparison is one that the reader wants first.
 func wanted(c *Comparison) bool {
-	return methodOf(c.Other).group == controls || c.Other == runs.MethodLoRA
+	return methodOf(c.Other).Group == runs.Controls || c.Other == runs.MethodLoRA
 }
 
 // settle fills in the differences and their signs.

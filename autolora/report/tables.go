@@ -63,7 +63,7 @@ func scoreTable(tasks []*Task) *Table {
 	var sources []string
 	group := ""
 	for _, name := range names {
-		if g := methodOf(name).group; g != group {
+		if g := methodOf(name).Group; g != group {
 			group = g
 			t.subtitle(g)
 		}
@@ -153,7 +153,7 @@ func scoreRow(name string, columns []scoreColumn, averaged bool, shown func(scor
 	if averaged {
 		cells = append(cells, average(name, columns, shown))
 	}
-	return append([]string{methodOf(name).title, count(sample(sizes).Mean)}, cells...)
+	return append([]string{methodOf(name).Title, count(sample(sizes).Mean)}, cells...)
 }
 
 // average returns the mean over the columns of a method's mean scores, with
@@ -224,7 +224,7 @@ func (r *Report) differenceTable() *Table {
 			if c.Tasks != nil {
 				pairs, sd = fmt.Sprintf("%d tasks", len(c.Tasks)), unknown // that of the tasks says nothing about seeds
 			}
-			t.add(methodOf(c.Other).title, pairs, how.signed(c.Differences.Mean), how.difference(sd), how.interval(c.Interval), pValue(c.Interval.P))
+			t.add(methodOf(c.Other).Title, pairs, how.signed(c.Differences.Mean), how.difference(sd), how.interval(c.Interval), pValue(c.Interval.P))
 		}
 	}
 	for _, task := range r.Tasks {
@@ -241,7 +241,7 @@ func (r *Report) differenceTable() *Table {
 func (r *Report) costTable() *Table {
 	t := &Table{Title: "Parameters and cost", Heads: []string{"method", "parameters", "with head", "search s", "train s", "total s", "cost", "passes"}}
 	add := func(method string, cells ...string) {
-		t.add(append([]string{methodOf(method).title}, cells...)...)
+		t.add(append([]string{methodOf(method).Title}, cells...)...)
 		if cost, ok := paperCost[method]; ok && (len(r.Overall) == 0 || cells[0] == "") {
 			t.addPaper("paper", "", "", "", "", "", times(Number(cost)), "")
 		}
@@ -282,7 +282,7 @@ func (r *Report) workTable() *Table {
 			if high := count(slices.Max(m.Adapter.Values)); high != parameters {
 				parameters += "–" + high
 			}
-			t.add(methodOf(m.Method).title, seedList(m.Seeds), parameters, seconds(m.Seconds.Load.Mean), seconds(m.Seconds.Eval.Mean), count(m.SearchSteps.Mean),
+			t.add(methodOf(m.Method).Title, seedList(m.Seeds), parameters, seconds(m.Seconds.Load.Mean), seconds(m.Seconds.Eval.Mean), count(m.SearchSteps.Mean),
 				count(m.TrainSteps.Mean), count(m.Tokens.Mean), count(m.Forward.Mean), count(m.Backward.Mean), human.Bytes(m.PeakMemory))
 		}
 	}
@@ -320,7 +320,7 @@ func (r *Report) allScoresTable() *Table {
 	for _, task := range tasks {
 		t.subtitle(r.name(task))
 		for _, m := range task.Methods {
-			row := []string{methodOf(m.Method).title}
+			row := []string{methodOf(m.Method).Title}
 			for _, name := range names {
 				cell := unknownCell
 				if s, ok := m.Scores[name]; ok {
@@ -343,7 +343,7 @@ func (r *Report) rankTable() *Table {
 		if a.ChanceSD.Known() {
 			chance = "0 ± " + decimals(a.ChanceSD)
 		}
-		t.add(slices.Concat([]string{methodOf(method).title}, cells, []string{decimals(a.Pearson), decimals(a.Spearman), chance, pValue(a.P)})...)
+		t.add(slices.Concat([]string{methodOf(method).Title}, cells, []string{decimals(a.Pearson), decimals(a.Spearman), chance, pValue(a.P)})...)
 	}
 	for _, task := range r.Tasks {
 		if len(task.Ranks) > 0 {

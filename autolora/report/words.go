@@ -75,7 +75,7 @@ func (r *Report) onModel(model string) string {
 // sentence says what a method reached: of runs that nothing can be compared
 // with.
 func (m *Method) sentence(primary string) string {
-	s, how, title := m.Scores[primary], scoreOf(primary), methodOf(m.Method).title
+	s, how, title := m.Scores[primary], scoreOf(primary), methodOf(m.Method).Title
 	switch {
 	case s.N == 0 && m.TrainSteps.Mean == 0:
 		return title + ": ranks were searched, and nothing was trained or scored yet."
@@ -89,7 +89,7 @@ func (m *Method) sentence(primary string) string {
 
 // sentence says what a comparison comes to.
 func (r *Report) sentence(c *Comparison, model string) string {
-	n, how, other, known := c.Differences.N, scoreOf(c.Score), methodOf(c.Other).words, c.Interval.Low.Known()
+	n, how, other, known := c.Differences.N, scoreOf(c.Score), methodOf(c.Other).Words, c.Interval.Low.Known()
 	verdict := "not more than chance"
 	if c.Interval.Beyond() {
 		verdict = "more than chance explains"
@@ -153,7 +153,7 @@ func (r *Report) inWords() []string {
 // sentence says what the learned ranks are worth: whether mean and spread
 // differ from chance, and whether seeds agree.
 func (s *RankStudy) sentence() string {
-	text := fmt.Sprintf("%s's ranks have a mean of %s", methodOf(s.Method).title, decimals(s.Mean))
+	text := fmt.Sprintf("%s's ranks have a mean of %s", methodOf(s.Method).Title, decimals(s.Mean))
 	if s.SD.Known() {
 		text += fmt.Sprintf(" and a standard deviation of %s over the layers", decimals(s.SD))
 	}

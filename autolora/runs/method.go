@@ -6,7 +6,48 @@ import (
 	"slices"
 )
 
-// The methods, as results.json, the flags and the tables name them.
+// Method is one way of fine-tuning: an entry of Methods says what it trains and
+// at which ranks, and how it is named and drawn.
+type Method struct {
+	Name   string // in results.json, flags and tables
+	Trains Trained
+	Ranks  RankSource
+	// Set has the settings that make it differ from its like, as "NAME=VALUE".
+	Set []string
+
+	Title  string    // in tables and pictures
+	Words  string    // in a sentence
+	Group  string    // title of a group of its own below the other methods
+	Colour string    // in pictures
+	Dash   []float64 // of its curves, in points: lengths of lines and gaps
+}
+
+// Trained is what a method trains beside the head.
+type Trained int
+
+const (
+	TrainsLoRA        Trained = iota // a LoRA layer on every target
+	TrainsSVD                        // AdaLoRA's form of it, folded into LoRA in the end
+	TrainsBottlenecks                // bottleneck adapters in every block
+	TrainsEverything                 // all weights of the model
+)
+
+// RankSource is where the ranks of a method's LoRA layers come from.
+type RankSource int
+
+const (
+	OneRank    RankSource = iota // one rank everywhere, or no LoRA
+	Searched                     // learnt before the training, by the search
+	BestOfGrid                   // the best of a grid
+	Allocated                    // learnt in training: AdaLoRA
+	Spread                       // a control: those of another run, spread evenly
+	Permuted                     // a control: those of another run, permuted over the layers
+)
+
+// Derived reports whether the ranks are made of those of another run.
+func (s RankSource) Derived() bool { return s == Spread || s == Permuted }
+
+// The names of the methods.
 const (
 	MethodFull     = "full"      // full fine-tuning
 	MethodAdapter  = "adapter"   // bottleneck adapters (Houlsby et al. 2019, Pfeiffer et al. 2021)
@@ -14,16 +55,58 @@ const (
 	MethodAdaLoRA  = "adalora"   // Zhang et al. 2023
 	MethodLoRAGrid = "lora-grid" // LoRA at the best of a grid of ranks
 	MethodAutoLoRA = "autolora"  // ranks learned, then trained anew
-
 	// The ablations of the paper's Table 4.
 	MethodNone    = "autolora-none"    // without constraint on α
 	MethodSigmoid = "autolora-sigmoid" // α = sigmoid
 	MethodEta0    = "autolora-eta0"    // η = 0: no second order
-
 	// The controls of a comparison.
 	MethodUniform  = "lora-uniform"      // LoRA spread evenly, at the parameters that AutoLoRA found
 	MethodShuffled = "autolora-shuffled" // AutoLoRA's ranks, permuted over the layers
 )
+
+// The groups of methods that have a title.
+const (
+	Ablations = "Ablations (Table 4)"
+	Controls  = "Controls"
+)
+
+// Methods lists all, in the order of the paper's tables, then its ablations and
+// the controls. An ablation of the form has that form's own start and rule:
+// those of a preset are meant for softmax.
+var Methods = []Method{
+	{Name: MethodFull, Trains: TrainsEverything, Title: "Full fine-tuning", Words: "full fine-tuning", Colour: "gray"},
+	{Name: MethodAdapter, Trains: TrainsBottlenecks, Title: "Adapter", Words: "adapters", Colour: "magenta", Dash: []float64{9, 3, 2, 3}},
+	{Name: MethodLoRA, Title: "LoRA", Words: "LoRA of one rank everywhere", Colour: "orange", Dash: []float64{7, 3}},
+	{Name: MethodAdaLoRA, Trains: TrainsSVD, Ranks: Allocated, Title: "AdaLoRA", Words: "AdaLoRA", Colour: "green", Dash: []float64{2, 2.5}},
+	{Name: MethodLoRAGrid, Ranks: BestOfGrid, Title: "LoRA, grid search", Words: "LoRA at the best of a grid of ranks", Colour: "yellow", Dash: []float64{4, 2}},
+	{Name: MethodAutoLoRA, Ranks: Searched, Title: "AutoLoRA", Words: "AutoLoRA", Colour: "blue"},
+	{Name: MethodNone, Ranks: Searched, Set: []string{"alpha-form=none", "alpha-scale=1", "alpha-init=-1", "rank-rule=alpha"},
+		Title: "AutoLoRA, no constraint", Words: "AutoLoRA without constraint on α", Group: Ablations, Colour: "red", Dash: []float64{7, 3}},
+	{Name: MethodSigmoid, Ranks: Searched, Set: []string{"alpha-form=sigmoid", "alpha-scale=1", "alpha-init=-1", "rank-rule=alpha"},
+		Title: "AutoLoRA, sigmoid", Words: "AutoLoRA with α = sigmoid", Group: Ablations, Colour: "red", Dash: []float64{2, 2.5}},
+	{Name: MethodEta0, Ranks: Searched, Set: []string{"hypergradient=first-order"},
+		Title: "AutoLoRA, η = 0", Words: "AutoLoRA without second order (η = 0)", Group: Ablations, Colour: "red", Dash: []float64{9, 3, 2, 3}},
+	{Name: MethodUniform, Ranks: Spread, Title: "LoRA of the same size", Words: "LoRA of the same size, spread evenly", Group: Controls, Colour: "orange", Dash: []float64{1.5, 3}},
+	{Name: MethodShuffled, Ranks: Permuted, Title: "Shuffled ranks", Words: "the same ranks shuffled over the layers", Group: Controls, Colour: "violet", Dash: []float64{5, 2, 1.5, 2}},
+}
+
+// FindMethod returns the method of that name.
+func FindMethod(name string) (Method, bool) {
+	i := slices.IndexFunc(Methods, func(m Method) bool { return m.Name == name })
+	if i < 0 {
+		return Method{}, false
+	}
+	return Methods[i], true
+}
+
+// MethodNames returns the names of all methods.
+func MethodNames() []string {
+	names := make([]string, len(Methods))
+	for i, m := range Methods {
+		names[i] = m.Name
+	}
+	return names
+}
 
 // WithControls returns the methods that a comparison of methods makes with
 // controls: those, and AutoLoRA's controls where it is among them.

@@ -50,6 +50,9 @@ const (
 	Jobs = Run | Search | Train | Compare // that write an output folder
 )
 
+// Generation is the group of the settings that say how texts are generated.
+const Generation = "Generation"
+
 // Has reports whether all of the commands are among r.
 func (r Readers) Has(commands Readers) bool { return r&commands == commands }
 

@@ -104,7 +104,7 @@ func (c *Config) Settings() []Setting {
 			numbers("grid-ranks", &c.GridRanks, []int64{1, 2, 4, 8}, "`R,…` ranks that method lora-grid tries for every --target, in all combinations"),
 			number("grid-steps", &c.GridSteps, 0, atLeast(0), "`N` length of the training of each configuration in steps").unset("as the training, on its half of the data"),
 		),
-		of("Generation", Run|Train|Compare|Eval|Predict|Bench,
+		of(Generation, Run|Train|Compare|Eval|Predict|Bench,
 			number("beams", &c.Decoding.Beams, 10, atLeast(1), "`N` texts that a beam search goes on with; 1 is greedy search").is(Measure),
 			choice("beam-rules", (*string)(&c.Decoding.Rules), generate.LoRA, []generate.Rules{generate.LoRA, generate.Transformers}, "`WHOSE` beam search: lora (gpt2_beam.py of LoRA) or transformers (generate)").is(Measure),
 			number("length-penalty", &c.Decoding.LengthPenalty, 0.8, anyNumber, "`P` texts compete by their log probability over length^P").is(Measure),

@@ -5,6 +5,7 @@ import (
 
 	"autolora/autolora/human"
 	"autolora/autolora/job"
+	"autolora/autolora/settings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -28,25 +29,21 @@ what is in such a file.`,
 		Example: `  autolora bench --model roberta-base --input batches.jsonl --batch-size 16 --dropout 0 --json`,
 	})
 	var input, trace string
-	s := cmd.section("Model and data").bind("model")
-	s.StringVar(&input, "input", "", "`FILE` file of JSON lines with texts and labels")
-	s.bind("task", "batch-size", "max-length")
+	cmd.settings(settings.Bench)
+	cmd.section("Model and data").StringVar(&input, "input", "", "`FILE` file of JSON lines with texts and labels")
 	cmd.Flags().SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
 		if name == "batch" {
 			name = "batch-size"
 		}
 		return pflag.NormalizedName(name)
 	})
-	cmd.section("What is timed").bind("preset", "k", "target", "lora-alpha", "lora-dropout", "dropout", "alpha-form", "hypergradient", "look-ahead", "implicit-at", "update-order", "gradient-checkpointing", "seed")
-	cmd.section("Generation").bind(decodeFlags...)
-	cmd.section("Machine").bind(machine...)
 	cmd.results().StringVar(&trace, "trace", "", "`FILE` write a Chrome trace of one LoRA step and one search iteration (ui.perfetto.dev)")
 	cmd.run = func(ctx context.Context, c *console, _ []string) error {
 		if err := cmd.need("model", "input"); err != nil {
 			return err
 		}
 		r, err := onTensors(cmd, func() (*job.BenchResult, error) {
-			return job.RunBench(ctx, cmd.cfg, input, trace, newReporter(c))
+			return job.Bench(ctx, cmd.host(c), cmd.cfg, input, trace)
 		})
 		if err != nil {
 			return err

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"autolora/autolora/job"
+	"autolora/autolora/settings"
 	"autolora/torchbind"
 
 	"github.com/spf13/cobra"
@@ -20,7 +21,8 @@ type command struct {
 	sections       []*section
 	run            func(ctx context.Context, c *console, args []string) error
 
-	cfg        job.Config
+	cfg        settings.Config
+	processes  *job.Processes // that share the run; nil: this one is alone
 	configFile string
 	json       bool
 }
@@ -34,11 +36,16 @@ type section struct {
 
 func newCommand(c *cobra.Command) *command {
 	c.Args = operands
-	return &command{Command: c, cfg: job.DefaultConfig()}
+	return &command{Command: c, cfg: settings.Default()}
 }
 
-// section adds a group of flags.
+// section returns the group of flags of that title, a new one if there is none.
 func (cmd *command) section(title string) *section {
+	for _, s := range cmd.sections {
+		if s.title == title {
+			return s
+		}
+	}
 	s := &section{title, pflag.NewFlagSet(title, pflag.ContinueOnError), cmd}
 	s.SortFlags = false
 	cmd.sections = append(cmd.sections, s)
@@ -51,8 +58,8 @@ func (cmd *command) common(s *section) {
 }
 
 // results adds the last section of a command whose flags are settings of a run.
-func (cmd *command) results(names ...string) *section {
-	s := cmd.section("Results").bind(names...)
+func (cmd *command) results() *section {
+	s := cmd.section("Results")
 	s.StringVar(&cmd.configFile, "config", "", "`FILE` JSON with settings, as an earlier run's config.json; flags take precedence")
 	cmd.common(s)
 	return s
@@ -195,11 +202,11 @@ func (cmd *command) execute(c *console, args []string) error {
 		cmd.configFile = earlierSettings(cmd.cfg.Out)
 	}
 	if cmd.configFile != "" {
-		if err := applyConfigFile(&cmd.cfg, cmd.configFile, cmd.Flags()); err != nil {
+		if err := cmd.applyConfigFile(cmd.configFile); err != nil {
 			return usageError{err}
 		}
 	}
-	if err := applyPreset(&cmd.cfg, cmd.Flags()); err != nil {
+	if err := cmd.applyPreset(); err != nil {
 		return usageError{err}
 	}
 	if err := cmd.check(); err != nil {
@@ -220,7 +227,7 @@ func (cmd *command) check() error {
 		return nil
 	}
 	if _, err := torchbind.ParseDevice(cmd.cfg.Device); err != nil {
-		return fmt.Errorf("--device: %w", err)
+		return &settings.Error{Setting: "device", Err: err}
 	}
 	return nil
 }
@@ -238,6 +245,11 @@ func (cmd *command) need(names ...string) error {
 		}
 	}
 	return nil
+}
+
+// host is what the command's job runs in.
+func (cmd *command) host(c *console) job.Host {
+	return job.Host{Processes: cmd.processes, Reporter: newReporter(c)}
 }
 
 // show prints what a command found: v as one JSON object, or text for people.
@@ -265,10 +277,10 @@ func onTensors[T any](cmd *command, fn func() (T, error)) (result T, err error) 
 // shared.
 func together[T any](cmd *command, fn func() (T, error)) (T, error) {
 	return onTensors(cmd, func() (result T, err error) {
-		if cmd.cfg.Processes, err = job.Join(cmd.cfg); err != nil {
+		if cmd.processes, err = job.Join(cmd.cfg); err != nil {
 			return result, err
 		}
-		defer cmd.cfg.Processes.Close()
+		defer cmd.processes.Close()
 		return fn()
 	})
 }

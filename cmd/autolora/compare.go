@@ -10,6 +10,7 @@ import (
 	"autolora/autolora/job"
 	"autolora/autolora/report"
 	"autolora/autolora/runs"
+	"autolora/autolora/settings"
 
 	"github.com/spf13/cobra"
 )
@@ -37,20 +38,11 @@ folder, or of all of them, makes the one table.`,
 	cmd.cfg.Seeds, cmd.cfg.Controls = 3, true
 	var dryRun bool
 	var shard string
-	s := cmd.section("Comparison").bind("methods", "seeds", "controls", "with")
+	cmd.settings(settings.Compare)
+	s := cmd.section("Comparison")
 	s.BoolVar(&dryRun, "dry-run", false, "list every run with an estimate of its time, and make none")
 	s.StringVar(&shard, "shard", "", "`I/N` make only the I-th of N shares of the runs, 1/N to N/N on as many machines (default all runs)")
-	cmd.section("Model and data").bind("model").bind(ownData...).bind("limit-train", "max-length", "eval-on")
-	cmd.section("LoRA").bind(loraFlags...).bind("rank")
-	cmd.section("Search (autolora)").bind(searchFlags...)
-	cmd.section("Adapters (adapter)").bind(adapterFlags...)
-	cmd.section("AdaLoRA (adalora)").bind(adaLoRAFlags...)
-	cmd.section("Grid search (lora-grid)").bind(gridFlags...)
-	cmd.section("Training").bind(trainFlags...)
-	cmd.section("Search and training").bind("batch-size", "seed", "log-every")
-	cmd.section("Generation").bind(decodeFlags...).bind(meteorFlags...)
-	cmd.section("Machine").bind(machine...).bind("gradient-checkpointing", "process-timeout")
-	cmd.results("out", "save-every", "tensorboard", "preset")
+	cmd.results()
 	cmd.run = func(ctx context.Context, c *console, _ []string) error {
 		plan, err := job.Plan(cmd.cfg)
 		if err != nil {
@@ -75,17 +67,14 @@ folder, or of all of them, makes the one table.`,
 }
 
 // compare makes the runs of the plan and prints their table.
-func (cmd *command) compare(ctx context.Context, c *console, plan []job.Config) error {
+func (cmd *command) compare(ctx context.Context, c *console, plan []settings.Config) error {
 	if err := cmd.begin(ctx, c); err != nil {
 		return err
 	}
 	_, err := together(cmd, func() (any, error) {
-		for i := range plan {
-			plan[i].Processes = cmd.cfg.Processes
-		}
-		return nil, job.Compare(ctx, cmd.cfg, plan, newReporter(c))
+		return nil, job.Compare(ctx, cmd.host(c), cmd.cfg, plan)
 	})
-	if err != nil && ctx.Err() != nil || !cmd.cfg.Processes.Writes() {
+	if err != nil && ctx.Err() != nil || !cmd.processes.Writes() {
 		return err
 	}
 	return errors.Join(err, cmd.printComparison(c))
@@ -108,7 +97,7 @@ func (cmd *command) printComparison(c *console) error {
 }
 
 // printPlan lists the runs of a comparison, with an estimate of their time.
-func (cmd *command) printPlan(ctx context.Context, c *console, plan []job.Config) error {
+func (cmd *command) printPlan(ctx context.Context, c *console, plan []settings.Config) error {
 	var basis string
 	estimates, err := onTensors(cmd, func() (e []job.Estimate, err error) {
 		e, basis, err = job.Estimates(ctx, plan)

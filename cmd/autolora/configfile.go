@@ -11,20 +11,18 @@ import (
 	"slices"
 	"strconv"
 
-	"autolora/autolora/job"
 	"autolora/autolora/runs"
-
-	"github.com/spf13/pflag"
+	"autolora/autolora/settings"
 )
 
 // aboutKey is the entry of a run's config.json that is no setting.
 const aboutKey = "about"
 
-// applyConfigFile puts the settings of a JSON file into cfg: those that the
-// command has flags for, and that were not given as flags. Whatever is no
+// applyConfigFile puts the settings of a JSON file into the command's Config:
+// those that it has flags for, and that were not given as flags. Whatever is no
 // setting at all is an error. Settings that come from the file count as given:
 // a preset leaves them alone.
-func applyConfigFile(cfg *job.Config, path string, flags *pflag.FlagSet) error {
+func (cmd *command) applyConfigFile(path string) error {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return fmt.Errorf("--config: %w", err)
@@ -34,29 +32,36 @@ func applyConfigFile(cfg *job.Config, path string, flags *pflag.FlagSet) error {
 		return fmt.Errorf("--config %s: %w", path, jsonError(text, err))
 	}
 	delete(entries, aboutKey)
+	flags, cfg := cmd.Flags(), &cmd.cfg
 	for _, name := range slices.Sorted(maps.Keys(entries)) {
-		if _, ok := settingFields[name]; !ok {
-			known := slices.Sorted(maps.Keys(settingFields))
-			return fmt.Errorf("--config %s: unknown setting %q%s", path, name, suggestion(name, known))
+		var any settings.Config
+		if _, ok := any.Find(name); !ok {
+			return fmt.Errorf("--config %s: unknown setting %q%s", path, name, suggestion(name, settingNames()))
 		}
-		if err := new(job.Config).Set(name, entries[name]); err != nil {
+		value := string(entries[name])
+		if err := any.Set(name, value); err != nil {
 			return fmt.Errorf("--config %s: %w", path, err)
 		}
 		f := flags.Lookup(name)
-		if name == "preset" && f != nil && f.Changed && string(entries[name]) != strconv.Quote(cfg.Preset) {
-			return fmt.Errorf("--preset %s: --config %s is of preset %s, and what it sets goes first: leave one of the two out", cfg.Preset, path, entries[name])
+		if name == "preset" && f != nil && f.Changed && value != strconv.Quote(cfg.Preset) {
+			return fmt.Errorf("--preset %s: --config %s is of preset %s, and what it sets goes first: leave one of the two out", cfg.Preset, path, value)
 		}
 		if f == nil || f.Changed {
-			delete(entries, name)
+			continue
 		}
-	}
-	for name, value := range entries {
 		if err := cfg.Set(name, value); err != nil {
 			return fmt.Errorf("--config %s: %w", path, err)
 		}
-		flags.Lookup(name).Changed = true
+		defer func() { f.Changed = true }()
 	}
 	return nil
+}
+
+func settingNames() (names []string) {
+	for _, s := range new(settings.Config).Settings() {
+		names = append(names, s.Name)
+	}
+	return names
 }
 
 // earlierSettings returns the config.json of an earlier run in the folder dir, "" if

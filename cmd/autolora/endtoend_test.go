@@ -201,7 +201,7 @@ func TestSignals(t *testing.T) {
 			if code := cmd.ProcessState.ExitCode(); code != exitFailed {
 				t.Errorf("exit code %d, want %d (-1: it did not end by itself)", code, exitFailed)
 			}
-			if !strings.HasPrefix(last, "autolora: search stopped after step ") || !strings.HasSuffix(last, "of 1000000: interrupted; --resume goes on from there") {
+			if !strings.HasPrefix(last, "autolora: search stopped after step ") || !strings.HasSuffix(last, "of 1000000: interrupted; the checkpoint is kept, --resume goes on from there") {
 				t.Errorf("last line on stderr: %q", last)
 			}
 			entries, err := os.ReadDir(out)

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"autolora/autolora/job"
+	"autolora/autolora/settings"
 	"autolora/data"
 
 	"github.com/spf13/cobra"
@@ -19,12 +20,10 @@ with the head that the checkpoint has.`,
   autolora eval --config out/sst2/config.json --adapter out/sst2/adapter --json`,
 	})
 	var adapter, part string
-	s := cmd.section("Model and data").bind("model")
+	cmd.settings(settings.Eval)
+	s := cmd.section("Model and data")
 	s.StringVar(&adapter, "adapter", "", adapterUsage+" (default: the model as it is)")
 	s.StringVar(&part, "part", string(data.Dev), "`PART` part of the data: dev or test")
-	s.bind(ownData...).bind("max-length")
-	cmd.section("Generation").bind(decodeFlags...).bind(meteorFlags...)
-	cmd.section("Machine").bind("batch-size").bind(machine...)
 	cmd.results()
 	cmd.run = func(ctx context.Context, c *console, _ []string) error {
 		if part != string(data.Dev) && part != string(data.Test) {
@@ -34,7 +33,7 @@ with the head that the checkpoint has.`,
 			return err
 		}
 		outcome, err := onTensors(cmd, func() (*job.Outcome, error) {
-			return job.RunEval(ctx, cmd.cfg, adapter, part, newReporter(c))
+			return job.Eval(ctx, cmd.host(c), cmd.cfg, adapter, part)
 		})
 		if err != nil {
 			return err

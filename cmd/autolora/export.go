@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"autolora/autolora/job"
+	"autolora/autolora/settings"
 
 	"github.com/spf13/cobra"
 )
@@ -27,11 +28,12 @@ func exportCommand() *command {
 		Example: `  autolora export --adapter out/sst2/adapter --format merged --out sst2-model`,
 	})
 	var adapter, format, out string
-	s := cmd.section("Flags")
+	cmd.settings(settings.Export)
+	s := cmd.section("Model and data")
 	s.StringVar(&adapter, "adapter", "", adapterUsage)
 	s.StringVar(&format, "format", job.FormatPEFT, "`FORM` "+strings.Join(exportFormats, ", "))
 	s.StringVar(&out, "out", "", "`FOLDER` folder to write; must not be there yet")
-	s.bind("model").Lookup("model").DefValue = ofAdapter
+	s.Lookup("model").DefValue = ofAdapter
 	cmd.common(s)
 	cmd.run = func(ctx context.Context, c *console, _ []string) error {
 		if err := cmd.need("adapter", "out"); err != nil {
@@ -41,7 +43,7 @@ func exportCommand() *command {
 			return usagef("--format: got %q, want one of %s", format, strings.Join(exportFormats, ", "))
 		}
 		files, err := onTensors(cmd, func() ([]string, error) {
-			return job.RunExport(ctx, cmd.cfg, adapter, format, out)
+			return job.Export(ctx, cmd.cfg, adapter, format, out)
 		})
 		if err != nil {
 			return err

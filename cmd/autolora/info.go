@@ -14,6 +14,7 @@ import (
 	"autolora/autolora/human"
 	"autolora/autolora/job"
 	"autolora/autolora/runs"
+	"autolora/autolora/settings"
 	"autolora/nn"
 	"autolora/nn/safetensors"
 	"autolora/torchbind"
@@ -32,8 +33,8 @@ safetensors file holds.`,
   autolora info out/sst2/adapter
   autolora info out/sst2/ranks.json`,
 	})
-	s := cmd.section("Flags").bind("threads")
-	cmd.common(s)
+	cmd.settings(settings.Info)
+	cmd.common(cmd.section("Results"))
 	cmd.run = func(_ context.Context, c *console, args []string) error {
 		if len(args) > 0 {
 			d, err := inspect(args[0])

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"autolora/autolora/job"
+	"autolora/autolora/settings"
 	"autolora/data/metrics/nlg"
 	"autolora/nn"
 	"autolora/torchbind"
@@ -81,11 +82,17 @@ func untilSignal(parent context.Context) (context.Context, context.CancelFunc) {
 // packages below say what is wrong; what it takes to change it is known here.
 func describe(err error) string {
 	text := oneLine(err.Error())
+	var setting *settings.Error
+	if errors.As(err, &setting) {
+		text = strings.Replace(text, oneLine(setting.Error()), "--"+oneLine(setting.Error()), 1)
+	}
 	if errors.Is(err, context.Canceled) {
 		text = strings.ReplaceAll(text, context.Canceled.Error(), "interrupted")
 	}
 	var lists *nlg.NoListsError
 	switch {
+	case errors.As(err, new(*job.ResumableError)):
+		text += ", --resume goes on from there"
 	case errors.Is(err, torchbind.ErrOutOfMemory):
 		text += ": lower --batch-size or --max-length, or train with --gradient-checkpointing"
 	case errors.Is(err, nn.ErrPositions):

@@ -13,6 +13,7 @@ import (
 
 	"autolora/atomicfile"
 	"autolora/autolora/job"
+	"autolora/autolora/settings"
 
 	"github.com/spf13/cobra"
 )
@@ -39,14 +40,12 @@ of the output {"text": ...}.`,
   autolora predict --adapter out/jnlpba/adapter --input test.conll --output tagged.conll`,
 	})
 	var adapter, input, output string
-	s := cmd.section("Model and data").bind("model")
+	cmd.settings(settings.Predict)
+	s := cmd.section("Model and data")
 	s.Lookup("model").DefValue = ofAdapter
 	s.StringVar(&adapter, "adapter", "", adapterUsage+" (default: the model as it is)")
 	s.StringVar(&input, "input", "", "`FILE` file of JSON lines with texts or sentences; - is stdin")
 	s.StringVar(&output, "output", "", "`FILE` file to write, whole or not at all (default stdout)")
-	s.bind("task", "max-length")
-	cmd.section("Generation").bind(decodeFlags...)
-	cmd.section("Machine").bind("batch-size").bind(machine...)
 	cmd.results()
 	cmd.run = func(ctx context.Context, c *console, _ []string) error {
 		if adapter == "" {
@@ -98,7 +97,7 @@ func (cmd *command) predict(ctx context.Context, c *console, adapter, input stri
 		}()
 	}
 	return onTensors(cmd, func() (int, error) {
-		return job.RunPredict(ctx, cmd.cfg, adapter, input, conll, lines, newReporter(c))
+		return job.Predict(ctx, cmd.host(c), cmd.cfg, adapter, input, conll, lines)
 	})
 }
 

@@ -1,18 +1,17 @@
 package main
 
 import (
+	"autolora/autolora/settings"
 	"encoding/json"
 	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
-
-	"autolora/autolora/job"
 )
 
 // A preset gives way to flags, wherever they stand, and to a file's settings.
 func TestPresetPrecedence(t *testing.T) {
-	official, err := job.PresetConfig("official")
+	official, err := settings.FromPreset("official")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -24,15 +23,15 @@ func TestPresetPrecedence(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
 		args   []string
-		change func(c *job.Config)
+		change func(c *settings.Config)
 	}{
-		{"alone", []string{"--preset", "official"}, func(*job.Config) {}},
-		{"flags on both sides", []string{"--split", "0.6", "--preset", "official", "--eta", "0.5"}, func(c *job.Config) { c.Split, c.Eta = 0.6, 0.5 }},
-		{"a flag that repeats the paper's value", []string{"--preset", "official", "--hypergradient", "exact"}, func(c *job.Config) { c.Hypergradient = "exact" }},
-		{"a file beside it", []string{"--preset", "official", "--config", file(`{"split": 0.5, "lr": 0.25}`)}, func(c *job.Config) { c.Split, c.LR = 0.5, 0.25 }},
-		{"a flag before both", []string{"--preset", "official", "--split", "0.6", "--config", file(`{"split": 0.5}`)}, func(c *job.Config) { c.Split = 0.6 }},
-		{"in a file", []string{"--config", file(`{"preset": "official", "split": 0.4}`)}, func(c *job.Config) { c.Split = 0.4 }},
-		{"in a file and as a flag", []string{"--preset", "official", "--config", file(`{"preset": "official"}`)}, func(*job.Config) {}},
+		{"alone", []string{"--preset", "official"}, func(*settings.Config) {}},
+		{"flags on both sides", []string{"--split", "0.6", "--preset", "official", "--eta", "0.5"}, func(c *settings.Config) { c.Split, c.Eta = 0.6, 0.5 }},
+		{"a flag that repeats the paper's value", []string{"--preset", "official", "--hypergradient", "exact"}, func(c *settings.Config) { c.Hypergradient = "exact" }},
+		{"a file beside it", []string{"--preset", "official", "--config", file(`{"split": 0.5, "lr": 0.25}`)}, func(c *settings.Config) { c.Split, c.LR = 0.5, 0.25 }},
+		{"a flag before both", []string{"--preset", "official", "--split", "0.6", "--config", file(`{"split": 0.5}`)}, func(c *settings.Config) { c.Split = 0.6 }},
+		{"in a file", []string{"--config", file(`{"preset": "official", "split": 0.4}`)}, func(c *settings.Config) { c.Split = 0.4 }},
+		{"in a file and as a flag", []string{"--preset", "official", "--config", file(`{"preset": "official"}`)}, func(*settings.Config) {}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			got, err := configOf(t, tc.args...)
@@ -50,7 +49,7 @@ func TestPresetPrecedence(t *testing.T) {
 
 // What a run with a preset writes as config.json gives the same run again.
 func TestPresetFeedsBack(t *testing.T) {
-	for _, p := range job.Presets {
+	for _, p := range settings.Presets {
 		want, err := configOf(t, "--preset", p.Name, "--k", "3", "--search-batch-size", "5")
 		if err != nil {
 			t.Fatal(err)
@@ -79,7 +78,7 @@ func TestPresetErrors(t *testing.T) {
 		{[]string{"--preset", "official", "--config", file}, `is of preset "paper", and what it sets goes first: leave one of the two out`},
 		{[]string{"--preset", "scaled", "--alpha-form", "sigmoid"}, "--alpha-scale: only --alpha-form softmax is scaled, got form sigmoid"},
 	} {
-		if _, err := configOf(t, tc.args...); err == nil || !strings.Contains(err.Error(), tc.want) {
+		if _, err := configOf(t, tc.args...); err == nil || !strings.Contains(describe(err), tc.want) {
 			t.Errorf("%v: error %v, want %q", tc.args, err, tc.want)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"autolora/autolora/job"
 	"autolora/autolora/report"
 	"autolora/autolora/runs"
+	"autolora/autolora/settings"
 	"autolora/data"
 
 	"github.com/spf13/cobra"
@@ -23,25 +24,16 @@ scores it on the dev set, and writes an adapter that PEFT loads.`,
 		Example: `  autolora run --model roberta-base --task sst2 --data glue/SST-2 --out out/sst2
   autolora run --config out/sst2/config.json --seed 2 --out out/sst2-seed2`,
 	})
-	cmd.section("Model and data").bind("model").bind(ownData...).bind("limit-train", "max-length", "eval-on")
-	cmd.section("LoRA").bind(loraFlags...)
-	cmd.section("Search").bind(searchFlags...)
-	cmd.section("Training").bind(trainFlags...)
-	cmd.section("Search and training").bind("batch-size", "seed", "log-every")
-	cmd.section("Generation").bind(decodeFlags...).bind(meteorFlags...)
-	cmd.section("Machine").bind(machine...).bind("gradient-checkpointing", "process-timeout")
-	cmd.results(outFlags...)
+	cmd.settings(settings.Run)
+	cmd.results()
 	cmd.run = func(ctx context.Context, c *console, _ []string) error {
 		return cmd.experiment(ctx, c, job.Run)
 	}
 	return cmd
 }
 
-// outFlags are those of a command that writes one output folder.
-var outFlags = []string{"out", "overwrite", "resume", "save-every", "tensorboard", "preset"}
-
 // experiment does a job that writes an output folder, and reports its outcome.
-func (cmd *command) experiment(ctx context.Context, c *console, do func(context.Context, job.Config, job.Reporter) (*job.Outcome, error)) error {
+func (cmd *command) experiment(ctx context.Context, c *console, do func(context.Context, job.Host, settings.Config) (*job.Outcome, error)) error {
 	if cmd.cfg.Resume && cmd.cfg.Model == "" && cmd.cfg.Out != "" {
 		return usagef("--resume: there is no run in %s to go on with; to begin one, give its settings", cmd.cfg.Out)
 	}
@@ -49,9 +41,9 @@ func (cmd *command) experiment(ctx context.Context, c *console, do func(context.
 		return err
 	}
 	outcome, err := together(cmd, func() (*job.Outcome, error) {
-		return do(ctx, cmd.cfg, newReporter(c))
+		return do(ctx, cmd.host(c), cmd.cfg)
 	})
-	if err != nil || !cmd.cfg.Processes.Writes() {
+	if err != nil || !cmd.processes.Writes() {
 		return err
 	}
 	if cmd.Name() != "search" {
@@ -87,7 +79,7 @@ func (cmd *command) needData() error {
 	switch {
 	case cmd.cfg.Task != "" && own:
 		return usagef("--task %s and own files (--train, --dev) exclude each other", cmd.cfg.Task)
-	case own && cmd.cfg.Kind == string(data.Tagging):
+	case own && cmd.cfg.Kind == data.Tagging:
 		return nil // its columns have usual names
 	case own:
 		return cmd.need("kind", "text", "label")

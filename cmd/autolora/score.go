@@ -11,6 +11,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"autolora/autolora/settings"
 	"autolora/data/metrics"
 
 	"github.com/spf13/cobra"
@@ -82,11 +83,8 @@ func scoreCommand() *command {
 	s.BoolVar(&in.strict, "strict", false, "only entities that are well formed in --scheme count, as in seqeval's strict mode")
 	s.StringVar(&in.scheme, "scheme", string(metrics.IOB2), "`SCHEME` tags of --strict: iob2 or iobes")
 	s = cmd.section("Metrics of texts")
-	s.StringSliceVar(&in.metrics, "metric", nil, "`NAME,…` only these metrics")
 	s.StringVar(&in.segments, "segments", "", "`FILE` write the scores of each text, a JSON object a line")
-	s.StringVar(&in.meteor, "meteor", "", settings["meteor"].usage)
-	s.Lookup("meteor").DefValue = settings["meteor"].unset
-	s.StringVar(&in.paraphrases, "paraphrases", "", settings["paraphrases"].usage)
+	cmd.settings(settings.Score)
 	cmd.common(cmd.section("Results"))
 	cmd.run = func(ctx context.Context, c *console, args []string) error {
 		kind := args[0]
@@ -102,6 +100,7 @@ func scoreCommand() *command {
 			return err
 		}
 		in.kind, in.stdin = kind, &cancelReader{ctx, c.in}
+		in.metrics, in.meteor, in.paraphrases = cmd.cfg.Metrics, cmd.cfg.Meteor, cmd.cfg.Paraphrases
 		result, err := scorers[i].score(in)
 		if err != nil {
 			return err

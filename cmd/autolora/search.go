@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"autolora/autolora/job"
+	"autolora/autolora/settings"
 
 	"github.com/spf13/cobra"
 )
@@ -16,13 +17,10 @@ func searchCommand() *command {
 train --method autolora --ranks FILE" trains at.`,
 		Example: `  autolora search --model roberta-base --task rte --data glue/RTE --k 8 --out out/rte-ranks`,
 	})
-	cmd.section("Model and data").bind("model").bind(ownData...).bind("limit-train", "max-length")
-	cmd.section("LoRA").bind(loraFlags...)
-	cmd.section("Search").bind(searchFlags...).bind("weight-decay", "batch-size", "seed", "log-every")
-	cmd.section("Machine").bind(machine...).bind("gradient-checkpointing", "process-timeout")
-	cmd.results(outFlags...)
+	cmd.settings(settings.Search)
+	cmd.results()
 	cmd.run = func(ctx context.Context, c *console, _ []string) error {
-		return cmd.experiment(ctx, c, job.RunSearch)
+		return cmd.experiment(ctx, c, job.Search)
 	}
 	return cmd
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"autolora/autolora/job"
+	"autolora/autolora/settings"
 
 	"github.com/spf13/cobra"
 )
@@ -21,20 +22,13 @@ permuted over the layers (autolora-shuffled).`,
 		Example: `  autolora train --method lora --rank 4 --model roberta-base --task mrpc --data glue/MRPC --out out/lora
   autolora train --method autolora --ranks out/rte-ranks/ranks.json --model roberta-base --task rte --data glue/RTE --out out/rte`,
 	})
-	cmd.section("Model and data").bind("model").bind(ownData...).bind("limit-train", "max-length", "eval-on")
-	cmd.section("Method").bind("method", "ranks", "rank").bind(loraFlags...)
-	cmd.section("Adapters (--method adapter)").bind(adapterFlags...)
-	cmd.section("AdaLoRA (--method adalora)").bind(adaLoRAFlags...)
-	cmd.section("Grid search (--method lora-grid)").bind(gridFlags...).bind("split")
-	cmd.section("Training").bind(trainFlags...).bind("batch-size", "seed", "log-every")
-	cmd.section("Generation").bind(decodeFlags...).bind(meteorFlags...)
-	cmd.section("Machine").bind(machine...).bind("gradient-checkpointing", "process-timeout")
-	cmd.results(outFlags...)
+	cmd.settings(settings.Train)
+	cmd.results()
 	cmd.run = func(ctx context.Context, c *console, _ []string) error {
 		if job.NeedsRanks(cmd.cfg.Method) && cmd.cfg.RanksFile == "" {
 			return usagef("--ranks FILE is missing: --method %s trains at the ranks that autolora search finds (autolora run does both)", cmd.cfg.Method)
 		}
-		return cmd.experiment(ctx, c, job.RunTrain)
+		return cmd.experiment(ctx, c, job.Train)
 	}
 	return cmd
 }

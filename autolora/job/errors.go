@@ -14,3 +14,10 @@ type DivergedError struct {
 func (e *DivergedError) Error() string {
 	return fmt.Sprintf("%s step %d: %s: lower the learning rate; the last good state, of step %d, is in %s", e.Phase, e.Step, e.What, e.Good, e.Saved)
 }
+
+// ResumableError is the end of a run before its time, whose checkpoint is there
+// to go on from.
+type ResumableError struct{ Err error }
+
+func (e *ResumableError) Error() string { return e.Err.Error() + "; the checkpoint is kept" }
+func (e *ResumableError) Unwrap() error { return e.Err }

@@ -1,0 +1,101 @@
+package job
+
+import (
+	"autolora/autolora/runs"
+	"autolora/autolora/settings"
+	"autolora/torchbind"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"time"
+)
+
+// about is what config.json says beside the settings.
+type about struct {
+	Command string `json:"command"`
+	Version string `json:"version"`
+	Go      string `json:"go"`
+	Torch   string `json:"libtorch"`
+	CPU     string `json:"cpu_capability"`
+	Device  string `json:"device"`
+	Threads int    `json:"threads"`
+	// Processes shared the run; 0 for one.
+	Processes int               `json:"processes,omitempty"`
+	Revision  string            `json:"revision,omitempty"`
+	Began     time.Time         `json:"began"`
+	Data      map[string]string `json:"data"` // SHA-256 of the files of each part
+}
+
+// savedConfig is config.json: every setting as resolved, and about.
+type savedConfig struct {
+	Settings settings.Config
+	About    about
+}
+
+func (c savedConfig) MarshalJSON() ([]byte, error) {
+	text, err := json.Marshal(c.Settings)
+	if err != nil {
+		return nil, err
+	}
+	about, err := json.Marshal(c.About)
+	return slices.Concat(text[:len(text)-1], []byte(`,"about":`), about, []byte("}")), err
+}
+
+func (c *savedConfig) UnmarshalJSON(text []byte) error {
+	if err := json.Unmarshal(text, &c.Settings); err != nil {
+		return err
+	}
+	return json.Unmarshal(text, &struct {
+		About *about `json:"about"`
+	}{&c.About})
+}
+
+func (j *job) savedConfig(command string) savedConfig {
+	a := about{
+		Command: command, Version: Version, Go: runtime.Version(), Torch: torchbind.Version(), CPU: torchbind.CPUCapability(),
+		Device: j.session.device.String(), Threads: torchbind.NumThreads(), Began: time.Now().UTC().Truncate(time.Second), Data: map[string]string{},
+	}
+	if n := j.session.procs.size(); n > 1 {
+		a.Processes = n
+	}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, setting := range info.Settings {
+			if setting.Key == "vcs.revision" {
+				a.Revision = setting.Value
+			}
+		}
+	}
+	if j.session.splits.Train != nil {
+		a.Data["train"] = j.session.splits.Train.Fingerprint
+	}
+	for _, d := range j.scored {
+		a.Data[d.Name+d.Variant] = d.Fingerprint
+	}
+	return savedConfig{j.cfg, a}
+}
+
+// readSavedConfig reads the config.json of a run's folder; nil if there is none.
+// Settings that an older version did not have are those of today's default.
+func readSavedConfig(dir string) (*savedConfig, error) {
+	folder := runs.Folder{Dir: dir}
+	c := savedConfig{Settings: settings.Default()}
+	if err := folder.ReadJSON(runs.ConfigFile, &c); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	} else if err != nil {
+		return nil, err
+	}
+	return &c, nil
+}
+
+// sameSettings returns an error about the first setting in which an earlier
+// session of a run differs, among those that change its results.
+func sameSettings(before, now settings.Config) error {
+	a, b := settings.Differing(before, now, func(s settings.Setting) bool { return s.Effect != settings.Bookkeeping })
+	if a == nil {
+		return nil
+	}
+	return settings.Errorf(a.Name, "got %s, but the run in %s was begun with %s: choose another folder, or remove this one", b.JSON(), now.Out, a.JSON())
+}

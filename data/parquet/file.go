@@ -179,17 +179,15 @@ func flatLeaf(column *parquet.Column) (*parquet.Column, int, error) {
 // node on the way to the leaf is repeated.
 func listLeaf(column *parquet.Column) (leaf *parquet.Column, element int, err error) {
 	const want = "want a list of strings, integers, floats or booleans"
-	leaf = column
-	if leaf.Repeated() {
-		element = leaf.MaxDefinitionLevel()
-	}
-	for !leaf.Leaf() {
-		if len(leaf.Columns()) != 1 {
-			return nil, 0, fmt.Errorf("it is a struct or a list of structs: %s", want)
-		}
-		leaf = leaf.Columns()[0]
+	for leaf = column; ; leaf = leaf.Columns()[0] {
 		if leaf.Repeated() {
 			element = leaf.MaxDefinitionLevel()
+		}
+		if leaf.Leaf() {
+			break
+		}
+		if len(leaf.Columns()) != 1 {
+			return nil, 0, fmt.Errorf("it is a struct or a list of structs: %s", want)
 		}
 	}
 	switch leaf.MaxRepetitionLevel() {

@@ -67,7 +67,7 @@ test: setup $(DEMO_MODEL) ## check the format, vet, and run all tests with the r
 # What computes, under each instruction set that libtorch, our kernels and oneDNN can be told to stay in. A CPU takes no
 # more memory for having less of them.
 CPUS_PACKAGES = ./torchbind/... ./nn ./nn/generate ./autolora/...
-CPUS_FLAGS ?= -skip 'Memory'
+CPUS_FLAGS ?= -skip 'Memory' -timeout 30m
 
 .PHONY: test-cpus
 test-cpus: setup $(DEMO_MODEL) ## run the numeric tests as lesser CPUs would, with one thread and with two

@@ -1,9 +1,6 @@
 package autolora
 
-import (
-	"fmt"
-	"math"
-)
+import "math"
 
 // AlphaForm is how the selection variables α come from the free variables a
 // (paper, Eq. 3 and Table 4), which also gives the threshold of the ranks.
@@ -47,34 +44,4 @@ func (f AlphaForm) threshold(alpha []float64) float64 {
 		scale = max(scale, math.Abs(a))
 	}
 	return mean - slack*scale
-}
-
-// RankRule is which of a layer's numbers give its rank.
-type RankRule string
-
-// The two rules.
-const (
-	AlphaRule RankRule = "alpha" // α at or above the form's threshold (paper)
-	// RawRule counts the entries of a at or above their mean. That is what the
-	// published GLUE search does, a/Σa ≥ 1/k, wherever Σa > 0; below, its rule
-	// would count the low entries.
-	RawRule RankRule = "raw"
-)
-
-// RankRules lists the rules.
-var RankRules = []RankRule{AlphaRule, RawRule}
-
-// Text says the rule in ranks.json, with S the scale of softmax.
-func (r RankRule) Text(form AlphaForm, scale float64) string {
-	switch {
-	case r == RawRule:
-		return string(form) + ": number of raw a ≥ the layer's mean a"
-	case form == Free:
-		return "none: number of α ≥ the layer's mean α"
-	case form == Sigmoid:
-		return "sigmoid: number of α ≥ 0.5"
-	case scale != 1:
-		return fmt.Sprintf("%v·softmax: number of α ≥ %[1]v/k", scale)
-	}
-	return "softmax: number of α ≥ 1/k"
 }

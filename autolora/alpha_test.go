@@ -88,19 +88,17 @@ func TestRanksByRule(t *testing.T) {
 		rule  RankRule
 		scale float64
 		want  int
-		text  string
 	}{
-		{AlphaRule, 1, 1, "softmax: number of α ≥ 1/k"},
-		{AlphaRule, searchK, 1, "4·softmax: number of α ≥ 4/k"},
-		{RawRule, 1, 2, "softmax: number of raw a ≥ the layer's mean a"},
-		{RawRule, searchK, 2, "softmax: number of raw a ≥ the layer's mean a"},
+		{AlphaRule, 1, 1},
+		{AlphaRule, searchK, 1},
+		{RawRule, 1, 2},
+		{RawRule, searchK, 2},
 	} {
 		run(t, func(s *torchbind.Scope) {
 			x := newReferenceSearch(t, s, torchbind.Float64, Softmax, slices.Repeat(layer, searchLayers), SearchConfig{Rule: c.rule, Scale: c.scale})
 			defer x.model.Close()
-			text := x.Rule.Text(x.Form, x.Scale)
-			if got, want := x.Ranks(), slices.Repeat([]int{c.want}, searchLayers); !slices.Equal(got, want) || text != c.text {
-				t.Errorf("ranks %v by %q, want %v by %q", got, text, want, c.text)
+			if got, want := x.Ranks(), slices.Repeat([]int{c.want}, searchLayers); !slices.Equal(got, want) {
+				t.Errorf("ranks %v by rule %s, want %v", got, c.rule, want)
 			}
 			sum := 0.0
 			for _, alpha := range x.Alphas()[0] {

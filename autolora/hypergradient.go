@@ -107,15 +107,7 @@ func (x *Search) rows(t *torchbind.Tensor) [][]float64 {
 	return rows
 }
 
-// Ranks returns the rank of every layer that the present α give.
+// Ranks returns the rank of every layer by the rule, at the present a.
 func (x *Search) Ranks() []int {
-	form, values := x.Form, x.Alphas()
-	if x.Rule == RawRule {
-		form, values = Free, x.rows(x.a)
-	}
-	ranks := make([]int, len(values))
-	for i, layer := range values {
-		ranks[i] = form.Rank(layer)
-	}
-	return ranks
+	return rankRules[x.Rule](Evidence{Form: x.Form, Alpha: x.Alphas(), Raw: x.rows(x.a)})
 }

@@ -173,7 +173,7 @@ func (j *job) bestOfGrid(model *nn.Model) error {
 		return err
 	}
 	ranks := runs.Ranks{
-		Rule:  fmt.Sprintf("grid search: the best of %d configurations by %s", len(j.grid.Configurations), j.grid.Metric),
+		Rule:  runs.Rule{Name: runs.RuleGrid, Tried: len(j.grid.Configurations), Metric: j.grid.Metric},
 		Model: j.cfg.Model, Task: j.session.task.Name, Seed: &j.cfg.Seed, Steps: j.results.Steps.Search,
 	}
 	for _, m := range modules {

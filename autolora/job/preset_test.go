@@ -31,7 +31,7 @@ func TestPresetsRun(t *testing.T) {
 			out := mustRun(t, Run, cfg)
 			var ranks runs.Ranks
 			readJSON(t, filepath.Join(cfg.Out, runs.RanksFile), &ranks)
-			if ranks.Rule != c.rule {
+			if ranks.Rule.String() != c.rule {
 				t.Errorf("rule %q, want %q", ranks.Rule, c.rule)
 			}
 			var written map[string]any

@@ -235,7 +235,7 @@ func (j *job) search() error {
 		return failure
 	}
 	ranks := runs.Ranks{
-		Rule: x.Rule.Text(x.Form, x.Scale), K: int(x.K), Model: j.cfg.Model, Task: j.session.task.Name, Seed: &j.cfg.Seed, Steps: steps,
+		Rule: ruleOf(cfg), K: int(x.K), Model: j.cfg.Model, Task: j.session.task.Name, Seed: &j.cfg.Seed, Steps: steps,
 		Mode: string(x.Mode), LookAhead: string(x.LookAhead), Eta: &x.Eta,
 	}
 	alphas, learnt := x.Alphas(), x.Ranks()
@@ -248,6 +248,21 @@ func (j *job) search() error {
 		diverged.Saved = j.out.Path(runs.RanksFile)
 	}
 	return errors.Join(failure, j.setRanks(ranks))
+}
+
+// ruleOf returns the rule of a search as ranks.json has it.
+func ruleOf(x autolora.SearchConfig) runs.Rule {
+	rule := runs.Rule{Name: string(x.Rule), Form: string(x.Form), Counts: runs.CountsAlpha, Threshold: runs.Mean}
+	switch {
+	case x.Rule == autolora.RawRule:
+		rule.Counts = runs.CountsRaw
+	case x.Form == autolora.Sigmoid:
+		rule.Threshold = "0.5"
+	}
+	if x.Form == autolora.Softmax {
+		rule.Scale = x.Scale
+	}
+	return rule
 }
 
 // setRanks makes ranks those to train at, and writes ranks.json.
@@ -354,13 +369,13 @@ func (j *job) deriveRanks(model *nn.Model) error {
 		}
 		sizes[i] = size
 	}
-	control := runs.Ranks{Model: j.cfg.Model, Task: j.session.task.Name, Seed: &j.cfg.Seed}
+	control := runs.Ranks{Rule: runs.Rule{From: j.cfg.RanksFile}, Model: j.cfg.Model, Task: j.session.task.Name, Seed: &j.cfg.Seed}
 	ranks := j.ranks.List()
 	switch j.method.Ranks {
 	case runs.Spread:
-		control.Rule, ranks = "control: the parameters of "+j.cfg.RanksFile+" spread evenly", autolora.UniformRanks(ranks, sizes)
+		control.Rule.Name, ranks = runs.RuleSpread, autolora.UniformRanks(ranks, sizes)
 	case runs.Permuted:
-		control.Rule, ranks = "control: the ranks of "+j.cfg.RanksFile+" permuted over the layers", autolora.ShuffledRanks(ranks, sizes, j.cfg.Seed)
+		control.Rule.Name, ranks = runs.RulePermuted, autolora.ShuffledRanks(ranks, sizes, j.cfg.Seed)
 	}
 	for i, l := range j.ranks.Layers {
 		control.Layers = append(control.Layers, runs.LayerRank{Name: l.Name, Rank: ranks[i]})
@@ -392,7 +407,7 @@ func (j *job) settle(model *nn.Model, allocator *autolora.RankAllocator) error {
 		return nil
 	}
 	ranks := runs.Ranks{
-		Rule: "adalora: parts that the budget left", K: int(j.cfg.AdaLoRAInitRank), Model: j.cfg.Model, Task: j.session.task.Name, Seed: &j.cfg.Seed, Steps: j.results.Steps.Train,
+		Rule: runs.Rule{Name: runs.RuleAdaLoRA}, K: int(j.cfg.AdaLoRAInitRank), Model: j.cfg.Model, Task: j.session.task.Name, Seed: &j.cfg.Seed, Steps: j.results.Steps.Train,
 	}
 	for i, l := range model.LoRAs() {
 		ranks.Layers = append(ranks.Layers, runs.LayerRank{Name: l.Module, Rank: allocator.Ranks()[i]})

@@ -3,55 +3,37 @@ package report
 import (
 	"math"
 	"math/rand/v2"
-	"strings"
+
+	"autolora/autolora/runs"
 
 	"gonum.org/v1/gonum/stat"
 )
 
 // rankRule is how a search gets ranks from its variables.
-type rankRule struct {
-	form form
-	// raw: entries of a at or above their mean are counted, instead of α at or
-	// above the threshold of the form.
-	raw bool
-}
+type rankRule runs.Rule
 
-// form is how α comes from the variables a of a layer, and what is counted.
-type form string
-
-// The forms.
+// The forms of α.
 const (
-	noForm  form = ""        // not a search's: AdaLoRA's, or one that is not known
-	softmax form = "softmax" // α = softmax(a), scaled or not, at or above their mean
-	free    form = "none"    // α = a, at or above their mean
-	sigmoid form = "sigmoid" // α = sigmoid(a), at or above 0.5
+	softmax = "softmax" // α = softmax(a), scaled or not
+	free    = "none"    // α = a
+	sigmoid = "sigmoid" // α = sigmoid(a)
 )
 
-// parseRule returns the rule that a ranks.json names in its "rule": the form
-// of α, a colon, and what is counted.
-func parseRule(text string) rankRule {
-	name, counted, _ := strings.Cut(text, ":")
-	r := rankRule{raw: strings.Contains(counted, "raw a")}
-	for _, f := range []form{softmax, free, sigmoid} {
-		if strings.HasSuffix(name, string(f)) { // "8·softmax"
-			r.form = f
-		}
-	}
-	return r
-}
+// raw reports whether entries of a are counted, and not of α.
+func (r rankRule) raw() bool { return r.Counts == runs.CountsRaw }
 
 // threshold returns the value from which on the α of a layer count.
 func (r rankRule) threshold(alpha []float64) float64 {
 	switch {
-	case r.raw && r.form == softmax: // α/Σα = softmax(a): the mean of a is that of log α
+	case r.raw() && r.Form == softmax: // α/Σα = softmax(a): the mean of a is that of log α
 		return stat.GeometricMean(alpha, nil)
-	case r.raw && r.form == sigmoid:
+	case r.raw() && r.Form == sigmoid:
 		sum := 0.0
 		for _, v := range alpha {
 			sum += math.Log(v / (1 - v))
 		}
 		return 1 / (1 + math.Exp(-sum/float64(len(alpha))))
-	case r.form == sigmoid:
+	case r.Form == sigmoid:
 		return 0.5
 	}
 	return stat.Mean(alpha, nil)
@@ -70,9 +52,9 @@ func (r rankRule) threshold(alpha []float64) float64 {
 func (r rankRule) chance(k int, spread float64) (mean, sd float64) {
 	n := float64(k)
 	switch {
-	case r.form == softmax && !r.raw && spread > 0:
+	case r.Form == softmax && !r.raw() && spread > 0:
 		return softmaxChance(k, spread)
-	case r.form == sigmoid && !r.raw || k < 2:
+	case r.Form == sigmoid && !r.raw() || k < 2:
 		return n / 2, math.Sqrt(n) / 2
 	}
 	return n / 2, math.Sqrt(n/4 - n*(n-1)*math.Asin(1/(n-1))/(2*math.Pi))

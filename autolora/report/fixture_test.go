@@ -83,7 +83,7 @@ func scored(task, method string, seed uint64, score float64) folder {
 
 // ranksOf returns ranks of query and value in as many blocks as there are.
 func ranksOf(k int, list ...int) *runs.Ranks {
-	r := &runs.Ranks{Rule: "softmax: number of α ≥ 1/k", K: k, Split: "500/500"}
+	r := &runs.Ranks{Rule: runs.Rule{Name: "alpha", Form: "softmax", Counts: runs.CountsAlpha, Scale: 1, Threshold: runs.Mean}, K: k, Split: "500/500"}
 	for i, rank := range list {
 		name := fmt.Sprintf("roberta.encoder.layer.%d.attention.self.%s", i/2, []string{"query", "value"}[i%2])
 		r.Layers = append(r.Layers, runs.LayerRank{Name: name, Rank: rank})
@@ -128,7 +128,7 @@ func (f *folder) simulate(rng *rand.Rand, blocks int) {
 			f.ranks.Layers = append(f.ranks.Layers, ranksOf(0, rng.IntN(9)).Layers...)
 			f.ranks.Layers[i].Name = ranksOf(0, make([]int, 2*blocks)...).Layers[i].Name
 		}
-		f.ranks.Rule, f.ranks.K = "adalora: parts that the budget left", 8
+		f.ranks.Rule, f.ranks.K = runs.Rule{Name: runs.RuleAdaLoRA}, 8
 	case runs.MethodAutoLoRA, runs.MethodNone, runs.MethodSigmoid, runs.MethodEta0:
 		f.search(rng, blocks)
 	}
@@ -157,9 +157,9 @@ func (f *folder) search(rng *rand.Rand, blocks int) {
 	f.ranks = ranksOf(k, make([]int, layers)...)
 	switch f.results.Method {
 	case runs.MethodSigmoid:
-		f.ranks.Rule = "sigmoid: number of α ≥ 0.5"
+		f.ranks.Rule.Form, f.ranks.Rule.Threshold = "sigmoid", "0.5"
 	case runs.MethodNone:
-		f.ranks.Rule = "none: number of α ≥ the layer's mean α"
+		f.ranks.Rule.Form = "none"
 	}
 	for step := 10; step <= steps; step += 10 {
 		record := runs.Record{Phase: "search", Step: step, Loss: ptr(0.7 - 0.001*float64(step) + 0.05*rng.NormFloat64()),

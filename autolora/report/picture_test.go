@@ -60,7 +60,7 @@ func reports(t *testing.T) map[string]*Report {
 	}
 
 	odd := scored("sst2", runs.MethodAutoLoRA, 1, 0.8)
-	odd.ranks = &runs.Ranks{Rule: "none: …", K: 4, Layers: []runs.LayerRank{
+	odd.ranks = &runs.Ranks{Rule: runs.Rule{Name: "alpha", Form: "none", Counts: runs.CountsAlpha, Threshold: runs.Mean}, K: 4, Layers: []runs.LayerRank{
 		{Name: "decoder.block.0.layer.1.EncDecAttention.q", Rank: 12}, {Name: "encoder.layer.0.q", Rank: 0}, {Name: "encoder.layer.31.attention.output.dense", Rank: 3},
 		{Name: "encoder.layer.31.q", Rank: 0}, {Name: "classifier.dense", Rank: 1}, {Name: "encoder.layer.0.intermediate.dense.with.a.long.name.that.nobody.gives", Rank: 100}}}
 	odd.metrics = []runs.Record{{Phase: "train", Step: 1, Loss: ptr(0.5)}}
@@ -75,7 +75,7 @@ func reports(t *testing.T) map[string]*Report {
 
 	hostile := scored(hostileName, hostileName, math.MaxUint64, 0.8)
 	hostile.config["model"] = "models/" + hostileName
-	hostile.ranks = &runs.Ranks{Rule: hostileName, Layers: []runs.LayerRank{{Name: hostileName + ".0." + hostileName, Rank: 1}}}
+	hostile.ranks = &runs.Ranks{Rule: runs.Rule{Name: hostileName}, Layers: []runs.LayerRank{{Name: hostileName + ".0." + hostileName, Rank: 1}}}
 	hostile.results.Scores[hostileName] = 1
 	hostile.results.Part = hostileName
 	hostile.metrics = []runs.Record{{Phase: "train", Step: 1, Loss: ptr(0.5)}}

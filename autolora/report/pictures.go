@@ -339,7 +339,7 @@ func (r *Run) alphas(task string) panel {
 	if n := len(history); n > 0 && history[n-1].Step < r.Ranks.Steps {
 		history = append(slices.Clone(history), AlphaPoint{r.Ranks.Steps, final})
 	}
-	return alphaPanel(fmt.Sprintf("%s, α, seed %d", task, r.Results.Seed), r.Ranks.Names(), history, final, parseRule(r.Ranks.Rule).threshold)
+	return alphaPanel(fmt.Sprintf("%s, α, seed %d", task, r.Results.Seed), r.Ranks.Names(), history, final, rankRule(r.Ranks.Rule).threshold)
 }
 
 func mean(values []float64) float64 { return stat.Mean(values, nil) }

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"autolora/autolora/runs"
 	"math"
 	"slices"
 
@@ -10,13 +11,13 @@ import (
 
 // RankStudy is the ranks that a method learned on a task.
 type RankStudy struct {
-	Method string   `json:"method"`
-	Rule   string   `json:"rule"` // form of α and its threshold, as ranks.json has it
-	K      int      `json:"k"`    // 0 where there is none
-	Seeds  []uint64 `json:"seeds"`
-	Layers []string `json:"layers"` // Hugging Face module paths
-	Ranks  [][]int  `json:"ranks"`  // [seeds][layers]
-	Means  []Number `json:"means"`  // over seeds, of each layer
+	Method string    `json:"method"`
+	Rule   runs.Rule `json:"rule"`
+	K      int       `json:"k"` // 0 where there is none
+	Seeds  []uint64  `json:"seeds"`
+	Layers []string  `json:"layers"` // Hugging Face module paths
+	Ranks  [][]int   `json:"ranks"`  // [seeds][layers]
+	Means  []Number  `json:"means"`  // over seeds, of each layer
 
 	Mean Number `json:"mean"` // over layers and seeds
 	SD   Number `json:"sd"`   // over the layers, pooled over seeds
@@ -98,8 +99,8 @@ func study(m *Method) *RankStudy {
 	s.Mean, s.SD, s.Spread = Number(mean(slices.Concat(lists...))), Number(math.Sqrt(mean(variances))), Number(math.Sqrt(mean(logs)))
 	s.Agreement = agreement(lists)
 	s.ChanceMean, s.ChanceSD, s.MeanP, s.SDP = unknown, unknown, unknown, unknown
-	if rule := parseRule(s.Rule); rule.form != noForm && s.K > 0 {
-		s.against(rule.chance(s.K, float64(s.Spread)))
+	if s.Rule.Form != "" && s.K > 0 {
+		s.against(rankRule(s.Rule).chance(s.K, float64(s.Spread)))
 	}
 	return s
 }

@@ -268,27 +268,23 @@ func TestRanks(t *testing.T) {
 func TestRules(t *testing.T) {
 	alpha := []float64{0.5, 0.25, 0.125, 0.125}
 	for _, tc := range []struct {
-		text      string
-		want      rankRule
+		rule      runs.Rule
 		threshold float64 // of alpha
 	}{
-		{"softmax: number of α ≥ 1/k", rankRule{form: softmax}, 0.25},
-		{"8·softmax: number of α ≥ 8/k", rankRule{form: softmax}, 0.25},
-		{"none: number of α ≥ the layer's mean α", rankRule{form: free}, 0.25},
-		{"sigmoid: number of α ≥ 0.5", rankRule{form: sigmoid}, 0.5},
-		{"softmax: number of raw a ≥ the layer's mean a", rankRule{softmax, true}, math.Pow(2, -9.0/4)},
-		{"none: number of raw a ≥ the layer's mean a", rankRule{free, true}, 0.25},
-		{"sigmoid: number of raw a ≥ the layer's mean a", rankRule{sigmoid, true}, 1 / (1 + math.Pow(3*49, 0.25))}, // odds 1, 1/3, 1/7, 1/7
-		{"adalora: parts that the budget left", rankRule{}, 0.25},
-		{"", rankRule{}, 0.25},
+		{runs.Rule{Form: softmax, Counts: runs.CountsAlpha}, 0.25},
+		{runs.Rule{Form: softmax, Counts: runs.CountsAlpha, Scale: 8}, 0.25},
+		{runs.Rule{Form: free, Counts: runs.CountsAlpha}, 0.25},
+		{runs.Rule{Form: sigmoid, Counts: runs.CountsAlpha}, 0.5},
+		{runs.Rule{Form: softmax, Counts: runs.CountsRaw}, math.Pow(2, -9.0/4)},
+		{runs.Rule{Form: free, Counts: runs.CountsRaw}, 0.25},
+		{runs.Rule{Form: sigmoid, Counts: runs.CountsRaw}, 1 / (1 + math.Pow(3*49, 0.25))}, // odds 1, 1/3, 1/7, 1/7
+		{runs.Rule{Name: runs.RuleAdaLoRA}, 0.25},
+		{runs.Rule{}, 0.25},
 	} {
-		got := parseRule(tc.text)
-		if got != tc.want {
-			t.Errorf("%q: %+v, want %+v", tc.text, got, tc.want)
-		}
-		near(t, tc.text, Number(got.threshold(alpha)), tc.threshold, 1e-12)
+		near(t, tc.rule.String(), Number(rankRule(tc.rule).threshold(alpha)), tc.threshold, 1e-12)
 	}
-	if mean, sd := (rankRule{softmax, true}).chance(8, 3); mean != 4 || math.Abs(sd-0.85) > 0.001 { // whatever the spread
+	raw := rankRule{Form: softmax, Counts: runs.CountsRaw}
+	if mean, sd := raw.chance(8, 3); mean != 4 || math.Abs(sd-0.85) > 0.001 { // whatever the spread
 		t.Errorf("chance of the raw rule %v, %v", mean, sd)
 	}
 }

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"autolora/autolora/runs"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -99,7 +100,7 @@ func TestStats(t *testing.T) {
 	}
 	for _, g := range golden.Chance {
 		name := fmt.Sprintf("chance of %s at k = %d, spread %v", g.Form, g.K, g.Spread)
-		rule := parseRule(g.Form + ": number of α")
+		rule := rankRule{Form: g.Form, Counts: runs.CountsAlpha}
 		mean, sd := rule.chance(g.K, g.Spread)
 		if g.Spread < 0.01 { // the closed form is the limit of small spreads
 			m, d := rule.chance(g.K, 0)

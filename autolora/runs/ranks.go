@@ -16,7 +16,7 @@ type LayerRank struct {
 
 // Ranks is what ranks.json holds: the ranks, and how they came about.
 type Ranks struct {
-	Rule      string      `json:"rule,omitempty"` // form of α and its threshold
+	Rule      Rule        `json:"rule,omitzero"`
 	K         int         `json:"k,omitempty"`
 	Layers    []LayerRank `json:"layers"`
 	Model     string      `json:"model,omitempty"`

@@ -189,7 +189,7 @@ func inspectJSON(path string) (contents, error) {
 		}{"ranks", r}
 		return contents{about, func(w *writer) {
 			w.row("kind", "ranks")
-			for _, f := range []struct{ label, value string }{{"model", r.Model}, {"task", r.Task}, {"rule", r.Rule}} {
+			for _, f := range []struct{ label, value string }{{"model", r.Model}, {"task", r.Task}, {"rule", r.Rule.String()}} {
 				if f.value != "" {
 					w.row(f.label, "%s", f.value)
 				}

@@ -1,0 +1,75 @@
+package runs
+
+import (
+	"encoding/json"
+	"fmt"
+)
+
+// Rule is how ranks came about.
+type Rule struct {
+	Name string `json:"name"` // the setting rank-rule of a search, or one of the rules below
+
+	// Of a search.
+	Form      string  `json:"form,omitempty"`      // how α comes from the variables a: softmax, none or sigmoid
+	Counts    string  `json:"counts,omitempty"`    // what a rank is the number of: CountsAlpha or CountsRaw
+	Scale     float64 `json:"scale,omitempty"`     // S of S·softmax
+	Threshold string  `json:"threshold,omitempty"` // from where on it counts: Mean, of the layer, or a number
+
+	From   string `json:"from,omitempty"`   // of a control: the ranks that it is made of
+	Tried  int    `json:"tried,omitempty"`  // of a grid: its configurations
+	Metric string `json:"metric,omitempty"` // of a grid: what they are ranked by
+}
+
+// What a rule of a search counts, and a threshold.
+const (
+	CountsAlpha = "α"
+	CountsRaw   = "raw a"
+	Mean        = "mean"
+)
+
+// The rules of what is no search.
+const (
+	RuleAdaLoRA  = "adalora"  // parts that the budget left
+	RuleGrid     = "grid"     // the best of a grid
+	RuleSpread   = "spread"   // a control: the parameters spread evenly
+	RulePermuted = "permuted" // a control: the ranks permuted over the layers
+)
+
+// String says the rule in a sentence.
+func (r Rule) String() string {
+	switch {
+	case r.Name == RuleAdaLoRA:
+		return "adalora: parts that the budget left"
+	case r.Name == RuleGrid:
+		return fmt.Sprintf("grid search: the best of %d configurations by %s", r.Tried, r.Metric)
+	case r.Name == RuleSpread:
+		return fmt.Sprintf("control: the parameters of %s spread evenly", r.From)
+	case r.Name == RulePermuted:
+		return fmt.Sprintf("control: the ranks of %s permuted over the layers", r.From)
+	case r.Form == "":
+		return r.Name
+	}
+	form, threshold := r.Form, r.Threshold
+	switch {
+	case r.Counts == CountsRaw:
+		threshold = "the layer's mean a"
+	case form == "softmax" && r.Scale > 0 && r.Scale != 1: // their mean
+		form, threshold = fmt.Sprintf("%v·softmax", r.Scale), fmt.Sprintf("%v/k", r.Scale)
+	case form == "softmax":
+		threshold = "1/k"
+	case threshold == Mean:
+		threshold = "the layer's mean α"
+	}
+	return fmt.Sprintf("%s: number of %s ≥ %s", form, r.Counts, threshold)
+}
+
+// UnmarshalJSON also takes a sentence, of which only the words are kept.
+func (r *Rule) UnmarshalJSON(text []byte) error {
+	var name string
+	if json.Unmarshal(text, &name) == nil {
+		*r = Rule{Name: name}
+		return nil
+	}
+	type plain Rule
+	return json.Unmarshal(text, (*plain)(r))
+}

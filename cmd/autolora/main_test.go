@@ -130,6 +130,10 @@ func TestExitCodes(t *testing.T) {
 		want string // in the line on stderr
 	}{
 		{"unknown command", []string{"serch"}, exitUsage, `unknown command "serch", did you mean search?; see autolora --help`},
+		{"unknown command with a flag", []string{"serch", "--help"}, exitUsage, `unknown command "serch", did you mean search?`},
+		{"help of no command", []string{"help", "serch"}, exitUsage, `unknown command "serch", did you mean search?`},
+		{"unknown half of a command", []string{"fetch", "modle", "x"}, exitUsage, `fetch: unknown command "modle", did you mean model?; see autolora fetch --help`},
+		{"the beginning of many flags", []string{"run", "--search", "8"}, exitUsage, "run: unknown flag --search; see autolora run --help"},
 		{"half a command", []string{"fetch"}, exitUsage, "fetch: want fetch model or data"},
 		{"unknown flag", []string{"run", "--batchsize", "8"}, exitUsage, "run: unknown flag --batchsize, did you mean --batch-size?; see autolora run --help"},
 		{"unknown short flag", []string{"run", "-x"}, exitUsage, "unknown shorthand flag: 'x' in -x"},
@@ -212,6 +216,24 @@ func TestFullDisk(t *testing.T) {
 	got := run(t, cmd)
 	if got.code != exitFailed || !strings.Contains(got.stderr, "autolora: write to stdout: ") {
 		t.Errorf("exit code %d, stderr %q", got.code, got.stderr)
+	}
+}
+
+// Shells complete commands, what they take, and flags with what these are for.
+func TestCompletion(t *testing.T) {
+	for _, tc := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"completion", "bash"}, "# bash completion V2 for autolora"},
+		{[]string{"completion", "zsh"}, "#compdef autolora"},
+		{[]string{"__complete", "sea"}, "search\tonly the search; writes ranks.json\n"},
+		{[]string{"__complete", "score", "w"}, "webnlg\nwebnlg2017\n"},
+		{[]string{"__complete", "run", "--lora-d"}, "--lora-dropout\tdropout before the LoRA layers, 0 to 1\n"},
+	} {
+		if got := run(t, program(t, tc.args...)); got.code != exitDone || !strings.HasPrefix(got.stdout, tc.want) {
+			t.Errorf("%q: exit code %d, stdout %.200q, want %q", tc.args, got.code, got.stdout, tc.want)
+		}
 	}
 }
 

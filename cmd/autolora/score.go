@@ -62,7 +62,9 @@ type scoreInput struct {
 func scoreCommand() *command {
 	var long strings.Builder
 	long.WriteString("Computes the metrics alone, on files, as the official scripts do. KIND says what\nis in the files:\n\n")
+	var kinds []string
 	for _, s := range scorers {
+		kinds = append(kinds, s.kind)
 		fmt.Fprintf(&long, "  %-15s %s\n", s.kind, s.about)
 	}
 	cmd := newCommand(&cobra.Command{
@@ -86,14 +88,11 @@ func scoreCommand() *command {
 	s.StringVar(&in.segments, "segments", "", "`FILE` write the scores of each text, a JSON object a line")
 	cmd.settings(settings.Score)
 	cmd.common(cmd.section("Results"))
+	cmd.ValidArgs = kinds // for completion
 	cmd.run = func(ctx context.Context, c *console, args []string) error {
 		kind := args[0]
-		i := slices.IndexFunc(scorers, func(s scorer) bool { return s.kind == kind })
+		i := slices.Index(kinds, kind)
 		if i < 0 {
-			var kinds []string
-			for _, s := range scorers {
-				kinds = append(kinds, s.kind)
-			}
 			return usagef("KIND: got %q%s, want one of %s", kind, suggestion(kind, kinds), strings.Join(kinds, ", "))
 		}
 		if err := cmd.checkScoreFlags(scorers[i], in); err != nil {

@@ -31,7 +31,6 @@ type command struct {
 type section struct {
 	title string
 	*pflag.FlagSet
-	cmd *command
 }
 
 func newCommand(c *cobra.Command) *command {
@@ -46,7 +45,7 @@ func (cmd *command) section(title string) *section {
 			return s
 		}
 	}
-	s := &section{title, pflag.NewFlagSet(title, pflag.ContinueOnError), cmd}
+	s := &section{title, pflag.NewFlagSet(title, pflag.ContinueOnError)}
 	s.SortFlags = false
 	cmd.sections = append(cmd.sections, s)
 	return s

@@ -28,7 +28,6 @@ var groupParts = map[string]func(t *testing.T, g *torchbind.ProcessGroup){
 	"grad":    groupGrad,
 	"bytes":   groupBytes,
 	"loop":    groupLoop,
-	"short":   func(t *testing.T, g *torchbind.ProcessGroup) { exchangeFor(t, g, 3*time.Second) },
 	"unasked": groupUnasked,
 	"unused":  groupUnused,
 }
@@ -327,10 +326,23 @@ func exchangeFor(t *testing.T, g *torchbind.ProcessGroup, d time.Duration) {
 func groupLoop(t *testing.T, g *torchbind.ProcessGroup) { exchangeFor(t, g, time.Minute) }
 
 // groupUnasked closes the group with an exchange that nobody waits for.
-func groupUnasked(t *testing.T, g *torchbind.ProcessGroup) { g.AnySoon(g.Rank() == 0) }
+func groupUnasked(t *testing.T, g *torchbind.ProcessGroup) {
+	awaitAll(t, g)
+	g.AnySoon(g.Rank() == 0)
+}
+
+// awaitAll waits until every process has joined: the first must not leave, with the
+// store in which they find each other, before the last has come.
+func awaitAll(t *testing.T, g *torchbind.ProcessGroup) {
+	t.Helper()
+	if _, err := g.Gather(nil); err != nil {
+		t.Fatal(err)
+	}
+}
 
 // groupUnused differentiates by what the loss does not depend on.
 func groupUnused(t *testing.T, g *torchbind.ProcessGroup) {
+	awaitAll(t, g)
 	err := torchbind.Run(func(s *torchbind.Scope) error {
 		x, y := ones(s, 2).SetRequiresGrad(true), ones(s, 2).SetRequiresGrad(true)
 		g.Grad(s, []*torchbind.Tensor{torchbind.Sum(s, x)}, []*torchbind.Tensor{x, y}, nil, false, 1)
@@ -347,6 +359,16 @@ func TestProcessGroupFailures(t *testing.T) {
 			<-p.joined
 		}
 		time.Sleep(200 * time.Millisecond)
+	}
+	goOn := func(t *testing.T, all []*process) {
+		t.Helper()
+		for _, p := range all {
+			select {
+			case err := <-p.done:
+				t.Errorf("process %q ended: %v\n%s", p.Env[len(p.Env)-1], err, &p.output)
+			default:
+			}
+		}
 	}
 	t.Run("one is killed", func(t *testing.T) {
 		t.Parallel()
@@ -383,23 +405,19 @@ func TestProcessGroupFailures(t *testing.T) {
 	})
 	t.Run("one comes late, one counts otherwise", func(t *testing.T) {
 		t.Parallel()
-		all, port := startGroup(t, patience, "short", "short")
+		all, port := startGroup(t, patience, "loop", "loop")
 		await(all)
 		late, other := startProcess(t, "loop", 1, 2, port, patience), startProcess(t, "loop", 2, 3, port, patience)
 		late.finish(t, "error: process 1 of this run has joined already: a process cannot join a run that has begun")
 		other.finish(t, "error: process 0 of this run counts 2 processes, process 2 was told of 3")
-		for _, p := range all {
-			p.finish(t, "joined")
-		}
+		goOn(t, all)
 	})
 	t.Run("the port is taken", func(t *testing.T) {
 		t.Parallel()
-		all, port := startGroup(t, patience, "short", "short")
+		all, port := startGroup(t, patience, "loop", "loop")
 		await(all)
 		startProcess(t, "loop", 0, 2, port, patience).finish(t, fmt.Sprintf("error: port %d is in use by another program", port))
-		for _, p := range all {
-			p.finish(t, "joined")
-		}
+		goOn(t, all)
 	})
 	t.Run("an input is not used", func(t *testing.T) {
 		t.Parallel()

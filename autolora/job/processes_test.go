@@ -524,7 +524,7 @@ func TestProcessComesLate(t *testing.T) {
 	cfg := dropping(t)
 	needGloo(t)
 	port := torchtest.FreePort(t)
-	slow := role{Config: cfg, Slow: 50 * time.Millisecond}
+	slow := role{Config: cfg, Slow: 200 * time.Millisecond} // 28 steps, in which another process has to start
 	all := []*process{start(t, 0, 2, port, slow), start(t, 1, 2, port, slow)}
 	all[0].await(t, 3)
 	late := start(t, 1, 2, port, slow)

@@ -267,6 +267,9 @@ func rowMeans(s *torchbind.Scope, x *torchbind.Tensor) *torchbind.Tensor {
 // of them before the first.
 func (a *RankAllocator) Keep() [][]bool { return a.keep }
 
+// Layers returns the module paths of the layers, in the order of Ranks.
+func (a *RankAllocator) Layers() []string { return layerNames(a.layers) }
+
 // Ranks returns the number of triplets that each layer keeps.
 func (a *RankAllocator) Ranks() []int {
 	ranks := make([]int, len(a.keep))

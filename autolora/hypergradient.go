@@ -89,6 +89,17 @@ func (x *Search) under(state uint64, fn func()) {
 	fn()
 }
 
+// Layers returns the module paths of the layers, in the order of Alphas and Ranks.
+func (x *Search) Layers() []string { return layerNames(x.model.LoRAs()) }
+
+func layerNames(layers []*nn.LoRA) []string {
+	names := make([]string, len(layers))
+	for i, l := range layers {
+		names[i] = l.Module
+	}
+	return names
+}
+
 // Alphas returns α, one row of k numbers per layer.
 func (x *Search) Alphas() [][]float64 {
 	s := torchbind.NewScope()

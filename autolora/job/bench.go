@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"autolora/autolora"
+	"autolora/autolora/settings"
 	"autolora/data"
 	"autolora/nn"
 	"autolora/nn/generate"
@@ -257,4 +258,70 @@ func median(times []time.Duration) float64 {
 	slices.Sort(sorted)
 	n := len(sorted)
 	return float64(sorted[n/2]+sorted[(n-1)/2]) / 2 / float64(time.Millisecond)
+}
+
+// Bench times the LoRA step and the search iteration on the examples of the
+// file input, in batches in file order. Unless trace is empty, it then writes a
+// trace of one of each there; see torchbind.Profile.
+func Bench(ctx context.Context, host Host, cfg settings.Config, input, trace string) (*BenchResult, error) {
+	s, err := newSession(ctx, host, cfg)
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	if err := s.openTokenizer(); err != nil {
+		return nil, err
+	}
+	if s.task, err = s.benchTask(input); err != nil {
+		return nil, err
+	}
+	examples, err := data.ReadInputs(input, s.task)
+	if err != nil {
+		return nil, err
+	}
+	if !examples.Labelled() {
+		return nil, fmt.Errorf("%s: every example needs a label", input)
+	}
+	if examples, err = s.pieces(examples); err != nil {
+		return nil, err
+	}
+	corpus := s.corpus(examples)
+	var batches []*data.Batch
+	for at := 0; at+cfg.BatchSize <= examples.Len(); at += cfg.BatchSize {
+		indices := make([]int, cfg.BatchSize)
+		for i := range indices {
+			indices[i] = at + i
+		}
+		b, err := corpus.Batch(indices)
+		if err != nil {
+			return nil, err
+		}
+		batches = append(batches, b)
+	}
+	r, err := s.bench(ctx, batches)
+	if err == nil && trace != "" {
+		err = s.benchTrace(ctx, batches, trace)
+	}
+	if err != nil || s.task.Kind != data.Generation {
+		return r, err
+	}
+	prompts, err := s.prompts(ctx, examples)
+	if err == nil {
+		r.Decoded, err = s.benchDecoding(ctx, prompts[:len(batches)*cfg.BatchSize])
+	}
+	return r, err
+}
+
+// benchTask is the named task, or else one of two classes, or of generation
+// where the model generates.
+func (s *session) benchTask(input string) (data.Task, error) {
+	switch {
+	case input == "":
+		return data.Task{}, settings.Errorf("input", "no file of examples is given")
+	case s.cfg.Task != "":
+		return data.NamedTask(s.cfg.Task)
+	case s.arch.Generates():
+		return data.Task{Name: "bench", Kind: data.Generation}, nil
+	}
+	return data.Task{Name: "bench", Kind: data.Classification, Labels: []string{"0", "1"}}, nil
 }

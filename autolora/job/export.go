@@ -122,7 +122,7 @@ func exportMerged(ctx context.Context, cfg settings.Config, adapter *Adapter, ad
 	if cfg.Model == "" {
 		cfg.Model = adapter.BaseModel
 	}
-	s, labels, err := sessionFor(ctx, cfg, adapter)
+	s, err := sessionFor(ctx, cfg, adapter)
 	if err != nil {
 		return nil, err
 	}
@@ -135,7 +135,7 @@ func exportMerged(ctx context.Context, cfg settings.Config, adapter *Adapter, ad
 	if err := model.LoadAdapter(adapterDir); err != nil {
 		return nil, err
 	}
-	if err := model.Write(outDir, labels); err != nil {
+	if err := model.Write(outDir, s.task.Labels); err != nil {
 		return nil, err
 	}
 	return filesIn(outDir)

@@ -172,12 +172,11 @@ func (j *job) bestOfGrid(model *nn.Model) error {
 	if err != nil {
 		return err
 	}
-	ranks := runs.Ranks{
-		Rule:  runs.Rule{Name: runs.RuleGrid, Tried: len(j.grid.Configurations), Metric: j.grid.Metric},
-		Model: j.cfg.Model, Task: j.session.task.Name, Seed: &j.cfg.Seed, Steps: j.results.Steps.Search,
+	each := make([]int, len(modules))
+	for i, m := range modules {
+		each[i] = int(byModule[m])
 	}
-	for _, m := range modules {
-		ranks.Layers = append(ranks.Layers, runs.LayerRank{Name: m, Rank: int(byModule[m])})
-	}
+	ranks := j.newRanks(runs.Rule{Name: runs.RuleGrid, Tried: len(j.grid.Configurations), Metric: j.grid.Metric}, modules, each)
+	ranks.Steps = j.results.Steps.Search
 	return j.setRanks(ranks)
 }

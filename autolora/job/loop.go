@@ -38,7 +38,7 @@ type stepReport struct {
 // loop takes the steps of one phase of a job: it counts, reports and logs
 // them, saves checkpoints, and ends at a number that is not finite.
 type loop struct {
-	*job
+	job   *job
 	phase string
 	steps int
 	stage stage
@@ -59,12 +59,12 @@ func (j *job) run(l *loop) error {
 	if err != nil {
 		return err
 	}
-	l.session.rep.Begin(l.phase, from, l.steps)
-	defer l.session.rep.End()
+	l.job.session.rep.Begin(l.phase, from, l.steps)
+	defer l.job.session.rep.End()
 	l.began, l.before = time.Now(), *l.seconds
 	earlier := *l.count - from
 	for i := from; i < l.steps; i++ {
-		interrupted := l.session.procs.any(l.ctx.Err() != nil) // all stop after the same step; one alone gets no batch for it
+		interrupted := l.job.session.procs.any(l.job.ctx.Err() != nil) // all stop after the same step; one alone gets no batch for it
 		var r stepReport
 		err := torchbind.Run(func(s *torchbind.Scope) (err error) {
 			r, err = l.stage.step(s, i)
@@ -95,15 +95,15 @@ func (j *job) run(l *loop) error {
 
 // done reports step i, and logs and saves it where its turn has come.
 func (l *loop) done(i int, r stepReport) error {
-	l.session.rep.Advance(i+1, r.note)
-	if (i+1)%l.cfg.LogEvery == 0 || i+1 == l.steps {
+	l.job.session.rep.Advance(i+1, r.note)
+	if (i+1)%l.job.cfg.LogEvery == 0 || i+1 == l.steps {
 		record := r.record()
 		record.Phase, record.Step, record.Seconds = l.phase, i+1, *l.seconds
-		if err := l.log(record); err != nil {
+		if err := l.job.log(record); err != nil {
 			return err
 		}
 	}
-	if l.cfg.SaveEvery > 0 && (i+1)%l.cfg.SaveEvery == 0 && i+1 < l.steps {
+	if l.job.cfg.SaveEvery > 0 && (i+1)%l.job.cfg.SaveEvery == 0 && i+1 < l.steps {
 		return l.save(i + 1)
 	}
 	return nil
@@ -112,7 +112,7 @@ func (l *loop) done(i int, r stepReport) error {
 // stopped says how far the loop came before err.
 func (l *loop) stopped(steps int, err error) error {
 	err = l.interrupted(steps, fmt.Errorf("%s stopped after step %d of %d: %w", l.phase, steps, l.steps, err))
-	if errors.Is(err, torchbind.ErrProcess) && l.cfg.SaveEvery > 0 && steps >= l.cfg.SaveEvery {
+	if errors.Is(err, torchbind.ErrProcess) && l.job.cfg.SaveEvery > 0 && steps >= l.job.cfg.SaveEvery {
 		return &ResumableError{err}
 	}
 	return err
@@ -120,7 +120,7 @@ func (l *loop) stopped(steps int, err error) error {
 
 // interrupted saves the loop after so many steps if the user interrupted it.
 func (l *loop) interrupted(steps int, err error) error {
-	if !errors.Is(err, context.Canceled) || l.cfg.SaveEvery == 0 || steps == 0 {
+	if !errors.Is(err, context.Canceled) || l.job.cfg.SaveEvery == 0 || steps == 0 {
 		return err
 	}
 	if failure := l.save(steps); failure != nil {
@@ -131,7 +131,7 @@ func (l *loop) interrupted(steps int, err error) error {
 
 // total adds what the processes have computed to the phase's work.
 func (l *loop) total() error {
-	all, err := l.session.procs.work(l.own)
+	all, err := l.job.session.procs.work(l.own)
 	if err != nil {
 		return err
 	}
@@ -145,7 +145,7 @@ func (l *loop) save(steps int) error {
 	if err := l.total(); err != nil {
 		return err
 	}
-	p := progress{Phase: l.phase, Step: steps, Counters: l.stage.Counters(), Results: l.results, Version: Version}
+	p := progress{Phase: l.phase, Step: steps, Counters: l.stage.Counters(), Results: l.job.results, Version: Version}
 	for _, loader := range l.stage.loaders() {
 		place, err := loader.MarshalBinary()
 		if err != nil {
@@ -154,20 +154,20 @@ func (l *loop) save(steps int) error {
 		p.Orders = append(p.Orders, place)
 	}
 	var err error
-	if p.Metrics, err = l.out.SyncMetrics(); err != nil {
+	if p.Metrics, err = l.job.out.SyncMetrics(); err != nil {
 		return err
 	}
-	return saveCheckpoint(l.out, p, l.stage.Tensors())
+	return saveCheckpoint(l.job.out, p, l.stage.Tensors())
 }
 
 // resume puts the stage where an earlier session saved it, and returns the
 // steps that are done. The loaders have their places already.
 func (l *loop) resume() (int, error) {
-	c := l.resumed
+	c := l.job.resumed
 	if c == nil {
 		return 0, nil
 	}
-	l.resumed = nil // what follows is new
+	l.job.resumed = nil // what follows is new
 	defer c.close()
 	if c.Step == 0 {
 		return 0, nil
@@ -178,7 +178,7 @@ func (l *loop) resume() (int, error) {
 	if err := c.restore(l.stage.Tensors()); err != nil {
 		return 0, err
 	}
-	c.Counters.Masks += l.session.procs.batches().Masks()
+	c.Counters.Masks += l.job.session.procs.batches().Masks()
 	return c.Step, l.stage.SetCounters(c.Counters)
 }
 
@@ -191,83 +191,41 @@ func nextBatch(s *torchbind.Scope, model *nn.Model, l *data.Loader) (*autolora.B
 	return autolora.NewBatch(s, model, packed)
 }
 
-// searchStage is a search and the loaders of its two halves.
-type searchStage struct {
-	*autolora.Search
-	model      *nn.Model
-	train, val *data.Loader
-	latest     autolora.SearchStep // the latest step that updated a
-}
-
-func (x *searchStage) loaders() []*data.Loader { return []*data.Loader{x.train, x.val} }
-
-func (x *searchStage) step(s *torchbind.Scope, i int) (stepReport, error) {
-	t, err := nextBatch(s, x.model, x.train)
-	if err != nil {
-		return stepReport{}, err
-	}
-	var v *autolora.Batch
-	updateA := (i+1)%x.Unroll == 0
-	if updateA {
-		if v, err = nextBatch(s, x.model, x.val); err != nil {
-			return stepReport{}, err
-		}
-	}
-	step := x.Iterate(s, t, v, updateA)
-	if updateA {
-		x.latest = step
-	}
-	r := stepReport{note: fmt.Sprintf("loss %.3f", step.TrainLoss), work: runs.Work(step.Work)}
-	if !step.Finite() {
-		r.trouble = step.Trouble()
-	}
-	ratio := x.latest.Ratio()
-	if autolora.Finite(ratio) { // else a was not updated yet
-		r.note += fmt.Sprintf("  implicit/direct %.1e", ratio)
-	}
-	r.record = func() runs.Record {
-		record := runs.Record{Loss: number(step.TrainLoss), Ranks: x.Ranks(), Alpha: x.Alphas()}
-		if autolora.Finite(ratio) {
-			record.ValLoss, record.Direct, record.Implicit, record.Ratio =
-				number(x.latest.ValLoss), number(x.latest.Direct), number(x.latest.Implicit), number(ratio)
-		}
-		return record
-	}
-	return r, nil
-}
-
-// trainStage is a training and the loader of its data.
-type trainStage struct {
-	*autolora.Trainer
-	model      *nn.Model
-	train      *data.Loader
-	accumulate int
-}
-
-func (t *trainStage) loaders() []*data.Loader { return []*data.Loader{t.train} }
-
-func (t *trainStage) step(s *torchbind.Scope, _ int) (stepReport, error) {
-	var batches []*autolora.Batch
-	for range t.accumulate {
-		b, err := nextBatch(s, t.model, t.train)
-		if err != nil {
-			return stepReport{}, err
-		}
-		batches = append(batches, b)
-	}
-	step := t.Step(s, batches)
-	return stepReport{
-		trouble: step.Trouble(), note: fmt.Sprintf("loss %.3f", step.Loss), work: runs.Work(step.Work),
-		record: func() runs.Record {
-			return runs.Record{Loss: number(step.Loss), GradNorm: number(step.GradNorm), LR: number(step.LR), Budget: step.Budget, Ranks: step.Ranks}
-		},
-	}, nil
-}
-
 // number returns v for a Record; nil if v is not finite.
 func number(v float64) *float64 {
 	if !autolora.Finite(v) {
 		return nil
 	}
 	return &v
+}
+
+// maskSeed keeps the dropout masks of a run's phases, and of its processes,
+// apart.
+func (j *job) maskSeed(phase string) uint64 {
+	h := j.cfg.Seed*0x9e3779b97f4a7c15 + 0xcbf29ce484222325
+	for _, c := range []byte(phase) { // FNV-1a
+		h = (h ^ uint64(c)) * 0x100000001b3
+	}
+	return h + j.session.procs.batches().Masks()
+}
+
+// loader returns the batches of the training examples at indices, shuffled anew
+// in every epoch, made ahead by other goroutines, and how many make an epoch.
+// nth counts the loaders of a phase, by which a checkpoint knows its place. It
+// is to be closed.
+func (j *job) loader(indices []int, batchSize int, stream string, nth int) (*data.Loader, int, error) {
+	order, err := data.NewOrder(data.OrderConfig{Indices: indices, Size: batchSize, Seed: j.cfg.Seed, Stream: stream})
+	if err != nil {
+		return nil, 0, err
+	}
+	if c := j.resumed; c != nil && nth < len(c.Orders) {
+		if err := order.UnmarshalBinary(c.Orders[nth]); err != nil {
+			return nil, 0, fmt.Errorf("checkpoint %s: %w", c.path, err)
+		}
+	}
+	config := data.LoaderConfig{Workers: workers, Ahead: 2 * workers}
+	if n := j.session.procs.size(); n > 1 {
+		config.Part, config.Parts = j.session.procs.rank(), n
+	}
+	return data.NewLoader(j.session.procs.patient(j.ctx), j.corpus, order, config), order.BatchesPerEpoch(), nil
 }

@@ -16,3 +16,11 @@ type Host struct {
 	Processes *Processes // that share it; nil: this one is alone
 	Reporter  Reporter
 }
+
+// silent is a Reporter for commands that have nothing to show.
+type silent struct{}
+
+func (silent) Begin(string, int, int) {}
+func (silent) Advance(int, string)    {}
+func (silent) End()                   {}
+func (silent) Note(string)            {}

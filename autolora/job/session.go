@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"slices"
 	"time"
 
 	"autolora/autolora"
@@ -88,55 +87,6 @@ func (s *session) close() {
 	}
 }
 
-// readTask opens the tokenizer and reads the parts of the task's data: a GLUE
-// task, or the user's own files.
-func (s *session) readTask(parts ...data.Part) error {
-	began := time.Now()
-	defer func() { s.loaded += time.Since(began) }()
-	err := s.openTokenizer()
-	if err != nil {
-		return err
-	}
-	if s.cfg.TrainFile != "" || s.cfg.DevFile != "" {
-		s.splits, err = s.readFiles(parts)
-	} else {
-		s.splits, err = s.readNamed(parts)
-	}
-	if err != nil {
-		return err
-	}
-	s.task = s.splits.Task
-	switch generation := s.task.Kind == data.Generation; {
-	case generation && !s.arch.Generates():
-		return settings.Errorf("model", "%[2]s (%[3]s) has no head that generates text, and %[1]s is a task of generation", s.task.Name, s.cfg.Model, s.arch.ModelType)
-	case !generation && s.arch.Generates():
-		return settings.Errorf("model", "%[3]s (%[4]s) generates text, and %[1]s is a task of %[2]s: want an encoder", s.task.Name, s.task.Kind, s.cfg.Model, s.arch.ModelType)
-	case generation:
-		if err := s.checkRoom(); err != nil {
-			return err
-		}
-		if len(s.cfg.Metrics) > 0 {
-			s.task.Metrics = s.cfg.Metrics
-		}
-		if !slices.Contains(s.task.Metrics, s.task.Primary) {
-			s.task.Primary = s.task.Metrics[0]
-		}
-		if s.scorer, err = newTextScorer(s.task, s.cfg); err != nil {
-			return err
-		}
-	}
-	for _, note := range s.splits.Notes {
-		s.rep.Note(note)
-	}
-	if train := s.splits.Train; train != nil && s.cfg.LimitTrain > 0 && s.cfg.LimitTrain < train.Len() {
-		s.splits.Train = train.Select(data.Subset(train.Len(), s.cfg.LimitTrain, s.cfg.Seed))
-	}
-	if s.splits.Train != nil {
-		s.splits.Train, err = s.pieces(s.splits.Train)
-	}
-	return err
-}
-
 // pieces cuts the sentences of d that are longer than --max-length.
 func (s *session) pieces(d *data.Dataset) (*data.Dataset, error) {
 	pieces, cut, err := data.Pieces(d, s.enc)
@@ -157,49 +107,8 @@ func (s *session) noteTruncated() {
 	}
 }
 
-func (s *session) readNamed(parts []data.Part) (*data.Splits, error) {
-	if s.cfg.Task == "" {
-		return nil, settings.Errorf("task", "none is given; want one of %v, or your own files as train and dev", data.TaskNames())
-	}
-	if s.cfg.Data == "" {
-		return nil, settings.Errorf("data", "no folder with the data of task %s is given", s.cfg.Task)
-	}
-	return data.LoadTask(s.cfg.Task, s.cfg.Data, parts...)
-}
-
-func (s *session) readFiles(parts []data.Part) (*data.Splits, error) {
-	if s.cfg.Task != "" {
-		return nil, settings.Errorf("task", "%s and own files (train, dev) exclude each other", s.cfg.Task)
-	}
-	kind, err := data.ParseKind(string(s.cfg.Kind))
-	if err != nil {
-		return nil, &settings.Error{Setting: "kind", Err: err}
-	}
-	files := data.FileTask{Kind: kind, Text: s.cfg.Text, Label: s.cfg.Label, Train: s.cfg.TrainFile}
-	for _, part := range parts {
-		switch part {
-		case data.Train:
-			if s.cfg.TrainFile == "" {
-				return nil, settings.Errorf("train", "no file is given")
-			}
-		case data.Dev:
-			if files.Dev = s.cfg.DevFile; s.cfg.DevFile == "" {
-				return nil, settings.Errorf("dev", "no file is given")
-			}
-		default:
-			return nil, settings.Errorf("dev", "own files have no %s part: give the file as dev", part)
-		}
-	}
-	return files.Load()
-}
-
 // corpus joins a data set and the model's tokenizer.
 func (s *session) corpus(d *data.Dataset) *data.Corpus { return data.NewCorpus(d, s.enc) }
-
-// outputs says what a model makes of its hidden states for a kind of task.
-var outputs = map[data.Kind]nn.Output{
-	data.Classification: nn.SequenceClassification, data.Regression: nn.Regression, data.Tagging: nn.TokenClassification, data.Generation: nn.CausalLM,
-}
 
 // load reads the model with a head for the task.
 func (s *session) load(head nn.HeadSource, full bool) (*nn.Model, error) {

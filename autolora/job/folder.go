@@ -11,7 +11,6 @@ import (
 	"autolora/autolora/runs"
 	"autolora/autolora/settings"
 	"autolora/autolora/tensorboard"
-	"autolora/data"
 )
 
 // openFolder opens the output folder, in all processes at the same place of the
@@ -180,27 +179,6 @@ func (j *job) enter(phase string) error {
 		return err
 	}
 	return saveCheckpoint(j.out, progress{Phase: phase, Results: j.results, Metrics: size, Version: Version}, nil)
-}
-
-// loader returns the batches of the training examples at indices, shuffled anew
-// in every epoch, made ahead by other goroutines, and how many make an epoch.
-// nth counts the loaders of a phase, by which a checkpoint knows its place. It
-// is to be closed.
-func (j *job) loader(indices []int, batchSize int, stream string, nth int) (*data.Loader, int, error) {
-	order, err := data.NewOrder(data.OrderConfig{Indices: indices, Size: batchSize, Seed: j.cfg.Seed, Stream: stream})
-	if err != nil {
-		return nil, 0, err
-	}
-	if c := j.resumed; c != nil && nth < len(c.Orders) {
-		if err := order.UnmarshalBinary(c.Orders[nth]); err != nil {
-			return nil, 0, fmt.Errorf("checkpoint %s: %w", c.path, err)
-		}
-	}
-	config := data.LoaderConfig{Workers: workers, Ahead: 2 * workers}
-	if n := j.session.procs.size(); n > 1 {
-		config.Part, config.Parts = j.session.procs.rank(), n
-	}
-	return data.NewLoader(j.session.procs.patient(j.ctx), j.corpus, order, config), order.BatchesPerEpoch(), nil
 }
 
 // replaced returns the path of a folder that the run writes, having removed what

@@ -1,0 +1,183 @@
+package job
+
+import (
+	"context"
+
+	"autolora/autolora/runs"
+	"autolora/autolora/settings"
+	"autolora/autolora/tensorboard"
+	"autolora/data"
+)
+
+// Outcome is what a command reports to people.
+type Outcome struct {
+	Results *runs.Results
+	Ranks   *runs.Ranks // nil where none were searched or used
+	Files   []string    // written, in the output folder
+}
+
+// Run is the main job: search → ranks → retrain → evaluate → export, into
+// cfg.Out. With an error, the files that are in the folder are whole.
+func Run(ctx context.Context, host Host, cfg settings.Config) (*Outcome, error) {
+	if m, _ := runs.FindMethod(cfg.Method); m.Ranks != runs.Searched {
+		cfg.Method = runs.MethodAutoLoRA
+	}
+	cfg.RanksFile = ""
+	return do(ctx, host, cfg, "run", (*job).perform)
+}
+
+// Search searches ranks only, and writes ranks.json.
+func Search(ctx context.Context, host Host, cfg settings.Config) (*Outcome, error) {
+	cfg.Method = runs.MethodAutoLoRA
+	return do(ctx, host, cfg, "search", (*job).search)
+}
+
+// Train trains cfg.Method and evaluates it.
+func Train(ctx context.Context, host Host, cfg settings.Config) (*Outcome, error) {
+	if NeedsRanks(cfg.Method) && cfg.RanksFile == "" {
+		return nil, settings.Errorf("ranks", "method %s trains at the ranks of a file; none is given (autolora search writes one, autolora run does both)", cfg.Method)
+	}
+	return do(ctx, host, cfg, "train", (*job).perform)
+}
+
+// NeedsRanks reports whether the method trains at the ranks of a file.
+func NeedsRanks(method string) bool {
+	m, _ := runs.FindMethod(method)
+	return m.Ranks == runs.Searched || m.Ranks.Derived()
+}
+
+// job is one run that writes an output folder.
+type job struct {
+	ctx     context.Context
+	cfg     settings.Config
+	method  runs.Method
+	session *session
+	corpus  *data.Corpus    // of the training set
+	scored  []*data.Dataset // what the trained model is evaluated on
+
+	out     *runs.Folder
+	events  *tensorboard.Writer // nil unless they are asked for
+	resumed *checkpoint         // where to go on; nil from the start, and once the run has come there
+
+	ranks   *runs.Ranks // to train at; nil before they are known, and for methods without
+	grid    runs.Grid   // of a grid search
+	results runs.Results
+	files   []string
+}
+
+// do opens a job, does its work, and closes it: settings, model, data, folder,
+// phases, results, in this order.
+func do(ctx context.Context, host Host, cfg settings.Config, command string, work func(*job) error) (*Outcome, error) {
+	if err := cfg.Check(); err != nil {
+		return nil, err
+	}
+	if cfg.Resume {
+		if done, err := completeRun(cfg); done != nil || err != nil {
+			return done, err
+		}
+	}
+	s, err := newSession(ctx, host, cfg)
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	j, err := newJob(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	defer j.closeFolder()
+	if err := j.openFolder(command); err != nil {
+		return nil, err
+	}
+	if err := work(j); err != nil {
+		return nil, err
+	}
+	s.noteTruncated()
+	if err := j.count(); err != nil {
+		return nil, err
+	}
+	if err := s.procs.agree(j.finish()); err != nil {
+		return nil, err
+	}
+	return &Outcome{Results: &j.results, Ranks: j.ranks, Files: j.files}, nil
+}
+
+// newJob reads the ranks and the data of a job.
+func newJob(ctx context.Context, s *session) (*job, error) {
+	j := &job{ctx: ctx, cfg: s.cfg, session: s}
+	j.method, _ = runs.FindMethod(j.cfg.Method)
+	if j.cfg.RanksFile != "" && NeedsRanks(j.cfg.Method) {
+		ranks, err := runs.ReadRanks(j.cfg.RanksFile)
+		if err != nil {
+			return nil, err
+		}
+		j.ranks = &ranks
+	}
+	if err := s.readTask(data.Train, j.cfg.EvalOn); err != nil {
+		return nil, err
+	}
+	var err error
+	if j.scored, err = s.labelled(j.cfg.EvalOn); err != nil {
+		return nil, err
+	}
+	if batch, n := min(j.cfg.BatchSize, j.cfg.SearchBatch()), s.procs.size(); batch < n {
+		return nil, settings.Errorf("batch-size", "got %d examples for %d processes, want at least one for each", batch, n)
+	}
+	j.corpus = s.corpus(s.splits.Train)
+	j.results = runs.Results{
+		Task: s.task.Name, Method: j.cfg.Method, Seed: j.cfg.Seed, Primary: s.task.Primary, Part: string(j.cfg.EvalOn), TrainExamples: j.corpus.Data.Len(),
+	}
+	j.wrote(runs.ConfigFile, runs.MetricsFile)
+	return j, nil
+}
+
+// count adds to the results what the job took, in all processes.
+func (j *job) count() error {
+	j.results.Seconds.Load += j.session.loaded.Seconds()
+	peak, onDevice, err := j.session.peaks()
+	if err != nil {
+		return err
+	}
+	peaks, err := gather(j.session.procs, [2]int64{peak, onDevice})
+	if err != nil {
+		return err
+	}
+	for _, p := range peaks {
+		j.results.PeakMemory, j.results.DevicePeakMemory = max(j.results.PeakMemory, p[0]), max(j.results.DevicePeakMemory, p[1])
+	}
+	if n := j.session.procs.size(); n > 1 {
+		j.results.Processes = n
+	}
+	return nil
+}
+
+// finish writes results.json, with which the run is complete.
+func (j *job) finish() error {
+	if err := j.out.WriteJSON(runs.ResultsFile, j.results); err != nil {
+		return err
+	}
+	j.wrote(runs.ResultsFile)
+	return j.out.Finish()
+}
+
+func (j *job) wrote(names ...string) { j.files = append(j.files, names...) }
+
+// perform does the whole of the job's method.
+func (j *job) perform() error {
+	switch {
+	case j.method.Ranks == runs.Searched && j.ranks == nil:
+		if err := j.search(); err != nil {
+			return err
+		}
+	case j.method.Ranks == runs.BestOfGrid:
+		if err := j.gridSearch(); err != nil {
+			return err
+		}
+	}
+	if j.resumed == nil && j.results.Steps.Search > 0 {
+		if err := j.enter("train"); err != nil {
+			return err
+		}
+	}
+	return j.train()
+}

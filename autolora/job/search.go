@@ -1,0 +1,130 @@
+package job
+
+import (
+	"autolora/autolora"
+	"autolora/autolora/runs"
+	"autolora/data"
+	"autolora/nn"
+	"autolora/torchbind"
+	"errors"
+	"fmt"
+)
+
+// search learns the selection variables on one half of the training set while
+// W learns on the other, and writes ranks.json.
+func (j *job) search() error {
+	const phase = "search"
+	if j.completed(phase) {
+		ranks, err := runs.ReadRanks(j.out.Path(runs.RanksFile))
+		j.ranks = &ranks
+		j.wrote(runs.RanksFile)
+		return err
+	}
+	trainHalf, valHalf, err := data.Split(j.corpus.Data.Len(), j.cfg.Split, j.cfg.Seed)
+	if err != nil {
+		return err
+	}
+	model, err := j.session.load(nn.HeadIfStored, false)
+	if err != nil {
+		return err
+	}
+	defer model.Close()
+	train, perEpoch, err := j.loader(trainHalf, j.cfg.SearchBatch(), "search train", 0)
+	if err != nil {
+		return err
+	}
+	defer train.Close()
+	val, _, err := j.loader(valHalf, j.cfg.SearchBatch(), "search validation", 1)
+	if err != nil {
+		return err
+	}
+	defer val.Close()
+
+	steps := stepsFor(j.cfg.SearchSteps, j.cfg.SearchEpochs, perEpoch, 1)
+	cfg := j.cfg.Search(steps)
+	graphs := j.session.graphs(cfg.Replayable())
+	defer graphs.Close()
+	x, err := autolora.NewSearch(model, j.cfg.LoRA(), cfg, j.session.execution(graphs, j.maskSeed(phase)))
+	if err != nil {
+		return err
+	}
+	failure := j.run(&loop{
+		phase: phase, steps: steps, stage: &searchStage{Search: x, model: model, train: train, val: val},
+		seconds: &j.results.Seconds.Search, count: &j.results.Steps.Search, work: &j.results.Cost.Search,
+	})
+	var diverged *DivergedError
+	if failure != nil && !errors.As(failure, &diverged) {
+		return failure
+	}
+	ranks := j.newRanks(ruleOf(cfg), x.Layers(), x.Ranks())
+	ranks.K, ranks.Steps, ranks.Mode, ranks.LookAhead, ranks.Eta = int(x.K), steps, string(x.Mode), string(x.LookAhead), &x.Eta
+	for i, alpha := range x.Alphas() {
+		ranks.Layers[i].Alpha = alpha
+	}
+	ranks.Split = fmt.Sprintf("%d/%d", len(trainHalf), len(valHalf))
+	if diverged != nil {
+		ranks.Steps = int(diverged.Good)
+		diverged.Saved = j.out.Path(runs.RanksFile)
+	}
+	return errors.Join(failure, j.setRanks(ranks))
+}
+
+// ruleOf returns the rule of a search as ranks.json has it.
+func ruleOf(x autolora.SearchConfig) runs.Rule {
+	rule := runs.Rule{Name: string(x.Rule), Form: string(x.Form), Counts: runs.CountsAlpha, Threshold: runs.Mean}
+	switch {
+	case x.Rule == autolora.RawRule:
+		rule.Counts = runs.CountsRaw
+	case x.Form == autolora.Sigmoid:
+		rule.Threshold = "0.5"
+	}
+	if x.Form == autolora.Softmax {
+		rule.Scale = x.Scale
+	}
+	return rule
+}
+
+// searchStage is a search and the loaders of its two halves.
+type searchStage struct {
+	*autolora.Search
+	model      *nn.Model
+	train, val *data.Loader
+	latest     autolora.SearchStep // the latest step that updated a
+}
+
+func (x *searchStage) loaders() []*data.Loader { return []*data.Loader{x.train, x.val} }
+
+func (x *searchStage) step(s *torchbind.Scope, i int) (stepReport, error) {
+	t, err := nextBatch(s, x.model, x.train)
+	if err != nil {
+		return stepReport{}, err
+	}
+	var v *autolora.Batch
+	updateA := (i+1)%x.Unroll == 0
+	if updateA {
+		if v, err = nextBatch(s, x.model, x.val); err != nil {
+			return stepReport{}, err
+		}
+	}
+	step := x.Iterate(s, t, v, updateA)
+	if updateA {
+		x.latest = step
+	}
+	r := stepReport{note: fmt.Sprintf("loss %.3f", step.TrainLoss), work: runs.Work(step.Work)}
+	if !step.Finite() {
+		r.trouble = step.Trouble()
+	}
+	ratio := x.latest.Ratio()
+	if autolora.Finite(ratio) { // else a was not updated yet
+		r.note += fmt.Sprintf("  implicit/direct %.1e", ratio)
+	}
+	r.record = func() runs.Record {
+		record := runs.Record{Loss: number(step.TrainLoss), Ranks: x.Ranks(), Alpha: x.Alphas()}
+		if autolora.Finite(ratio) {
+			record.ValLoss, record.Direct, record.Implicit, record.Ratio =
+				number(x.latest.ValLoss), number(x.latest.Direct), number(x.latest.Implicit), number(ratio)
+		}
+		return record
+	}
+	return r, nil
+}

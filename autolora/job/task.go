@@ -1,0 +1,186 @@
+package job
+
+import (
+	"autolora/autolora/settings"
+	"autolora/data"
+	"autolora/nn"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// sessionFor opens a session for a model whose task is known by its head only:
+// the adapter's, or without one the model's own.
+func sessionFor(ctx context.Context, cfg settings.Config, adapter *Adapter) (*session, error) {
+	s, err := newSession(ctx, Host{Reporter: silent{}}, cfg)
+	if err != nil {
+		return nil, err
+	}
+	if s.arch.Generates() {
+		if s.task, err = generationTask(cfg.Task, adapter); err != nil {
+			s.close()
+			return nil, err
+		}
+		return s, nil
+	}
+	names := s.arch.LabelNames()
+	outputs, tokens := len(names), slices.Contains(s.arch.Architectures, s.arch.Architecture(nn.TokenClassification))
+	if adapter != nil {
+		tokens = adapter.Tokens()
+		if outputs = adapter.Outputs; outputs == 0 {
+			s.close()
+			return nil, errors.New("the adapter has no classification head")
+		}
+		if adapter.Labels != nil {
+			names = adapter.Labels
+		}
+	}
+	if s.task, err = taskOf(cfg.Task, names, outputs, tokens); err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// generationTask returns the task of that name, or one made up for a language
+// model.
+func generationTask(name string, adapter *Adapter) (data.Task, error) {
+	if adapter != nil && adapter.TaskType != languageTask {
+		return data.Task{}, fmt.Errorf("the adapter is of type %s, and its model generates text: want %s", adapter.TaskType, languageTask)
+	}
+	if name == "" {
+		return data.Task{Kind: data.Generation}, nil
+	}
+	task, err := data.NamedTask(name)
+	if err == nil && task.Kind != data.Generation {
+		err = settings.Errorf("task", "%s has labels, and the model generates text", name)
+	}
+	return task, err
+}
+
+// taskOf returns the task of that name, or one made up for a head, which labels
+// tokens or whole texts.
+func taskOf(name string, labels []string, outputs int, tokens bool) (data.Task, error) {
+	if name != "" {
+		task, err := data.NamedTask(name)
+		switch {
+		case err != nil:
+		case task.Outputs() != outputs:
+			err = settings.Errorf("task", "%s has %d labels, the head %d", name, task.Outputs(), outputs)
+		case tokens && task.Kind != data.Tagging:
+			err = settings.Errorf("task", "%s labels whole texts, the head single tokens", name)
+		case !tokens && task.Kind == data.Tagging:
+			err = settings.Errorf("task", "%s labels words, the head whole texts", name)
+		}
+		return task, err
+	}
+	kind := data.Classification
+	switch {
+	case outputs < 1:
+		return data.Task{}, settings.Errorf("adapter", "the model has no head: give the adapter that has one")
+	case tokens:
+		kind = data.Tagging
+	case outputs == 1:
+		return data.Task{Kind: data.Regression}, nil
+	}
+	if len(labels) != outputs {
+		labels = nil
+		for i := range outputs {
+			labels = append(labels, "LABEL_"+strconv.Itoa(i))
+		}
+	}
+	return data.Task{Kind: kind, Labels: slices.Clone(labels)}, nil
+}
+
+// readTask opens the tokenizer and reads the parts of the task's data: a GLUE
+// task, or the user's own files.
+func (s *session) readTask(parts ...data.Part) error {
+	began := time.Now()
+	defer func() { s.loaded += time.Since(began) }()
+	err := s.openTokenizer()
+	if err != nil {
+		return err
+	}
+	if s.cfg.TrainFile != "" || s.cfg.DevFile != "" {
+		s.splits, err = s.readFiles(parts)
+	} else {
+		s.splits, err = s.readNamed(parts)
+	}
+	if err != nil {
+		return err
+	}
+	s.task = s.splits.Task
+	switch generation := s.task.Kind == data.Generation; {
+	case generation && !s.arch.Generates():
+		return settings.Errorf("model", "%[2]s (%[3]s) has no head that generates text, and %[1]s is a task of generation", s.task.Name, s.cfg.Model, s.arch.ModelType)
+	case !generation && s.arch.Generates():
+		return settings.Errorf("model", "%[3]s (%[4]s) generates text, and %[1]s is a task of %[2]s: want an encoder", s.task.Name, s.task.Kind, s.cfg.Model, s.arch.ModelType)
+	case generation:
+		if err := s.checkRoom(); err != nil {
+			return err
+		}
+		if len(s.cfg.Metrics) > 0 {
+			s.task.Metrics = s.cfg.Metrics
+		}
+		if !slices.Contains(s.task.Metrics, s.task.Primary) {
+			s.task.Primary = s.task.Metrics[0]
+		}
+		if s.scorer, err = newTextScorer(s.task, s.cfg); err != nil {
+			return err
+		}
+	}
+	for _, note := range s.splits.Notes {
+		s.rep.Note(note)
+	}
+	if train := s.splits.Train; train != nil && s.cfg.LimitTrain > 0 && s.cfg.LimitTrain < train.Len() {
+		s.splits.Train = train.Select(data.Subset(train.Len(), s.cfg.LimitTrain, s.cfg.Seed))
+	}
+	if s.splits.Train != nil {
+		s.splits.Train, err = s.pieces(s.splits.Train)
+	}
+	return err
+}
+
+func (s *session) readNamed(parts []data.Part) (*data.Splits, error) {
+	if s.cfg.Task == "" {
+		return nil, settings.Errorf("task", "none is given; want one of %v, or your own files as train and dev", data.TaskNames())
+	}
+	if s.cfg.Data == "" {
+		return nil, settings.Errorf("data", "no folder with the data of task %s is given", s.cfg.Task)
+	}
+	return data.LoadTask(s.cfg.Task, s.cfg.Data, parts...)
+}
+
+func (s *session) readFiles(parts []data.Part) (*data.Splits, error) {
+	if s.cfg.Task != "" {
+		return nil, settings.Errorf("task", "%s and own files (train, dev) exclude each other", s.cfg.Task)
+	}
+	kind, err := data.ParseKind(string(s.cfg.Kind))
+	if err != nil {
+		return nil, &settings.Error{Setting: "kind", Err: err}
+	}
+	files := data.FileTask{Kind: kind, Text: s.cfg.Text, Label: s.cfg.Label, Train: s.cfg.TrainFile}
+	for _, part := range parts {
+		switch part {
+		case data.Train:
+			if s.cfg.TrainFile == "" {
+				return nil, settings.Errorf("train", "no file is given")
+			}
+		case data.Dev:
+			if files.Dev = s.cfg.DevFile; s.cfg.DevFile == "" {
+				return nil, settings.Errorf("dev", "no file is given")
+			}
+		default:
+			return nil, settings.Errorf("dev", "own files have no %s part: give the file as dev", part)
+		}
+	}
+	return files.Load()
+}
+
+// outputs says what a model makes of its hidden states for a kind of task.
+var outputs = map[data.Kind]nn.Output{
+	data.Classification: nn.SequenceClassification, data.Regression: nn.Regression, data.Tagging: nn.TokenClassification, data.Generation: nn.CausalLM,
+}

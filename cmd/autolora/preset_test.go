@@ -76,7 +76,7 @@ func TestPresetErrors(t *testing.T) {
 	}{
 		{[]string{"--preset", "offical"}, `--preset: got "offical", want one of paper, official, scaled`},
 		{[]string{"--preset", "official", "--config", file}, `is of preset "paper", and what it sets goes first: leave one of the two out`},
-		{[]string{"--preset", "scaled", "--alpha-form", "sigmoid"}, "--alpha-scale: only --alpha-form softmax is scaled, got form sigmoid"},
+		{[]string{"--preset", "scaled", "--alpha-form", "sigmoid"}, "--alpha-scale: only alpha-form softmax is scaled, got form sigmoid"},
 	} {
 		if _, err := configOf(t, tc.args...); err == nil || !strings.Contains(describe(err), tc.want) {
 			t.Errorf("%v: error %v, want %q", tc.args, err, tc.want)

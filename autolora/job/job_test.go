@@ -328,9 +328,9 @@ func TestRunErrors(t *testing.T) {
 		change func(*settings.Config)
 		want   string
 	}{
-		{"output exists", full("results.json"), "--overwrite"},
+		{"output exists", full("results.json"), "is not empty"},
 		{"output below a file", func(c *settings.Config) { c.Out = filepath.Join(c.TrainFile, "out") }, "output folder"},
-		{"no output", func(c *settings.Config) { c.Out = "" }, "out: "},
+		{"no output", func(c *settings.Config) { c.Out = "" }, "no output folder"},
 		{"no model", func(c *settings.Config) { c.Model = "" }, "model: "},
 		{"missing model", func(c *settings.Config) { c.Model = "./no/such/folder" }, "no/such/folder"},
 		{"bad mode", func(c *settings.Config) { c.Hypergradient = "third-order" }, "hypergradient: "},

@@ -55,7 +55,7 @@ var Names = []string{ConfigFile, MetricsFile, RanksFile, GridFile, ResultsFile, 
 // an error without.
 func Create(dir string, overwrite bool) (*Folder, error) {
 	if dir == "" {
-		return nil, errors.New("--out: no output folder is given")
+		return nil, errors.New("no output folder is given")
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("output folder: %w", err)
@@ -65,7 +65,7 @@ func Create(dir string, overwrite bool) (*Folder, error) {
 		return nil, fmt.Errorf("output folder: %w", err)
 	}
 	if len(entries) > 0 && !overwrite {
-		return nil, fmt.Errorf("output folder %s is not empty: choose another with --out, go on with a stopped run with --resume, or replace its results with --overwrite", dir)
+		return nil, fmt.Errorf("output folder %s %w", dir, ErrNotEmpty)
 	}
 	for _, e := range entries {
 		if Owns(e.Name()) {
@@ -80,6 +80,9 @@ func Create(dir string, overwrite bool) (*Folder, error) {
 	}
 	return &Folder{Dir: dir, metrics: metrics}, nil
 }
+
+// ErrNotEmpty says that a folder for a new run holds something.
+var ErrNotEmpty = errors.New("is not empty")
 
 // Reopen opens the folder of a run that was stopped, to go on with it. Its
 // metrics.jsonl is cut to metricsSize: what came later is done again.

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"autolora/autolora/job"
+	"autolora/autolora/runs"
 	"autolora/autolora/settings"
 	"autolora/data/metrics/nlg"
 	"autolora/nn"
@@ -93,6 +94,8 @@ func describe(err error) string {
 	switch {
 	case errors.As(err, new(*job.ResumableError)):
 		text += ", --resume goes on from there"
+	case errors.Is(err, runs.ErrNotEmpty):
+		text += ": choose another with --out, go on with a stopped run with --resume, or replace its results with --overwrite"
 	case errors.Is(err, torchbind.ErrOutOfMemory):
 		text += ": lower --batch-size or --max-length, or train with --gradient-checkpointing"
 	case errors.Is(err, nn.ErrPositions):

@@ -3,6 +3,7 @@ package generate
 import (
 	"fmt"
 	"math"
+	"slices"
 )
 
 // Rules says whose beam search it is.
@@ -76,14 +77,7 @@ func (c Config) Check() error {
 }
 
 // ends reports whether token ends a text.
-func (c Config) ends(token int64) bool {
-	for _, end := range c.End {
-		if token == end {
-			return true
-		}
-	}
-	return false
-}
+func (c Config) ends(token int64) bool { return slices.Contains(c.End, token) }
 
 // score is what texts compete by: the sum of the log probabilities of length
 // tokens, over the length penalty.

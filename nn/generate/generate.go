@@ -191,7 +191,7 @@ func (b *batch) bar(s *torchbind.Scope, rows []running, scores *torchbind.Tensor
 	for i, r := range rows {
 		tokens := r.tokens
 		if b.Rules != LoRA { // the prompt's n-grams count too
-			tokens = append(append([]int64(nil), b.prompts[r.prompt]...), tokens...)
+			tokens = slices.Concat(b.prompts[r.prompt], tokens)
 		}
 		for _, token := range repeats(tokens, b.NoRepeatNGram) {
 			places = append(places, int64(i)*v+token)
@@ -200,10 +200,7 @@ func (b *batch) bar(s *torchbind.Scope, rows []running, scores *torchbind.Tensor
 	if len(places) == 0 {
 		return
 	}
-	never := make([]float32, len(places))
-	for i := range never {
-		never[i] = float32(math.Inf(-1))
-	}
+	never := slices.Repeat([]float32{float32(math.Inf(-1))}, len(places))
 	shape := []int64{int64(len(places))}
 	device := scores.Device()
 	torchbind.Reshape(s, scores, -1).IndexCopyInPlace(0, torchbind.FromSlice(s, places, shape, device),

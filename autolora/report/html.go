@@ -15,36 +15,14 @@ var pageText string
 
 var pageTemplate = template.Must(template.New("page").Parse(pageText))
 
-// htmlPanel is a panel as the template shows it.
-type htmlPanel struct {
-	SVG   template.HTML
-	Style template.CSS
-	Error error
-}
-
 // HTML writes the report as a page that needs nothing but itself: pictures are
 // part of it, light and dark as the reader's system is, without scripts.
 func (r *Report) HTML(w io.Writer) error {
 	title, subtitle := r.titles()
-	var pictures []map[string]any
-	for _, p := range r.pictures() {
-		var panels []htmlPanel
-		for _, part := range p.panels {
-			svg, err := part.inline()
-			// Never so small that the text cannot be read: rather the panel scrolls.
-			least, most := 0.75*float64(part.width), 1.25*float64(part.width)
-			style := fmt.Sprintf("min-width:%.0fpx;max-width:%.0fpx", least, most)
-			if p.columns == 1 {
-				style = fmt.Sprintf("width:clamp(%.0fpx,100vw - 24px,%.0fpx)", least, 0.9*most)
-			}
-			panels = append(panels, htmlPanel{template.HTML(svg), template.CSS(style), err})
-		}
-		pictures = append(pictures, map[string]any{"Title": p.title, "Caption": p.caption, "Folded": p.folded, "Sheets": p.columns == 1, "Panels": panels})
-	}
 	err := pageTemplate.Execute(w, map[string]any{
 		"Title": title, "Subtitle": subtitle, "Several": len(r.runs) > 1,
 		"Light": variables(func(s shade) color.RGBA { return s.light }), "Dark": variables(func(s shade) color.RGBA { return s.dark }),
-		"Headlines": r.Headlines(), "Scores": r.scoreTables(), "Words": r.inWords(), "Notes": r.Notes, "Pictures": pictures, "Tables": r.otherTables(),
+		"Headlines": r.Headlines(), "Scores": r.scoreTables(), "Words": r.inWords(), "Notes": r.Notes, "Pictures": r.pictures(), "Tables": r.otherTables(),
 	})
 	if err != nil {
 		return fmt.Errorf("report: %w", err)

@@ -224,9 +224,9 @@ func readJSON(path string, v any) error {
 
 // readCurves reads a metrics.jsonl. A last line without its end, as a crash
 // leaves it, does not count.
-func readCurves(path string) (c Curves, err error) {
+func readCurves(path string) (Curves, error) {
 	text, err := os.ReadFile(path)
-	n := 0
+	c, n := Curves{}, 0
 	for line := range bytes.Lines(text) {
 		n++
 		if len(bytes.TrimSpace(line)) == 0 || !bytes.HasSuffix(line, []byte("\n")) {
@@ -238,6 +238,5 @@ func readCurves(path string) (c Curves, err error) {
 		}
 		c.add(record)
 	}
-	c.thin()
 	return c, err
 }

@@ -148,28 +148,31 @@ func TestCurves(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := fmt.Sprint(c.Points["search"]), "[{10 0.5 0.6 0.01 1 3 6 NaN} {20 0.3 NaN NaN NaN NaN NaN NaN}]"; got != want {
-		t.Errorf("search %s, want %s", got, want)
+	show := func(phase string) (lines []string) {
+		for _, r := range c[phase] {
+			lines = append(lines, fmt.Sprint(r.Step, loss(r), validationLoss(r), logRatio(r), ranks(r), budget(r), r.Alpha))
+		}
+		return lines
 	}
-	if got, want := fmt.Sprint(c.Points["train"]), "[{5 NaN NaN NaN NaN NaN NaN 48}]"; got != want {
-		t.Errorf("train %s, want %s", got, want)
+	if got, want := show("search"), []string{"10 [0.5] [0.6] [-2] [1 2 6] [] [[0.5 0.5]]", "20 [0.3] [] [] [] [] [[0.3 0.7]]"}; !slices.Equal(got, want) {
+		t.Errorf("search %q, want %q", got, want)
 	}
-	if got, want := fmt.Sprint(c.Alpha), "[{10 [[0.5 0.5]]} {20 [[0.3 0.7]]}]"; got != want {
-		t.Errorf("alpha %s, want %s", got, want)
+	if got, want := show("train"), []string{"5 [] [] [] [] [48] []"}; !slices.Equal(got, want) {
+		t.Errorf("train %q, want %q", got, want)
 	}
 }
 
-// Long searches keep enough of the α, evenly.
+// Long searches show enough of the α, evenly.
 func TestAlphaIsThinned(t *testing.T) {
-	var c Curves
+	r := Run{Curves: Curves{}}
 	for step := 1; step <= 5000; step++ {
-		c.add(runs.Record{Phase: "search", Step: step, Alpha: [][]float64{{float64(step)}}})
+		r.Curves.add(runs.Record{Phase: "search", Step: step, Alpha: [][]float64{{float64(step)}}})
 	}
-	c.thin()
-	if n := len(c.Alpha); n > alphaPoints || n < alphaPoints/2 {
+	kept := r.loggedAlpha()
+	if n := len(kept); n > 80 || n < 40 {
 		t.Errorf("%d points", n)
 	}
-	for i, p := range c.Alpha {
+	for i, p := range kept {
 		if p.Step != 1+63*i || p.Alpha[0][0] != float64(p.Step) {
 			t.Errorf("point %d: %+v", i, p)
 		}
@@ -177,27 +180,26 @@ func TestAlphaIsThinned(t *testing.T) {
 }
 
 func TestSmooth(t *testing.T) {
-	points := func(values ...float64) []Point {
-		var out []Point
+	points := func(values ...float64) *Run {
+		r := &Run{Curves: Curves{}}
 		for i, v := range values {
-			out = append(out, Point{Step: 10 * (i + 1), Loss: v})
+			r.Curves.add(runs.Record{Phase: "train", Step: 10 * (i + 1), Loss: &v})
 		}
-		return out
+		return r
 	}
-	loss := func(p Point) float64 { return p.Loss }
 	for _, tc := range []struct {
 		name   string
-		series [][]Point
+		series []*Run
 		n      int
 		want   string
 	}{
-		{"few points stay", [][]Point{points(3, 1, 2)}, 60, "[{10 3} {20 1} {30 2}]"},
-		{"mean of spans", [][]Point{points(3, 1, 2, 6)}, 2, "[{15 2} {35 4}]"},
-		{"mean of runs", [][]Point{points(3, 1), points(5, 3)}, 60, "[{10 4} {20 2}]"},
-		{"what is not known is left out", [][]Point{points(math.NaN(), 1), points(5, math.Inf(1))}, 60, "[{10 5} {20 1}]"},
-		{"nothing", [][]Point{nil, points(math.NaN())}, 60, "[]"},
+		{"few points stay", []*Run{points(3, 1, 2)}, 60, "[{10 3} {20 1} {30 2}]"},
+		{"mean of spans", []*Run{points(3, 1, 2, 6)}, 2, "[{15 2} {35 4}]"},
+		{"mean of runs", []*Run{points(3, 1), points(5, 3)}, 60, "[{10 4} {20 2}]"},
+		{"what is not known is left out", []*Run{points(math.NaN(), 1), points(5, math.Inf(1))}, 60, "[{10 5} {20 1}]"},
+		{"nothing", []*Run{{}, points(math.NaN())}, 60, "[]"},
 	} {
-		if got := fmt.Sprint(smooth(tc.series, tc.n, mean, loss)); got != tc.want {
+		if got := fmt.Sprint(smooth(tc.series, "train", tc.n, mean, loss)); got != tc.want {
 			t.Errorf("%s: got %s, want %s", tc.name, got, tc.want)
 		}
 	}

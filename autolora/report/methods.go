@@ -8,6 +8,7 @@ import (
 	"autolora/data/metrics"
 
 	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
 )
 
 // reference is the method that the others are compared with.
@@ -27,15 +28,17 @@ func shadeOf(m runs.Method) shade {
 	return shades[slices.IndexFunc(shades, func(s shade) bool { return s.name == m.Colour })]
 }
 
-// dashOf returns the dashes of a method's curves.
-func dashOf(m runs.Method) []vg.Length { return dash(m.Dash...) }
-
-func dash(lengths ...float64) []vg.Length {
-	var out []vg.Length
-	for _, length := range lengths {
-		out = append(out, vg.Points(length))
+// strokeOf returns the line of a method's curves; the reference's is the widest.
+func strokeOf(name string) draw.LineStyle {
+	m := methodOf(name)
+	line := stroke(shadeOf(m), 1.6)
+	if name == reference {
+		line.Width = 2.4
 	}
-	return out
+	for _, length := range m.Dash {
+		line.Dashes = append(line.Dashes, vg.Length(length))
+	}
+	return line
 }
 
 // learns reports whether a method finds ranks itself.

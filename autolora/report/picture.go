@@ -4,8 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"html"
-	"regexp"
-	"strconv"
+	"html/template"
 	"strings"
 
 	xfont "golang.org/x/image/font"
@@ -22,12 +21,15 @@ import (
 // lays out as it has room, and a file side by side.
 type picture struct {
 	name    string // of its files
-	title   string
-	caption string
-	panels  []panel
+	Title   string
+	Caption string
+	Panels  []panel
 	columns int  // of panels in a file
-	folded  bool // on a page, shown when it is asked for
+	Folded  bool // on a page, shown when it is asked for
 }
+
+// Sheets reports whether panels stand one below the other.
+func (p picture) Sheets() bool { return p.columns == 1 }
 
 // panel is a part of a picture that is drawn by itself, below its title. A
 // length of 1 is one pixel of a page.
@@ -92,29 +94,22 @@ func (p panel) inline() (string, error) {
 	}
 	var svg bytes.Buffer
 	_, err := c.WriteTo(&svg)
-	_, body, _ := strings.Cut(string(withLengths(svg.Bytes())), "xlink\">\n") // without the prologue and the opening tag
+	_, body, _ := strings.Cut(svg.String(), "xlink\">\n") // without the prologue and the opening tag
 	return fmt.Sprintf(`<svg viewBox="0 0 %.5g %.5g" role="img" aria-label="%s">`, p.width, height, html.EscapeString(p.title)) + "\n" + styled.Replace(body), err
 }
 
-// svgText is a text in a file of vgsvg.
-var svgText = regexp.MustCompile(`<text x="([^"]*)"([^>]*)style="([^"]*)font-size:([0-9.]+)px([^"]*)">([^<]*)</text>`)
+// SVG is inline for the template of a page.
+func (p panel) SVG() template.HTML {
+	svg, err := p.inline()
+	if err != nil {
+		return template.HTML("<p>This picture could not be drawn: " + html.EscapeString(err.Error()) + "</p>")
+	}
+	return template.HTML(svg)
+}
 
-// withLengths gives every text of an SVG file the length that it was laid out
-// for: with other fonts than Liberation Sans it keeps its place.
-func withLengths(svg []byte) []byte {
-	return svgText.ReplaceAllFunc(svg, func(found []byte) []byte {
-		m := svgText.FindSubmatch(found)
-		size, err := strconv.ParseFloat(string(m[4]), 64)
-		if err != nil {
-			return found
-		}
-		style := textStyle(vg.Length(size), ink)
-		if bytes.Contains(m[3], []byte("bold")) {
-			style.Font.Weight = xfont.WeightBold
-		}
-		length := style.Width(html.UnescapeString(string(m[6])))
-		return bytes.Replace(found, []byte("<text "), fmt.Appendf(nil, `<text textLength="%.4g" lengthAdjust="spacingAndGlyphs" `, length), 1)
-	})
+// Style keeps the text of a panel readable: rather than shrink it, a page scrolls.
+func (p panel) Style() template.CSS {
+	return template.CSS(fmt.Sprintf("min-width:%.0fpx;max-width:%.0fpx", 0.75*float64(p.width), 1.25*float64(p.width)))
 }
 
 // file returns the picture as a file: all panels side by side. A PNG file has
@@ -122,11 +117,11 @@ func withLengths(svg []byte) []byte {
 // Liberation Sans take a font of the same widths.
 func (p picture) file(ending string) ([]byte, error) {
 	const margin = 16
-	columns := max(1, min(p.columns, len(p.panels)))
-	tiles := draw.Tiles{Cols: columns, Rows: (len(p.panels) + columns - 1) / columns,
+	columns := max(1, min(p.columns, len(p.Panels)))
+	tiles := draw.Tiles{Cols: columns, Rows: (len(p.Panels) + columns - 1) / columns,
 		PadTop: margin, PadBottom: margin, PadLeft: margin, PadRight: margin, PadX: margin, PadY: margin}
 	var w, h vg.Length // of a tile
-	for _, part := range p.panels {
+	for _, part := range p.Panels {
 		w, h = max(w, part.width), max(h, part.height+titleHeight)
 	}
 	width, height := margin+vg.Length(tiles.Cols)*(w+margin), margin+vg.Length(tiles.Rows)*(h+margin)
@@ -137,7 +132,7 @@ func (p picture) file(ending string) ([]byte, error) {
 	c := draw.New(to)
 	c.SetColor(page)
 	c.Fill(c.Rectangle.Path())
-	for i, part := range p.panels {
+	for i, part := range p.Panels {
 		tile := tiles.At(c, i%columns, i/columns)
 		if err := part.paint(draw.Crop(tile, 0, part.width-w, h-part.height-titleHeight, 0)); err != nil {
 			return nil, err
@@ -147,7 +142,7 @@ func (p picture) file(ending string) ([]byte, error) {
 	_, err := to.WriteTo(&b)
 	data := b.Bytes()
 	if ending == ".svg" {
-		data = bytes.ReplaceAll(withLengths(data), []byte("font-family:Liberation Sans;"), []byte("font-family:Liberation Sans,Arial,Helvetica,sans-serif;"))
+		data = bytes.ReplaceAll(data, []byte("font-family:Liberation Sans;"), []byte("font-family:Liberation Sans,Arial,Helvetica,sans-serif;"))
 	}
 	return data, err
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/xml"
 	"fmt"
+	"html"
 	"image/color"
 	"image/png"
 	"io"
@@ -19,6 +20,8 @@ import (
 
 	"autolora/autolora/runs"
 
+	xfont "golang.org/x/image/font"
+	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 )
 
@@ -97,7 +100,7 @@ func reports(t *testing.T) map[string]*Report {
 const hostileName = `<script>alert("1")</script>&'|*_]]>`
 
 // svgElement is a text of a picture.
-var svgElement = regexp.MustCompile(`<text textLength="([^"]*)"[^>]* x="([^"]*)" y="([^"]*)"`)
+var svgElement = regexp.MustCompile(`<text x="([^"]*)" y="([^"]*)"[^>]*style="([^"]*)font-size:([0-9.]+)px[^"]*">([^<]*)</text>`)
 
 // TestPictures draws every picture of every report, and checks that it is well
 // formed, has no numbers that are none, colours of the theme only, and that no
@@ -105,7 +108,7 @@ var svgElement = regexp.MustCompile(`<text textLength="([^"]*)"[^>]* x="([^"]*)"
 func TestPictures(t *testing.T) {
 	for name, r := range reports(t) {
 		for _, p := range r.pictures() {
-			for _, part := range p.panels {
+			for _, part := range p.Panels {
 				svg, err := part.inline()
 				if err != nil {
 					t.Errorf("%s: %v", name, err)
@@ -126,7 +129,11 @@ func TestPictures(t *testing.T) {
 					t.Errorf("%s: %d of %d texts understood", where, len(texts), strings.Count(svg, "<text"))
 				}
 				for _, text := range texts {
-					length, x, y := number(t, text[1]), number(t, text[2]), -number(t, text[3])
+					style, x, y := textStyle(vg.Length(number(t, text[4])), ink), number(t, text[1]), -number(t, text[2])
+					if strings.Contains(text[3], "bold") {
+						style.Font.Weight = xfont.WeightBold
+					}
+					length := float64(style.Width(html.UnescapeString(text[5])))
 					if x < -0.5 || x+length > float64(part.width)+0.5 || y < 0 || y > float64(part.height+titleHeight) {
 						t.Errorf("%s, %.0f × %.0f: text of %.0f at %.0f, %.0f", where, part.width, part.height, length, x, y)
 					}
@@ -212,7 +219,7 @@ func TestBrokenPicture(t *testing.T) {
 	if _, err := p.inline(); err == nil || err.Error() != "draw broken: no scale" {
 		t.Errorf("error %v", err)
 	}
-	if _, err := (picture{panels: []panel{p}}).file(".png"); err == nil {
+	if _, err := (picture{Panels: []panel{p}}).file(".png"); err == nil {
 		t.Error("no error of a file")
 	}
 }

@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"image/color"
+	"maps"
 	"math"
 	"slices"
 
@@ -58,11 +59,6 @@ func wholeNumber(v float64) string {
 
 func powerOfTen(v float64) string { return human.Significant(math.Pow(10, v)) }
 
-// drawn returns a panel that is one plot.
-func drawn(title string, height vg.Length, p *plot.Plot) panel {
-	return panel{title: title, width: panelWidth, height: height, draw: p.Draw}
-}
-
 // row is one row of a panel with a row for every method: a name at the left, a
 // number at the right, and between them a mean, an interval around it and
 // single values, or a bar in two parts.
@@ -76,11 +72,10 @@ type row struct {
 	search, train float64
 }
 
-const rowHeight = 24
-
-// rowPlot returns a plot with the names and numbers of rows, and the values
-// from low to high to be drawn between them.
-func rowPlot(rows []row, low, high float64, below string) *plot.Plot {
+// rowPanel returns a panel of a plot, with the names and numbers of rows and,
+// from low to high between them, what is drawn.
+func rowPanel(title, below string, rows []row, low, high float64, drawn ...plot.Plotter) panel {
+	const rowHeight = 24
 	p := newPlot()
 	style := textStyle(textSize, ink)
 	style.XAlign = draw.XRight
@@ -93,6 +88,7 @@ func rowPlot(rows []row, low, high float64, below string) *plot.Plot {
 		numbers.Offset.X = max(numbers.Offset.X, style.Width(r.number)+8)
 	}
 	p.Add(&plotter.Grid{Vertical: stroke(faint, 1)}, numbers)
+	p.Add(drawn...)
 	p.NominalY(names...)
 	p.Y.Tick.Label.Font, p.Y.Tick.Label.Color = style.Font, ink
 	p.Y.Scale = plot.InvertedScale{Normalizer: plot.LinearScale{}} // the first row on top
@@ -100,7 +96,7 @@ func rowPlot(rows []row, low, high float64, below string) *plot.Plot {
 	p.X.LineStyle.Width, p.X.Padding = 0, 0
 	p.X.Min, p.X.Max, p.X.Label.Text = low, high, below
 	p.X.Tick.Marker = ticks(shortNumber)
-	return p
+	return panel{title, panelWidth, vg.Length(len(rows))*rowHeight + 36, p.Draw}
 }
 
 // dotPanel draws means as dots, intervals as bars of error, and single values
@@ -112,18 +108,18 @@ func dotPanel(title, below string, zero bool, rows []row) panel {
 	}}
 	seeds := &plotter.Scatter{GlyphStyle: draw.GlyphStyle{Color: ink, Radius: 2.2, Shape: draw.RingGlyph{}}}
 	bars := &plotter.XErrorBars{LineStyle: stroke(soft, 1.3), CapWidth: 8}
+	axis := &plotter.Line{LineStyle: stroke(ink, 1.2)}
 	low, high, far := math.Inf(1), math.Inf(-1), 0.0
 	for i, r := range rows {
-		means.XYs = append(means.XYs, plotter.XY{X: r.mean, Y: float64(i)})
+		y := float64(i)
+		means.XYs = append(means.XYs, plotter.XY{X: r.mean, Y: y})
 		for _, v := range r.values {
-			seeds.XYs = append(seeds.XYs, plotter.XY{X: v, Y: float64(i)})
+			seeds.XYs = append(seeds.XYs, plotter.XY{X: v, Y: y})
 		}
-		for _, v := range append(r.values, r.mean) {
-			low, high = min(low, v), max(high, v)
-		}
+		low, high = min(low, r.mean, slices.Min(append(r.values, r.mean))), max(high, slices.Max(append(r.values, r.mean)))
 		if !math.IsNaN(r.low) {
 			far = max(far, math.Abs(r.low), math.Abs(r.high))
-			bars.XYs = append(bars.XYs, plotter.XY{X: r.mean, Y: float64(i)})
+			bars.XYs = append(bars.XYs, plotter.XY{X: r.mean, Y: y})
 			bars.XErrors = append(bars.XErrors, struct{ Low, High float64 }{r.mean - r.low, r.high - r.mean})
 			if !zero {
 				low, high = min(low, r.low), max(high, r.high)
@@ -131,48 +127,39 @@ func dotPanel(title, below string, zero bool, rows []row) panel {
 		}
 	}
 	if zero {
-		largest := max(math.Abs(low), math.Abs(high))
+		largest := max(-low, high)
 		high = max(largest, min(far, 4*largest))
 		low = -high
+		axis.XYs = plotter.XYs{{X: 0, Y: -0.5}, {X: 0, Y: float64(len(rows)) - 0.5}}
 	}
 	edge := 0.05 * (high - low)
 	if edge == 0 {
 		edge = max(math.Abs(high)/20, 1e-6)
 	}
-	p := rowPlot(rows, low-edge, high+edge, below)
-	if zero {
-		p.Add(&plotter.Line{XYs: plotter.XYs{{X: 0, Y: p.Y.Min}, {X: 0, Y: p.Y.Max}}, LineStyle: stroke(ink, 1.2)})
-	}
-	p.Add(bars, means, seeds)
-	p.X.Min, p.X.Max = low-edge, high+edge
-	return drawn(title, vg.Length(len(rows))*rowHeight+36, p)
+	return rowPanel(title, below, rows, low-edge, high+edge, axis, bars, means, seeds)
 }
 
 // costPanel draws bars, the search hollow and the training full.
-func costPanel(title, below string, rows []row) panel {
+func costPanel(title string, rows []row) panel {
 	most := 0.0
-	for _, r := range rows {
-		most = max(most, r.search+r.train)
-	}
-	p := rowPlot(rows, 0, 1.05*most, below)
+	var bars []plot.Plotter
 	for i, r := range rows {
+		most = max(most, r.search+r.train)
 		bar := func(long float64, fill shade) *plotter.BarChart {
 			return &plotter.BarChart{Values: plotter.Values{long}, Width: 14, Horizontal: true, XMin: float64(i), Color: fill, LineStyle: stroke(r.of, 1)}
 		}
 		search, train := bar(r.search, page), bar(r.train, r.of)
 		train.StackOn(search)
-		p.Add(search, train)
+		bars = append(bars, search, train)
 	}
-	return drawn(title, vg.Length(len(rows))*rowHeight+36, p)
+	return rowPanel(title, "seconds", rows, 0, 1.05*most, bars...)
 }
 
 // curve is one line of a panel.
 type curve struct {
-	name      string
-	points    plotter.XYs
-	style     draw.LineStyle
-	low, high plotter.XYs // a band behind the line
-	step      plotter.StepKind
+	name   string
+	points plotter.XYs
+	style  draw.LineStyle
 }
 
 // curvePanel draws curves over the steps of a phase. Curves without points are
@@ -187,56 +174,41 @@ func curvePanel(title string, label func(float64) string, curves ...curve) (pane
 	p.X.Label.Text = "step"
 	p.X.Tick.Marker, p.Y.Tick.Marker = ticks(wholeNumber), ticks(label)
 	p.Add(&plotter.Grid{Horizontal: stroke(faint, 1)})
-	var legends [2]plot.Legend // side by side
-	for i := range legends {
-		legends[i] = plot.NewLegend()
-		legends[i].TextStyle, legends[i].ThumbnailWidth, legends[i].Padding = textStyle(smallSize, ink), 28, 4
-		legends[i].TextStyle.YAlign, legends[i].Top, legends[i].Left = draw.YBottom, true, true
-	}
-	for i, c := range curves {
-		if c.low != nil {
-			band := slices.Clone(c.high)
-			slices.Reverse(band)
-			p.Add(&plotter.Polygon{XYs: []plotter.XYs{append(slices.Clone(c.low), band...)}, Color: faint})
-		}
-		line := &plotter.Line{XYs: c.points, LineStyle: c.style, StepStyle: c.step}
+	legend := plot.NewLegend()
+	legend.TextStyle, legend.ThumbnailWidth, legend.Padding = textStyle(smallSize, ink), 28, 4
+	legend.TextStyle.YAlign, legend.Top, legend.Left = draw.YBottom, true, true
+	for _, c := range curves {
+		line := &plotter.Line{XYs: c.points, LineStyle: c.style}
 		p.Add(line)
 		if len(c.points) == 1 {
 			p.Add(&plotter.Scatter{XYs: c.points, GlyphStyle: draw.GlyphStyle{Color: c.style.Color, Radius: 3, Shape: draw.CircleGlyph{}}})
 		}
-		legends[i%2].Add(fit(c.name, legends[0].TextStyle, panelWidth/2-40), line)
+		legend.Add(fit(c.name, legend.TextStyle, panelWidth-40), line)
 	}
 	p.X.Min = min(p.X.Min, 0)
 	if p.Y.Min == p.Y.Max {
 		half := max(math.Abs(p.Y.Min)/10, 1e-9)
 		p.Y.Min, p.Y.Max = p.Y.Min-half, p.Y.Max+half
 	}
-	legend := vg.Length((len(curves)+1)/2) * legendHeight
-	if len(curves) == 1 && curves[0].low == nil {
-		legend = 0
-	}
-	return panel{title: title, width: panelWidth, height: plotHeight + legend, draw: func(c draw.Canvas) {
-		p.Draw(draw.Crop(c, 0, 0, legend, 0))
-		for i := range legends {
-			if legend > 0 {
-				legends[i].Draw(draw.Crop(c, vg.Length(i)*panelWidth/2, 0, 0, -plotHeight))
-			}
-		}
+	room := vg.Length(len(curves)) * legendHeight
+	return panel{title, panelWidth, plotHeight + room, func(c draw.Canvas) {
+		p.Draw(draw.Crop(c, 0, 0, room, 0))
+		legend.Draw(draw.Crop(c, 0, 0, 0, -plotHeight))
 	}}, true
 }
 
 // heatRow is one row of a heat map: the layers of one kind.
 type heatRow struct {
 	label  string
-	values map[int]Number // by block
+	values map[int]float64 // by block
 }
 
 // heatRows lays out one number of every layer; the first row begins with the
 // name of the group. Layers outside of the blocks are listed in words.
-func heatRows(group string, layers []string, values []Number, digits int) (rows []heatRow, others []string) {
+func heatRows(group string, layers []string, values []float64, digits int) (rows []heatRow, others []string) {
 	layout := runs.NewLayout(layers)
 	for kind, name := range layout.Kinds {
-		r := heatRow{name, map[int]Number{}}
+		r := heatRow{name, map[int]float64{}}
 		if kind == 0 {
 			r.label = group + "   " + name
 		}
@@ -248,7 +220,7 @@ func heatRows(group string, layers []string, values []Number, digits int) (rows 
 		rows = append(rows, r)
 	}
 	for _, i := range layout.Others {
-		others = append(others, fmt.Sprintf("%s %s %s", group, layers[i], fixed(float64(values[i]), digits)))
+		others = append(others, fmt.Sprintf("%s %s %s", group, layers[i], fixed(values[i], digits)))
 	}
 	return rows, others
 }
@@ -271,7 +243,7 @@ func (h heatMap) Plot(c draw.Canvas, p *plot.Plot) {
 			if !ok {
 				continue
 			}
-			step := min(len(ramp)-1, int(float64(v)/h.top*float64(len(ramp)-1)+0.5))
+			step := min(len(ramp)-1, int(v/h.top*float64(len(ramp)-1)+0.5))
 			at := func(dx, dy float64) vg.Point {
 				return vg.Point{X: x(float64(column) + dx), Y: y(float64(row) + dy)}
 			}
@@ -279,7 +251,7 @@ func (h heatMap) Plot(c draw.Canvas, p *plot.Plot) {
 			c.Fill(vg.Rectangle{Min: at(-0.47, 0.46), Max: at(0.47, -0.46)}.Path())
 			style := textStyle(textSize, onRamp(step))
 			style.XAlign = draw.XCenter
-			c.FillText(style, at(0, 0).Add(vg.Point{Y: 1.5}), fixed(float64(v), h.digits))
+			c.FillText(style, at(0, 0).Add(vg.Point{Y: 1.5}), fixed(v, h.digits))
 		}
 	}
 }
@@ -288,18 +260,17 @@ func (h heatMap) Plot(c draw.Canvas, p *plot.Plot) {
 func heatPanel(title string, h heatMap) panel {
 	const cellWidth, cellHeight, most = 27, 21, 240
 	style := textStyle(textSize, ink)
-	var names []string
+	seen := make(map[int]bool)
+	var names, blocks []string
 	var label vg.Length
 	for _, r := range h.rows {
 		for block := range r.values {
-			h.blocks = append(h.blocks, block)
+			seen[block] = true
 		}
 		names = append(names, fit(r.label, style, most))
 		label = max(label, style.Width(names[len(names)-1]))
 	}
-	slices.Sort(h.blocks)
-	h.blocks = slices.Compact(h.blocks)
-	var blocks []string
+	h.blocks = slices.Sorted(maps.Keys(seen))
 	for _, block := range h.blocks {
 		blocks = append(blocks, fmt.Sprint(block))
 	}
@@ -311,26 +282,30 @@ func heatPanel(title string, h heatMap) panel {
 	p.Y.Scale = plot.InvertedScale{Normalizer: plot.LinearScale{}}
 	p.X.Label.Text, p.X.Padding, p.Y.Padding = "block", 0, 0
 	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = -0.5, float64(len(blocks))-0.5, -0.5, float64(len(names))-0.5
-	part := drawn(title, vg.Length(len(names))*cellHeight+30, p)
-	part.width = max(label+12+vg.Length(len(blocks))*cellWidth, 200)
-	return part
+	return panel{title, max(label+12+vg.Length(len(blocks))*cellWidth, 200), vg.Length(len(names))*cellHeight + 30, p.Draw}
 }
 
 // alphaPanel draws the α of every layer: their way through the search where it
 // was logged, else, level, what they came to.
-func alphaPanel(title string, layers []string, history []AlphaPoint, final [][]float64, threshold func(alpha []float64) float64) panel {
+func (r *Run) alphaPanel(title string) panel {
 	const columns, height = 4, 64
-	if len(history) < 2 {
-		history = []AlphaPoint{{0, final}, {1, final}}
+	last := runs.Record{}
+	for _, l := range r.Ranks.Layers {
+		last.Alpha = append(last.Alpha, l.Alpha)
 	}
+	history := r.loggedAlpha()
+	if len(history) == 0 {
+		history = []runs.Record{last}
+	}
+	last.Step = max(r.Ranks.Steps, history[len(history)-1].Step+1)
+	history = append(history, last)
 	low, high := math.Inf(1), math.Inf(-1) // of all layers, so that they compare
 	for _, p := range history {
-		for _, layer := range p.Alpha {
-			low, high = min(low, slices.Min(layer)), max(high, slices.Max(layer))
-		}
+		values := slices.Concat(p.Alpha...)
+		low, high = min(low, slices.Min(values)), max(high, slices.Max(values))
 	}
-	layout := runs.NewLayout(layers)
-	names := slices.Clone(layers)
+	names := r.Ranks.Names()
+	layout := runs.NewLayout(names)
 	var order []int
 	for kind, name := range layout.Kinds {
 		for _, block := range layout.Blocks {
@@ -340,9 +315,10 @@ func alphaPanel(title string, layers []string, history []AlphaPoint, final [][]f
 		}
 	}
 	order = append(order, layout.Others...)
+	threshold := rankRule(r.Ranks.Rule).threshold
 	tiles := draw.Tiles{Cols: columns, Rows: (len(order) + columns - 1) / columns, PadBottom: 20, PadX: 10, PadY: 8}
 	below := fmt.Sprintf("each: α from %s to %s; dashed: threshold", minus(human.Significant(low)), minus(human.Significant(high)))
-	return panel{title: title, width: panelWidth, height: vg.Length(tiles.Rows)*height + 20, draw: func(c draw.Canvas) {
+	return panel{title, panelWidth, vg.Length(tiles.Rows)*height + 20, func(c draw.Canvas) {
 		for n, layer := range order {
 			p := newPlot()
 			p.HideX()
@@ -350,10 +326,10 @@ func alphaPanel(title string, layers []string, history []AlphaPoint, final [][]f
 			p.Title.TextStyle = textStyle(smallSize, soft)
 			p.Title.Text = fit(names[layer], p.Title.TextStyle, 80)
 			p.Title.TextStyle.XAlign, p.Title.TextStyle.YAlign = draw.XCenter, draw.YTop
-			for j := range final[layer] {
+			for j := range last.Alpha[layer] {
 				p.Add(&plotter.Line{XYs: way(history, layer, j), LineStyle: stroke(blue, 1)})
 			}
-			at := threshold(final[layer])
+			at := threshold(last.Alpha[layer])
 			p.Add(&plotter.Line{XYs: plotter.XYs{{X: p.X.Min, Y: at}, {X: p.X.Max, Y: at}}, LineStyle: stroke(ink, 0.8, 3, 2)})
 			p.Y.Min, p.Y.Max = min(p.Y.Min, low), max(p.Y.Max, high)
 			p.Draw(tiles.At(c, n%columns, n/columns))
@@ -363,7 +339,7 @@ func alphaPanel(title string, layers []string, history []AlphaPoint, final [][]f
 }
 
 // way returns one α of a layer over the steps.
-func way(history []AlphaPoint, layer, j int) plotter.XYs {
+func way(history []runs.Record, layer, j int) plotter.XYs {
 	var points plotter.XYs
 	for _, p := range history {
 		if layer < len(p.Alpha) && j < len(p.Alpha[layer]) {

@@ -17,7 +17,7 @@ type RankStudy struct {
 	Seeds  []uint64  `json:"seeds"`
 	Layers []string  `json:"layers"` // Hugging Face module paths
 	Ranks  [][]int   `json:"ranks"`  // [seeds][layers]
-	Means  []Number  `json:"means"`  // over seeds, of each layer
+	Means  []float64 `json:"means"`  // over seeds, of each layer
 
 	Mean Number `json:"mean"` // over layers and seeds
 	SD   Number `json:"sd"`   // over the layers, pooled over seeds
@@ -94,7 +94,7 @@ func study(m *Method) *RankStudy {
 		for _, list := range lists {
 			values = append(values, list[layer])
 		}
-		s.Means = append(s.Means, Number(mean(values)))
+		s.Means = append(s.Means, mean(values))
 	}
 	s.Mean, s.SD, s.Spread = Number(mean(slices.Concat(lists...))), Number(math.Sqrt(mean(variances))), Number(math.Sqrt(mean(logs)))
 	s.Agreement = agreement(lists)
@@ -135,7 +135,7 @@ func (r *Report) patterns() {
 			if i == len(all) {
 				all, lists, layers = append(all, &Pattern{Model: t.Model, Method: s.Method}), append(lists, nil), append(layers, s.Layers)
 			}
-			all[i].Tasks, lists[i] = append(all[i].Tasks, t.Name), append(lists[i], toFloats(s.Means))
+			all[i].Tasks, lists[i] = append(all[i].Tasks, t.Name), append(lists[i], s.Means)
 		}
 	}
 	r.Patterns = []*Pattern{}
@@ -147,7 +147,7 @@ func (r *Report) patterns() {
 	}
 }
 
-func toFloats[N ~int | ~float64](values []N) []float64 {
+func toFloats(values []int) []float64 {
 	out := make([]float64, len(values))
 	for i, v := range values {
 		out[i] = float64(v)

@@ -78,7 +78,7 @@ func (s score) scaled(v Number) float64 { return s.factor * float64(v) }
 // format returns a value as the tables show it: 83.1, or 8.61.
 func (s score) format(v Number) string {
 	if !v.Known() {
-		return "undefined"
+		return unknownCell
 	}
 	return fixed(s.scaled(v), s.digits)
 }

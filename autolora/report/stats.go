@@ -14,22 +14,17 @@ import (
 
 // Sample sums up the values of one quantity over seeds.
 type Sample struct {
-	N      int      `json:"n"`
-	Mean   Number   `json:"mean"`
-	SD     Number   `json:"sd"` // with n−1; not known for one value
-	Values []Number `json:"values"`
+	N      int       `json:"n"`
+	Mean   Number    `json:"mean"`
+	SD     Number    `json:"sd"` // with n−1; not known for one value
+	Values []float64 `json:"values"`
 }
 
 // sample sums up values; those that are not known do not count.
 func sample(values []float64) Sample {
-	s := Sample{Mean: unknown, SD: unknown, Values: []Number{}}
-	var known []float64
-	for _, v := range values {
-		if Number(v).Known() {
-			known, s.Values = append(known, v), append(s.Values, Number(v))
-		}
-	}
-	if s.N = len(known); s.N > 0 {
+	known := slices.DeleteFunc(append([]float64{}, values...), func(v float64) bool { return !Number(v).Known() })
+	s := Sample{N: len(known), Mean: unknown, SD: unknown, Values: known}
+	if s.N > 0 {
 		s.Mean, s.SD = Number(stat.Mean(known, nil)), Number(stat.StdDev(known, nil))
 	}
 	if s.N > 1 && slices.Min(known) == slices.Max(known) { // and no rounding error

@@ -129,6 +129,16 @@ func (m *Method) summarise() {
 	m.Backward = of(func(r *Run) float64 { return float64(r.work().Backward) })
 }
 
+// score returns the values of a score; none where the method has none.
+func (m *Method) score(name string) Sample {
+	if m != nil {
+		if s, ok := m.Scores[name]; ok {
+			return s
+		}
+	}
+	return sample(nil)
+}
+
 // score returns a score of the run, NaN where it has none, or there is no run.
 func (r *Run) score(name string) float64 {
 	if r != nil {
@@ -218,7 +228,7 @@ func wanted(c *Comparison) bool {
 // settle fills in the differences and their signs.
 func (c *Comparison) settle(differences []float64) {
 	c.Differences = sample(differences)
-	better := Number(1)
+	better := 1.0
 	if scoreOf(c.Score).better == down {
 		better = -1
 	}

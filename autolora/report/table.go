@@ -3,7 +3,6 @@ package report
 import (
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -34,60 +33,42 @@ const (
 
 func (t *Table) add(cells ...string) { t.Rows = append(t.Rows, Row{Cells: cells}) }
 
-func (t *Table) addPaper(cells ...string) { t.Rows = append(t.Rows, Row{Cells: cells, Kind: OfPaper}) }
-
-func (t *Table) subtitle(text string) {
-	t.Rows = append(t.Rows, Row{Cells: []string{text}, Kind: Subtitle})
+// addPaper adds a row of the paper's, its name set in.
+func (t *Table) addPaper(name string, cells ...string) {
+	t.Rows = append(t.Rows, Row{append([]string{"  " + name}, cells...), OfPaper})
 }
 
-// drop removes a column.
-func (t *Table) drop(column int) {
-	t.Heads = slices.Delete(t.Heads, column, column+1)
-	for i, row := range t.Rows {
-		if row.Kind != Subtitle {
-			t.Rows[i].Cells = slices.Delete(row.Cells, column, column+1)
-		}
+func (t *Table) subtitle(text string) { t.Rows = append(t.Rows, Row{[]string{text}, Subtitle}) }
+
+// addMethods adds a row for every method of the task, below the task's title.
+func (t *Table) addMethods(title string, task *Task, cells func(*Method) []string) {
+	t.subtitle(title)
+	for _, m := range task.Methods {
+		t.add(append([]string{methodOf(m.Method).Title}, cells(m)...)...)
 	}
 }
 
-// gap is between the columns of a text.
-const gap = 2
+// lines returns the heads and the rows.
+func (t *Table) lines() []Row { return append([]Row{{Cells: t.Heads}}, t.Rows...) }
 
-// text prints the table in lines of at most width letters where that can be
-// done: columns that do not fit stand in a second band below, each with the
-// names of the rows.
+// text prints the table for a terminal. Its columns are as wide as they need
+// to be, its caption at most width letters.
 func (t *Table) text(w io.Writer, width int) {
 	widths := make([]int, len(t.Heads))
-	for c, head := range t.Heads {
-		widths[c] = letters(head)
-		for _, row := range t.Rows {
+	for _, row := range t.lines() {
+		for c, cell := range row.Cells {
 			if row.Kind != Subtitle {
-				widths[c] = max(widths[c], letters(row.cell(c)))
+				widths[c] = max(widths[c], letters(cell))
 			}
 		}
 	}
 	fmt.Fprintf(w, "%s\n\n", t.Title)
-	for first := 1; first < len(t.Heads); {
-		last, used := first+1, widths[0]+gap+widths[first]
-		for last < len(t.Heads) && used+gap+widths[last] <= width {
-			used += gap + widths[last]
-			last++
+	for _, row := range t.lines() {
+		line := fmt.Sprintf("%-*s", widths[0], row.Cells[0])
+		for c, cell := range row.Cells[1:] {
+			line += fmt.Sprintf("  %*s", widths[c+1], cell)
 		}
-		if first > 1 {
-			fmt.Fprintln(w)
-		}
-		for _, row := range append([]Row{{Cells: t.Heads}}, t.Rows...) {
-			line := row.cell(0)
-			for c := first; c < last && row.Kind != Subtitle; c++ {
-				room := widths[0]
-				for _, other := range widths[first : c+1] {
-					room += gap + other
-				}
-				line += strings.Repeat(" ", max(0, room-letters(line)-letters(row.cell(c)))) + row.cell(c)
-			}
-			fmt.Fprintln(w, strings.TrimRight(line, " "))
-		}
-		first = last
+		fmt.Fprintln(w, strings.TrimRight(line, " "))
 	}
 	if t.Caption != "" {
 		fmt.Fprintln(w)
@@ -95,26 +76,15 @@ func (t *Table) text(w io.Writer, width int) {
 	}
 }
 
-// cell returns a cell, the name of a row of the paper's set in.
-func (r Row) cell(c int) string {
-	switch {
-	case c >= len(r.Cells):
-		return ""
-	case c == 0 && r.Kind == OfPaper:
-		return "  " + r.Cells[0]
-	}
-	return r.Cells[c]
-}
-
 // markdown prints the table as GitHub's Markdown has it.
 func (t *Table) markdown(w io.Writer) {
 	fmt.Fprintf(w, "## %s\n\n", markdownText(t.Title))
 	mark := map[RowKind]string{OfPaper: "*", Subtitle: "**"}
-	for i, row := range append([]Row{{Cells: t.Heads}}, t.Rows...) {
+	for i, row := range t.lines() {
 		for c := range t.Heads {
-			text := markdownText(strings.TrimSpace(row.cell(c)))
-			if text != "" {
-				text = mark[row.Kind] + text + mark[row.Kind]
+			text := ""
+			if c < len(row.Cells) && row.Cells[c] != "" {
+				text = mark[row.Kind] + markdownText(strings.TrimSpace(row.Cells[c])) + mark[row.Kind]
 			}
 			fmt.Fprintf(w, "| %s ", text)
 		}
@@ -137,14 +107,15 @@ func markdownText(text string) string {
 func printWrapped(w io.Writer, text string, width int) {
 	line := ""
 	for _, word := range strings.Fields(text) {
-		if line != "" && letters(line)+1+letters(word) > width {
+		switch {
+		case line == "":
+			line = word
+		case letters(line)+1+letters(word) <= width:
+			line += " " + word
+		default:
 			fmt.Fprintln(w, line)
-			line = ""
+			line = word
 		}
-		if line != "" {
-			line += " "
-		}
-		line += word
 	}
 	fmt.Fprintln(w, line)
 }

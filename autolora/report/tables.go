@@ -27,13 +27,8 @@ type scoreColumn struct {
 	score string
 }
 
-// of returns a method's values; none where it has none.
-func (c scoreColumn) of(method string) Sample {
-	if m := c.task.method(method); m != nil {
-		return m.Scores[c.score]
-	}
-	return Sample{}
-}
+// of returns a method's values.
+func (c scoreColumn) of(method string) Sample { return c.task.method(method).score(c.score) }
 
 func scoreTable(tasks []*Task) *Table {
 	t := &Table{Title: fmt.Sprintf("Scores, %s on %s", tasks[0].Family, tasks[0].Model), Heads: []string{"method", "parameters"}}
@@ -56,10 +51,16 @@ func scoreTable(tasks []*Task) *Table {
 		t.Heads = append(t.Heads, "average")
 	}
 	delete(seeds, 0)
-	shown := score.spread
-	if len(seeds) > 1 {
-		shown = score.counted
+	shown := score.counted
+	t.Caption = "Mean ± standard deviation over seeds (number of seeds)."
+	if len(seeds) == 1 {
+		shown = score.spread
+		t.Caption = fmt.Sprintf("Mean ± standard deviation over %d seeds.", slices.Collect(maps.Keys(seeds))[0])
 	}
+	if seeds[1] && len(seeds) == 1 {
+		t.Caption = "Of one seed."
+	}
+	t.Caption += " Parameters: of the adapter; the mean where runs differ." + footnote(t.Heads)
 	var sources []string
 	group := ""
 	for _, name := range names {
@@ -67,29 +68,27 @@ func scoreTable(tasks []*Task) *Table {
 			group = g
 			t.subtitle(g)
 		}
-		t.add(scoreRow(name, columns, averaged, shown)...)
-		if row, source := paperCells(name, columns, averaged); row != nil {
-			t.addPaper(row...)
-			if !slices.Contains(sources, source) {
-				sources = append(sources, source)
+		var sizes []float64
+		for _, task := range tasks {
+			if m := task.method(name); m != nil {
+				sizes = append(sizes, m.Adapter.Values...)
 			}
 		}
+		cells := []string{methodOf(name).Title, count(sample(sizes).Mean)}
+		for _, c := range columns {
+			cells = append(cells, shown(scoreOf(c.score), c.of(name)))
+		}
+		if averaged {
+			cells = append(cells, shown(scoreOf(columns[0].score), average(name, columns)))
+		}
+		t.add(cells...)
+		if row, source := paperCells(name, columns, averaged); source != "" {
+			t.addPaper("paper", row...)
+			sources = append(sources, source)
+		}
 	}
-	switch {
-	case len(seeds) != 1:
-		t.Caption = "Mean ± standard deviation over seeds (number of seeds)."
-	case seeds[1]:
-		t.Caption = "Of one seed."
-	default:
-		t.Caption = fmt.Sprintf("Mean ± standard deviation over %d seeds.", slices.Max(slices.Collect(maps.Keys(seeds))))
-	}
-	t.Caption += " Parameters: of the adapter"
-	if slices.ContainsFunc(tasks, (*Task).hasHead) {
-		t.Caption += ", without the head"
-	}
-	t.Caption += "; the mean where runs differ." + footnote(t.Heads)
 	if sources != nil {
-		t.Caption += fmt.Sprintf(" Rows \"paper\" are printed in %s, not measured here.", strings.Join(sources, ", "))
+		t.Caption += fmt.Sprintf(" Rows \"paper\" are printed in %s, not measured here.", strings.Join(slices.Compact(sources), ", "))
 		if averaged {
 			t.Caption += " Their average is the printed one where the tasks are the same, else over the tasks here."
 		}
@@ -101,7 +100,9 @@ func scoreTable(tasks []*Task) *Table {
 // its table of paraphrases does not pass for METEOR.
 func (t *Task) head(score string) string {
 	how := scoreOf(score)
-	if t.lacksParaphrases(score) {
+	if strings.HasPrefix(score, metrics.NameMETEOR) && slices.ContainsFunc(t.runs(), func(r *Run) bool {
+		return r.Results.Paraphrases != nil && !*r.Results.Paraphrases
+	}) {
 		how.title += dagger
 	}
 	return how.head()
@@ -112,58 +113,21 @@ const dagger = "†"
 
 // footnote explains the dagger, if it is in a head.
 func footnote(heads []string) string {
-	if !slices.ContainsFunc(heads, func(head string) bool { return strings.Contains(head, dagger) }) {
+	if !strings.Contains(strings.Join(heads, ""), dagger) {
 		return ""
 	}
 	// Of METEOR 1.5 on the outputs of 39 systems of E2E: 0.0026 lower, at most 0.0036.
 	return " " + dagger + " Without METEOR's table of paraphrases (--paraphrases), which the official score has: it is lower for that, on E2E by about 0.3 points."
 }
 
-// lacksParaphrases reports whether a score is METEOR, and that of some run was
-// computed without its table of paraphrases.
-func (t *Task) lacksParaphrases(score string) bool {
-	return (score == metrics.NameMETEOR || strings.HasPrefix(score, metrics.NameMETEOR+"_")) && slices.ContainsFunc(t.runs(), func(r *Run) bool {
-		_, scored := r.Results.Scores[score]
-		return scored && r.Results.Paraphrases != nil && !*r.Results.Paraphrases
-	})
-}
-
-// hasHead reports whether a head was trained on the task. A language model has
-// none but its own.
-func (t *Task) hasHead() bool {
-	return slices.ContainsFunc(t.Methods, func(m *Method) bool { return m.Head.Mean > 0 })
-}
-
-// scoreRow returns a method's row.
-func scoreRow(name string, columns []scoreColumn, averaged bool, shown func(score, Sample) string) []string {
-	var cells []string
-	var sizes []float64
-	for i, c := range columns {
-		cell := unknownCell
-		if s := c.of(name); s.N > 0 {
-			cell = shown(scoreOf(c.score), s)
-		}
-		cells = append(cells, cell)
-		if m := c.task.method(name); m != nil && (i == 0 || c.task != columns[i-1].task) {
-			for _, v := range m.Adapter.Values {
-				sizes = append(sizes, float64(v))
-			}
-		}
-	}
-	if averaged {
-		cells = append(cells, average(name, columns, shown))
-	}
-	return append([]string{methodOf(name).Title, count(sample(sizes).Mean)}, cells...)
-}
-
 // average returns the mean over the columns of a method's mean scores, with
 // the standard deviation of the averages of single seeds where every task has
-// the same seeds; "–" unless the method has all tasks.
-func average(name string, columns []scoreColumn, shown func(score, Sample) string) string {
+// the same seeds; nothing unless the method has all tasks.
+func average(name string, columns []scoreColumn) Sample {
 	var means, bySeed []float64
 	for _, c := range columns {
 		if c.of(name).N == 0 {
-			return unknownCell
+			return sample(nil)
 		}
 		means = append(means, float64(c.of(name).Mean))
 	}
@@ -174,47 +138,45 @@ func average(name string, columns []scoreColumn, shown func(score, Sample) strin
 		}
 		bySeed = append(bySeed, sum/float64(len(columns)))
 	}
-	how, s := scoreOf(columns[0].score), sample(bySeed)
+	s := sample(bySeed)
 	if slices.ContainsFunc(columns, func(c scoreColumn) bool { return c.of(name).N != s.N }) {
-		return how.format(Number(mean(means)))
+		return Sample{Mean: Number(mean(means)), SD: unknown}
 	}
-	return shown(how, s)
+	return s
 }
 
-// paperCells returns the row of the paper for a method, and its source; nil
-// where the paper has nothing in these columns.
-func paperCells(name string, columns []scoreColumn, averaged bool) (row []string, source string) {
-	row = []string{"paper", ""}
+// paperCells returns the row of the paper for a method, and its source; "" where
+// the paper has nothing in these columns.
+func paperCells(name string, columns []scoreColumn, averaged bool) (cells []string, source string) {
+	cells = []string{""}
 	var found []float64
 	printed := 0.0
 	for _, c := range columns {
 		p, r, v := paperScore(name, c.task.Name, c.score)
 		if p == nil {
-			row = append(row, unknownCell)
+			cells = append(cells, unknownCell)
 			continue
 		}
-		row[1], source = r.Parameters, fmt.Sprintf("%s (%s)", p.Source, p.Model)
-		row = append(row, fmt.Sprintf("%.*f", scoreOf(c.score).digits, v))
+		cells[0], source = r.Parameters, fmt.Sprintf("%s (%s)", p.Source, p.Model)
+		cells = append(cells, fixed(v, scoreOf(c.score).digits))
 		if found = append(found, v); len(found) == len(p.Scores) {
 			printed = r.Average // its own, which is not the mean of every row
 		}
 	}
-	if found == nil {
-		return nil, ""
-	}
 	switch {
 	case averaged && len(found) == len(columns):
-		row = append(row, fmt.Sprintf("%.1f", cmp.Or(printed, mean(found))))
+		cells = append(cells, fixed(cmp.Or(printed, mean(found)), 1))
 	case averaged:
-		row = append(row, unknownCell)
+		cells = append(cells, unknownCell)
 	}
-	return row, source
+	return cells, source
 }
 
 // differenceTable returns AutoLoRA minus every other method.
 func (r *Report) differenceTable() *Table {
 	t := &Table{Title: "AutoLoRA minus the others, paired over seeds",
-		Heads: []string{"AutoLoRA minus", "seeds", "difference", "sd", "95 % interval", "p"}}
+		Heads:   []string{"AutoLoRA minus", "seeds", "difference", "sd", "95 % interval", "p"},
+		Caption: "Student's t over the seeds that both methods have; over tasks, for the average of just these tasks. " + r.multiplicity()}
 	add := func(title string, of []*Comparison) {
 		if len(of) > 0 {
 			t.subtitle(title)
@@ -233,40 +195,36 @@ func (r *Report) differenceTable() *Table {
 	for _, o := range r.Overall {
 		add(fmt.Sprintf("Average over the tasks of %s on %s", o.Family, o.Model), o.Comparisons)
 	}
-	t.Caption = "Student's t over the seeds that both methods have; over tasks, for the average of just these tasks. " + r.multiplicity()
 	return t
 }
 
 // costTable returns the parameters of every method, and what its runs cost.
 func (r *Report) costTable() *Table {
-	t := &Table{Title: "Parameters and cost", Heads: []string{"method", "parameters", "with head", "search s", "train s", "total s", "cost", "passes"}}
-	add := func(method string, cells ...string) {
-		t.add(append([]string{methodOf(method).Title}, cells...)...)
-		if cost, ok := paperCost[method]; ok && (len(r.Overall) == 0 || cells[0] == "") {
-			t.addPaper("paper", "", "", "", "", "", times(Number(cost)), "")
-		}
-	}
+	t := &Table{Title: "Parameters and cost", Heads: []string{"method", "parameters", "search s", "train s", "total s", "cost", "passes"},
+		Caption: "Means over seeds. Total: with loading and evaluation. Cost: seconds of search and training relative to AdaLoRA's with the same seeds; " +
+			"passes: likewise, forward and backward passes through the model, which do not depend on what else the machine does. " +
+			"The controls train at ranks made of AutoLoRA's, whose search is not counted again."}
 	for _, task := range r.Tasks {
-		t.subtitle(r.name(task))
-		for _, m := range task.Methods {
-			add(m.Method, count(m.Adapter.Mean), count(m.Adapter.Mean+m.Head.Mean), seconds(m.Seconds.Search.Mean), seconds(m.Seconds.Train.Mean),
-				seconds(m.Seconds.Total.Mean), times(m.RelativeCost), times(m.RelativePasses))
-		}
+		t.addMethods(r.name(task), task, func(m *Method) []string {
+			parameters := count(m.Adapter.Mean)
+			if m.Head.Mean > 0 { // a language model has none but its own
+				t.Heads[1] = "parameters + head"
+				parameters += " + " + count(m.Head.Mean)
+			}
+			return []string{parameters, seconds(m.Seconds.Search.Mean), seconds(m.Seconds.Train.Mean), seconds(m.Seconds.Total.Mean), times(m.RelativeCost), times(m.RelativePasses)}
+		})
 	}
 	for _, o := range r.Overall {
 		if len(o.Costs) > 0 {
 			t.subtitle(fmt.Sprintf("All tasks of %s on %s", o.Family, o.Model))
 		}
 		for _, c := range o.Costs {
-			add(c.Method, "", "", "", "", "", times(c.Relative), "")
+			t.add(methodOf(c.Method).Title, "", "", "", "", times(c.Relative), "")
 		}
 	}
-	t.Caption = "Means over seeds. Parameters: trained, without and with the task's head. Total: with loading and evaluation. " +
-		"Cost: seconds of search and training relative to AdaLoRA's with the same seeds; passes: likewise, forward and backward passes " +
-		"through the model, which do not depend on what else the machine does. The controls train at ranks made of AutoLoRA's, whose search is not counted again. Rows \"paper\": Table 5, the mean of SST-2, MNLI and QQP."
-	if !slices.ContainsFunc(r.Tasks, (*Task).hasHead) {
-		t.Caption = strings.Replace(t.Caption, ", without and with the task's head", "", 1)
-		t.drop(2)
+	t.subtitle("The paper's Table 5, mean of SST-2, MNLI and QQP")
+	for _, c := range paperCost {
+		t.addPaper(methodOf(c.method).Title, "", "", "", "", times(c.cost), "")
 	}
 	return t
 }
@@ -274,62 +232,50 @@ func (r *Report) costTable() *Table {
 // workTable returns what runs did: steps, tokens, passes, memory.
 func (r *Report) workTable() *Table {
 	t := &Table{Title: "Work",
-		Heads: []string{"method", "seeds", "parameters", "load s", "eval s", "search steps", "steps", "tokens", "forward", "backward", "memory"}}
+		Heads: []string{"method", "seeds", "parameters", "load s", "eval s", "search steps", "steps", "tokens", "forward", "backward", "memory"},
+		Caption: "Means over seeds; parameters of the adapter: lowest to highest. Tokens and passes: of search and training. " +
+			"Memory: the highest resident size of the process."}
 	for _, task := range r.Tasks {
-		t.subtitle(r.name(task))
-		for _, m := range task.Methods {
-			parameters := count(slices.Min(m.Adapter.Values))
-			if high := count(slices.Max(m.Adapter.Values)); high != parameters {
+		t.addMethods(r.name(task), task, func(m *Method) []string {
+			parameters := count(Number(slices.Min(m.Adapter.Values)))
+			if high := count(Number(slices.Max(m.Adapter.Values))); high != parameters {
 				parameters += "–" + high
 			}
-			t.add(methodOf(m.Method).Title, seedList(m.Seeds), parameters, seconds(m.Seconds.Load.Mean), seconds(m.Seconds.Eval.Mean), count(m.SearchSteps.Mean),
-				count(m.TrainSteps.Mean), count(m.Tokens.Mean), count(m.Forward.Mean), count(m.Backward.Mean), human.Bytes(m.PeakMemory))
-		}
+			return []string{seedList(m.Seeds), parameters, seconds(m.Seconds.Load.Mean), seconds(m.Seconds.Eval.Mean), count(m.SearchSteps.Mean),
+				count(m.TrainSteps.Mean), count(m.Tokens.Mean), count(m.Forward.Mean), count(m.Backward.Mean), human.Bytes(m.PeakMemory)}
+		})
 	}
-	t.Caption = "Means over seeds; parameters of the adapter: lowest to highest. Tokens and passes: of search and training. " +
-		"Memory: the highest resident size of the process."
 	return t
 }
 
-// allScoresTable returns every score of every task that has more than the
-// main table shows.
+// allScoresTable returns every score, if there are more than the main tables
+// show.
 func (r *Report) allScoresTable() *Table {
 	t := &Table{Title: "All scores", Heads: []string{"method"}}
-	var tasks []*Task
-	heads := make(map[string]string) // by score
+	heads, more := make(map[string]string), false // by score
 	for _, task := range r.Tasks {
-		own, more := make(map[string]string), false
-		for _, run := range task.runs() {
-			for name := range run.Results.Scores {
-				own[name] = task.head(name)
+		for _, m := range task.Methods {
+			for name := range m.Scores {
+				heads[name] = max(heads[name], task.head(name)) // with a dagger, if one has it
 				more = more || !slices.Contains(tableScores(task.Name, task.Primary), name)
 			}
 		}
-		if more {
-			tasks = append(tasks, task)
-			for name, head := range own {
-				heads[name] = max(heads[name], head) // with a dagger, if one has it
-			}
-		}
+	}
+	if !more {
+		return t
 	}
 	names := slices.Sorted(maps.Keys(heads))
 	for _, name := range names {
 		t.Heads = append(t.Heads, heads[name])
 	}
 	t.Caption = strings.TrimSpace(footnote(t.Heads))
-	for _, task := range tasks {
-		t.subtitle(r.name(task))
-		for _, m := range task.Methods {
-			row := []string{methodOf(m.Method).Title}
+	for _, task := range r.Tasks {
+		t.addMethods(r.name(task), task, func(m *Method) (cells []string) {
 			for _, name := range names {
-				cell := unknownCell
-				if s, ok := m.Scores[name]; ok {
-					cell = scoreOf(name).counted(s)
-				}
-				row = append(row, cell)
+				cells = append(cells, scoreOf(name).counted(m.score(name)))
 			}
-			t.add(row...)
-		}
+			return cells
+		})
 	}
 	return t
 }
@@ -337,7 +283,10 @@ func (r *Report) allScoresTable() *Table {
 // rankTable returns what the learned ranks come to.
 func (r *Report) rankTable() *Table {
 	t := &Table{Title: "Learned ranks against chance",
-		Heads: []string{"method", "seeds", "mean", "(chance)", "sd", "(chance)", "Pearson", "Spearman", "(chance)", "p"}}
+		Heads: []string{"method", "seeds", "mean", "(chance)", "sd", "(chance)", "Pearson", "Spearman", "(chance)", "p"},
+		Caption: "Mean and standard deviation over the layers, beside what the threshold gives if no selection variable is better than another. " +
+			"Pearson and Spearman: mean correlation of the layers' ranks over all pairs of seeds (between tasks: of their means over seeds), beside what permuted layers give; " +
+			"p: share of 9,999 random permutations with as high a Pearson correlation."}
 	add := func(method string, a Agreement, cells ...string) {
 		chance := unknownCell
 		if a.ChanceSD.Known() {
@@ -361,15 +310,12 @@ func (r *Report) rankTable() *Table {
 		}
 		add(p.Method, p.Agreement, "", "", "", "", "")
 	}
-	t.Caption = "Mean and standard deviation over the layers, beside what the threshold gives if no selection variable is better than another. " +
-		"Pearson and Spearman: mean correlation of the layers' ranks over all pairs of seeds (between tasks: of their means over seeds), beside what permuted layers give; " +
-		"p: share of 9,999 random permutations with as high a Pearson correlation."
 	return t
 }
 
 // sizeTable returns the numbers of examples (the paper's Table 6).
 func (r *Report) sizeTable() *Table {
-	t := &Table{Title: "Examples", Heads: []string{"task", "training", "paper", "evaluated", "paper"}}
+	t := &Table{Title: "Examples", Heads: []string{"task", "training", "paper", "evaluated", "paper"}, Caption: "Paper: Table 6, training and dev set."}
 	known := func(n int) string {
 		if n == 0 {
 			return unknownCell
@@ -384,7 +330,6 @@ func (r *Report) sizeTable() *Table {
 		}
 		t.add(r.name(task), known(s.Train), known(paper.train), evaluated, cmp.Or(paper.dev, unknownCell))
 	}
-	t.Caption = "Paper: Table 6, training and dev set."
 	return t
 }
 

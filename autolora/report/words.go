@@ -3,6 +3,8 @@ package report
 import (
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 
 	"autolora/autolora/human"
 )
@@ -44,12 +46,26 @@ func (r *Report) Headlines() []string {
 	return reached
 }
 
+// models returns the models of the runs.
+func (r *Report) models() []string {
+	var models []string
+	for _, t := range r.Tasks { // in the order of their models
+		models = append(models, t.Model)
+	}
+	return slices.Compact(models)
+}
+
+// onModel returns " on roberta-base" where there are several models.
+func (r *Report) onModel(model string) string {
+	if len(r.models()) > 1 {
+		return " on " + model
+	}
+	return ""
+}
+
 // name returns the title of a task, with the model where there are several.
 func (r *Report) name(t *Task) string {
-	if r.severalModels() {
-		return t.Title + ", " + t.Model
-	}
-	return t.Title
+	return t.Title + strings.Replace(r.onModel(t.Model), " on ", ", ", 1)
 }
 
 // named returns the name of the task's main score where others stand beside it
@@ -58,16 +74,6 @@ func (t *Task) named() string {
 	how := scoreOf(t.Primary)
 	if how.better == down || len(tableScores(t.Name, t.Primary)) > 1 {
 		return how.words()
-	}
-	return ""
-}
-
-func (r *Report) severalModels() bool { return len(r.models()) > 1 }
-
-// onModel returns " on roberta-base" where there are several models.
-func (r *Report) onModel(model string) string {
-	if r.severalModels() {
-		return " on " + model
 	}
 	return ""
 }
@@ -205,29 +211,25 @@ func (r *Report) multiplicity() string {
 // costSentences says what AutoLoRA costs, by time, relative to AdaLoRA: over
 // the tasks where there are several, else of the task.
 func (r *Report) costSentences() []string {
-	var over, single []string
-	text := func(where string, relative Number) string {
-		return fmt.Sprintf("%s AutoLoRA's search and training take %s times the training time of AdaLoRA with the same seeds (the paper: 1.91, mean of SST-2, MNLI and QQP).",
-			where, human.Significant(float64(relative)))
+	var lines []string
+	add := func(where string, relative Number) {
+		lines = append(lines, fmt.Sprintf("%s AutoLoRA's search and training take %s times the training time of AdaLoRA with the same seeds (the paper: 1.91, mean of SST-2, MNLI and QQP).",
+			where, human.Significant(float64(relative))))
 	}
 	for _, o := range r.Overall {
 		for _, c := range o.Costs {
 			if c.Method == reference {
-				over = append(over, text(fmt.Sprintf("Over %s%s", plural(len(c.Tasks), "task", "tasks"), r.onModel(o.Model)), c.Relative))
+				add(fmt.Sprintf("Over %s%s", plural(len(c.Tasks), "task", "tasks"), r.onModel(o.Model)), c.Relative)
 			}
 		}
 	}
+	if lines != nil {
+		return lines
+	}
 	for _, t := range r.Tasks {
-		switch m := t.method(reference); {
-		case m == nil || len(t.Methods) == 1:
-		case m.RelativeCost.Known():
-			single = append(single, text(r.name(t)+":", m.RelativeCost))
-		default:
-			single = append(single, r.name(t)+": the cost relative to AdaLoRA is not known: no seed of AutoLoRA was run with AdaLoRA too.")
+		if m := t.method(reference); m != nil && m.RelativeCost.Known() {
+			add(r.name(t)+":", m.RelativeCost)
 		}
 	}
-	if over != nil {
-		return over
-	}
-	return single
+	return lines
 }

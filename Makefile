@@ -59,7 +59,7 @@ test: setup $(DEMO_MODEL) ## check the format, vet, and run all tests with the r
 	unformatted=$$(gofmt -l atomicfile autolora cmd data nn torchbind); \
 	if [[ -n $$unformatted ]]; then echo "not formatted, run gofmt -w:" $$unformatted >&2; failed=yes; fi; \
 	export GOMP_SPINCOUNT=$(GOMP_SPINCOUNT) GORACE=atexit_sleep_ms=0; \
-	part go test -race -vet=all $$(go list ./... | grep -vE '/data/(metrics/nlg|tokenizer)(/|$$)'); \
+	part go test -race -timeout 20m -vet=all $$(go list ./... | grep -vE '/data/(metrics/nlg|tokenizer)(/|$$)'); \
 	part go test -race -short ./data/tokenizer ./data/metrics/nlg/meteor; \
 	part go test -vet=all ./data/tokenizer ./data/metrics/nlg/...; \
 	[[ -z $$failed ]]

@@ -18,56 +18,33 @@ func NLTK(text string) []string {
 
 // treebank is NLTKWordTokenizer, one replacement after the other. Those that only add spaces to spaces are left out.
 func treebank(text string) []string {
-	if strings.HasPrefix(text, `"`) {
-		text = "``" + text[1:]
-	}
-	text = openingQuotes.Replace(spaced(text, "«“‘„"))
-	text = quotesAfterSpace.Replace(text)
-	text = spaceAfterApostrophe(text)
-	text = spaceFullStop(text)
-	text = string(rewrite([]byte(text), func(x, y byte) bool { return (x == ':' || x == ',') && !isDigit(y) }, " x y"))
-	if strings.HasSuffix(text, ":") || strings.HasSuffix(text, ",") {
-		text = text[:len(text)-1] + " " + text[len(text)-1:]
-	}
-	text = spaceDots(text)
-	text = spaced(text, "?!;@#$%&")
-	text = spaceEndings(text, "'", " ", "'")
-	text = spaced(text, "*[](){}<>")
-	text = strings.ReplaceAll(text, "--", " -- ")
-	text = " " + text + " "
-	text = spaced(text, "»”’")
-	text = strings.ReplaceAll(text, `"`, " '' ")
-	text = spaceEndings(text, " ", "", "''")
-	text = spaceEndings(text, " '", " ", "'s", "'S", "'m", "'M", "'d", "'D", "'")
-	text = spaceEndings(text, " '", " ", "'ll", "'LL", "'re", "'RE", "'ve", "'VE", "n't", "N'T")
-	text = splitContractions(text)
-	return strings.FieldsFunc(text, isSpace)
+	text = treebankMarks.Replace(spaceAfterApostrophe(treebankQuotes.Replace(text)))
+	return strings.FieldsFunc(splitContractions(text), isSpace)
 }
 
 var (
-	openingQuotes    = strings.NewReplacer("``", " `` ", "`", " ` ")
-	quotesAfterSpace = strings.NewReplacer(
-		` "`, "  `` ", `("`, "( `` ", `["`, "[ `` ", `{"`, "{ `` ", `<"`, "< `` ",
-		" ''", "  `` ", "(''", "( `` ", "[''", "[ `` ", "{''", "{ `` ", "<''", "< `` ")
+	treebankQuotes = NewRules(
+		`"`, `^"`, "``",
+		"«“‘„`", "[«“‘„]|``?", " $0 ",
+		`"'`, `([ (\[{<])("|'')`, "$1 `` ",
+	)
+	treebankMarks = NewRules(
+		".", `([^.])\.([\])}>"'»”’ ]*)[\pZ\t-\r\x{85}\x1c-\x1f]*$`, "$1 . $2 ",
+		":,", `([:,])([^0-9])`, " $1 $2",
+		":,", `[:,]$`, " $0",
+		".", `\.{2,}`, " $0 ",
+		"?!;@#$%&", `[?!;@#$%&]`, " $0 ",
+		"'", `([^'])' `, "$1 ' ",
+		"*[](){}<>", `[*[\](){}<>]`, " $0 ",
+		"-", "--", " -- ",
+		"", `^|$`, " ",
+		"»”’", "[»”’]", " $0 ",
+		`"`, `"`, " '' ",
+		"'", `([^ ])''`, "$1 '' ",
+		"'", `([^' ])('[sSmMdD]|') `, "$1 $2 ",
+		"'", `([^' ])('ll|'LL|'re|'RE|'ve|'VE|n't|N'T) `, "$1 $2 ",
+	)
 )
-
-// spaced puts spaces around some characters.
-func spaced(text, characters string) string {
-	if !strings.ContainsAny(text, characters) {
-		return text
-	}
-	var b strings.Builder
-	for _, r := range text {
-		if strings.ContainsRune(characters, r) {
-			b.WriteByte(' ')
-			b.WriteRune(r)
-			b.WriteByte(' ')
-		} else {
-			b.WriteRune(r)
-		}
-	}
-	return b.String()
-}
 
 // spaceAfterApostrophe parts an apostrophe from a word of one letter, unless that is a clitic.
 func spaceAfterApostrophe(text string) string {
@@ -86,59 +63,6 @@ func spaceAfterApostrophe(text string) string {
 		}
 		rest = after
 	}
-}
-
-// spaceFullStop parts the full stop at the end, which only closing quotes and brackets may follow.
-func spaceFullStop(text string) string {
-	trimmed := strings.TrimRightFunc(text, isSpace)
-	before := strings.TrimRight(trimmed, "])}>\"'»”’ ")
-	closing := trimmed[len(before):]
-	before, found := strings.CutSuffix(before, ".")
-	if !found || before == "" || strings.HasSuffix(before, ".") {
-		return text
-	}
-	return before + " . " + closing + " "
-}
-
-// spaceDots parts two dots or more.
-func spaceDots(text string) string {
-	var b strings.Builder
-	for rest := text; ; {
-		before, after, found := strings.Cut(rest, "..")
-		b.WriteString(before)
-		if !found {
-			return b.String()
-		}
-		rest = strings.TrimLeft(after, ".")
-		b.WriteString(" ..")
-		b.WriteString(after[:len(after)-len(rest)])
-		b.WriteByte(' ')
-	}
-}
-
-// spaceEndings parts endings from what is before them, if that is none of the characters apart, and puts a space in
-// the place of what follows them.
-func spaceEndings(text, apart, after string, endings ...string) string {
-	if !strings.Contains(text, "'") {
-		return text
-	}
-	var b strings.Builder
-	for i := 0; i < len(text); {
-		r, width := utf8.DecodeRuneInString(text[i:])
-		b.WriteString(text[i : i+width])
-		i += width
-		if strings.ContainsRune(apart, r) {
-			continue
-		}
-		for _, ending := range endings {
-			if strings.HasPrefix(text[i:], ending) && strings.HasPrefix(text[i+len(ending):], after) {
-				b.WriteString(" " + ending + " ")
-				i += len(ending) + len(after)
-				break
-			}
-		}
-	}
-	return b.String()
 }
 
 // contractions are words that are two, the second from a place on.

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -49,37 +50,24 @@ type Progress struct {
 func NewClientFromEnv() (*Client, error) {
 	home := os.Getenv("HF_HOME")
 	if home == "" {
-		cache := os.Getenv("XDG_CACHE_HOME")
-		if cache == "" {
-			user, err := os.UserHomeDir()
-			if err != nil {
-				return nil, fmt.Errorf("hub: no folder for the cache: %w: set HF_HOME", err)
-			}
-			cache = filepath.Join(user, ".cache")
+		cache, err := os.UserCacheDir()
+		if err != nil {
+			return nil, fmt.Errorf("hub: no folder for the cache: %w: set HF_HOME", err)
 		}
 		home = filepath.Join(cache, "huggingface")
 	}
 	c := &Client{
-		Endpoint: strings.TrimRight(firstEnv("HF_ENDPOINT"), "/"),
+		Endpoint: cmp.Or(strings.TrimRight(firstEnv("HF_ENDPOINT"), "/"), defaultEndpoint),
 		Token:    firstEnv("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"),
-		CacheDir: firstEnv("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"),
+		CacheDir: cmp.Or(firstEnv("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"), filepath.Join(home, "hub")),
 		Offline:  truth(os.Getenv("HF_HUB_OFFLINE")) || truth(os.Getenv("TRANSFORMERS_OFFLINE")),
-	}
-	if c.Endpoint == "" {
-		c.Endpoint = defaultEndpoint
 	}
 	if u, err := url.Parse(c.Endpoint); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
 		return nil, fmt.Errorf("hub: HF_ENDPOINT %q: want an address like %s", c.Endpoint, defaultEndpoint)
 	}
-	if c.CacheDir == "" {
-		c.CacheDir = filepath.Join(home, "hub")
-	}
 	if c.Token == "" {
-		path := firstEnv("HF_TOKEN_PATH")
-		if path == "" {
-			path = filepath.Join(home, "token") // where "hf auth login" leaves it
-		}
-		switch token, err := os.ReadFile(path); {
+		// By default where "hf auth login" leaves it.
+		switch token, err := os.ReadFile(cmp.Or(firstEnv("HF_TOKEN_PATH"), filepath.Join(home, "token"))); {
 		case err == nil:
 			c.Token = strings.TrimSpace(string(token))
 		case !errors.Is(err, os.ErrNotExist):
@@ -124,13 +112,9 @@ func secondsEnv(name string) (time.Duration, error) {
 // do sends a request to the hub. It follows redirects, those to other hosts only where elsewhere is set: the
 // answer to a HEAD request that the hub itself gives has the headers that describe the file.
 func (c *Client) do(req *http.Request, elsewhere bool) (*http.Response, error) {
-	base := c.HTTP
-	if base == nil {
-		base = http.DefaultClient
-	}
 	origin := req.URL
-	client := *base
-	client.Transport = &hubTransport{base: base.Transport, origin: origin, token: c.Token}
+	client := *cmp.Or(c.HTTP, http.DefaultClient)
+	client.Transport = &hubTransport{base: cmp.Or(client.Transport, http.DefaultTransport), origin: origin, token: c.Token}
 	client.CheckRedirect = func(next *http.Request, via []*http.Request) error {
 		if !elsewhere && !sameOrigin(next.URL, origin) {
 			return http.ErrUseLastResponse
@@ -159,33 +143,48 @@ func (t *hubTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if t.token != "" && sameOrigin(req.URL, t.origin) {
 		req.Header.Set("Authorization", "Bearer "+t.token)
 	}
-	base := t.base
-	if base == nil {
-		base = http.DefaultTransport
-	}
-	return base.RoundTrip(req)
+	return t.base.RoundTrip(req)
 }
 
 func sameOrigin(a, b *url.URL) bool { return a.Scheme == b.Scheme && a.Host == b.Host }
 
 // watch returns a context that ends with an error of its own when alive is not called for d.
 func watch(ctx context.Context, d time.Duration) (watched context.Context, alive, stop func()) {
-	if d == 0 {
-		d = defaultTimeout
-	}
+	d = cmp.Or(d, defaultTimeout)
 	watched, cancel := context.WithCancelCause(ctx)
 	timer := time.AfterFunc(d, func() { cancel(fmt.Errorf("no answer for %v", d)) })
 	return watched, func() { timer.Reset(d) }, func() { timer.Stop(); cancel(nil) }
 }
 
+// retry makes an attempt, and again after failures that may pass. One that brought something begins the count of tries
+// anew.
+func (c *Client) retry(ctx context.Context, attempt func() (progress bool, err error)) error {
+	for try := 1; ; try++ {
+		progress, err := attempt()
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if progress {
+			try = 1
+		}
+		again, wait := passing(err)
+		if !again || try >= tries {
+			return err
+		}
+		if err := c.sleep(ctx, try, wait); err != nil {
+			return err
+		}
+	}
+}
+
 // sleep pauses before try n (from 1) of a request, longer every time, and at least for atLeast.
 func (c *Client) sleep(ctx context.Context, n int, atLeast time.Duration) error {
-	pause := c.pause
-	if pause == 0 {
-		pause = 500 * time.Millisecond
-	}
+	pause := cmp.Or(c.pause, 500*time.Millisecond) << min(n-1, 6)
 	select {
-	case <-time.After(max(pause<<min(n-1, 6), atLeast)):
+	case <-time.After(max(pause, atLeast)):
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()

@@ -35,32 +35,38 @@ func (c *Client) blob(ctx context.Context, r repo, f file, advance func(int64)) 
 	// The Python library resumes from the same name.
 	d := download{client: c, file: f, path: path + ".incomplete", advance: advance}
 	defer d.close()
-	if err := d.open(); err != nil {
-		return fmt.Errorf("%v: %s: %w", r, f.path, err)
+	if err := d.whole(ctx); err != nil {
+		return d.explain(r, err)
 	}
-	resumed := d.have > 0
-	for {
-		if err := d.fetch(ctx); err != nil {
-			return d.explain(r, err)
-		}
-		err := d.check()
-		if err == nil {
-			break
-		}
-		// What an earlier run left may have been the bad part; then a download from the start is good.
-		if err := d.restart(); err != nil {
-			return fmt.Errorf("%v: %s: %w", r, f.path, err)
-		}
-		if !resumed {
-			os.Remove(d.path)
-			return fmt.Errorf("%v: %s: %w", r, f.path, err)
-		}
-		resumed = false
-	}
-	if err := d.finish(path); err != nil {
+	d.close()
+	if err := atomicfile.Rename(d.path, path); err != nil {
 		return fmt.Errorf("%v: %s: %w", r, f.path, err)
 	}
 	return nil
+}
+
+// whole makes the incomplete file complete.
+func (d *download) whole(ctx context.Context) error {
+	if err := d.open(); err != nil {
+		return err
+	}
+	for resumed := d.have > 0; ; resumed = false {
+		if err := d.fetch(ctx); err != nil {
+			return err
+		}
+		err := d.check()
+		if err == nil {
+			return nil
+		}
+		// What an earlier run left may have been the bad part; then a download from the start is good.
+		if err := d.restart(); err != nil {
+			return err
+		}
+		if !resumed {
+			os.Remove(d.path)
+			return err
+		}
+	}
 }
 
 // download is one file on its way.
@@ -69,6 +75,7 @@ type download struct {
 	file    file
 	path    string // of the incomplete file
 	advance func(int64)
+	alive   func() // see watch
 
 	out  *os.File
 	have int64     // bytes in out
@@ -122,40 +129,26 @@ func (d *download) restart() error {
 
 // fetch brings the rest of the file. It gives up after some tries that brought nothing.
 func (d *download) fetch(ctx context.Context) error {
-	for try := 1; d.file.size < 0 || d.have < d.file.size; try++ {
+	if d.file.size >= 0 && d.have >= d.file.size {
+		return nil
+	}
+	return d.client.retry(ctx, func() (progress bool, err error) {
 		before := d.have
-		err := d.fetchOnce(ctx)
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if err == nil && (d.file.size < 0 || d.have == d.file.size) {
-			return nil
-		}
-		if err == nil {
+		err = d.fetchOnce(ctx)
+		if err == nil && d.file.size >= 0 && d.have != d.file.size {
 			err = fmt.Errorf("got %d bytes, want %d", d.have, d.file.size)
 		}
-		if d.have > before {
-			try = 1
-		}
-		again, wait := passing(err)
-		if !again || try >= tries || errors.As(err, new(*os.PathError)) {
-			return err
-		}
-		if err := d.client.sleep(ctx, try, wait); err != nil {
-			return err
-		}
-	}
-	return nil
+		return d.have > before, err
+	})
 }
 
-// explain says what to do about a failure of fetch.
+// explain says what to do about a failure.
 func (d *download) explain(r repo, err error) error {
-	var status *statusError
 	switch {
 	case errors.Is(err, syscall.ENOSPC):
 		return fmt.Errorf("%v: %s: %w: %w: free some space, or set HF_HOME to a folder on a larger disk; the next call goes on from here",
 			r, d.file.path, ErrDiskFull, err)
-	case errors.As(err, &status), unreachable(err):
+	case errors.As(err, new(*statusError)), unreachable(err):
 		return fmt.Errorf("%s: %w", d.file.path, d.client.explain(r, err))
 	}
 	return fmt.Errorf("%v: %s: %w", r, d.file.path, err)
@@ -199,32 +192,21 @@ func (d *download) fetchOnce(ctx context.Context) error {
 	if d.file.size >= 0 {
 		body = io.LimitReader(body, d.file.size-d.have)
 	}
-	buf := make([]byte, 256<<10)
-	for {
-		n, err := body.Read(buf)
-		alive()
-		if n > 0 {
-			if err := d.write(buf[:n]); err != nil {
-				return err
-			}
-		}
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return causeOf(watched, err)
-		}
-	}
+	d.alive = alive
+	_, err = io.Copy(d, body)
+	return causeOf(watched, err)
 }
 
-func (d *download) write(p []byte) error {
+// Write takes what came in.
+func (d *download) Write(p []byte) (int, error) {
+	d.alive()
 	n, err := d.out.Write(p)
 	d.have += int64(n)
 	d.advance(int64(n))
 	if d.sum != nil {
 		d.sum.Write(p[:n])
 	}
-	return err
+	return n, err
 }
 
 // check compares the whole file with its ETag.
@@ -237,12 +219,6 @@ func (d *download) check() error {
 			ErrChecksum, got, d.file.etag)
 	}
 	return nil
-}
-
-// finish gives the complete file its name.
-func (d *download) finish(path string) error {
-	d.close()
-	return atomicfile.Rename(d.path, path)
 }
 
 func (d *download) close() {

@@ -127,8 +127,7 @@ func (c *Client) describe(ctx context.Context, r repo, commit, path string) (fil
 		return nil
 	})
 	if err != nil {
-		var status *statusError
-		if errors.As(err, &status) && status.status == http.StatusNotFound {
+		if status, ok := errors.AsType[*statusError](err); ok && status.status == http.StatusNotFound {
 			return file{}, fmt.Errorf("%v: %w: %s is listed but not there", r, ErrNotFound, path)
 		}
 		return file{}, c.explain(r, err)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -37,56 +38,41 @@ func (e *statusError) Error() string {
 
 // passing says whether a failure may be gone at the next try, and how long to wait at least.
 func passing(err error) (bool, time.Duration) {
-	var status *statusError
-	if errors.As(err, &status) {
+	if status, ok := errors.AsType[*statusError](err); ok {
 		return status.status == http.StatusTooManyRequests || status.status == http.StatusRequestTimeout || status.status >= 500,
 			status.retryAfter
 	}
-	return !unreachable(err), 0
+	_, disk := errors.AsType[*os.PathError](err)
+	return !disk && !unreachable(err), 0
 }
 
 // unreachable says whether no connection came about. Trying again at once is seldom of use then, and a user
 // without a network should not have to wait.
 func unreachable(err error) bool {
-	var op *net.OpError
-	var dns *net.DNSError
-	return errors.As(err, &dns) || errors.As(err, &op) && (op.Op == "dial" || op.Op == "proxyconnect")
+	op, ok := errors.AsType[*net.OpError](err)
+	return errors.As(err, new(*net.DNSError)) || ok && (op.Op == "dial" || op.Op == "proxyconnect")
 }
 
 // ask makes a small request, again after passing failures, and hands the answer to read. The error names
 // neither the repository nor what to do: see [Client.explain].
 func (c *Client) ask(ctx context.Context, method, address string, read func(*http.Response) error) error {
-	for try := 1; ; try++ {
-		err := c.askOnce(ctx, method, address, read)
-		if err == nil || ctx.Err() != nil {
-			return err
+	return c.retry(ctx, func() (bool, error) {
+		watched, _, stop := watch(ctx, c.AnswerTimeout)
+		defer stop()
+		req, err := http.NewRequestWithContext(watched, method, address, nil)
+		if err != nil {
+			return false, err
 		}
-		again, wait := passing(err)
-		if !again || try == tries {
-			return err
+		resp, err := c.do(req, method != http.MethodHead)
+		if err != nil {
+			return false, causeOf(watched, err)
 		}
-		if err := c.sleep(ctx, try, wait); err != nil {
-			return err
+		defer resp.Body.Close()
+		if resp.StatusCode >= 400 {
+			return false, newStatusError(resp)
 		}
-	}
-}
-
-func (c *Client) askOnce(ctx context.Context, method, address string, read func(*http.Response) error) error {
-	watched, _, stop := watch(ctx, c.AnswerTimeout)
-	defer stop()
-	req, err := http.NewRequestWithContext(watched, method, address, nil)
-	if err != nil {
-		return err
-	}
-	resp, err := c.do(req, method != http.MethodHead)
-	if err != nil {
-		return causeOf(watched, err)
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode >= 400 {
-		return newStatusError(resp)
-	}
-	return causeOf(watched, read(resp))
+		return false, causeOf(watched, read(resp))
+	})
 }
 
 // causeOf names the reason for which a watched context ended, which err does not.
@@ -123,8 +109,8 @@ func (c *Client) explain(r repo, err error) error {
 	if unreachable(err) {
 		return fmt.Errorf("%v: %w at %s: %w: check the network, or set HF_ENDPOINT to a mirror", r, ErrUnreachable, c.Endpoint, err)
 	}
-	var status *statusError
-	if !errors.As(err, &status) {
+	status, ok := errors.AsType[*statusError](err)
+	if !ok {
 		return fmt.Errorf("%v: %w", r, err)
 	}
 	switch {

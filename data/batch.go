@@ -84,21 +84,12 @@ func (c *Corpus) EvalBatches(ctx context.Context, size, workers int) ([][]int, e
 	if err := c.EncodeAll(ctx, workers); err != nil {
 		return nil, err
 	}
-	lengths := make([]int, len(c.entries))
-	for i := range lengths {
-		lengths[i] = len(c.entries[i].input())
-	}
-	return GroupByLength(lengths, size), nil
-}
-
-// GroupByLength cuts the indices 0..len(lengths)-1 into batches of size examples (the last may be smaller),
-// longest first, equal lengths in their own order. Longest first, so that a batch that does not fit into
-// memory fails at the start. Size must be at least 1.
-func GroupByLength(lengths []int, size int) [][]int {
-	order := make([]int, len(lengths))
+	order := make([]int, len(c.entries))
 	for i := range order {
 		order[i] = i
 	}
-	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(lengths[b], lengths[a]) })
-	return slices.Collect(slices.Chunk(order, size))
+	// Longest first, so that a batch that does not fit into memory fails at the start.
+	length := func(i int) int { return len(c.entries[i].input()) }
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(length(b), length(a)) })
+	return slices.Collect(slices.Chunk(order, size)), nil
 }

@@ -43,7 +43,7 @@ func isCoNLL(file string) bool {
 // the word #.
 func readCoNLL(file string, b []byte, spec tableSpec, yield yieldRow) error {
 	r := conllReader{file: file, spec: spec, yield: yield, tabs: bytes.IndexByte(b, '\t') >= 0}
-	err := lines(b, r.line)
+	err := lines(file, b, r.line)
 	if err == nil {
 		err = r.endSentence()
 	}
@@ -65,9 +65,6 @@ type conllReader struct {
 }
 
 func (r *conllReader) line(number int, text string) error {
-	if err := checkUTF8(r.file, number, text); err != nil {
-		return err
-	}
 	const blank = " \t"
 	var row []string
 	if r.tabs {

@@ -41,25 +41,16 @@ const stopLoRA = "\n\n"
 
 // readLoRAText reads LoRA's text form of E2E: on every line a source, "||" and its target.
 func readLoRAText(file string, b []byte, _ tableSpec, yield yieldRow) error {
-	empty := true
-	err := lines(b, func(line int, text string) error {
+	return lines(file, b, func(line int, text string) error {
 		if text == "" {
 			return nil
-		}
-		if err := checkUTF8(file, line, text); err != nil {
-			return err
 		}
 		parts := strings.Split(text, "||")
 		if len(parts) != 2 {
 			return fmt.Errorf(`%s: "||" is there %d times: want a source, "||" and a target`, place(file, line), len(parts)-1)
 		}
-		empty = false
 		return yield(line, []cell{{kind: isText, text: parts[0]}, {kind: isText, text: parts[1]}})
 	})
-	if err == nil && empty {
-		err = fmt.Errorf("%s: the file is empty", file)
-	}
-	return err
 }
 
 // mrNames are the names of LoRA's form that are not those of a meaning representation.

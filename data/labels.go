@@ -1,6 +1,7 @@
 package data
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -134,17 +135,12 @@ func (c cell) value(most float64) (float64, error) {
 
 // classNames returns the different labels in order: by value if all are whole numbers, else by name.
 func classNames(texts []string) []string {
-	names := slices.Clone(texts)
-	slices.Sort(names)
+	names := slices.Sorted(slices.Values(texts))
 	if numbers(texts) {
-		var values []int64
-		for _, text := range texts {
-			v, _ := wholeNumber(text)
-			values = append(values, v)
-		}
-		slices.Sort(values)
-		for i, v := range values {
-			names[i] = strconv.FormatInt(v, 10)
+		value := func(text string) int64 { v, _ := wholeNumber(text); return v }
+		slices.SortFunc(names, func(a, b string) int { return cmp.Compare(value(a), value(b)) })
+		for i, name := range names {
+			names[i] = strconv.FormatInt(value(name), 10)
 		}
 	}
 	return slices.Compact(names)
@@ -195,10 +191,5 @@ func defaultNames(names []string) bool {
 }
 
 func numbers(names []string) bool {
-	for _, name := range names {
-		if _, ok := wholeNumber(name); !ok {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(names, func(name string) bool { _, ok := wholeNumber(name); return !ok })
 }

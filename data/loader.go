@@ -1,6 +1,7 @@
 package data
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync"
@@ -31,17 +32,15 @@ type Loader struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	queue  chan *load // in the order of the batches
-	work   chan *load
 	wg     sync.WaitGroup
 }
 
 // load is a batch in the making.
 type load struct {
-	indices []int
-	after   orderPlace
-	done    chan struct{} // closed when batch or err is set
-	batch   *Batch
-	err     error
+	after orderPlace
+	done  chan struct{} // closed when batch or err is set
+	batch *Batch
+	err   error
 }
 
 // NewLoader starts the goroutines. They end when ctx ends or Close is called; the caller must do one of
@@ -56,39 +55,30 @@ func NewLoader(ctx context.Context, corpus *Corpus, order *Order, config LoaderC
 		ctx:    ctx,
 		cancel: cancel,
 		queue:  make(chan *load, max(config.Ahead, 1)),
-		work:   make(chan *load),
 	}
 	l.wg.Go(l.schedule)
-	for range max(config.Workers, 1) {
-		l.wg.Go(l.pack)
-	}
 	return l
 }
 
-// schedule puts every load first into the queue, whose length is the limit, then before the workers.
+// schedule puts every load into the queue, whose length is the limit, and has it packed as soon as a worker is free.
 func (l *Loader) schedule() {
+	workers := make(chan struct{}, max(l.config.Workers, 1))
 	for {
 		indices := l.order.Next()
-		next := &load{indices: indices, after: l.order.place, done: make(chan struct{})}
-		for _, c := range []chan *load{l.queue, l.work} {
-			select {
-			case c <- next:
-			case <-l.ctx.Done():
-				return
-			}
-		}
-	}
-}
-
-func (l *Loader) pack() {
-	for {
+		next := &load{after: l.order.place, done: make(chan struct{})}
 		select {
-		case next := <-l.work:
-			next.batch, next.err = l.corpus.part(next.indices, l.config.Part, l.config.Parts)
-			close(next.done)
+		case l.queue <- next:
 		case <-l.ctx.Done():
 			return
 		}
+		l.wg.Go(func() {
+			workers <- struct{}{}
+			if next.err = l.ctx.Err(); next.err == nil {
+				next.batch, next.err = l.corpus.part(indices, l.config.Part, l.config.Parts)
+			}
+			<-workers
+			close(next.done)
+		})
 	}
 }
 
@@ -112,27 +102,18 @@ func (c *Corpus) part(indices []int, part, parts int) (*Batch, error) {
 // Next returns the next batch, which belongs to the caller. An error of tokenising names file and line; it,
 // the context's error and ErrClosed are final.
 func (l *Loader) Next() (*Batch, error) {
-	if l.err == nil {
-		l.err = l.ctx.Err()
-	}
 	if l.err != nil {
 		return nil, l.err
 	}
 	var next *load
 	select {
 	case next = <-l.queue:
-	case <-l.ctx.Done():
-		l.err = l.ctx.Err()
-		return nil, l.err
-	}
-	select {
-	case <-next.done:
-	case <-l.ctx.Done():
-		l.err = l.ctx.Err()
-		return nil, l.err
-	}
-	if next.err != nil {
+		<-next.done
 		l.err = next.err
+	case <-l.ctx.Done():
+	}
+	l.err = cmp.Or(l.ctx.Err(), l.err)
+	if l.err != nil {
 		l.cancel()
 		return nil, l.err
 	}

@@ -118,7 +118,7 @@ func readTable(file string, sum hash.Hash, spec tableSpec, yield yieldRow) error
 	if err != nil {
 		return fmt.Errorf("read data: %w", err)
 	}
-	if len(b) == 0 {
+	if len(bytes.TrimSpace(bytes.TrimPrefix(b, utf8BOM))) == 0 {
 		return fmt.Errorf("%s: the file is empty", file)
 	}
 	sum.Write(b)
@@ -171,14 +171,17 @@ func shorten(s string) string {
 var utf8BOM = []byte("\xef\xbb\xbf")
 
 // lines calls fn with each line of b and its number from 1, without the byte order mark and the line ends
-// LF or CRLF. A lone CR is an ordinary character.
-func lines(b []byte, fn func(line int, text string) error) error {
+// LF or CRLF. A lone CR is an ordinary character. A line that is not UTF-8 is an error.
+func lines(file string, b []byte, fn func(line int, text string) error) error {
 	b = bytes.TrimPrefix(b, utf8BOM)
 	for line := 1; len(b) > 0; line++ {
 		var text []byte
 		text, b, _ = bytes.Cut(b, []byte{'\n'})
-		text = bytes.TrimSuffix(text, []byte{'\r'})
-		if err := fn(line, string(text)); err != nil {
+		row := string(bytes.TrimSuffix(text, []byte{'\r'}))
+		if err := checkUTF8(file, line, row); err != nil {
+			return err
+		}
+		if err := fn(line, row); err != nil {
 			return err
 		}
 	}

@@ -21,16 +21,12 @@ func readTSV(file string, b []byte, spec tableSpec, yield yieldRow) error {
 			return err
 		}
 	}
-	err := lines(b, func(line int, text string) error {
+	return lines(file, b, func(line int, text string) error {
 		if text == "" {
 			return nil
 		}
-		if err := checkUTF8(file, line, text); err != nil {
-			return err
-		}
 		return t.row(line, strings.Split(text, "\t"))
 	})
-	return t.end(err)
 }
 
 // readCSV reads RFC 4180: cells with a comma, a quote or a line end are in double quotes, "" is a quote.
@@ -42,7 +38,7 @@ func readCSV(file string, b []byte, spec tableSpec, yield yieldRow) error {
 	for {
 		row, err := r.Read()
 		if err == io.EOF {
-			return t.end(nil)
+			return nil
 		}
 		if err != nil {
 			return csvError(file, err)
@@ -105,14 +101,6 @@ func (t *textTable) row(line int, row []string) error {
 	return t.yield(line, t.cells)
 }
 
-// end returns the error of the reading, or that of a file without rows.
-func (t *textTable) end(err error) error {
-	if err == nil && t.names == nil {
-		err = fmt.Errorf("%s: the file is empty", t.file)
-	}
-	return err
-}
-
 func csvError(file string, err error) error {
 	if p, ok := errors.AsType[*csv.ParseError](err); ok {
 		return fmt.Errorf("%s: column %d: %w", place(file, p.Line), p.Column, p.Err)
@@ -128,14 +116,9 @@ func readJSONL(file string, b []byte, spec tableSpec, yield yieldRow) error {
 	if spec.lists {
 		parse = jsonList
 	}
-	empty := true
-	err := lines(b, func(line int, text string) error {
-		if len(strings.TrimSpace(text)) == 0 {
+	return lines(file, b, func(line int, text string) error {
+		if strings.TrimSpace(text) == "" {
 			return nil
-		}
-		empty = false
-		if err := checkUTF8(file, line, text); err != nil {
-			return err
 		}
 		var object map[string]json.RawMessage
 		if err := json.Unmarshal([]byte(text), &object); err != nil || object == nil {
@@ -165,10 +148,6 @@ func readJSONL(file string, b []byte, spec tableSpec, yield yieldRow) error {
 		}
 		return yield(line, cells)
 	})
-	if err == nil && empty {
-		err = fmt.Errorf("%s: the file is empty", file)
-	}
-	return err
 }
 
 // jsonCell returns a value. One that is missing or null is no error, but a missing cell.

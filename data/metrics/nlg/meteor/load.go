@@ -12,13 +12,9 @@ import (
 
 // DefaultDir returns the folder that scripts/fetch_meteor.sh makes if it is given none.
 func DefaultDir() (string, error) {
-	cache := os.Getenv("XDG_CACHE_HOME")
-	if cache == "" {
-		home, err := os.UserHomeDir()
-		if err != nil {
-			return "", fmt.Errorf("folder of METEOR's resources: %w: set XDG_CACHE_HOME", err)
-		}
-		cache = filepath.Join(home, ".cache")
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("folder of METEOR's resources: %w: set XDG_CACHE_HOME", err)
 	}
 	return filepath.Join(cache, "autolora", "meteor"), nil
 }

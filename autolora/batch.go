@@ -20,7 +20,7 @@ type Batch struct {
 
 // NewBatch copies b to the model's device. Labels must fit the model's head.
 func NewBatch(s *torchbind.Scope, model *nn.Model, b *data.Batch) (*Batch, error) {
-	packed, err := model.NewBatch(s, nn.Sequences{IDs: b.IDs, Segments: b.Segments, Lengths: b.Lengths, Want: b.Want, WantPer: b.WantPer})
+	packed, err := model.NewBatch(s, b)
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"testing"
 
+	"autolora/data"
 	"autolora/nn"
 	"autolora/nn/safetensors"
 	"autolora/torchbind"
@@ -74,7 +75,7 @@ func loadRecomputed(t *testing.T, name string, output nn.Output, labels int64, f
 func madeUpBatch(t *testing.T, s *torchbind.Scope, m *nn.Model, seed uint64) *Batch {
 	t.Helper()
 	rng := rand.New(rand.NewPCG(seed, 0))
-	var q nn.Sequences
+	var q data.Batch
 	rows := 0
 	for _, length := range []int{7, 3, 5} {
 		for i := range length {
@@ -89,7 +90,7 @@ func madeUpBatch(t *testing.T, s *torchbind.Scope, m *nn.Model, seed uint64) *Ba
 		}
 	}
 	q.Segments = make([]int64, len(q.IDs))
-	packed, err := m.NewBatch(s, q)
+	packed, err := m.NewBatch(s, &q)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -375,7 +376,7 @@ func TestRecomputationMemory(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				var q nn.Sequences
+				var q data.Batch
 				for i := range sequences {
 					for j := range tokens {
 						q.IDs = append(q.IDs, int64((i*7+j*3)%50))
@@ -383,7 +384,7 @@ func TestRecomputationMemory(t *testing.T) {
 					q.Lengths, q.Want, q.WantPer = append(q.Lengths, tokens), append(q.Want, int64(len(q.IDs)-1)), append(q.WantPer, 1)
 				}
 				q.Segments = make([]int64, len(q.IDs))
-				packed, err := model.NewBatch(s, q)
+				packed, err := model.NewBatch(s, &q)
 				if err != nil {
 					t.Fatal(err)
 				}

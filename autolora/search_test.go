@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"autolora/data"
 	"autolora/nn"
 	"autolora/nn/safetensors"
 	"autolora/torchbind"
@@ -64,7 +65,7 @@ func (f fixture) batch(s *torchbind.Scope, m *nn.Model, prefix string) *Batch {
 	f.t.Helper()
 	ids, segments := f.tensor(s, prefix+".ids"), f.tensor(s, prefix+".segments").Int64s()
 	flat, width := ids.Int64s(), ids.Size(1)
-	var seqs nn.Sequences
+	var seqs data.Batch
 	for i, n := range f.tensor(s, prefix+".lengths").Int64s() {
 		at := int64(i) * width
 		seqs.IDs = append(seqs.IDs, flat[at:at+n]...)
@@ -77,7 +78,7 @@ func (f fixture) batch(s *torchbind.Scope, m *nn.Model, prefix string) *Batch {
 			seqs.WantPer = append(seqs.WantPer, int(n))
 		}
 	}
-	b, err := m.NewBatch(s, seqs)
+	b, err := m.NewBatch(s, &seqs)
 	if err != nil {
 		f.t.Fatal(err)
 	}

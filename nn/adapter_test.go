@@ -101,7 +101,7 @@ func TestAdapterAndMergedModelRoundTrip(t *testing.T) {
 				want := openFixture(t, "expected-"+c.adapter)
 				seqs, _ := want.sequences("batch")
 				logits := func(m *Model) []float64 {
-					b, err := m.NewBatch(s, seqs)
+					b, err := m.NewBatch(s, &seqs)
 					if err != nil {
 						t.Fatal(err)
 					}

@@ -5,26 +5,15 @@ import (
 	"fmt"
 	"slices"
 
+	"autolora/data"
 	"autolora/torchbind"
 )
 
-// Sequences is a packed batch as plain slices, as package data makes it.
-type Sequences struct {
-	IDs      []int64 // [N] token ids of all sequences, one after the other
-	Segments []int64 // [N] token_type_ids
-	Lengths  []int   // [B] tokens of each sequence
-	// Want [M] are the rows of the batch that the head reads, in ascending order,
-	// and WantPer [B] how many of them belong to each sequence. Both nil mean the
-	// first token of each sequence.
-	Want    []int64
-	WantPer []int
-}
-
 // wanted returns the rows that the head reads [M], and which of them belong to
 // which sequence [B+1]: those from at[i] to at[i+1]. offsets [B+1] says the
-// same of all rows.
-func (q Sequences) wanted(offsets []int64) (rows, at []int64, err error) {
-	b := len(q.Lengths)
+// same of all rows. Where the batch wants none, they are the first of each sequence.
+func wanted(q *data.Batch, offsets []int64) (rows, at []int64, err error) {
+	b := q.Len()
 	at = make([]int64, 1, b+1)
 	if q.Want == nil && q.WantPer == nil {
 		for i := range b {
@@ -168,7 +157,7 @@ var ErrPositions = errors.New("the model has positions for no more")
 
 // NewBatch checks seqs against the model's vocabulary and positions and copies
 // them to the model's device.
-func (m *Model) NewBatch(s *torchbind.Scope, seqs Sequences) (*Batch, error) {
+func (m *Model) NewBatch(s *torchbind.Scope, seqs *data.Batch) (*Batch, error) {
 	n, b := len(seqs.IDs), len(seqs.Lengths)
 	positions := make([]int64, 0, n)
 	offsets := make([]int64, 1, b+1)
@@ -192,7 +181,7 @@ func (m *Model) NewBatch(s *torchbind.Scope, seqs Sequences) (*Batch, error) {
 			return nil, fmt.Errorf("segment id %d, want less than type_vocab_size %d: the tokenizer belongs to another model", seg, m.TypeVocabSize)
 		}
 	}
-	want, wantAt, err := seqs.wanted(offsets)
+	want, wantAt, err := wanted(seqs, offsets)
 	if err != nil {
 		return nil, err
 	}

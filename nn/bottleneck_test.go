@@ -78,7 +78,7 @@ func TestZeroBottlenecksAreTheBase(t *testing.T) {
 					}
 					defer m.Close()
 					seqs, _ := openFixture(t, "expected-"+c.name).sequences("batch")
-					b, err := m.NewBatch(s, seqs)
+					b, err := m.NewBatch(s, &seqs)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -126,7 +126,7 @@ func TestBottleneckAdapterRoundTrip(t *testing.T) {
 				want := openFixture(t, "expected-"+c.adapter)
 				seqs, _ := want.sequences("batch")
 				logits := func(m *Model) []float64 {
-					b, err := m.NewBatch(s, seqs)
+					b, err := m.NewBatch(s, &seqs)
 					if err != nil {
 						t.Fatal(err)
 					}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"autolora/data"
 	"autolora/nn/adapterhub"
 	"autolora/nn/peft"
 	"autolora/nn/safetensors"
@@ -71,7 +72,7 @@ func TestDecoderBottleneckDifferences(t *testing.T) {
 // smallBatch returns two texts whose later tokens are wanted.
 func smallBatch(t *testing.T, s *torchbind.Scope, m *Model) (*Batch, *torchbind.Tensor) {
 	t.Helper()
-	return batchOf(t, s, m, Sequences{
+	return batchOf(t, s, m, data.Batch{
 		IDs: []int64{5, 9, 31, 7, 2, 12, 30, 30}, Segments: make([]int64, 8), Lengths: []int{5, 3}, Want: []int64{2, 3, 4, 7}, WantPer: []int{3, 1},
 	}, []float64{7, 2, 1, 19})
 }

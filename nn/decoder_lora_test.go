@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"autolora/data"
 	"autolora/nn/peft"
 	"autolora/nn/safetensors"
 	"autolora/torchbind"
@@ -416,11 +417,11 @@ func TestDecodingWithAdapters(t *testing.T) {
 					fillAdapter(m, 6)
 					var got, want []float64
 					torchbind.InferenceMode(func() {
-						seqs := Sequences{IDs: text, Segments: make([]int64, len(text)), Lengths: []int{len(text)}, WantPer: []int{len(text) - prompt + 1}}
+						seqs := data.Batch{IDs: text, Segments: make([]int64, len(text)), Lengths: []int{len(text)}, WantPer: []int{len(text) - prompt + 1}}
 						for i := prompt - 1; i < len(text); i++ {
 							seqs.Want = append(seqs.Want, int64(i))
 						}
-						b, err := m.NewBatch(s, seqs)
+						b, err := m.NewBatch(s, &seqs)
 						if err != nil {
 							t.Fatal(err)
 						}

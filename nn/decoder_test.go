@@ -115,7 +115,7 @@ func TestGPT2AdaptersOfPEFT(t *testing.T) {
 				}
 				seqs, _ := values.sequences("batch")
 				logits := func(m *Model) []float64 {
-					b, err := m.NewBatch(s, seqs)
+					b, err := m.NewBatch(s, &seqs)
 					if err != nil {
 						t.Fatal(err)
 					}

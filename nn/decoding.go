@@ -3,6 +3,7 @@ package nn
 import (
 	"fmt"
 
+	"autolora/data"
 	"autolora/torchbind"
 )
 
@@ -28,7 +29,7 @@ func (m *Model) Decode(s *torchbind.Scope, prompts [][]int64) (_ *Decoding, scor
 			d.Close()
 		}
 	}()
-	var seqs Sequences
+	var seqs data.Batch
 	for _, p := range prompts {
 		row := make([]int64, len(p))
 		for i := range p {
@@ -40,7 +41,7 @@ func (m *Model) Decode(s *torchbind.Scope, prompts [][]int64) (_ *Decoding, scor
 		seqs.Want, seqs.WantPer = append(seqs.Want, int64(len(seqs.IDs))-1), append(seqs.WantPer, 1)
 	}
 	seqs.Segments = make([]int64, len(seqs.IDs))
-	b, err := m.NewBatch(s, seqs)
+	b, err := m.NewBatch(s, &seqs)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log"
 
+	"autolora/data"
 	"autolora/nn"
 	"autolora/torchbind"
 )
@@ -30,7 +31,7 @@ func Example() {
 		fmt.Println(l.Module, l.Rank)
 	}
 	err = torchbind.Run(func(s *torchbind.Scope) error {
-		batch, err := model.NewBatch(s, nn.Sequences{
+		batch, err := model.NewBatch(s, &data.Batch{
 			IDs: []int64{2, 11, 12, 3, 2, 13, 3}, Segments: make([]int64, 7), Lengths: []int{4, 3},
 		})
 		if err != nil {

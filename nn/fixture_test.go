@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"autolora/data"
 	"autolora/nn/safetensors"
 	"autolora/torchbind"
 )
@@ -84,12 +85,12 @@ func (f fixture) load(name string, fn func(*torchbind.Tensor)) {
 
 // sequences returns the padded batch under prefix without its padding, and its
 // labels.
-func (f fixture) sequences(prefix string) (Sequences, []float64) {
+func (f fixture) sequences(prefix string) (data.Batch, []float64) {
 	f.t.Helper()
 	ids, shape := f.ints(prefix + ".ids")
 	segments, _ := f.ints(prefix + ".segments")
 	lengths, _ := f.ints(prefix + ".lengths")
-	var seqs Sequences
+	var seqs data.Batch
 	for i, n := range lengths {
 		at := int64(i) * shape[1]
 		seqs.IDs = append(seqs.IDs, ids[at:at+n]...)
@@ -107,9 +108,9 @@ func (f fixture) sequences(prefix string) (Sequences, []float64) {
 }
 
 // batch copies sequences and labels to the model.
-func batchOf(t *testing.T, s *torchbind.Scope, m *Model, seqs Sequences, labels []float64) (*Batch, *torchbind.Tensor) {
+func batchOf(t *testing.T, s *torchbind.Scope, m *Model, seqs data.Batch, labels []float64) (*Batch, *torchbind.Tensor) {
 	t.Helper()
-	b, err := m.NewBatch(s, seqs)
+	b, err := m.NewBatch(s, &seqs)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -123,7 +123,7 @@ func TestFormsOfOneCheckpoint(t *testing.T) {
 						t.Fatal(err)
 					}
 					seqs, _ := values.sequences("batch")
-					b, err := m.NewBatch(s, seqs)
+					b, err := m.NewBatch(s, &seqs)
 					if err != nil {
 						t.Fatal(err)
 					}

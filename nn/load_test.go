@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"autolora/data"
 	"autolora/nn/safetensors"
 	"autolora/torchbind"
 )
@@ -224,7 +225,7 @@ func TestEncoderUnderOtherNames(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			b, err := m.NewBatch(s, seqs)
+			b, err := m.NewBatch(s, &seqs)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -241,20 +242,20 @@ func TestNewBatchErrors(t *testing.T) {
 	run(t, func(s *torchbind.Scope) {
 		m := tiny(t, torchbind.Float32)
 		defer m.Close()
-		wanting := func(want []int64, per ...int) Sequences { // of 2 and 3 tokens
-			return Sequences{IDs: []int64{2, 3, 2, 9, 3}, Segments: make([]int64, 5), Lengths: []int{2, 3}, Want: want, WantPer: per}
+		wanting := func(want []int64, per ...int) data.Batch { // of 2 and 3 tokens
+			return data.Batch{IDs: []int64{2, 3, 2, 9, 3}, Segments: make([]int64, 5), Lengths: []int{2, 3}, Want: want, WantPer: per}
 		}
 		for _, c := range []struct {
 			name string
-			seqs Sequences
+			seqs data.Batch
 			want string
 		}{
-			{"token id", Sequences{IDs: []int64{1, 120}, Segments: []int64{0, 0}, Lengths: []int{2}}, "token id 120"},
-			{"segment", Sequences{IDs: []int64{1, 2}, Segments: []int64{0, 2}, Lengths: []int{2}}, "segment id 2"},
-			{"too long", Sequences{IDs: make([]int64, 41), Segments: make([]int64, 41), Lengths: []int{41}}, "want 1 to 40"},
-			{"empty sequence", Sequences{IDs: []int64{1}, Segments: []int64{0}, Lengths: []int{1, 0}}, "0 tokens"},
-			{"lengths", Sequences{IDs: []int64{1, 2}, Segments: []int64{0, 0}, Lengths: []int{1}}, "2 tokens"},
-			{"no sequences", Sequences{}, "0 sequences"},
+			{"token id", data.Batch{IDs: []int64{1, 120}, Segments: []int64{0, 0}, Lengths: []int{2}}, "token id 120"},
+			{"segment", data.Batch{IDs: []int64{1, 2}, Segments: []int64{0, 2}, Lengths: []int{2}}, "segment id 2"},
+			{"too long", data.Batch{IDs: make([]int64, 41), Segments: make([]int64, 41), Lengths: []int{41}}, "want 1 to 40"},
+			{"empty sequence", data.Batch{IDs: []int64{1}, Segments: []int64{0}, Lengths: []int{1, 0}}, "0 tokens"},
+			{"lengths", data.Batch{IDs: []int64{1, 2}, Segments: []int64{0, 0}, Lengths: []int{1}}, "2 tokens"},
+			{"no sequences", data.Batch{}, "0 sequences"},
 			{"no wanted rows", wanting(nil, 0, 0), "wants 0 rows of 2 sequences"},
 			{"wanted rows of other sequences", wanting([]int64{0}, 1), "2 sequences wants 1 rows of 1 sequences"},
 			{"wanted row of the next sequence", wanting([]int64{1, 2}, 2, 0), "sequence 0 of the batch wants row 2, want its rows 0 to 1"},
@@ -266,7 +267,7 @@ func TestNewBatchErrors(t *testing.T) {
 			{"fewer wanted rows than said", wanting([]int64{0, 3}, 1, 2), "sequence 1 of the batch wants 2 rows, and 1 are left"},
 			{"negative number of wanted rows", wanting([]int64{0}, -1, 2), "wants -1 rows"},
 		} {
-			_, err := m.NewBatch(s, c.seqs)
+			_, err := m.NewBatch(s, &c.seqs)
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%s: error %v, want %q", c.name, err, c.want)
 			}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"autolora/data"
 	"autolora/nn/safetensors"
 	"autolora/torchbind"
 )
@@ -58,15 +59,15 @@ func TestMiniLMAsRoBERTa(t *testing.T) {
 		setConfig(t, dir, key, value)
 	}
 
-	data, err := os.ReadFile(testdata("minilm.json"))
+	text, err := os.ReadFile(testdata("minilm.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	var texts map[string][]struct{ IDs, Segments []int64 }
-	if err := json.Unmarshal(data, &texts); err != nil {
+	if err := json.Unmarshal(text, &texts); err != nil {
 		t.Fatal(err)
 	}
-	var seqs Sequences
+	var seqs data.Batch
 	for _, row := range texts["sst2"] {
 		seqs.IDs = append(seqs.IDs, row.IDs...)
 		seqs.Segments = append(seqs.Segments, row.Segments...)
@@ -79,7 +80,7 @@ func TestMiniLMAsRoBERTa(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer m.Close()
-		b, err := m.NewBatch(s, seqs)
+		b, err := m.NewBatch(s, &seqs)
 		if err != nil {
 			t.Fatal(err)
 		}

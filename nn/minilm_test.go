@@ -5,6 +5,7 @@ import (
 	"os"
 	"testing"
 
+	"autolora/data"
 	"autolora/torchbind"
 )
 
@@ -16,7 +17,7 @@ const tolMiniLM = 2e-5
 // and PEFT give (testdata/nn/make_minilm.py).
 func TestMiniLM(t *testing.T) {
 	dir := miniLM(t)
-	data, err := os.ReadFile(testdata("minilm.json"))
+	text, err := os.ReadFile(testdata("minilm.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -24,7 +25,7 @@ func TestMiniLM(t *testing.T) {
 		IDs, Segments []int64
 		Label         float64
 	}
-	if err := json.Unmarshal(data, &texts); err != nil {
+	if err := json.Unmarshal(text, &texts); err != nil {
 		t.Fatal(err)
 	}
 	want := openFixture(t, "expected-minilm")
@@ -38,7 +39,7 @@ func TestMiniLM(t *testing.T) {
 				defer m.Close()
 				set(m.Head.Out, noise(2*384, 1, 0.3))
 				set(m.Head.OutB, noise(2, 2, 0.3))
-				var seqs Sequences
+				var seqs data.Batch
 				var labels []float64
 				for _, row := range rows {
 					seqs.IDs = append(seqs.IDs, row.IDs...)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"autolora/data"
 	"autolora/torchbind"
 	"autolora/torchbind/torchtest"
 )
@@ -49,7 +50,7 @@ func loadRounded(t *testing.T, name string, labels int64, regression, full bool,
 
 // outcome is what a model makes of the fixture's batch: everything that training
 // sees of it, by name.
-func outcome(t *testing.T, s *torchbind.Scope, m *Model, seqs Sequences, labels []float64, masked, twice bool) map[string][]float64 {
+func outcome(t *testing.T, s *torchbind.Scope, m *Model, seqs data.Batch, labels []float64, masked, twice bool) map[string][]float64 {
 	t.Helper()
 	b, y := batchOf(t, s, m, seqs, labels)
 	if m.Output != Regression {
@@ -138,7 +139,7 @@ func TestRoundedShapes(t *testing.T) {
 		m := loadDecoder(t, "gpt2-tiny", LoadConfig{DType: torchbind.Float32, Round: true})
 		defer m.Close()
 		shapes := func(lengths []int, want int) (shapes [][]int64, b *Batch) {
-			var seqs Sequences
+			var seqs data.Batch
 			for _, n := range lengths {
 				first := int64(len(seqs.IDs))
 				seqs.IDs = append(seqs.IDs, slices.Repeat([]int64{3}, n)...)
@@ -148,7 +149,7 @@ func TestRoundedShapes(t *testing.T) {
 				}
 			}
 			seqs.Segments = make([]int64, len(seqs.IDs))
-			b, err := m.NewBatch(s, seqs)
+			b, err := m.NewBatch(s, &seqs)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -18,44 +18,44 @@ import (
 	"autolora/torchbind"
 )
 
-// predict returns the logits of every example of corpus, in its order: one row
-// of K numbers each, in tagging one for every word (data.Dataset.Rows). Every
-// example is computed once, in batches of similar length; every process gets all
-// logits.
-func (p *Processes) predict(ctx context.Context, model *nn.Model, corpus *data.Corpus, batchSize int, progress func(done int)) ([][]float64, error) {
-	batches, err := corpus.EvalBatches(ctx, batchSize, workers)
+// eachBatch calls do, in inference mode, with every batch of corpus that is this
+// process's to compute. Examples of similar length are together, each once; done
+// counts those of all processes up to the batch.
+func (s *session) eachBatch(ctx context.Context, model *nn.Model, corpus *data.Corpus, do func(scope *torchbind.Scope, b *autolora.Batch, packed *data.Batch, done int) error) error {
+	batches, err := corpus.EvalBatches(ctx, s.cfg.BatchSize, workers)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	rows := corpus.Data.Rows()
-	logits := make([][]float64, rows[len(rows)-1])
 	done := 0
 	for i, indices := range batches {
 		done += len(indices)
-		if !p.share(i) {
+		if !s.procs.share(i) {
 			continue
 		}
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			return err
 		}
 		packed, err := corpus.Batch(indices)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		if err := predictBatch(model, packed, logits, rows); err != nil {
-			return nil, err
+		err = torchbind.Run(func(scope *torchbind.Scope) error {
+			b, err := autolora.NewBatch(scope, model, packed)
+			if err == nil {
+				torchbind.InferenceMode(func() { err = do(scope, b, packed, done) })
+			}
+			return err
+		})
+		if err != nil {
+			return err
 		}
-		progress(done)
 	}
-	return together(p, logits, func(row []float64) bool { return row != nil })
+	return nil
 }
 
 // together fills the places that this process left empty from those of the
 // others.
 func together[T any](p *Processes, own []T, filled func(T) bool) ([]T, error) {
-	if p == nil {
-		return own, nil
-	}
 	all, err := gather(p, own)
 	if err != nil {
 		return nil, err
@@ -68,31 +68,6 @@ func together[T any](p *Processes, own []T, filled func(T) bool) ([]T, error) {
 		}
 	}
 	return own, nil
-}
-
-// predictBatch puts the logits of a batch into their places, those of example i
-// from at[i] on.
-func predictBatch(model *nn.Model, packed *data.Batch, logits [][]float64, at []int) error {
-	return torchbind.Run(func(s *torchbind.Scope) error {
-		b, err := autolora.NewBatch(s, model, packed)
-		if err != nil {
-			return err
-		}
-		var flat []float64
-		torchbind.InferenceMode(func() { flat = model.Logits(s, b.Batch, nil).Float64s() })
-		k := len(flat) / b.Size
-		for _, i := range packed.Index {
-			for place := at[i]; place < at[i+1]; place++ {
-				logits[place], flat = flat[:k:k], flat[k:]
-				for _, v := range logits[place] {
-					if !autolora.Finite(v) {
-						return fmt.Errorf("example %d: the model's output is %v: its weights are broken", i, v)
-					}
-				}
-			}
-		}
-		return nil
-	})
 }
 
 // evaluation is how a model did on some data sets.
@@ -151,16 +126,36 @@ func (s *session) scoreSet(ctx context.Context, model *nn.Model, d *data.Dataset
 	return scores, nil
 }
 
-// predict returns the logits of every example of d, as Processes.predict does. What it
-// computed is added to work.
+// predict returns the logits of every example of d, in its order: one row of K
+// numbers each, in tagging one for every word (data.Dataset.Rows). Every process
+// gets all logits. What it computed is added to work.
 func (s *session) predict(ctx context.Context, model *nn.Model, d *data.Dataset, work *runs.Work, progress func(done int)) ([][]float64, error) {
 	computed, err := s.pieces(d) // their words are those of d, in its order
 	if err != nil {
 		return nil, err
 	}
-	corpus := s.corpus(computed)
-	logits, err := s.procs.predict(ctx, model, corpus, s.cfg.BatchSize, func(n int) { progress(min(n, d.Len())) })
+	corpus, rows := s.corpus(computed), computed.Rows()
+	logits := make([][]float64, rows[len(rows)-1])
+	err = s.eachBatch(ctx, model, corpus, func(scope *torchbind.Scope, b *autolora.Batch, packed *data.Batch, done int) error {
+		flat := model.Logits(scope, b.Batch, nil).Float64s()
+		k := len(flat) / b.Size
+		for _, i := range packed.Index {
+			for row := rows[i]; row < rows[i+1]; row++ {
+				logits[row], flat = flat[:k:k], flat[k:]
+				for _, v := range logits[row] {
+					if !autolora.Finite(v) {
+						return fmt.Errorf("example %d: the model's output is %v: its weights are broken", i, v)
+					}
+				}
+			}
+		}
+		progress(min(done, d.Len()))
+		return nil
+	})
 	if err != nil {
+		return nil, err
+	}
+	if logits, err = together(s.procs, logits, func(row []float64) bool { return row != nil }); err != nil {
 		return nil, err
 	}
 	tokens, err := corpus.Tokens()
@@ -265,40 +260,41 @@ func (s *session) labelled(part data.Part) ([]*data.Dataset, error) {
 // trained loads the model as it was trained: with the adapter, or with its own
 // head.
 func (s *session) trained(adapterDir string) (*nn.Model, error) {
+	head, fit := nn.HeadFresh, s.fitAdapter
 	if adapterDir == "" {
-		model, err := s.load(nn.HeadStored, false)
-		if err != nil {
-			return nil, err
-		}
-		if err := fitHead(s.task, model); err != nil {
-			model.Close()
-			return nil, err
-		}
-		return model, nil
+		head, fit = nn.HeadStored, s.fitHead
 	}
-	model, err := s.load(nn.HeadFresh, false)
+	model, err := s.load(head, false)
 	if err != nil {
 		return nil, err
 	}
-	dir := adapterFolder(adapterDir)
-	if err := model.LoadAdapter(dir); err != nil {
+	if err := fit(model, adapterDir); err != nil {
 		model.Close()
 		return nil, err
-	}
-	if cfg, err := peft.ReadConfig(dir); err == nil && len(cfg.Unknown) > 0 {
-		s.rep.Note(fmt.Sprintf("%s: settings of a newer PEFT are not known here and have no effect: %s", dir, strings.Join(cfg.Unknown, ", ")))
 	}
 	return model, nil
 }
 
+// fitAdapter loads the adapter into a model.
+func (s *session) fitAdapter(model *nn.Model, dir string) error {
+	dir = adapterFolder(dir)
+	if err := model.LoadAdapter(dir); err != nil {
+		return err
+	}
+	if cfg, err := peft.ReadConfig(dir); err == nil && len(cfg.Unknown) > 0 {
+		s.rep.Note(fmt.Sprintf("%s: settings of a newer PEFT are not known here and have no effect: %s", dir, strings.Join(cfg.Unknown, ", ")))
+	}
+	return nil
+}
+
 // fitHead makes sure that the outputs of a model's own head are the task's
 // classes, in their order.
-func fitHead(task data.Task, model *nn.Model) error {
+func (s *session) fitHead(model *nn.Model, _ string) error {
 	names := model.LabelNames()
-	if task.Kind == data.Regression || task.Kind == data.Generation || names == nil {
+	if s.task.Kind == data.Regression || s.task.Kind == data.Generation || names == nil {
 		return nil
 	}
-	order, err := data.FitHead(task.Labels, names)
+	order, err := data.FitHead(s.task.Labels, names)
 	if err != nil {
 		return err
 	}
@@ -307,13 +303,9 @@ func fitHead(task data.Task, model *nn.Model) error {
 
 // adapterFolder accepts a run's output folder for the adapter in it.
 func adapterFolder(dir string) string {
-	if inner := filepath.Join(dir, runs.AdapterDir); isDir(inner) {
+	inner := filepath.Join(dir, runs.AdapterDir)
+	if info, err := os.Stat(inner); err == nil && info.IsDir() {
 		return inner
 	}
 	return dir
-}
-
-func isDir(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && info.IsDir()
 }

@@ -39,18 +39,19 @@ func modelFolder(ctx context.Context, model string) (string, error) {
 // export writes what the model learnt into the output folder and returns its
 // name there.
 func (j *job) export(model *nn.Model) (string, error) {
-	full := j.results.Method == runs.MethodFull
-	switch {
-	case !j.out.Writes() && full:
-		return runs.ModelDir, nil
-	case !j.out.Writes():
-		return runs.AdapterDir, nil
-	case full:
-		path, err := j.replaced(runs.ModelDir)
-		if err != nil {
-			return "", err
-		}
-		return runs.ModelDir, model.Write(path, j.session.task.Labels)
+	name, full := runs.AdapterDir, j.results.Method == runs.MethodFull
+	if full {
+		name = runs.ModelDir
+	}
+	if !j.out.Writes() {
+		return name, nil
+	}
+	path, err := j.replaced(name)
+	if err != nil {
+		return "", err
+	}
+	if full {
+		return name, model.Write(path, j.session.task.Labels)
 	}
 	var skipped []string
 	if j.ranks != nil {
@@ -69,18 +70,14 @@ func (j *job) export(model *nn.Model) (string, error) {
 			card.Scores = append(card.Scores, peft.Score{Name: name, Value: v})
 		}
 	}
-	path, err := j.replaced(runs.AdapterDir)
-	if err != nil {
-		return "", err
-	}
 	if len(model.Bottlenecks()) > 0 {
-		return runs.AdapterDir, adapterhub.Write(path, model.BottleneckAdapter(j.cfg.Model, j.session.task.Labels), card)
+		return name, adapterhub.Write(path, model.BottleneckAdapter(j.cfg.Model, j.session.task.Labels), card)
 	}
 	adapter := model.Adapter(j.cfg.Model, skipped)
 	if err := setLabels(adapter, j.session.task.Labels); err != nil {
 		return "", err
 	}
-	return runs.AdapterDir, peft.Write(path, adapter, card, peft.WriteConfig{})
+	return name, peft.Write(path, adapter, card, peft.WriteConfig{})
 }
 
 // Export writes an adapter in another form: PEFT's own, PEFT's with the
@@ -103,7 +100,7 @@ func Export(ctx context.Context, cfg settings.Config, adapterDir, format, outDir
 	case adapter == nil:
 		return nil, fmt.Errorf("%s holds a %s: only LoRA can be exported as %s", adapterDir, stored.Form, format)
 	case format == FormatMerged:
-		return exportMerged(ctx, cfg, stored, adapterFolder(adapterDir), outDir)
+		return exportMerged(ctx, cfg, stored, adapterDir, outDir)
 	case format == FormatFolded:
 		if adapter, err = adapter.Fold(); err != nil {
 			return nil, err
@@ -116,25 +113,18 @@ func Export(ctx context.Context, cfg settings.Config, adapterDir, format, outDir
 	return filesIn(outDir)
 }
 
-// exportMerged merges an adapter into its base model: --model, or the one that
-// the adapter names.
+// exportMerged merges an adapter into its base model.
 func exportMerged(ctx context.Context, cfg settings.Config, adapter *Adapter, adapterDir, outDir string) ([]string, error) {
-	if cfg.Model == "" {
-		cfg.Model = adapter.BaseModel
-	}
 	s, err := sessionFor(ctx, cfg, adapter)
 	if err != nil {
 		return nil, err
 	}
 	defer s.close()
-	model, err := s.load(nn.HeadFresh, false)
+	model, err := s.trained(adapterDir)
 	if err != nil {
 		return nil, err
 	}
 	defer model.Close()
-	if err := model.LoadAdapter(adapterDir); err != nil {
-		return nil, err
-	}
 	if err := model.Write(outDir, s.task.Labels); err != nil {
 		return nil, err
 	}

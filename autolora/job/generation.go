@@ -16,10 +16,10 @@ import (
 	"autolora/torchbind"
 )
 
-// checkRoom returns an error where prompts and what is written for them may
+// checkRoom returns an error where, in generation, prompts and what is written for them may
 // not fit the model.
 func (s *session) checkRoom() error {
-	if most := s.arch.MaxTokens(); int64(s.cfg.MaxLength+s.cfg.Decoding.MaxNewTokens) > most {
+	if most := s.arch.MaxTokens(); s.task.Kind == data.Generation && int64(s.cfg.MaxLength+s.cfg.Decoding.MaxNewTokens) > most {
 		return settings.Errorf("max-length", "%d and max-new-tokens %d: the model has positions for %d tokens in all", s.cfg.MaxLength, s.cfg.Decoding.MaxNewTokens, most)
 	}
 	return nil
@@ -103,36 +103,15 @@ type part struct {
 
 // meanLoss returns the mean loss of the targets' tokens of d.
 func (s *session) meanLoss(ctx context.Context, model *nn.Model, d *data.Dataset, work *runs.Work) (float64, error) {
-	corpus := s.corpus(d)
-	batches, err := corpus.EvalBatches(ctx, s.cfg.BatchSize, workers)
+	var own part
+	err := s.eachBatch(ctx, model, s.corpus(d), func(scope *torchbind.Scope, b *autolora.Batch, packed *data.Batch, _ int) error {
+		own.Sum += float64(b.Size) * model.Loss(scope, b.Batch, b.Labels, nil).Item()
+		own.Rows += b.Size
+		own.Work.Add(runs.Work{Tokens: int64(len(packed.IDs)), Forward: 1})
+		return nil
+	})
 	if err != nil {
 		return 0, err
-	}
-	var own part
-	for i, indices := range batches {
-		if !s.procs.share(i) {
-			continue
-		}
-		if err := ctx.Err(); err != nil {
-			return 0, err
-		}
-		packed, err := corpus.Batch(indices)
-		if err != nil {
-			return 0, err
-		}
-		err = torchbind.Run(func(scope *torchbind.Scope) error {
-			b, err := autolora.NewBatch(scope, model, packed)
-			if err != nil {
-				return err
-			}
-			torchbind.InferenceMode(func() { own.Sum += float64(b.Size) * model.Loss(scope, b.Batch, b.Labels, nil).Item() })
-			own.Rows += b.Size
-			return nil
-		})
-		if err != nil {
-			return 0, err
-		}
-		own.Work.Add(runs.Work{Tokens: int64(len(packed.IDs)), Forward: 1})
 	}
 	all, err := gather(s.procs, own)
 	if err != nil {

@@ -28,21 +28,17 @@ type generatedText struct {
 	Text string `json:"text"`
 }
 
-// Predict writes one JSON line for every example of the file input: logits
-// and label, the tags of a sentence's words, or the text generated for a source. The labels' names are those of
-// --task, of the adapter, or of the model's config, else LABEL_0 and so on. With
+// Predict writes one JSON line for every example of the file input: logits and
+// label, the tags of a sentence's words, or the text generated for a source. The
+// labels' names are those of the task, of the adapter, or of the model's config, else LABEL_0 and so on. With
 // conll it writes a word a line instead, with its tag, before it the right one
 // where the input has them. It returns the number of examples.
 func Predict(ctx context.Context, host Host, cfg settings.Config, adapterDir, input string, conll bool, out io.Writer) (int, error) {
-	rep := host.Reporter
 	var adapter *Adapter
 	var err error
 	if adapterDir != "" {
 		if adapter, err = ReadAdapter(adapterDir); err != nil {
 			return 0, err
-		}
-		if cfg.Model == "" {
-			cfg.Model = adapter.BaseModel
 		}
 	}
 	s, err := sessionFor(ctx, cfg, adapter)
@@ -50,14 +46,12 @@ func Predict(ctx context.Context, host Host, cfg settings.Config, adapterDir, in
 		return 0, err
 	}
 	defer s.close()
-	s.rep = rep
+	s.rep = host.Reporter
 	if err := s.openTokenizer(); err != nil {
 		return 0, err
 	}
-	if s.task.Kind == data.Generation {
-		if err := s.checkRoom(); err != nil {
-			return 0, err
-		}
+	if err := s.checkRoom(); err != nil {
+		return 0, err
 	}
 	if conll && s.task.Kind != data.Tagging {
 		return 0, errors.New("a CoNLL file holds the tags of words, and this model does not label words: write JSON lines")
@@ -71,24 +65,16 @@ func Predict(ctx context.Context, host Host, cfg settings.Config, adapterDir, in
 		return 0, err
 	}
 	defer model.Close()
-	rep.Begin("predict", 0, examples.Len())
+	var texts []string
+	var logits [][]float64
+	advance := func(done int) { s.rep.Advance(done, "") }
+	s.rep.Begin("predict", 0, examples.Len())
 	if s.task.Kind == data.Generation {
-		texts, err := s.write(ctx, model, examples, new(runs.Work), func(n int) { rep.Advance(n, "") })
-		rep.End()
-		if err != nil {
-			return 0, err
-		}
-		s.noteTruncated()
-		enc := json.NewEncoder(out)
-		for _, text := range texts {
-			if err := enc.Encode(generatedText{text}); err != nil {
-				return 0, fmt.Errorf("write predictions: %w", err)
-			}
-		}
-		return len(texts), nil
+		texts, err = s.write(ctx, model, examples, new(runs.Work), advance)
+	} else {
+		logits, err = s.predict(ctx, model, examples, new(runs.Work), advance)
 	}
-	logits, err := s.predict(ctx, model, examples, new(runs.Work), func(n int) { rep.Advance(n, "") })
-	rep.End()
+	s.rep.End()
 	if err != nil {
 		return 0, err
 	}
@@ -100,7 +86,7 @@ func Predict(ctx context.Context, host Host, cfg settings.Config, adapterDir, in
 	case conll:
 		err = writeTagged(out, s.task, examples, best)
 	default:
-		err = writeLines(out, s.task, examples, logits, best)
+		err = writeLines(out, s.task, examples, texts, logits, best)
 	}
 	if err != nil {
 		return 0, fmt.Errorf("write predictions: %w", err)
@@ -108,12 +94,15 @@ func Predict(ctx context.Context, host Host, cfg settings.Config, adapterDir, in
 	return examples.Len(), nil
 }
 
-// writeLines writes a JSON line for every example.
-func writeLines(out io.Writer, task data.Task, d *data.Dataset, logits [][]float64, best []int) error {
+// writeLines writes a JSON line for every example: of its text in generation,
+// else of its logits and the best.
+func writeLines(out io.Writer, task data.Task, d *data.Dataset, texts []string, logits [][]float64, best []int) error {
 	enc, at := json.NewEncoder(out), d.Rows()
 	for i := range d.Examples {
 		var line any
 		switch task.Kind {
+		case data.Generation:
+			line = generatedText{texts[i]}
 		case data.Tagging:
 			line = taggedSentence{task.Names(best[at[i]:at[i+1]])}
 		case data.Regression:

@@ -13,36 +13,33 @@ import (
 )
 
 // sessionFor opens a session for a model whose task is known by its head only:
-// the adapter's, or without one the model's own.
+// the adapter's, or without one the model's own. Where cfg names no model it is
+// the adapter's base model.
 func sessionFor(ctx context.Context, cfg settings.Config, adapter *Adapter) (*session, error) {
+	if cfg.Model == "" && adapter != nil {
+		cfg.Model = adapter.BaseModel
+	}
 	s, err := newSession(ctx, Host{Reporter: silent{}}, cfg)
 	if err != nil {
 		return nil, err
 	}
 	if s.arch.Generates() {
-		if s.task, err = generationTask(cfg.Task, adapter); err != nil {
-			s.close()
-			return nil, err
-		}
-		return s, nil
+		s.task, err = generationTask(cfg.Task, adapter)
+		return s, err
 	}
 	names := s.arch.LabelNames()
 	outputs, tokens := len(names), slices.Contains(s.arch.Architectures, s.arch.Architecture(nn.TokenClassification))
 	if adapter != nil {
 		tokens = adapter.Tokens()
 		if outputs = adapter.Outputs; outputs == 0 {
-			s.close()
 			return nil, errors.New("the adapter has no classification head")
 		}
 		if adapter.Labels != nil {
 			names = adapter.Labels
 		}
 	}
-	if s.task, err = taskOf(cfg.Task, names, outputs, tokens); err != nil {
-		s.close()
-		return nil, err
-	}
-	return s, nil
+	s.task, err = taskOf(cfg.Task, names, outputs, tokens)
+	return s, err
 }
 
 // generationTask returns the task of that name, or one made up for a language

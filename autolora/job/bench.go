@@ -117,9 +117,10 @@ func (s *session) benchDecoding(ctx context.Context, prompts [][]int64) (*Decode
 
 // benchStep is one step of what is timed, with the model that it moves.
 type benchStep struct {
-	model  *nn.Model
-	graphs *autolora.Graphs
-	step   func(s *torchbind.Scope, b, previous *autolora.Batch) // on a batch and, for the search, the batch before it
+	model   *nn.Model
+	graphs  *autolora.Graphs
+	step    func(s *torchbind.Scope, b, previous *autolora.Batch) // on a batch and, for the search, the batch before it
+	batches []*data.Batch
 }
 
 func (b *benchStep) close() {
@@ -141,7 +142,7 @@ func (s *session) loraStep(steps int) (*benchStep, error) {
 	}
 	graphs := s.graphs(true)
 	t := autolora.NewTrainer(model, s.cfg.Training(steps), nil, s.execution(graphs, s.cfg.Seed))
-	return &benchStep{model, graphs, func(s *torchbind.Scope, b, _ *autolora.Batch) { t.Step(s, []*autolora.Batch{b}) }}, nil
+	return &benchStep{model: model, graphs: graphs, step: func(s *torchbind.Scope, b, _ *autolora.Batch) { t.Step(s, []*autolora.Batch{b}) }}, nil
 }
 
 // searchStep returns the iteration of the search.
@@ -158,63 +159,69 @@ func (s *session) searchStep(steps int) (*benchStep, error) {
 		model.Close()
 		return nil, err
 	}
-	return &benchStep{model, graphs, func(s *torchbind.Scope, t, v *autolora.Batch) { x.Iterate(s, t, v, true) }}, nil
+	return &benchStep{model: model, graphs: graphs, step: func(s *torchbind.Scope, t, v *autolora.Batch) { x.Iterate(s, t, v, true) }}, nil
 }
 
-// timed makes a step and runs it on every batch.
-func (s *session) timed(ctx context.Context, phase string, maker func(steps int) (*benchStep, error), batches []*data.Batch) ([]time.Duration, error) {
+// warmed makes a step, and runs it on all batches until each has its graph, if
+// there are graphs.
+func warmed(ctx context.Context, maker func(steps int) (*benchStep, error), batches []*data.Batch) (*benchStep, error) {
 	step, err := maker(len(batches))
 	if err != nil {
 		return nil, err
 	}
-	defer step.close()
-	if err := step.warm(ctx, batches); err != nil {
+	step.batches = batches
+	if step.graphs == nil {
+		return step, nil
+	}
+	for range autolora.GraphAfter + 1 {
+		if err := step.run(ctx, len(batches), func(int, time.Duration) {}); err != nil {
+			step.close()
+			return nil, err
+		}
+	}
+	return step, nil
+}
+
+// timed makes a step and runs it on every batch.
+func (s *session) timed(ctx context.Context, phase string, maker func(steps int) (*benchStep, error), batches []*data.Batch) ([]time.Duration, error) {
+	step, err := warmed(ctx, maker, batches)
+	if err != nil {
 		return nil, err
 	}
+	defer step.close()
 	s.rep.Begin(phase, 0, len(batches))
 	defer s.rep.End()
 	var times []time.Duration
-	for i := range batches {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		began := time.Now()
-		if err := step.on(batches, i); err != nil {
-			return nil, err
-		}
-		times = append(times, time.Since(began))
+	err = step.run(ctx, len(batches), func(i int, took time.Duration) {
+		times = append(times, took)
 		s.rep.Advance(i+1, "")
-	}
-	return times, nil
+	})
+	return times, err
 }
 
-// warm runs the step on all batches until each has its graph, if there are
-// graphs.
-func (b *benchStep) warm(ctx context.Context, batches []*data.Batch) error {
-	if b.graphs == nil {
-		return nil
-	}
-	for range autolora.GraphAfter + 1 {
-		for i := range batches {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			if err := b.on(batches, i); err != nil {
-				return err
-			}
+// run runs the step on the first n batches, and tells after how long each took.
+func (b *benchStep) run(ctx context.Context, n int, after func(i int, took time.Duration)) error {
+	for i := range n {
+		if err := ctx.Err(); err != nil {
+			return err
 		}
+		began := time.Now()
+		if err := b.on(i); err != nil {
+			return err
+		}
+		after(i, time.Since(began))
 	}
 	return nil
 }
 
 // on runs the step on batch i and the batch before it, to its end.
-func (b *benchStep) on(batches []*data.Batch, i int) error {
+func (b *benchStep) on(i int) error {
 	return torchbind.Run(func(s *torchbind.Scope) error {
-		batch, err := autolora.NewBatch(s, b.model, batches[i])
+		batch, err := autolora.NewBatch(s, b.model, b.batches[i])
 		if err != nil {
 			return err
 		}
-		previous, err := autolora.NewBatch(s, b.model, batches[(i+len(batches)-1)%len(batches)])
+		previous, err := autolora.NewBatch(s, b.model, b.batches[(i+len(b.batches)-1)%len(b.batches)])
 		if err == nil {
 			b.step(s, batch, previous)
 			torchbind.Synchronize(b.model.Device())
@@ -231,23 +238,15 @@ func (s *session) benchTrace(ctx context.Context, batches []*data.Batch, path st
 		name  string
 		maker func(steps int) (*benchStep, error)
 	}{{"LoRA step", s.loraStep}, {"search iteration", s.searchStep}} {
-		step, err := kind.maker(len(batches))
+		step, err := warmed(ctx, kind.maker, batches)
 		if err != nil {
 			return err
 		}
 		defer step.close()
-		if err := step.warm(ctx, batches); err != nil {
+		if err := step.run(ctx, benchWarmup, func(int, time.Duration) {}); err != nil {
 			return err
 		}
-		for i := range benchWarmup {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			if err := step.on(batches, i); err != nil {
-				return err
-			}
-		}
-		spans = append(spans, torchbind.Span{Name: kind.name, Run: func() error { return step.on(batches, benchWarmup) }})
+		spans = append(spans, torchbind.Span{Name: kind.name, Run: func() error { return step.on(benchWarmup) }})
 	}
 	return torchbind.Profile(path, s.device, spans)
 }
@@ -287,11 +286,7 @@ func Bench(ctx context.Context, host Host, cfg settings.Config, input, trace str
 	}
 	corpus := s.corpus(examples)
 	var batches []*data.Batch
-	for at := 0; at+cfg.BatchSize <= examples.Len(); at += cfg.BatchSize {
-		indices := make([]int, cfg.BatchSize)
-		for i := range indices {
-			indices[i] = at + i
-		}
+	for indices := range slices.Chunk(everyIndex(examples.Len()/cfg.BatchSize*cfg.BatchSize), cfg.BatchSize) {
 		b, err := corpus.Batch(indices)
 		if err != nil {
 			return nil, err

@@ -38,13 +38,12 @@ func (s Shard) String() string { return fmt.Sprintf("%d/%d", s.Index, s.Of) }
 func (s Shard) Share(plan []settings.Config) []settings.Config {
 	groups := dependent(plan)
 	costs := make([]int64, len(groups))
-	order := make([]int, len(groups))
 	for g, members := range groups {
-		order[g] = g
 		for _, i := range members {
 			costs[g] += nominalCost(plan[i])
 		}
 	}
+	order := everyIndex(len(groups))
 	// The longest first, each to the shard with the least to do (Graham 1969):
 	// at most 4/3 of the shortest time possible.
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(costs[b], costs[a]) })

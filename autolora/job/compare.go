@@ -32,36 +32,34 @@ func Plan(cfg settings.Config) ([]settings.Config, error) {
 	if cfg.Controls {
 		chosen = runs.WithControls(chosen)
 	}
+	with, err := parseOverrides(cfg.With, chosen)
+	if err != nil {
+		return nil, err
+	}
 	var plan []settings.Config
 	for i := range cfg.Seeds {
 		for _, name := range inOrder(chosen) {
-			c, err := planned(cfg, name, cfg.Seed+uint64(i))
+			c, err := planned(cfg, name, cfg.Seed+uint64(i), with[name])
 			if err != nil {
 				return nil, err
 			}
 			plan = append(plan, c)
 		}
 	}
-	return plan, checkWith(cfg.With, chosen)
+	return plan, nil
 }
 
 // inOrder returns the methods once each, in the order of the tables; those that
-// there are not come last, for an error where they are planned.
+// there are not come first, for an error where they are planned.
 func inOrder(chosen []string) []string {
 	known := runs.MethodNames()
-	place := func(name string) int {
-		if i := slices.Index(known, name); i >= 0 {
-			return i
-		}
-		return len(known)
-	}
 	out := slices.Clone(chosen)
-	slices.SortStableFunc(out, func(a, b string) int { return place(a) - place(b) })
+	slices.SortStableFunc(out, func(a, b string) int { return slices.Index(known, a) - slices.Index(known, b) })
 	return slices.Compact(out)
 }
 
 // planned returns the settings of one run.
-func planned(cfg settings.Config, name string, seed uint64) (settings.Config, error) {
+func planned(cfg settings.Config, name string, seed uint64, with []override) (settings.Config, error) {
 	folder := func(method string) string { return filepath.Join(cfg.Out, runs.SeedFolder(method, seed)) }
 	c, err := cfg.Variant(name)
 	if err != nil {
@@ -75,46 +73,35 @@ func planned(cfg settings.Config, name string, seed uint64) (settings.Config, er
 		}
 		c.RanksFile = filepath.Join(folder(runs.MethodAutoLoRA), runs.RanksFile)
 	}
-	for _, w := range cfg.With {
-		method, setting, value, err := parseOverride(w)
-		if err != nil {
-			return c, err
-		}
-		if method != name {
-			continue
-		}
-		if err := c.Set(setting, value); err != nil {
-			return c, settings.Errorf("with", "%s: %w", w, err)
+	for _, w := range with {
+		if err := c.Set(w.setting, w.value); err != nil {
+			return c, settings.Errorf("with", "%s: %w", w.text, err)
 		}
 	}
 	return c, c.Check()
 }
 
-// parseOverride reads a setting of one method of a comparison: "full:lr=1e-4".
-func parseOverride(text string) (method, setting, value string, err error) {
-	method, assignment, _ := strings.Cut(text, ":")
-	setting, value, assigned := strings.Cut(assignment, "=")
-	switch {
-	case !assigned || method == "" || setting == "":
-		err = settings.Errorf("with", "got %q, want METHOD:SETTING=VALUE, as in full:lr=1e-4", text)
-	case slices.Contains([]string{"out", "seed", "method", "resume", "overwrite"}, setting):
-		err = settings.Errorf("with", "got %q: the comparison itself sets %s", text, setting)
-	}
-	return method, setting, value, err
-}
+// override is a setting of one method of a comparison.
+type override struct{ setting, value, text string }
 
-// checkWith makes sure that every --with is for a method that is compared.
-func checkWith(with, chosen []string) error {
-	for _, w := range with {
-		method, _, _, err := parseOverride(w)
-		if err != nil {
-			return err
+// parseOverrides reads settings of single methods, "full:lr=1e-4", each of a
+// method that is compared, and returns them by method.
+func parseOverrides(with, chosen []string) (map[string][]override, error) {
+	all := map[string][]override{}
+	for _, text := range with {
+		method, assignment, _ := strings.Cut(text, ":")
+		setting, value, assigned := strings.Cut(assignment, "=")
+		switch {
+		case !assigned || method == "" || setting == "":
+			return nil, settings.Errorf("with", "got %q, want METHOD:SETTING=VALUE, as in full:lr=1e-4", text)
+		case slices.Contains([]string{"out", "seed", "method", "resume", "overwrite"}, setting):
+			return nil, settings.Errorf("with", "got %q: the comparison itself sets %s", text, setting)
+		case !slices.Contains(chosen, method):
+			return nil, settings.Errorf("with", "got %q, but %s is not compared: want one of %s", text, method, strings.Join(inOrder(chosen), ", "))
 		}
-		if !slices.Contains(chosen, method) {
-			return settings.Errorf("with", "got %q, but %s is not compared: want one of %s", w, method, strings.Join(inOrder(chosen), ", "))
-		}
+		all[method] = append(all[method], override{setting, value, text})
 	}
-	return nil
+	return all, nil
 }
 
 // Compare makes every run of the plan, or of a shard's share of it, that is not

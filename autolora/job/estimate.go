@@ -153,23 +153,14 @@ func texts(train, scored int, tokens float64) size {
 // sizeOf returns the size of a run's data: counted where they are at hand, else
 // as known.
 func sizeOf(c settings.Config) (size, string, error) {
-	s := &session{cfg: c, rep: silent{}}
-	parts := []data.Part{data.Train, c.EvalOn}
-	var splits *data.Splits
-	var err error
-	switch {
-	case c.TrainFile != "" || c.DevFile != "":
-		splits, err = s.readFiles(parts)
-	case c.Data != "":
-		splits, err = s.readNamed(parts)
-	default:
+	if c.TrainFile == "" && c.DevFile == "" && c.Data == "" {
 		task, err := data.NamedTask(c.Task)
 		if err != nil {
 			return size{}, "", err
 		}
-		z := sizes[task.Name]
-		return limited(z, c), fmt.Sprintf("the known size of %s", task.Name), nil
+		return limited(sizes[task.Name], c), fmt.Sprintf("the known size of %s", task.Name), nil
 	}
+	splits, err := readSplits(c, data.Train, c.EvalOn)
 	if err != nil {
 		return size{}, "", err
 	}
@@ -265,13 +256,11 @@ func estimate(c settings.Config, shape shape, size size, speed float64) Estimate
 		pass(e.Steps.Search, c.BatchSize*c.Accumulate, trainPasses)
 		pass(points*(size.train-half), 1, 1)
 	}
-	updates := 0.0
+	passes, updates := trainPasses, 0.0
 	if m.Trains == runs.TrainsEverything {
-		pass(e.Steps.Train, c.BatchSize*c.Accumulate, fullPasses)
-		updates = float64(e.Steps.Train) * shape.parameters()
-	} else {
-		pass(e.Steps.Train, c.BatchSize*c.Accumulate, trainPasses)
+		passes, updates = fullPasses, float64(e.Steps.Train)*shape.parameters()
 	}
+	pass(e.Steps.Train, c.BatchSize*c.Accumulate, passes)
 	pass(size.scored, 1, 1)
 	flops := others * tokens * shape.flopsPerToken(size.wanted/size.tokens)
 	if size.written > 0 { // every beam's token goes through all

@@ -101,12 +101,7 @@ func (s *session) readTask(parts ...data.Part) error {
 	if err != nil {
 		return err
 	}
-	if s.cfg.TrainFile != "" || s.cfg.DevFile != "" {
-		s.splits, err = s.readFiles(parts)
-	} else {
-		s.splits, err = s.readNamed(parts)
-	}
-	if err != nil {
+	if s.splits, err = readSplits(s.cfg, parts...); err != nil {
 		return err
 	}
 	s.task = s.splits.Task
@@ -141,33 +136,36 @@ func (s *session) readTask(parts ...data.Part) error {
 	return err
 }
 
-func (s *session) readNamed(parts []data.Part) (*data.Splits, error) {
-	if s.cfg.Task == "" {
+// readSplits reads parts of the data of the named task, or of the user's own
+// files.
+func readSplits(cfg settings.Config, parts ...data.Part) (*data.Splits, error) {
+	switch own := cfg.TrainFile != "" || cfg.DevFile != ""; {
+	case own && cfg.Task != "":
+		return nil, settings.Errorf("task", "%s and own files (train, dev) exclude each other", cfg.Task)
+	case own:
+		return readFiles(cfg, parts)
+	case cfg.Task == "":
 		return nil, settings.Errorf("task", "none is given; want one of %v, or your own files as train and dev", data.TaskNames())
+	case cfg.Data == "":
+		return nil, settings.Errorf("data", "no folder with the data of task %s is given", cfg.Task)
 	}
-	if s.cfg.Data == "" {
-		return nil, settings.Errorf("data", "no folder with the data of task %s is given", s.cfg.Task)
-	}
-	return data.LoadTask(s.cfg.Task, s.cfg.Data, parts...)
+	return data.LoadTask(cfg.Task, cfg.Data, parts...)
 }
 
-func (s *session) readFiles(parts []data.Part) (*data.Splits, error) {
-	if s.cfg.Task != "" {
-		return nil, settings.Errorf("task", "%s and own files (train, dev) exclude each other", s.cfg.Task)
-	}
-	kind, err := data.ParseKind(string(s.cfg.Kind))
+func readFiles(cfg settings.Config, parts []data.Part) (*data.Splits, error) {
+	kind, err := data.ParseKind(string(cfg.Kind))
 	if err != nil {
 		return nil, &settings.Error{Setting: "kind", Err: err}
 	}
-	files := data.FileTask{Kind: kind, Text: s.cfg.Text, Label: s.cfg.Label, Train: s.cfg.TrainFile}
+	files := data.FileTask{Kind: kind, Text: cfg.Text, Label: cfg.Label, Train: cfg.TrainFile}
 	for _, part := range parts {
 		switch part {
 		case data.Train:
-			if s.cfg.TrainFile == "" {
+			if cfg.TrainFile == "" {
 				return nil, settings.Errorf("train", "no file is given")
 			}
 		case data.Dev:
-			if files.Dev = s.cfg.DevFile; s.cfg.DevFile == "" {
+			if files.Dev = cfg.DevFile; cfg.DevFile == "" {
 				return nil, settings.Errorf("dev", "no file is given")
 			}
 		default:

@@ -28,7 +28,8 @@ func (j *job) openFolder(command string) error {
 		return err
 	}
 	if !j.session.procs.Writes() {
-		err = j.othersFolder(config)
+		j.out = runs.ReadOnly(j.cfg.Out)
+		err = j.findCheckpoint(config)
 	}
 	if err := j.session.procs.agree(err); err != nil {
 		return err
@@ -49,19 +50,6 @@ func (j *job) openFolder(command string) error {
 	return nil
 }
 
-// othersFolder opens the folder that process 0 writes.
-func (j *job) othersFolder(config savedConfig) error {
-	j.out = runs.ReadOnly(j.cfg.Out)
-	if !j.cfg.Resume {
-		return nil
-	}
-	if err := j.findCheckpoint(config); err != nil || j.resumed == nil {
-		return err
-	}
-	j.results = j.resumed.Results
-	return nil
-}
-
 // ownFolder opens a new folder, or with --resume the one of an earlier session
 // of the same run, which goes on where its checkpoint stands.
 func (j *job) ownFolder(config savedConfig) (err error) {
@@ -72,17 +60,14 @@ func (j *job) ownFolder(config savedConfig) (err error) {
 			}
 		}()
 	}
-	if j.cfg.Resume {
-		if err := j.findCheckpoint(config); err != nil {
-			return err
-		}
+	if err := j.findCheckpoint(config); err != nil {
+		return err
 	}
 	if c := j.resumed; c != nil {
 		if c.Version != Version {
 			j.session.rep.Note(fmt.Sprintf("the checkpoint was written by version %s, this is %s: results may differ from those of one version", c.Version, Version))
 		}
 		j.session.rep.Note(fmt.Sprintf("going on after step %d of %s", c.Step, c.Phase))
-		j.results = c.Results
 		j.out, err = runs.Reopen(j.cfg.Out, c.Metrics)
 		return err
 	}
@@ -106,8 +91,11 @@ func (j *job) closeFolder() {
 }
 
 // findCheckpoint opens the checkpoint of an earlier session of this run, if
-// there is one.
+// there is one and the run is to go on, and takes its results.
 func (j *job) findCheckpoint(now savedConfig) error {
+	if !j.cfg.Resume {
+		return nil
+	}
 	before, err := readSavedConfig(j.cfg.Out)
 	if err != nil || before == nil {
 		return err
@@ -118,7 +106,9 @@ func (j *job) findCheckpoint(now savedConfig) error {
 	if !maps.Equal(before.About.Data, now.About.Data) {
 		return fmt.Errorf("the data have changed since the run in %s began: choose another folder", j.cfg.Out)
 	}
-	j.resumed, err = openCheckpoint(j.cfg.Out)
+	if j.resumed, err = openCheckpoint(j.cfg.Out); j.resumed != nil {
+		j.results = j.resumed.Results
+	}
 	return err
 }
 

@@ -223,9 +223,7 @@ func (j *job) loader(indices []int, batchSize int, stream string, nth int) (*dat
 			return nil, 0, fmt.Errorf("checkpoint %s: %w", c.path, err)
 		}
 	}
-	config := data.LoaderConfig{Workers: workers, Ahead: 2 * workers}
-	if n := j.session.procs.size(); n > 1 {
-		config.Part, config.Parts = j.session.procs.rank(), n
-	}
-	return data.NewLoader(j.session.procs.patient(j.ctx), j.corpus, order, config), order.BatchesPerEpoch(), nil
+	procs := j.session.procs
+	config := data.LoaderConfig{Workers: workers, Ahead: 2 * workers, Part: procs.rank(), Parts: procs.size()}
+	return data.NewLoader(procs.patient(j.ctx), j.corpus, order, config), order.BatchesPerEpoch(), nil
 }

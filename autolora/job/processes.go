@@ -175,9 +175,6 @@ func gather[T any](p *Processes, value T) ([]T, error) {
 
 // agree returns the error of the first process that has one, in all of them.
 func (p *Processes) agree(err error) error {
-	if p == nil {
-		return err
-	}
 	text := ""
 	if err != nil {
 		text = err.Error()
@@ -207,9 +204,6 @@ func (p *Processes) work(own runs.Work) (total runs.Work, err error) {
 // same returns an error unless every process has the same version, settings,
 // model and data as process 0.
 func (p *Processes) same(now savedConfig, model any) error {
-	if p == nil {
-		return nil
-	}
 	facts := map[string]string{"version": now.About.Version + " " + now.About.Revision, "libtorch": now.About.Torch}
 	for _, s := range now.Settings.Settings() {
 		if !s.PerProcess {

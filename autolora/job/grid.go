@@ -3,6 +3,7 @@ package job
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"time"
 
@@ -21,10 +22,8 @@ func gridOf(targets []string, ranks []int64) []map[string]int64 {
 		var longer []map[string]int64
 		for _, c := range all {
 			for _, rank := range ranks {
-				next := map[string]int64{target: rank}
-				for t, r := range c {
-					next[t] = r
-				}
+				next := maps.Clone(c)
+				next[target] = rank
 				longer = append(longer, next)
 			}
 		}
@@ -42,10 +41,10 @@ func (j *job) gridSearch() error {
 		return err
 	}
 	validation := j.corpus.Data.Select(valHalf)
-	grid := runs.Grid{Metric: j.gridMetric()}
+	j.grid = runs.Grid{Metric: j.gridMetric()}
 	if j.resumed != nil {
-		if err := j.out.ReadJSON(runs.GridFile, &grid); err != nil {
-			grid = runs.Grid{Metric: j.gridMetric()} // stopped in the first configuration
+		if err := j.out.ReadJSON(runs.GridFile, &j.grid); err != nil {
+			j.grid = runs.Grid{Metric: j.gridMetric()} // stopped in the first configuration
 		}
 	}
 	points := gridOf(j.cfg.Targets, j.cfg.GridRanks)
@@ -63,16 +62,15 @@ func (j *job) gridSearch() error {
 		if err != nil {
 			return err
 		}
-		grid.Configurations = append(grid.Configurations[:i], c)
-		grid.Rank()
-		if err := j.out.WriteJSON(runs.GridFile, grid); err != nil {
+		j.grid.Configurations = append(j.grid.Configurations[:i], c)
+		j.grid.Rank()
+		if err := j.out.WriteJSON(runs.GridFile, j.grid); err != nil {
 			return err
 		}
 	}
-	if len(grid.Configurations) != len(points) {
-		return fmt.Errorf("%s: %d configurations, want %d: it was changed", j.out.Path(runs.GridFile), len(grid.Configurations), len(points))
+	if got := len(j.grid.Configurations); got != len(points) {
+		return fmt.Errorf("%s: %d configurations, want %d: it was changed", j.out.Path(runs.GridFile), got, len(points))
 	}
-	j.grid = grid
 	j.wrote(runs.GridFile)
 	return nil
 }
@@ -100,10 +98,10 @@ func (j *job) gridPoint(phase string, ranks map[string]int64, trainHalf []int, v
 	if steps == 0 {
 		steps = stepsFor(j.cfg.Steps, j.cfg.Epochs, perEpoch, j.cfg.Accumulate)
 	}
-	t, graphs := j.trainer(model, steps, nil, phase)
+	stage, graphs := j.trainer(model, train, steps, nil, phase)
 	defer graphs.Close()
 	l := &loop{
-		phase: phase, steps: steps, stage: &trainStage{Trainer: t, model: model, train: train, accumulate: j.cfg.Accumulate},
+		phase: phase, steps: steps, stage: stage,
 		seconds: &j.results.Seconds.Search, count: &j.results.Steps.Search, work: &j.results.Cost.Search,
 	}
 	c = runs.Configuration{Ranks: ranks, Adapter: countParameters(model).Adapter, Steps: steps}

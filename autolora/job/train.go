@@ -32,10 +32,10 @@ func (j *job) train() error {
 	if err != nil {
 		return err
 	}
-	t, graphs := j.trainer(model, steps, allocator, phase)
+	stage, graphs := j.trainer(model, train, steps, allocator, phase)
 	defer graphs.Close()
 	l := &loop{
-		phase: phase, steps: steps, stage: &trainStage{Trainer: t, model: model, train: train, accumulate: j.cfg.Accumulate},
+		phase: phase, steps: steps, stage: stage,
 		seconds: &j.results.Seconds.Train, count: &j.results.Steps.Train, work: &j.results.Cost.Train,
 	}
 	failure := j.run(l)
@@ -127,9 +127,10 @@ func (j *job) evaluate(model *nn.Model) error {
 
 // trainer returns the trainer of a phase of the job, and its graphs, which are to
 // be closed.
-func (j *job) trainer(model *nn.Model, steps int, allocator *autolora.RankAllocator, phase string) (*autolora.Trainer, *autolora.Graphs) {
+func (j *job) trainer(model *nn.Model, train *data.Loader, steps int, allocator *autolora.RankAllocator, phase string) (*trainStage, *autolora.Graphs) {
 	graphs := j.session.graphs(true)
-	return autolora.NewTrainer(model, j.cfg.Training(steps), allocator, j.session.execution(graphs, j.maskSeed(phase))), graphs
+	t := autolora.NewTrainer(model, j.cfg.Training(steps), allocator, j.session.execution(graphs, j.maskSeed(phase)))
+	return &trainStage{t, model, train, j.cfg.Accumulate}, graphs
 }
 
 // trainStage is a training and the loader of its data.

@@ -202,8 +202,8 @@ func TestNotResumed(t *testing.T) {
 	cfg := interruptedRun(t)
 	cfg.Resume = false
 	run(t, func(*torchbind.Scope) {
-		if _, err := Run(context.Background(), quiet, cfg); err == nil || !strings.Contains(err.Error(), "--resume") {
-			t.Errorf("error %v, want one that names --resume", err)
+		if _, err := Run(context.Background(), quiet, cfg); !errors.Is(err, runs.ErrNotEmpty) {
+			t.Errorf("error %v, want %v", err, runs.ErrNotEmpty)
 		}
 	})
 }

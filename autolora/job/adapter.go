@@ -12,14 +12,14 @@ import (
 
 // Adapter is what a folder with an adapter says of itself.
 type Adapter struct {
-	Form      string // in words
-	TaskType  string // as PEFT names it: SEQ_CLS, TOKEN_CLS, CAUSAL_LM
-	BaseModel string
-	Labels    []string // in the order of the logits; nil where they are not known
-	Outputs   int      // of the head
-	Size      int64    // parameters without the head
-	Head      int64    // parameters of the head
-	Ranks     runs.Ranks
+	Form      string     `json:"form"` // in words
+	BaseModel string     `json:"base_model"`
+	TaskType  string     `json:"task_type"`          // as PEFT names it: SEQ_CLS, TOKEN_CLS, CAUSAL_LM
+	Size      int64      `json:"adapter_parameters"` // without the head
+	Head      int64      `json:"head_parameters"`
+	Ranks     runs.Ranks `json:"ranks"`
+	Labels    []string   `json:"-"` // in the order of the logits; nil where they are not known
+	Outputs   int        `json:"-"` // of the head
 
 	lora *peft.Adapter // nil for bottleneck adapters
 }
@@ -67,10 +67,12 @@ func readBottlenecks(dir string) (*Adapter, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Adapter{
+	a := &Adapter{
 		Form: fmt.Sprintf("bottleneck adapter in AdapterHub's form, %s of size %d", b.Style, b.Size), TaskType: b.TaskType(),
-		BaseModel: b.BaseModel, Labels: b.Labels, Outputs: outputsOf(b.Head), Size: elements(b.Weights), Head: elements(b.Head),
-	}, nil
+		BaseModel: b.BaseModel, Labels: b.Labels, Outputs: outputsOf(b.Head),
+	}
+	a.Size, a.Head = b.Parameters()
+	return a, nil
 }
 
 // outputsOf returns the number of outputs of a head, 0 if there is none.
@@ -81,14 +83,6 @@ func outputsOf(head []safetensors.Tensor) int {
 		}
 	}
 	return 0
-}
-
-func elements(tensors []safetensors.Tensor) int64 {
-	n := int64(0)
-	for _, t := range tensors {
-		n += t.NumElements()
-	}
-	return n
 }
 
 // labelsKey is where a LoRA adapter's weight file keeps the names of its

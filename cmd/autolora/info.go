@@ -252,14 +252,9 @@ func inspectAdapter(dir string) (contents, error) {
 		return contents{}, err
 	}
 	about := struct {
-		Kind      string     `json:"kind"`
-		Form      string     `json:"form"`
-		BaseModel string     `json:"base_model"`
-		TaskType  string     `json:"task_type"`
-		Adapter   int64      `json:"adapter_parameters"`
-		Head      int64      `json:"head_parameters"`
-		Ranks     runs.Ranks `json:"ranks"`
-	}{"adapter", a.Form, a.BaseModel, a.TaskType, a.Size, a.Head, a.Ranks}
+		Kind string `json:"kind"`
+		*job.Adapter
+	}{"adapter", a}
 	return contents{about, func(w *writer) {
 		w.row("kind", "%s, %s", a.Form, a.TaskType)
 		w.row("base model", "%s", a.BaseModel)

@@ -67,12 +67,8 @@ func Create(dir string, overwrite bool) (*Folder, error) {
 	if len(entries) > 0 && !overwrite {
 		return nil, fmt.Errorf("output folder %s %w", dir, ErrNotEmpty)
 	}
-	for _, e := range entries {
-		if Owns(e.Name()) {
-			if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
-				return nil, fmt.Errorf("output folder: %w", err)
-			}
-		}
+	if err := remove(dir, Owns); err != nil {
+		return nil, fmt.Errorf("output folder: %w", err)
 	}
 	metrics, err := os.OpenFile(filepath.Join(dir, MetricsFile), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
@@ -87,7 +83,7 @@ var ErrNotEmpty = errors.New("is not empty")
 // Reopen opens the folder of a run that was stopped, to go on with it. Its
 // metrics.jsonl is cut to metricsSize: what came later is done again.
 func Reopen(dir string, metricsSize int64) (*Folder, error) {
-	if err := removeTemporary(dir); err != nil {
+	if err := remove(dir, temporary); err != nil {
 		return nil, fmt.Errorf("output folder: %w", err)
 	}
 	path := filepath.Join(dir, MetricsFile)
@@ -121,11 +117,11 @@ func temporary(name string) bool {
 	})
 }
 
-// removeTemporary removes what a killed run left half-written in its folder.
-func removeTemporary(dir string) error {
+// remove removes the files and folders in dir whose names are unwanted.
+func remove(dir string, unwanted func(name string) bool) error {
 	entries, err := os.ReadDir(dir)
 	for _, e := range entries {
-		if temporary(e.Name()) {
+		if unwanted(e.Name()) {
 			err = errors.Join(err, os.RemoveAll(filepath.Join(dir, e.Name())))
 		}
 	}
@@ -179,7 +175,7 @@ func (f *Folder) Finish() error {
 	if f.readOnly {
 		return nil
 	}
-	err := errors.Join(os.RemoveAll(f.Path(Checkpoint)), removeTemporary(f.Dir))
+	err := errors.Join(os.RemoveAll(f.Path(Checkpoint)), remove(f.Dir, temporary))
 	if err != nil {
 		return fmt.Errorf("output folder: %w", err)
 	}

@@ -1,6 +1,7 @@
 package job
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -247,10 +248,7 @@ func estimate(c settings.Config, shape shape, size size, speed float64) Estimate
 		e.Steps.Search = stepsFor(c.SearchSteps, c.SearchEpochs, perEpoch(half, c.SearchBatch()), 1)
 		pass(e.Steps.Search, c.SearchBatch(), searchPasses)
 	case m.Ranks == runs.BestOfGrid:
-		each := c.GridSteps
-		if each == 0 {
-			each = stepsFor(c.Steps, c.Epochs, perEpoch(half, c.BatchSize), c.Accumulate)
-		}
+		each := stepsFor(cmp.Or(c.GridSteps, c.Steps), c.Epochs, perEpoch(half, c.BatchSize), c.Accumulate)
 		points := c.GridSize()
 		e.Steps.Search = points * each
 		pass(e.Steps.Search, c.BatchSize*c.Accumulate, trainPasses)

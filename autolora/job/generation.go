@@ -25,15 +25,6 @@ func (s *session) checkRoom() error {
 	return nil
 }
 
-// generation returns the settings of generation. A token that stands for the
-// text that ends a task's outputs ends a text, as LoRA's decoder has it for
-// GPT-2's empty line.
-func (s *session) generation() (cfg generate.Config, err error) {
-	cfg = s.cfg.Generation()
-	cfg.End, err = s.tok.EndTokens(s.task.Stop)
-	return cfg, err
-}
-
 // prompts returns the tokens from which to generate for every example of d.
 func (s *session) prompts(ctx context.Context, d *data.Dataset) ([][]int64, error) {
 	corpus := s.corpus(d.Prompts())
@@ -57,8 +48,11 @@ const textsAtATime = 128
 // write generates a text for the source of every example of d. What it computed
 // is added to work.
 func (s *session) write(ctx context.Context, model *nn.Model, d *data.Dataset, work *runs.Work, progress func(done int)) ([]string, error) {
-	cfg, err := s.generation()
-	if err != nil {
+	cfg := s.cfg.Generation()
+	var err error
+	// A token that stands for the text that ends a task's outputs ends a text, as
+	// LoRA's decoder has it for GPT-2's empty line.
+	if cfg.End, err = s.tok.EndTokens(s.task.Stop); err != nil {
 		return nil, err
 	}
 	prompts, err := s.prompts(ctx, d)

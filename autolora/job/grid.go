@@ -1,6 +1,7 @@
 package job
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -94,10 +95,7 @@ func (j *job) gridPoint(phase string, ranks map[string]int64, trainHalf []int, v
 		return c, err
 	}
 	defer train.Close()
-	steps := j.cfg.GridSteps
-	if steps == 0 {
-		steps = stepsFor(j.cfg.Steps, j.cfg.Epochs, perEpoch, j.cfg.Accumulate)
-	}
+	steps := stepsFor(cmp.Or(j.cfg.GridSteps, j.cfg.Steps), j.cfg.Epochs, perEpoch, j.cfg.Accumulate)
 	stage, graphs := j.trainer(model, train, steps, nil, phase)
 	defer graphs.Close()
 	l := &loop{

@@ -30,20 +30,15 @@ type Processes struct {
 	local int // number of this process on its machine
 }
 
-// environment is what torchrun tells the processes that it starts.
-type environment struct {
-	torchbind.GroupConfig
-	local int
-}
-
 // Started reports whether this process was started as one of several.
 func Started() bool {
 	n, err := strconv.Atoi(os.Getenv("WORLD_SIZE"))
 	return err == nil && n > 1
 }
 
-// readEnvironment reads torchrun's environment variables.
-func readEnvironment() (e environment, err error) {
+// readEnvironment reads torchrun's environment variables: the group, and the
+// number of this process on its machine.
+func readEnvironment() (e torchbind.GroupConfig, local int, err error) {
 	number := func(name string, least, most int) int {
 		text := os.Getenv(name)
 		n, bad := strconv.Atoi(text)
@@ -59,12 +54,12 @@ func readEnvironment() (e environment, err error) {
 		err = errors.New("environment variable MASTER_ADDR is missing: it is the host of process 0")
 	}
 	if os.Getenv("LOCAL_RANK") != "" {
-		e.local = number("LOCAL_RANK", 0, e.Size-1)
+		local = number("LOCAL_RANK", 0, e.Size-1)
 	}
 	// torchrun's agent keeps the store itself, for every restart.
 	e.AgentStore = os.Getenv("TORCHELASTIC_USE_AGENT_STORE") == "True"
 	e.Prefix = "autolora/" + os.Getenv("TORCHELASTIC_RESTART_COUNT")
-	return e, err
+	return e, local, err
 }
 
 // Join waits for the other processes that were started with this one, as long
@@ -73,19 +68,19 @@ func Join(cfg settings.Config) (*Processes, error) {
 	if !Started() {
 		return nil, nil
 	}
-	e, err := readEnvironment()
+	e, local, err := readEnvironment()
 	if err != nil {
 		return nil, err
 	}
-	if e.Device, err = torchbind.ParseDevice(localDevice(cfg.Device, e.local)); err != nil {
+	if e.Device, err = torchbind.ParseDevice(localDevice(cfg.Device, local)); err != nil {
 		return nil, &settings.Error{Setting: "device", Err: err}
 	}
 	e.Timeout = time.Duration(cfg.ProcessTimeout) * time.Second
-	group, err := torchbind.NewProcessGroup(e.GroupConfig)
+	group, err := torchbind.NewProcessGroup(e)
 	if err != nil {
 		return nil, err
 	}
-	return &Processes{group: group, local: e.local}, nil
+	return &Processes{group, local}, nil
 }
 
 // batches returns the processes as those that share every batch.
@@ -125,12 +120,7 @@ func (p *Processes) device(setting string) string {
 	return localDevice(setting, p.local)
 }
 
-func (p *Processes) rank() int {
-	if p == nil {
-		return 0
-	}
-	return p.group.Rank()
-}
+func (p *Processes) rank() int { return p.batches().Rank() }
 
 func (p *Processes) size() int {
 	if p == nil {

@@ -1,10 +1,11 @@
 package job
 
 import (
+	"fmt"
+
 	"autolora/autolora"
 	"autolora/autolora/runs"
 	"autolora/nn"
-	"fmt"
 )
 
 // newRanks returns ranks of this job, a rank for every layer.

@@ -1,9 +1,6 @@
 package job
 
 import (
-	"autolora/autolora/runs"
-	"autolora/autolora/settings"
-	"autolora/torchbind"
 	"encoding/json"
 	"errors"
 	"io/fs"
@@ -11,6 +8,10 @@ import (
 	"runtime/debug"
 	"slices"
 	"time"
+
+	"autolora/autolora/runs"
+	"autolora/autolora/settings"
+	"autolora/torchbind"
 )
 
 // about is what config.json says beside the settings.

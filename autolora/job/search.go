@@ -1,13 +1,14 @@
 package job
 
 import (
+	"errors"
+	"fmt"
+
 	"autolora/autolora"
 	"autolora/autolora/runs"
 	"autolora/data"
 	"autolora/nn"
 	"autolora/torchbind"
-	"errors"
-	"fmt"
 )
 
 // search learns the selection variables on one half of the training set while

@@ -1,15 +1,16 @@
 package job
 
 import (
-	"autolora/autolora/settings"
-	"autolora/data"
-	"autolora/nn"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"time"
+
+	"autolora/autolora/settings"
+	"autolora/data"
+	"autolora/nn"
 )
 
 // sessionFor opens a session for a model whose task is known by its head only:

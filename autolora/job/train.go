@@ -1,15 +1,16 @@
 package job
 
 import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
 	"autolora/autolora"
 	"autolora/autolora/runs"
 	"autolora/data"
 	"autolora/nn"
 	"autolora/torchbind"
-	"errors"
-	"fmt"
-	"strings"
-	"time"
 )
 
 // train trains the method on the whole training set, evaluates it, and exports

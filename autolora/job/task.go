@@ -24,48 +24,32 @@ func sessionFor(ctx context.Context, cfg settings.Config, adapter *Adapter) (*se
 	if err != nil {
 		return nil, err
 	}
-	if s.arch.Generates() {
-		s.task, err = generationTask(cfg.Task, adapter)
-		return s, err
-	}
-	names := s.arch.LabelNames()
-	outputs, tokens := len(names), slices.Contains(s.arch.Architectures, s.arch.Architecture(nn.TokenClassification))
-	if adapter != nil {
-		tokens = adapter.Tokens()
-		if outputs = adapter.Outputs; outputs == 0 {
-			return nil, errors.New("the adapter has no classification head")
-		}
-		if adapter.Labels != nil {
-			names = adapter.Labels
-		}
-	}
-	s.task, err = taskOf(cfg.Task, names, outputs, tokens)
+	s.task, err = s.headTask(adapter)
 	return s, err
 }
 
-// generationTask returns the task of that name, or one made up for a language
-// model.
-func generationTask(name string, adapter *Adapter) (data.Task, error) {
-	if adapter != nil && adapter.TaskType != languageTask {
-		return data.Task{}, fmt.Errorf("the adapter is of type %s, and its model generates text: want %s", adapter.TaskType, languageTask)
+// headTask returns the task that is named, or one made up for the head: one that
+// generates text, or labels tokens or whole texts.
+func (s *session) headTask(adapter *Adapter) (data.Task, error) {
+	generates, labels := s.arch.Generates(), s.arch.LabelNames()
+	outputs, tokens := len(labels), slices.Contains(s.arch.Architectures, s.arch.Architecture(nn.TokenClassification))
+	if adapter != nil {
+		switch outputs, tokens = adapter.Outputs, adapter.Tokens(); {
+		case generates && !adapter.Language():
+			return data.Task{}, fmt.Errorf("the adapter is of type %s, and its model generates text: want %s", adapter.TaskType, languageTask)
+		case !generates && outputs == 0:
+			return data.Task{}, errors.New("the adapter has no classification head")
+		case adapter.Labels != nil:
+			labels = adapter.Labels
+		}
 	}
-	if name == "" {
-		return data.Task{Kind: data.Generation}, nil
-	}
-	task, err := data.NamedTask(name)
-	if err == nil && task.Kind != data.Generation {
-		err = settings.Errorf("task", "%s has labels, and the model generates text", name)
-	}
-	return task, err
-}
-
-// taskOf returns the task of that name, or one made up for a head, which labels
-// tokens or whole texts.
-func taskOf(name string, labels []string, outputs int, tokens bool) (data.Task, error) {
-	if name != "" {
+	if name := s.cfg.Task; name != "" {
 		task, err := data.NamedTask(name)
 		switch {
 		case err != nil:
+		case generates && task.Kind != data.Generation:
+			err = settings.Errorf("task", "%s has labels, and the model generates text", name)
+		case generates:
 		case task.Outputs() != outputs:
 			err = settings.Errorf("task", "%s has %d labels, the head %d", name, task.Outputs(), outputs)
 		case tokens && task.Kind != data.Tagging:
@@ -77,6 +61,8 @@ func taskOf(name string, labels []string, outputs int, tokens bool) (data.Task, 
 	}
 	kind := data.Classification
 	switch {
+	case generates:
+		return data.Task{Kind: data.Generation}, nil
 	case outputs < 1:
 		return data.Task{}, settings.Errorf("adapter", "the model has no head: give the adapter that has one")
 	case tokens:

@@ -192,13 +192,8 @@ func readComparison(dir string) (*settings.Config, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("output folder: %w", err)
 	}
-	folder := runs.Folder{Dir: dir}
-	cfg := settings.Default()
-	switch err := folder.ReadJSON(runs.CompareFile, &cfg); {
-	case err == nil:
-		return &cfg, nil
-	case !errors.Is(err, fs.ErrNotExist):
-		return nil, err
+	if cfg, err := stored(dir, runs.CompareFile, settings.Default()); cfg != nil || err != nil {
+		return cfg, err
 	}
 	// Another shard may be writing its compare.json just now.
 	other := func(e fs.DirEntry) bool { return !strings.HasPrefix(e.Name(), "."+runs.CompareFile+".") }

@@ -1,7 +1,6 @@
 package job
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -119,20 +118,18 @@ func completeRun(cfg settings.Config) (*Outcome, error) {
 	if err != nil || before == nil {
 		return nil, err
 	}
-	folder := runs.Folder{Dir: cfg.Out}
-	var results runs.Results
-	if err := folder.ReadJSON(runs.ResultsFile, &results); errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	} else if err != nil {
+	results, err := stored(cfg.Out, runs.ResultsFile, runs.Results{})
+	if err != nil || results == nil {
 		return nil, err
 	}
 	if err := sameSettings(before.Settings, cfg); err != nil {
 		return nil, err
 	}
+	folder := runs.Folder{Dir: cfg.Out}
 	if err := folder.Finish(); err != nil { // it was killed just before
 		return nil, err
 	}
-	out := &Outcome{Results: &results}
+	out := &Outcome{Results: results}
 	for _, name := range runs.Names {
 		if _, err := os.Stat(folder.Path(name)); err == nil {
 			out.Files = append(out.Files, name)

@@ -81,14 +81,19 @@ func (j *job) savedConfig(command string) savedConfig {
 // readSavedConfig reads the config.json of a run's folder; nil if there is none.
 // Settings that an older version did not have are those of today's default.
 func readSavedConfig(dir string) (*savedConfig, error) {
+	return stored(dir, runs.ConfigFile, savedConfig{Settings: settings.Default()})
+}
+
+// stored reads a file of a folder over the values in v; nil if there is none.
+func stored[T any](dir, name string, v T) (*T, error) {
 	folder := runs.Folder{Dir: dir}
-	c := savedConfig{Settings: settings.Default()}
-	if err := folder.ReadJSON(runs.ConfigFile, &c); errors.Is(err, fs.ErrNotExist) {
+	switch err := folder.ReadJSON(name, &v); {
+	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil
-	} else if err != nil {
+	case err != nil:
 		return nil, err
 	}
-	return &c, nil
+	return &v, nil
 }
 
 // sameSettings returns an error about the first setting in which an earlier

@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
-	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -48,22 +46,16 @@ type Runs struct {
 	Runs       []*Run
 	Unfinished []string     // folders of runs without results, begun or, by a comparison's plan, still to begin
 	Replaced   []Duplicated // runs that do not count, for a newer one takes their place
+
+	plans []*plan
 }
 
 // Duplicated is a run of the same model, task, method and seed as a newer one.
 type Duplicated struct {
-	Dir   string `json:"dir"`
-	Newer string `json:"newer"` // the folder that counts
-	// Results tells how the two differ: "same", or "different" scores or
-	// parameters.
-	Results string `json:"results"`
+	Dir     string `json:"dir"`
+	Newer   string `json:"newer"`   // the folder that counts
+	Results string `json:"results"` // "same", or "different" scores or parameters
 }
-
-// What Duplicated.Results says.
-const (
-	sameResults      = "same"
-	differentResults = "different"
-)
 
 // Load reads every run in the folders dirs and below them: each folder with a
 // results.json, in whatever layout. A run that was not finished is listed by
@@ -74,44 +66,23 @@ const (
 func Load(dirs ...string) (*Runs, error) {
 	found := &Runs{}
 	seen := make(map[string]bool)
-	var planned []*plan
 	for _, dir := range dirs {
-		root := dir + string(filepath.Separator) // with it, a link to a folder is walked too
-		err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
-			if err == nil && !entry.IsDir() {
-				return nil
-			}
-			var real string
-			if err == nil {
-				real, err = filepath.EvalSymlinks(path)
-			}
-			if err == nil {
-				real, err = filepath.Abs(real)
-			}
-			if errors.Is(err, fs.ErrNotExist) && path != root {
-				return nil // removed meanwhile, by a run that goes on
-			}
-			if err != nil || seen[real] {
-				return err
-			}
-			seen[real] = true
-			path = filepath.Clean(path)
-			if has(path, runs.CompareFile) {
-				p, err := readPlan(path)
-				if err != nil {
-					return err
-				}
-				planned = append(planned, p)
-			}
+		root, err := filepath.EvalSymlinks(dir)
+		if err == nil {
+			root, err = filepath.Abs(root)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("report: %w", err)
+		}
+		err = filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
 			switch {
-			case has(path, runs.ResultsFile):
-				r, err := readRun(path)
-				found.Runs = append(found.Runs, r)
+			case errors.Is(err, fs.ErrNotExist):
+				return nil // removed meanwhile, by a run that goes on
+			case err != nil || !entry.IsDir() || seen[path]:
 				return err
-			case has(path, runs.MetricsFile): // a run makes it first
-				found.Unfinished = append(found.Unfinished, path)
 			}
-			return nil
+			seen[path] = true
+			return found.read(filepath.Join(dir, strings.TrimPrefix(path, root)))
 		})
 		if err != nil {
 			return nil, fmt.Errorf("report: %w", err)
@@ -124,15 +95,28 @@ func Load(dirs ...string) (*Runs, error) {
 		}
 		return nil, fmt.Errorf("report: no finished run in %s: a finished run's folder has a %s%s", strings.Join(dirs, ", "), runs.ResultsFile, unfinished)
 	}
-	found.addPlanned(planned)
+	found.addPlanned()
 	found.replace()
 	return found, nil
 }
 
-// has reports whether the folder has a file of that name.
-func has(dir, name string) bool {
-	_, err := os.Stat(filepath.Join(dir, name))
-	return err == nil
+// read reads the run and the plan of a comparison in a folder, if there are any.
+func (rs *Runs) read(dir string) error {
+	p, err := readPlan(dir)
+	if err == nil {
+		rs.plans = append(rs.plans, p)
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	r, err := readRun(dir)
+	if err == nil {
+		rs.Runs = append(rs.Runs, r)
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	} else if _, err := os.Stat(filepath.Join(dir, runs.MetricsFile)); err == nil { // a run makes it first
+		rs.Unfinished = append(rs.Unfinished, dir)
+	}
+	return nil
 }
 
 // replace leaves the newest of equal runs, in the order of the tables.
@@ -151,7 +135,11 @@ func (rs *Runs) replace() {
 	rs.Runs = slices.DeleteFunc(rs.Runs, func(r *Run) bool {
 		counts := newest[keyOf(r)]
 		if counts != r {
-			rs.Replaced = append(rs.Replaced, Duplicated{r.Dir, counts.Dir, r.likeness(counts)})
+			d := Duplicated{r.Dir, counts.Dir, "different"}
+			if fmt.Sprint(r.Results.Scores, r.Results.Parameters) == fmt.Sprint(counts.Results.Scores, counts.Results.Parameters) { // NaN is NaN
+				d.Results = "same"
+			}
+			rs.Replaced = append(rs.Replaced, d)
 		}
 		return counts != r
 	})
@@ -163,45 +151,32 @@ func (rs *Runs) replace() {
 	})
 }
 
-// likeness compares the results of two runs of the same model, task, method and
-// seed.
-func (r *Run) likeness(other *Run) string {
-	same := func(a, b float64) bool { return a == b || math.IsNaN(a) && math.IsNaN(b) }
-	if r.Results.Parameters == other.Results.Parameters && maps.EqualFunc(r.Results.Scores, other.Results.Scores, same) {
-		return sameResults
-	}
-	return differentResults
-}
-
 // readRun reads the files of a finished run. Only its results must be there.
 func readRun(dir string) (*Run, error) {
 	r := &Run{Dir: dir}
-	path := filepath.Join(dir, runs.ResultsFile)
-	if err := readJSON(path, &r.Results); err != nil {
+	path := func(name string) string { return filepath.Join(dir, name) }
+	if err := readJSON(path(runs.ResultsFile), &r.Results); err != nil {
 		return nil, err
 	}
 	if r.Results.Task == "" || r.Results.Method == "" {
-		return nil, fmt.Errorf("%s: not the results of a run: \"task\" or \"method\" is missing", path)
+		return nil, fmt.Errorf("%s: not the results of a run: \"task\" or \"method\" is missing", path(runs.ResultsFile))
 	}
-	for _, err := range []error{readJSON(filepath.Join(dir, runs.ConfigFile), &r.Settings), readJSON(filepath.Join(dir, runs.GridFile), &r.Grid)} {
+	ranks, noRanks := runs.ReadRanks(path(runs.RanksFile))
+	if noRanks == nil {
+		r.Ranks = &ranks
+	}
+	var noCurves error
+	r.Curves, noCurves = readCurves(path(runs.MetricsFile))
+	for _, err := range []error{readJSON(path(runs.ConfigFile), &r.Settings), readJSON(path(runs.GridFile), &r.Grid), noRanks, noCurves} {
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
 	}
-	ranks, err := runs.ReadRanks(filepath.Join(dir, runs.RanksFile))
-	if err == nil {
-		r.Ranks = &ranks
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	r.Curves, err = readCurves(filepath.Join(dir, runs.MetricsFile))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
 	about, _ := r.Settings["about"].(map[string]any)
 	began, _ := about["began"].(string)
+	var err error
 	if r.Began, err = time.Parse(time.RFC3339, began); err != nil {
-		info, err := os.Stat(path)
+		info, err := os.Stat(path(runs.ResultsFile))
 		if err != nil {
 			return nil, err
 		}

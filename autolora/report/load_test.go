@@ -45,7 +45,7 @@ func TestLoad(t *testing.T) {
 	if want := []string{filepath.Join(dir, "stopped")}; !slices.Equal(rs.Unfinished, want) || rs.Replaced != nil {
 		t.Errorf("unfinished %q, replaced %v", rs.Unfinished, rs.Replaced)
 	}
-	if notes := strings.Join(Summarise(rs).Notes, "\n"); !strings.Contains(notes, "1 of 5 runs is not complete, and not counted: "+filepath.Join(dir, "stopped")) {
+	if notes := strings.Join(Summarise(rs).Notes, "\n"); !strings.Contains(notes, "Not complete, and not counted: 1 of 5 runs: "+filepath.Join(dir, "stopped")) {
 		t.Errorf("notes: %s", notes)
 	}
 }
@@ -213,7 +213,7 @@ func TestSearchAlone(t *testing.T) {
 	f.ranks = ranksOf(8, 3, 4, 0, 8)
 	f.write(t, dir)
 	r := load(t, dir)
-	if got := r.Headlines(); len(got) != 1 || got[0] != "SST-2: AutoLoRA: ranks were searched, and nothing was trained or scored yet." {
+	if got := r.Headlines(); len(got) != 1 || got[0] != "SST-2: AutoLoRA has no score." {
 		t.Errorf("headlines %q", got)
 	}
 	if len(r.Tasks[0].Ranks) != 1 || r.Tasks[0].Ranks[0].Mean != 3.75 {

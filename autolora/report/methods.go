@@ -44,16 +44,10 @@ func strokeOf(name string) draw.LineStyle {
 // learns reports whether a method finds ranks itself.
 func learns(m runs.Method) bool { return m.Ranks == runs.Searched || m.Ranks == runs.Allocated }
 
-// methodPlace returns a method's place in the order; unknown ones come last.
-func methodPlace(name string) int {
-	if i := slices.Index(runs.MethodNames(), name); i >= 0 {
-		return i
-	}
-	return len(runs.Methods)
-}
-
+// byMethod compares methods by their order; unknown ones come last.
 func byMethod(a, b string) int {
-	return cmp.Or(cmp.Compare(methodPlace(a), methodPlace(b)), cmp.Compare(a, b))
+	place := func(name string) uint { return uint(slices.Index(runs.MethodNames(), name)) } // -1 is the largest
+	return cmp.Or(cmp.Compare(place(a), place(b)), cmp.Compare(a, b))
 }
 
 // Families of tasks: scores of one family stand in one table, as in the paper.

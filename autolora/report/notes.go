@@ -44,18 +44,10 @@ func (t *Task) size() {
 func (r *Report) note() {
 	r.Notes = []string{}
 	if n := len(r.Missing); n > 0 {
-		are := "are"
-		if n == 1 {
-			are = "is"
-		}
-		r.Notes = append(r.Notes, fmt.Sprintf("%d of %s %s not complete, and not counted: %s.", n, plural(n+len(r.runs), "run", "runs"), are, strings.Join(r.Missing, ", ")))
+		r.Notes = append(r.Notes, fmt.Sprintf("Not complete, and not counted: %d of %s: %s.", n, plural(n+len(r.runs), "run", "runs"), strings.Join(r.Missing, ", ")))
 	}
 	for _, d := range r.Replaced {
-		text := "the same results."
-		if d.Results == differentResults {
-			text = "is newer. Their results differ."
-		}
-		r.Notes = append(r.Notes, fmt.Sprintf("%s is not counted: %s has the same model, task, method and seed, and %s", d.Dir, d.Newer, text))
+		r.Notes = append(r.Notes, fmt.Sprintf("%s is not counted: %s has the same model, task, method and seed, and is newer, with %s results.", d.Dir, d.Newer, d.Results))
 	}
 	var texts []string
 	of := make(map[string][]string) // titles of tasks by what is said about them
@@ -79,7 +71,7 @@ func (t *Task) remarks() []string {
 		remarks = append(remarks, strings.Join(t.Sizes.Limits, "; ")+". The paper's numbers are from training without such limits")
 	}
 	if text := t.decoding(); text != "" {
-		remarks = append(remarks, "texts were generated "+text)
+		remarks = append(remarks, "texts were generated with "+text)
 	}
 	for _, m := range t.Methods {
 		for _, text := range m.remarks() {
@@ -96,25 +88,20 @@ func (t *Task) remarks() []string {
 	return remarks
 }
 
-// decoding says how texts were generated, where all runs did it alike; "" for
-// other tasks.
+// decoding returns the settings by which texts were generated, where all runs
+// did it alike; "" for other tasks.
 func (t *Task) decoding() string {
-	r := t.runs()[0]
-	beams := int(r.number("beams"))
-	if scoreOf(t.Primary).better == plain || beams == 0 || unequal(t.runs(), isDecoding) != nil {
+	if scoreOf(t.Primary).better == plain || unequal(t.runs(), isDecoding) != nil {
 		return ""
 	}
-	how := fmt.Sprintf("by a search of %d beams, length penalty %v", beams, r.number("length-penalty"))
-	switch {
-	case r.Settings["sample"] == true:
-		how = "by drawing tokens at random"
-	case beams == 1:
-		how = "greedily"
+	var used []string
+	for name, v := range t.runs()[0].Settings {
+		if isDecoding(name) {
+			used = append(used, fmt.Sprintf("--%s %v", name, v))
+		}
 	}
-	if n := int(r.number("no-repeat-ngram")); n > 0 {
-		how += fmt.Sprintf(", no %s twice", plural(n, "token", "tokens in a row"))
-	}
-	return fmt.Sprintf("%s, at most %s", how, plural(int(r.number("max-new-tokens")), "token", "tokens"))
+	slices.Sort(used)
+	return strings.Join(used, ", ")
 }
 
 // remarks says what is special about the runs of a method.

@@ -67,17 +67,12 @@ func count(n Number) string {
 
 func thousands(n Number) string { return human.Thousands(int64(math.Round(float64(n)))) }
 
-// seconds returns a time as tables show it, in seconds.
+// seconds returns a time as tables show it, in seconds: 47.6, 118, 1,203.
 func seconds(v Number) string {
-	switch {
-	case !v.Known():
-		return unknownCell
-	case v == 0:
-		return "0"
-	case v < 100 || v >= 1e7:
-		return fixed(float64(v), 1)
+	if v >= 1000 && v < 1e7 {
+		return thousands(v)
 	}
-	return thousands(v)
+	return significant(v)
 }
 
 // times returns "1.91×".
@@ -85,7 +80,15 @@ func times(v Number) string {
 	if !v.Known() {
 		return unknownCell
 	}
-	return human.Significant(float64(v)) + "×"
+	return significant(v) + "×"
+}
+
+// significant returns three digits.
+func significant(v Number) string {
+	if !v.Known() {
+		return unknownCell
+	}
+	return human.Significant(float64(v))
 }
 
 // plural returns "1 seed", "3 seeds".

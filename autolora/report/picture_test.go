@@ -264,7 +264,7 @@ func TestWrite(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"report.html", "tables.md", "report.json", "scores.svg", "scores.png", "differences.svg", "ranks.svg", "ranks-by-seed.png", "ranks-others.svg",
-		"cost.svg", "curves-1.svg", "alpha.svg"} {
+		"curves-1.svg", "alpha.svg"} {
 		if !slices.Contains(names, want) {
 			t.Errorf("%s is missing in %q", want, names)
 		}

@@ -17,7 +17,7 @@ import (
 func (r *Report) pictures() []picture {
 	all := r.rankPictures()
 	if r.severalRuns() {
-		all = slices.Concat([]picture{r.scorePicture(), r.differencePicture()}, all, []picture{r.costPicture()})
+		all = append([]picture{r.scorePicture(), r.differencePicture()}, all...)
 	}
 	for i := range r.Tasks {
 		all = append(all, r.curvePicture(i))
@@ -31,9 +31,9 @@ func (r *Report) severalRuns() bool { return len(r.runs) > len(r.Tasks) }
 
 // dots returns a row of a panel of dots: in the unit of a score, a mean, an
 // interval, and single values.
-func dots(method, number string, how score, mean, low, high Number, values []float64) row {
+func dots(method string, how score, mean, low, high Number, values []float64) row {
 	m := methodOf(method)
-	r := row{label: m.Title, number: number, of: shadeOf(m), mean: how.scaled(mean), low: how.scaled(low), high: how.scaled(high)}
+	r := row{label: m.Title, of: shadeOf(m), mean: how.scaled(mean), low: how.scaled(low), high: how.scaled(high)}
 	for _, v := range values {
 		r.values = append(r.values, how.scaled(Number(v)))
 	}
@@ -49,7 +49,7 @@ func (r *Report) scorePicture() picture {
 		var rows []row
 		for _, m := range t.Methods {
 			if s := m.score(t.Primary); s.N > 0 {
-				rows = append(rows, dots(m.Method, how.spread(s), how, s.Mean, s.Mean-s.SD, s.Mean+s.SD, s.Values))
+				rows = append(rows, dots(m.Method, how, s.Mean, s.Mean-s.SD, s.Mean+s.SD, s.Values))
 			}
 		}
 		if rows != nil {
@@ -68,10 +68,6 @@ func (r *Report) differencePicture() picture {
 		var rows []row
 		for _, c := range of {
 			how, values := scoreOf(c.Score), c.Differences.Values
-			number := how.signed(c.Differences.Mean)
-			if c.Interval.Low.Known() {
-				number += fmt.Sprintf(" [%s, %s]", how.difference(c.Interval.Low), how.difference(c.Interval.High))
-			}
 			if how.better == down {
 				below = "AutoLoRA is better ← 0 → worse"
 			}
@@ -79,7 +75,7 @@ func (r *Report) differencePicture() picture {
 				values = nil
 			}
 			if c.Differences.N > 0 {
-				rows = append(rows, dots(c.Other, number, how, c.Differences.Mean, c.Interval.Low, c.Interval.High, values))
+				rows = append(rows, dots(c.Other, how, c.Differences.Mean, c.Interval.Low, c.Interval.High, values))
 			}
 		}
 		if rows != nil {
@@ -164,22 +160,6 @@ func (s *RankStudy) of(seed uint64) []float64 {
 	return nil
 }
 
-// costPicture is the paper's Table 5 as bars.
-func (r *Report) costPicture() picture {
-	p := picture{name: "cost", Title: "Cost", columns: 3,
-		Caption: "Time of search (hollow) and training (full), means over seeds; at the right relative to AdaLoRA with the same seeds."}
-	for _, t := range r.Tasks {
-		var rows []row
-		for _, m := range t.Methods {
-			shown := methodOf(m.Method)
-			rows = append(rows, row{label: shown.Title, number: times(m.RelativeCost), of: shadeOf(shown),
-				search: float64(m.Seconds.Search.Mean), train: float64(m.Seconds.Train.Mean)})
-		}
-		p.Panels = append(p.Panels, costPanel(r.name(t), rows))
-	}
-	return p
-}
-
 // curvePoints is how many points a curve has at most: a tenth of the pixels.
 const curvePoints = 60
 
@@ -229,7 +209,7 @@ func (t *Task) searching() *Method {
 // task.
 func (r *Report) alphaPicture() picture {
 	p := picture{name: "alpha", Title: "Selection variables", columns: 3, Folded: r.severalRuns(),
-		Caption: "The α of every layer through the search, or, where that was not logged, at its end; those that end above the dashed threshold make the rank."}
+		Caption: "The α of all layers through the search, or, where that was not logged, at its end; as many as end above the threshold are the rank of a layer."}
 	for _, t := range r.Tasks {
 		for _, m := range t.Methods {
 			if i := slices.IndexFunc(m.runs, (*Run).hasAlpha); i >= 0 && (m.Method == reference || t.method(reference) == nil) {

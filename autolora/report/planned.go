@@ -28,11 +28,10 @@ func readPlan(dir string) (*plan, error) {
 		Controls bool     `json:"controls"`
 	}
 	var settings map[string]any
-	if err := readJSON(path, &said); err != nil {
-		return nil, err
-	}
-	if err := readJSON(path, &settings); err != nil {
-		return nil, err
+	for _, v := range []any{&said, &settings} {
+		if err := readJSON(path, v); err != nil {
+			return nil, err
+		}
 	}
 	maps.DeleteFunc(settings, func(name string, _ any) bool { return !changesResults(name) || isPath(name) })
 	p := &plan{dir: dir, of: fmt.Sprint(filepath.Base(said.Model), settings)}
@@ -50,24 +49,25 @@ func readPlan(dir string) (*plan, error) {
 }
 
 // addPlanned adds the runs of comparisons that are complete in none of their
-// folders to those that are unfinished, each once.
-func (rs *Runs) addPlanned(plans []*plan) {
+// folders to those that are unfinished, each once: where it was begun, or in
+// the first folder.
+func (rs *Runs) addPlanned() {
 	places := make(map[string][]string) // of a run of a comparison, in the comparison's folders
 	var order []string
 	begun := rs.Unfinished
-	for _, p := range plans {
+	for _, p := range rs.plans {
 		for _, name := range p.runs {
-			key, dir := p.of+name, filepath.Join(p.dir, name)
+			key := p.of + name
 			if places[key] == nil {
 				order = append(order, key)
 			}
-			places[key] = append(places[key], dir)
-			rs.Unfinished = slices.DeleteFunc(slices.Clone(rs.Unfinished), func(other string) bool { return other == dir })
+			places[key] = append(places[key], filepath.Join(p.dir, name))
 		}
 	}
+	planned := slices.Concat(slices.Collect(maps.Values(places))...)
+	rs.Unfinished = slices.DeleteFunc(slices.Clone(begun), func(dir string) bool { return slices.Contains(planned, dir) })
 	for _, key := range order {
-		finished := slices.ContainsFunc(rs.Runs, func(r *Run) bool { return slices.Contains(places[key], r.Dir) })
-		if !finished {
+		if !slices.ContainsFunc(rs.Runs, func(r *Run) bool { return slices.Contains(places[key], r.Dir) }) {
 			i := max(0, slices.IndexFunc(places[key], func(dir string) bool { return slices.Contains(begun, dir) }))
 			rs.Unfinished = append(rs.Unfinished, places[key][i])
 		}

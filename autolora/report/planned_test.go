@@ -38,7 +38,7 @@ func TestUnfinishedComparison(t *testing.T) {
 	if got := slices.Sorted(slices.Values(rs.Unfinished)); !slices.Equal(got, want) {
 		t.Errorf("unfinished %q, want %q", got, want)
 	}
-	if first := Summarise(rs).Notes[0]; !strings.HasPrefix(first, "6 of 8 runs are not complete, and not counted: "+dir) {
+	if first := Summarise(rs).Notes[0]; !strings.HasPrefix(first, "Not complete, and not counted: 6 of 8 runs: "+dir) {
 		t.Errorf("note %q", first)
 	}
 }
@@ -69,12 +69,12 @@ func TestShardsAreMerged(t *testing.T) {
 		t.Errorf("tasks %+v", r.Tasks)
 	}
 	notes := strings.Join(r.Notes, "\n")
-	for _, want := range []string{"1 of 8 runs is not complete", filepath.Join(there, "autolora", "seed-1") + " is not counted: " + filepath.Join(here, "autolora", "seed-1") + " has the same model, task, method and seed, and the same results."} {
+	for _, want := range []string{"not counted: 1 of 8 runs", filepath.Join(there, "autolora", "seed-1") + " is not counted: " + filepath.Join(here, "autolora", "seed-1") + " has the same model, task, method and seed, and is newer, with same results."} {
 		if !strings.Contains(notes, want) {
 			t.Errorf("no %q in %s", want, notes)
 		}
 	}
-	if strings.Contains(notes, "Their results differ") {
+	if strings.Contains(notes, "with different") {
 		t.Errorf("notes %s", notes)
 	}
 }
@@ -94,7 +94,7 @@ func TestShardsThatDiffer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if notes := strings.Join(Summarise(rs).Notes, "\n"); !strings.Contains(notes, "and is newer. Their results differ.") {
+	if notes := strings.Join(Summarise(rs).Notes, "\n"); !strings.Contains(notes, "and is newer, with different results.") {
 		t.Errorf("notes %s", notes)
 	}
 	if len(rs.Unfinished) != 7+6 || !slices.Contains(rs.Unfinished, filepath.Join(here, "lora", "seed-2")) {

@@ -59,44 +59,13 @@ func wholeNumber(v float64) string {
 
 func powerOfTen(v float64) string { return human.Significant(math.Pow(10, v)) }
 
-// row is one row of a panel with a row for every method: a name at the left, a
-// number at the right, and between them a mean, an interval around it and
-// single values, or a bar in two parts.
+// row is one row of a panel of dots: of a method, a mean, an interval around it
+// and single values.
 type row struct {
-	label, number string
-	of            shade
-
+	label           string
+	of              shade
 	mean, low, high float64 // low and high NaN: no interval
 	values          []float64
-
-	search, train float64
-}
-
-// rowPanel returns a panel of a plot, with the names and numbers of rows and,
-// from low to high between them, what is drawn.
-func rowPanel(title, below string, rows []row, low, high float64, drawn ...plot.Plotter) panel {
-	const rowHeight = 24
-	p := newPlot()
-	style := textStyle(textSize, ink)
-	style.XAlign = draw.XRight
-	numbers := &plotter.Labels{Offset: vg.Point{X: 8, Y: 2}}
-	var names []string
-	for i, r := range rows {
-		names = append(names, fit(r.label, style, 140))
-		numbers.XYs, numbers.Labels = append(numbers.XYs, plotter.XY{X: high, Y: float64(i)}), append(numbers.Labels, r.number)
-		numbers.TextStyle = append(numbers.TextStyle, style)
-		numbers.Offset.X = max(numbers.Offset.X, style.Width(r.number)+8)
-	}
-	p.Add(&plotter.Grid{Vertical: stroke(faint, 1)}, numbers)
-	p.Add(drawn...)
-	p.NominalY(names...)
-	p.Y.Tick.Label.Font, p.Y.Tick.Label.Color = style.Font, ink
-	p.Y.Scale = plot.InvertedScale{Normalizer: plot.LinearScale{}} // the first row on top
-	p.Y.Min, p.Y.Max, p.Y.Padding = -0.5, float64(len(rows))-0.5, 6
-	p.X.LineStyle.Width, p.X.Padding = 0, 0
-	p.X.Min, p.X.Max, p.X.Label.Text = low, high, below
-	p.X.Tick.Marker = ticks(shortNumber)
-	return panel{title, panelWidth, vg.Length(len(rows))*rowHeight + 36, p.Draw}
 }
 
 // dotPanel draws means as dots, intervals as bars of error, and single values
@@ -110,8 +79,10 @@ func dotPanel(title, below string, zero bool, rows []row) panel {
 	bars := &plotter.XErrorBars{LineStyle: stroke(soft, 1.3), CapWidth: 8}
 	axis := &plotter.Line{LineStyle: stroke(ink, 1.2)}
 	low, high, far := math.Inf(1), math.Inf(-1), 0.0
+	var names []string
 	for i, r := range rows {
 		y := float64(i)
+		names = append(names, fit(r.label, textStyle(textSize, ink), 140))
 		means.XYs = append(means.XYs, plotter.XY{X: r.mean, Y: y})
 		for _, v := range r.values {
 			seeds.XYs = append(seeds.XYs, plotter.XY{X: v, Y: y})
@@ -136,28 +107,26 @@ func dotPanel(title, below string, zero bool, rows []row) panel {
 	if edge == 0 {
 		edge = max(math.Abs(high)/20, 1e-6)
 	}
-	return rowPanel(title, below, rows, low-edge, high+edge, axis, bars, means, seeds)
+	p := newPlot()
+	p.Add(&plotter.Grid{Vertical: stroke(faint, 1)}, axis, bars, means, seeds)
+	nameRows(p, names)
+	p.Y.Padding, p.X.LineStyle.Width, p.X.Padding = 6, 0, 0
+	p.X.Min, p.X.Max, p.X.Label.Text = low-edge, high+edge, below
+	p.X.Tick.Marker = ticks(shortNumber)
+	return panel{title, panelWidth, vg.Length(len(rows))*24 + 36, p.Draw}
 }
 
-// costPanel draws bars, the search hollow and the training full.
-func costPanel(title string, rows []row) panel {
-	most := 0.0
-	var bars []plot.Plotter
-	for i, r := range rows {
-		most = max(most, r.search+r.train)
-		bar := func(long float64, fill shade) *plotter.BarChart {
-			return &plotter.BarChart{Values: plotter.Values{long}, Width: 14, Horizontal: true, XMin: float64(i), Color: fill, LineStyle: stroke(r.of, 1)}
-		}
-		search, train := bar(r.search, page), bar(r.train, r.of)
-		train.StackOn(search)
-		bars = append(bars, search, train)
-	}
-	return rowPanel(title, "seconds", rows, 0, 1.05*most, bars...)
+// nameRows puts names beside the rows of a plot, the first on top.
+func nameRows(p *plot.Plot, names []string) {
+	p.NominalY(names...)
+	p.Y.Tick.Label.Font, p.Y.Tick.Label.Color = textStyle(textSize, ink).Font, ink
+	p.Y.Scale = plot.InvertedScale{Normalizer: plot.LinearScale{}}
+	p.Y.Min, p.Y.Max = -0.5, float64(len(names))-0.5
 }
 
 // curve is one line of a panel.
 type curve struct {
-	name   string
+	name   string // "": not in the legend
 	points plotter.XYs
 	style  draw.LineStyle
 }
@@ -177,20 +146,23 @@ func curvePanel(title string, label func(float64) string, curves ...curve) (pane
 	legend := plot.NewLegend()
 	legend.TextStyle, legend.ThumbnailWidth, legend.Padding = textStyle(smallSize, ink), 28, 4
 	legend.TextStyle.YAlign, legend.Top, legend.Left = draw.YBottom, true, true
+	var room vg.Length
 	for _, c := range curves {
 		line := &plotter.Line{XYs: c.points, LineStyle: c.style}
 		p.Add(line)
 		if len(c.points) == 1 {
 			p.Add(&plotter.Scatter{XYs: c.points, GlyphStyle: draw.GlyphStyle{Color: c.style.Color, Radius: 3, Shape: draw.CircleGlyph{}}})
 		}
-		legend.Add(fit(c.name, legend.TextStyle, panelWidth-40), line)
+		if c.name != "" {
+			legend.Add(fit(c.name, legend.TextStyle, panelWidth-40), line)
+			room += legendHeight
+		}
 	}
 	p.X.Min = min(p.X.Min, 0)
 	if p.Y.Min == p.Y.Max {
 		half := max(math.Abs(p.Y.Min)/10, 1e-9)
 		p.Y.Min, p.Y.Max = p.Y.Min-half, p.Y.Max+half
 	}
-	room := vg.Length(len(curves)) * legendHeight
 	return panel{title, panelWidth, plotHeight + room, func(c draw.Canvas) {
 		p.Draw(draw.Crop(c, 0, 0, room, 0))
 		legend.Draw(draw.Crop(c, 0, 0, 0, -plotHeight))
@@ -277,18 +249,15 @@ func heatPanel(title string, h heatMap) panel {
 	p := newPlot()
 	p.Add(h)
 	p.NominalX(blocks...)
-	p.NominalY(names...)
-	p.Y.Tick.Label.Font, p.Y.Tick.Label.Color = style.Font, ink
-	p.Y.Scale = plot.InvertedScale{Normalizer: plot.LinearScale{}}
+	nameRows(p, names)
 	p.X.Label.Text, p.X.Padding, p.Y.Padding = "block", 0, 0
-	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = -0.5, float64(len(blocks))-0.5, -0.5, float64(len(names))-0.5
+	p.X.Min, p.X.Max = -0.5, float64(len(blocks))-0.5
 	return panel{title, max(label+12+vg.Length(len(blocks))*cellWidth, 200), vg.Length(len(names))*cellHeight + 30, p.Draw}
 }
 
-// alphaPanel draws the α of every layer: their way through the search where it
-// was logged, else, level, what they came to.
+// alphaPanel draws the α of every layer and the thresholds: their way through
+// the search where it was logged, else, level, what they came to.
 func (r *Run) alphaPanel(title string) panel {
-	const columns, height = 4, 64
 	last := runs.Record{}
 	for _, l := range r.Ranks.Layers {
 		last.Alpha = append(last.Alpha, l.Alpha)
@@ -299,52 +268,21 @@ func (r *Run) alphaPanel(title string) panel {
 	}
 	last.Step = max(r.Ranks.Steps, history[len(history)-1].Step+1)
 	history = append(history, last)
-	low, high := math.Inf(1), math.Inf(-1) // of all layers, so that they compare
-	for _, p := range history {
-		values := slices.Concat(p.Alpha...)
-		low, high = min(low, slices.Min(values)), max(high, slices.Max(values))
-	}
-	names := r.Ranks.Names()
-	layout := runs.NewLayout(names)
-	var order []int
-	for kind, name := range layout.Kinds {
-		for _, block := range layout.Blocks {
-			if i, ok := layout.Layer(kind, block); ok {
-				order, names[i] = append(order, i), fmt.Sprint(name, " ", block)
+	curves := []curve{{"α", nil, stroke(blue, 0.5)}, {"threshold", nil, stroke(ink, 0.8, 3, 2)}}
+	for layer, final := range last.Alpha {
+		at := rankRule(r.Ranks.Rule).threshold(final)
+		curves[1].points = plotter.XYs{{X: float64(history[0].Step), Y: at}, {X: float64(last.Step), Y: at}}
+		for j := range final {
+			curves[0].points = nil
+			for _, p := range history {
+				if layer < len(p.Alpha) && j < len(p.Alpha[layer]) {
+					curves[0].points = append(curves[0].points, plotter.XY{X: float64(p.Step), Y: p.Alpha[layer][j]})
+				}
 			}
+			curves = append(curves, curve{"", curves[0].points, curves[0].style})
 		}
+		curves = append(curves, curve{"", curves[1].points, curves[1].style})
 	}
-	order = append(order, layout.Others...)
-	threshold := rankRule(r.Ranks.Rule).threshold
-	tiles := draw.Tiles{Cols: columns, Rows: (len(order) + columns - 1) / columns, PadBottom: 20, PadX: 10, PadY: 8}
-	below := fmt.Sprintf("each: α from %s to %s; dashed: threshold", minus(human.Significant(low)), minus(human.Significant(high)))
-	return panel{title, panelWidth, vg.Length(tiles.Rows)*height + 20, func(c draw.Canvas) {
-		for n, layer := range order {
-			p := newPlot()
-			p.HideX()
-			p.Y.Tick.Marker = plot.ConstantTicks{}
-			p.Title.TextStyle = textStyle(smallSize, soft)
-			p.Title.Text = fit(names[layer], p.Title.TextStyle, 80)
-			p.Title.TextStyle.XAlign, p.Title.TextStyle.YAlign = draw.XCenter, draw.YTop
-			for j := range last.Alpha[layer] {
-				p.Add(&plotter.Line{XYs: way(history, layer, j), LineStyle: stroke(blue, 1)})
-			}
-			at := threshold(last.Alpha[layer])
-			p.Add(&plotter.Line{XYs: plotter.XYs{{X: p.X.Min, Y: at}, {X: p.X.Max, Y: at}}, LineStyle: stroke(ink, 0.8, 3, 2)})
-			p.Y.Min, p.Y.Max = min(p.Y.Min, low), max(p.Y.Max, high)
-			p.Draw(tiles.At(c, n%columns, n/columns))
-		}
-		c.FillText(textStyle(smallSize, soft), vg.Point{X: c.Min.X, Y: c.Min.Y + 7}, below)
-	}}
-}
-
-// way returns one α of a layer over the steps.
-func way(history []runs.Record, layer, j int) plotter.XYs {
-	var points plotter.XYs
-	for _, p := range history {
-		if layer < len(p.Alpha) && j < len(p.Alpha[layer]) {
-			points = append(points, plotter.XY{X: float64(p.Step), Y: p.Alpha[layer][j]})
-		}
-	}
-	return points
+	part, _ := curvePanel(title, shortNumber, curves...)
+	return part
 }

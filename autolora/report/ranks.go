@@ -1,9 +1,11 @@
 package report
 
 import (
-	"autolora/autolora/runs"
+	"fmt"
 	"math"
 	"slices"
+
+	"autolora/autolora/runs"
 
 	"gonum.org/v1/gonum/stat"
 	"gonum.org/v1/gonum/stat/distuv"
@@ -39,6 +41,8 @@ type Pattern struct {
 	Method    string    `json:"method"`
 	Tasks     []string  `json:"tasks"`
 	Agreement Agreement `json:"agreement"` // of the means over seeds
+
+	means [][]float64 // of the tasks
 }
 
 // studyRanks fills in the ranks of every method that learns some, AutoLoRA's
@@ -123,27 +127,21 @@ func (s *RankStudy) against(mean, sd float64) {
 
 // patterns compares the ranks that a method learned on several tasks.
 func (r *Report) patterns() {
-	var lists [][][]float64 // of each pattern
-	var layers [][]string
-	var all []*Pattern
+	of := make(map[string]*Pattern)
+	r.Patterns = []*Pattern{}
 	for _, t := range r.Tasks {
 		for _, s := range t.Ranks {
-			i := 0
-			for i < len(all) && (all[i].Model != t.Model || all[i].Method != s.Method || !slices.Equal(layers[i], s.Layers)) {
-				i++
+			key := fmt.Sprint(t.Model, s.Method, s.Layers)
+			if of[key] == nil {
+				of[key] = &Pattern{Model: t.Model, Method: s.Method}
+				r.Patterns = append(r.Patterns, of[key])
 			}
-			if i == len(all) {
-				all, lists, layers = append(all, &Pattern{Model: t.Model, Method: s.Method}), append(lists, nil), append(layers, s.Layers)
-			}
-			all[i].Tasks, lists[i] = append(all[i].Tasks, t.Name), append(lists[i], s.Means)
+			of[key].Tasks, of[key].means = append(of[key].Tasks, t.Name), append(of[key].means, s.Means)
 		}
 	}
-	r.Patterns = []*Pattern{}
-	for i, p := range all {
-		if len(p.Tasks) > 1 {
-			p.Agreement = agreement(lists[i])
-			r.Patterns = append(r.Patterns, p)
-		}
+	r.Patterns = slices.DeleteFunc(r.Patterns, func(p *Pattern) bool { return len(p.Tasks) < 2 })
+	for _, p := range r.Patterns {
+		p.Agreement = agreement(p.means)
 	}
 }
 

@@ -81,10 +81,8 @@ func (t *Task) named() string {
 // sentence says what a method reached: of runs that nothing can be compared
 // with.
 func (m *Method) sentence(primary string) string {
-	s, how, title := m.Scores[primary], scoreOf(primary), methodOf(m.Method).Title
+	s, how, title := m.score(primary), scoreOf(primary), methodOf(m.Method).Title
 	switch {
-	case s.N == 0 && m.TrainSteps.Mean == 0:
-		return title + ": ranks were searched, and nothing was trained or scored yet."
 	case s.N == 0:
 		return title + " has no score."
 	case s.N == 1:

@@ -6,7 +6,6 @@ import (
 	"html/template"
 	"image/color"
 	"io"
-	"slices"
 	"strings"
 )
 
@@ -33,14 +32,12 @@ func (r *Report) HTML(w io.Writer) error {
 // titles name a single run, or say what several are of.
 func (r *Report) titles() (title, subtitle string) {
 	if len(r.runs) == 1 {
-		run := r.runs[0]
-		return methodOf(run.Results.Method).Title + " on " + r.Tasks[0].Title, fmt.Sprintf("autolora, one run: %s, seed %d", run.Model(), run.Results.Seed)
+		run := r.runs[0].Results
+		return methodOf(run.Method).Title + " on " + r.Tasks[0].Title, fmt.Sprintf("autolora, one run: %s, seed %d", r.Tasks[0].Model, run.Seed)
 	}
 	var names []string
 	for _, t := range r.Tasks {
-		if !slices.Contains(names, t.Title) {
-			names = append(names, t.Title)
-		}
+		names = append(names, r.name(t))
 	}
 	return "Comparison on " + strings.Join(names, ", "), fmt.Sprintf("autolora, %d runs on %s", len(r.runs), strings.Join(r.models(), ", "))
 }

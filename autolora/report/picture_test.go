@@ -263,7 +263,7 @@ func TestWrite(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"report.html", "tables.md", "report.json", "scores.svg", "scores.png", "differences.svg", "ranks.svg", "ranks-by-seed.png", "ranks-others.svg",
+	for _, want := range []string{"report.html", "tables.md", "report.json", "scores.svg", "scores.png", "differences.svg", "ranks.svg", "ranks-by-seed.png",
 		"curves-1.svg", "alpha.svg"} {
 		if !slices.Contains(names, want) {
 			t.Errorf("%s is missing in %q", want, names)
@@ -321,7 +321,7 @@ func TestMarkdown(t *testing.T) {
 	table.addPaper("paper", "2")
 	var b bytes.Buffer
 	table.markdown(&b)
-	const want = "## a\\|b\n\n| x | y |\n|---|---:|\n| **s\\_1** |  |\n| a\\|b | \\*1\\* |\n| *paper* | *2* |\n\n&lt;b>\n"
+	const want = "## a\\|b\n\n| x | y |\n|---|---:|\n| **s\\_1** |  |\n| a\\|b | \\*1\\* |\n| *paper* | *2* |\n\n&lt;b>\n\n"
 	if b.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", b.String(), want)
 	}

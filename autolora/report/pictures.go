@@ -92,14 +92,12 @@ func (r *Report) differencePicture() picture {
 }
 
 // rankPictures are the paper's Figure 3: the learned ranks of all tasks, means
-// over seeds, AutoLoRA's first; folded, its single seeds and other methods.
+// over seeds; folded, single seeds.
 func (r *Report) rankPictures() []picture {
 	means := picture{name: "ranks", Title: "Learned ranks", columns: 1,
-		Caption: "Means over seeds: a column for every Transformer block, a row for every data set and kind of layer (as the paper's Figure 3)."}
+		Caption: "Means over seeds: a column for every Transformer block, a row for every data set and kind of layer (as the paper's Figure 3). AdaLoRA's parts are pruned while it trains."}
 	bySeed := picture{name: "ranks-by-seed", Title: "Learned ranks, seed by seed", columns: 1, Folded: true,
 		Caption: "What differs between these is not the task: a pattern that means something comes out again."}
-	others := picture{name: "ranks-others", Title: "Learned ranks of other methods", columns: 1,
-		Caption: "Means over seeds. AdaLoRA's parts are pruned while it trains; the ablations' ranks come from searches of their own."}
 	for _, model := range r.models() {
 		for _, m := range runs.Methods {
 			var studies []*RankStudy
@@ -111,12 +109,8 @@ func (r *Report) rankPictures() []picture {
 					}
 				}
 			}
-			title, ofMeans := m.Title+r.onModel(model), func(s *RankStudy) []float64 { return s.Means }
-			if m.Name != reference {
-				others.addRanks(title, studies, ofMeans)
-				continue
-			}
-			means.addRanks(title, studies, ofMeans)
+			title := m.Title + r.onModel(model)
+			means.addRanks(title, studies, func(s *RankStudy) []float64 { return s.Means })
 			slices.Sort(seeds)
 			if seeds = slices.Compact(seeds); len(seeds) > 1 {
 				for _, seed := range seeds {
@@ -125,8 +119,7 @@ func (r *Report) rankPictures() []picture {
 			}
 		}
 	}
-	others.Folded = means.Panels != nil
-	return []picture{means, bySeed, others}
+	return []picture{means, bySeed}
 }
 
 // addRanks adds the heat map of a method's ranks on all tasks: values of each.

@@ -268,21 +268,21 @@ func (r *Run) alphaPanel(title string) panel {
 	}
 	last.Step = max(r.Ranks.Steps, history[len(history)-1].Step+1)
 	history = append(history, last)
-	curves := []curve{{"α", nil, stroke(blue, 0.5)}, {"threshold", nil, stroke(ink, 0.8, 3, 2)}}
+	var alphas, thresholds []curve
 	for layer, final := range last.Alpha {
 		at := rankRule(r.Ranks.Rule).threshold(final)
-		curves[1].points = plotter.XYs{{X: float64(history[0].Step), Y: at}, {X: float64(last.Step), Y: at}}
+		thresholds = append(thresholds, curve{"", plotter.XYs{{X: float64(history[0].Step), Y: at}, {X: float64(last.Step), Y: at}}, stroke(ink, 0.8, 3, 2)})
 		for j := range final {
-			curves[0].points = nil
+			var way plotter.XYs
 			for _, p := range history {
 				if layer < len(p.Alpha) && j < len(p.Alpha[layer]) {
-					curves[0].points = append(curves[0].points, plotter.XY{X: float64(p.Step), Y: p.Alpha[layer][j]})
+					way = append(way, plotter.XY{X: float64(p.Step), Y: p.Alpha[layer][j]})
 				}
 			}
-			curves = append(curves, curve{"", curves[0].points, curves[0].style})
+			alphas = append(alphas, curve{"", way, stroke(blue, 0.5)})
 		}
-		curves = append(curves, curve{"", curves[1].points, curves[1].style})
 	}
-	part, _ := curvePanel(title, shortNumber, curves...)
+	alphas[0].name, thresholds[0].name = "α", "threshold"
+	part, _ := curvePanel(title, shortNumber, slices.Concat(alphas, thresholds)...)
 	return part
 }

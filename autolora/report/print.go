@@ -12,15 +12,9 @@ func (r *Report) Text(w io.Writer, width int) error {
 	b := bufio.NewWriter(w)
 	for _, t := range r.scoreTables() {
 		t.text(b, width)
-		fmt.Fprintln(b)
 	}
 	for _, lines := range [][]string{r.Headlines(), r.inWords(), r.Notes} {
-		for _, line := range lines {
-			printWrapped(b, line, width)
-		}
-		if len(lines) > 0 {
-			fmt.Fprintln(b)
-		}
+		printWrapped(b, width, lines...)
 	}
 	return b.Flush()
 }
@@ -28,10 +22,7 @@ func (r *Report) Text(w io.Writer, width int) error {
 // TextTables prints the tables that Text does not.
 func (r *Report) TextTables(w io.Writer, width int) error {
 	b := bufio.NewWriter(w)
-	for i, t := range r.otherTables() {
-		if i > 0 {
-			fmt.Fprintln(b)
-		}
+	for _, t := range r.otherTables() {
 		t.text(b, width)
 	}
 	return b.Flush()
@@ -40,28 +31,21 @@ func (r *Report) TextTables(w io.Writer, width int) error {
 // Markdown prints all tables, and the sentences, as GitHub's Markdown has it.
 func (r *Report) Markdown(w io.Writer) error {
 	b := bufio.NewWriter(w)
-	list := func(lines []string) {
-		for _, line := range lines {
-			fmt.Fprintf(b, "- %s\n", markdownText(line))
-		}
+	part := func(title string, lines []string, tables []*Table) {
 		if len(lines) > 0 {
+			fmt.Fprint(b, title)
+			for _, line := range lines {
+				fmt.Fprintf(b, "- %s\n", markdownText(line))
+			}
 			fmt.Fprintln(b)
 		}
-	}
-	tables := func(tables []*Table) {
 		for _, t := range tables {
 			t.markdown(b)
-			fmt.Fprintln(b)
 		}
 	}
 	fmt.Fprint(b, "# autolora report\n\n")
-	list(r.Headlines())
-	tables(r.scoreTables())
-	list(r.inWords())
-	tables(r.otherTables())
-	if len(r.Notes) > 0 {
-		fmt.Fprint(b, "## Notes\n\n")
-		list(r.Notes)
-	}
+	part("", r.Headlines(), r.scoreTables())
+	part("", r.inWords(), r.otherTables())
+	part("## Notes\n\n", r.Notes, nil)
 	return b.Flush()
 }

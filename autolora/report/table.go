@@ -70,10 +70,8 @@ func (t *Table) text(w io.Writer, width int) {
 		}
 		fmt.Fprintln(w, strings.TrimRight(line, " "))
 	}
-	if t.Caption != "" {
-		fmt.Fprintln(w)
-		printWrapped(w, t.Caption, width)
-	}
+	fmt.Fprintln(w)
+	printWrapped(w, width, t.Caption)
 }
 
 // markdown prints the table as GitHub's Markdown has it.
@@ -93,8 +91,9 @@ func (t *Table) markdown(w io.Writer) {
 			fmt.Fprintln(w, "|---"+strings.Repeat("|---:", len(t.Heads)-1)+"|")
 		}
 	}
+	fmt.Fprintln(w)
 	if t.Caption != "" {
-		fmt.Fprintf(w, "\n%s\n", markdownText(t.Caption))
+		fmt.Fprintf(w, "%s\n\n", markdownText(t.Caption))
 	}
 }
 
@@ -103,21 +102,25 @@ func markdownText(text string) string {
 	return strings.NewReplacer(`\`, `\\`, "|", `\|`, "*", `\*`, "_", `\_`, "`", "\\`", "<", "&lt;", "&", "&amp;", "[", `\[`, "\n", " ").Replace(text)
 }
 
-// printWrapped prints text in lines of at most width letters.
-func printWrapped(w io.Writer, text string, width int) {
-	line := ""
-	for _, word := range strings.Fields(text) {
-		switch {
-		case line == "":
-			line = word
-		case letters(line)+1+letters(word) <= width:
-			line += " " + word
-		default:
+// printWrapped prints texts, if there are any, in lines of at most width
+// letters, and an empty line.
+func printWrapped(w io.Writer, width int, texts ...string) {
+	for _, text := range texts {
+		line := ""
+		for _, word := range strings.Fields(text) {
+			if line != "" && letters(line)+1+letters(word) > width {
+				fmt.Fprintln(w, line)
+				line = ""
+			}
+			line = strings.TrimSpace(line + " " + word)
+		}
+		if line != "" {
 			fmt.Fprintln(w, line)
-			line = word
 		}
 	}
-	fmt.Fprintln(w, line)
+	if strings.Join(texts, "") != "" {
+		fmt.Fprintln(w)
+	}
 }
 
 func letters(s string) int { return utf8.RuneCountInString(s) }

@@ -44,7 +44,6 @@ its ranks with what chance gives.`,
 		var failed error
 		err = cmd.show(c, r, func(w *writer) {
 			failed = errors.Join(r.Text(w, w.width), r.TextTables(w, w.width))
-			w.printf("\n")
 			w.row("page", "%s", filepath.Join(out, report.PageFile))
 			w.row("tables", "%s, %s", filepath.Join(out, report.MarkdownFile), filepath.Join(out, report.JSONFile))
 			w.row("pictures", "%s", filepath.Join(out, "*.png, *.svg"))

@@ -96,7 +96,7 @@ func (t *Task) decoding() string {
 	}
 	var used []string
 	for name, v := range t.runs()[0].Settings {
-		if isDecoding(name) {
+		if isDecoding(name) && v != false && v != 0.0 {
 			used = append(used, fmt.Sprintf("--%s %v", name, v))
 		}
 	}

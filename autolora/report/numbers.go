@@ -99,20 +99,9 @@ func plural(n int, one, many string) string {
 	return human.Thousands(n) + " " + many
 }
 
-// seedList returns "1–3, 7".
+// seedList returns "1, 2, 7".
 func seedList(seeds []uint64) string {
-	var texts []string
-	for i := 0; i < len(seeds); i++ {
-		text, first := fmt.Sprint(seeds[i]), i
-		for i+1 < len(seeds) && seeds[i+1] == seeds[i]+1 {
-			i++
-		}
-		if i > first {
-			text += fmt.Sprint("–", seeds[i])
-		}
-		texts = append(texts, text)
-	}
-	return strings.Join(texts, ", ")
+	return strings.ReplaceAll(strings.Trim(fmt.Sprint(seeds), "[]"), " ", ", ")
 }
 
 // fixed returns v with that many digits after the point; what is too long for

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"html"
 	"html/template"
+	"io"
 	"strings"
 
 	xfont "golang.org/x/image/font"
@@ -112,10 +113,10 @@ func (p panel) Style() template.CSS {
 	return template.CSS(fmt.Sprintf("min-width:%.0fpx;max-width:%.0fpx", 0.75*float64(p.width), 1.25*float64(p.width)))
 }
 
-// file returns the picture as a file: all panels side by side. A PNG file has
+// write writes the picture as a file: all panels side by side. A PNG file has
 // two pixels to one of a page. Programs that show an SVG file and have no
 // Liberation Sans take a font of the same widths.
-func (p picture) file(ending string) ([]byte, error) {
+func (p picture) write(to io.Writer, ending string) error {
 	const margin = 16
 	columns := max(1, min(p.columns, len(p.Panels)))
 	tiles := draw.Tiles{Cols: columns, Rows: (len(p.Panels) + columns - 1) / columns,
@@ -125,24 +126,27 @@ func (p picture) file(ending string) ([]byte, error) {
 		w, h = max(w, part.width), max(h, part.height+titleHeight)
 	}
 	width, height := margin+vg.Length(tiles.Cols)*(w+margin), margin+vg.Length(tiles.Rows)*(h+margin)
-	var to vg.CanvasWriterTo = vgsvg.New(width, height)
+	var canvas vg.CanvasWriterTo = vgsvg.New(width, height)
 	if ending == ".png" {
-		to = vgimg.PngCanvas{Canvas: vgimg.NewWith(vgimg.UseWH(width, height), vgimg.UseDPI(2*72))}
+		canvas = vgimg.PngCanvas{Canvas: vgimg.NewWith(vgimg.UseWH(width, height), vgimg.UseDPI(2*72))}
 	}
-	c := draw.New(to)
+	c := draw.New(canvas)
 	c.SetColor(page)
 	c.Fill(c.Rectangle.Path())
 	for i, part := range p.Panels {
 		tile := tiles.At(c, i%columns, i/columns)
 		if err := part.paint(draw.Crop(tile, 0, part.width-w, h-part.height-titleHeight, 0)); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	var b bytes.Buffer
-	_, err := to.WriteTo(&b)
-	data := b.Bytes()
-	if ending == ".svg" {
-		data = bytes.ReplaceAll(data, []byte("font-family:Liberation Sans;"), []byte("font-family:Liberation Sans,Arial,Helvetica,sans-serif;"))
+	if ending == ".png" {
+		_, err := canvas.WriteTo(to)
+		return err
 	}
-	return data, err
+	var b bytes.Buffer
+	if _, err := canvas.WriteTo(&b); err != nil {
+		return err
+	}
+	_, err := to.Write(bytes.ReplaceAll(b.Bytes(), []byte("font-family:Liberation Sans;"), []byte("font-family:Liberation Sans,Arial,Helvetica,sans-serif;")))
+	return err
 }

@@ -219,7 +219,7 @@ func TestBrokenPicture(t *testing.T) {
 	if _, err := p.inline(); err == nil || err.Error() != "draw broken: no scale" {
 		t.Errorf("error %v", err)
 	}
-	if _, err := (picture{Panels: []panel{p}}).file(".png"); err == nil {
+	if err := (picture{Panels: []panel{p}}).write(io.Discard, ".png"); err == nil {
 		t.Error("no error of a file")
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strings"
 
 	"autolora/autolora/runs"
 
@@ -133,11 +132,7 @@ func (p *picture) addRanks(title string, studies []*RankStudy, values func(*Rank
 	}
 	for _, s := range studies {
 		if v := values(s); v != nil {
-			rows, others := heatRows(s.task, s.Layers, v, h.digits)
-			h.rows = append(h.rows, rows...)
-			if others != nil {
-				p.Caption += fmt.Sprintf(" %s, outside of the blocks: %s.", title, strings.Join(others, ", "))
-			}
+			h.rows = append(h.rows, heatRows(s.task, s.Layers, v)...)
 		}
 	}
 	if h.rows != nil {
@@ -172,30 +167,20 @@ func (r *Report) curvePicture(i int) picture {
 	}
 	slices.SortStableFunc(losses, func(a, b curve) int { return cmp.Compare(a.style.Width, b.style.Width) }) // AutoLoRA's last, on top
 	add("training loss", shortNumber, losses...)
-	if m := t.searching(); m != nil {
-		of := func(name string, reduce func([]float64) float64, of func(runs.Record) []float64, of2 shade, dash ...vg.Length) curve {
-			return curve{name, smooth(m.runs, "search", curvePoints, reduce, of), stroke(of2, 1.8, dash...)}
+	for _, m := range t.Methods {
+		of := func(name string, reduce func([]float64) float64, of func(runs.Record) []float64, colour shade, dash ...vg.Length) curve {
+			return curve{name, smooth(m.runs, "search", curvePoints, reduce, of), stroke(colour, 1.8, dash...)}
 		}
-		add("losses of the search", shortNumber, of("training half", mean, loss, blue), of("validation half", mean, validationLoss, orange, 7, 3))
-		add("‖implicit‖ / ‖direct‖", powerOfTen, of("geometric mean", mean, logRatio, blue))
-		add("ranks in the search", shortNumber, of("mean", mean, ranks, blue), of("highest", slices.Max, ranks, gray, 7, 3), of("lowest", slices.Min, ranks, gray, 2, 2.5))
+		if how := methodOf(m.Method); how.Ranks == runs.Searched {
+			add("losses of the search, "+how.Title, shortNumber, of("training half", mean, loss, blue), of("validation half", mean, validationLoss, orange, 7, 3))
+			add("‖implicit‖ / ‖direct‖, "+how.Title, powerOfTen, of("geometric mean", mean, logRatio, blue))
+			add("ranks in the search, "+how.Title, shortNumber, of("mean", mean, ranks, blue), of("highest", slices.Max, ranks, gray, 7, 3), of("lowest", slices.Min, ranks, gray, 2, 2.5))
+		}
 	}
 	if m := t.method(runs.MethodAdaLoRA); m != nil {
 		add("AdaLoRA's budget", shortNumber, curve{"sum of ranks", smooth(m.runs, "train", 4*curvePoints, mean, budget), stroke(green, 1.8)})
 	}
 	return p
-}
-
-// searching returns the runs whose search is drawn: AutoLoRA's, or the first
-// that has one.
-func (t *Task) searching() *Method {
-	var found *Method
-	for _, m := range t.Methods {
-		if has := slices.ContainsFunc(m.runs, func(r *Run) bool { return r.Curves["search"] != nil && r.Grid == nil }); has && (found == nil || m.Method == reference) {
-			found = m
-		}
-	}
-	return found
 }
 
 // alphaPicture is the selection variables of every layer, of one seed of each

@@ -175,15 +175,16 @@ type heatRow struct {
 	values map[int]float64 // by block
 }
 
+// outside is the column of layers outside of the blocks.
+const outside = -1
+
 // heatRows lays out one number of every layer; the first row begins with the
-// name of the group. Layers outside of the blocks are listed in words.
-func heatRows(group string, layers []string, values []float64, digits int) (rows []heatRow, others []string) {
+// name of the group.
+func heatRows(group string, layers []string, values []float64) []heatRow {
+	var rows []heatRow
 	layout := runs.NewLayout(layers)
 	for kind, name := range layout.Kinds {
 		r := heatRow{name, map[int]float64{}}
-		if kind == 0 {
-			r.label = group + "   " + name
-		}
 		for _, block := range layout.Blocks {
 			if i, ok := layout.Layer(kind, block); ok {
 				r.values[block] = values[i]
@@ -192,9 +193,10 @@ func heatRows(group string, layers []string, values []float64, digits int) (rows
 		rows = append(rows, r)
 	}
 	for _, i := range layout.Others {
-		others = append(others, fmt.Sprintf("%s %s %s", group, layers[i], fixed(values[i], digits)))
+		rows = append(rows, heatRow{layers[i], map[int]float64{outside: values[i]}})
 	}
-	return rows, others
+	rows[0].label = group + "   " + rows[0].label
+	return rows
 }
 
 // heatMap is ranks as a plotter: a column for every Transformer block, a row
@@ -244,7 +246,11 @@ func heatPanel(title string, h heatMap) panel {
 	}
 	h.blocks = slices.Sorted(maps.Keys(seen))
 	for _, block := range h.blocks {
-		blocks = append(blocks, fmt.Sprint(block))
+		if block == outside {
+			blocks = append(blocks, "")
+		} else {
+			blocks = append(blocks, fmt.Sprint(block))
+		}
 	}
 	p := newPlot()
 	p.Add(h)

@@ -36,25 +36,22 @@ func (r *Report) Write(dir string) ([]string, error) {
 	}
 	var names []string
 	var errs []error
-	write := func(name string, content []byte, err error) {
+	add := func(name string, print func(io.Writer) error) {
 		names = append(names, name)
-		if err == nil {
-			err = atomicfile.WriteFile(filepath.Join(dir, name), content)
-		}
-		if err != nil {
+		if err := write(filepath.Join(dir, name), print); err != nil {
 			errs = append(errs, fmt.Errorf("report: %s: %w", name, err))
 		}
 	}
-	content, err := written(r.HTML)
-	write(PageFile, content, err)
-	content, err = written(r.Markdown)
-	write(MarkdownFile, content, err)
-	content, err = json.MarshalIndent(r, "", "  ")
-	write(JSONFile, append(content, '\n'), err)
+	add(PageFile, r.HTML)
+	add(MarkdownFile, r.Markdown)
+	add(JSONFile, func(w io.Writer) error {
+		numbers := json.NewEncoder(w)
+		numbers.SetIndent("", "  ")
+		return numbers.Encode(r)
+	})
 	for _, p := range r.pictures() {
 		for _, ending := range []string{".svg", ".png"} {
-			content, err = p.file(ending)
-			write(p.name+ending, content, err)
+			add(p.name+ending, func(w io.Writer) error { return p.write(w, ending) })
 		}
 	}
 	entries, err := os.ReadDir(dir)
@@ -67,11 +64,13 @@ func (r *Report) Write(dir string) ([]string, error) {
 	return names, errors.Join(errs...)
 }
 
-// written returns what print writes.
-func written(print func(io.Writer) error) ([]byte, error) {
+// write makes a file of what print prints.
+func write(path string, print func(io.Writer) error) error {
 	var b bytes.Buffer
-	err := print(&b)
-	return b.Bytes(), err
+	if err := print(&b); err != nil {
+		return err
+	}
+	return atomicfile.WriteFile(path, b.Bytes())
 }
 
 // WriteRun writes the page about the run in the folder dir into it.
@@ -80,9 +79,5 @@ func WriteRun(dir string) error {
 	if err != nil {
 		return fmt.Errorf("report: %w", err)
 	}
-	page, err := written(Summarise(&Runs{Runs: []*Run{run}}).HTML)
-	if err != nil {
-		return err
-	}
-	return atomicfile.WriteFile(filepath.Join(dir, PageFile), page)
+	return write(filepath.Join(dir, PageFile), Summarise(&Runs{Runs: []*Run{run}}).HTML)
 }

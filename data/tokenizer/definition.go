@@ -149,25 +149,23 @@ func parseAdded(raw json.RawMessage, vocab map[string]uint32) ([]addedToken, err
 	known := map[string]uint32{}
 	next := uint32(len(vocab))
 	for i, t := range tokens {
-		if t.Content == "" {
-			return nil, fmt.Errorf("token %d: no content", i)
-		}
-		if err := checkString(t.Content); err != nil {
-			return nil, fmt.Errorf("token %d: %w", i, err)
-		}
-		if _, twice := known[t.Content]; twice {
-			return nil, fmt.Errorf("token %d: %q is listed twice", i, t.Content)
-		}
 		want, ok := vocab[t.Content]
 		if !ok {
 			want = next
 		}
-		if t.ID != want {
-			return nil, fmt.Errorf("token %d: %q has id %d, want %d (its id in the model's vocabulary, or the next free one)", i, t.Content, t.ID, want)
+		err := checkString(t.Content)
+		switch {
+		case t.Content == "":
+			err = errors.New("no content")
+		case has(known, t.Content):
+			err = fmt.Errorf("%q is listed twice", t.Content)
+		case err == nil && t.ID != want:
+			err = fmt.Errorf("%q has id %d, want %d (its id in the model's vocabulary, or the next free one)", t.Content, t.ID, want)
 		}
-		if want >= next {
-			next = want + 1
+		if err != nil {
+			return nil, fmt.Errorf("token %d: %w", i, err)
 		}
+		next = max(next, want+1)
 		known[t.Content] = want
 	}
 	return tokens, nil
@@ -191,12 +189,7 @@ func cleanSection(raw json.RawMessage, section string, set *settings) (json.RawM
 		return nil, err
 	}
 	part := value.(map[string]any)
-	switch section {
-	case "normalizer":
-		set.changeNormalizer(part)
-	case "pre_tokenizer":
-		set.changePreTokenizer(part)
-	}
+	set.change(section, part)
 	return json.Marshal(part)
 }
 
@@ -300,17 +293,15 @@ func parseJSON(name string, text []byte, into any) error {
 		return fmt.Errorf("%s: line %d: %s is half of a surrogate pair", name, lineOf(text, at), text[at:at+6])
 	}
 	err := json.Unmarshal(text, into)
-	var syntax *json.SyntaxError
-	var kind *json.UnmarshalTypeError
-	switch {
-	case errors.As(err, &syntax):
-		return fmt.Errorf("%s: line %d: not JSON: %w", name, lineOf(text, int(syntax.Offset)), err)
-	case errors.As(err, &kind):
-		return fmt.Errorf("%s: line %d: %w", name, lineOf(text, int(kind.Offset)), err)
-	case err != nil:
-		return fmt.Errorf("%s: %w", name, err)
+	switch broken := err.(type) {
+	case nil:
+		return nil
+	case *json.SyntaxError:
+		return fmt.Errorf("%s: line %d: not JSON: %w", name, lineOf(text, int(broken.Offset)), err)
+	case *json.UnmarshalTypeError:
+		return fmt.Errorf("%s: line %d: %w", name, lineOf(text, int(broken.Offset)), err)
 	}
-	return nil
+	return fmt.Errorf("%s: %w", name, err)
 }
 
 // lineOf is the 1-based number of the line that holds byte at of text.

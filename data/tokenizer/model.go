@@ -125,7 +125,7 @@ func (r *rawModel) words() (*model, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, ok := vocab[*r.Unk]; !ok {
+	if !has(vocab, *r.Unk) {
 		return nil, fmt.Errorf("unk_token %q is not in the vocabulary", *r.Unk)
 	}
 	return &model{vocab, *r.Unk}, nil
@@ -172,15 +172,11 @@ func (r *rawModel) bpe() (*model, error) {
 		}
 	}
 	m := &model{vocab: vocab}
-	if r.Unk == nil {
-		return m, nil // the library leaves out what it does not know
-	}
-	if _, ok := vocab[*r.Unk]; ok {
+	switch {
+	case r.Unk == nil: // the library leaves out what it does not know
+	case has(vocab, *r.Unk):
 		m.unk = *r.Unk
-		return m, nil
-	}
-	// GPT-2's own file has the unk_token "": nothing is unknown there.
-	if !hasAllBytes(vocab) {
+	case !hasAllBytes(vocab): // GPT-2's own file has the unk_token "": nothing is unknown there
 		return nil, fmt.Errorf("unk_token %q is not in the vocabulary", *r.Unk)
 	}
 	return m, nil
@@ -192,7 +188,7 @@ func (m merge) check(vocab map[string]uint32, prefix string) error {
 		return fmt.Errorf("%q does not start with %q", m[1], prefix)
 	}
 	for _, token := range []string{m[0], m[1], m[0] + m[1][len(prefix):]} {
-		if _, ok := vocab[token]; !ok {
+		if !has(vocab, token) {
 			return fmt.Errorf("%q + %q: %q is not in the vocabulary", m[0], m[1], token)
 		}
 	}

@@ -123,24 +123,20 @@ func (n *names) parts() []**namedToken {
 	return []**namedToken{&n.Pad, &n.Unk, &n.CLS, &n.Sep, &n.Mask, &n.BOS, &n.EOS}
 }
 
-// changeNormalizer lets tokenizer_config.json overrule tokenizer.json, as transformers does.
-func (s *settings) changeNormalizer(part map[string]any) {
-	if part["type"] == "BertNormalizer" {
-		change(part, "lowercase", s.DoLowerCase)
-		change(part, "strip_accents", s.StripAccents)
-		change(part, "handle_chinese_chars", s.TokenizeChineseChars)
+// change lets tokenizer_config.json overrule a section of tokenizer.json, as transformers does.
+func (s *settings) change(section string, part map[string]any) {
+	set := func(key string, value *bool) {
+		if value != nil {
+			part[key] = *value
+		}
 	}
-}
-
-func (s *settings) changePreTokenizer(part map[string]any) {
-	if part["type"] == "ByteLevel" {
-		change(part, "add_prefix_space", s.AddPrefixSpace)
-	}
-}
-
-func change(part map[string]any, key string, value *bool) {
-	if value != nil {
-		part[key] = *value
+	switch {
+	case section == "normalizer" && part["type"] == "BertNormalizer":
+		set("lowercase", s.DoLowerCase)
+		set("strip_accents", s.StripAccents)
+		set("handle_chinese_chars", s.TokenizeChineseChars)
+	case section == "pre_tokenizer" && part["type"] == "ByteLevel":
+		set("add_prefix_space", s.AddPrefixSpace)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // template says what stands around one text, and around a pair.
@@ -14,7 +15,7 @@ type template struct {
 // piece is a part of a template: one of the texts, or special tokens.
 type piece struct {
 	text    int // 0 or 1: the first or the second text; otherwise noText
-	ids     []int64
+	ids     []uint32
 	segment uint8
 }
 
@@ -55,7 +56,7 @@ func (t template) start() (ids []int32) {
 
 // appendIDs appends tokens in the width in which they are kept. The largest fits: the model's embedding has a row for
 // it (see Tokenizer.CheckVocab).
-func appendIDs[T uint32 | int64](ids []int32, tokens []T) []int32 {
+func appendIDs(ids []int32, tokens []uint32) []int32 {
 	for _, id := range tokens {
 		ids = append(ids, int32(id))
 	}
@@ -65,11 +66,9 @@ func appendIDs[T uint32 | int64](ids []int32, tokens []T) []int32 {
 // maxID is the largest id of a special token, -1 if there is none.
 func (t template) maxID() int64 {
 	largest := int64(-1)
-	for _, pieces := range [][]piece{t.single, t.pair} {
-		for _, p := range pieces {
-			for _, id := range p.ids {
-				largest = max(largest, id)
-			}
+	for _, p := range slices.Concat(t.single, t.pair) {
+		for _, id := range p.ids {
+			largest = max(largest, int64(id))
 		}
 	}
 	return largest
@@ -98,107 +97,88 @@ func (t template) join(texts [2][]uint32, pair bool) (ids []int32, segments []ui
 	return ids, segments
 }
 
+// processor holds the fields of all kinds of post_processor.
+type processor struct {
+	Type          string
+	Processors    []json.RawMessage // of a Sequence
+	Cls, Sep      []json.RawMessage // a token and its id
+	Single, Pair  []rawPiece
+	SpecialTokens specialTokens `json:"special_tokens"`
+}
+
 // parseProcessor reads a post_processor of a tokenizer.json, at that depth; null is one that adds nothing.
 func parseProcessor(raw json.RawMessage, depth int) (template, error) {
 	if isNull(raw) {
 		return bare, nil
 	}
-	var head struct {
-		Type string `json:"type"`
-	}
-	if err := json.Unmarshal(raw, &head); err != nil {
+	var p processor
+	if err := json.Unmarshal(raw, &p); err != nil {
 		return template{}, err
 	}
-	switch head.Type {
+	switch p.Type {
 	case "ByteLevel": // moves offsets only
 		return bare, nil
 	case "BertProcessing", "RobertaProcessing":
-		return parseClsSep(raw, head.Type == "RobertaProcessing")
+		return p.clsSep()
 	case "TemplateProcessing":
-		return parseTemplate(raw)
+		single, err := readPieces(p.Single, p.SpecialTokens, [2]int{1, 0})
+		if err != nil {
+			return template{}, fmt.Errorf("single: %w", err)
+		}
+		pair, err := readPieces(p.Pair, p.SpecialTokens, [2]int{1, 1})
+		if err != nil {
+			return template{}, fmt.Errorf("pair: %w", err)
+		}
+		return template{single, pair}, nil
 	case "Sequence":
 		if depth > maxDepth {
 			return template{}, fmt.Errorf("more than %d levels deep", maxDepth)
 		}
-		return parseSequence(raw, depth)
+		return p.sequence(depth)
 	}
-	return template{}, fmt.Errorf("type %q is not supported: want BertProcessing, RobertaProcessing, TemplateProcessing, ByteLevel or a Sequence of these", head.Type)
+	return template{}, fmt.Errorf("type %q is not supported: want BertProcessing, RobertaProcessing, TemplateProcessing, ByteLevel or a Sequence of these", p.Type)
 }
 
-// parseSequence takes a sequence in which one processor at most adds tokens; the others move offsets.
-func parseSequence(raw json.RawMessage, depth int) (template, error) {
-	var s struct {
-		Processors []json.RawMessage `json:"processors"`
-	}
-	if err := json.Unmarshal(raw, &s); err != nil {
-		return template{}, err
-	}
+// sequence takes a Sequence in which one processor at most adds tokens; the others move offsets.
+func (p *processor) sequence(depth int) (template, error) {
+	adds := func(t template) bool { return t.added(false) > 0 || t.added(true) > 0 }
 	result := bare
-	for i, p := range s.Processors {
-		t, err := parseProcessor(p, depth+1)
-		if err != nil {
+	for i, raw := range p.Processors {
+		t, err := parseProcessor(raw, depth+1)
+		switch {
+		case err != nil:
 			return template{}, fmt.Errorf("processor %d: %w", i, err)
-		}
-		if t.added(false) == 0 && t.added(true) == 0 {
-			continue
-		}
-		if result.added(false) > 0 || result.added(true) > 0 {
+		case adds(t) && adds(result):
 			return template{}, fmt.Errorf("processor %d: a second processor that adds tokens is not supported", i)
+		case adds(t):
+			result = t
 		}
-		result = t
 	}
 	return result, nil
 }
 
-// parseClsSep reads the two fixed forms: BERT's [CLS] A [SEP] B [SEP] with segment 1 from B on, and RoBERTa's
+// clsSep reads the two fixed forms: BERT's [CLS] A [SEP] B [SEP] with segment 1 from B on, and RoBERTa's
 // <s> A </s></s> B </s>, all segment 0.
-func parseClsSep(raw json.RawMessage, roberta bool) (template, error) {
-	var s struct {
-		Cls, Sep []json.RawMessage // a token and its id
-	}
-	if err := json.Unmarshal(raw, &s); err != nil {
-		return template{}, err
-	}
-	var cls, sep piece
-	for _, p := range []struct {
-		pair []json.RawMessage
-		into *piece
-	}{{s.Cls, &cls}, {s.Sep, &sep}} {
+func (p *processor) clsSep() (template, error) {
+	var ids [2][]uint32
+	for i, pair := range [][]json.RawMessage{p.Cls, p.Sep} {
 		var id *uint32
-		if len(p.pair) != 2 || json.Unmarshal(p.pair[1], &id) != nil || id == nil {
-			return template{}, fmt.Errorf("cls %.40s, sep %.40s: want a token and its id of each", s.Cls, s.Sep)
+		if len(pair) != 2 || json.Unmarshal(pair[1], &id) != nil || id == nil {
+			return template{}, fmt.Errorf("cls %.40s, sep %.40s: want a token and its id of each", p.Cls, p.Sep)
 		}
-		*p.into = piece{text: noText, ids: []int64{int64(*id)}}
+		ids[i] = []uint32{*id}
 	}
+	cls, sep := piece{text: noText, ids: ids[0]}, piece{text: noText, ids: ids[1]}
 	first := []piece{cls, {text: 0}, sep}
 	second := []piece{{text: 1, segment: 1}, {text: noText, ids: sep.ids, segment: 1}}
-	if roberta {
+	if p.Type == "RobertaProcessing" {
 		second = []piece{sep, {text: 1}, sep}
 	}
-	return template{single: first, pair: append(append([]piece{}, first...), second...)}, nil
+	return template{single: first, pair: slices.Concat(first, second)}, nil
 }
 
-// parseTemplate reads a TemplateProcessing: lists of pieces, each {"Sequence": {"id": "A", "type_id": 0}} or
-// {"SpecialToken": {"id": NAME, "type_id": 0}} with NAME a key of special_tokens.
-func parseTemplate(raw json.RawMessage) (template, error) {
-	var s struct {
-		Single, Pair  []rawPiece
-		SpecialTokens specialTokens `json:"special_tokens"`
-	}
-	if err := json.Unmarshal(raw, &s); err != nil {
-		return template{}, err
-	}
-	single, err := readPieces(s.Single, s.SpecialTokens, [2]int{1, 0})
-	if err != nil {
-		return template{}, fmt.Errorf("single: %w", err)
-	}
-	pair, err := readPieces(s.Pair, s.SpecialTokens, [2]int{1, 1})
-	if err != nil {
-		return template{}, fmt.Errorf("pair: %w", err)
-	}
-	return template{single, pair}, nil
-}
-
+// rawPiece is {"Sequence": {"id": "A", "type_id": 0}} or {"SpecialToken": {"id": NAME, "type_id": 0}} with NAME a key of
+// special_tokens.
 type rawPiece struct {
 	Sequence, SpecialToken *struct {
 		ID     string `json:"id"`
@@ -239,11 +219,7 @@ func (r rawPiece) read(tokens specialTokens) (piece, error) {
 		if !ok {
 			return piece{}, fmt.Errorf("%q is not in special_tokens", r.SpecialToken.ID)
 		}
-		p := piece{text: noText, segment: r.SpecialToken.TypeID}
-		for _, id := range token.IDs {
-			p.ids = append(p.ids, int64(id))
-		}
-		return p, nil
+		return piece{text: noText, ids: token.IDs, segment: r.SpecialToken.TypeID}, nil
 	case r.Sequence.ID == "A":
 		return piece{text: 0, segment: r.Sequence.TypeID}, nil
 	case r.Sequence.ID == "B":

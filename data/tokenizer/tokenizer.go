@@ -30,20 +30,17 @@ type Tokenizer struct {
 // tokenizer.json asks for are not: [Tokenizer.Encode] is told. The caller closes the tokenizer.
 //
 // The error names the file and what is wrong with it.
-func Load(dir string) (*Tokenizer, error) {
+func Load(dir string) (t *Tokenizer, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("tokenizer: %w", err)
+		}
+	}()
 	if info, err := os.Stat(dir); err != nil {
-		return nil, fmt.Errorf("tokenizer: %w", err)
+		return nil, err
 	} else if !info.IsDir() {
-		return nil, fmt.Errorf("tokenizer: %s: want a folder with the tokenizer's files: %w", dir, fs.ErrInvalid)
+		return nil, fmt.Errorf("%s: want a folder with the tokenizer's files: %w", dir, fs.ErrInvalid)
 	}
-	t, err := load(dir)
-	if err != nil {
-		return nil, fmt.Errorf("tokenizer: %w", err)
-	}
-	return t, nil
-}
-
-func load(dir string) (*Tokenizer, error) {
 	set, err := readSettings(dir)
 	if err != nil {
 		return nil, err

@@ -1,7 +1,6 @@
 package tokenizer
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
@@ -76,14 +75,12 @@ func wordPiece(path string, text []byte, set *settings) ([]byte, error) {
 // in transformers.
 func parseVocabText(path string, text []byte) (map[string]uint32, error) {
 	vocab := map[string]uint32{}
-	id := uint32(0)
-	for line := range bytes.Lines(text) {
-		token := strings.TrimSuffix(strings.TrimSuffix(string(line), "\n"), "\r")
-		if !utf8.ValidString(token) {
-			return nil, fmt.Errorf("%s: line %d: not valid UTF-8", path, id+1)
-		}
-		vocab[token] = id
-		id++
+	err := eachLine(path, text, func(number int, token string) error {
+		vocab[token] = uint32(number - 1)
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	if len(vocab) == 0 {
 		return nil, fmt.Errorf("%s: empty", path)
@@ -158,26 +155,34 @@ func byteLevel(path string, text []byte, set *settings) ([]byte, error) {
 // header that starts with "#version"; other lines that start with '#' are merges.
 func parseMerges(path string, text []byte, vocab map[string]uint32) ([]merge, error) {
 	merges := []merge{}
-	number := 0
-	for line := range bytes.Lines(text) {
-		number++
-		s := strings.TrimSuffix(strings.TrimSuffix(string(line), "\n"), "\r")
-		if number == 1 && strings.HasPrefix(s, "#version") || s == "" {
-			continue
+	err := eachLine(path, text, func(number int, line string) error {
+		if number == 1 && strings.HasPrefix(line, "#version") || line == "" {
+			return nil
 		}
-		if !utf8.ValidString(s) {
-			return nil, fmt.Errorf("%s: line %d: not valid UTF-8", path, number)
-		}
-		m, err := splitMerge(s)
+		m, err := splitMerge(line)
 		if err == nil {
 			err = m.check(vocab, "")
 		}
-		if err != nil {
-			return nil, fmt.Errorf("%s: line %d: %w", path, number, err)
-		}
 		merges = append(merges, m)
+		return err
+	})
+	return merges, err
+}
+
+// eachLine calls fn with each line of a file and its number from 1. The error names the line, which must be UTF-8.
+func eachLine(path string, text []byte, fn func(number int, line string) error) error {
+	number := 0
+	for line := range strings.Lines(string(text)) {
+		number++
+		err := errors.New("not valid UTF-8")
+		if utf8.ValidString(line) {
+			err = fn(number, strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r"))
+		}
+		if err != nil {
+			return fmt.Errorf("%s: line %d: %w", path, number, err)
+		}
 	}
-	return merges, nil
+	return nil
 }
 
 // named is the special token that the settings name, or the usual one.

@@ -5,8 +5,6 @@ import (
 	"math"
 	"slices"
 	"strings"
-
-	"autolora/autolora/human"
 )
 
 // Headlines returns what a reader wants first, in sentences: over the tasks
@@ -136,7 +134,7 @@ func position(how score, d Number) string {
 	return "equal to"
 }
 
-// inWords says what AutoLoRA's ranks are worth and what they cost.
+// inWords says what AutoLoRA's ranks are worth.
 func (r *Report) inWords() []string {
 	var lines []string
 	for _, t := range r.Tasks {
@@ -151,7 +149,7 @@ func (r *Report) inWords() []string {
 			lines = append(lines, fmt.Sprintf("The ranks of %d tasks on %s %s.", len(p.Tasks), p.Model, p.Agreement.words()))
 		}
 	}
-	return append(lines, r.costSentences()...)
+	return lines
 }
 
 // sentence says what the learned ranks are worth: whether mean and spread
@@ -204,30 +202,4 @@ func (r *Report) multiplicity() string {
 		return ""
 	}
 	return fmt.Sprintf("Of %d intervals of single tasks %d exclude 0; by chance alone one in twenty would, here about %.1f.", judged, beyond, 0.05*float64(judged))
-}
-
-// costSentences says what AutoLoRA costs, by time, relative to AdaLoRA: over
-// the tasks where there are several, else of the task.
-func (r *Report) costSentences() []string {
-	var lines []string
-	add := func(where string, relative Number) {
-		lines = append(lines, fmt.Sprintf("%s AutoLoRA's search and training take %s times the training time of AdaLoRA with the same seeds (the paper: 1.91, mean of SST-2, MNLI and QQP).",
-			where, human.Significant(float64(relative))))
-	}
-	for _, o := range r.Overall {
-		for _, c := range o.Costs {
-			if c.Method == reference {
-				add(fmt.Sprintf("Over %s%s", plural(len(c.Tasks), "task", "tasks"), r.onModel(o.Model)), c.Relative)
-			}
-		}
-	}
-	if lines != nil {
-		return lines
-	}
-	for _, t := range r.Tasks {
-		if m := t.method(reference); m != nil && m.RelativeCost.Known() {
-			add(r.name(t)+":", m.RelativeCost)
-		}
-	}
-	return lines
 }

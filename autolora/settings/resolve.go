@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"cmp"
 	"math"
 	"strings"
 
@@ -40,10 +41,7 @@ func (c Config) Search(steps int) autolora.SearchConfig {
 
 // SearchBatch returns the number of examples of a batch of the search.
 func (c Config) SearchBatch() int {
-	if c.SearchBatchSize == 0 {
-		return c.BatchSize
-	}
-	return c.SearchBatchSize
+	return cmp.Or(c.SearchBatchSize, c.BatchSize)
 }
 
 // Training returns the settings of training for steps optimiser steps.

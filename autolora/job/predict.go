@@ -12,20 +12,10 @@ import (
 	"autolora/data"
 )
 
-// prediction is one line of predict.
+// prediction is one line of predict for a text with a label.
 type prediction struct {
 	Logits []float64 `json:"logits"`
 	Label  any       `json:"label"` // a class's name, or the number of a regression
-}
-
-// taggedSentence is one line of predict in tagging.
-type taggedSentence struct {
-	Tags []string `json:"tags"` // of every word
-}
-
-// generatedText is one line of predict in generation.
-type generatedText struct {
-	Text string `json:"text"`
 }
 
 // Predict writes one JSON line for every example of the file input: logits and
@@ -102,9 +92,9 @@ func writeLines(out io.Writer, task data.Task, d *data.Dataset, texts []string, 
 		var line any
 		switch task.Kind {
 		case data.Generation:
-			line = generatedText{texts[i]}
+			line = map[string]string{"text": texts[i]}
 		case data.Tagging:
-			line = taggedSentence{task.Names(best[at[i]:at[i+1]])}
+			line = map[string][]string{"tags": task.Names(best[at[i]:at[i+1]])}
 		case data.Regression:
 			line = prediction{logits[i], logits[i][0]}
 		default:

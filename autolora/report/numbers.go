@@ -31,12 +31,7 @@ func (n Number) MarshalJSON() ([]byte, error) {
 }
 
 // decimals returns a number to two decimals.
-func decimals(n Number) string {
-	if !n.Known() {
-		return unknownCell
-	}
-	return fixed(float64(n), 2)
-}
+func decimals(n Number) string { return fixed(float64(n), 2) }
 
 // pValue returns "0.38", "0.012", or "< 0.0001".
 func pValue(p Number) string {
@@ -107,7 +102,10 @@ func seedList(seeds []uint64) string {
 // fixed returns v with that many digits after the point; what is too long for
 // a table in powers of ten.
 func fixed(v float64, digits int) string {
-	if math.Abs(v) >= 1e7 {
+	switch {
+	case !Number(v).Known():
+		return unknownCell
+	case math.Abs(v) >= 1e7:
 		return minus(fmt.Sprintf("%.2e", v))
 	}
 	return minus(fmt.Sprintf("%.*f", digits, v))

@@ -76,12 +76,7 @@ func (s score) like(other score) bool {
 func (s score) scaled(v Number) float64 { return s.factor * float64(v) }
 
 // format returns a value as the tables show it: 83.1, or 8.61.
-func (s score) format(v Number) string {
-	if !v.Known() {
-		return unknownCell
-	}
-	return fixed(s.scaled(v), s.digits)
-}
+func (s score) format(v Number) string { return fixed(s.scaled(v), s.digits) }
 
 // spread returns "83.1 ± 0.4", or "83.1" where the spread is not known.
 func (s score) spread(v Sample) string {
@@ -102,9 +97,6 @@ func (s score) counted(v Sample) string {
 // difference returns a difference or spread of scores, with one more digit where
 // it would be 0 otherwise.
 func (s score) difference(v Number) string {
-	if !v.Known() {
-		return unknownCell
-	}
 	shown, digits := s.scaled(v), s.digits
 	if shown != 0 && math.Abs(shown) < 0.5*math.Pow10(-digits) {
 		digits++

@@ -17,8 +17,8 @@ import (
 
 // command is one subcommand: its flags in sections, and what it does.
 type command struct {
-	*cobra.Command // its Use is its name and operands: "PATH", "[PATH]", "DIR…" where it takes several
-	sections       []*section
+	*cobra.Command                  // its Use is its name and operands: "PATH", "[PATH]", "DIR…" where it takes several
+	sections       []*pflag.FlagSet // whose names are their titles in the help
 	run            func(ctx context.Context, c *console, args []string) error
 
 	cfg        settings.Config
@@ -27,37 +27,31 @@ type command struct {
 	json       bool
 }
 
-// section is a group of flags under one title in a command's help.
-type section struct {
-	title string
-	*pflag.FlagSet
-}
-
 func newCommand(c *cobra.Command) *command {
 	c.Args = operands
 	return &command{Command: c, cfg: settings.Default()}
 }
 
 // section returns the group of flags of that title, a new one if there is none.
-func (cmd *command) section(title string) *section {
+func (cmd *command) section(title string) *pflag.FlagSet {
 	for _, s := range cmd.sections {
-		if s.title == title {
+		if s.Name() == title {
 			return s
 		}
 	}
-	s := &section{title, pflag.NewFlagSet(title, pflag.ContinueOnError)}
+	s := pflag.NewFlagSet(title, pflag.ContinueOnError)
 	s.SortFlags = false
 	cmd.sections = append(cmd.sections, s)
 	return s
 }
 
 // common adds the flags that every command has.
-func (cmd *command) common(s *section) {
+func (cmd *command) common(s *pflag.FlagSet) {
 	s.BoolVar(&cmd.json, "json", false, "print one JSON object on stdout in place of the text")
 }
 
 // results adds the last section of a command whose flags are settings of a run.
-func (cmd *command) results() *section {
+func (cmd *command) results() *pflag.FlagSet {
 	s := cmd.section("Results")
 	s.StringVar(&cmd.configFile, "config", "", "`FILE` JSON with settings, as an earlier run's config.json; flags take precedence")
 	cmd.common(s)
@@ -67,13 +61,13 @@ func (cmd *command) results() *section {
 // tree is all commands.
 type tree struct {
 	root     *cobra.Command
-	commands []*command // in the order of the help
-	helped   error      // of writing the help
+	commands map[*cobra.Command]*command // without those that only print something
+	helped   error                       // of writing the help
 }
 
 func newTree(c *console) *tree {
 	cobra.EnableCommandSorting = false
-	t := &tree{root: &cobra.Command{
+	t := &tree{commands: map[*cobra.Command]*command{}, root: &cobra.Command{
 		Use:     "autolora COMMAND",
 		Long:    introduction,
 		Example: firstExamples,
@@ -92,7 +86,7 @@ func newTree(c *console) *tree {
 			t.helped = wantCommand(cmd, rest)
 			return
 		}
-		t.helped = c.print(func(w *writer) { help(w, cmd, t.find(cmd)) })
+		t.helped = c.print(func(w *writer) { help(w, cmd, t.commands[cmd]) })
 	})
 
 	t.add(c, t.root, runCommand(), searchCommand(), trainCommand(), compareCommand(), launchCommand(), evalCommand(), predictCommand(), exportCommand(),
@@ -124,23 +118,12 @@ func (t *tree) add(c *console, parent *cobra.Command, commands ...*command) {
 		cmd.Flags().SortFlags = false
 		for _, s := range cmd.sections {
 			s.VisitAll(splitUsage)
-			cmd.Flags().AddFlagSet(s.FlagSet)
+			cmd.Flags().AddFlagSet(s)
 		}
 		cmd.RunE = func(_ *cobra.Command, args []string) error { return cmd.execute(c, args) }
 		parent.AddCommand(cmd.Command)
+		t.commands[cmd.Command] = cmd
 	}
-	t.commands = append(t.commands, commands...)
-}
-
-// find returns the command of which c is the part that cobra knows, nil if there
-// is none.
-func (t *tree) find(c *cobra.Command) *command {
-	for _, cmd := range t.commands {
-		if cmd.Command == c {
-			return cmd
-		}
-	}
-	return nil
 }
 
 // do does what the arguments say.
@@ -197,19 +180,10 @@ func operands(c *cobra.Command, args []string) error {
 
 // execute completes the settings that the flags give, and runs the command.
 func (cmd *command) execute(c *console, args []string) error {
-	if cmd.cfg.Resume && cmd.configFile == "" {
-		cmd.configFile = earlierSettings(cmd.cfg.Out)
-	}
-	if cmd.configFile != "" {
-		if err := cmd.applyConfigFile(cmd.configFile); err != nil {
+	for _, step := range []func() error{cmd.applyConfigFile, cmd.applyPreset, cmd.check} {
+		if err := step(); err != nil {
 			return usageError{err}
 		}
-	}
-	if err := cmd.applyPreset(); err != nil {
-		return usageError{err}
-	}
-	if err := cmd.check(); err != nil {
-		return usageError{err}
 	}
 	return cmd.run(cmd.Context(), c, args)
 }
@@ -235,11 +209,7 @@ func (cmd *command) check() error {
 func (cmd *command) need(names ...string) error {
 	for _, name := range names {
 		f := cmd.Flags().Lookup(name)
-		empty := f.Value.String() == ""
-		if list, ok := f.Value.(pflag.SliceValue); ok {
-			empty = len(list.GetSlice()) == 0
-		}
-		if empty {
+		if strings.Trim(f.Value.String(), "[]") == "" { // pflag shows a list in brackets
 			return usagef("--%s %s is missing: %s", name, placeholder(f), f.Usage)
 		}
 	}

@@ -18,11 +18,18 @@ import (
 // aboutKey is the entry of a run's config.json that is no setting.
 const aboutKey = "about"
 
-// applyConfigFile puts the settings of a JSON file into the command's Config:
-// those that it has flags for, and that were not given as flags. Whatever is no
-// setting at all is an error. Settings that come from the file count as given:
-// a preset leaves them alone.
-func (cmd *command) applyConfigFile(path string) error {
+// applyConfigFile puts the settings of --config into the command's Config: those
+// that it has flags for, and that were not given as flags. Whatever is no setting
+// at all is an error. Settings that come from the file count as given: a preset
+// leaves them alone. Of a run that goes on, the file is the one in its folder.
+func (cmd *command) applyConfigFile() error {
+	path := cmd.configFile
+	if earlier := filepath.Join(cmd.cfg.Out, runs.ConfigFile); path == "" && cmd.cfg.Resume && exists(earlier) {
+		path = earlier
+	}
+	if path == "" {
+		return nil
+	}
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return fmt.Errorf("--config: %w", err)
@@ -34,25 +41,23 @@ func (cmd *command) applyConfigFile(path string) error {
 	delete(entries, aboutKey)
 	flags, cfg := cmd.Flags(), &cmd.cfg
 	for _, name := range slices.Sorted(maps.Keys(entries)) {
-		var any settings.Config
-		if _, ok := any.Find(name); !ok {
+		if _, ok := cfg.Find(name); !ok {
 			return fmt.Errorf("--config %s: unknown setting %q%s", path, name, suggestion(name, settingNames()))
 		}
-		value := string(entries[name])
-		if err := any.Set(name, value); err != nil {
+		value, into := string(entries[name]), cfg
+		f := flags.Lookup(name)
+		if f == nil || f.Changed {
+			into = new(settings.Config) // the value need only make sense
+		}
+		if err := into.Set(name, value); err != nil {
 			return fmt.Errorf("--config %s: %w", path, err)
 		}
-		f := flags.Lookup(name)
 		if name == "preset" && f != nil && f.Changed && value != strconv.Quote(cfg.Preset) {
 			return fmt.Errorf("--preset %s: --config %s is of preset %s, and what it sets goes first: leave one of the two out", cfg.Preset, path, value)
 		}
-		if f == nil || f.Changed {
-			continue
+		if into == cfg {
+			defer func() { f.Changed = true }()
 		}
-		if err := cfg.Set(name, value); err != nil {
-			return fmt.Errorf("--config %s: %w", path, err)
-		}
-		defer func() { f.Changed = true }()
 	}
 	return nil
 }
@@ -64,14 +69,10 @@ func settingNames() (names []string) {
 	return names
 }
 
-// earlierSettings returns the config.json of an earlier run in the folder dir, "" if
-// there is none: a run that goes on needs no other flag than --out.
-func earlierSettings(dir string) string {
-	path := filepath.Join(dir, runs.ConfigFile)
-	if _, err := os.Stat(path); err != nil {
-		return ""
-	}
-	return path
+// exists reports whether there is a file or folder.
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // jsonError adds the line to an error about the syntax of text.

@@ -10,6 +10,7 @@ import (
 	"autolora/data/hub"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 func fetchModelCommand() *command {
@@ -63,7 +64,7 @@ them: what --data takes.`,
 	return cmd
 }
 
-func revisionFlag(s *section) *string {
+func revisionFlag(s *pflag.FlagSet) *string {
 	return s.String("revision", "", "`REV` branch, tag or commit (default main)")
 }
 

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"autolora/autolora/settings"
+
+	"github.com/spf13/pflag"
 )
 
 // Texts that several commands share.
@@ -18,14 +20,14 @@ const (
 func (cmd *command) settings(readers settings.Readers) {
 	for _, s := range cmd.cfg.Settings() {
 		if s.Has(readers) {
-			cmd.section(s.Group).bind(s)
+			bind(cmd.section(s.Group), s)
 		}
 	}
 }
 
-// bind adds the flag of a setting. Its default is the value that the command's
-// Config has now.
-func (s *section) bind(about settings.Setting) {
+// bind adds the flag of a setting to s. Its default is the value that the
+// command's Config has now.
+func bind(s *pflag.FlagSet, about settings.Setting) {
 	name, usage := about.Name, about.Usage
 	switch p := about.Value.(type) {
 	case *string:
@@ -65,8 +67,10 @@ func (cmd *command) applyPreset() error {
 	return cmd.cfg.Apply(cmd.cfg.Preset, cmd.Flags().Changed)
 }
 
-// presetHelp prints the presets and what each of them sets.
+// presetHelp prints the presets and what each of them sets, laid out as flags are.
 func presetHelp(w *writer) {
+	all, names := pflag.NewFlagSet("", pflag.ContinueOnError), []string{}
+	all.SortFlags = false
 	for _, p := range settings.Presets {
 		var sets []string
 		for _, s := range p.Sets() {
@@ -76,6 +80,8 @@ func presetHelp(w *writer) {
 		if sets != nil {
 			text += ": " + strings.Join(sets, ", ")
 		}
-		w.entry("  "+p.Name, text)
+		all.String(p.Name, "", text)
+		names = append(names, "\n  --"+p.Name, "\n  "+p.Name+"  ")
 	}
+	w.WriteString(strings.NewReplacer(names...).Replace("\n" + flagHelp(all, w.width))[1:])
 }

@@ -45,7 +45,7 @@ func settingsOfCommand(t *testing.T, name string, args ...string) (settings.Conf
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := tree.find(found)
+	cmd := tree.commands[found]
 	cmd.run = func(context.Context, *console, []string) error { return nil }
 	err = tree.do(t.Context(), append([]string{name}, args...))
 	return cmd.cfg, err
@@ -53,7 +53,7 @@ func settingsOfCommand(t *testing.T, name string, args ...string) (settings.Conf
 
 // helpOf returns what --help of a command prints.
 func helpOf(tree *tree, cmd *cobra.Command, width int) string {
-	return text(width, false, func(w *writer) { help(w, cmd, tree.find(cmd)) })
+	return text(width, false, func(w *writer) { help(w, cmd, tree.commands[cmd]) })
 }
 
 func TestPrecedence(t *testing.T) {

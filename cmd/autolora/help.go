@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -41,7 +40,7 @@ func help(w *writer, c *cobra.Command, cmd *command) {
 	switch {
 	case cmd != nil:
 		for _, s := range cmd.sections {
-			w.printf("\n%s:\n%s", s.title, flagHelp(s.FlagSet, w.width))
+			w.printf("\n%s:\n%s", s.Name(), flagHelp(s, w.width))
 		}
 	case !c.HasSubCommands() && c.HasAvailableLocalFlags():
 		w.printf("\nFlags:\n%s", flagHelp(c.LocalFlags(), w.width))
@@ -100,12 +99,4 @@ func splitUsage(f *pflag.Flag) {
 		placeholder = strings.ReplaceAll(placeholder, "…", "...") // pflag's columns are of bytes
 		f.Usage, f.Annotations = usage, map[string][]string{placeholderKey: {placeholder}}
 	}
-}
-
-// entry prints text beside the name of a preset, wrapped as that of a flag is.
-func (w *writer) entry(name, text string) {
-	one := pflag.NewFlagSet("", pflag.ContinueOnError)
-	name = fmt.Sprintf("%-8s", strings.TrimSpace(name))
-	one.String(name, "", text)
-	w.WriteString(strings.Replace(flagHelp(one, w.width), "--"+name, name+"  ", 1))
 }

@@ -80,15 +80,6 @@ type gpu struct {
 	Problem    string `json:"problem,omitempty"` // why nothing else is known
 }
 
-// describeGPU asks the driver about a device.
-func describeGPU(d torchbind.Device) gpu {
-	about, err := torchbind.DescribeDevice(d)
-	if err != nil {
-		return gpu{Problem: oneLine(err.Error())}
-	}
-	return gpu{Name: about.Name, Capability: fmt.Sprintf("%d.%d", about.Capability[0], about.Capability[1]), Total: about.Total, Free: about.Free}
-}
-
 func newMachineInfo() machineInfo {
 	m := machineInfo{
 		Version: job.Version, Go: runtime.Version(), Torch: torchbind.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH,
@@ -100,7 +91,13 @@ func newMachineInfo() machineInfo {
 		m.CUDAProblem = oneLine(err.Error())
 	}
 	for i := range n {
-		m.GPUs = append(m.GPUs, describeGPU(torchbind.Device(i)))
+		g := gpu{}
+		if about, err := torchbind.DescribeDevice(torchbind.Device(i)); err != nil {
+			g.Problem = oneLine(err.Error())
+		} else {
+			g = gpu{Name: about.Name, Capability: fmt.Sprintf("%d.%d", about.Capability[0], about.Capability[1]), Total: about.Total, Free: about.Free}
+		}
+		m.GPUs = append(m.GPUs, g)
 	}
 	m.DefaultDevice = torchbind.CPU.String()
 	if d, err := torchbind.ParseDevice("auto"); err == nil {
@@ -149,10 +146,7 @@ func inspect(path string) (contents, error) {
 	if err != nil {
 		return contents{}, fmt.Errorf("info: %w", err)
 	}
-	has := func(name string) bool {
-		_, err := os.Stat(filepath.Join(path, name))
-		return err == nil
-	}
+	has := func(name string) bool { return exists(filepath.Join(path, name)) }
 	switch ext := strings.ToLower(filepath.Ext(path)); {
 	case has("adapter_config.json"):
 		return inspectAdapter(path)

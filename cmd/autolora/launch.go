@@ -91,7 +91,7 @@ func (l *launch) prepare(ctx context.Context, c *console, args []string) error {
 	if err != nil {
 		return err
 	}
-	inner := t.find(found)
+	inner := t.commands[found]
 	if inner == nil { // there is no such command, or it only prints something
 		return t.do(ctx, args)
 	}
@@ -144,11 +144,11 @@ func (l *launch) do(ctx context.Context, c *console) error {
 func (l *launch) environment() error {
 	if l.port == 0 {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return fmt.Errorf("find a free port: %w", err)
+		if err == nil {
+			l.port = listener.Addr().(*net.TCPAddr).Port
+			err = listener.Close()
 		}
-		l.port = listener.Addr().(*net.TCPAddr).Port
-		if err := listener.Close(); err != nil {
+		if err != nil {
 			return fmt.Errorf("find a free port: %w", err)
 		}
 	}
@@ -206,13 +206,11 @@ func (l *launch) wait(c *console, signals <-chan os.Signal, ends <-chan ended) e
 		told        bool // to end
 		terminate   <-chan time.Time
 		kill        <-chan time.Time
-		states      = make([]*os.ProcessState, l.n)
 	)
 	for left := l.n; left > 0; {
 		select {
 		case e := <-ends:
 			left--
-			states[e.rank] = e.state
 			if e.state.ExitCode() != exitUsage { // which all may end with
 				io.WriteString(c.err, e.last)
 			}
@@ -248,16 +246,16 @@ func (l *launch) wait(c *console, signals <-chan os.Signal, ends <-chan ended) e
 			}
 		}
 	}
-	return l.outcome(c, first, interrupted, states)
+	return l.outcome(c, first, interrupted)
 }
 
 // outcome says how it went; nil if all processes did what they should.
-func (l *launch) outcome(c *console, first *ended, interrupted os.Signal, states []*os.ProcessState) error {
+func (l *launch) outcome(c *console, first *ended, interrupted os.Signal) error {
 	switch {
 	case first == nil:
 		return nil
 	case first.state.ExitCode() == exitUsage:
-		if states[0].ExitCode() != exitUsage { // which would have said it
+		if l.processes[0].ProcessState.ExitCode() != exitUsage { // which would have said it
 			io.WriteString(c.err, first.last)
 		}
 		return usagef("%s was called wrongly, as said above", l.inner.Name())
@@ -276,20 +274,17 @@ func (l *launch) outcome(c *console, first *ended, interrupted os.Signal, states
 
 // howEnded says how a process failed.
 func howEnded(state *os.ProcessState) string {
-	status, ok := state.Sys().(syscall.WaitStatus)
-	switch {
-	case !ok || !status.Signaled():
+	switch status := state.Sys().(syscall.WaitStatus); {
+	case !status.Signaled():
 		return fmt.Sprintf("ended with exit code %d", state.ExitCode())
 	case status.Signal() == syscall.SIGKILL:
 		return fmt.Sprintf("was killed by signal %d (out of memory?)", int(syscall.SIGKILL))
+	default:
+		return fmt.Sprintf("was ended by signal %d (%v)", int(status.Signal()), status.Signal())
 	}
-	return fmt.Sprintf("was ended by signal %d (%v)", int(status.Signal()), status.Signal())
 }
 
-func signaled(state *os.ProcessState) bool {
-	status, ok := state.Sys().(syscall.WaitStatus)
-	return ok && status.Signaled()
-}
+func signaled(state *os.ProcessState) bool { return state.Sys().(syscall.WaitStatus).Signaled() }
 
 // relay writes the lines of a process, each behind a prefix. The last one, if it is
 // the program's error, it returns: all processes may end with the same.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -60,17 +61,14 @@ func (cmd *command) experiment(ctx context.Context, c *console, do func(context.
 // begin makes sure that there is all that a command needs which has a model, data
 // and mostly an output folder.
 func (cmd *command) begin(ctx context.Context, c *console) error {
-	err := cmd.need("model")
-	if err == nil && cmd.Flags().Lookup("out") != nil {
-		err = cmd.need("out")
+	names := []string{"model"}
+	if cmd.Flags().Lookup("out") != nil {
+		names = append(names, "out")
 	}
-	if err == nil {
-		err = cmd.needData()
+	if err := cmp.Or(cmd.need(names...), cmd.needData()); err != nil {
+		return err
 	}
-	if err == nil {
-		err = cmd.fetchModel(ctx, c)
-	}
-	return err
+	return cmd.fetchModel(ctx, c)
 }
 
 // needData returns a usage error unless the flags name a task or own files.

@@ -19,11 +19,7 @@ type heatMap struct {
 
 // newHeatMap sorts the layers of r into rows and columns.
 func newHeatMap(r runs.Ranks) heatMap {
-	h := heatMap{Layout: runs.NewLayout(r.Names()), layers: r.Layers, top: max(r.K, 1)}
-	for _, l := range r.Layers {
-		h.top = max(h.top, l.Rank)
-	}
-	return h
+	return heatMap{runs.NewLayout(r.Names()), r.Layers, slices.Max(append(r.List(), r.K, 1))}
 }
 
 // ramp is the colours of low to high ranks, out of the 256 of terminals, each
@@ -36,11 +32,8 @@ var ramp = []struct{ back, front int }{
 // print draws the table, in bands where the blocks do not fit side by side. A
 // layer that is in no block is listed below.
 func (h heatMap) print(w *writer, indent string) {
-	label := len("block")
-	for _, kind := range h.Kinds {
-		label = max(label, len(kind))
-	}
-	cell := 2 + max(len(strconv.Itoa(h.top)), len(strconv.Itoa(slices.Max(append([]int{0}, h.Blocks...)))))
+	label := max(len("block"), longest(h.Kinds))
+	cell := 2 + len(strconv.Itoa(slices.Max(append([]int{h.top}, h.Blocks...))))
 	perBand := max(1, (w.width-len(indent)-label-2)/cell)
 	if bands := (len(h.Blocks) + perBand - 1) / perBand; bands > 1 {
 		perBand = (len(h.Blocks) + bands - 1) / bands // of equal lengths

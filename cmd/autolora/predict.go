@@ -86,7 +86,7 @@ func (cmd *command) predict(ctx context.Context, c *console, adapter, input stri
 		return 0, err
 	}
 	if input == "-" {
-		if input, err = spool(&cancelReader{ctx, c.in}); err != nil {
+		if input, err = spool(untilDone(ctx, c.in)); err != nil {
 			return 0, fmt.Errorf("read stdin: %w", err)
 		}
 		defer func() {
@@ -123,28 +123,14 @@ type renamedError struct {
 func (e renamedError) Error() string { return strings.ReplaceAll(e.error.Error(), e.path, e.name) }
 func (e renamedError) Unwrap() error { return e.error }
 
-// cancelReader ends with the context, also while a read of a pipe or terminal
-// waits.
-type cancelReader struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (r *cancelReader) Read(p []byte) (int, error) {
-	type result struct {
-		n   int
-		err error
-	}
-	done := make(chan result, 1)
-	own := make([]byte, len(p)) // p is the caller's again after a cancelled read
+// untilDone returns a reader of r that ends with the context, also while a read of
+// a pipe or terminal waits.
+func untilDone(ctx context.Context, r io.Reader) io.Reader {
+	out, in := io.Pipe()
 	go func() {
-		n, err := r.r.Read(own)
-		done <- result{n, err}
+		_, err := io.Copy(in, r)
+		in.CloseWithError(err)
 	}()
-	select {
-	case got := <-done:
-		return copy(p, own[:got.n]), got.err
-	case <-r.ctx.Done():
-		return 0, r.ctx.Err()
-	}
+	context.AfterFunc(ctx, func() { in.CloseWithError(ctx.Err()) })
+	return out
 }

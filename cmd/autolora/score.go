@@ -47,16 +47,15 @@ type scoring interface{ print(w *writer) }
 
 // scoreInput is what the operand and the flags of score say.
 type scoreInput struct {
-	kind                string
-	input               string
-	strict              bool
-	scheme              string
-	hypotheses          string
-	references          []string
-	metrics             []string
-	segments            string
-	meteor, paraphrases string
-	stdin               io.Reader
+	kind       string
+	input      string
+	strict     bool
+	scheme     string
+	hypotheses string
+	references []string
+	segments   string
+	cfg        *settings.Config // --metric, --meteor and --paraphrases
+	stdin      func() io.Reader
 }
 
 func scoreCommand() *command {
@@ -76,7 +75,7 @@ func scoreCommand() *command {
   autolora score tagging --input tags.conll --strict --scheme iob2
   autolora score classification --hypotheses predicted.txt --references gold.txt`,
 	})
-	var in scoreInput
+	in := scoreInput{cfg: &cmd.cfg}
 	s := cmd.section("Predictions")
 	s.StringVar(&in.hypotheses, "hypotheses", "", "`FILE` predicted texts, classes or numbers, one a line; an empty line is an empty text; - is stdin")
 	s.StringArrayVar(&in.references, "references", nil, "`FILE` the right ones, one a line; of texts also several for each: with an empty line after those of a text, "+
@@ -98,8 +97,7 @@ func scoreCommand() *command {
 		if err := cmd.checkScoreFlags(scorers[i], in); err != nil {
 			return err
 		}
-		in.kind, in.stdin = kind, &cancelReader{ctx, c.in}
-		in.metrics, in.meteor, in.paraphrases = cmd.cfg.Metrics, cmd.cfg.Meteor, cmd.cfg.Paraphrases
+		in.kind, in.stdin = kind, func() io.Reader { return untilDone(ctx, c.in) }
 		result, err := scorers[i].score(in)
 		if err != nil {
 			return err
@@ -143,7 +141,7 @@ func (cmd *command) checkScoreFlags(s scorer, in scoreInput) error {
 func (in scoreInput) read(file string) (name string, text []byte, err error) {
 	if name = file; file == "-" {
 		name = "stdin"
-		text, err = io.ReadAll(in.stdin)
+		text, err = io.ReadAll(in.stdin())
 	} else {
 		text, err = os.ReadFile(file)
 	}
@@ -193,10 +191,7 @@ func (f lineFile) trimmed() []string {
 // scores prints scores by their names, each behind a label, and a note behind
 // the first.
 func (w *writer) scores(scores metrics.Scores, names, labels []string, note string) {
-	width := labelWidth
-	for _, label := range labels {
-		width = max(width, len(label)+2)
-	}
+	width := max(labelWidth, longest(labels)+2)
 	for i, name := range names {
 		value := "not defined"
 		if v := scores[name]; !math.IsNaN(v) {

@@ -68,19 +68,12 @@ func scoreTagging(in scoreInput) (scoring, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	s := tagScores{EntityReport: report, sentences: len(columns[0])}
-	for _, tags := range columns[0] {
-		s.words += len(tags)
-	}
-	return s, nil
+	return tagScores{report, len(slices.Concat(columns[0]...)), len(columns[0])}, nil
 }
 
 func (s tagScores) print(w *writer) {
 	kinds := slices.Sorted(maps.Keys(s.PerType))
-	width := labelWidth
-	for _, kind := range kinds {
-		width = max(width, len(kind)+2)
-	}
+	width := max(labelWidth, longest(kinds)+2)
 	w.printf("%-*s%10s%10s%10s%10s\n", width, "", "precision", "recall", "f1", "entities")
 	row := func(label string, e metrics.EntityScores) {
 		w.printf("%-*s%10.4f%10.4f%10.4f%10d\n", width, label, e.Precision, e.Recall, e.F1, e.Support)

@@ -27,22 +27,23 @@ func scoreTexts(in scoreInput) (scoring, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(in.metrics) == 0 {
-		in.metrics = pipeline.Metrics
+	wanted := in.cfg.Metrics
+	if len(wanted) == 0 {
+		wanted = pipeline.Metrics
 	}
-	for _, name := range in.metrics {
+	for _, name := range wanted {
 		if !slices.Contains(pipeline.Metrics, name) {
 			return nil, usagef("--metric: got %q%s, want some of %s", name, suggestion(name, pipeline.Metrics), strings.Join(pipeline.Metrics, ","))
 		}
 	}
-	if in.paraphrases != "" && !slices.Contains(in.metrics, metrics.NameMETEOR) {
+	if in.cfg.Paraphrases != "" && !slices.Contains(wanted, metrics.NameMETEOR) {
 		return nil, usagef("--paraphrases: only meteor goes by them, and --metric leaves it out")
 	}
 	segments, err := in.texts()
 	if err != nil {
 		return nil, err
 	}
-	options, err := nlg.NewOptions(pipeline, in.metrics, in.meteor, in.paraphrases)
+	options, err := nlg.NewOptions(pipeline, wanted, in.cfg.Meteor, in.cfg.Paraphrases)
 	if err != nil {
 		return nil, err
 	}
@@ -64,14 +65,14 @@ func scoreTexts(in scoreInput) (scoring, error) {
 }
 
 func writeSegments(file string, segments []metrics.Scores) error {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	for _, scores := range segments {
-		if err := enc.Encode(scores); err != nil {
-			return err
+	return atomicfile.Write(file, func(w io.Writer) error {
+		for _, scores := range segments {
+			if err := json.NewEncoder(w).Encode(scores); err != nil {
+				return err
+			}
 		}
-	}
-	return atomicfile.WriteFile(file, b.Bytes())
+		return nil
+	})
 }
 
 func (s textScores) print(w *writer) {

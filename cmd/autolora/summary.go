@@ -62,6 +62,14 @@ func (w *writer) row(label, format string, args ...any) {
 	w.printf("%-*s%s\n", labelWidth, label, fmt.Sprintf(format, args...))
 }
 
+// longest returns the length of the longest text.
+func longest(texts []string) (length int) {
+	for _, text := range texts {
+		length = max(length, len(text))
+	}
+	return length
+}
+
 // printRanks prints the heat map and what the ranks come to.
 func printRanks(w *writer, r runs.Ranks) {
 	low, high, sum := r.Layers[0].Rank, r.Layers[0].Rank, 0

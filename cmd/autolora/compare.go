@@ -87,13 +87,11 @@ func (cmd *command) printComparison(c *console) error {
 		return err
 	}
 	r := report.Summarise(found)
-	var failed error
-	err = cmd.show(c, r, func(w *writer) {
+	return cmd.show(c, r, func(w *writer) {
 		w.printf("\n")
-		failed = r.Text(w, w.width)
+		r.Text(w, w.width) // w keeps the error
 		w.printf("\nPictures and curves: autolora report %s\n", cmd.cfg.Out)
 	})
-	return errors.Join(failed, err)
 }
 
 // printPlan lists the runs of a comparison, with an estimate of their time.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"path/filepath"
 
 	"autolora/autolora/report"
@@ -41,14 +40,13 @@ its ranks with what chance gives.`,
 		if _, err := r.Write(out); err != nil {
 			return err
 		}
-		var failed error
-		err = cmd.show(c, r, func(w *writer) {
-			failed = errors.Join(r.Text(w, w.width), r.TextTables(w, w.width))
+		return cmd.show(c, r, func(w *writer) {
+			r.Text(w, w.width) // w keeps the error
+			r.TextTables(w, w.width)
 			w.row("page", "%s", filepath.Join(out, report.PageFile))
 			w.row("tables", "%s, %s", filepath.Join(out, report.MarkdownFile), filepath.Join(out, report.JSONFile))
 			w.row("pictures", "%s", filepath.Join(out, "*.png, *.svg"))
 		})
-		return errors.Join(failed, err)
 	}
 	return cmd
 }

@@ -303,7 +303,7 @@ func TestReadingFromATerminalIsInterruptible(t *testing.T) {
 	}
 	stuck := time.AfterFunc(60*time.Second, func() { cmd.Process.Kill() })
 	defer stuck.Stop()
-	waitForLines(t, filepath.Join(temp, "*", "stdin.jsonl"), 1)
+	waitForLines(t, filepath.Join(temp, "autolora-*.jsonl"), 1)
 	cmd.Process.Signal(os.Interrupt)
 	cmd.Wait()
 	if code := cmd.ProcessState.ExitCode(); code != exitFailed || stderr.String() != "autolora: read stdin: interrupted\n" {

@@ -114,9 +114,6 @@ func (c *Corpus) EncodeAll(ctx context.Context, workers int) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if !failed.Load() {
-		return nil
-	}
 	for i := range c.entries[:min(int(next.Load()), len(c.entries))] {
 		if err := c.entries[i].err; err != nil {
 			return err

@@ -1,7 +1,6 @@
 package data
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
@@ -75,36 +74,37 @@ func (o *Order) Next() []int {
 	return batch
 }
 
-var orderMagic = []byte("order\x001\n")
+// orderState is what is saved of an Order, in little-endian form.
+type orderState struct {
+	Magic       [8]byte
+	Epoch, Done uint64
+	Config      [sha256.Size]byte // see digest
+}
 
-const orderStateSize = 8 + 16 + sha256.Size
+var orderMagic = [8]byte([]byte("order\x001\n"))
 
 // MarshalBinary returns the state: an Order of the same config that is given it goes on with the batch
 // that would have come next here. The error is always nil.
 func (o *Order) MarshalBinary() ([]byte, error) { return o.marshal(o.place), nil }
 
-// marshal writes the magic, the place (two little-endian uint64) and the digest of the config.
 func (o *Order) marshal(p orderPlace) []byte {
-	b := slices.Grow(bytes.Clone(orderMagic), orderStateSize)
-	b = binary.LittleEndian.AppendUint64(b, p.epoch)
-	b = binary.LittleEndian.AppendUint64(b, p.done)
-	digest := o.digest()
-	return append(b, digest[:]...)
+	b, _ := binary.Append(nil, binary.LittleEndian, orderState{orderMagic, p.epoch, p.done, o.digest()}) // never fails: all sizes are fixed
+	return b
 }
 
 // UnmarshalBinary sets the state. It must come from an Order of the same config.
 func (o *Order) UnmarshalBinary(b []byte) error {
-	if len(b) != orderStateSize || !bytes.HasPrefix(b, orderMagic) {
-		return fmt.Errorf("not the state of a batch order: %d bytes, want %d", len(b), orderStateSize)
-	}
-	p := orderPlace{epoch: binary.LittleEndian.Uint64(b[8:]), done: binary.LittleEndian.Uint64(b[16:])}
-	if digest := o.digest(); !bytes.Equal(b[24:], digest[:]) {
+	var s orderState
+	n, err := binary.Decode(b, binary.LittleEndian, &s)
+	switch {
+	case err != nil || n != len(b) || s.Magic != orderMagic:
+		return fmt.Errorf("not the state of a batch order: %d bytes, want %d", len(b), binary.Size(s))
+	case s.Config != o.digest():
 		return errors.New("the saved batch order is of another run: data, split, batch size or seed differ")
+	case s.Done > uint64(len(o.config.Indices)):
+		return fmt.Errorf("the saved batch order is at example %d of %d", s.Done, len(o.config.Indices))
 	}
-	if p.done > uint64(len(o.config.Indices)) {
-		return fmt.Errorf("the saved batch order is at example %d of %d", p.done, len(o.config.Indices))
-	}
-	o.place, o.perm = p, nil
+	o.place, o.perm = orderPlace{s.Epoch, s.Done}, nil
 	return nil
 }
 

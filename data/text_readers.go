@@ -40,8 +40,11 @@ func readCSV(file string, b []byte, spec tableSpec, yield yieldRow) error {
 		if err == io.EOF {
 			return nil
 		}
+		if p, ok := errors.AsType[*csv.ParseError](err); ok {
+			return fmt.Errorf("%s: column %d: %w", place(file, p.Line), p.Column, p.Err)
+		}
 		if err != nil {
-			return csvError(file, err)
+			return fmt.Errorf("%s: %w", file, err)
 		}
 		for _, k := range t.at {
 			if k < 0 || k >= len(row) {
@@ -99,13 +102,6 @@ func (t *textTable) row(line int, row []string) error {
 		}
 	}
 	return t.yield(line, t.cells)
-}
-
-func csvError(file string, err error) error {
-	if p, ok := errors.AsType[*csv.ParseError](err); ok {
-		return fmt.Errorf("%s: column %d: %w", place(file, p.Line), p.Column, p.Err)
-	}
-	return fmt.Errorf("%s: %w", file, err)
 }
 
 // readJSONL reads one JSON object a line. Strings, numbers and booleans are cells, or elements of lists if

@@ -47,10 +47,8 @@ func F1(gold, pred []int, positive int) float64 {
 func MacroF1(gold, pred []int) float64 {
 	same(len(gold), len(pred))
 	var classes []int
-	seen := make(map[int]bool)
 	for _, class := range slices.Concat(gold, pred) {
-		if !seen[class] {
-			seen[class] = true
+		if !slices.Contains(classes, class) {
 			classes = append(classes, class)
 		}
 	}

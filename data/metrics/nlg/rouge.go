@@ -7,13 +7,12 @@ import "strings"
 // references. Words are what single spaces separate; e2e-metrics tokenises the texts with PTB before.
 func ROUGEL(segments []Segment) (mean float64, scores []float64) {
 	scores = make([]float64, len(segments))
-	var l lcs
 	for i, segment := range segments {
-		hypothesis := l.number(segment.Hypothesis)
+		hypothesis := strings.Split(segment.Hypothesis, " ")
 		precision, recall := 0.0, 0.0
 		for _, text := range segment.References {
-			reference := l.number(text)
-			common := float64(l.length(hypothesis, reference))
+			reference := strings.Split(text, " ")
+			common := float64(commonLength(hypothesis, reference))
 			precision = max(precision, common/float64(len(hypothesis)))
 			recall = max(recall, common/float64(len(reference)))
 		}
@@ -25,44 +24,21 @@ func ROUGEL(segments []Segment) (mean float64, scores []float64) {
 	return average(scores), scores
 }
 
-// lcs finds longest common subsequences.
-type lcs struct {
-	words map[string]int32
-	row   []int32
-}
-
-func (l *lcs) number(text string) []int32 {
-	if l.words == nil {
-		l.words = map[string]int32{}
-	}
-	out := make([]int32, 0, strings.Count(text, " ")+1)
-	for word := range strings.SplitSeq(text, " ") {
-		id, ok := l.words[word]
-		if !ok {
-			id = int32(len(l.words))
-			l.words[word] = id
-		}
-		out = append(out, id)
-	}
-	return out
-}
-
-// length is that of a longest common subsequence.
-func (l *lcs) length(a, b []int32) int {
-	l.row = append(l.row[:0], make([]int32, len(b)+1)...) // row[j] is that of the words of a so far and b[:j]
+// commonLength is the length of a longest common subsequence.
+func commonLength(a, b []string) int {
+	row := make([]int, len(b)+1) // row[j] is that of the words of a so far and b[:j]
 	for _, word := range a {
-		var diagonal int32 // row[j] before this word
+		diagonal := 0 // row[j] before this word
 		for j, other := range b {
-			above := l.row[j+1]
+			above := row[j+1]
+			row[j+1] = max(above, row[j])
 			if word == other {
-				l.row[j+1] = diagonal + 1
-			} else {
-				l.row[j+1] = max(above, l.row[j])
+				row[j+1] = diagonal + 1
 			}
 			diagonal = above
 		}
 	}
-	return int(l.row[len(b)])
+	return row[len(b)]
 }
 
 // average returns the mean, NaN of none.

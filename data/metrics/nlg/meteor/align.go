@@ -64,37 +64,26 @@ func (a *alignment) matchWords(matcher int, equal func(hyp, ref *word) bool) {
 
 // matchPhrases adds the pairs of phrases of which one is a paraphrase of the other, and does so twice if each is.
 func (a *alignment) matchPhrases(table *paraphrases) {
-	for j := range a.ref {
-		for n, phrase := range table.from(a.ref, j) {
-			for i := range a.hyp {
-				if begins(a.hyp[i:], phrase) {
-					a.add(match{j, n, i, len(phrase), paraphrase})
+	pairs := func(from, to []*word, found func(start, words, toStart, toWords int)) {
+		for start := range from {
+			for n, phrase := range table.from(from, start) {
+				for at := range to {
+					if begins(to[at:], phrase) {
+						found(start, n, at, len(phrase))
+					}
 				}
 			}
 		}
 	}
-	for i := range a.hyp {
-		for n, phrase := range table.from(a.hyp, i) {
-			for j := range a.ref {
-				if begins(a.ref[j:], phrase) {
-					a.add(match{j, len(phrase), i, n, paraphrase})
-				}
-			}
-		}
-	}
+	pairs(a.ref, a.hyp, func(ref, refWords, hyp, hypWords int) { a.add(match{ref, refWords, hyp, hypWords, paraphrase}) })
+	pairs(a.hyp, a.ref, func(hyp, hypWords, ref, refWords int) { a.add(match{ref, refWords, hyp, hypWords, paraphrase}) })
 }
 
 // begins reports whether a sentence begins with a phrase.
 func begins(sentence []*word, phrase []int32) bool {
-	if len(sentence) < len(phrase) {
-		return false
-	}
-	for i, w := range phrase {
-		if sentence[i].phraseWord != w {
-			return false
-		}
-	}
-	return true
+	return len(sentence) >= len(phrase) && slices.EqualFunc(sentence[:len(phrase)], phrase, func(w *word, number int32) bool {
+		return w.phraseWord == number
+	})
 }
 
 // path is an alignment of the words of the reference up to where the search is.

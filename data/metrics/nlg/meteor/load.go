@@ -43,20 +43,26 @@ func Load(dir, paraphraseTable string) (*Meteor, error) {
 	return m, nil
 }
 
-// readLines returns the lines of a resource. One without any is an error.
-func readLines(file string) ([]string, error) {
+// read gives fn each line of a resource; what fn says is wrong with one makes the error. A resource without any line is
+// one, too.
+func read(file string, fn func(line string) (wrong string)) error {
 	text, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("METEOR needs %s, which is not there: make its folder with scripts/fetch_meteor.sh", file)
+		return fmt.Errorf("METEOR needs %s, which is not there: make its folder with scripts/fetch_meteor.sh", file)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("METEOR's resources: %w", err)
+		return fmt.Errorf("METEOR's resources: %w", err)
 	}
 	body := strings.TrimSuffix(strings.ReplaceAll(string(text), "\r\n", "\n"), "\n")
 	if body == "" {
-		return nil, broken(file, 1, "the file is empty")
+		return broken(file, 1, "the file is empty")
 	}
-	return strings.Split(body, "\n"), nil
+	for i, line := range strings.Split(body, "\n") {
+		if wrong := fn(line); wrong != "" {
+			return broken(file, i+1, wrong)
+		}
+	}
+	return nil
 }
 
 // broken is the error of a resource whose line is not as wanted.
@@ -66,29 +72,22 @@ func broken(file string, line int, what string) error {
 
 // readFunctionWords reads a word a line.
 func readFunctionWords(file string) (map[string]bool, error) {
-	lines, err := readLines(file)
-	if err != nil {
-		return nil, err
-	}
-	words := make(map[string]bool, len(lines))
-	for i, line := range lines {
+	words := map[string]bool{}
+	err := read(file, func(line string) string {
 		if len(fields(line)) != 1 {
-			return nil, broken(file, i+1, fmt.Sprintf("got %.40q, want one word", line))
+			return fmt.Sprintf("got %.40q, want one word", line)
 		}
 		words[line] = true
-	}
-	return words, nil
+		return ""
+	})
+	return words, err
 }
 
 // readPrefixes reads a word a line, without the dot, in some lines followed by #NUMERIC_ONLY#. Empty lines and such
 // that begin with # do not count (Normalizer.java 143).
 func readPrefixes(file string) (prefixes, error) {
-	lines, err := readLines(file)
-	if err != nil {
-		return nil, err
-	}
-	p := make(prefixes)
-	for i, line := range lines {
+	p := prefixes{}
+	err := read(file, func(line string) string {
 		words := fields(line)
 		switch {
 		case len(words) == 0 || words[0][0] == '#':
@@ -97,58 +96,57 @@ func readPrefixes(file string) (prefixes, error) {
 		case len(words) == 2 && words[1] == "#NUMERIC_ONLY#":
 			p[words[0]] = true
 		default:
-			return nil, broken(file, i+1, fmt.Sprintf("got %.40q, want a word, alone or before #NUMERIC_ONLY#", line))
+			return fmt.Sprintf("got %.40q, want a word, alone or before #NUMERIC_ONLY#", line)
 		}
-	}
-	return p, nil
+		return ""
+	})
+	return p, err
 }
 
-// readSynonyms reads english.synsets and english.exceptions. Both have lines in twos: a word and the numbers of its
-// synsets; a word and the irregular forms that it has.
+// readSynonyms reads english.synsets and english.exceptions: a word and the numbers of its synsets; a word and the
+// irregular forms that it has.
 func readSynonyms(dir string) (*synonyms, error) {
-	file := filepath.Join(dir, "english.synsets")
-	lines, err := readPairs(file)
-	if err != nil {
-		return nil, err
-	}
-	s := &synonyms{synsets: make(map[string][]int32, len(lines)/2), bases: make(map[string][]string)}
-	for i := 0; i < len(lines); i += 2 {
-		var ids []int32
-		for number := range strings.FieldsFuncSeq(lines[i+1], space) {
+	s := &synonyms{synsets: map[string][]int32{}, bases: map[string][]string{}}
+	err := readPairs(filepath.Join(dir, "english.synsets"), func(word string, numbers []string) string {
+		ids := make([]int32, len(numbers))
+		for i, number := range numbers {
 			id, err := strconv.ParseInt(number, 10, 32)
 			if err != nil {
-				return nil, broken(file, i+2, fmt.Sprintf("got %.40q, want the number of a synset", number))
+				return fmt.Sprintf("got %.40q, want the number of a synset", number)
 			}
-			ids = append(ids, int32(id))
+			ids[i] = int32(id)
 		}
-		s.synsets[lines[i]] = ids
-	}
-
-	file = filepath.Join(dir, "english.exceptions")
-	if lines, err = readPairs(file); err != nil {
-		return nil, err
-	}
-	for i := 0; i < len(lines); i += 2 {
-		for form := range strings.FieldsFuncSeq(lines[i+1], space) {
-			s.bases[form] = append(s.bases[form], lines[i])
-		}
-	}
-	return s, nil
-}
-
-// readPairs returns the lines of a file that come in twos, none of them empty.
-func readPairs(file string) ([]string, error) {
-	lines, err := readLines(file)
+		s.synsets[word] = ids
+		return ""
+	})
 	if err != nil {
 		return nil, err
 	}
-	for i, line := range lines {
-		if strings.TrimFunc(line, space) == "" {
-			return nil, broken(file, i+1, "the line is empty")
+	return s, readPairs(filepath.Join(dir, "english.exceptions"), func(word string, forms []string) string {
+		for _, form := range forms {
+			s.bases[form] = append(s.bases[form], word)
 		}
+		return ""
+	})
+}
+
+// readPairs reads a file whose lines come in twos, none of them empty: a word, and others that belong to
+// it.
+func readPairs(file string, fn func(word string, others []string) (wrong string)) error {
+	lines, word := 0, ""
+	err := read(file, func(line string) string {
+		others := fields(line)
+		if len(others) == 0 {
+			return "the line is empty"
+		}
+		if lines++; lines%2 == 1 {
+			word = line
+			return ""
+		}
+		return fn(word, others)
+	})
+	if err == nil && lines%2 != 0 {
+		err = broken(file, lines, "the file ends, want one more line: there are two to a word")
 	}
-	if len(lines)%2 != 0 {
-		return nil, broken(file, len(lines), "the file ends, want one more line: there are two to a word")
-	}
-	return lines, nil
+	return err
 }

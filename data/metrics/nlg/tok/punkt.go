@@ -132,13 +132,10 @@ var punktEnglish = sync.OnceValue(func() *punktModel {
 	}
 	var model punktModel
 	rest := string(b)
-	for _, set := range []*map[string]bool{&model.abbreviations, &model.together, &model.starters, &model.common, &model.both, &model.small} {
+	for _, words := range []*map[string]bool{&model.abbreviations, &model.together, &model.starters, &model.common, &model.both, &model.small} {
 		var line string
 		line, rest, _ = strings.Cut(rest, "\n")
-		*set = make(map[string]bool, strings.Count(line, " ")+1)
-		for _, word := range strings.Fields(line) {
-			(*set)[word] = true
-		}
+		*words = set(line)
 	}
 	return &model
 })

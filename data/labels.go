@@ -66,18 +66,14 @@ func (c *classes) find(label cell) (int, error) {
 	return i, nil
 }
 
-// settle puts classes that grew into their order, tags with O before the others, and the labels of d with them.
+// settle puts classes that grew into their order, tags with O before the others, in d and its labels.
 func (c *classes) settle(d *Dataset) error {
 	names := classNames(c.names)
-	words := 0
-	for i := range d.Examples {
-		words += len(d.Examples[i].Words)
-	}
 	switch {
 	case len(names) == 0:
 		return errors.New("no sentence in it has words")
 	case len(names) == 1 && d.Kind == Tagging:
-		return fmt.Errorf("all %d words have the tag %s: want at least two tags", words, shorten(names[0]))
+		return fmt.Errorf("all %d words have the tag %s: want at least two tags", d.Rows()[d.Len()], shorten(names[0]))
 	case len(names) == 1:
 		return fmt.Errorf("all %d examples have the label %s: want at least two classes", d.Len(), shorten(names[0]))
 	}
@@ -98,8 +94,6 @@ func (c *classes) settle(d *Dataset) error {
 			ex.Tags[k] = to[tag]
 		}
 	}
-	settled.unknown = c.unknown
-	*c = *settled
 	d.Labels = names
 	return nil
 }

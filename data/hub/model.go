@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -86,12 +87,7 @@ func weightIndex(weights string) string { return weights + ".safetensors.index.j
 // modelFiles picks the files to fetch. Repositories hold the same weights in many forms (pickles, ONNX, other
 // precisions); only those are taken that transformers would load.
 func modelFiles(listed []string) ([]string, error) {
-	var paths []string
-	for _, name := range sideFiles {
-		if slices.Contains(listed, name) {
-			paths = append(paths, name)
-		}
-	}
+	paths := slices.DeleteFunc(slices.Clone(sideFiles), func(name string) bool { return !slices.Contains(listed, name) })
 	if !slices.Contains(paths, "config.json") && !slices.Contains(paths, "adapter_config.json") {
 		return nil, fmt.Errorf("%w: it has no config.json: is it a model for transformers?", ErrNotFound)
 	}
@@ -154,14 +150,8 @@ func complete(dir string) error {
 	if err := json.Unmarshal(raw, &index); err != nil {
 		return fmt.Errorf("%s: %w", weightIndex(weights), err)
 	}
-	var lost []string
-	for _, shard := range index.WeightMap {
-		if !has(shard) && !slices.Contains(lost, shard) {
-			lost = append(lost, shard)
-		}
-	}
+	lost := slices.DeleteFunc(slices.Compact(slices.Sorted(maps.Values(index.WeightMap))), has)
 	if len(lost) > 0 {
-		slices.Sort(lost)
 		return fmt.Errorf("%w: %s names %s, which it has not", ErrNotFound, weightIndex(weights), strings.Join(lost, ", "))
 	}
 	if len(index.WeightMap) == 0 {

@@ -148,10 +148,11 @@ func (c *Client) setRef(r repo, commit string) error {
 		return nil
 	}
 	path := filepath.Join(c.dir(r), "refs", r.revision)
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return fmt.Errorf("hub cache: %w", err)
+	err := os.MkdirAll(filepath.Dir(path), 0o755)
+	if err == nil {
+		err = atomicfile.WriteFile(path, []byte(commit))
 	}
-	if err := atomicfile.WriteFile(path, []byte(commit)); err != nil {
+	if err != nil {
 		return fmt.Errorf("hub cache: %w", err)
 	}
 	return nil

@@ -5,8 +5,7 @@ import (
 	"slices"
 )
 
-// Accuracy is the fraction of examples whose prediction is right; NaN for no examples. It panics if the
-// lengths differ; Classification checks that.
+// Accuracy is the fraction of examples whose prediction is right; NaN for no examples.
 func Accuracy(gold, pred []int) float64 {
 	right := 0
 	for i, g := range gold {
@@ -18,8 +17,7 @@ func Accuracy(gold, pred []int) float64 {
 }
 
 // F1 is the harmonic mean of precision and recall of the class positive (GLUE: 1), 0 where it is neither
-// predicted nor gold (zero_division=0); NaN for no examples. It panics if the lengths differ;
-// Classification checks that.
+// predicted nor gold (zero_division=0); NaN for no examples.
 func F1(gold, pred []int, positive int) float64 {
 	if same(len(gold), len(pred)) == 0 {
 		return math.NaN()
@@ -42,8 +40,7 @@ func F1(gold, pred []int, positive int) float64 {
 	return 2 * float64(hits) / float64(golds+preds)
 }
 
-// MacroF1 is the mean of F1 over all classes that are gold or predicted; NaN for no examples. It panics if the
-// lengths differ; Classification checks that.
+// MacroF1 is the mean of F1 over all classes that are gold or predicted; NaN for no examples.
 func MacroF1(gold, pred []int) float64 {
 	same(len(gold), len(pred))
 	var classes []int
@@ -60,8 +57,7 @@ func MacroF1(gold, pred []int) float64 {
 }
 
 // Matthews is the Matthews correlation coefficient for any number of classes (Gorodkin's R_K), 0 where it
-// is not defined because all gold or all predicted classes are the same; NaN for no examples. It panics if
-// the lengths differ; Classification checks that.
+// is not defined because all gold or all predicted classes are the same; NaN for no examples.
 func Matthews(gold, pred []int) float64 {
 	n := same(len(gold), len(pred))
 	if n == 0 {
@@ -91,7 +87,8 @@ func Matthews(gold, pred []int) float64 {
 	return float64(both) / math.Sqrt(float64(goldOnly)*float64(predOnly))
 }
 
-// same returns the common length of two lists. That it is common is the caller's to see to.
+// same returns the common length of two lists. Scores panic where it is not common: Classification and Regression
+// check that.
 func same(a, b int) int {
 	if a != b {
 		panic("metrics: gold and predicted lists of different length")

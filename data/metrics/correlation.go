@@ -8,7 +8,6 @@ import (
 
 // Pearson is the correlation coefficient of x and y, within [-1, 1]. It is NaN where it is not defined:
 // for fewer than two examples, for a list whose values are all the same, and if a value is NaN or infinite.
-// It panics if the lengths differ; Regression checks that.
 func Pearson(x, y []float64) float64 {
 	if same(len(x), len(y)) < 2 || constant(x) || constant(y) {
 		return math.NaN()
@@ -22,7 +21,7 @@ func Pearson(x, y []float64) float64 {
 }
 
 // Spearman is Pearson's correlation of the ranks, values that are equal sharing the mean of their ranks. It
-// is NaN where Pearson is. It panics if the lengths differ; Regression checks that.
+// is NaN where Pearson is.
 func Spearman(x, y []float64) float64 {
 	if same(len(x), len(y)) < 2 || !finite(x) || !finite(y) {
 		return math.NaN()

@@ -177,22 +177,19 @@ type Report struct {
 // Score scores outputs against their references. It is an error if there is no output, or one has no reference, or
 // METEOR is wanted and its resources are missing.
 func (p Pipeline) Score(segments []Segment, o Options) (*Report, error) {
-	r := &Report{Scores: metrics.Scores{}}
-	for _, name := range p.Metrics {
-		if o.Metrics == nil || slices.Contains(o.Metrics, name) {
-			r.Metrics = append(r.Metrics, name)
-		}
+	if o.Metrics == nil {
+		o.Metrics = p.Metrics
 	}
 	if err := p.check(o.Metrics); err != nil {
 		return nil, err
 	}
+	unwanted := func(name string) bool { return !slices.Contains(o.Metrics, name) }
+	r := &Report{Scores: metrics.Scores{}, Metrics: slices.DeleteFunc(slices.Clone(p.Metrics), unwanted)}
 	if len(segments) == 0 {
 		return nil, errors.New("score: no outputs")
 	}
-	for i, s := range segments {
-		if len(s.References) == 0 {
-			return nil, fmt.Errorf("score: output %d has no reference", i+1)
-		}
+	if i := slices.IndexFunc(segments, func(s Segment) bool { return len(s.References) == 0 }); i >= 0 {
+		return nil, fmt.Errorf("score: output %d has no reference", i+1)
 	}
 	if r.wants(metrics.NameMETEOR) {
 		if o.METEOR == nil {
@@ -209,7 +206,7 @@ func (p Pipeline) Score(segments []Segment, o Options) (*Report, error) {
 	// Side by side, so that a second core has something to do.
 	errs := make([]error, len(p.groups))
 	var wg sync.WaitGroup
-	var mu sync.Mutex // guards what add writes
+	var mu sync.Mutex // guards what the groups write to the report
 	for i, g := range p.groups {
 		wg.Go(func() { errs[i] = g.score(r, segments, o, &mu) })
 	}
@@ -234,7 +231,13 @@ func (g group) score(r *Report, segments []Segment, o Options, mu *sync.Mutex) e
 		}
 		mu.Lock()
 		for i, name := range m.names {
-			r.add(name, all[i], each)
+			if !r.wants(name) {
+				continue
+			}
+			r.Scores[name] = all[i]
+			for k := range min(len(each), len(r.Segments)) {
+				r.Segments[k][name] = each[k]
+			}
 		}
 		mu.Unlock()
 	}
@@ -263,19 +266,6 @@ func (r *Report) MarshalJSON() ([]byte, error) {
 // wants reports whether one of these metrics is wanted.
 func (r *Report) wants(names ...string) bool {
 	return slices.ContainsFunc(names, func(name string) bool { return slices.Contains(r.Metrics, name) })
-}
-
-// add adds a metric, if it is wanted, and the score of each output where there is one.
-func (r *Report) add(name string, score float64, segments []float64) {
-	if !r.wants(name) {
-		return
-	}
-	r.Scores[name] = score
-	if r.Segments != nil {
-		for i, s := range segments {
-			r.Segments[i][name] = s
-		}
-	}
 }
 
 // e2eOutputs adds what measure_scores.py -l has, with -p or without.

@@ -3,6 +3,7 @@ package meteor
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"math"
 	"os"
 	"os/exec"
@@ -264,4 +265,16 @@ func TestSharedWebNLGLoRA(t *testing.T) {
 			expected{Score: system.Seen.LoRA, Segments: system.Seen.Segments}.compare(t, got)
 		})
 	}
+}
+
+// String returns the 23 numbers in METEOR's order: words, function words; by matcher content and function words
+// matched; chunks; words matched, always the hypothesis before the reference.
+func (s Stats) String() string {
+	h, r := &s.Hypothesis, &s.Reference
+	numbers := []int{h.Words, r.Words, h.FunctionWords, r.FunctionWords}
+	for i := range matchers {
+		numbers = append(numbers, h.Content[i], r.Content[i], h.Function[i], r.Function[i])
+	}
+	numbers = append(numbers, s.Chunks, h.matched(), r.matched())
+	return strings.Trim(fmt.Sprint(numbers), "[]")
 }

@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"unicode/utf16"
 
 	"autolora/data/metrics/nlg/tok"
 
@@ -137,13 +138,8 @@ func (m *Meteor) newWord(token string) *word {
 // javaHash is String.hashCode of Java, which goes through UTF-16.
 func javaHash(s string) int32 {
 	var h int32
-	for _, r := range s {
-		if r > 0xffff {
-			r -= 0x10000
-			h = 31*h + 0xd800 + r>>10
-			r = 0xdc00 + r&0x3ff
-		}
-		h = 31*h + r
+	for _, unit := range utf16.Encode([]rune(s)) {
+		h = 31*h + int32(unit)
 	}
 	return h
 }

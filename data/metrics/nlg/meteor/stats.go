@@ -1,10 +1,6 @@
 package meteor
 
-import (
-	"fmt"
-	"math"
-	"strings"
-)
+import "math"
 
 // METEOR's parameters for English, tuned on rankings of translations (Constants.java 186 and 206).
 const (
@@ -109,16 +105,4 @@ func (s Stats) Score() float64 {
 		return 0
 	}
 	return max(score, 0)
-}
-
-// String returns the 23 numbers in METEOR's order: words, function words; by matcher content and function words
-// matched; chunks; words matched, always the hypothesis before the reference.
-func (s Stats) String() string {
-	h, r := &s.Hypothesis, &s.Reference
-	numbers := []int{h.Words, r.Words, h.FunctionWords, r.FunctionWords}
-	for i := range matchers {
-		numbers = append(numbers, h.Content[i], r.Content[i], h.Function[i], r.Function[i])
-	}
-	numbers = append(numbers, s.Chunks, h.matched(), r.matched())
-	return strings.Trim(fmt.Sprint(numbers), "[]")
 }

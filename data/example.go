@@ -104,15 +104,10 @@ func (d *Dataset) Rows() []int {
 // Labelled reports whether every example, in tagging every word, has a label, in generation a target or
 // references.
 func (d *Dataset) Labelled() bool {
-	for i := range d.Examples {
-		if e := &d.Examples[i]; d.Kind == Generation && e.Target == "" && e.References == nil {
-			return false
-		}
-		if e := &d.Examples[i]; e.Label == NoLabel || math.IsNaN(e.Value) || slices.Contains(e.Tags, NoLabel) {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(d.Examples, func(e Example) bool {
+		return d.Kind == Generation && e.Target == "" && e.References == nil ||
+			e.Label == NoLabel || math.IsNaN(e.Value) || slices.Contains(e.Tags, NoLabel)
+	})
 }
 
 // Select returns the data set of the examples at indices, in that order. The examples are shared, the

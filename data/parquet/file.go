@@ -128,38 +128,32 @@ func (f *File) Lists(name string) ([][]Value, error) {
 
 // read reads all values of a column. Find says which leaf of it to read, and from which definition level on a list
 // has an element.
-func (f *File) read(name string, find func(*parquet.Column) (leaf *parquet.Column, element int, err error)) (*columnReader, error) {
+func (f *File) read(name string, find func(*parquet.Column) (leaf *parquet.Column, element int, err error)) (r *columnReader, err error) {
 	i := slices.Index(f.Columns(), name)
 	if i < 0 {
 		return nil, fmt.Errorf("no column %q", name)
 	}
-	r := &columnReader{file: f, name: name, left: f.limit}
-	if err := r.read(f.root.Columns()[i], find); err != nil {
-		return nil, fmt.Errorf("column %q%w", name, err)
-	}
-	return r, nil
-}
-
-func (r *columnReader) read(column *parquet.Column, find func(*parquet.Column) (*parquet.Column, int, error)) (err error) {
-	where := ": "
+	where := fmt.Sprintf("column %q", name)
 	defer func() {
 		if err != nil {
-			err = fmt.Errorf("%s%w", where, err)
+			err = fmt.Errorf("%s: %w", where, err)
 		}
 	}()
 	defer recoverDamage(&err)
-	leaf, element, err := find(column)
+	leaf, element, err := find(f.root.Columns()[i])
 	if err != nil {
-		return err
+		return nil, err
 	}
-	r.typ, r.present, r.element = leaf.Type(), byte(leaf.MaxDefinitionLevel()), byte(element)
-	for g, group := range r.file.meta.RowGroups {
-		where = fmt.Sprintf(", row group %d: ", g)
+	r = &columnReader{
+		file: f, name: name, left: f.limit, typ: leaf.Type(), present: byte(leaf.MaxDefinitionLevel()), element: byte(element),
+	}
+	for g, group := range f.meta.RowGroups {
+		where = fmt.Sprintf("column %q, row group %d", name, g)
 		if err := r.readChunk(&group.Columns[leaf.Index()], int(group.NumRows)); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return r, nil
 }
 
 // flatLeaf is column itself if it holds one value a row.

@@ -26,13 +26,13 @@ func (t *Tokenizer) EncodeGeneration(source, target string, maxLength int) (enc 
 		return data.Encoded{}, false, errors.New("the tokenizer has no token for the end of a text, without which none can be generated")
 	}
 	end := uint32(t.eos)
-	from, err := t.encode(source)
+	from, err := t.encode(source, false)
 	if err != nil {
 		return data.Encoded{}, false, err
 	}
 	var to []uint32
 	if target != "" {
-		if to, err = t.encode(t.space + target); err != nil {
+		if to, err = t.encode(t.space+target, false); err != nil {
 			return data.Encoded{}, false, fmt.Errorf("target: %w", err)
 		}
 		to = append(to, end)
@@ -95,7 +95,7 @@ func (t *Tokenizer) EndTokens(stop string) ([]int64, error) {
 	if stop == "" {
 		return end, nil
 	}
-	ids, err := t.encode(stop)
+	ids, err := t.encode(stop, false)
 	if err != nil {
 		return nil, err
 	}

@@ -17,10 +17,8 @@ import (
 // without normalisation, in the form that transformers 5 makes (tokenization_llama.py). <s> stands before every text,
 // unless add_bos_token is false. Other models of sentencepiece are refused.
 func sentencePiece(path string, text []byte, set *settings) ([]byte, error) {
-	switch class := set.class(); class {
-	case "", "LlamaTokenizer":
-	default:
-		return nil, cannotMake(path, class)
+	if err := set.checkClass(path, "LlamaTokenizer"); err != nil {
+		return nil, err
 	}
 	m, err := parsePieces(text)
 	if err != nil {
@@ -156,9 +154,7 @@ func parsePieces(text []byte) (*pieceModel, error) {
 				}
 				return nil
 			})
-			switch {
-			case err != nil:
-			case p.text == "" || len(p.text) > maxPiece || !utf8.ValidString(p.text) || seen[p.text]:
+			if err == nil && (p.text == "" || len(p.text) > maxPiece || !utf8.ValidString(p.text) || seen[p.text]) {
 				err = fmt.Errorf("piece %d: %.40q is empty, too long, not UTF-8, or there twice", len(m.pieces), p.text)
 			}
 			seen[p.text] = true

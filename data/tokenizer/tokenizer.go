@@ -92,11 +92,11 @@ const maxText = 4 << 20
 func (t *Tokenizer) Encode(text string, pair *string, maxLength int) (enc data.Encoded, truncated bool, err error) {
 	isPair := pair != nil
 	var texts [2][]uint32
-	if texts[0], err = t.encode(text); err != nil {
+	if texts[0], err = t.encode(text, false); err != nil {
 		return data.Encoded{}, false, err
 	}
 	if isPair {
-		if texts[1], err = t.encode(*pair); err != nil {
+		if texts[1], err = t.encode(*pair, false); err != nil {
 			return data.Encoded{}, false, fmt.Errorf("second text: %w", err)
 		}
 	}
@@ -113,11 +113,12 @@ func (t *Tokenizer) Encode(text string, pair *string, maxLength int) (enc data.E
 	return enc, truncated, nil
 }
 
-func (t *Tokenizer) encode(text string) ([]uint32, error) {
+// encode gives the ids of a text, or of a word of a sentence, without special tokens.
+func (t *Tokenizer) encode(text string, isWord bool) ([]uint32, error) {
 	if err := checkText(text); err != nil {
 		return nil, err
 	}
-	return t.native.encode(text, false)
+	return t.native.encode(text, isWord)
 }
 
 func checkText(text string) error {

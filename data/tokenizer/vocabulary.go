@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -39,10 +40,8 @@ func readDefinition(dir string, set *settings) (name string, text []byte, err er
 
 // wordPiece makes BERT's tokenizer from vocab.txt.
 func wordPiece(path string, text []byte, set *settings) ([]byte, error) {
-	switch class := set.class(); class {
-	case "", "BertTokenizer", "DistilBertTokenizer", "ElectraTokenizer", "MobileBertTokenizer":
-	default:
-		return nil, cannotMake(path, class)
+	if err := set.checkClass(path, "BertTokenizer", "DistilBertTokenizer", "ElectraTokenizer", "MobileBertTokenizer"); err != nil {
+		return nil, err
 	}
 	vocab, err := parseVocabText(path, text)
 	if err != nil {
@@ -115,14 +114,13 @@ func byteLevel(path string, text []byte, set *settings) ([]byte, error) {
 		lines[i] = m[0] + " " + m[1]
 	}
 	cls, sep := named(set.CLS, "<s>"), named(set.Sep, "</s>")
-	roberta := has(vocab, cls.Content) && has(vocab, sep.Content)
-	switch class := set.class(); {
-	case class == "":
-	case class == "GPT2Tokenizer":
-		roberta = false
-	case roberta && slices.Contains([]string{"RobertaTokenizer", "BartTokenizer", "LongformerTokenizer", "LEDTokenizer"}, class):
-	default:
-		return nil, cannotMake(path, class)
+	classes := []string{"GPT2Tokenizer"}
+	roberta := has(vocab, cls.Content) && has(vocab, sep.Content) && set.class() != classes[0]
+	if roberta {
+		classes = []string{"RobertaTokenizer", "BartTokenizer", "LongformerTokenizer", "LEDTokenizer"}
+	}
+	if err := set.checkClass(path, classes...); err != nil {
+		return nil, err
 	}
 	if !roberta && set.AddBOS != nil && *set.AddBOS {
 		return nil, fmt.Errorf("%s: add_bos_token is not supported without tokenizer.json: save one with transformers", path)
@@ -208,16 +206,15 @@ func (s *settings) addedTokens(vocab map[string]uint32, special ...addedToken) [
 	for _, t := range s.Added {
 		all[t.Content] = t
 	}
-	list := make([]addedToken, 0, len(all))
-	for _, t := range all {
-		list = append(list, t)
-	}
-	slices.SortFunc(list, func(a, b addedToken) int {
+	return slices.SortedFunc(maps.Values(all), func(a, b addedToken) int {
 		return cmp.Or(cmp.Compare(a.ID, b.ID), strings.Compare(a.Content, b.Content))
 	})
-	return list
 }
 
-func cannotMake(path, class string) error {
-	return fmt.Errorf("%s: cannot make a %s from it: save a tokenizer.json with transformers' save_pretrained", path, class)
+// checkClass refuses a class of tokenizers that is none of those that a file makes.
+func (s *settings) checkClass(path string, made ...string) error {
+	if class := s.class(); class != "" && !slices.Contains(made, class) {
+		return fmt.Errorf("%s: cannot make a %s from it: save a tokenizer.json with transformers' save_pretrained", path, class)
+	}
+	return nil
 }

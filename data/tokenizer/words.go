@@ -67,23 +67,15 @@ func (t *Tokenizer) encodeWord(word string) ([]uint32, error) {
 	if ids, ok := t.words.Load(word); ok {
 		return ids.([]uint32), nil
 	}
-	ids, err := t.newWord(word)
-	if err == nil {
-		t.words.Store(word, ids)
-	}
-	return ids, err
-}
-
-func (t *Tokenizer) newWord(word string) ([]uint32, error) {
-	if err := checkText(word); err != nil {
+	ids, err := t.encode(word, true)
+	switch {
+	case err != nil:
 		return nil, err
-	}
-	ids, err := t.native.encode(word, true)
-	if err != nil || len(ids) > 0 {
-		return ids, err
-	}
-	if t.unk < 0 {
+	case len(ids) == 0 && t.unk < 0:
 		return nil, errors.New("the tokenizer makes no token of it and has none for unknown words")
+	case len(ids) == 0:
+		ids = []uint32{uint32(t.unk)}
 	}
-	return []uint32{uint32(t.unk)}, nil
+	t.words.Store(word, ids)
+	return ids, nil
 }

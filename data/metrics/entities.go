@@ -1,11 +1,13 @@
 package metrics
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // Scheme says how the tags of words are read as entities: names of several words, of one type each.
@@ -54,7 +56,7 @@ func lenient(tags []string) ([]Entity, error) {
 			if _, after, ok := strings.Cut(rest, "-"); ok {
 				rest = after
 			}
-			kind = orUnderscore(rest)
+			kind = cmp.Or(rest, "_")
 		}
 		change := kind != lastType
 		if ends(last, prefix) || change && last != 'O' && last != '.' {
@@ -70,24 +72,12 @@ func lenient(tags []string) ([]Entity, error) {
 
 // ends reports whether an entity ends between two prefixes, whatever their types.
 func ends(before, after rune) bool {
-	switch before {
-	case 'E', 'S':
-		return true
-	case 'B', 'I':
-		return after == 'B' || after == 'S' || after == 'O'
-	}
-	return false
+	return strings.ContainsRune("ES", before) || strings.ContainsRune("BI", before) && strings.ContainsRune("BSO", after)
 }
 
 // begins reports whether an entity begins at after, whatever the types.
 func begins(before, after rune) bool {
-	switch after {
-	case 'B', 'S':
-		return true
-	case 'E', 'I':
-		return before == 'E' || before == 'S' || before == 'O'
-	}
-	return false
+	return strings.ContainsRune("BS", after) || strings.ContainsRune("EI", after) && strings.ContainsRune("ESO", before)
 }
 
 func strict(tags []string, scheme Scheme) ([]Entity, error) {
@@ -104,7 +94,7 @@ func strict(tags []string, scheme Scheme) ([]Entity, error) {
 		case !strings.ContainsRune(allowed, prefix):
 			return nil, fmt.Errorf("word %d has the tag %q: the scheme %s has tags that begin with %s", i+1, tag, scheme, strings.Join(strings.Split(allowed, ""), ", "))
 		}
-		prefixes[i], types[i] = prefix, orUnderscore(strings.Trim(rest, "-"))
+		prefixes[i], types[i] = prefix, cmp.Or(strings.Trim(rest, "-"), "_")
 	}
 	var found []Entity
 	for i := 0; i < len(tags); {
@@ -125,20 +115,11 @@ func strict(tags []string, scheme Scheme) ([]Entity, error) {
 
 // cutPrefix returns the first letter of a tag, 0 if there is none, and the rest.
 func cutPrefix(tag string) (prefix rune, rest string) {
-	for i, r := range tag {
-		if i > 0 {
-			return prefix, tag[i:]
-		}
-		prefix = r
+	if tag == "" {
+		return 0, ""
 	}
-	return prefix, ""
-}
-
-func orUnderscore(kind string) string {
-	if kind == "" {
-		return "_"
-	}
-	return kind
+	prefix, size := utf8.DecodeRuneInString(tag)
+	return prefix, tag[size:]
 }
 
 func errEmptyTag(i int) error { return fmt.Errorf("word %d has an empty tag", i+1) }
@@ -146,12 +127,9 @@ func errEmptyTag(i int) error { return fmt.Errorf("word %d has an empty tag", i+
 // Chunked reports whether tags make entities: all but O begin with B-, I-, E- or S-, and there is one such.
 func Chunked(tags []string) bool {
 	others := slices.DeleteFunc(slices.Clone(tags), func(tag string) bool { return tag == "O" })
-	for _, tag := range others {
-		if len(tag) < 3 || !strings.ContainsRune("BIES", rune(tag[0])) || tag[1] != '-' {
-			return false
-		}
-	}
-	return len(others) > 0
+	return len(others) > 0 && !slices.ContainsFunc(others, func(tag string) bool {
+		return len(tag) < 3 || !strings.ContainsRune("BIES", rune(tag[0])) || tag[1] != '-'
+	})
 }
 
 // EntityScores are precision, recall and F1 of entities: one counts as found if type, first and last word are

@@ -59,19 +59,8 @@ func shiftGreedily(hyp, ref []int32, words int) int {
 // move sets to to the words of from with those in [start, end) taken out and put back where to others are before
 // them, or at the end where there are fewer.
 func move(to, from []int32, start, end, before int) {
-	before = min(before, len(from)-(end-start))
-	run := from[start:end]
-	if before < start {
-		n := copy(to, from[:before])
-		n += copy(to[n:], run)
-		n += copy(to[n:], from[before:start])
-		copy(to[n:], from[end:])
-		return
-	}
-	n := copy(to, from[:start])
-	n += copy(to[n:], from[end:before+len(run)])
-	n += copy(to[n:], run)
-	copy(to[n:], from[before+len(run):])
+	rest := append(append(to[:0], from[:start]...), from[end:]...)
+	copy(to, slices.Insert(rest, min(before, len(rest)), from[start:end]...)) // in place: rest lies in to, which has room
 }
 
 // number gives each word of two sentences a number, in alphabetical order, and says how many there are.

@@ -67,18 +67,9 @@ func readWebNLG(file string, b []byte, spec tableSpec, yield yieldRow) error {
 
 // webnlgEntry is a set of triples with the texts that people wrote for it.
 type webnlgEntry struct {
-	Category string         `json:"category"`
-	Triples  []webnlgTriple `json:"modifiedtripleset"`
-	Texts    []struct {
-		Comment string `json:"comment"`
-		Lex     string `json:"lex"`
-	} `json:"lexicalisations"`
-}
-
-type webnlgTriple struct {
-	Subject  string `json:"subject"`
-	Property string `json:"property"`
-	Object   string `json:"object"`
+	Category string
+	Triples  []struct{ Subject, Property, Object string } `json:"modifiedtripleset"`
+	Texts    []struct{ Comment, Lex string }              `json:"lexicalisations"`
 }
 
 // source is the triples in LoRA's form: "subject : property : object | subject : property : object".

@@ -146,17 +146,15 @@ func (s tableSpec) locate(file string, names []string) ([]int, error) {
 // listNames writes names for an error message, at most the first 20.
 func listNames(names []string) string {
 	const most = 20
-	var b strings.Builder
-	for i, name := range names[:min(len(names), most)] {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		b.WriteString(shorten(name))
+	var quoted []string
+	for _, name := range names[:min(len(names), most)] {
+		quoted = append(quoted, shorten(name))
 	}
+	list := strings.Join(quoted, ", ")
 	if len(names) > most {
-		fmt.Fprintf(&b, " and %d more", len(names)-most)
+		list += fmt.Sprintf(" and %d more", len(names)-most)
 	}
-	return b.String()
+	return list
 }
 
 // shorten quotes a text of the user's data for an error message, cut to a length that keeps the message one line.

@@ -107,16 +107,15 @@ func newDataset(dir string, splits map[string][]string) *Dataset {
 
 // walk lists the files under dir, with slashes.
 func walk(dir string) (paths []string, err error) {
-	err = filepath.WalkDir(dir, func(p string, e fs.DirEntry, err error) error {
+	root := os.DirFS(dir)
+	err = fs.WalkDir(root, ".", func(p string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() {
 			return err
 		}
-		if _, err := os.Stat(p); err != nil {
-			return nil // a link whose blob was removed
+		if _, err := fs.Stat(root, p); err == nil { // else it is a link whose blob was removed
+			paths = append(paths, p)
 		}
-		rel, err := filepath.Rel(dir, p)
-		paths = append(paths, filepath.ToSlash(rel))
-		return err
+		return nil
 	})
 	return paths, err
 }

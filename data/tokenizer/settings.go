@@ -1,6 +1,7 @@
 package tokenizer
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -103,9 +104,7 @@ func readSettings(dir string) (*settings, error) {
 	}
 	mine, other := s.parts(), byMap.parts()
 	for i := range mine {
-		if *mine[i] == nil {
-			*mine[i] = *other[i]
-		}
+		*mine[i] = cmp.Or(*mine[i], *other[i])
 	}
 	if s.Additional == nil {
 		s.Additional = byMap.Additional

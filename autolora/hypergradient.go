@@ -1,6 +1,7 @@
 package autolora
 
 import (
+	"cmp"
 	"slices"
 
 	"autolora/nn"
@@ -120,5 +121,5 @@ func (x *Search) rows(t *torchbind.Tensor) [][]float64 {
 
 // Ranks returns the rank of every layer by the rule, at the present a.
 func (x *Search) Ranks() []int {
-	return rankRules[x.Rule](Evidence{Form: x.Form, Alpha: x.Alphas(), Raw: x.rows(x.a)})
+	return rankRules[cmp.Or(x.Rule, AlphaRule)](Evidence{Form: x.Form, Alpha: x.Alphas(), Raw: x.rows(x.a)})
 }

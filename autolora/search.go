@@ -16,7 +16,7 @@ type SearchConfig struct {
 	Form        AlphaForm             // how α comes from a
 	Scale       float64               // S of α = S·softmax(a)
 	Init        float64               // every entry of a at the start
-	Rule        RankRule              // what gives the ranks
+	Rule        RankRule              // what gives the ranks; "": AlphaRule
 	Mode        Mode                  // how the hypergradient is computed
 	LookAhead   LookAhead             // which step leads to W'
 	Eta         float64               // η, the size of that step

@@ -66,7 +66,7 @@ func TestReproductionErrors(t *testing.T) {
 		{"no value", "glue", []string{"--seeds"}, exitUsage, "--seeds: a value is missing"},
 		{"argument", "glue", []string{"mrpc"}, exitUsage, `unexpected argument "mrpc"`},
 		{"unknown task", "glue", []string{"--tasks", "mrpc,jnlpba"}, exitUsage, `--tasks: got "jnlpba", want some of cola`},
-		{"unknown method", "glue", []string{"--dry-run", "--methods", "lora,dora"}, exitUsage, `unknown method "dora"`},
+		{"unknown method", "glue", []string{"--dry-run", "--methods", "lora,dora"}, exitUsage, `--methods: got "dora", want one of full, adapter`},
 		{"not a number", "glue", []string{"--dry-run", "--seeds", "few"}, exitUsage, `--seeds: got "few", want a whole number`},
 		{"wrong extra flag", "glue", []string{"--dry-run", "--", "--stepz", "3"}, exitUsage, "unknown flag --stepz"},
 		{"no data, no model", "glue", []string{"--model", "nobody/nothing", "--tasks", "mrpc"}, exitFailed, "no data of mrpc"},

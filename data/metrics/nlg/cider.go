@@ -2,7 +2,6 @@ package nlg
 
 import (
 	"math"
-	"slices"
 	"strings"
 )
 
@@ -14,41 +13,66 @@ const ciderOrder = 4 // words of the longest n-grams in CIDEr
 // references. So an output has no score without its corpus. Words are what white space separates; e2e-metrics
 // tokenises the texts with PTB before.
 func CIDEr(segments []Segment) (mean float64, scores []float64) {
-	references := make([][]ngrams, len(segments))
-	with := map[string]int{} // segments that have an n-gram in a reference
+	g := newNgrams(ciderOrder)
+	hypotheses := make([]sentence, len(segments))
+	references := make([][]sentence, len(segments))
 	for i, segment := range segments {
-		seen := map[string]bool{}
-		for _, text := range segment.References {
-			reference := ngramsOf(strings.Fields(text), ciderOrder)
-			references[i] = append(references[i], reference)
-			for _, gram := range slices.Concat(reference...) {
-				if !seen[gram] {
-					seen[gram] = true
-					with[gram]++
-				}
-			}
+		hypotheses[i] = g.number(strings.Fields(segment.Hypothesis))
+		references[i] = make([]sentence, len(segment.References))
+		for r, text := range segment.References {
+			references[i][r] = g.number(strings.Fields(text))
 		}
 	}
-	// An n-gram that no reference has counts as one of one segment.
-	weight := func(gram string) float64 { return math.Log(float64(len(segments)) / float64(max(with[gram], 1))) }
+	c := cider{g.inverseFrequency(references), g.tally(), g.tally()}
 	scores = make([]float64, len(segments))
-	for i, segment := range segments {
-		scores[i] = 10 * similarity(ngramsOf(strings.Fields(segment.Hypothesis), ciderOrder), references[i], weight)
+	for i, hypothesis := range hypotheses {
+		scores[i] = 10 * c.similarity(hypothesis, references[i])
 	}
 	return average(scores), scores
 }
 
+// inverseFrequency returns, by number, the logarithm of how many segments there are for one that has the n-gram in
+// a reference; one at least.
+func (g *ngrams) inverseFrequency(references [][]sentence) []float64 {
+	segments := make([]int, len(g.before)) // with the n-gram
+	last := make([]int, len(g.before))     // of them, from 1
+	for i, references := range references {
+		for _, reference := range references {
+			for _, grams := range reference {
+				for _, gram := range grams {
+					if last[gram] != i+1 {
+						last[gram] = i + 1
+						segments[gram]++
+					}
+				}
+			}
+		}
+	}
+	out := make([]float64, len(segments))
+	for gram, n := range segments {
+		out[gram] = math.Log(float64(len(references)) / float64(max(n, 1)))
+	}
+	return out
+}
+
+type cider struct {
+	weight                []float64 // by number
+	hypothesis, reference tally
+}
+
 // similarity returns the mean similarity of an output and its references.
-func similarity(hypothesis ngrams, references []ngrams, weight func(gram string) float64) float64 {
+func (c *cider) similarity(hypothesis sentence, references []sentence) float64 {
 	sum := 0.0
 	for n := range ciderOrder {
-		own, _, square := vector(hypothesis[n], weight)
+		square := c.square(&c.hypothesis, hypothesis[n])
 		for _, reference := range references {
-			of, grams, referenceSquare := vector(reference[n], weight)
-			product := 0.0
-			for _, gram := range grams {
-				product += min(own[gram], of[gram]) * of[gram]
+			product, referenceSquare := 0.0, c.square(&c.reference, reference[n])
+			for _, gram := range c.reference.found {
+				weight := c.weight[gram]
+				of := weight * float64(c.reference.count[gram])
+				product += min(weight*float64(c.hypothesis.count[gram]), of) * of
 			}
+			c.reference.reset()
 			if product > 0 {
 				// Length is pycoco's: the number of bigrams.
 				difference := float64(len(hypothesis[1]) - len(reference[1]))
@@ -56,24 +80,20 @@ func similarity(hypothesis ngrams, references []ngrams, weight func(gram string)
 				sum += product / math.Sqrt(square*referenceSquare) * math.Exp(-difference*difference/(2*sigma*sigma))
 			}
 		}
+		c.hypothesis.reset()
 	}
 	return sum / float64(ciderOrder*len(references))
 }
 
-// vector returns the weights of n-grams times their numbers, the n-grams in the order in which they first appear, and
-// the squared length of the vector.
-func vector(grams []string, weight func(gram string) float64) (weights map[string]float64, different []string, square float64) {
-	count := map[string]int{}
+// square counts the n-grams of a sentence and returns the squared length of its vector.
+func (c *cider) square(t *tally, grams []int32) float64 {
 	for _, gram := range grams {
-		if count[gram]++; count[gram] == 1 {
-			different = append(different, gram)
-		}
+		t.add(gram)
 	}
-	weights = make(map[string]float64, len(different))
-	for _, gram := range different {
-		of := weight(gram) * float64(count[gram])
-		weights[gram] = of
-		square += of * of
+	sum := 0.0
+	for _, gram := range t.found {
+		of := c.weight[gram] * float64(t.count[gram])
+		sum += of * of
 	}
-	return weights, different, square
+	return sum
 }

@@ -3,7 +3,6 @@ package nlg
 import (
 	"math"
 	"slices"
-	"strings"
 
 	"autolora/data/metrics/nlg/tok"
 )
@@ -76,7 +75,7 @@ func MTEval(segments []Segment) (bleu, nist float64) {
 		information.total[n] = max(total, 1)
 	}
 	// The mean of all references times the segments, not the mean in each segment.
-	words := float64(c.words) / float64(references) * float64(len(segments))
+	words := float64(c.count[0]) / float64(references) * float64(len(segments))
 	return c.mtevalBLEU(), information.score(words)
 }
 
@@ -102,9 +101,10 @@ func (c *corpus) mtevalBLEU() float64 {
 
 // mtevalInformation is information, but after the word "0" as if there were no word before: mteval asks whether there
 // is one with "if", and "0" is false in Perl.
-func (c *corpus) mtevalInformation(gram string) float64 {
-	if strings.HasPrefix(gram, "0 ") && strings.Count(gram, " ") == 1 {
-		return math.Log2(float64(c.words) / float64(c.count[gram]))
+func (c *corpus) mtevalInformation(gram int32) float64 {
+	before := c.before[gram]
+	if zero, ok := c.words["0"]; ok && before != 0 && before == c.numbers[ngram{0, zero}] {
+		before = 0
 	}
-	return c.information(gram)
+	return math.Log2(float64(c.count[before]) / float64(c.count[gram]))
 }

@@ -1,9 +1,6 @@
 package nlg
 
-import (
-	"math"
-	"strings"
-)
+import "math"
 
 const nistOrder = 5 // words of the longest n-grams in NIST
 
@@ -14,7 +11,7 @@ type nist struct {
 }
 
 // nist adds the segments up. An output counts as at least so many n-grams of each length.
-func (c *corpus) nist(least int, information func(gram string) float64) (s nist) {
+func (c *corpus) nist(least int, information func(gram int32) float64) (s nist) {
 	for _, m := range c.segments {
 		for n, grams := range m.grams {
 			s.total[n] += float64(max(m.words-n, least))
@@ -52,10 +49,6 @@ func nistPenalty(ratio float64) float64 {
 }
 
 // information returns the bits that the last word of an n-gram tells to who knows the words before it.
-func (c *corpus) information(gram string) float64 {
-	before := c.words
-	if i := strings.LastIndexByte(gram, ' '); i >= 0 {
-		before = c.count[gram[:i]]
-	}
-	return math.Log2(float64(before) / float64(c.count[gram]))
+func (c *corpus) information(gram int32) float64 {
+	return math.Log2(float64(c.count[c.before[gram]]) / float64(c.count[gram]))
 }

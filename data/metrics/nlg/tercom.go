@@ -1,7 +1,6 @@
 package nlg
 
 import (
-	"slices"
 	"strings"
 
 	"autolora/data/metrics/nlg/tok"
@@ -156,14 +155,25 @@ func (s *shiftSearch) misplaced(start int) bool {
 
 // stands reports whether the words of hyp in [start, end) are those of ref from place on.
 func (s *shiftSearch) stands(start, end, place int) bool {
-	to := place + end - start
-	return to <= len(s.ref) && slices.Equal(s.hyp[start:end], s.ref[place:to])
+	if place+end-start > len(s.ref) {
+		return false
+	}
+	for i, word := range s.hyp[start:end] {
+		if s.ref[place+i] != word {
+			return false
+		}
+	}
+	return true
 }
 
 // add adds the shifts of a run to a place in ref.
 func (s *shiftSearch) add(start, end, place int) {
 	n := end - start
-	if !slices.Contains(s.refWrong[place:place+n], true) {
+	wrong := false
+	for _, w := range s.refWrong[place : place+n] {
+		wrong = wrong || w
+	}
+	if !wrong {
 		return
 	}
 	list := &s.shifts[n]

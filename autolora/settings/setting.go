@@ -88,11 +88,15 @@ func (s Setting) JSON() json.RawMessage {
 // String returns the value as a flag takes it.
 func (s Setting) String() string { return strings.Trim(fmt.Sprint(s.get()), "[]") }
 
-// set takes the value from JSON.
+// set takes the value from JSON. A list is a new one: copies of the Config share
+// the one before.
 func (s Setting) set(value json.RawMessage) error {
-	if err := json.Unmarshal(value, s.Value); err != nil {
-		return &Error{s.Name, fmt.Errorf("got %s, want %s", value, kinds[reflect.TypeOf(s.Value).Elem().String()])}
+	field := reflect.ValueOf(s.Value).Elem()
+	fresh := reflect.New(field.Type())
+	if err := json.Unmarshal(value, fresh.Interface()); err != nil {
+		return &Error{s.Name, fmt.Errorf("got %s, want %s", value, kinds[field.Type().String()])}
 	}
+	field.Set(fresh.Elem())
 	return nil
 }
 

@@ -85,3 +85,15 @@ func TestSet(t *testing.T) {
 		}
 	}
 }
+
+// A list that is set in a copy stays as it was in the original.
+func TestSetInACopy(t *testing.T) {
+	c := Default()
+	other := c
+	if err := other.Set("target", `["key"]`); err != nil {
+		t.Fatal(err)
+	}
+	if s, _ := c.Find("target"); s.String() != "query value" {
+		t.Errorf("the original has target %s", s)
+	}
+}

@@ -68,9 +68,6 @@ type job struct {
 // do opens a job, does its work, and closes it: settings, model, data, folder,
 // phases, results, in this order.
 func do(ctx context.Context, host Host, cfg settings.Config, command string, work func(*job) error) (*Outcome, error) {
-	if err := cfg.Check(); err != nil {
-		return nil, err
-	}
 	if cfg.Resume {
 		if done, err := completeRun(cfg); done != nil || err != nil {
 			return done, err

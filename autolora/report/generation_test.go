@@ -40,8 +40,8 @@ func generated(task, method string, seed uint64, quality float64, layer func(int
 		if p == nil { // a control
 			_, _, v = paperScore(runs.MethodLoRA, task, name)
 		}
-		r.Scores[name] = v / scoreOf(name).factor * quality
-		if scoreOf(name).better == down {
+		r.Scores[name] = v / scoreOf(name).Unit * quality
+		if scoreOf(name).Lower {
 			r.Scores[name] = v / quality
 		}
 		if task == "webnlg" {

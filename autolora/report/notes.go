@@ -91,7 +91,7 @@ func (t *Task) remarks() []string {
 // decoding returns the settings by which texts were generated, where all runs
 // did it alike; "" for other tasks.
 func (t *Task) decoding() string {
-	if scoreOf(t.Primary).better == plain || unequal(t.runs(), isDecoding) != nil {
+	if !scoreOf(t.Primary).Texts || unequal(t.runs(), isDecoding) != nil {
 		return ""
 	}
 	var used []string

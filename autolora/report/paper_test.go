@@ -50,7 +50,7 @@ func TestPaperText(t *testing.T) {
 				cells = append(cells, row.Parameters)
 			}
 			for i, c := range p.Scores {
-				cells = append(cells, fmt.Sprintf("%.*f", scoreOf(c.Score).digits, row.Values[i]))
+				cells = append(cells, fmt.Sprintf("%.*f", scoreOf(c.Score).Digits, row.Values[i]))
 			}
 			if row.Average != 0 {
 				cells = append(cells, fmt.Sprintf("%.1f", row.Average))

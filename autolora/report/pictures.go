@@ -67,7 +67,7 @@ func (r *Report) differencePicture() picture {
 		var rows []row
 		for _, c := range of {
 			how, values := scoreOf(c.Score), c.Differences.Values
-			if how.better == down {
+			if how.Lower {
 				below = "AutoLoRA is better ← 0 → worse"
 			}
 			if c.Tasks != nil {

@@ -229,7 +229,7 @@ func wanted(c *Comparison) bool {
 func (c *Comparison) settle(differences []float64) {
 	c.Differences = sample(differences)
 	better := 1.0
-	if scoreOf(c.Score).better == down {
+	if scoreOf(c.Score).Lower {
 		better = -1
 	}
 	for _, d := range c.Differences.Values {

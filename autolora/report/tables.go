@@ -41,7 +41,7 @@ func scoreTable(tasks []*Task) *Table {
 		for _, s := range scores {
 			c := scoreColumn{task, s}
 			columns, t.Heads = append(columns, c), append(t.Heads, task.Title+" "+task.head(s))
-			averaged = averaged && len(scores) == 1 && scoreOf(s).factor == 100
+			averaged = averaged && len(scores) == 1 && scoreOf(s).Unit == 100
 			for _, name := range names {
 				seeds[c.of(name).N] = true
 			}
@@ -103,7 +103,7 @@ func (t *Task) head(score string) string {
 	if strings.HasPrefix(score, metrics.NameMETEOR) && slices.ContainsFunc(t.runs(), func(r *Run) bool {
 		return r.Results.Paraphrases != nil && !*r.Results.Paraphrases
 	}) {
-		how.title += dagger
+		how.Title += dagger
 	}
 	return how.head()
 }
@@ -158,7 +158,7 @@ func paperCells(name string, columns []scoreColumn, averaged bool) (cells []stri
 			continue
 		}
 		cells[0], source = r.Parameters, fmt.Sprintf("%s (%s)", p.Source, p.Model)
-		cells = append(cells, fixed(v, scoreOf(c.score).digits))
+		cells = append(cells, fixed(v, scoreOf(c.score).Digits))
 		if found = append(found, v); len(found) == len(p.Scores) {
 			printed = r.Average // its own, which is not the mean of every row
 		}

@@ -70,7 +70,7 @@ func (r *Report) name(t *Task) string {
 // in its table, or lower is better; else "".
 func (t *Task) named() string {
 	how := scoreOf(t.Primary)
-	if how.better == down || len(tableScores(t.Name, t.Primary)) > 1 {
+	if how.Lower || len(tableScores(t.Name, t.Primary)) > 1 {
 		return how.words()
 	}
 	return ""
@@ -84,9 +84,9 @@ func (m *Method) sentence(primary string) string {
 	case s.N == 0:
 		return title + " has no score."
 	case s.N == 1:
-		return fmt.Sprintf("%s reaches %s %s. From one seed nothing can be said about what others would give.", title, how.title, how.spread(s))
+		return fmt.Sprintf("%s reaches %s %s. From one seed nothing can be said about what others would give.", title, how.Title, how.spread(s))
 	}
-	return fmt.Sprintf("%s reaches %s %s (mean and standard deviation of %d seeds).", title, how.title, how.spread(s), s.N)
+	return fmt.Sprintf("%s reaches %s %s (mean and standard deviation of %d seeds).", title, how.Title, how.spread(s), s.N)
 }
 
 // sentence says what a comparison comes to.
@@ -122,7 +122,7 @@ func (r *Report) sentence(c *Comparison, model string) string {
 // position returns "0.4 points above", "0.02 below", or "equal to".
 func position(how score, d Number) string {
 	size := how.difference(Number(math.Abs(float64(d))))
-	if how.factor == 100 {
+	if how.Unit == 100 {
 		size += " points"
 	}
 	switch {

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 )
 
 // Names of the scores, as they stand in results.json.
 const (
+	NameLoss      = "loss"
 	NameAccuracy  = "accuracy"
 	NameF1        = "f1"
 	NameMacroF1   = "f1_macro"
@@ -20,17 +22,71 @@ const (
 	NameRecall    = "recall"
 
 	NameBLEU   = "bleu"
-	NameNIST   = "nist" // not a fraction: bits of information per word
+	NameNIST   = "nist"
 	NameMETEOR = "meteor"
 	NameROUGEL = "rouge_l"
-	NameCIDEr  = "cider" // not a fraction: up to 10
-	NameTER    = "ter"   // edits per word: lower is better, and more than 1 is possible
+	NameCIDEr  = "cider"
+	NameTER    = "ter"
 
 	// E2E's official script in its mode -p has a BLEU and a NIST of its own, and for single outputs another BLEU.
 	NamePyBLEU   = "bleu_pymteval"
 	NamePyNIST   = "nist_pymteval"
 	NameSentBLEU = "sentbleu"
 )
+
+// Metric is one score: how it is computed, and how tables show it.
+type Metric struct {
+	Name   string
+	Title  string
+	Unit   float64 // 100 where tables show a fraction of 1 in percent, else 1
+	Digits int     // after the point, in that unit
+	Lower  bool    // the lower, the better
+	Texts  bool    // of generated texts, which are computed by data/metrics/nlg
+
+	classes func(gold, pred []int) float64
+	values  func(gold, pred []float64) float64
+	tags    func(r *EntityReport) float64
+}
+
+// table is all metrics: a new one is a function, a name above, and an entry here.
+var table = []Metric{
+	{Name: NameLoss, Title: "loss", Unit: 1, Digits: 3, Lower: true},
+	{Name: NameAccuracy, Title: "accuracy", Unit: 100, Digits: 1, classes: Accuracy, tags: func(r *EntityReport) float64 { return r.Accuracy }},
+	{Name: NameF1, Title: "F1", Unit: 100, Digits: 1, classes: func(gold, pred []int) float64 { return F1(gold, pred, 1) }, tags: func(r *EntityReport) float64 { return r.F1 }},
+	{Name: NameMacroF1, Title: "macro F1", Unit: 100, Digits: 1, classes: MacroF1},
+	{Name: NameMatthews, Title: "Matthews", Unit: 100, Digits: 1, classes: Matthews},
+	{Name: NamePearson, Title: "Pearson", Unit: 100, Digits: 1, values: Pearson},
+	{Name: NameSpearman, Title: "Spearman", Unit: 100, Digits: 1, values: Spearman},
+	{Name: NamePrecision, Title: "precision", Unit: 100, Digits: 1, tags: func(r *EntityReport) float64 { return r.Precision }},
+	{Name: NameRecall, Title: "recall", Unit: 100, Digits: 1, tags: func(r *EntityReport) float64 { return r.Recall }},
+
+	{Name: NameBLEU, Title: "BLEU", Unit: 100, Digits: 1, Texts: true},
+	{Name: NameNIST, Title: "NIST", Unit: 1, Digits: 2, Texts: true}, // bits of information per word
+	{Name: NameMETEOR, Title: "METEOR", Unit: 100, Digits: 1, Texts: true},
+	{Name: NameROUGEL, Title: "ROUGE-L", Unit: 100, Digits: 1, Texts: true},
+	{Name: NameCIDEr, Title: "CIDEr", Unit: 1, Digits: 2, Texts: true},          // up to 10
+	{Name: NameTER, Title: "TER", Unit: 1, Digits: 2, Lower: true, Texts: true}, // edits per word: more than 1 is possible
+	{Name: NameSentBLEU, Title: "sentence BLEU", Unit: 100, Digits: 1, Texts: true},
+}
+
+// Find returns the metric of a score. A variant, as "accuracy_mismatched", is that of its metric, with "mismatched"
+// in its title; of a score that is not known only the name is.
+func Find(name string) Metric {
+	var found Metric
+	for _, m := range table {
+		variant, ok := strings.CutPrefix(name, m.Name+"_")
+		switch {
+		case name == m.Name:
+			return m
+		case ok && found.Name == "":
+			found = Metric{Name: name, Title: m.Title + " " + variant, Unit: m.Unit, Digits: m.Digits, Lower: m.Lower, Texts: m.Texts} // shown, not computed
+		}
+	}
+	if found.Name == "" {
+		return Metric{Name: name, Title: name, Unit: 1, Digits: 3}
+	}
+	return found
+}
 
 // Scores are values by name, fractions of 1 unless the name says otherwise. A score that is not defined is NaN, and null in JSON.
 type Scores map[string]float64
@@ -63,32 +119,15 @@ func (s *Scores) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// The scores of each kind of predictions: a new one is a function, a name above, and an entry here.
-var (
-	classScores = map[string]func(gold, pred []int) float64{
-		NameAccuracy: Accuracy,
-		NameF1:       func(gold, pred []int) float64 { return F1(gold, pred, 1) },
-		NameMacroF1:  MacroF1,
-		NameMatthews: Matthews,
-	}
-	valueScores = map[string]func(gold, pred []float64) float64{NamePearson: Pearson, NameSpearman: Spearman}
-	tagScores   = map[string]func(r *EntityReport) float64{
-		NamePrecision: func(r *EntityReport) float64 { return r.Precision },
-		NameRecall:    func(r *EntityReport) float64 { return r.Recall },
-		NameF1:        func(r *EntityReport) float64 { return r.F1 },
-		NameAccuracy:  func(r *EntityReport) float64 { return r.Accuracy },
-	}
-)
-
-// compute calls the functions of a table that are named.
-func compute[F any](kind string, table map[string]F, names []string, call func(F) float64) (Scores, error) {
+// compute calls of for the metrics that are named; it says what kind of metric has no value.
+func compute(kind string, names []string, of func(Metric) (value float64, ok bool)) (Scores, error) {
 	scores := make(Scores, len(names))
 	for _, name := range names {
-		f, ok := table[name]
+		v, ok := of(Find(name))
 		if !ok {
 			return nil, fmt.Errorf("score: %q is no score of a %s", name, kind)
 		}
-		scores[name] = call(f)
+		scores[name] = v
 	}
 	return scores, nil
 }
@@ -105,7 +144,12 @@ func Classification(names []string, gold, pred []int) (Scores, error) {
 			return nil, fmt.Errorf("score: example %d has no label", i)
 		}
 	}
-	return compute("classification", classScores, names, func(f func(gold, pred []int) float64) float64 { return f(gold, pred) })
+	return compute("classification", names, func(m Metric) (float64, bool) {
+		if m.classes == nil {
+			return 0, false
+		}
+		return m.classes(gold, pred), true
+	})
 }
 
 // Regression computes the scores named pearson and spearman. It is an error if the lists differ in length
@@ -122,7 +166,12 @@ func Regression(names []string, gold, pred []float64) (Scores, error) {
 			return nil, fmt.Errorf("score: example %d has the prediction %v: want a finite number", i, pred[i])
 		}
 	}
-	return compute("regression", valueScores, names, func(f func(gold, pred []float64) float64) float64 { return f(gold, pred) })
+	return compute("regression", names, func(m Metric) (float64, bool) {
+		if m.values == nil {
+			return 0, false
+		}
+		return m.values(gold, pred), true
+	})
 }
 
 // Tagging computes the scores named precision, recall and f1 of entities, leniently, and accuracy, from the
@@ -138,7 +187,12 @@ func Tagging(names []string, gold, pred [][]string) (Scores, error) {
 			return nil, err
 		}
 	}
-	return compute("tagging", tagScores, names, func(f func(r *EntityReport) float64) float64 { return f(report) })
+	return compute("tagging", names, func(m Metric) (float64, bool) {
+		if m.tags == nil {
+			return 0, false
+		}
+		return m.tags(report), true
+	})
 }
 
 func checkLengths(gold, pred int) error {

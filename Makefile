@@ -144,7 +144,6 @@ bench-score: build $(SCORE_VENV)/.installed | $(E2E_METRICS) ## time score e2e a
 reproduce-small: build ## the paper's comparisons as far as two cores go: DATA=FOLDER with the tasks' folders, 4 hours
 	@scripts/fetch_model.sh $(DEMO_MODEL) >/dev/null
 	@scripts/fetch_smollm2.sh $(DECODER_MODEL) >/dev/null
-	@scripts/fetch_meteor.sh
 	for name in glue e2e webnlg bionlp ablations cost; do scripts/reproduce_$$name.sh --small $(if $(DATA),--data $(DATA)); done
 
 # A machine with a GPU needs no Go: what make gpu-bundle writes to out/gpu-check on any machine can be carried there.

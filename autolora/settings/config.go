@@ -74,7 +74,7 @@ type Config struct {
 
 	Decoding    generate.Config // but for the tokens that end a text, which are the model's
 	Metrics     []string        // nil: those of the task
-	Meteor      string          // folder of METEOR's word lists; "": the cache
+	Meteor      string          // folder of METEOR's word lists; "": those of the program
 	Paraphrases string          // file of METEOR's paraphrase table; "": none
 
 	Method      string

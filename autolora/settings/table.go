@@ -118,7 +118,7 @@ func (c *Config) Settings() []Setting {
 		),
 		of("Metrics of texts", Run|Train|Compare|Eval|Score,
 			list("metric", &c.Metrics, nil, "`NAME,…` scores of generated texts").unset("those of the task"),
-			text("meteor", &c.Meteor, "", "`FOLDER` word lists of METEOR, as scripts/fetch_meteor.sh makes them").unset("the cache").is(Machine).perProcess(),
+			text("meteor", &c.Meteor, "", "`FOLDER` word lists for METEOR in the form of its own").unset("METEOR 1.5's of English").is(Machine).perProcess(),
 			text("paraphrases", &c.Paraphrases, "", "`FILE` METEOR's paraphrase table (paraphrase-en.gz), without which the score is lower").unset("none").is(Measure).perProcess(),
 		),
 		of("Machine", Jobs|Eval|Predict|Bench,

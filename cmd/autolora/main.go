@@ -18,7 +18,6 @@ import (
 	"autolora/autolora/job"
 	"autolora/autolora/runs"
 	"autolora/autolora/settings"
-	"autolora/data/metrics/nlg"
 	"autolora/nn"
 	"autolora/torchbind"
 )
@@ -90,7 +89,6 @@ func describe(err error) string {
 	if errors.Is(err, context.Canceled) {
 		text = strings.ReplaceAll(text, context.Canceled.Error(), "interrupted")
 	}
-	var lists *nlg.NoListsError
 	switch {
 	case errors.As(err, new(*job.ResumableError)):
 		text += ", --resume goes on from there"
@@ -102,8 +100,6 @@ func describe(err error) string {
 		text += ": lower --max-length or --max-new-tokens"
 	case errors.Is(err, nn.ErrHead):
 		text += ": use --new-head"
-	case errors.As(err, &lists):
-		text += ": --metric " + strings.Join(lists.Others, ",")
 	}
 	return text
 }

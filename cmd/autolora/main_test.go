@@ -11,7 +11,6 @@ import (
 	"strings"
 	"testing"
 
-	"autolora/data/metrics/nlg"
 	"autolora/nn"
 	"autolora/torchbind"
 )
@@ -248,7 +247,6 @@ func TestDescribe(t *testing.T) {
 		{"interrupted", errors.Join(context.Canceled), "interrupted"},
 		{"out of memory", fmt.Errorf("lora, seed 1: %w", torchbind.ErrOutOfMemory), "lora, seed 1: out of memory: lower --batch-size or --max-length, or train with --gradient-checkpointing"},
 		{"too long", fmt.Errorf("sequence 3: %w", nn.ErrPositions), "sequence 3: the model has positions for no more: lower --max-length or --max-new-tokens"},
-		{"no METEOR", &nlg.NoListsError{Err: errors.New("none"), Others: []string{"bleu", "ter"}}, "METEOR's word lists: none: make them with scripts/fetch_meteor.sh, or leave METEOR out: --metric bleu,ter"},
 		{"a text that only looks like it", errors.New("context canceled"), "context canceled"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

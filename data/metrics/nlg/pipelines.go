@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -118,40 +117,18 @@ type Options struct {
 	Segments bool           // score each output, too
 }
 
-// NoListsError says that METEOR's word lists are not there.
-type NoListsError struct {
-	Err    error
-	Others []string // the metrics wanted that need none
-}
-
-func (e *NoListsError) Error() string {
-	return fmt.Sprintf("METEOR's word lists: %v: make them with scripts/fetch_meteor.sh, or leave METEOR out", e.Err)
-}
-
-func (e *NoListsError) Unwrap() error { return e.Err }
-
 // NewOptions returns the options for the metrics wanted, nil for all of the pipeline. If METEOR is one of them it is
-// loaded from meteorDir, or meteor.DefaultDir if that is "", with the table of paraphrases in a file, none if that is
-// "". So it is known beforehand what is missing.
+// loaded with the word lists of a folder, the program's own if that is "", and with the table of paraphrases in a file,
+// none if that is "". So it is known beforehand what is wrong with them.
 func NewOptions(p Pipeline, wanted []string, meteorDir, paraphrases string) (Options, error) {
 	if wanted == nil {
 		wanted = p.Metrics
 	}
 	o := Options{Metrics: wanted}
-	if err := p.check(wanted); err != nil || !slices.Contains(wanted, metrics.NameMETEOR) {
-		return o, err
+	err := p.check(wanted)
+	if err == nil && slices.Contains(wanted, metrics.NameMETEOR) {
+		o.METEOR, err = meteor.Load(meteorDir, paraphrases)
 	}
-	var err error
-	if meteorDir == "" {
-		if meteorDir, err = meteor.DefaultDir(); err != nil {
-			return o, err
-		}
-	}
-	if _, err := os.Stat(meteorDir); err != nil {
-		others := slices.DeleteFunc(slices.Clone(wanted), func(name string) bool { return name == metrics.NameMETEOR })
-		return o, &NoListsError{err, others}
-	}
-	o.METEOR, err = meteor.Load(meteorDir, paraphrases)
 	return o, err
 }
 
@@ -193,7 +170,7 @@ func (p Pipeline) Score(segments []Segment, o Options) (*Report, error) {
 	}
 	if r.wants(metrics.NameMETEOR) {
 		if o.METEOR == nil {
-			return nil, errors.New("score: METEOR needs its word lists: make them with scripts/fetch_meteor.sh, or leave METEOR out")
+			return nil, errors.New("score: METEOR is not loaded")
 		}
 		r.meteorLabel = o.METEOR.Label()
 	}

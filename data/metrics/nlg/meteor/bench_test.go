@@ -7,7 +7,7 @@ import (
 
 // BenchmarkScore scores 547 outputs against the 4,672 references of E2E's development set.
 func BenchmarkScore(b *testing.B) {
-	dir, m := golden(b, "e2e"), load(b, sharedResources(b), "")
+	dir, m := golden(b, "e2e"), load(b, "", "")
 	outputs := textLines(b, filepath.Join(dir, "ukp-seed1.out"))
 	references := blocks(textLines(b, filepath.Join(dir, "e2e-devset.refs")))
 	b.ReportAllocs()
@@ -19,9 +19,8 @@ func BenchmarkScore(b *testing.B) {
 }
 
 func BenchmarkLoad(b *testing.B) {
-	dir := sharedResources(b)
 	b.ReportAllocs()
 	for b.Loop() {
-		load(b, dir, "")
+		load(b, "", "")
 	}
 }

@@ -10,7 +10,7 @@ import (
 )
 
 func TestSharedE2E(t *testing.T) {
-	dir, m := golden(t, "e2e"), load(t, sharedResources(t), "")
+	dir, m := golden(t, "e2e"), load(t, "", "")
 	var cases map[string]struct {
 		Outputs, Refs string
 		Score         float64  `json:"METEOR_noparaphrase"`

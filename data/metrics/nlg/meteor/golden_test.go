@@ -50,12 +50,6 @@ func golden(tb testing.TB, folder string) string {
 	return filepath.Join(unpack(tb, "golden.tar.xz", "dev/"+folder), "dev", folder)
 }
 
-// sharedResources returns a folder with METEOR's own resources.
-func sharedResources(tb testing.TB) string {
-	tb.Helper()
-	return unpack(tb, "meteor-resources.tar.xz")
-}
-
 func load(tb testing.TB, dir, table string) *Meteor {
 	tb.Helper()
 	m, err := Load(dir, table)
@@ -127,7 +121,7 @@ func near(t *testing.T, name string, got, want, tolerance float64) {
 }
 
 func TestSharedMeteor(t *testing.T) {
-	dir, resources := golden(t, "meteor"), sharedResources(t)
+	dir := golden(t, "meteor")
 	for _, name := range []string{"e2e-ukp-seed2", "webnlg-melbourne-first250"} {
 		outputs, lines := textLines(t, filepath.Join(dir, name+".hyp")), textLines(t, filepath.Join(dir, name+".ref3"))
 		references := slices.Collect(slices.Chunk(lines, 3))
@@ -138,7 +132,7 @@ func TestSharedMeteor(t *testing.T) {
 			Stem   expected `json:"modules_exact_stem"`
 		}
 		readJSON(t, filepath.Join(dir, name+".expected.json"), &want)
-		plain := load(t, resources, "")
+		plain := load(t, "", "")
 		upTo := func(matcher int) *Meteor {
 			m := *plain
 			m.matchers = matcher + 1
@@ -150,7 +144,7 @@ func TestSharedMeteor(t *testing.T) {
 			want expected
 		}{
 			{"no table", plain, want.Plain},
-			{"table", load(t, resources, filepath.Join(dir, name+".synthetic-paraphrase.gz")), want.Tabled},
+			{"table", load(t, "", filepath.Join(dir, name+".synthetic-paraphrase.gz")), want.Tabled},
 			{"exact", upTo(exact), want.Exact},
 			{"exact and stem", upTo(stem), want.Stem},
 		} {
@@ -166,7 +160,7 @@ func TestSharedMeteor(t *testing.T) {
 }
 
 func TestSharedWords(t *testing.T) {
-	dir, m := golden(t, "meteor"), load(t, sharedResources(t), "")
+	dir, m := golden(t, "meteor"), load(t, "", "")
 	lines := textLines(t, filepath.Join(dir, "stem_synsets.tsv"))
 	for _, line := range lines {
 		cells := strings.Split(line, "\t")
@@ -188,7 +182,7 @@ func joined(ids []int32) string {
 }
 
 func TestSharedNormalize(t *testing.T) {
-	dir, m := golden(t, "tok"), load(t, sharedResources(t), "")
+	dir, m := golden(t, "tok"), load(t, "", "")
 	n := 0
 	for _, name := range []string{"e2e", "webnlg", "stress"} {
 		for i, line := range textLines(t, filepath.Join(dir, name+".jsonl")) {
@@ -218,7 +212,7 @@ type webnlg struct {
 }
 
 func TestSharedWebNLG2017(t *testing.T) {
-	dir, m := golden(t, "webnlg2017-official"), load(t, sharedResources(t), "")
+	dir, m := golden(t, "webnlg2017-official"), load(t, "", "")
 	references := make([][]string, 971)
 	for _, file := range []string{"reference0.lex", "reference1.lex", "reference2.lex"} {
 		for i, line := range textLines(t, filepath.Join(dir, file)) {
@@ -242,7 +236,7 @@ func TestSharedWebNLG2017(t *testing.T) {
 }
 
 func TestSharedWebNLGLoRA(t *testing.T) {
-	dir, m := golden(t, "webnlg-lora-generationeval"), load(t, sharedResources(t), "")
+	dir, m := golden(t, "webnlg-lora-generationeval"), load(t, "", "")
 	var references [][]string
 	for _, line := range textLines(t, filepath.Join(dir, "refs.tok.jsonl")) {
 		var texts []string

@@ -1,6 +1,8 @@
 package meteor
 
 import (
+	"archive/zip"
+	_ "embed"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,28 +12,31 @@ import (
 	"strings"
 )
 
-// DefaultDir returns the folder that scripts/fetch_meteor.sh makes if it is given none.
-func DefaultDir() (string, error) {
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return "", fmt.Errorf("folder of METEOR's resources: %w: set XDG_CACHE_HOME", err)
-	}
-	return filepath.Join(cache, "autolora", "meteor"), nil
-}
+// builtIn is METEOR's word lists of English as METEOR 1.5 has them, with the licences that they are under.
+//
+//go:embed lists.zip
+var builtIn string
 
-// Load reads METEOR's resources from a folder: function/english.words, nonbreaking/english.prefixes,
-// synonym/english.synsets and synonym/english.exceptions, which lie in METEOR's own folder too; and its table of
-// paraphrases (paraphrase-en.gz, compressed or not) from a file, none if that is "". Errors name file and line.
+// Load reads METEOR's word lists from a folder: function/english.words, nonbreaking/english.prefixes,
+// synonym/english.synsets and synonym/english.exceptions, which lie in METEOR's own folder too; those of the program if
+// that is "". METEOR's table of paraphrases (paraphrase-en.gz, compressed or not) is read from a file, none if that is
+// "". Errors name file and line.
 func Load(dir, paraphraseTable string) (*Meteor, error) {
+	l := lists{dir, os.DirFS(dir)}
 	m := &Meteor{matchers: paraphrase}
 	var err error
-	if m.functionWords, err = readFunctionWords(filepath.Join(dir, "function", "english.words")); err != nil {
+	if dir == "" {
+		if l.files, err = zip.NewReader(strings.NewReader(builtIn), int64(len(builtIn))); err != nil {
+			return nil, fmt.Errorf("METEOR's word lists: %w", err)
+		}
+	}
+	if m.functionWords, err = l.functionWords(); err != nil {
 		return nil, err
 	}
-	if m.prefixes, err = readPrefixes(filepath.Join(dir, "nonbreaking", "english.prefixes")); err != nil {
+	if m.prefixes, err = l.prefixes(); err != nil {
 		return nil, err
 	}
-	if m.synonyms, err = readSynonyms(filepath.Join(dir, "synonym")); err != nil {
+	if m.synonyms, err = l.synonyms(); err != nil {
 		return nil, err
 	}
 	if paraphraseTable != "" {
@@ -43,37 +48,43 @@ func Load(dir, paraphraseTable string) (*Meteor, error) {
 	return m, nil
 }
 
-// read gives fn each line of a resource; what fn says is wrong with one makes the error. A resource without any line is
-// one, too.
-func read(file string, fn func(line string) (wrong string)) error {
-	text, err := os.ReadFile(file)
+// lists are METEOR's word lists in a folder.
+type lists struct {
+	dir   string
+	files fs.FS
+}
+
+// read gives fn each line of a list; what fn says is wrong with one makes the error. A list without any line is one,
+// too.
+func (l lists) read(name string, fn func(line string) (wrong string)) error {
+	text, err := fs.ReadFile(l.files, name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("METEOR needs %s, which is not there: make its folder with scripts/fetch_meteor.sh", file)
+		return fmt.Errorf("METEOR needs %s, which is not there: the program has these lists, and takes them if no folder is named", filepath.Join(l.dir, name))
 	}
 	if err != nil {
-		return fmt.Errorf("METEOR's resources: %w", err)
+		return fmt.Errorf("METEOR's word lists: %w", err)
 	}
 	body := strings.TrimSuffix(strings.ReplaceAll(string(text), "\r\n", "\n"), "\n")
 	if body == "" {
-		return broken(file, 1, "the file is empty")
+		return l.broken(name, 1, "the file is empty")
 	}
 	for i, line := range strings.Split(body, "\n") {
 		if wrong := fn(line); wrong != "" {
-			return broken(file, i+1, wrong)
+			return l.broken(name, i+1, wrong)
 		}
 	}
 	return nil
 }
 
-// broken is the error of a resource whose line is not as wanted.
-func broken(file string, line int, what string) error {
-	return fmt.Errorf("%s: line %d: %s: remove the folder and make it anew with scripts/fetch_meteor.sh", file, line, what)
+// broken is the error of a list whose line is not as wanted.
+func (l lists) broken(name string, line int, what string) error {
+	return fmt.Errorf("%s: line %d: %s", filepath.Join(l.dir, name), line, what)
 }
 
-// readFunctionWords reads a word a line.
-func readFunctionWords(file string) (map[string]bool, error) {
+// functionWords reads a word a line.
+func (l lists) functionWords() (map[string]bool, error) {
 	words := map[string]bool{}
-	err := read(file, func(line string) string {
+	err := l.read("function/english.words", func(line string) string {
 		if len(fields(line)) != 1 {
 			return fmt.Sprintf("got %.40q, want one word", line)
 		}
@@ -83,11 +94,11 @@ func readFunctionWords(file string) (map[string]bool, error) {
 	return words, err
 }
 
-// readPrefixes reads a word a line, without the dot, in some lines followed by #NUMERIC_ONLY#. Empty lines and such
+// prefixes reads a word a line, without the dot, in some lines followed by #NUMERIC_ONLY#. Empty lines and such
 // that begin with # do not count (Normalizer.java 143).
-func readPrefixes(file string) (prefixes, error) {
+func (l lists) prefixes() (prefixes, error) {
 	p := prefixes{}
-	err := read(file, func(line string) string {
+	err := l.read("nonbreaking/english.prefixes", func(line string) string {
 		words := fields(line)
 		switch {
 		case len(words) == 0 || words[0][0] == '#':
@@ -103,11 +114,11 @@ func readPrefixes(file string) (prefixes, error) {
 	return p, err
 }
 
-// readSynonyms reads english.synsets and english.exceptions: a word and the numbers of its synsets; a word and the
+// synonyms reads english.synsets and english.exceptions: a word and the numbers of its synsets; a word and the
 // irregular forms that it has.
-func readSynonyms(dir string) (*synonyms, error) {
+func (l lists) synonyms() (*synonyms, error) {
 	s := &synonyms{synsets: map[string][]int32{}, bases: map[string][]string{}}
-	err := readPairs(filepath.Join(dir, "english.synsets"), func(word string, numbers []string) string {
+	err := l.readPairs("synonym/english.synsets", func(word string, numbers []string) string {
 		ids := make([]int32, len(numbers))
 		for i, number := range numbers {
 			id, err := strconv.ParseInt(number, 10, 32)
@@ -122,7 +133,7 @@ func readSynonyms(dir string) (*synonyms, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s, readPairs(filepath.Join(dir, "english.exceptions"), func(word string, forms []string) string {
+	return s, l.readPairs("synonym/english.exceptions", func(word string, forms []string) string {
 		for _, form := range forms {
 			s.bases[form] = append(s.bases[form], word)
 		}
@@ -132,9 +143,9 @@ func readSynonyms(dir string) (*synonyms, error) {
 
 // readPairs reads a file whose lines come in twos, none of them empty: a word, and others that belong to
 // it.
-func readPairs(file string, fn func(word string, others []string) (wrong string)) error {
+func (l lists) readPairs(name string, fn func(word string, others []string) (wrong string)) error {
 	lines, word := 0, ""
-	err := read(file, func(line string) string {
+	err := l.read(name, func(line string) string {
 		others := fields(line)
 		if len(others) == 0 {
 			return "the line is empty"
@@ -146,7 +157,7 @@ func readPairs(file string, fn func(word string, others []string) (wrong string)
 		return fn(word, others)
 	})
 	if err == nil && lines%2 != 0 {
-		err = broken(file, lines, "the file ends, want one more line: there are two to a word")
+		err = l.broken(name, lines, "the file ends, want one more line: there are two to a word")
 	}
 	return err
 }

@@ -1,7 +1,11 @@
 package meteor
 
 import (
+	"archive/zip"
 	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -23,21 +27,19 @@ type sample struct {
 	}
 }
 
-// scripts holds the lists that scripts/fetch_meteor.sh copies.
-var scripts = filepath.Join("..", "..", "..", "..", "scripts", "meteor")
-
 // writeSample makes a folder of resources and a table of paraphrases of the sample.
 func writeSample(tb testing.TB) (s sample, dir, table string) {
 	tb.Helper()
 	readJSON(tb, filepath.Join("testdata", "sample.json"), &s)
 	dir = tb.TempDir()
 	table = filepath.Join(dir, "paraphrases")
+	if err := os.CopyFS(dir, builtInFiles(tb)); err != nil {
+		tb.Fatal(err)
+	}
 	for name, lines := range map[string][]string{
-		"function/english.words":       textLines(tb, filepath.Join(scripts, "english.words")),
-		"nonbreaking/english.prefixes": textLines(tb, filepath.Join(scripts, "english.prefixes")),
-		"synonym/english.synsets":      s.Synsets,
-		"synonym/english.exceptions":   s.Exceptions,
-		"paraphrases":                  s.Paraphrases,
+		"synonym/english.synsets":    s.Synsets,
+		"synonym/english.exceptions": s.Exceptions,
+		"paraphrases":                s.Paraphrases,
 	} {
 		write(tb, filepath.Join(dir, name), strings.Join(lines, "\n")+"\n")
 	}
@@ -169,17 +171,16 @@ func TestScoreErrors(t *testing.T) {
 }
 
 func TestLoadErrors(t *testing.T) {
-	const anew = ": remove the folder and make it anew with scripts/fetch_meteor.sh"
 	const entry = "three lines an entry: a probability, a phrase, its paraphrase"
 	for _, c := range []struct{ name, file, text, want string }{
-		{"empty words", "function/english.words", "", "FILE: line 1: the file is empty" + anew},
-		{"two words", "function/english.words", "the\nof a\n", `FILE: line 2: got "of a", want one word` + anew},
-		{"prefix", "nonbreaking/english.prefixes", "# all\n\nNo #NUMERIC#\n", `FILE: line 3: got "No #NUMERIC#", want a word, alone or before #NUMERIC_ONLY#` + anew},
-		{"odd lines", "synonym/english.synsets", "a\n1\nb\n", "FILE: line 3: the file ends, want one more line: there are two to a word" + anew},
-		{"empty line", "synonym/english.synsets", "a\n1\n\n2\n", "FILE: line 3: the line is empty" + anew},
-		{"synset", "synonym/english.synsets", "a\n1 2x\n", `FILE: line 2: got "2x", want the number of a synset` + anew},
-		{"large synset", "synonym/english.synsets", "a\n4294967296\n", `FILE: line 2: got "4294967296", want the number of a synset` + anew},
-		{"exceptions", "synonym/english.exceptions", "a\n", "FILE: line 1: the file ends, want one more line: there are two to a word" + anew},
+		{"empty words", "function/english.words", "", "FILE: line 1: the file is empty"},
+		{"two words", "function/english.words", "the\nof a\n", `FILE: line 2: got "of a", want one word`},
+		{"prefix", "nonbreaking/english.prefixes", "# all\n\nNo #NUMERIC#\n", `FILE: line 3: got "No #NUMERIC#", want a word, alone or before #NUMERIC_ONLY#`},
+		{"odd lines", "synonym/english.synsets", "a\n1\nb\n", "FILE: line 3: the file ends, want one more line: there are two to a word"},
+		{"empty line", "synonym/english.synsets", "a\n1\n\n2\n", "FILE: line 3: the line is empty"},
+		{"synset", "synonym/english.synsets", "a\n1 2x\n", `FILE: line 2: got "2x", want the number of a synset`},
+		{"large synset", "synonym/english.synsets", "a\n4294967296\n", `FILE: line 2: got "4294967296", want the number of a synset`},
+		{"exceptions", "synonym/english.exceptions", "a\n", "FILE: line 1: the file ends, want one more line: there are two to a word"},
 		{"empty table", "paraphrases", "", "FILE: line 1: the table of paraphrases ends: want " + entry},
 		{"short table", "paraphrases", "0.5\na\nb\n0.5\nc\n", "FILE: line 6: the table of paraphrases ends: want " + entry},
 		{"probability", "paraphrases", "0.5\na\nb\nc\n0.5\nd\n", `FILE: line 4: got "c", want a probability: ` + entry},
@@ -207,7 +208,7 @@ func TestLoadMissing(t *testing.T) {
 		if err := os.Remove(file); err != nil {
 			t.Fatal(err)
 		}
-		want := "METEOR needs " + file + ", which is not there: make its folder with scripts/fetch_meteor.sh"
+		want := "METEOR needs " + file + ", which is not there: the program has these lists, and takes them if no folder is named"
 		if file == table {
 			want = file + ": there is no such table of paraphrases: it is data/paraphrase-en.gz of METEOR 1.5"
 		}
@@ -217,14 +218,34 @@ func TestLoadMissing(t *testing.T) {
 	}
 }
 
-func TestDefaultDir(t *testing.T) {
-	t.Setenv("HOME", "/u")
-	for cache, want := range map[string]string{"": "/u/.cache/autolora/meteor", "/x": "/x/autolora/meteor"} {
-		t.Setenv("XDG_CACHE_HOME", cache)
-		if got, err := DefaultDir(); err != nil || got != want {
-			t.Errorf("XDG_CACHE_HOME=%q: got %q, %v, want %q", cache, got, err, want)
+// The lists of the program are METEOR 1.5's own, to the byte, and their licences go with them.
+func TestBuiltIn(t *testing.T) {
+	files := builtInFiles(t)
+	for name, want := range map[string]string{
+		"function/english.words":       "2ae0d5b8c29e2993a0f442b065b946d1a17fbfe8538e66bf5931c4a248cf4c3a",
+		"nonbreaking/english.prefixes": "bd909f364224748976f9b8b7cdeb4f9be3bf7c8e66a10f1ed268b12d904ab876",
+		"synonym/english.exceptions":   "5feb8fcb5b349d035df1a448149c2ccc860bf32e4b9eea8c8e4f113e90a5a962",
+		"synonym/english.synsets":      "20b7cf6ae1cba2395d714d8c2ec2992e88c6d1c75c7c30aa480c6a2a9bb8fef9",
+	} {
+		text, err := fs.ReadFile(files, name)
+		if got := fmt.Sprintf("%x", sha256.Sum256(text)); err != nil || got != want {
+			t.Errorf("%s: SHA-256 is %s, want %s; error %v", name, got, want, err)
 		}
 	}
+	for name, want := range map[string]string{"WordNet.txt": "Princeton University", "COPYING": "GNU LESSER GENERAL PUBLIC LICENSE"} {
+		if text, err := fs.ReadFile(files, name); !strings.Contains(string(text), want) {
+			t.Errorf("%s does not say %q; error %v", name, want, err)
+		}
+	}
+}
+
+func builtInFiles(tb testing.TB) fs.FS {
+	tb.Helper()
+	files, err := zip.NewReader(strings.NewReader(builtIn), int64(len(builtIn)))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return files
 }
 
 // What no text of the golden set has.

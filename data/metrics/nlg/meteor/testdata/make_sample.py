@@ -4,7 +4,7 @@ up.
 
     python3 make_sample.py GOLDEN RESOURCES
 
-GOLDEN is the folder dev/meteor of the developers' golden set, RESOURCES METEOR's own (scripts/fetch_meteor.sh).
+GOLDEN is the folder dev/meteor of the developers' golden set, RESOURCES METEOR's own (../lists.zip, unpacked).
 The texts are those of the E2E data set, CC BY-SA 4.0 (github.com/tuetschek/e2e-dataset), and of a system trained on it
 (github.com/UKPLab/e2e-nlg-challenge-2017). The synonyms are those of WordNet 3.0, Copyright 2006 by
 Princeton University, all rights reserved.

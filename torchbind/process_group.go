@@ -6,12 +6,14 @@ import "C"
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 	"unsafe"
 )
@@ -41,6 +43,8 @@ type ProcessGroup struct {
 // error matches ErrProcess and says who is missing, or why this one cannot join.
 // The group is to be closed.
 //
+// The store listens at every address of the machine, but where Addr is a loopback
+// address at that one alone: whoever reaches it may read and change what is in it.
 // Gloo listens at the address that this machine has towards Addr, or on the
 // network interface that the environment variable GLOO_SOCKET_IFNAME names.
 func NewProcessGroup(cfg GroupConfig) (_ *ProcessGroup, err error) {
@@ -53,19 +57,22 @@ func NewProcessGroup(cfg GroupConfig) (_ *ProcessGroup, err error) {
 			return nil, fmt.Errorf("process group on %v: %w", cfg.Device, err)
 		}
 	}
-	serves := cfg.Rank == 0 && !cfg.AgentStore
 	start := time.Now()
-	if !serves {
-		if err := cfg.awaitStore(); err != nil {
-			return nil, err
-		}
+	listener := -1
+	if cfg.Rank == 0 && !cfg.AgentStore {
+		listener, err = cfg.listen()
+	} else {
+		err = cfg.awaitStore()
+	}
+	if err != nil {
+		return nil, err
 	}
 	host, err := cfg.ownAddress()
 	if err != nil {
 		return nil, err
 	}
 	c := C.tb_group_config{
-		rank: C.int(cfg.Rank), size: C.int(cfg.Size), port: C.int(cfg.Port), serve: flag(serves),
+		rank: C.int(cfg.Rank), size: C.int(cfg.Size), port: C.int(cfg.Port), listener: C.int(listener),
 		timeout: C.double(cfg.Timeout.Seconds()), waited: C.double(time.Since(start).Seconds()), device: C.int(cfg.Device),
 	}
 	c.addr = C.CString(cfg.Addr)
@@ -81,6 +88,31 @@ func NewProcessGroup(cfg GroupConfig) (_ *ProcessGroup, err error) {
 	g := &ProcessGroup{cfg: cfg}
 	g.check(C.tb_group_new(c, &g.ptr), "process_group")
 	return g, nil
+}
+
+// listen returns the socket of the store that this process serves.
+func (cfg *GroupConfig) listen() (fd int, err error) {
+	host := ""
+	if ip := net.ParseIP(cfg.Addr); ip.IsLoopback() || cfg.Addr == "localhost" { // a name may be loopback here alone
+		host = cfg.Addr
+	}
+	listener, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(cfg.Port)))
+	if err == nil {
+		defer listener.Close()
+		var file *os.File
+		if file, err = listener.(*net.TCPListener).File(); err == nil { // which it would close
+			defer file.Close()
+			fd, err = syscall.Dup(int(file.Fd()))
+		}
+	}
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return -1, &Error{Op: "process_group", Msg: fmt.Sprintf("port %d is in use by another program: choose another", cfg.Port), Trace: err.Error(), kind: ErrProcess}
+	case err != nil:
+		return -1, &Error{Op: "process_group", Msg: fmt.Sprintf("process 0 cannot listen at %s: %v", cfg.address(), err), kind: ErrProcess}
+	}
+	syscall.CloseOnExec(fd)
+	return fd, nil
 }
 
 // awaitStore waits for a server at the store's address, because c10d's own

@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
+	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -19,7 +22,7 @@ import (
 )
 
 // groupEnv marks the processes that the tests of process groups start, and says
-// what each does: "part rank size port limit".
+// what each does: "part rank size port limit", and where the store is.
 const groupEnv = "AUTOLORA_TEST_GROUP"
 
 // groupParts are what processes do in a group.
@@ -30,6 +33,7 @@ var groupParts = map[string]func(t *testing.T, g *torchbind.ProcessGroup){
 	"loop":    groupLoop,
 	"unasked": groupUnasked,
 	"unused":  groupUnused,
+	"private": groupPrivate,
 }
 
 // TestProcess is what the processes do that the other tests start. An error
@@ -38,7 +42,7 @@ func TestProcess(t *testing.T) {
 	var part string
 	cfg := torchbind.GroupConfig{Addr: "127.0.0.1", Prefix: "test", Device: torchbind.CPU}
 	var limit int
-	if n, _ := fmt.Sscan(os.Getenv(groupEnv), &part, &cfg.Rank, &cfg.Size, &cfg.Port, &limit); n == 0 {
+	if n, _ := fmt.Sscan(os.Getenv(groupEnv), &part, &cfg.Rank, &cfg.Size, &cfg.Port, &limit, &cfg.Addr); n == 0 {
 		t.Skip("only in the processes that other tests start")
 	}
 	cfg.Timeout = time.Duration(limit) * time.Millisecond
@@ -51,6 +55,48 @@ func TestProcess(t *testing.T) {
 	defer g.Close()
 	fmt.Println("joined")
 	groupParts[part](t, g)
+}
+
+// groupPrivate looks whether a socket of this process listens at an address that others can reach.
+func groupPrivate(t *testing.T, g *torchbind.ProcessGroup) {
+	if _, err := g.Gather(nil); err != nil {
+		t.Fatal(err)
+	}
+	own := map[string]bool{}
+	fds, err := filepath.Glob("/proc/self/fd/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fd := range fds {
+		if link, err := os.Readlink(fd); err == nil {
+			own[link] = true
+		}
+	}
+	listens := 0
+	for _, table := range []string{"/proc/self/net/tcp", "/proc/self/net/tcp6"} {
+		text, err := os.ReadFile(table)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			const local, state, inode, listening = 1, 3, 9, "0A"
+			f := strings.Fields(line)
+			if len(f) <= inode || f[state] != listening || !own["socket:["+f[inode]+"]"] {
+				continue
+			}
+			listens++
+			// Words of 32 bits, the lowest byte first: 127.0.0.1, and ::1.
+			if !strings.HasPrefix(f[local], "0100007F:") && !strings.HasPrefix(f[local], "00000000000000000000000001000000:") {
+				t.Errorf("process %d listens at %s", g.Rank(), f[local])
+			}
+		}
+	}
+	if listens == 0 {
+		t.Errorf("process %d listens nowhere", g.Rank())
+	}
+	if _, err := g.Gather(nil); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func printProcessError(t *testing.T, err error) {
@@ -90,10 +136,10 @@ func (p *process) finish(t *testing.T, want string) {
 	}
 }
 
-func startProcess(t *testing.T, part string, rank, size, port int, limit time.Duration) *process {
+func startProcess(t *testing.T, part string, rank, size, port int, limit time.Duration, addr ...string) *process {
 	t.Helper()
 	p := &process{Cmd: exec.Command(os.Args[0], "-test.run=^TestProcess$", "-test.v"), done: make(chan error, 1), joined: make(chan struct{})}
-	p.Env = append(os.Environ(), "OMP_NUM_THREADS=1", "GLOO_SOCKET_IFNAME=", fmt.Sprintf("%s=%s %d %d %d %d", groupEnv, part, rank, size, port, limit.Milliseconds()))
+	p.Env = append(os.Environ(), "OMP_NUM_THREADS=1", "GLOO_SOCKET_IFNAME=", fmt.Sprintf("%s=%s %d %d %d %d %s", groupEnv, part, rank, size, port, limit.Milliseconds(), strings.Join(addr, "")))
 	p.Stdout, p.Stderr = p, p
 	if err := p.Start(); err != nil {
 		t.Fatal(err)
@@ -419,6 +465,24 @@ func TestProcessGroupFailures(t *testing.T) {
 		startProcess(t, "loop", 0, 2, port, patience).finish(t, fmt.Sprintf("error: port %d is in use by another program", port))
 		goOn(t, all)
 	})
+	for _, addr := range []string{"127.0.0.1", "::1", "localhost"} {
+		t.Run("strangers at "+addr, func(t *testing.T) {
+			t.Parallel()
+			if l, err := net.Listen("tcp", net.JoinHostPort(addr, "0")); err != nil {
+				t.Skip(err)
+			} else {
+				l.Close()
+			}
+			port := torchtest.FreePort(t)
+			var all []*process
+			for rank := range 2 {
+				all = append(all, startProcess(t, "private", rank, 2, port, patience, addr))
+			}
+			for _, p := range all {
+				p.finish(t, "joined")
+			}
+		})
+	}
 	t.Run("an input is not used", func(t *testing.T) {
 		t.Parallel()
 		all, _ := startGroup(t, patience, "unused", "unused")

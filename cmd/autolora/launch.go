@@ -153,7 +153,8 @@ func (l *launch) environment() error {
 		}
 	}
 	n := strconv.Itoa(l.n)
-	l.env = append(os.Environ(), "WORLD_SIZE="+n, "LOCAL_WORLD_SIZE="+n, "MASTER_ADDR=127.0.0.1", "MASTER_PORT="+strconv.Itoa(l.port))
+	// All are on this machine: neither Gloo nor NCCL has to listen on a network, whatever other programs are told.
+	l.env = append(os.Environ(), "GLOO_SOCKET_IFNAME=lo", "NCCL_SOCKET_IFNAME=lo", "WORLD_SIZE="+n, "LOCAL_WORLD_SIZE="+n, "MASTER_ADDR=127.0.0.1", "MASTER_PORT="+strconv.Itoa(l.port))
 	// torchbind sets it to all cores where the user does not set it.
 	if os.Getenv("OMP_NUM_THREADS") == strconv.Itoa(runtime.NumCPU()) && l.inner.cfg.Threads == 0 {
 		l.env = append(l.env, "OMP_NUM_THREADS="+strconv.Itoa(max(1, runtime.GOMAXPROCS(0)/l.n)))

@@ -350,14 +350,14 @@ extern "C" tb_error *tb_group_new(tb_group_config c, tb_group *out) noexcept {
     try {
       c10d::TCPStoreOptions options;
       options.port = static_cast<uint16_t>(c.port);
-      options.isServer = c.serve != 0;
+      options.isServer = c.listener >= 0;
+      if (options.isServer) options.masterListenFd = c.listener;
       options.waitWorkers = false;
       options.timeout = timeout;
       store = c10::make_intrusive<c10d::TCPStore>(c.addr, options);
     } catch (const std::exception &e) {
       std::string text = e.what();
-      if (text.find("EADDRINUSE") != std::string::npos) refuse("port " + std::to_string(c.port) + " is in use by another program: choose another", text);
-      refuse(c.serve != 0 ? "process 0 cannot listen at " + place + ": " + text.substr(0, text.find('\n')) : "no process 0 at " + place + " within " + meeting.limit(),
+      refuse(c.listener >= 0 ? "process 0 cannot listen at " + place + ": " + text.substr(0, text.find('\n')) : "no process 0 at " + place + " within " + meeting.limit(),
              text);
     }
     g->store = c10::make_intrusive<c10d::PrefixStore>(c.prefix, store);

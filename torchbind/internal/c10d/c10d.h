@@ -17,7 +17,8 @@ enum {
 typedef void *tb_group;
 
 typedef struct tb_group_config {
-  int rank, size, port, serve;  // serve: this process keeps the store
+  int rank, size, port;
+  int listener;  // the socket, which becomes the store's, where this process keeps it; else -1
   const char *addr, *prefix;
   const char *host, *interface;  // of this process for Gloo: its address, or, unless NULL, its network interface
   double timeout, waited;        // in seconds: the limit, and what of it has passed

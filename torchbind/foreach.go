@@ -5,66 +5,50 @@ import "C"
 
 import "runtime"
 
+// pairs calls f with the handles of a and b, n of each, unless there are none.
+func pairs(op string, a, b []*Tensor, f func(a, b *C.tb_tensor, n C.int64_t) *C.tb_error) {
+	if n := sameLength(op, a, b); n > 0 {
+		pa, pb := list(op, a), list(op, b)
+		check(f(first(pa), first(pb), n), op, a...)
+		runtime.KeepAlive(b)
+	}
+}
+
 // ForeachAdd returns a[i] + alpha·b[i] for every i.
 func ForeachAdd(s *Scope, a, b []*Tensor, alpha float64) []*Tensor {
 	const op = "_foreach_add"
-	n := sameLength(op, a, b)
-	if n == 0 {
-		return nil
-	}
-	out := make([]C.tb_tensor, n)
-	pa, pb := list(op, a), list(op, b)
-	check(C.tb_foreach_add(first(pa), first(pb), C.double(alpha), n, first(out)), op, a...)
-	runtime.KeepAlive(b)
+	out := make([]C.tb_tensor, len(a))
+	pairs(op, a, b, func(a, b *C.tb_tensor, n C.int64_t) *C.tb_error {
+		return C.tb_foreach_add(a, b, C.double(alpha), n, first(out))
+	})
 	return s.adoptAll(out, op)
 }
 
 // ForeachAddInPlace adds alpha·b[i] to a[i], outside of the graph.
 func ForeachAddInPlace(a, b []*Tensor, alpha float64) {
-	const op = "_foreach_add_"
-	n := sameLength(op, a, b)
-	if n == 0 {
-		return
-	}
-	pa, pb := list(op, a), list(op, b)
-	check(C.tb_foreach_add_(first(pa), first(pb), C.double(alpha), n), op, a...)
-	runtime.KeepAlive(b)
+	pairs("_foreach_add_", a, b, func(a, b *C.tb_tensor, n C.int64_t) *C.tb_error { return C.tb_foreach_add_(a, b, C.double(alpha), n) })
 }
 
 // ForeachMul returns a[i] * b[i] for every i.
 func ForeachMul(s *Scope, a, b []*Tensor) []*Tensor {
 	const op = "_foreach_mul"
-	n := sameLength(op, a, b)
-	if n == 0 {
-		return nil
-	}
-	out := make([]C.tb_tensor, n)
-	pa, pb := list(op, a), list(op, b)
-	check(C.tb_foreach_mul(first(pa), first(pb), n, first(out)), op, a...)
-	runtime.KeepAlive(b)
+	out := make([]C.tb_tensor, len(a))
+	pairs(op, a, b, func(a, b *C.tb_tensor, n C.int64_t) *C.tb_error { return C.tb_foreach_mul(a, b, n, first(out)) })
 	return s.adoptAll(out, op)
 }
 
 // ForeachMulScalarInPlace multiplies a[i] by v, outside of the graph.
 func ForeachMulScalarInPlace(a []*Tensor, v float64) {
 	const op = "_foreach_mul_"
-	if len(a) == 0 {
-		return
+	if len(a) > 0 {
+		pa := list(op, a)
+		check(C.tb_foreach_mul_scalar_(first(pa), C.double(v), C.int64_t(len(a))), op, a...)
 	}
-	pa := list(op, a)
-	check(C.tb_foreach_mul_scalar_(first(pa), C.double(v), C.int64_t(len(a))), op, a...)
 }
 
 // ForeachCopyInPlace overwrites dst[i] with src[i], outside of the graph.
 func ForeachCopyInPlace(dst, src []*Tensor) {
-	const op = "_foreach_copy_"
-	n := sameLength(op, dst, src)
-	if n == 0 {
-		return
-	}
-	pd, ps := list(op, dst), list(op, src)
-	check(C.tb_foreach_copy_(first(pd), first(ps), n), op, dst...)
-	runtime.KeepAlive(src)
+	pairs("_foreach_copy_", dst, src, func(dst, src *C.tb_tensor, n C.int64_t) *C.tb_error { return C.tb_foreach_copy_(dst, src, n) })
 }
 
 // TotalNorm returns the Euclidean norm of all elements of all tensors, of which

@@ -205,11 +205,7 @@ func GELU(s *Scope, x *Tensor, tanh bool) *Tensor {
 
 // SwiGLU returns silu(x[:, :I]) · x[:, I:] for x [N, 2I], with
 // silu(a) = a/(1 + e⁻ᵃ): [N, I]. Derivatives go up to the second.
-func SwiGLU(s *Scope, x *Tensor) *Tensor {
-	var out C.tb_tensor
-	err := C.tb_swiglu(x.handle("swiglu"), &out)
-	return s.adopt(out, err, "swiglu", x)
-}
+func SwiGLU(s *Scope, x *Tensor) *Tensor { return unary(s, "swiglu", C.tb_swiglu, x) }
 
 // CrossEntropy returns the mean cross entropy of logits [M, V] against labels
 // (int64, [M]), a scalar, in float32 where the logits are bfloat16. As in

@@ -1,7 +1,28 @@
 package torchbind
 
 // #include "shim.h"
+//
+// static tb_error *unary(void *f, tb_tensor a, tb_tensor *out) { return ((tb_error *(*)(tb_tensor, tb_tensor *))f)(a, out); }
+// static tb_error *binary(void *f, tb_tensor a, tb_tensor b, tb_tensor *out) {
+//   return ((tb_error *(*)(tb_tensor, tb_tensor, tb_tensor *))f)(a, b, out);
+// }
 import "C"
+
+import "unsafe"
+
+// unary returns what f, of the shim, makes of a.
+func unary(s *Scope, op string, f unsafe.Pointer, a *Tensor) *Tensor {
+	var out C.tb_tensor
+	err := C.unary(f, a.handle(op), &out)
+	return s.adopt(out, err, op, a)
+}
+
+// binary is unary for two operands.
+func binary(s *Scope, op string, f unsafe.Pointer, a, b *Tensor) *Tensor {
+	var out C.tb_tensor
+	err := C.binary(f, a.handle(op), b.handle(op), &out)
+	return s.adopt(out, err, op, a, b)
+}
 
 // Add returns a + b, with broadcasting.
 func Add(s *Scope, a, b *Tensor) *Tensor {
@@ -18,11 +39,7 @@ func Sub(s *Scope, a, b *Tensor) *Tensor {
 }
 
 // Mul returns a * b, with broadcasting.
-func Mul(s *Scope, a, b *Tensor) *Tensor {
-	var out C.tb_tensor
-	err := C.tb_mul(a.handle("mul"), b.handle("mul"), &out)
-	return s.adopt(out, err, "mul", a, b)
-}
+func Mul(s *Scope, a, b *Tensor) *Tensor { return binary(s, "mul", C.tb_mul, a, b) }
 
 // AddScalar returns a + v.
 func AddScalar(s *Scope, a *Tensor, v float64) *Tensor {
@@ -39,47 +56,23 @@ func MulScalar(s *Scope, a *Tensor, v float64) *Tensor {
 }
 
 // Sqrt returns the square root of every element.
-func Sqrt(s *Scope, a *Tensor) *Tensor {
-	var out C.tb_tensor
-	err := C.tb_sqrt(a.handle("sqrt"), &out)
-	return s.adopt(out, err, "sqrt", a)
-}
+func Sqrt(s *Scope, a *Tensor) *Tensor { return unary(s, "sqrt", C.tb_sqrt, a) }
 
 // Tanh returns the hyperbolic tangent of every element.
-func Tanh(s *Scope, a *Tensor) *Tensor {
-	var out C.tb_tensor
-	err := C.tb_tanh(a.handle("tanh"), &out)
-	return s.adopt(out, err, "tanh", a)
-}
+func Tanh(s *Scope, a *Tensor) *Tensor { return unary(s, "tanh", C.tb_tanh, a) }
 
 // Sigmoid returns the logistic function of every element.
-func Sigmoid(s *Scope, a *Tensor) *Tensor {
-	var out C.tb_tensor
-	err := C.tb_sigmoid(a.handle("sigmoid"), &out)
-	return s.adopt(out, err, "sigmoid", a)
-}
+func Sigmoid(s *Scope, a *Tensor) *Tensor { return unary(s, "sigmoid", C.tb_sigmoid, a) }
 
 // Cos returns the cosine of every element.
-func Cos(s *Scope, a *Tensor) *Tensor {
-	var out C.tb_tensor
-	err := C.tb_cos(a.handle("cos"), &out)
-	return s.adopt(out, err, "cos", a)
-}
+func Cos(s *Scope, a *Tensor) *Tensor { return unary(s, "cos", C.tb_cos, a) }
 
 // Sin returns the sine of every element.
-func Sin(s *Scope, a *Tensor) *Tensor {
-	var out C.tb_tensor
-	err := C.tb_sin(a.handle("sin"), &out)
-	return s.adopt(out, err, "sin", a)
-}
+func Sin(s *Scope, a *Tensor) *Tensor { return unary(s, "sin", C.tb_sin, a) }
 
 // Contiguous returns a with its elements in the order of its shape: itself where
 // they are, else a copy.
-func Contiguous(s *Scope, a *Tensor) *Tensor {
-	var out C.tb_tensor
-	err := C.tb_contiguous(a.handle("contiguous"), &out)
-	return s.adopt(out, err, "contiguous", a)
-}
+func Contiguous(s *Scope, a *Tensor) *Tensor { return unary(s, "contiguous", C.tb_contiguous, a) }
 
 // Softmax returns a's softmax along dim.
 func Softmax(s *Scope, a *Tensor, dim int) *Tensor {
@@ -106,25 +99,13 @@ func TopK(s *Scope, a *Tensor, k int64, dim int) (values, indices *Tensor) {
 }
 
 // Sum returns the sum of all elements, a scalar.
-func Sum(s *Scope, a *Tensor) *Tensor {
-	var out C.tb_tensor
-	err := C.tb_sum(a.handle("sum"), &out)
-	return s.adopt(out, err, "sum", a)
-}
+func Sum(s *Scope, a *Tensor) *Tensor { return unary(s, "sum", C.tb_sum, a) }
 
 // Mean returns the mean of all elements, a scalar.
-func Mean(s *Scope, a *Tensor) *Tensor {
-	var out C.tb_tensor
-	err := C.tb_mean(a.handle("mean"), &out)
-	return s.adopt(out, err, "mean", a)
-}
+func Mean(s *Scope, a *Tensor) *Tensor { return unary(s, "mean", C.tb_mean, a) }
 
 // MatMul returns the matrix product of a and b, as torch.matmul.
-func MatMul(s *Scope, a, b *Tensor) *Tensor {
-	var out C.tb_tensor
-	err := C.tb_matmul(a.handle("matmul"), b.handle("matmul"), &out)
-	return s.adopt(out, err, "matmul", a, b)
-}
+func MatMul(s *Scope, a, b *Tensor) *Tensor { return binary(s, "matmul", C.tb_matmul, a, b) }
 
 // AddMMInPlace adds the product of a [N, K] and b [K, M] to t [N, M].
 func (t *Tensor) AddMMInPlace(a, b *Tensor) {

@@ -15,9 +15,7 @@ func Linear(s *Scope, x, w, b *Tensor) *Tensor {
 // Embedding returns the rows of weight [V, C] that ids (int64, [N]) names:
 // [N, C].
 func Embedding(s *Scope, weight, ids *Tensor) *Tensor {
-	var out C.tb_tensor
-	err := C.tb_embedding(weight.handle("embedding"), ids.handle("embedding"), &out)
-	return s.adopt(out, err, "embedding", weight, ids)
+	return binary(s, "embedding", C.tb_embedding, weight, ids)
 }
 
 // MSELoss returns the mean squared difference of x and target, of one shape, a
@@ -26,7 +24,5 @@ func MSELoss(s *Scope, x, target *Tensor) *Tensor {
 	if !slices.Equal(x.Shape(), target.Shape()) {
 		misuse("mse_loss", "shapes %v and %v", x.Shape(), target.Shape())
 	}
-	var out C.tb_tensor
-	err := C.tb_mse_loss(x.handle("mse_loss"), target.handle("mse_loss"), &out)
-	return s.adopt(out, err, "mse_loss", x, target)
+	return binary(s, "mse_loss", C.tb_mse_loss, x, target)
 }

@@ -101,11 +101,7 @@ func (t *Tensor) RequiresGrad() bool {
 // SetRequiresGrad turns the leaf t into one that gradients can be taken of, or
 // back, and returns t.
 func (t *Tensor) SetRequiresGrad(on bool) *Tensor {
-	var flag C.int
-	if on {
-		flag = 1
-	}
-	check(C.tb_requires_grad_(t.handle("requires_grad_"), flag), "requires_grad_", t)
+	check(C.tb_requires_grad_(t.handle("requires_grad_"), flag(on)), "requires_grad_", t)
 	return t
 }
 
@@ -203,25 +199,13 @@ func To(s *Scope, t *Tensor, dtype DType, device Device) *Tensor {
 }
 
 // Clone returns a copy; gradients flow through.
-func Clone(s *Scope, t *Tensor) *Tensor {
-	var out C.tb_tensor
-	err := C.tb_clone(t.handle("clone"), &out)
-	return s.adopt(out, err, "clone", t)
-}
+func Clone(s *Scope, t *Tensor) *Tensor { return unary(s, "clone", C.tb_clone, t) }
 
 // ZerosLike returns zeros of t's shape, dtype and device.
-func ZerosLike(s *Scope, t *Tensor) *Tensor {
-	var out C.tb_tensor
-	err := C.tb_zeros_like(t.handle("zeros_like"), &out)
-	return s.adopt(out, err, "zeros_like", t)
-}
+func ZerosLike(s *Scope, t *Tensor) *Tensor { return unary(s, "zeros_like", C.tb_zeros_like, t) }
 
 // Detach returns t's values, shared, cut from the graph.
-func Detach(s *Scope, t *Tensor) *Tensor {
-	var out C.tb_tensor
-	err := C.tb_detach(t.handle("detach"), &out)
-	return s.adopt(out, err, "detach", t)
-}
+func Detach(s *Scope, t *Tensor) *Tensor { return unary(s, "detach", C.tb_detach, t) }
 
 // count returns the number of elements of shape; it panics if that is negative
 // or no int64.

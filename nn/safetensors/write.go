@@ -23,11 +23,7 @@ import (
 // renamed, so that path holds the old file or the whole new one. Writing
 // tensors that are mapped from path itself is therefore safe.
 func Write(path string, metadata map[string]string, tensors []Tensor) error {
-	header, sorted, err := encodeHeader(metadata, tensors)
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return atomicfile.Write(path, func(w io.Writer) error { return encode(w, header, sorted) })
+	return atomicfile.Write(path, func(w io.Writer) error { return Encode(w, metadata, tensors) })
 }
 
 // Encode writes tensors to w in the form that [Write] gives a file.
@@ -36,10 +32,6 @@ func Encode(w io.Writer, metadata map[string]string, tensors []Tensor) error {
 	if err != nil {
 		return err
 	}
-	return encode(w, header, sorted)
-}
-
-func encode(w io.Writer, header []byte, sorted []Tensor) error {
 	if _, err := w.Write(header); err != nil {
 		return err
 	}

@@ -214,7 +214,7 @@ func TestDecoderAdaLoRAFolds(t *testing.T) {
 				near(t, "logits of the folded model", logits(model), trained, 1e-12)
 
 				dir := filepath.Join(t.TempDir(), "adapter")
-				if err := peft.Write(dir, model.Adapter(family+"-tiny", nil), peft.ModelCard{}, peft.WriteConfig{}); err != nil {
+				if err := peft.Write(dir, model.Adapter(family+"-tiny", nil), peft.ModelCard{}); err != nil {
 					t.Fatal(err)
 				}
 				again := loadDecoder(t, family+"-tiny", nn.LoadConfig{DType: torchbind.Float64})

@@ -187,5 +187,5 @@ func oneLine(t *testing.T, err error, want string) {
 }
 
 func writeAdapter(dir string, m *Model) error {
-	return peft.Write(dir, m.Adapter("base", nil), peft.ModelCard{}, peft.WriteConfig{})
+	return peft.Write(dir, m.Adapter("base", nil), peft.ModelCard{})
 }

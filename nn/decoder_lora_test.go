@@ -132,7 +132,7 @@ func TestDecoderWithoutRanks(t *testing.T) {
 		if len(a.Layers) != m.NumHiddenLayers {
 			t.Errorf("layers %v, want c_attn of each block", a.Layers)
 		}
-		oneLine(t, peft.Write(filepath.Join(t.TempDir(), "adapter"), a, peft.ModelCard{}, peft.WriteConfig{}), "all ranks are 0")
+		oneLine(t, peft.Write(filepath.Join(t.TempDir(), "adapter"), a, peft.ModelCard{}), "all ranks are 0")
 	})
 }
 
@@ -169,7 +169,7 @@ func checkExports(t *testing.T, s *torchbind.Scope, m *Model, b *Batch, skipped 
 			tolerance = tolFactors
 		}
 		dir := filepath.Join(t.TempDir(), "adapter")
-		if err := peft.Write(dir, a, peft.ModelCard{}, peft.WriteConfig{}); err != nil {
+		if err := peft.Write(dir, a, peft.ModelCard{}); err != nil {
 			t.Fatal(err)
 		}
 		cfg, err := peft.ReadConfig(dir)
@@ -240,7 +240,7 @@ func TestDecoderFoldSVD(t *testing.T) {
 				}
 				near(t, "logits of the folded model", m.Logits(s, b, nil).Float64s(), svd, tolFolded)
 				dir := filepath.Join(t.TempDir(), "adapter")
-				if err := peft.Write(dir, m.Adapter(name, []string{layers[1].Module}), peft.ModelCard{}, peft.WriteConfig{}); err != nil {
+				if err := peft.Write(dir, m.Adapter(name, []string{layers[1].Module}), peft.ModelCard{}); err != nil {
 					t.Fatal(err)
 				}
 				again := loadAdapted(t, name, dir, 0, false, torchbind.Float64)

@@ -89,7 +89,7 @@ func TestGPT2Parts(t *testing.T) {
 						p.Value.SetRequiresGrad(true)
 					}
 					before := filepath.Join(t.TempDir(), "adapter")
-					if err := peft.Write(before, m.Adapter("gpt2-tiny", nil), peft.ModelCard{}, peft.WriteConfig{}); err != nil {
+					if err := peft.Write(before, m.Adapter("gpt2-tiny", nil), peft.ModelCard{}); err != nil {
 						t.Fatal(err)
 					}
 					if dtype == torchbind.Float32 {
@@ -130,7 +130,7 @@ func TestGPT2AdaptersOfPEFT(t *testing.T) {
 				near(t, "logits", before, values.floats(prefix+"logits"), tolLogits32)
 
 				dir := filepath.Join(t.TempDir(), "adapter")
-				if err := peft.Write(dir, m.Adapter("gpt2-tiny", nil), peft.ModelCard{}, peft.WriteConfig{}); err != nil {
+				if err := peft.Write(dir, m.Adapter("gpt2-tiny", nil), peft.ModelCard{}); err != nil {
 					t.Fatal(err)
 				}
 				again := loadDecoder(t, "gpt2-tiny", LoadConfig{DType: torchbind.Float64})

@@ -77,7 +77,7 @@ func (j *job) export(model *nn.Model) (string, error) {
 	if err := setLabels(adapter, j.session.task.Labels); err != nil {
 		return "", err
 	}
-	return name, peft.Write(path, adapter, card, peft.WriteConfig{})
+	return name, peft.Write(path, adapter, card)
 }
 
 // Export writes an adapter in another form: PEFT's own, PEFT's with the
@@ -107,7 +107,7 @@ func Export(ctx context.Context, cfg settings.Config, adapterDir, format, outDir
 		}
 	}
 	card := peft.ModelCard{Labels: stored.Labels, Made: []peft.Fact{{Name: "program", Value: "autolora " + Version}, {Name: "format", Value: format}}}
-	if err := peft.Write(outDir, adapter, card, peft.WriteConfig{}); err != nil {
+	if err := peft.Write(outDir, adapter, card); err != nil {
 		return nil, err
 	}
 	return filesIn(outDir)

@@ -172,24 +172,6 @@ func (r *resolver) adapts(module string) bool {
 	return false
 }
 
-// Adapts returns those of a model's modules, in their order, on which PEFT would
-// put a LoRA layer. It tells which layers an adapter's file could have had: PEFT
-// starts one that the file lacks with B = 0, which leaves the base as it is. An
-// absent target_modules and "all-linear" choose every module given.
-func (c *Config) Adapts(modules []string) ([]string, error) {
-	r, err := newResolver(c)
-	if err != nil {
-		return nil, err
-	}
-	var adapted []string
-	for _, m := range modules {
-		if r.adapts(m) {
-			adapted = append(adapted, m)
-		}
-	}
-	return adapted, nil
-}
-
 // oneOrMore reads a single value as a list of one, as PEFT does for
 // layers_to_transform and layers_pattern.
 type oneOrMore[V any] []V

@@ -32,7 +32,7 @@ func Example() {
 		adapter.Layers = append(adapter.Layers, l)
 	}
 	card := peft.ModelCard{Task: "sst2", Labels: []string{"negative", "positive"}}
-	if err := peft.Write(dir, adapter, card, peft.WriteConfig{}); err != nil {
+	if err := peft.Write(dir, adapter, card); err != nil {
 		log.Fatal(err)
 	}
 
@@ -67,16 +67,6 @@ func ExampleAdapter_Fold() {
 	}
 	fmt.Println("r", folded.Config.R, "lora_alpha", folded.Config.LoraAlpha, "B", b)
 	// Output: r 1 lora_alpha 1 B [6 -6]
-}
-
-func ExampleConfig_Adapts() {
-	c, err := peft.ParseConfig([]byte(`{"peft_type": "LORA", "target_modules": ["query"], "layers_to_transform": [1]}`))
-	if err != nil {
-		log.Fatal(err)
-	}
-	adapted, err := c.Adapts([]string{"encoder.layer.0.query", "encoder.layer.1.query", "encoder.layer.1.value"})
-	fmt.Println(adapted, err)
-	// Output: [encoder.layer.1.query] <nil>
 }
 
 func ExampleParseConfig() {

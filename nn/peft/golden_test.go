@@ -124,7 +124,7 @@ func TestRewriteEqualsPEFT(t *testing.T) {
 				t.Fatal(err)
 			}
 			dir := filepath.Join(t.TempDir(), "adapter")
-			if err := Write(dir, a, ModelCard{}, WriteConfig{}); err != nil {
+			if err := Write(dir, a, ModelCard{}); err != nil {
 				t.Fatal(err)
 			}
 			b, err := Read(dir)
@@ -210,7 +210,7 @@ func TestRealPEFT(t *testing.T) {
 				t.Fatal(err)
 			}
 			dir := filepath.Join(t.TempDir(), "adapter")
-			if err := Write(dir, a, ModelCard{}, WriteConfig{}); err != nil {
+			if err := Write(dir, a, ModelCard{}); err != nil {
 				t.Fatal(err)
 			}
 			runCheck(t, python, dir, tt.family, tt.input, tt.name+".logits.jsonl")
@@ -225,7 +225,7 @@ func TestRealPEFT(t *testing.T) {
 			a.Layers[i].Rank = 0
 		}
 		dir := filepath.Join(t.TempDir(), "adapter")
-		if err := Write(dir, a, ModelCard{}, WriteConfig{}); err != nil {
+		if err := Write(dir, a, ModelCard{}); err != nil {
 			t.Fatal(err)
 		}
 		runCheck(t, python, dir, "roberta", "inputs.jsonl", "head_only.logits.jsonl")

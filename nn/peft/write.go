@@ -7,7 +7,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"autolora/atomicfile"
@@ -15,13 +14,6 @@ import (
 )
 
 const cardName = "README.md"
-
-// WriteConfig has options of [Write].
-type WriteConfig struct {
-	// Replace allows an adapter that is already in the folder to be replaced.
-	// A folder that holds anything else is never touched.
-	Replace bool
-}
 
 // Write writes the adapter into the folder dir: adapter_config.json,
 // adapter_model.safetensors, and README.md with the card. It sets target_modules
@@ -31,17 +23,15 @@ type WriteConfig struct {
 // module of a.Config.ModulesToSave; for the classification task types
 // "classifier" and "score" are added to it, as PEFT does.
 //
-// dir is whole or not there. With Replace the old folder is first renamed away,
-// and removed at the end; a crash between the two renames leaves it under that
-// other name.
-func Write(dir string, a *Adapter, card ModelCard, cfg WriteConfig) error {
+// dir must not be there; it appears whole or not at all.
+func Write(dir string, a *Adapter, card ModelCard) error {
 	c, tensors, err := a.files()
 	var config []byte
 	if err == nil {
 		config, err = marshal(c, "  ") // as PEFT formats it
 	}
-	if err == nil {
-		err = checkTarget(dir, cfg.Replace)
+	if _, e := os.Lstat(dir); err == nil && e == nil {
+		err = fmt.Errorf("folder is there already: %w", fs.ErrExist)
 	}
 	if err != nil {
 		return fmt.Errorf("write adapter %s: %w", dir, err)
@@ -49,7 +39,7 @@ func Write(dir string, a *Adapter, card ModelCard, cfg WriteConfig) error {
 	metadata := map[string]string{}
 	maps.Copy(metadata, a.Metadata)
 	metadata["format"] = "pt"
-	return atomicfile.WriteFolder(dir, cfg.Replace, func(dir string) error {
+	return atomicfile.WriteFolder(dir, false, func(dir string) error {
 		if err := os.WriteFile(filepath.Join(dir, configName), config, 0o666); err != nil {
 			return err
 		}
@@ -134,25 +124,6 @@ func (c *Config) resolvesTo(layers []Layer) error {
 		if rank != l.Rank || alpha != l.Alpha {
 			return fmt.Errorf("layer %q: PEFT would read rank %d and alpha %v, want %d and %v: its name is matched by another layer's", l.Name, rank, alpha, l.Rank, l.Alpha)
 		}
-	}
-	return nil
-}
-
-// checkTarget refuses a dir that is there, unless it may be replaced and holds
-// an adapter or nothing.
-func checkTarget(dir string, replace bool) error {
-	files, err := os.ReadDir(dir)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
-	case err != nil:
-		return err
-	case !replace:
-		return fmt.Errorf("folder is there already: %w", fs.ErrExist)
-	}
-	isConfig := func(f fs.DirEntry) bool { return f.Name() == configName }
-	if len(files) > 0 && !slices.ContainsFunc(files, isConfig) {
-		return fmt.Errorf("folder holds something that is not an adapter, and is not replaced: %w", fs.ErrExist)
 	}
 	return nil
 }

@@ -103,7 +103,7 @@ func TestWriteConfigFile(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "new", "adapter")
-			if err := Write(dir, tt.adapter, ModelCard{}, WriteConfig{}); err != nil {
+			if err := Write(dir, tt.adapter, ModelCard{}); err != nil {
 				t.Fatal(err)
 			}
 			if got := string(readFile(t, filepath.Join(dir, configName))); got != tt.want {
@@ -123,7 +123,7 @@ func TestWriteThenRead(t *testing.T) {
 	want := testAdapter()
 	want.Metadata = map[string]string{"autolora": "1"}
 	dir := filepath.Join(t.TempDir(), "adapter")
-	if err := Write(dir, want, ModelCard{}, WriteConfig{}); err != nil {
+	if err := Write(dir, want, ModelCard{}); err != nil {
 		t.Fatal(err)
 	}
 	got, err := Read(dir)
@@ -205,7 +205,7 @@ func TestWriteErrors(t *testing.T) {
 			tt.change(a)
 			parent := t.TempDir()
 			dir := filepath.Join(parent, "adapter")
-			err := Write(dir, a, ModelCard{}, WriteConfig{})
+			err := Write(dir, a, ModelCard{})
 			if err == nil || !strings.HasPrefix(err.Error(), "write ") || !strings.Contains(err.Error(), dir+": ") || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("error %v\nwant the folder and %q", err, tt.want)
 			}
@@ -218,18 +218,14 @@ func TestWriteErrors(t *testing.T) {
 
 func TestWriteFolder(t *testing.T) {
 	tests := []struct {
-		name    string
-		files   []string // already in the folder; nil for no folder
-		replace bool
-		ok      bool
+		name  string
+		files []string // already in the folder; nil for no folder
+		ok    bool
 	}{
-		{"new", nil, false, true},
-		{"new, told to replace", nil, true, true},
-		{"there", []string{configName}, false, false},
-		{"there and empty", []string{}, false, false},
-		{"replaced", []string{configName, "old.txt"}, true, true},
-		{"empty, replaced", []string{}, true, true},
-		{"not an adapter", []string{"thesis.tex"}, true, false},
+		{"new", nil, true},
+		{"there", []string{configName}, false},
+		{"there and empty", []string{}, false},
+		{"not an adapter", []string{"thesis.tex"}, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -245,7 +241,7 @@ func TestWriteFolder(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			err := Write(dir, testAdapter(), ModelCard{}, WriteConfig{Replace: tt.replace})
+			err := Write(dir, testAdapter(), ModelCard{})
 			want := []string{cardName, configName, weightsName}
 			if !tt.ok {
 				want = tt.files
@@ -269,7 +265,7 @@ func TestWriteFolder(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, dir := range []string{path, filepath.Join(path, "adapter")} {
-			if err := Write(dir, testAdapter(), ModelCard{}, WriteConfig{Replace: true}); err == nil {
+			if err := Write(dir, testAdapter(), ModelCard{}); err == nil {
 				t.Errorf("%s: no error", dir)
 			}
 		}

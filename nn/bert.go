@@ -1,10 +1,11 @@
 package nn
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
+
+	"autolora/plainjson"
 )
 
 var bert = family{
@@ -18,7 +19,7 @@ var bert = family{
 func readBERT(data []byte, cfg *Config) error {
 	cfg.TypeVocabSize, cfg.LayerNormEps, cfg.HiddenAct, cfg.HiddenDropout, cfg.AttentionDropout = 2, 1e-12, "gelu", 0.1, 0.1
 	cfg.InitializerRange, cfg.PositionEmbeddingType = 0.02, "absolute"
-	if err := json.Unmarshal(data, cfg); err != nil {
+	if err := plainjson.Unmarshal(data, cfg); err != nil {
 		return err
 	}
 	cfg.EmbedDropout, cfg.NumKeyValueHeads = cfg.HiddenDropout, cfg.NumAttentionHeads

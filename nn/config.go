@@ -1,6 +1,7 @@
 package nn
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,32 +12,34 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"autolora/plainjson"
 )
 
 // Config is what config.json of a Hugging Face folder says of a model; the field
 // names are its keys, or those of BERT and LLaMA where other families call the
 // same thing otherwise (GPT-2's n_embd is HiddenSize).
 type Config struct {
-	ModelType             string            `json:"model_type"`
-	Architectures         []string          `json:"architectures"`
-	HiddenSize            int64             `json:"hidden_size"`
-	NumHiddenLayers       int               `json:"num_hidden_layers"`
-	NumAttentionHeads     int64             `json:"num_attention_heads"`
-	IntermediateSize      int64             `json:"intermediate_size"`
-	VocabSize             int64             `json:"vocab_size"`
-	MaxPositionEmbeddings int64             `json:"max_position_embeddings"`
-	TypeVocabSize         int64             `json:"type_vocab_size"`
-	LayerNormEps          float64           `json:"layer_norm_eps"`
-	HiddenAct             string            `json:"hidden_act"`
-	HiddenDropout         float64           `json:"hidden_dropout_prob"`
-	AttentionDropout      float64           `json:"attention_probs_dropout_prob"`
-	ClassifierDropout     *float64          `json:"classifier_dropout"` // nil: HiddenDropout
-	InitializerRange      float64           `json:"initializer_range"`
-	PadTokenID            int64             `json:"pad_token_id"`
-	PositionEmbeddingType string            `json:"position_embedding_type"`
-	IsDecoder             bool              `json:"is_decoder"`
-	ProblemType           string            `json:"problem_type"`
-	ID2Label              map[string]string `json:"id2label"`
+	ModelType             string     `json:"model_type"`
+	Architectures         []string   `json:"architectures"`
+	HiddenSize            int64      `json:"hidden_size"`
+	NumHiddenLayers       int        `json:"num_hidden_layers"`
+	NumAttentionHeads     int64      `json:"num_attention_heads"`
+	IntermediateSize      int64      `json:"intermediate_size"`
+	VocabSize             int64      `json:"vocab_size"`
+	MaxPositionEmbeddings int64      `json:"max_position_embeddings"`
+	TypeVocabSize         int64      `json:"type_vocab_size"`
+	LayerNormEps          float64    `json:"layer_norm_eps"`
+	HiddenAct             string     `json:"hidden_act"`
+	HiddenDropout         float64    `json:"hidden_dropout_prob"`
+	AttentionDropout      float64    `json:"attention_probs_dropout_prob"`
+	ClassifierDropout     *float64   `json:"classifier_dropout"` // nil: HiddenDropout
+	InitializerRange      float64    `json:"initializer_range"`
+	PadTokenID            int64      `json:"pad_token_id"`
+	PositionEmbeddingType string     `json:"position_embedding_type"`
+	IsDecoder             bool       `json:"is_decoder"`
+	ProblemType           string     `json:"problem_type"`
+	ID2Label              LabelNames `json:"id2label"`
 
 	// What follows has other keys in each family, whose reader fills it in.
 	NumKeyValueHeads          int64   `json:"-"` // G, heads of keys and values
@@ -79,17 +82,20 @@ func ReadConfig(dir string) (Config, error) {
 // computes such a model.
 func ParseConfig(data []byte) (Config, error) {
 	var cfg Config
-	if err := json.Unmarshal(data, &cfg.raw); err != nil {
+	if err := plainjson.Unmarshal(data, &cfg.raw); err != nil {
 		return Config{}, fmt.Errorf("not a model configuration: %w", err)
 	}
-	if err := json.Unmarshal(cfg.raw["model_type"], &cfg.ModelType); err != nil && cfg.raw["model_type"] != nil {
+	if err := plainjson.Unmarshal(cfg.raw["model_type"], &cfg.ModelType); err != nil && cfg.raw["model_type"] != nil {
 		return Config{}, fmt.Errorf("not a model configuration: model_type: %w", err)
 	}
 	var ok bool
 	if cfg.family, ok = families[cfg.ModelType]; !ok {
 		return Config{}, fmt.Errorf("unknown architecture: model_type %q, want one of %s", cfg.ModelType, strings.Join(slices.Sorted(maps.Keys(families)), ", "))
 	}
-	if err := cfg.family.read(data, &cfg); err != nil {
+	if err := checkQuantised(cfg.raw["quantization_config"]); err != nil {
+		return Config{}, err
+	}
+	if err := cfg.family.read(plainjson.Loosen(data), &cfg); err != nil {
 		return Config{}, fmt.Errorf("not a model configuration: %w", err)
 	}
 	if err := cfg.check(); err != nil {
@@ -148,6 +154,34 @@ func checkDecoder(c Config) error {
 	return nil
 }
 
+// quantisers have, by quant_method of config.json, who quantises so.
+var quantisers = map[string]string{
+	"bitsandbytes": "bitsandbytes", "gptq": "GPTQ", "awq": "AWQ", "fp8": "fp8", "fbgemm_fp8": "fp8", "finegrained_fp8": "fp8",
+	"mxfp4": "MXFP4", "compressed-tensors": "compressed-tensors", "hqq": "HQQ", "quanto": "Quanto", "torchao": "torchao",
+}
+
+// checkQuantised refuses the quantization_config of a config.json.
+func checkQuantised(raw json.RawMessage) error {
+	var keys map[string]any
+	if plainjson.Unmarshal(raw, &keys) != nil || len(keys) == 0 {
+		return nil
+	}
+	method, _ := keys["quant_method"].(string)
+	switch {
+	case method == "" && (keys["load_in_4bit"] == true || keys["load_in_8bit"] == true):
+		method = "bitsandbytes" // before it wrote quant_method
+	case quantisers[method] != "":
+		method = quantisers[method]
+	}
+	return quantisedError("the model is quantised with " + cmp.Or(method, "a method that it does not name"))
+}
+
+// quantisedError says what to do about a quantised model.
+func quantisedError(what string) error {
+	return fmt.Errorf("%s, and such weights are not read: take the model that it was made from, in float32, float16 or bfloat16, "+
+		"or write one with model.dequantize() and save_pretrained in Python", what)
+}
+
 // geluNames are what config.json calls GELU: exactly, and twice in its tanh form.
 var geluNames = []string{"gelu", "gelu_new", "gelu_pytorch_tanh"}
 
@@ -173,18 +207,52 @@ func (c Config) HeadDropout() float64 {
 	return c.HiddenDropout
 }
 
-// LabelNames returns the label names of id2label in order; nil if it has none or
-// not exactly the ids 0 to n-1.
+// LabelNames are the names of a head's outputs by their numbers. In a file they
+// are an object or a list, of texts or other plain values.
+type LabelNames map[string]string
+
+// UnmarshalJSON reads id2label.
+func (l *LabelNames) UnmarshalJSON(data []byte) error {
+	var names map[string]json.RawMessage
+	var list []json.RawMessage
+	if plainjson.Unmarshal(data, &list) == nil {
+		names = map[string]json.RawMessage{}
+		for i, name := range list {
+			names[strconv.Itoa(i)] = name
+		}
+	} else if err := plainjson.Unmarshal(data, &names); err != nil {
+		return fmt.Errorf("id2label: %w", err)
+	}
+	*l = LabelNames{}
+	for id, value := range names {
+		name := string(value) // a number or a truth value is its own name
+		switch value[0] {
+		case '"':
+			if err := plainjson.Unmarshal(value, &name); err != nil {
+				return fmt.Errorf("id2label: %w", err)
+			}
+		case '{', '[':
+			return fmt.Errorf("id2label: label %s is %.40s, want its name", id, value)
+		}
+		(*l)[id] = name
+	}
+	return nil
+}
+
+// LabelNames returns the label names of id2label in order; nil if it has none, not
+// exactly the ids 0 to n-1, or only LABEL_0 and so on: transformers writes those,
+// two of them at times whatever the head has, where nobody has named the labels.
 func (c Config) LabelNames() []string {
-	labels := make([]string, len(c.ID2Label))
+	labels, named := make([]string, len(c.ID2Label)), false
 	for id, label := range c.ID2Label {
 		i, err := strconv.Atoi(id)
 		if err != nil || i < 0 || i >= len(labels) {
 			return nil
 		}
 		labels[i] = label
+		named = named || label != "LABEL_"+id
 	}
-	if len(labels) == 0 {
+	if !named {
 		return nil
 	}
 	return labels

@@ -1,9 +1,10 @@
 package nn
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
+
+	"autolora/plainjson"
 )
 
 var gpt2 = family{
@@ -34,10 +35,10 @@ func readGPT2(data []byte, cfg *Config) error {
 		Embed: 768, Layers: 12, Heads: 12, Positions: 1024, Vocab: 50257, Act: "gelu_new", Resid: 0.1, EmbedDropout: 0.1, Attn: 0.1,
 		Eps: 1e-5, Init: 0.02, ScaleAttn: true, Tied: true,
 	}
-	if err := json.Unmarshal(data, &keys); err != nil {
+	if err := plainjson.Unmarshal(data, &keys); err != nil {
 		return err
 	}
-	if err := json.Unmarshal(cfg.raw["architectures"], &cfg.Architectures); err != nil && cfg.raw["architectures"] != nil {
+	if err := plainjson.Unmarshal(cfg.raw["architectures"], &cfg.Architectures); err != nil && cfg.raw["architectures"] != nil {
 		return fmt.Errorf("architectures: %w", err)
 	}
 	switch {

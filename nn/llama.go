@@ -1,9 +1,9 @@
 package nn
 
 import (
-	"encoding/json"
 	"fmt"
 
+	"autolora/plainjson"
 	"autolora/torchbind"
 )
 
@@ -27,10 +27,10 @@ func readLlama(data []byte, cfg *Config) error {
 		Tied          bool    `json:"tie_word_embeddings"`
 	}{Eps: 1e-6}
 	cfg.HiddenAct, cfg.InitializerRange, cfg.MaxPositionEmbeddings, cfg.TypeVocabSize = "silu", 0.02, 2048, 1
-	if err := json.Unmarshal(data, cfg); err != nil {
+	if err := plainjson.Unmarshal(data, cfg); err != nil {
 		return err
 	}
-	if err := json.Unmarshal(data, &keys); err != nil {
+	if err := plainjson.Unmarshal(data, &keys); err != nil {
 		return err
 	}
 	cfg.NumKeyValueHeads, cfg.HeadDim = cfg.NumAttentionHeads, 0

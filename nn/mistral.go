@@ -1,6 +1,6 @@
 package nn
 
-import "encoding/json"
+import "autolora/plainjson"
 
 var mistral = family{
 	prefix: "model", class: "Mistral", generator: "MistralForCausalLM", read: readMistral, check: checkDecoder, build: newLlama,
@@ -13,7 +13,7 @@ func readMistral(data []byte, cfg *Config) error {
 	keys := struct {
 		Window *int64 `json:"sliding_window"`
 	}{&window}
-	if err := json.Unmarshal(data, &keys); err != nil {
+	if err := plainjson.Unmarshal(data, &keys); err != nil {
 		return err
 	}
 	if keys.Window != nil { // null: none

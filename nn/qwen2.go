@@ -1,8 +1,9 @@
 package nn
 
 import (
-	"encoding/json"
 	"errors"
+
+	"autolora/plainjson"
 )
 
 var qwen2 = family{
@@ -15,7 +16,7 @@ func readQwen2(data []byte, cfg *Config) error {
 	var keys struct {
 		Window bool `json:"use_sliding_window"`
 	}
-	if err := json.Unmarshal(data, &keys); err != nil {
+	if err := plainjson.Unmarshal(data, &keys); err != nil {
 		return err
 	}
 	if keys.Window {

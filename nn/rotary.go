@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 
+	"autolora/plainjson"
 	"autolora/torchbind"
 )
 
@@ -28,7 +29,7 @@ func readRope(data []byte) (Rope, error) {
 		Scaling    json.RawMessage `json:"rope_scaling"`
 		Parameters json.RawMessage `json:"rope_parameters"`
 	}
-	if err := json.Unmarshal(data, &keys); err != nil {
+	if err := plainjson.Unmarshal(data, &keys); err != nil {
 		return Rope{}, err
 	}
 	r := Rope{Theta: 10000, Type: "default"}
@@ -42,13 +43,13 @@ func readRope(data []byte) (Rope, error) {
 		older := struct {
 			Type string `json:"type"` // before transformers 4.45
 		}{}
-		if err := json.Unmarshal(part, &older); err != nil {
+		if err := plainjson.Unmarshal(part, &older); err != nil {
 			return Rope{}, fmt.Errorf("rope_scaling: %w", err)
 		}
 		if older.Type != "" {
 			r.Type = older.Type
 		}
-		if err := json.Unmarshal(part, &r); err != nil {
+		if err := plainjson.Unmarshal(part, &r); err != nil {
 			return Rope{}, fmt.Errorf("rope_scaling: %w", err)
 		}
 	}

@@ -2,7 +2,6 @@ package hub
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"autolora/plainjson"
 )
 
 // Resolve turns what a user gives as a model into a folder: the folder itself, or a name "ORG/NAME" or "NAME" on
@@ -147,7 +148,7 @@ func complete(dir string) error {
 	var index struct {
 		WeightMap map[string]string `json:"weight_map"`
 	}
-	if err := json.Unmarshal(raw, &index); err != nil {
+	if err := plainjson.Unmarshal(raw, &index); err != nil {
 		return fmt.Errorf("%s: %w", weightIndex(weights), err)
 	}
 	lost := slices.DeleteFunc(slices.Compact(slices.Sorted(maps.Values(index.WeightMap))), has)

@@ -2,7 +2,6 @@ package hub
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"autolora/plainjson"
 )
 
 // tries is how often a request is made before its failure counts; a download counts from its last progress.
@@ -94,7 +95,7 @@ func (c *Client) askJSON(ctx context.Context, address string, v any) error {
 		if len(body) > limit {
 			return fmt.Errorf("%s: answer is longer than %d bytes", address, limit)
 		}
-		if err := json.Unmarshal(body, v); err != nil {
+		if err := plainjson.Unmarshal(body, v); err != nil {
 			return fmt.Errorf("%s: answer is not the hub's JSON: %w", address, err)
 		}
 		return nil

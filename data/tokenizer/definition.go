@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"autolora/plainjson"
 )
 
 // definition is a checked tokenizer.json, or one made from vocabulary files.
@@ -143,7 +145,7 @@ func parseAdded(raw json.RawMessage, vocab map[string]uint32) ([]addedToken, err
 		return []addedToken{}, nil
 	}
 	var tokens []addedToken
-	if err := json.Unmarshal(raw, &tokens); err != nil {
+	if err := plainjson.Unmarshal(raw, &tokens); err != nil {
 		return nil, err
 	}
 	known := map[string]uint32{}
@@ -292,14 +294,16 @@ func parseJSON(name string, text []byte, into any) error {
 	if at := loneSurrogate(text); at >= 0 {
 		return fmt.Errorf("%s: line %d: %s is half of a surrogate pair", name, lineOf(text, at), text[at:at+6])
 	}
-	err := json.Unmarshal(text, into)
-	switch broken := err.(type) {
-	case nil:
+	err := plainjson.Unmarshal(text, into)
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
+	switch {
+	case err == nil:
 		return nil
-	case *json.SyntaxError:
-		return fmt.Errorf("%s: line %d: not JSON: %w", name, lineOf(text, int(broken.Offset)), err)
-	case *json.UnmarshalTypeError:
-		return fmt.Errorf("%s: line %d: %w", name, lineOf(text, int(broken.Offset)), err)
+	case errors.As(err, &syntax):
+		return fmt.Errorf("%s: line %d: not JSON: %w", name, lineOf(text, int(syntax.Offset)), err)
+	case errors.As(err, &kind):
+		return fmt.Errorf("%s: line %d: %w", name, lineOf(text, int(kind.Offset)), err)
 	}
 	return fmt.Errorf("%s: %w", name, err)
 }

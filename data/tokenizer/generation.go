@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"autolora/data"
+	"autolora/plainjson"
 )
 
 // EncodeGeneration gives the tokens of a source text and of the target to generate from it, in the form of LoRA's
@@ -79,7 +80,7 @@ func targetSpace(normalizer json.RawMessage) string {
 		Type  string
 		Parts []json.RawMessage `json:"normalizers"`
 	}
-	if json.Unmarshal(normalizer, &part) != nil {
+	if plainjson.Unmarshal(normalizer, &part) != nil {
 		return " "
 	}
 	if part.Type == "Prepend" || slices.ContainsFunc(part.Parts, func(p json.RawMessage) bool { return targetSpace(p) == "" }) {

@@ -7,6 +7,8 @@ import (
 	"math"
 	"strings"
 	"unicode/utf8"
+
+	"autolora/plainjson"
 )
 
 // model is what has to be known of a tokenizer's model: its tokens.
@@ -37,7 +39,7 @@ type merges []merge
 
 func (l *merges) UnmarshalJSON(text []byte) error {
 	var lines []string
-	if json.Unmarshal(text, &lines) == nil {
+	if plainjson.Unmarshal(text, &lines) == nil {
 		for _, line := range lines {
 			m, err := splitMerge(line)
 			if err != nil {
@@ -48,7 +50,7 @@ func (l *merges) UnmarshalJSON(text []byte) error {
 		return nil
 	}
 	var lists [][]string
-	if err := json.Unmarshal(text, &lists); err != nil {
+	if err := plainjson.Unmarshal(text, &lists); err != nil {
 		return err
 	}
 	for _, parts := range lists {
@@ -73,7 +75,7 @@ func splitMerge(line string) (merge, error) {
 // would give no ids and no error.
 func parseModel(raw json.RawMessage) (*model, error) {
 	var r rawModel
-	if err := json.Unmarshal(raw, &r); err != nil {
+	if err := plainjson.Unmarshal(raw, &r); err != nil {
 		return nil, err
 	}
 	if isNull(r.Vocab) {
@@ -133,7 +135,7 @@ func (r *rawModel) words() (*model, error) {
 
 func (r *rawModel) vocab() (map[string]uint32, error) {
 	var vocab map[string]uint32
-	if err := json.Unmarshal(r.Vocab, &vocab); err != nil {
+	if err := plainjson.Unmarshal(r.Vocab, &vocab); err != nil {
 		return nil, fmt.Errorf("vocab: %w", err)
 	}
 	return vocab, checkVocab(vocab)
@@ -197,7 +199,7 @@ func (m merge) check(vocab map[string]uint32, prefix string) error {
 
 func (r *rawModel) unigram() (*model, error) {
 	var pieces [][]any
-	if err := json.Unmarshal(r.Vocab, &pieces); err != nil {
+	if err := plainjson.Unmarshal(r.Vocab, &pieces); err != nil {
 		return nil, fmt.Errorf("vocab: %w", err)
 	}
 	if len(pieces) == 0 {

@@ -2,7 +2,6 @@ package tokenizer
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +12,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"autolora/plainjson"
 )
 
 // settings are the parts of tokenizer_config.json, special_tokens_map.json and added_tokens.json that bear on
@@ -47,9 +48,9 @@ type namedToken addedToken
 func (t *namedToken) UnmarshalJSON(text []byte) error {
 	var err error
 	if len(text) > 0 && text[0] == '"' {
-		err = json.Unmarshal(text, &t.Content)
+		err = plainjson.Unmarshal(text, &t.Content)
 	} else {
-		err = json.Unmarshal(text, (*addedToken)(t))
+		err = plainjson.Unmarshal(text, (*addedToken)(t))
 	}
 	t.Special = true
 	return err
@@ -60,7 +61,7 @@ type tokenID []addedToken
 
 func (l *tokenID) UnmarshalJSON(text []byte) error {
 	var byID map[string]addedToken
-	if err := json.Unmarshal(text, &byID); err != nil {
+	if err := plainjson.Unmarshal(text, &byID); err != nil {
 		return err
 	}
 	for key, t := range byID {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"autolora/plainjson"
 )
 
 // template says what stands around one text, and around a pair.
@@ -112,7 +114,7 @@ func parseProcessor(raw json.RawMessage, depth int) (template, error) {
 		return bare, nil
 	}
 	var p processor
-	if err := json.Unmarshal(raw, &p); err != nil {
+	if err := plainjson.Unmarshal(raw, &p); err != nil {
 		return template{}, err
 	}
 	switch p.Type {
@@ -163,7 +165,7 @@ func (p *processor) clsSep() (template, error) {
 	var ids [2][]uint32
 	for i, pair := range [][]json.RawMessage{p.Cls, p.Sep} {
 		var id *uint32
-		if len(pair) != 2 || json.Unmarshal(pair[1], &id) != nil || id == nil {
+		if len(pair) != 2 || plainjson.Unmarshal(pair[1], &id) != nil || id == nil {
 			return template{}, fmt.Errorf("cls %.40s, sep %.40s: want a token and its id of each", p.Cls, p.Sep)
 		}
 		ids[i] = []uint32{*id}

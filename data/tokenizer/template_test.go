@@ -66,7 +66,7 @@ func TestPostProcessorErrors(t *testing.T) {
 	for _, c := range []struct{ name, text, want string }{
 		{"unknown type", `{"type": "PairProcessing"}`, `type "PairProcessing" is not supported`},
 		{"no type", `{}`, `type "" is not supported`},
-		{"not an object", `[1]`, "cannot unmarshal array"},
+		{"not an object", `[1]`, "got a list, want an object"},
 		{"no cls", `{"type": "BertProcessing", "sep": ["x", 1]}`, "cls [], sep"},
 		{"cls of three", `{"type": "BertProcessing", "sep": ["x", 1], "cls": ["x", 1, 2]}`, "want a token and its id"},
 		{"cls without id", `{"type": "BertProcessing", "sep": ["x", 1], "cls": ["x", null]}`, "want a token and its id"},
@@ -77,7 +77,7 @@ func TestPostProcessorErrors(t *testing.T) {
 		{"A twice in pair", strings.Replace(templateBERT, `"id": "B"`, `"id": "A"`, 1), "pair: has sequence A 2 times and B 0 times, want 1 and 1"},
 		{"empty piece", strings.Replace(templateBERT, `{"Sequence": {"id": "A", "type_id": 0}}`, `{}`, 1), "single: piece 1: want either a Sequence or a SpecialToken"},
 		{"sequence without id", strings.Replace(templateBERT, `"id": "A", `, ``, 1), `single: piece 1: sequence "": want A or B`},
-		{"segment 256", strings.Replace(templateBERT, `"type_id": 1`, `"type_id": 256`, 1), "number 256"},
+		{"segment 256", strings.Replace(templateBERT, `"type_id": 1`, `"type_id": 256`, 1), "got 256, want an integer from 0 to 2^8-1"},
 		{"no templates", `{"type": "TemplateProcessing"}`, "single: has sequence A 0 times"},
 		{"two that add tokens", `{"type": "Sequence", "processors": [` + bertProcessing + `,` + robertaProcessing + `]}`, "processor 1: a second processor that adds tokens is not supported"},
 		{"unknown in a sequence", `{"type": "Sequence", "processors": [{"type": "New"}]}`, `processor 0: type "New" is not supported`},

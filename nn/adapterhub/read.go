@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"autolora/nn/safetensors"
+	"autolora/plainjson"
 )
 
 // IsAdapter reports whether the folder dir has an adapter in AdapterHub's form,
@@ -21,7 +22,7 @@ import (
 func IsAdapter(dir string) bool {
 	data, err := os.ReadFile(filepath.Join(dir, configName))
 	var keys map[string]json.RawMessage
-	if err != nil || json.Unmarshal(data, &keys) != nil {
+	if err != nil || plainjson.Unmarshal(data, &keys) != nil {
 		return false
 	}
 	_, isPEFT := keys["peft_type"]
@@ -182,7 +183,7 @@ func readConfig(path string) (*config, error) {
 		return nil, fmt.Errorf("read adapter: %w", err)
 	}
 	var c config
-	if err := json.Unmarshal(data, &c); err != nil {
+	if err := plainjson.Unmarshal(data, &c); err != nil {
 		return nil, fmt.Errorf("read %s: %w", path, err)
 	}
 	return &c, nil

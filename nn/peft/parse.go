@@ -7,6 +7,8 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"autolora/plainjson"
 )
 
 // ParseConfig reads the content of an adapter_config.json. Absent keys have
@@ -15,7 +17,7 @@ import (
 // value of the wrong kind.
 func ParseConfig(data []byte) (*Config, error) {
 	var object map[string]json.RawMessage
-	if err := json.Unmarshal(data, &object); err != nil {
+	if err := plainjson.Unmarshal(data, &object); err != nil {
 		return nil, fmt.Errorf("not a JSON object: %w", err)
 	}
 	c := &Config{R: 8, LoraAlpha: 8} // PEFT's defaults
@@ -30,7 +32,12 @@ func ParseConfig(data []byte) (*Config, error) {
 			c.Unknown = append(c.Unknown, key)
 		case !known:
 		case string(object[key]) != "null":
-			if err := json.Unmarshal(object[key], field); err != nil {
+			value := []byte(object[key])
+			switch field.(type) {
+			case *int, *float64, *bool, *oneOrMore[int]:
+				value = plainjson.Loosen(value)
+			}
+			if err := plainjson.Unmarshal(value, field); err != nil {
 				return nil, fmt.Errorf("%s: %w", key, err)
 			}
 		case slices.Contains(neverNull, key):

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	"autolora/plainjson"
 )
 
 const (
@@ -157,7 +159,7 @@ func readWeightMap(data []byte) (map[string]string, error) {
 	var index struct {
 		WeightMap json.RawMessage `json:"weight_map"`
 	}
-	if err := json.Unmarshal(data, &index); err != nil {
+	if err := plainjson.Unmarshal(data, &index); err != nil {
 		return nil, fmt.Errorf("not valid JSON: %w", err)
 	}
 	if index.WeightMap == nil {

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"autolora/plainjson"
 )
 
 const (
@@ -233,14 +235,14 @@ func members(data []byte) ([]member, error) {
 
 // text returns a value that is a string.
 func (m member) text() (text string, ok bool) {
-	err := json.Unmarshal(m.value, &text)
+	err := plainjson.Unmarshal(m.value, &text)
 	return text, err == nil && m.value[0] == '"' // null is no error
 }
 
 // integers returns a value that is an array of integers from 0 to 2⁶³-1.
 func (m member) integers() ([]int64, error) {
 	var all []json.RawMessage
-	if err := json.Unmarshal(m.value, &all); err != nil || all == nil {
+	if err := plainjson.Unmarshal(m.value, &all); err != nil || all == nil {
 		return nil, fmt.Errorf("%s is %s, want an array of integers", m.key, short(m.value))
 	}
 	values := make([]int64, len(all))

@@ -4,6 +4,7 @@ go 1.26
 
 require (
 	github.com/daulet/tokenizers v1.22.1
+	github.com/dlclark/regexp2 v1.12.0
 	github.com/klauspost/compress v1.17.9
 	github.com/kljensen/snowball v0.10.0
 	github.com/mozillazg/go-unidecode v0.2.0

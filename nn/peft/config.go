@@ -1,11 +1,13 @@
 package peft
 
 import (
-	"encoding/json"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
 	"strconv"
+
+	"autolora/plainjson"
 )
 
 // Config is what adapter_config.json says about a LoRA adapter, apart from
@@ -100,31 +102,38 @@ func (c Config) MarshalJSON() ([]byte, error) {
 	return marshal(object, "")
 }
 
-// resolver answers what PEFT makes of a module under a config.
+// resolver answers what PEFT makes of a module under a config. Where an expression
+// is not known here, the tensors of a file say which layers it chooses, and of which
+// rank.
 type resolver struct {
 	config   *Config
-	rank     func(module string, otherwise int) int
+	rank     func(module string, otherwise int) int // nil: the tensors say
 	alpha    func(module string, otherwise float64) float64
 	target   func(module string) bool
 	exclude  func(module string) bool
-	saved    []*regexp.Regexp
-	patterns []*regexp.Regexp // of LayersPattern, with the block's number as group 1
+	saved    []expression
+	patterns []expression // of LayersPattern, with the block's number as group 1
 }
+
+// anyBlock finds the number of a block in the name of a module.
+var anyBlock = regexp.MustCompile(`^.*?\.[^.]*\.(\d+)\.`)
 
 func newResolver(c *Config) (*resolver, error) {
 	r := &resolver{config: c}
 	var err error
-	if r.rank, err = c.RankPattern.compile(); err != nil {
+	var unknown *patternError
+	if r.rank, err = c.RankPattern.compile(); err != nil && !errors.As(err, &unknown) {
 		return nil, fmt.Errorf("rank_pattern: %w", err)
 	}
 	if r.alpha, err = c.AlphaPattern.compile(); err != nil {
 		return nil, fmt.Errorf("alpha_pattern: %w", err)
 	}
+	always := func(answer bool) func(string) bool { return func(string) bool { return answer } }
 	if r.target, err = c.TargetModules.compile(); err != nil {
-		return nil, fmt.Errorf("target_modules: %w", err)
+		r.target = always(true)
 	}
 	if r.exclude, err = c.ExcludeModules.compile(); err != nil {
-		return nil, fmt.Errorf("exclude_modules: %w", err)
+		r.exclude = always(false)
 	}
 	for _, m := range c.modulesToSave() {
 		re, err := compilePython(`^(^|.*\.)` + m + `($|\..*)`)
@@ -141,7 +150,7 @@ func newResolver(c *Config) (*resolver, error) {
 		r.patterns = append(r.patterns, re)
 	}
 	if r.patterns == nil {
-		r.patterns = []*regexp.Regexp{regexp.MustCompile(`^.*?\.[^.]*\.(\d+)\.`)}
+		r.patterns = []expression{anyBlock.FindStringSubmatch}
 	}
 	return r, nil
 }
@@ -150,7 +159,7 @@ func newResolver(c *Config) (*resolver, error) {
 // (check_target_module_exists in peft/tuners/tuners_utils.py).
 func (r *resolver) adapts(module string) bool {
 	c := r.config
-	isMatch := func(re *regexp.Regexp) bool { return re.MatchString(module) }
+	isMatch := func(re expression) bool { return re(module) != nil }
 	switch {
 	case r.exclude(module), slices.ContainsFunc(r.saved, isMatch):
 		return false
@@ -164,7 +173,7 @@ func (r *resolver) adapts(module string) bool {
 		return true
 	}
 	for _, re := range r.patterns {
-		if m := re.FindStringSubmatch(module); m != nil {
+		if m := re(module); m != nil {
 			n, err := strconv.Atoi(m[1])
 			return err == nil && slices.Contains(c.LayersToTransform, n)
 		}
@@ -178,9 +187,9 @@ type oneOrMore[V any] []V
 
 func (l *oneOrMore[V]) UnmarshalJSON(data []byte) error {
 	var one V
-	if json.Unmarshal(data, &one) == nil {
+	if plainjson.Unmarshal(data, &one) == nil {
 		*l = []V{one}
 		return nil
 	}
-	return json.Unmarshal(data, (*[]V)(l))
+	return plainjson.Unmarshal(data, (*[]V)(l))
 }

@@ -7,6 +7,11 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
+
+	"autolora/plainjson"
+
+	"github.com/dlclark/regexp2"
 )
 
 // Pattern is a rank_pattern or alpha_pattern: regular expressions over module
@@ -56,7 +61,11 @@ func (p *Pattern[V]) UnmarshalJSON(data []byte) error {
 			return fmt.Errorf("key %q is there twice", e.Key)
 		}
 		seen[e.Key] = true
-		if err := d.Decode(&e.Value); err != nil {
+		var value json.RawMessage
+		if err := d.Decode(&value); err != nil {
+			return fmt.Errorf("key %q: %w", e.Key, err)
+		}
+		if err := plainjson.Unmarshal(plainjson.Loosen(value), &e.Value); err != nil {
 			return fmt.Errorf("key %q: %w", e.Key, err)
 		}
 		*p = append(*p, e)
@@ -73,7 +82,7 @@ func (p Pattern[V]) sort() {
 // the value of the first key that matches the module's name from its start or
 // after a dot to its end, else of a key that is the name, else otherwise.
 func (p Pattern[V]) compile() (func(module string, otherwise V) V, error) {
-	keys := make([]*regexp.Regexp, len(p))
+	keys := make([]expression, len(p))
 	exact := make(map[string]V, len(p))
 	for i, e := range p {
 		re, err := compilePython(`^(.*\.)?(` + e.Key + `)$`)
@@ -84,7 +93,7 @@ func (p Pattern[V]) compile() (func(module string, otherwise V) V, error) {
 	}
 	return func(module string, otherwise V) V {
 		for i, re := range keys {
-			if re.MatchString(module) {
+			if re(module) != nil {
 				return p[i].Value
 			}
 		}
@@ -120,10 +129,10 @@ func (m Modules) MarshalJSON() ([]byte, error) {
 // UnmarshalJSON reads a list or a string.
 func (m *Modules) UnmarshalJSON(data []byte) error {
 	*m = Modules{}
-	if json.Unmarshal(data, &m.Regexp) == nil {
+	if plainjson.Unmarshal(data, &m.Regexp) == nil {
 		return nil
 	}
-	if err := json.Unmarshal(data, &m.Names); err != nil {
+	if err := plainjson.Unmarshal(data, &m.Names); err != nil {
 		return fmt.Errorf("%.40s, want a list of module names or a regular expression", data)
 	}
 	return nil
@@ -145,17 +154,49 @@ func (m Modules) compile() (func(module string) bool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%q: %w", m.Regexp, err)
 	}
-	return re.MatchString, nil
+	return func(module string) bool { return re(module) != nil }, nil
 }
 
-// compilePython compiles a Python regular expression. Those over module names
-// are the same in Go, but for look-around and back references, which Go lacks.
-func compilePython(expr string) (*regexp.Regexp, error) {
+// expression returns the groups that a regular expression finds in a text, the
+// whole first; nil if it does not match.
+type expression func(text string) []string
+
+// maxMatch bounds the search of an expression that goes back and tries again.
+const maxMatch = time.Second
+
+// namedReference is a reference back to a group, as only Python writes it.
+var namedReference = regexp.MustCompile(`\(\?P=(\w+)\)`)
+
+// compilePython compiles a Python regular expression. Most over module names are
+// the same in Go; look-around and references back are another engine's.
+func compilePython(expr string) (expression, error) {
 	re, err := regexp.Compile(expr)
-	if err != nil {
-		return nil, fmt.Errorf("regular expression that Go cannot compile (write plain module names instead): %w", err)
+	if err == nil {
+		return re.FindStringSubmatch, nil
 	}
-	return re, nil
+	full, otherErr := regexp2.Compile(namedReference.ReplaceAllString(expr, `\k<$1>`), regexp2.RE2)
+	if otherErr != nil {
+		return nil, &patternError{err}
+	}
+	full.MatchTimeout = maxMatch
+	return func(text string) []string {
+		m, err := full.FindStringMatch(text)
+		if err != nil || m == nil {
+			return nil
+		}
+		var groups []string
+		for _, g := range m.Groups() {
+			groups = append(groups, g.String())
+		}
+		return groups
+	}, nil
+}
+
+// patternError is an error about a regular expression that cannot be compiled.
+type patternError struct{ error }
+
+func (e *patternError) Error() string {
+	return fmt.Sprintf("regular expression that is not known here (write plain module names instead): %v", e.error)
 }
 
 // marshal is json.MarshalIndent without HTML's escapes.

@@ -145,7 +145,11 @@ func (l *Layer) resolve(r *resolver) error {
 	if !r.adapts(l.Name) {
 		return fmt.Errorf("layer %q is not chosen by target_modules in %s: PEFT would ignore its tensors", l.Name, configName)
 	}
-	l.Rank = r.rank(l.Name, r.config.R)
+	if r.rank != nil {
+		l.Rank = r.rank(l.Name, r.config.R)
+	} else if len(l.A.Shape) == 2 {
+		l.Rank = int(l.A.Shape[0])
+	}
 	l.Alpha = r.alpha(l.Name, r.config.LoraAlpha)
 	return l.check()
 }

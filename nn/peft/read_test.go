@@ -128,3 +128,56 @@ func TestReadToleratesOtherTargets(t *testing.T) {
 		t.Errorf("layers %q, want %q", names, want)
 	}
 }
+
+// Expressions that are Python's and not Go's decide as they do in PEFT; where one is
+// not known here at all, the tensors in the file do.
+func TestReadPythonPatterns(t *testing.T) {
+	tensors := func(ranks ...int64) []safetensors.Tensor {
+		var all []safetensors.Tensor
+		for i, r := range ranks {
+			module := prefix + "encoder.layer." + string(rune('0'+i)) + ".query"
+			all = append(all, matrix(module+".lora_A.weight", r, 3), matrix(module+".lora_B.weight", 4, r))
+		}
+		return all
+	}
+	for _, tt := range []struct {
+		name, fields string
+		ranks        []int64
+		alphas       []float64 // by the layer's number
+		want         string    // of an error
+	}{
+		{"lookahead", `"r": 2, "target_modules": ".*\\.(?!7\\b)\\d+\\.(query|value)"`, []int64{2, 2}, []float64{8, 8}, ""},
+		{"lookahead that leaves a layer out", `"r": 2, "target_modules": ".*\\.(?!1\\b)\\d+\\.query"`, []int64{2, 2}, nil, `layer "encoder.layer.1.query" is not chosen`},
+		{"lookbehind", `"r": 2, "target_modules": ".*(?<!value)(?<=query)"`, []int64{2}, []float64{8}, ""},
+		{"reference back", `"r": 2, "target_modules": ".*(?P<e>e)r(?P=e)?.*|.*query"`, []int64{2}, []float64{8}, ""},
+		{"atomic group", `"r": 2, "target_modules": "(?>encoder)\\.layer\\.\\d\\.query"`, []int64{2}, []float64{8}, ""},
+		{"possessive", `"r": 2, "target_modules": "encoder\\.layer\\.\\d++\\.query"`, []int64{2, 2}, []float64{8, 8}, ""},
+		{"exclude possessive", `"r": 2, "target_modules": "all-linear", "exclude_modules": "x*+y"`, []int64{2}, []float64{8}, ""},
+		{"rank and alpha with lookahead", `"r": 2, "target_modules": ["query"], "rank_pattern": {"encoder(?!\\.layer\\.0).*query": 3}, "alpha_pattern": {".*(?<=1\\.)query": 5}`,
+			[]int64{2, 3}, []float64{8, 5}, ""},
+		{"rank possessive", `"r": 2, "target_modules": ["query"], "rank_pattern": {"layer\\.1++\\.query": 3}`, []int64{2, 3}, []float64{8, 8}, ""},
+		{"alpha possessive", `"r": 2, "target_modules": ["query"], "alpha_pattern": {"layer\\.1++\\.query": 3}`, []int64{2}, nil, `alpha_pattern: key "layer\\.1++\\.query": regular expression that is not known here`},
+		{"goes back for ever", `"r": 2, "target_modules": "(?=e)(.|..|.)*!(?!x)"`, []int64{2}, nil, "is not chosen"},
+		{"numbers as text", `"r": "2", "lora_alpha": "16", "lora_dropout": "0.1", "target_modules": ["query"], "rank_pattern": {"layer.1.query": "3"}, "use_rslora": "false"`,
+			[]int64{2, 3}, []float64{16, 16}, ""},
+		{"whole numbers with a point", `"r": 2.0, "lora_alpha": 16.0, "target_modules": ["query"], "layers_to_transform": [0.0], "layers_pattern": "layer"`, []int64{2}, []float64{16}, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			a, err := Read(writeRaw(t, `{"peft_type": "LORA", `+tt.fields+`}`, tensors(tt.ranks...)))
+			if tt.want != "" {
+				if err == nil || !strings.Contains(err.Error(), tt.want) {
+					t.Fatalf("error %v, want %s", err, tt.want)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, l := range a.Layers {
+				if int64(l.Rank) != tt.ranks[i] || l.Alpha != tt.alphas[i] {
+					t.Errorf("layer %s: rank %d, alpha %v; want %d, %v", l.Name, l.Rank, l.Alpha, tt.ranks[i], tt.alphas[i])
+				}
+			}
+		})
+	}
+}

@@ -1,7 +1,6 @@
 package autolora
 
 import (
-	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -25,32 +24,6 @@ type AdaLoRAConfig struct {
 	// OrthWeight is the weight of the orthogonality term. The authors' scripts
 	// have 0.1 for most tasks; PEFT's default is 0.5.
 	OrthWeight float64
-}
-
-// Check returns an error that names the first setting that makes no sense.
-func (c AdaLoRAConfig) Check() error {
-	share := func(v float64) bool { return v > 0 && v < 1 }
-	switch {
-	case c.InitRank < 1:
-		return fmt.Errorf("adalora-init-rank: got %d, want at least 1", c.InitRank)
-	case c.TargetRank < 1 || c.TargetRank > c.InitRank:
-		return fmt.Errorf("adalora-target-rank: got %d, want 1 to %d, the value of adalora-init-rank", c.TargetRank, c.InitRank)
-	case c.TInit < 0:
-		return fmt.Errorf("adalora-t-init: got %d steps, want at least 0", c.TInit)
-	case c.TFinal < 0:
-		return fmt.Errorf("adalora-t-final: got %d steps, want at least 0", c.TFinal)
-	case c.TInit+c.TFinal >= c.Total:
-		return fmt.Errorf("adalora-t-init and adalora-t-final: %d and %d of %d steps leave none in which ranks fall", c.TInit, c.TFinal, c.Total)
-	case c.DeltaT < 1:
-		return fmt.Errorf("adalora-delta-t: got %d, want at least 1", c.DeltaT)
-	case !(c.OrthWeight >= 0) || math.IsInf(c.OrthWeight, 0):
-		return fmt.Errorf("adalora-orth: got %v, want at least 0", c.OrthWeight)
-	case !share(c.Beta1):
-		return fmt.Errorf("adalora-beta1: got %v, want between 0 and 1", c.Beta1)
-	case !share(c.Beta2):
-		return fmt.Errorf("adalora-beta2: got %v, want between 0 and 1", c.Beta2)
-	}
-	return nil
 }
 
 // lastAllocation is the step whose allocation is final.
@@ -82,22 +55,6 @@ func cube(x float64) float64 {
 	return product + math.FMA(rest, x, math.FMA(square, x, -product))
 }
 
-// largest reports which n of the scores are the largest. Of equal ones the first
-// go before the others. PEFT masks whatever is at or below the threshold score,
-// so that with ties it can keep fewer than the budget; and it cannot keep all.
-func largest(scores []float64, n int) []bool {
-	order := make([]int, len(scores))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortStableFunc(order, func(i, j int) int { return cmp.Compare(scores[j], scores[i]) })
-	keep := make([]bool, len(scores))
-	for _, i := range order[:n] {
-		keep[i] = true
-	}
-	return keep
-}
-
 // RankAllocator gives AdaLoRA's budget of triplets to the layers of a model, as
 // PEFT's class of that name does. What it knows, for a checkpoint, is Step,
 // Sensitivity, Uncertainty and Keep.
@@ -121,8 +78,8 @@ type RankAllocator struct {
 // NewRankAllocator gives model fresh layers of the SVD form, with rank InitRank
 // on the targets of lora, and returns their allocator.
 func NewRankAllocator(model *nn.Model, lora nn.LoRAConfig, cfg AdaLoRAConfig) (*RankAllocator, error) {
-	if err := cfg.Check(); err != nil {
-		return nil, err
+	if cfg.TInit+cfg.TFinal >= cfg.Total {
+		return nil, fmt.Errorf("%d steps before ranks fall and %d after, of %d in all, leave none in which they do: train longer, or shorten these", cfg.TInit, cfg.TFinal, cfg.Total)
 	}
 	lora.SVD, lora.Rank, lora.Ranks = true, cfg.InitRank, nil
 	if err := model.AddLoRA(lora); err != nil {
@@ -199,7 +156,9 @@ func (a *RankAllocator) Allocate(s *torchbind.Scope, grads []*torchbind.Tensor) 
 		}
 		if allocates {
 			scores := a.scores(s)
-			a.setKeep(split(largest(scores, budget), a.InitRank))
+			// PEFT masks whatever is at or below the threshold score, so that with ties it
+			// can keep fewer than the budget; and it cannot keep all.
+			a.setKeep(split(largest(scores, slices.Repeat([]int64{1}, len(scores)), int64(budget)), a.InitRank))
 			report.Ranks, report.Scores = a.Ranks(), split(scores, a.InitRank)
 		}
 		if allocates || a.Step > a.lastAllocation() {

@@ -121,5 +121,9 @@ func (x *Search) rows(t *torchbind.Tensor) [][]float64 {
 
 // Ranks returns the rank of every layer by the rule, at the present a.
 func (x *Search) Ranks() []int {
-	return rankRules[cmp.Or(x.Rule, AlphaRule)](Evidence{Form: x.Form, Alpha: x.Alphas(), Raw: x.rows(x.a)})
+	e := Evidence{Form: x.Form, Alpha: x.Alphas(), Raw: x.rows(x.a), Budget: x.Budget}
+	for _, l := range x.model.LoRAs() {
+		e.Costs = append(e.Costs, nn.NumEl(l.Params())/l.Rank)
+	}
+	return rankRules[cmp.Or(x.Rule, AlphaRule)](e)
 }

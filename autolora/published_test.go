@@ -36,7 +36,7 @@ func TestPresetSearchesAgainstPyTorch(t *testing.T) {
 				x := newReferenceSearch(t, s, torchbind.Float64, Softmax, start, c.cfg)
 				defer x.model.Close()
 				if c.start == "" {
-					x.optimW.WeightDecay, x.optimA.Beta1 = 0, 0.5
+					x.optim.WeightDecay, x.optimA.Beta1 = 0, 0.5
 				}
 				var trainLosses, valLosses []float64
 				for i := range want.tensor(s, c.name+".train_loss").Size(0) {

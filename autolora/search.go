@@ -17,6 +17,7 @@ type SearchConfig struct {
 	Scale       float64               // S of α = S·softmax(a)
 	Init        float64               // every entry of a at the start
 	Rule        RankRule              // what gives the ranks; "": AlphaRule
+	Budget      int64                 // parameters that the ranks may come to; 0: no budget
 	Mode        Mode                  // how the hypergradient is computed
 	LookAhead   LookAhead             // which step leads to W'
 	Eta         float64               // η, the size of that step
@@ -92,16 +93,12 @@ var UpdateOrders = []UpdateOrder{WeightsFirst, AlphaFirst}
 // Search holds the variables of the bilevel problem.
 type Search struct {
 	SearchConfig
-	model   *nn.Model
-	weights []*nn.Param       // W: A and B of every layer, and the head
+	learner                   // W: A and B of every layer, and the head; the dropout of both losses
 	a       *torchbind.Tensor // [layers, k], free
-	dropout *nn.DropoutRNG    // of both losses
-	loss    differentiator    // L(W, α; b), of both batches
-
-	optimW, optimA *torchbind.AdamW
-	good           *lastGood
-	graphs         *Graphs // of derive
-	work           Work    // of the present iteration
+	optimA  *torchbind.AdamW
+	loss    differentiator // L(W, α; b), of both batches
+	graphs  *Graphs        // of derive
+	work    Work           // of the present iteration
 }
 
 // SearchStep reports one iteration.
@@ -145,16 +142,14 @@ func NewSearch(model *nn.Model, lora nn.LoRAConfig, cfg SearchConfig, how Execut
 	if err := model.AddLoRA(lora); err != nil {
 		return nil, err
 	}
-	x := &Search{SearchConfig: cfg, model: model, weights: model.TrainableParams(), dropout: model.Dropout(how.Seed), graphs: how.Graphs}
+	x := &Search{SearchConfig: cfg, learner: newLearner(model, cfg.AdamW, how.Seed), graphs: how.Graphs}
 	scope, layers := model.Scope(), int64(len(model.LoRAs()))
 	x.a = scope.Tidy(func(s *torchbind.Scope) *torchbind.Tensor {
 		data := slices.Repeat([]float64{cfg.Init}, int(layers*cfg.K))
 		a := torchbind.FromSlice(s, data, []int64{layers, cfg.K}, model.Device())
 		return torchbind.To(s, a, x.weights[0].Value.DType(), model.Device())
 	}).SetRequiresGrad(true)
-	x.optimW = torchbind.NewAdamW(scope, nn.Values(x.weights), cfg.AdamW)
 	x.optimA = torchbind.NewAdamW(scope, []*torchbind.Tensor{x.a}, cfg.AdamWA)
-	x.good = newLastGood(model)
 	x.loss = how.differentiator(objective{model: model, weights: x.weights, dropout: x.dropout, work: &x.work, a: x.a, alpha: x.alpha})
 	return x, nil
 }
@@ -176,7 +171,7 @@ func (x *Search) Iterate(s *torchbind.Scope, t, v *Batch, updateA bool) (step Se
 	if !step.Finite() {
 		return step
 	}
-	x.good.keep(x.optimW.Step)
+	x.keep()
 	g := d.g
 	if updateA {
 		x.optimA.Apply(d.h, x.LRAlpha) // a ← AdamW(a, h)
@@ -186,7 +181,7 @@ func (x *Search) Iterate(s *torchbind.Scope, t, v *Batch, updateA bool) (step Se
 			step.TrainLoss = loss.Item()
 		}
 	}
-	x.optimW.Apply(torchbind.DetachAll(s, g), x.LRWeights) // W ← AdamW(W, g)
+	x.optim.Apply(torchbind.DetachAll(s, g), x.LRWeights) // W ← AdamW(W, g)
 	return step
 }
 
@@ -289,7 +284,7 @@ func (x *Search) lookAhead(s *torchbind.Scope, g []*torchbind.Tensor) (ahead, sc
 		case x.Mode == FirstOrder:
 			ahead = torchbind.DetachAll(s, W)
 		case x.LookAhead == Adam:
-			ahead, scale = x.optimW.LookAhead(s, torchbind.DetachAll(s, g), x.Eta)
+			ahead, scale = x.optim.LookAhead(s, torchbind.DetachAll(s, g), x.Eta)
 		default:
 			ahead = torchbind.ForeachAdd(s, W, g, -x.Eta)
 		}

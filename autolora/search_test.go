@@ -193,10 +193,10 @@ func TestHypergradientAgainstPyTorch(t *testing.T) {
 // giveMoments makes W's optimiser one that has taken three steps.
 func (x *Search) giveMoments(s *torchbind.Scope, inputs fixture) {
 	for i, p := range x.weights {
-		x.optimW.M[i].CopyInPlace(inputs.tensor(s, "moment1."+keyPrefix+p.Name))
-		x.optimW.V[i].CopyInPlace(inputs.tensor(s, "moment2."+keyPrefix+p.Name))
+		x.optim.M[i].CopyInPlace(inputs.tensor(s, "moment1."+keyPrefix+p.Name))
+		x.optim.V[i].CopyInPlace(inputs.tensor(s, "moment2."+keyPrefix+p.Name))
 	}
-	x.optimW.Step = 3
+	x.optim.Step = 3
 }
 
 func checkIteration(t *testing.T, s *torchbind.Scope, x *Search, inputs, want fixture, lookAhead string) {
@@ -355,7 +355,7 @@ func TestAlphaFirstDivergence(t *testing.T) {
 		if step.Finite() || !Finite(step.ValLoss) || !strings.Contains(step.Trouble(), "training loss") {
 			t.Errorf("step %+v: %s", step, step.Trouble())
 		}
-		if good := x.good.restore(); good != 0 {
+		if good := x.Revert(); good != 0 {
 			t.Errorf("the last good step is %d, want 0", good)
 		}
 		for i, p := range x.weights {

@@ -5,6 +5,41 @@ import (
 	"autolora/torchbind"
 )
 
+// learner is what a search and a training have in common: the weights W that
+// AdamW moves under dropout, with their values when the loss was last finite.
+type learner struct {
+	model   *nn.Model
+	weights []*nn.Param // W: all trainable weights
+	optim   *torchbind.AdamW
+	dropout *nn.DropoutRNG
+
+	good     []*torchbind.Tensor // last values of W with which the loss was finite
+	goodStep int64               // of the optimiser then
+}
+
+func newLearner(model *nn.Model, cfg torchbind.AdamWConfig, seed uint64) learner {
+	l := learner{model: model, weights: model.TrainableParams(), dropout: model.Dropout(seed)}
+	l.optim = torchbind.NewAdamW(model.Scope(), nn.Values(l.weights), cfg)
+	for _, p := range l.weights {
+		l.good = append(l.good, model.Scope().Tidy(func(s *torchbind.Scope) *torchbind.Tensor {
+			return torchbind.Clone(s, torchbind.Detach(s, p.Value))
+		}))
+	}
+	return l
+}
+
+// keep remembers the present weights, whose loss is finite.
+func (l *learner) keep() {
+	torchbind.ForeachCopyInPlace(l.good, nn.Values(l.weights))
+	l.goodStep = l.optim.Step
+}
+
+// Revert puts the last good weights back and returns their step.
+func (l *learner) Revert() int64 {
+	torchbind.ForeachCopyInPlace(nn.Values(l.weights), l.good)
+	return l.goodStep
+}
+
 // NamedTensor is one tensor of the state that a checkpoint keeps. It is
 // restored in place.
 type NamedTensor struct {
@@ -15,45 +50,52 @@ type NamedTensor struct {
 // Counters are the numbers of the state that a checkpoint keeps.
 type Counters struct {
 	Masks uint64   `json:"masks"`          // state of dropout
-	Good  int64    `json:"good"`           // step of lastGood
+	Good  int64    `json:"good"`           // step of the last good weights
 	W     int64    `json:"w"`              // steps of the optimiser of W
 	A     int64    `json:"a,omitempty"`    // steps of the optimiser of a
 	Keep  [][]bool `json:"keep,omitempty"` // AdaLoRA's mask, a row per layer
 }
 
-// weightState lists weights, their optimiser's moments and their last good
-// values.
-func weightState(weights []*nn.Param, optim *torchbind.AdamW, good *lastGood) []NamedTensor {
+// Tensors lists every tensor that the training changes.
+func (l *learner) Tensors() []NamedTensor {
 	var all []NamedTensor
-	for i, w := range weights {
+	for i, w := range l.weights {
 		all = append(all,
-			NamedTensor{w.Name, w.Value}, NamedTensor{w.Name + ".m", optim.M[i]}, NamedTensor{w.Name + ".v", optim.V[i]},
-			NamedTensor{w.Name + ".good", good.copies[i]},
+			NamedTensor{w.Name, w.Value}, NamedTensor{w.Name + ".m", l.optim.M[i]}, NamedTensor{w.Name + ".v", l.optim.V[i]},
+			NamedTensor{w.Name + ".good", l.good[i]},
 		)
 	}
 	return all
 }
 
-// Tensors lists every tensor that the search changes.
-func (x *Search) Tensors() []NamedTensor {
-	return append(weightState(x.weights, x.optimW, x.good),
-		NamedTensor{"a", x.a}, NamedTensor{"a.m", x.optimA.M[0]}, NamedTensor{"a.v", x.optimA.V[0]})
+// Counters returns the numbers that go with Tensors.
+func (l *learner) Counters() Counters {
+	return Counters{Masks: l.dropout.State, Good: l.goodStep, W: l.optim.Step}
 }
 
-func (x *Search) Counters() Counters {
-	return Counters{Masks: x.dropout.State, Good: x.good.step, W: x.optimW.Step, A: x.optimA.Step}
-}
-
-func (x *Search) SetCounters(c Counters) error {
-	x.dropout.State, x.good.step, x.optimW.Step, x.optimA.Step = c.Masks, c.Good, c.W, c.A
+// SetCounters goes on from the numbers of an earlier session.
+func (l *learner) SetCounters(c Counters) error {
+	l.dropout.State, l.goodStep, l.optim.Step = c.Masks, c.Good, c.W
 	return nil
 }
 
-func (x *Search) Revert() int64 { return x.good.restore() }
+func (x *Search) Tensors() []NamedTensor {
+	return append(x.learner.Tensors(), NamedTensor{"a", x.a}, NamedTensor{"a.m", x.optimA.M[0]}, NamedTensor{"a.v", x.optimA.V[0]})
+}
 
-// Tensors lists every tensor that the training changes.
+func (x *Search) Counters() Counters {
+	c := x.learner.Counters()
+	c.A = x.optimA.Step
+	return c
+}
+
+func (x *Search) SetCounters(c Counters) error {
+	x.optimA.Step = c.A
+	return x.learner.SetCounters(c)
+}
+
 func (t *Trainer) Tensors() []NamedTensor {
-	all := weightState(t.model.TrainableParams(), t.optim, t.good)
+	all := t.learner.Tensors()
 	if a := t.allocator; a != nil {
 		for i, p := range a.Params {
 			all = append(all, NamedTensor{p.Name + ".sensitivity", a.Sensitivity[i]}, NamedTensor{p.Name + ".uncertainty", a.Uncertainty[i]})
@@ -63,7 +105,7 @@ func (t *Trainer) Tensors() []NamedTensor {
 }
 
 func (t *Trainer) Counters() Counters {
-	c := Counters{Masks: t.dropout.State, Good: t.good.step, W: t.optim.Step}
+	c := t.learner.Counters()
 	if t.allocator != nil {
 		c.Keep = t.allocator.Keep()
 	}
@@ -71,11 +113,10 @@ func (t *Trainer) Counters() Counters {
 }
 
 func (t *Trainer) SetCounters(c Counters) error {
-	t.dropout.State, t.good.step, t.optim.Step = c.Masks, c.Good, c.W
 	if t.allocator != nil {
-		return t.allocator.Restore(int(c.W), c.Keep)
+		if err := t.allocator.Restore(int(c.W), c.Keep); err != nil {
+			return err
+		}
 	}
-	return nil
+	return t.learner.SetCounters(c)
 }
-
-func (t *Trainer) Revert() int64 { return t.good.restore() }

@@ -34,10 +34,7 @@ func (c TrainConfig) Rate(i int) float64 {
 // Trainer minimises a model's loss over its trainable parameters.
 type Trainer struct {
 	TrainConfig
-	model     *nn.Model
-	optim     *torchbind.AdamW
-	dropout   *nn.DropoutRNG
-	good      *lastGood
+	learner
 	processes *Processes     // that share the batches
 	graphs    *Graphs        // of a step's gradient
 	loss      differentiator // of the model
@@ -62,12 +59,9 @@ type TrainStep struct {
 // AdaLoRA's, nil for every other method.
 func NewTrainer(model *nn.Model, cfg TrainConfig, allocator *RankAllocator, how Execution) *Trainer {
 	t := &Trainer{
-		TrainConfig: cfg, model: model, allocator: allocator, processes: how.Processes, graphs: how.Graphs,
-		optim:   torchbind.NewAdamW(model.Scope(), nn.Values(model.TrainableParams()), cfg.AdamW),
-		dropout: model.Dropout(how.Seed),
-		good:    newLastGood(model),
+		TrainConfig: cfg, learner: newLearner(model, cfg.AdamW, how.Seed), allocator: allocator, processes: how.Processes, graphs: how.Graphs,
 	}
-	o := objective{model: model, weights: model.TrainableParams(), dropout: t.dropout, work: &t.work}
+	o := objective{model: model, weights: t.weights, dropout: t.dropout, work: &t.work}
 	t.loss = how.differentiator(o)
 	how.Processes = nil
 	t.ownLoss = how.differentiator(o)
@@ -107,7 +101,7 @@ func (t *Trainer) Step(s *torchbind.Scope, batches []*Batch) (step TrainStep) {
 	if !step.finite() {
 		return step
 	}
-	t.good.keep(t.optim.Step)
+	t.keep()
 	if t.Clip > 0 && step.GradNorm > t.Clip {
 		torchbind.ForeachMulScalarInPlace(g, t.Clip/step.GradNorm)
 	}

@@ -14,6 +14,7 @@ type Rule struct {
 	Counts    string  `json:"counts,omitempty"`    // what a rank is the number of: CountsAlpha or CountsRaw
 	Scale     float64 `json:"scale,omitempty"`     // S of S·softmax
 	Threshold string  `json:"threshold,omitempty"` // from where on it counts: Mean, of the layer, or a number
+	Budget    int64   `json:"budget,omitempty"`    // parameters that those worth most may have, in place of a threshold
 
 	From   string `json:"from,omitempty"`   // of a control: the ranks that it is made of
 	Tried  int    `json:"tried,omitempty"`  // of a grid: its configurations
@@ -51,6 +52,8 @@ func (r Rule) String() string {
 	}
 	form, threshold := r.Form, r.Threshold
 	switch {
+	case r.Budget > 0:
+		return fmt.Sprintf("%s: the highest %s of all layers for their cost, within %d parameters", form, r.Counts, r.Budget)
 	case r.Counts == CountsRaw:
 		threshold = "the layer's mean a"
 	case form == "softmax" && r.Scale > 0 && r.Scale != 1: // their mean

@@ -16,6 +16,8 @@ func TestRule(t *testing.T) {
 		{Rule{Name: "alpha", Form: "none", Counts: CountsAlpha, Threshold: Mean}, "none: number of α ≥ the layer's mean α"},
 		{Rule{Name: "alpha", Form: "sigmoid", Counts: CountsAlpha, Threshold: "0.5"}, "sigmoid: number of α ≥ 0.5"},
 		{Rule{Name: "raw", Form: "softmax", Counts: CountsRaw, Scale: 4, Threshold: Mean}, "softmax: number of raw a ≥ the layer's mean a"},
+		{Rule{Name: "alpha", Form: "sigmoid", Counts: CountsAlpha, Budget: 50000}, "sigmoid: the highest α of all layers for their cost, within 50000 parameters"},
+		{Rule{Name: "raw", Form: "softmax", Counts: CountsRaw, Scale: 1, Budget: 9}, "softmax: the highest raw a of all layers for their cost, within 9 parameters"},
 		{Rule{Name: RuleAdaLoRA}, "adalora: parts that the budget left"},
 		{Rule{Name: RuleGrid, Tried: 16, Metric: "accuracy"}, "grid search: the best of 16 configurations by accuracy"},
 		{Rule{Name: RuleSpread, From: "ranks.json"}, "control: the parameters of ranks.json spread evenly"},

@@ -46,29 +46,26 @@ const benchWarmup = 2
 // bench times the LoRA step on every batch in turn, then the search iteration,
 // whose validation batch is the one before. The first two batches warm up; where
 // steps are replayed as graphs, all batches do, until each has its graph.
-func (s *session) bench(ctx context.Context, batches []*data.Batch) (*BenchResult, error) {
+func (s *session) bench(ctx context.Context, batches []*data.Batch) (r *BenchResult, err error) {
 	if len(batches) <= benchWarmup {
 		return nil, fmt.Errorf("%d batches of %d examples: want at least %d (%d warm up)", len(batches), s.cfg.BatchSize, benchWarmup+1, benchWarmup)
 	}
-	r := &BenchResult{Batches: len(batches) - benchWarmup, Threads: torchbind.NumThreads(), DType: s.cfg.DType}
-	lora, err := s.timed(ctx, "lora", s.loraStep, batches)
-	if err != nil {
+	r = &BenchResult{Batches: len(batches) - benchWarmup, Threads: torchbind.NumThreads(), DType: s.cfg.DType}
+	tokens := 0
+	for _, b := range batches[benchWarmup:] {
+		tokens += len(b.IDs)
+	}
+	var total time.Duration
+	if r.LoRAStep, total, err = s.timed(ctx, benchLoRA, batches); err != nil {
 		return nil, err
 	}
-	tokens, total := 0, time.Duration(0)
-	for i, d := range lora[benchWarmup:] {
-		tokens += len(batches[benchWarmup+i].IDs)
-		total += d
-	}
-	r.LoRAStep, r.TokensPerSec = median(lora[benchWarmup:]), float64(tokens)/total.Seconds()
+	r.TokensPerSec = float64(tokens) / total.Seconds()
 	if r.PeakMemory, r.DevicePeak, err = s.peaks(); err != nil {
 		return nil, err
 	}
-	search, err := s.timed(ctx, "search", s.searchStep, batches)
-	if err != nil {
+	if r.SearchStep, _, err = s.timed(ctx, benchSearch, batches); err != nil {
 		return nil, err
 	}
-	r.SearchStep = median(search[benchWarmup:])
 	r.SearchPeak, r.DeviceSearchPeak, err = s.peaks()
 	return r, err
 }
@@ -115,7 +112,13 @@ func (s *session) benchDecoding(ctx context.Context, prompts [][]int64) (*Decode
 	return r, nil
 }
 
-// benchStep is one step of what is timed, with the model that it moves.
+// The steps that are timed.
+const (
+	benchLoRA   = "lora"
+	benchSearch = "search"
+)
+
+// benchStep is one of them, with the model that it moves.
 type benchStep struct {
 	model   *nn.Model
 	graphs  *autolora.Graphs
@@ -128,94 +131,51 @@ func (b *benchStep) close() {
 	b.model.Close()
 }
 
-// loraStep returns the training step of LoRA.
-func (s *session) loraStep(steps int) (*benchStep, error) {
-	model, err := s.load(nn.HeadFresh, false)
-	if err != nil {
+// newBenchStep makes a step on batches; where there are graphs, it runs on all of
+// them until each has its graph. It is to be closed.
+func (s *session) newBenchStep(ctx context.Context, what string, batches []*data.Batch) (step *benchStep, err error) {
+	b := &benchStep{batches: batches}
+	if b.model, err = s.load(nn.HeadFresh, false); err != nil {
 		return nil, err
 	}
+	defer func() {
+		if err != nil {
+			b.close()
+		}
+	}()
 	lora := s.cfg.LoRA()
-	lora.Rank = s.cfg.K
-	if err := model.AddLoRA(lora); err != nil {
-		model.Close()
-		return nil, err
-	}
-	graphs := s.graphs(true)
-	t := autolora.NewTrainer(model, s.cfg.Training(steps), nil, s.execution(graphs, s.cfg.Seed))
-	return &benchStep{model: model, graphs: graphs, step: func(s *torchbind.Scope, b, _ *autolora.Batch) { t.Step(s, []*autolora.Batch{b}) }}, nil
-}
-
-// searchStep returns the iteration of the search.
-func (s *session) searchStep(steps int) (*benchStep, error) {
-	model, err := s.load(nn.HeadFresh, false)
-	if err != nil {
-		return nil, err
-	}
-	cfg := s.cfg.Search(steps)
-	graphs := s.graphs(cfg.Replayable())
-	x, err := autolora.NewSearch(model, s.cfg.LoRA(), cfg, s.execution(graphs, s.cfg.Seed))
-	if err != nil {
-		graphs.Close()
-		model.Close()
-		return nil, err
-	}
-	return &benchStep{model: model, graphs: graphs, step: func(s *torchbind.Scope, t, v *autolora.Batch) { x.Iterate(s, t, v, true) }}, nil
-}
-
-// warmed makes a step, and runs it on all batches until each has its graph, if
-// there are graphs.
-func warmed(ctx context.Context, maker func(steps int) (*benchStep, error), batches []*data.Batch) (*benchStep, error) {
-	step, err := maker(len(batches))
-	if err != nil {
-		return nil, err
-	}
-	step.batches = batches
-	if step.graphs == nil {
-		return step, nil
-	}
-	for range autolora.GraphAfter + 1 {
-		if err := step.run(ctx, len(batches), func(int, time.Duration) {}); err != nil {
-			step.close()
+	if what == benchSearch {
+		cfg := s.cfg.Search(len(batches))
+		b.graphs = s.graphs(cfg.Replayable())
+		x, err := autolora.NewSearch(b.model, lora, cfg, s.execution(b.graphs, s.cfg.Seed))
+		if err != nil {
 			return nil, err
 		}
-	}
-	return step, nil
-}
-
-// timed makes a step and runs it on every batch.
-func (s *session) timed(ctx context.Context, phase string, maker func(steps int) (*benchStep, error), batches []*data.Batch) ([]time.Duration, error) {
-	step, err := warmed(ctx, maker, batches)
-	if err != nil {
-		return nil, err
-	}
-	defer step.close()
-	s.rep.Begin(phase, 0, len(batches))
-	defer s.rep.End()
-	var times []time.Duration
-	err = step.run(ctx, len(batches), func(i int, took time.Duration) {
-		times = append(times, took)
-		s.rep.Advance(i+1, "")
-	})
-	return times, err
-}
-
-// run runs the step on the first n batches, and tells after how long each took.
-func (b *benchStep) run(ctx context.Context, n int, after func(i int, took time.Duration)) error {
-	for i := range n {
-		if err := ctx.Err(); err != nil {
-			return err
+		b.step = func(s *torchbind.Scope, t, v *autolora.Batch) { x.Iterate(s, t, v, true) }
+	} else {
+		lora.Rank = s.cfg.K
+		if err := b.model.AddLoRA(lora); err != nil {
+			return nil, err
 		}
-		began := time.Now()
-		if err := b.on(i); err != nil {
-			return err
-		}
-		after(i, time.Since(began))
+		b.graphs = s.graphs(true)
+		t := autolora.NewTrainer(b.model, s.cfg.Training(len(batches)), nil, s.execution(b.graphs, s.cfg.Seed))
+		b.step = func(s *torchbind.Scope, batch, _ *autolora.Batch) { t.Step(s, []*autolora.Batch{batch}) }
 	}
-	return nil
+	for range autolora.GraphAfter + 1 {
+		for i := 0; b.graphs != nil && i < len(batches); i++ {
+			if err := b.on(ctx, i); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return b, nil
 }
 
 // on runs the step on batch i and the batch before it, to its end.
-func (b *benchStep) on(i int) error {
+func (b *benchStep) on(ctx context.Context, i int) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	return torchbind.Run(func(s *torchbind.Scope) error {
 		batch, err := autolora.NewBatch(s, b.model, b.batches[i])
 		if err != nil {
@@ -230,33 +190,52 @@ func (b *benchStep) on(i int) error {
 	})
 }
 
+// timed runs a step on every batch, and returns the median time in milliseconds
+// and the sum, without the batches that warm up.
+func (s *session) timed(ctx context.Context, what string, batches []*data.Batch) (median float64, total time.Duration, err error) {
+	b, err := s.newBenchStep(ctx, what, batches)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer b.close()
+	s.rep.Begin(what, 0, len(batches))
+	defer s.rep.End()
+	var times []time.Duration
+	for i := range batches {
+		began := time.Now()
+		if err := b.on(ctx, i); err != nil {
+			return 0, 0, err
+		}
+		if i >= benchWarmup {
+			times = append(times, time.Since(began))
+			total += times[len(times)-1]
+		}
+		s.rep.Advance(i+1, "")
+	}
+	slices.Sort(times)
+	n := len(times)
+	return float64(times[n/2]+times[(n-1)/2]) / 2 / float64(time.Millisecond), total, nil
+}
+
 // benchTrace writes a trace of one LoRA step and one search iteration, on the
 // first batch that is timed, after the same warm-up.
 func (s *session) benchTrace(ctx context.Context, batches []*data.Batch, path string) error {
 	var spans []torchbind.Span
-	for _, kind := range []struct {
-		name  string
-		maker func(steps int) (*benchStep, error)
-	}{{"LoRA step", s.loraStep}, {"search iteration", s.searchStep}} {
-		step, err := warmed(ctx, kind.maker, batches)
+	for _, what := range []string{benchLoRA, benchSearch} {
+		b, err := s.newBenchStep(ctx, what, batches)
 		if err != nil {
 			return err
 		}
-		defer step.close()
-		if err := step.run(ctx, benchWarmup, func(int, time.Duration) {}); err != nil {
-			return err
+		defer b.close()
+		for i := range benchWarmup {
+			if err := b.on(ctx, i); err != nil {
+				return err
+			}
 		}
-		spans = append(spans, torchbind.Span{Name: kind.name, Run: func() error { return step.on(benchWarmup) }})
+		name := map[string]string{benchLoRA: "LoRA step", benchSearch: "search iteration"}[what]
+		spans = append(spans, torchbind.Span{Name: name, Run: func() error { return b.on(ctx, benchWarmup) }})
 	}
 	return torchbind.Profile(path, s.device, spans)
-}
-
-// median returns the median in milliseconds.
-func median(times []time.Duration) float64 {
-	sorted := slices.Clone(times)
-	slices.Sort(sorted)
-	n := len(sorted)
-	return float64(sorted[n/2]+sorted[(n-1)/2]) / 2 / float64(time.Millisecond)
 }
 
 // Bench times the LoRA step and the search iteration on the examples of the

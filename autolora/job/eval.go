@@ -89,10 +89,16 @@ func (s *session) score(ctx context.Context, model *nn.Model, sets []*data.Datas
 	s.rep.Begin("eval", 0, total)
 	defer s.rep.End()
 	for i, d := range sets {
-		part, err := s.scoreSet(ctx, model, d, work, e, func(n int) { s.rep.Advance(e.examples+n, "") })
+		kind := kinds[s.task.Kind]
+		a, err := kind.compute(s, ctx, model, d, work, func(n int) { s.rep.Advance(e.examples+n, "") })
 		if err != nil {
 			return nil, err
 		}
+		part, err := kind.score(s, d, a)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", d.Name, err)
+		}
+		e.texts = append(e.texts, a.texts...)
 		e.examples += d.Len()
 		for name, v := range part {
 			if i > 0 {
@@ -104,35 +110,13 @@ func (s *session) score(ctx context.Context, model *nn.Model, sets []*data.Datas
 	return e, nil
 }
 
-// scoreSet evaluates model on one data set. Texts that it generates are added
-// to e.
-func (s *session) scoreSet(ctx context.Context, model *nn.Model, d *data.Dataset, work *runs.Work, e *evaluation, progress func(done int)) (metrics.Scores, error) {
-	if s.task.Kind == data.Generation {
-		texts, err := s.write(ctx, model, d, work, progress)
-		if err != nil {
-			return nil, err
-		}
-		e.texts = append(e.texts, texts...)
-		return s.scorer.score(d, texts)
-	}
-	logits, err := s.predict(ctx, model, d, work, progress)
-	if err != nil {
-		return nil, err
-	}
-	scores, err := scoreLogits(s.task, d, logits)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", d.Name, err)
-	}
-	return scores, nil
-}
-
-// predict returns the logits of every example of d, in its order: one row of K
+// classify returns the logits of every example of d, in its order: one row of K
 // numbers each, in tagging one for every word (data.Dataset.Rows). Every process
-// gets all logits. What it computed is added to work.
-func (s *session) predict(ctx context.Context, model *nn.Model, d *data.Dataset, work *runs.Work, progress func(done int)) ([][]float64, error) {
+// gets all of them. What it computed is added to work.
+func (s *session) classify(ctx context.Context, model *nn.Model, d *data.Dataset, work *runs.Work, progress func(done int)) (a answers, err error) {
 	computed, err := s.pieces(d) // their words are those of d, in its order
 	if err != nil {
-		return nil, err
+		return a, err
 	}
 	corpus, rows := s.corpus(computed), computed.Rows()
 	logits := make([][]float64, rows[len(rows)-1])
@@ -153,53 +137,20 @@ func (s *session) predict(ctx context.Context, model *nn.Model, d *data.Dataset,
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		return a, err
 	}
-	if logits, err = together(s.procs, logits, func(row []float64) bool { return row != nil }); err != nil {
-		return nil, err
+	if a.logits, err = together(s.procs, logits, func(row []float64) bool { return row != nil }); err != nil {
+		return a, err
+	}
+	a.best = make([]int, len(a.logits))
+	for i, row := range a.logits {
+		if a.best[i], err = metrics.ArgMax(row); err != nil {
+			return a, err
+		}
 	}
 	tokens, err := corpus.Tokens()
 	work.Add(runs.Work{Tokens: tokens, Forward: int64((computed.Len() + s.cfg.BatchSize - 1) / s.cfg.BatchSize)})
-	return logits, err
-}
-
-// scoreLogits compares logits [rows][K] with the labels of d.
-func scoreLogits(task data.Task, d *data.Dataset, logits [][]float64) (metrics.Scores, error) {
-	if task.Kind == data.Regression {
-		gold, pred := make([]float64, len(logits)), make([]float64, len(logits))
-		for i, row := range logits {
-			gold[i], pred[i] = d.Examples[i].Value, row[0]
-		}
-		return metrics.Regression(task.Metrics, gold, pred)
-	}
-	best, err := classes(logits)
-	if err != nil {
-		return nil, err
-	}
-	if task.Kind == data.Tagging {
-		gold, pred, at := make([][]string, d.Len()), make([][]string, d.Len()), d.Rows()
-		for i, ex := range d.Examples {
-			gold[i], pred[i] = task.Names(ex.Tags), task.Names(best[at[i]:at[i+1]])
-		}
-		return metrics.Tagging(task.Metrics, gold, pred)
-	}
-	gold := make([]int, len(best))
-	for i := range gold {
-		gold[i] = d.Examples[i].Label
-	}
-	return metrics.Classification(task.Metrics, gold, best)
-}
-
-// classes returns the place of the largest logit in every row.
-func classes(logits [][]float64) ([]int, error) {
-	best := make([]int, len(logits))
-	for i, row := range logits {
-		var err error
-		if best[i], err = metrics.ArgMax(row); err != nil {
-			return nil, err
-		}
-	}
-	return best, nil
+	return a, err
 }
 
 // Eval scores a model with an adapter on the task's dev or test set. The

@@ -47,17 +47,16 @@ const textsAtATime = 128
 
 // write generates a text for the source of every example of d. What it computed
 // is added to work.
-func (s *session) write(ctx context.Context, model *nn.Model, d *data.Dataset, work *runs.Work, progress func(done int)) ([]string, error) {
+func (s *session) write(ctx context.Context, model *nn.Model, d *data.Dataset, work *runs.Work, progress func(done int)) (a answers, err error) {
 	cfg := s.cfg.Generation()
-	var err error
 	// A token that stands for the text that ends a task's outputs ends a text, as
 	// LoRA's decoder has it for GPT-2's empty line.
 	if cfg.End, err = s.tok.EndTokens(s.task.Stop); err != nil {
-		return nil, err
+		return a, err
 	}
 	prompts, err := s.prompts(ctx, d)
 	if err != nil {
-		return nil, err
+		return a, err
 	}
 	var own []int // examples that this process writes for
 	var ownPrompts [][]int64
@@ -70,22 +69,23 @@ func (s *session) write(ctx context.Context, model *nn.Model, d *data.Dataset, w
 		progress(done * len(prompts) / len(ownPrompts))
 	})
 	if err != nil {
-		return nil, err
+		return a, err
 	}
 	total, err := s.procs.work(runs.Work{Tokens: computed.Tokens, Forward: computed.Passes})
 	if err != nil {
-		return nil, err
+		return a, err
 	}
 	work.Add(total)
 	texts := make([]string, len(prompts))
 	for k, best := range written {
 		i := own[k]
 		if texts[i], err = s.tok.DecodeTarget(best[0].IDs, s.task.Stop); err != nil {
-			return nil, fmt.Errorf("%s: %w", d.Examples[i].Where(), err)
+			return a, fmt.Errorf("%s: %w", d.Examples[i].Where(), err)
 		}
 		texts[i] = strings.Join(strings.Fields(texts[i]), " ") // a line of the file of hypotheses
 	}
-	return together(s.procs, texts, func(text string) bool { return text != "" })
+	a.texts, err = together(s.procs, texts, func(text string) bool { return text != "" })
+	return a, err
 }
 
 // part is what one process adds to a mean loss.
@@ -149,7 +149,7 @@ func (x *textScorer) score(d *data.Dataset, texts []string) (metrics.Scores, err
 		}
 		report, err := x.pipeline.Score(segments, x.options)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", d.Name, err)
+			return nil, err
 		}
 		for name, v := range report.Scores {
 			if subset != "" {

@@ -12,12 +12,6 @@ import (
 	"autolora/data"
 )
 
-// prediction is one line of predict for a text with a label.
-type prediction struct {
-	Logits []float64 `json:"logits"`
-	Label  any       `json:"label"` // a class's name, or the number of a regression
-}
-
 // Predict writes one JSON line for every example of the file input: logits and
 // label, the tags of a sentence's words, or the text generated for a source. The
 // labels' names are those of the task, of the adapter, or of the model's config, else LABEL_0 and so on. With
@@ -55,28 +49,17 @@ func Predict(ctx context.Context, host Host, cfg settings.Config, adapterDir, in
 		return 0, err
 	}
 	defer model.Close()
-	var texts []string
-	var logits [][]float64
-	advance := func(done int) { s.rep.Advance(done, "") }
 	s.rep.Begin("predict", 0, examples.Len())
-	if s.task.Kind == data.Generation {
-		texts, err = s.write(ctx, model, examples, new(runs.Work), advance)
-	} else {
-		logits, err = s.predict(ctx, model, examples, new(runs.Work), advance)
-	}
+	a, err := kinds[s.task.Kind].compute(s, ctx, model, examples, new(runs.Work), func(done int) { s.rep.Advance(done, "") })
 	s.rep.End()
 	if err != nil {
 		return 0, err
 	}
 	s.noteTruncated()
-	best, err := classes(logits)
-	switch {
-	case err != nil:
-		return 0, err
-	case conll:
-		err = writeTagged(out, s.task, examples, best)
-	default:
-		err = writeLines(out, s.task, examples, texts, logits, best)
+	if conll {
+		err = writeTagged(out, s.task, examples, a.best)
+	} else {
+		err = writeLines(out, s.task, examples, a)
 	}
 	if err != nil {
 		return 0, fmt.Errorf("write predictions: %w", err)
@@ -84,23 +67,11 @@ func Predict(ctx context.Context, host Host, cfg settings.Config, adapterDir, in
 	return examples.Len(), nil
 }
 
-// writeLines writes a JSON line for every example: of its text in generation,
-// else of its logits and the best.
-func writeLines(out io.Writer, task data.Task, d *data.Dataset, texts []string, logits [][]float64, best []int) error {
+// writeLines writes a JSON line for every example.
+func writeLines(out io.Writer, task data.Task, d *data.Dataset, a answers) error {
 	enc, at := json.NewEncoder(out), d.Rows()
 	for i := range d.Examples {
-		var line any
-		switch task.Kind {
-		case data.Generation:
-			line = map[string]string{"text": texts[i]}
-		case data.Tagging:
-			line = map[string][]string{"tags": task.Names(best[at[i]:at[i+1]])}
-		case data.Regression:
-			line = prediction{logits[i], logits[i][0]}
-		default:
-			line = prediction{logits[i], task.Labels[best[i]]}
-		}
-		if err := enc.Encode(line); err != nil {
+		if err := enc.Encode(kinds[task.Kind].line(task, a, at[i], at[i+1])); err != nil {
 			return err
 		}
 	}

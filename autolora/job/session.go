@@ -98,12 +98,8 @@ func (s *session) pieces(d *data.Dataset) (*data.Dataset, error) {
 
 // noteTruncated says how much of the data was left out for its length.
 func (s *session) noteTruncated() {
-	what := "examples"
-	if s.task.Kind == data.Tagging {
-		what = "words"
-	}
 	if n := s.enc.Truncated(); n > 0 {
-		s.rep.Note(fmt.Sprintf("%d %s were longer than max-length %d and cut", n, what, s.cfg.MaxLength))
+		s.rep.Note(fmt.Sprintf("%d %s were longer than max-length %d and cut", n, kinds[s.task.Kind].cut, s.cfg.MaxLength))
 	}
 }
 
@@ -118,7 +114,7 @@ func (s *session) load(head nn.HeadSource, full bool) (*nn.Model, error) {
 		head = nn.HeadFresh
 	}
 	cfg := nn.LoadConfig{
-		Output: outputs[s.task.Kind], Labels: int64(s.task.Outputs()), Head: head, LabelSmoothing: s.cfg.Smoothing,
+		Output: kinds[s.task.Kind].head, Labels: int64(s.task.Outputs()), Head: head, LabelSmoothing: s.cfg.Smoothing,
 		Seed: s.cfg.Seed, Full: full, Pack: s.pack(), Round: s.device != torchbind.CPU, DType: s.dtype, Device: s.device,
 	}
 	if s.cfg.Dropout >= 0 {

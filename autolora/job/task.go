@@ -161,8 +161,3 @@ func readFiles(cfg settings.Config, parts []data.Part) (*data.Splits, error) {
 	}
 	return files.Load()
 }
-
-// outputs says what a model makes of its hidden states for a kind of task.
-var outputs = map[data.Kind]nn.Output{
-	data.Classification: nn.SequenceClassification, data.Regression: nn.Regression, data.Tagging: nn.TokenClassification, data.Generation: nn.CausalLM,
-}

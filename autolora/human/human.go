@@ -1,4 +1,4 @@
-// Package human writes numbers as people read them.
+// Package human writes numbers and names as people read them.
 package human
 
 import (

@@ -8,6 +8,8 @@ import (
 	"io"
 	"strings"
 
+	"autolora/autolora/human"
+
 	xfont "golang.org/x/image/font"
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/font"
@@ -60,6 +62,7 @@ func textStyle(size vg.Length, of shade) text.Style {
 
 // fit cuts a text to a width.
 func fit(s string, style text.Style, most vg.Length) string {
+	s = human.Line(s)
 	if style.Width(s) <= most {
 		return s
 	}
@@ -96,7 +99,7 @@ func (p panel) inline() (string, error) {
 	var svg bytes.Buffer
 	_, err := c.WriteTo(&svg)
 	_, body, _ := strings.Cut(svg.String(), "xlink\">\n") // without the prologue and the opening tag
-	return fmt.Sprintf(`<svg viewBox="0 0 %.5g %.5g" role="img" aria-label="%s">`, p.width, height, html.EscapeString(p.title)) + "\n" + styled.Replace(body), err
+	return fmt.Sprintf(`<svg viewBox="0 0 %.5g %.5g" role="img" aria-label="%s">`, p.width, height, html.EscapeString(human.Line(p.title))) + "\n" + styled.Replace(body), err
 }
 
 // SVG is inline for the template of a page.
@@ -110,7 +113,7 @@ func (p panel) SVG() template.HTML {
 
 // Style keeps the text of a panel readable: rather than shrink it, a page scrolls.
 func (p panel) Style() template.CSS {
-	return template.CSS(fmt.Sprintf("min-width:%.0fpx;max-width:%.0fpx", 0.75*float64(p.width), 1.25*float64(p.width)))
+	return template.CSS(fmt.Sprintf("min-width:%.0fpx;max-width:%.0fpx", 0.92*p.width, 1.25*p.width))
 }
 
 // write writes the picture as a file: all panels side by side. A PNG file has

@@ -42,7 +42,7 @@ func dots(method string, how score, mean, low, high Number, values []float64) ro
 // scorePicture is the paper's Figure 2: scores of methods, task by task.
 func (r *Report) scorePicture() picture {
 	p := picture{name: "scores", Title: "Scores", columns: 3,
-		Caption: "Mean over seeds (dot) with the standard deviation; rings are single seeds (the paper's Figure 2)."}
+		Caption: "Mean over seeds (dot) with the standard deviation; rings are single seeds."}
 	for _, t := range r.Tasks {
 		how := scoreOf(t.Primary)
 		var rows []row
@@ -94,7 +94,7 @@ func (r *Report) differencePicture() picture {
 // over seeds; folded, single seeds.
 func (r *Report) rankPictures() []picture {
 	means := picture{name: "ranks", Title: "Learned ranks", columns: 1,
-		Caption: "Means over seeds: a column for every Transformer block, a row for every data set and kind of layer (as the paper's Figure 3). AdaLoRA's parts are pruned while it trains."}
+		Caption: "Means over seeds: a column for every Transformer block, a row for every data set and kind of layer. AdaLoRA's parts are pruned while it trains."}
 	bySeed := picture{name: "ranks-by-seed", Title: "Learned ranks, seed by seed", columns: 1, Folded: true,
 		Caption: "What differs between these is not the task: a pattern that means something comes out again."}
 	for _, model := range r.models() {
@@ -187,7 +187,7 @@ func (r *Report) curvePicture(i int) picture {
 // task.
 func (r *Report) alphaPicture() picture {
 	p := picture{name: "alpha", Title: "Selection variables", columns: 3, Folded: r.severalRuns(),
-		Caption: "The α of all layers through the search, or, where that was not logged, at its end; as many as end above the threshold are the rank of a layer."}
+		Caption: "The α of every layer through the search, or, where that was not logged, at its end; as many as end above the threshold are the rank of a layer."}
 	for _, t := range r.Tasks {
 		for _, m := range t.Methods {
 			if i := slices.IndexFunc(m.runs, (*Run).hasAlpha); i >= 0 && (m.Method == reference || t.method(reference) == nil) {

@@ -126,7 +126,7 @@ func nameRows(p *plot.Plot, names []string) {
 
 // curve is one line of a panel.
 type curve struct {
-	name   string // "": not in the legend
+	name   string
 	points plotter.XYs
 	style  draw.LineStyle
 }
@@ -153,10 +153,8 @@ func curvePanel(title string, label func(float64) string, curves ...curve) (pane
 		if len(c.points) == 1 {
 			p.Add(&plotter.Scatter{XYs: c.points, GlyphStyle: draw.GlyphStyle{Color: c.style.Color, Radius: 3, Shape: draw.CircleGlyph{}}})
 		}
-		if c.name != "" {
-			legend.Add(fit(c.name, legend.TextStyle, panelWidth-40), line)
-			room += legendHeight
-		}
+		legend.Add(fit(c.name, legend.TextStyle, panelWidth-40), line)
+		room += legendHeight
 	}
 	p.X.Min = min(p.X.Min, 0)
 	if p.Y.Min == p.Y.Max {
@@ -261,9 +259,11 @@ func heatPanel(title string, h heatMap) panel {
 	return panel{title, max(label+12+vg.Length(len(blocks))*cellWidth, 200), vg.Length(len(names))*cellHeight + 30, p.Draw}
 }
 
-// alphaPanel draws the α of every layer and the thresholds: their way through
-// the search where it was logged, else, level, what they came to.
+// alphaPanel draws the α of every layer, each in a plot of its own below the
+// layer's name, with the threshold: their way through the search where it was
+// logged, else, level, what they came to.
 func (r *Run) alphaPanel(title string) panel {
+	const columns, height = 4, 64
 	last := runs.Record{}
 	for _, l := range r.Ranks.Layers {
 		last.Alpha = append(last.Alpha, l.Alpha)
@@ -274,21 +274,48 @@ func (r *Run) alphaPanel(title string) panel {
 	}
 	last.Step = max(r.Ranks.Steps, history[len(history)-1].Step+1)
 	history = append(history, last)
-	var alphas, thresholds []curve
-	for layer, final := range last.Alpha {
-		at := rankRule(r.Ranks.Rule).threshold(final)
-		thresholds = append(thresholds, curve{"", plotter.XYs{{X: float64(history[0].Step), Y: at}, {X: float64(last.Step), Y: at}}, stroke(ink, 0.8, 3, 2)})
-		for j := range final {
-			var way plotter.XYs
-			for _, p := range history {
-				if layer < len(p.Alpha) && j < len(p.Alpha[layer]) {
-					way = append(way, plotter.XY{X: float64(p.Step), Y: p.Alpha[layer][j]})
-				}
+	low, high := math.Inf(1), math.Inf(-1) // of all layers, so that they compare
+	for _, p := range history {
+		values := slices.Concat(p.Alpha...)
+		low, high = min(low, slices.Min(values)), max(high, slices.Max(values))
+	}
+	names := r.Ranks.Names()
+	layout := runs.NewLayout(names)
+	var order []int
+	for kind, name := range layout.Kinds {
+		for _, block := range layout.Blocks {
+			if i, ok := layout.Layer(kind, block); ok {
+				order, names[i] = append(order, i), fmt.Sprint(name, " ", block)
 			}
-			alphas = append(alphas, curve{"", way, stroke(blue, 0.5)})
 		}
 	}
-	alphas[0].name, thresholds[0].name = "α", "threshold"
-	part, _ := curvePanel(title, shortNumber, slices.Concat(alphas, thresholds)...)
-	return part
+	order = append(order, layout.Others...)
+	tiles := draw.Tiles{Cols: columns, Rows: (len(order) + columns - 1) / columns, PadBottom: 20, PadX: 10, PadY: 8}
+	return panel{title, panelWidth, vg.Length(tiles.Rows)*height + 20, func(c draw.Canvas) {
+		for n, layer := range order {
+			p := newPlot()
+			p.HideX()
+			p.Y.Tick.Marker = plot.ConstantTicks{}
+			p.Title.TextStyle = textStyle(smallSize, soft)
+			p.Title.TextStyle.XAlign, p.Title.TextStyle.YAlign = draw.XCenter, draw.YTop
+			p.Title.Text = fit(names[layer], p.Title.TextStyle, 80)
+			final := last.Alpha[layer]
+			for j := range final {
+				line := &plotter.Line{LineStyle: stroke(blue, 1)}
+				for _, p := range history {
+					if layer < len(p.Alpha) && j < len(p.Alpha[layer]) {
+						line.XYs = append(line.XYs, plotter.XY{X: float64(p.Step), Y: p.Alpha[layer][j]})
+					}
+				}
+				p.Add(line)
+			}
+			threshold := plotter.NewFunction(func(float64) float64 { return rankRule(r.Ranks.Rule).threshold(final) })
+			threshold.LineStyle = stroke(ink, 0.8, 3, 2)
+			p.Add(threshold)
+			p.Y.Min, p.Y.Max = low, high
+			p.Draw(tiles.At(c, n%columns, n/columns))
+		}
+		c.FillText(textStyle(smallSize, soft), vg.Point{X: c.Min.X, Y: c.Min.Y + 7},
+			fmt.Sprintf("each: α from %s to %s; dashed: threshold", minus(human.Significant(low)), minus(human.Significant(high))))
+	}}
 }

@@ -7,21 +7,23 @@ import (
 	"image/color"
 	"io"
 	"strings"
+
+	"autolora/autolora/human"
 )
 
 //go:embed page.html
 var pageText string
 
-var pageTemplate = template.Must(template.New("page").Parse(pageText))
+var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{"line": human.Line}).Parse(pageText))
 
 // HTML writes the report as a page that needs nothing but itself: pictures are
 // part of it, light and dark as the reader's system is, without scripts.
 func (r *Report) HTML(w io.Writer) error {
 	title, subtitle := r.titles()
 	err := pageTemplate.Execute(w, map[string]any{
-		"Title": title, "Subtitle": subtitle, "Several": len(r.runs) > 1,
+		"Title": title, "Subtitle": subtitle, "Several": len(r.runs) > 1, "OfPaper": len(r.Papers) > 0,
 		"Light": variables(func(s shade) color.RGBA { return s.light }), "Dark": variables(func(s shade) color.RGBA { return s.dark }),
-		"Headlines": r.Headlines(), "Scores": r.scoreTables(), "Words": r.inWords(), "Notes": r.Notes, "Pictures": r.pictures(), "Tables": r.otherTables(),
+		"Headlines": r.Headlines(), "Main": r.mainTables(), "Words": r.inWords(), "Notes": r.Notes, "Pictures": r.pictures(), "Tables": r.otherTables(),
 	})
 	if err != nil {
 		return fmt.Errorf("report: %w", err)

@@ -25,6 +25,8 @@ type Run struct {
 	Grid     *runs.Grid     // nil but for a grid search
 	Curves   Curves
 	Began    time.Time // as config.json says; without it, when results.json was written
+
+	with string // the settings that set it apart from others: "lr 0.002"
 }
 
 // Model returns the name of the model without its folder: "roberta-base".
@@ -50,7 +52,8 @@ type Runs struct {
 	plans []*plan
 }
 
-// Duplicated is a run of the same model, task, method and seed as a newer one.
+// Duplicated is a run of the same model, task, method, seed and settings as a
+// newer one.
 type Duplicated struct {
 	Dir     string `json:"dir"`
 	Newer   string `json:"newer"`   // the folder that counts
@@ -61,7 +64,7 @@ type Duplicated struct {
 // results.json, in whatever layout. A run that was not finished is listed by
 // its folder, and so is one that a comparison has yet to make; what its shards
 // left in several folders is one comparison. Of runs of the same model, task,
-// method and seed the newest counts. It is an error if a file of a finished run
+// method, seed and settings the newest counts. It is an error if a file of a finished run
 // cannot be read, or there is no run at all.
 func Load(dirs ...string) (*Runs, error) {
 	found := &Runs{}
@@ -122,11 +125,14 @@ func (rs *Runs) read(dir string) error {
 // replace leaves the newest of equal runs, in the order of the tables.
 func (rs *Runs) replace() {
 	type key struct {
-		model, task, method string
-		seed                uint64
+		model, task, with, method string
+		seed                      uint64
 	}
+	setApart(rs.Runs)
 	newest := make(map[key]*Run)
-	keyOf := func(r *Run) key { return key{r.Model(), r.Results.Task, r.Results.Method, r.Results.Seed} }
+	keyOf := func(r *Run) key {
+		return key{r.Model(), r.Results.Task, r.with, r.Results.Method, r.Results.Seed}
+	}
 	for _, r := range rs.Runs {
 		if other := newest[keyOf(r)]; other == nil || r.Began.After(other.Began) {
 			newest[keyOf(r)] = r
@@ -147,7 +153,7 @@ func (rs *Runs) replace() {
 		_, placeA := taskOf(a.Results.Task)
 		_, placeB := taskOf(b.Results.Task)
 		return cmp.Or(cmp.Compare(a.Model(), b.Model()), cmp.Compare(placeA, placeB), cmp.Compare(a.Results.Task, b.Results.Task),
-			byMethod(a.Results.Method, b.Results.Method), cmp.Compare(a.Results.Seed, b.Results.Seed))
+			cmp.Compare(a.with, b.with), byMethod(a.Results.Method, b.Results.Method), cmp.Compare(a.Results.Seed, b.Results.Seed))
 	})
 }
 

@@ -84,7 +84,7 @@ func TestDuplicates(t *testing.T) {
 			t.Errorf("%+v", d)
 		}
 	}
-	if notes := Summarise(rs).Notes; !strings.Contains(strings.Join(notes, "\n"), "is not counted: "+filepath.Join(dir, "new")+" has the same model, task, method and seed, and is newer") {
+	if notes := Summarise(rs).Notes; !strings.Contains(strings.Join(notes, "\n"), "is not counted: "+filepath.Join(dir, "new")+" has the same model, task, method, seed and settings, and is newer") {
 		t.Errorf("notes: %q", notes)
 	}
 }

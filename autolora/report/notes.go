@@ -47,7 +47,7 @@ func (r *Report) note() {
 		r.Notes = append(r.Notes, fmt.Sprintf("Not complete, and not counted: %d of %s: %s.", n, plural(n+len(r.runs), "run", "runs"), strings.Join(r.Missing, ", ")))
 	}
 	for _, d := range r.Replaced {
-		r.Notes = append(r.Notes, fmt.Sprintf("%s is not counted: %s has the same model, task, method and seed, and is newer, with %s results.", d.Dir, d.Newer, d.Results))
+		r.Notes = append(r.Notes, fmt.Sprintf("%s is not counted: %s has the same model, task, method, seed and settings, and is newer, with %s results.", d.Dir, d.Newer, d.Results))
 	}
 	var texts []string
 	of := make(map[string][]string) // titles of tasks by what is said about them
@@ -68,18 +68,22 @@ func (r *Report) note() {
 func (t *Task) remarks() []string {
 	var remarks []string
 	if len(t.Sizes.Limits) > 0 {
-		remarks = append(remarks, strings.Join(t.Sizes.Limits, "; ")+". The paper's numbers are from training without such limits")
+		text := strings.Join(t.Sizes.Limits, "; ")
+		if t.Family != familyOwn {
+			text += ". The paper's numbers are from training without such limits"
+		}
+		remarks = append(remarks, text)
 	}
 	if text := t.decoding(); text != "" {
 		remarks = append(remarks, "texts were generated with "+text)
 	}
 	for _, m := range t.Methods {
-		for _, text := range m.remarks() {
+		for _, text := range m.remarks(t) {
 			remarks = append(remarks, methodOf(m.Method).Title+": "+text)
 		}
 	}
-	for _, text := range unequal(t.runs(), isShared) {
-		remarks = append(remarks, fmt.Sprintf("runs of different methods differ in %s: their scores are not for the same conditions", text))
+	for _, name := range unequal(t.runs(), isShared) {
+		remarks = append(remarks, fmt.Sprintf("runs of different methods differ in --%s (%s): their scores are not for the same conditions", name, strings.Join(values(t.runs(), name), ", ")))
 	}
 	control := func(c *Comparison) bool { return methodOf(c.Other).Group == runs.Controls }
 	if ours := t.method(reference); ours != nil && ours.Scores[t.Primary].N > 0 && !slices.ContainsFunc(t.Comparisons, control) {
@@ -105,8 +109,9 @@ func (t *Task) decoding() string {
 }
 
 // remarks says what is special about the runs of a method.
-func (m *Method) remarks() []string {
+func (m *Method) remarks(t *Task) []string {
 	var remarks []string
+	how := scoreOf(t.Primary)
 	seeds := func(text string, of func(r *Run) bool) {
 		var list []string
 		for _, r := range m.runs {
@@ -123,31 +128,14 @@ func (m *Method) remarks() []string {
 	seeds("the score is undefined with seed %s and left out of the mean", func(r *Run) bool { return scored(r) && math.IsNaN(r.score(r.Results.Primary)) })
 	seeds("the ranks of seed %s were read from a file, so its cost is without their search", func(r *Run) bool { return methodOf(m.Method).Ranks == runs.Searched && r.Results.Steps.Search == 0 })
 	if m.Grid > 0 {
-		remarks = append(remarks, fmt.Sprintf("the grid has %s (the paper's: 16)", plural(m.Grid, "configuration", "configurations")))
+		text := fmt.Sprintf("the grid has %s", plural(m.Grid, "configuration", "configurations"))
+		if t.Family != familyOwn {
+			text += " (the paper's: 16)"
+		}
+		remarks = append(remarks, text)
 	}
-	for _, text := range unequal(m.runs, changesResults) {
-		remarks = append(remarks, fmt.Sprintf("its seeds differ in %s: the mean mixes settings", text))
+	if m.Unlearnt {
+		remarks = append(remarks, fmt.Sprintf("it has learnt nothing that its score shows, and is not judged: %s %s is not above the %s of always giving the commonest answer", how.Title, how.format(m.score(t.Primary).Mean), how.format(t.baseline(t.Primary))))
 	}
 	return remarks
-}
-
-// unequal returns the settings in which runs differ, of those that count, with
-// the values.
-func unequal(of []*Run, counts func(setting string) bool) []string {
-	values := make(map[string][]string)
-	for _, r := range of {
-		for name, v := range r.Settings {
-			if text := fmt.Sprint(v); counts(name) && !slices.Contains(values[name], text) {
-				values[name] = append(values[name], text)
-			}
-		}
-	}
-	var texts []string
-	for name, v := range values {
-		if len(v) > 1 {
-			texts = append(texts, fmt.Sprintf("--%s (%s)", name, strings.Join(v, ", ")))
-		}
-	}
-	slices.Sort(texts)
-	return texts
 }

@@ -3,6 +3,7 @@ package report
 import (
 	"bytes"
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"html"
 	"image/color"
@@ -96,7 +97,7 @@ func reports(t *testing.T) map[string]*Report {
 	return all
 }
 
-const hostileName = `<script>alert("1")</script>&'|*_]]>`
+const hostileName = `<script>alert("1")</script>&'|*_]]>` + "\x1b[2J\u009b\u202e\n- x"
 
 // svgElement is a text of a picture.
 var svgElement = regexp.MustCompile(`<text x="([^"]*)" y="([^"]*)"[^>]*style="([^"]*)font-size:([0-9.]+)px[^"]*">([^<]*)</text>`)
@@ -235,6 +236,13 @@ func TestPage(t *testing.T) {
 			t.Fatal(err)
 		}
 		page := b.String()
+		for format, print := range map[string]func(io.Writer) error{"page": r.HTML, "Markdown": r.Markdown,
+			"text": func(w io.Writer) error { return errors.Join(r.Text(w, 80), r.TextTables(w, 80)) }} {
+			var b bytes.Buffer
+			if err := print(&b); err != nil || strings.ContainsAny(b.String(), "\x1b\u009b\u202e") || strings.Contains(b.String(), "\n- x") {
+				t.Errorf("%s: names steer what reads the %s: %v", name, format, err)
+			}
+		}
 		for _, bad := range []string{"http:", "https:", "<script", "<link", "<img", "src=", "@import", "url(", "could not be drawn", "ZgotmplZ"} {
 			if strings.Contains(page, bad) {
 				t.Errorf("%s: %q in the page", name, bad)

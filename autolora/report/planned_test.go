@@ -69,7 +69,7 @@ func TestShardsAreMerged(t *testing.T) {
 		t.Errorf("tasks %+v", r.Tasks)
 	}
 	notes := strings.Join(r.Notes, "\n")
-	for _, want := range []string{"not counted: 1 of 8 runs", filepath.Join(there, "autolora", "seed-1") + " is not counted: " + filepath.Join(here, "autolora", "seed-1") + " has the same model, task, method and seed, and is newer, with same results."} {
+	for _, want := range []string{"not counted: 1 of 8 runs", filepath.Join(there, "autolora", "seed-1") + " is not counted: " + filepath.Join(here, "autolora", "seed-1") + " has the same model, task, method, seed and settings, and is newer, with same results."} {
 		if !strings.Contains(notes, want) {
 			t.Errorf("no %q in %s", want, notes)
 		}

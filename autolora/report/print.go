@@ -6,16 +6,16 @@ import (
 	"io"
 )
 
-// Text prints what is most wanted on a terminal of that many columns: the main
-// tables, and what all tables mean in words.
+// Text prints what is most wanted on a terminal of that many columns: what the
+// runs come to in words, the main tables, and what to know about them.
 func (r *Report) Text(w io.Writer, width int) error {
 	b := bufio.NewWriter(w)
-	for _, t := range r.scoreTables() {
+	printWrapped(b, width, r.Headlines()...)
+	for _, t := range r.mainTables() {
 		t.text(b, width)
 	}
-	for _, lines := range [][]string{r.Headlines(), r.inWords(), r.Notes} {
-		printWrapped(b, width, lines...)
-	}
+	printWrapped(b, width, r.inWords()...)
+	printWrapped(b, width, r.Notes...)
 	return b.Flush()
 }
 
@@ -44,7 +44,7 @@ func (r *Report) Markdown(w io.Writer) error {
 		}
 	}
 	fmt.Fprint(b, "# autolora report\n\n")
-	part("", r.Headlines(), r.scoreTables())
+	part("", r.Headlines(), r.mainTables())
 	part("", r.inWords(), r.otherTables())
 	part("## Notes\n\n", r.Notes, nil)
 	return b.Flush()

@@ -131,7 +131,7 @@ func (r *Report) patterns() {
 	r.Patterns = []*Pattern{}
 	for _, t := range r.Tasks {
 		for _, s := range t.Ranks {
-			key := fmt.Sprint(t.Model, s.Method, s.Layers)
+			key := fmt.Sprint(t.Model, t.With, s.Method, s.Layers)
 			if of[key] == nil {
 				of[key] = &Pattern{Model: t.Model, Method: s.Method}
 				r.Patterns = append(r.Patterns, of[key])

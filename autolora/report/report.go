@@ -16,15 +16,18 @@ type Report struct {
 
 // Task is the runs of one task on one model.
 type Task struct {
-	Model       string        `json:"model"`
-	Name        string        `json:"task"`
-	Title       string        `json:"title"`
-	Family      string        `json:"family"`
-	Primary     string        `json:"primary"`
-	Methods     []*Method     `json:"methods"`
-	Comparisons []*Comparison `json:"comparisons"`
-	Ranks       []*RankStudy  `json:"ranks"`
-	Sizes       Sizes         `json:"sizes"`
+	Model   string `json:"model"`
+	Name    string `json:"task"`
+	With    string `json:"with"` // the settings that set its runs apart from others of the task: "lr 0.002"
+	Title   string `json:"title"`
+	Family  string `json:"family"`
+	Primary string `json:"primary"`
+	// What always giving the commonest answer scores; nothing where that is not known.
+	Baseline    map[string]Number `json:"baseline"`
+	Methods     []*Method         `json:"methods"`
+	Comparisons []*Comparison     `json:"comparisons"`
+	Ranks       []*RankStudy      `json:"ranks"`
+	Sizes       Sizes             `json:"sizes"`
 }
 
 // Method is the runs of one method on one task.
@@ -33,6 +36,9 @@ type Method struct {
 	Seeds  []uint64          `json:"seeds"`
 	Dirs   []string          `json:"folders"` // of the seeds
 	Scores map[string]Sample `json:"scores"`  // as results.json has them
+	// Unlearnt is set where the main score is known not to be above that of always
+	// giving the commonest answer: nothing can be said of such a method.
+	Unlearnt bool `json:"not_learnt"`
 
 	Adapter Sample  `json:"adapter_parameters"`
 	Head    Sample  `json:"head_parameters"`
@@ -78,19 +84,22 @@ type Comparison struct {
 	Score       string   `json:"score"` // whose unit is that of all the tasks
 	Seeds       []uint64 `json:"seeds,omitempty"`
 	Tasks       []string `json:"tasks,omitempty"`
-	Differences Sample   `json:"differences"` // of the seeds, or the means of the tasks
-	Interval    Interval `json:"interval"`    // of their average, over other seeds
-	Above       int      `json:"above"`       // seeds or tasks in which AutoLoRA is better
+	Differences Sample   `json:"differences"`          // of the seeds, or the means of the tasks
+	Interval    Interval `json:"interval"`             // of their average, over other seeds
+	Unlearnt    []string `json:"not_learnt,omitempty"` // methods of the two that have learnt nothing: nothing is judged
+	Above       int      `json:"above"`                // seeds or tasks in which AutoLoRA is better
 	Below       int      `json:"below"`
 	SignP       Number   `json:"sign_p"`
 
-	task, named string // named: what the scores are called, where it has to be said
+	of    *Task  // nil over tasks
+	named string // what the scores are called, where it has to be said
 }
 
 // Overall is several tasks of one family and model together.
 type Overall struct {
 	Model       string        `json:"model"`
 	Family      string        `json:"family"`
+	With        string        `json:"with"`
 	Tasks       []string      `json:"tasks"`
 	Comparisons []*Comparison `json:"comparisons"`
 	Costs       []OverallCost `json:"costs"`

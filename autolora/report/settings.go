@@ -1,6 +1,13 @@
 package report
 
-import "autolora/autolora/settings"
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"autolora/autolora/settings"
+)
 
 // about returns what is known of a setting; nothing depends on a name that is
 // none.
@@ -26,3 +33,63 @@ func isDecoding(name string) bool { return about(name).Group == settings.Generat
 
 // isPath reports whether a setting is a path of one machine.
 func isPath(name string) bool { return isShared(name) && about(name).PerProcess }
+
+// setting returns the value of a setting in words; "" where it is not known. Of
+// a path only the last part counts: the folders above differ from machine to
+// machine.
+func (r *Run) setting(name string) string {
+	v, ok := r.Settings[name]
+	if !ok || v == nil {
+		return ""
+	}
+	if text := fmt.Sprint(v); !isPath(name) || text == "" {
+		return text
+	} else {
+		return filepath.Base(text)
+	}
+}
+
+// values returns the values that some runs have of a setting.
+func values(of []*Run, name string) []string {
+	var values []string
+	for _, r := range of {
+		if _, ok := r.Settings[name]; ok && !slices.Contains(values, r.setting(name)) {
+			values = append(values, r.setting(name))
+		}
+	}
+	return values
+}
+
+// unequal returns the settings in which runs differ, of those that count.
+func unequal(of []*Run, counts func(setting string) bool) []string {
+	var names []string
+	for _, s := range new(settings.Config).Settings() {
+		if counts(s.Name) && len(values(of, s.Name)) > 1 {
+			names = append(names, s.Name)
+		}
+	}
+	return names
+}
+
+// setApart finds the runs of a method on a task that are no seeds of each other,
+// for their settings differ, and says by which. All methods' runs of that task
+// are set apart by these.
+func setApart(all []*Run) {
+	for _, ofTask := range groups(all, func(a, b *Run) bool { return a.Model() == b.Model() && a.Results.Task == b.Results.Task }) {
+		differ := make(map[string]bool)
+		for _, ofMethod := range groups(ofTask, func(a, b *Run) bool { return a.Results.Method == b.Results.Method }) {
+			for _, name := range unequal(ofMethod, changesResults) {
+				differ[name] = true
+			}
+		}
+		for _, r := range ofTask {
+			var with []string
+			for _, s := range new(settings.Config).Settings() {
+				if v := r.setting(s.Name); differ[s.Name] && v != "" {
+					with = append(with, s.Name+" "+v)
+				}
+			}
+			r.with = strings.Join(with, ", ")
+		}
+	}
+}

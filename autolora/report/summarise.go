@@ -11,12 +11,18 @@ import (
 
 // Summarise turns runs into a report.
 func Summarise(rs *Runs) *Report {
-	r := &Report{Overall: []*Overall{}, Papers: papers, Missing: append([]string{}, rs.Unfinished...), Replaced: append([]Duplicated{}, rs.Replaced...), runs: rs.Runs}
+	r := &Report{Overall: []*Overall{}, Papers: []*Paper{}, Missing: append([]string{}, rs.Unfinished...), Replaced: append([]Duplicated{}, rs.Replaced...), runs: rs.Runs}
 	for _, run := range rs.Runs { // in the order of the tables
 		name, model := run.Results.Task, run.Model()
-		if n := len(r.Tasks); n == 0 || r.Tasks[n-1].Name != name || r.Tasks[n-1].Model != model {
+		if n := len(r.Tasks); n == 0 || r.Tasks[n-1].Name != name || r.Tasks[n-1].Model != model || r.Tasks[n-1].With != run.with {
 			shown, _ := taskOf(name)
-			r.Tasks = append(r.Tasks, &Task{Model: model, Name: name, Title: shown.title, Family: shown.family, Comparisons: []*Comparison{}, Ranks: []*RankStudy{}})
+			if run.with != "" {
+				shown.title += " (" + run.with + ")"
+			}
+			if shown.family != familyOwn {
+				r.Papers = papers
+			}
+			r.Tasks = append(r.Tasks, &Task{Model: model, Name: name, With: run.with, Title: shown.title, Family: shown.family, Comparisons: []*Comparison{}, Ranks: []*RankStudy{}})
 		}
 		t := r.Tasks[len(r.Tasks)-1]
 		m := t.method(run.Results.Method)
@@ -29,9 +35,11 @@ func Summarise(rs *Runs) *Report {
 	for _, t := range r.Tasks {
 		t.summarise()
 	}
-	for _, tasks := range r.families() {
-		if len(tasks) > 1 {
-			r.Overall = append(r.Overall, overall(tasks))
+	for _, family := range r.families() {
+		for _, tasks := range alike(family) {
+			if len(tasks) > 1 {
+				r.Overall = append(r.Overall, overall(tasks))
+			}
 		}
 	}
 	r.patterns()
@@ -41,22 +49,42 @@ func Summarise(rs *Runs) *Report {
 
 // families returns the tasks by model and family, as they stand in one table.
 func (r *Report) families() [][]*Task {
-	var families [][]*Task
-	for _, t := range r.Tasks {
-		i := slices.IndexFunc(families, func(of []*Task) bool { return of[0].Model == t.Model && of[0].Family == t.Family })
-		if i < 0 {
-			families = append(families, []*Task{t})
+	return groups(r.Tasks, func(a, b *Task) bool { return a.Model == b.Model && a.Family == b.Family })
+}
+
+// alike returns tasks by the settings that set their runs apart.
+func alike(tasks []*Task) [][]*Task {
+	return groups(tasks, func(a, b *Task) bool { return a.With == b.With })
+}
+
+// groups returns values in groups of those that are the same, both in the order
+// in which they come.
+func groups[T any](values []T, same func(a, b T) bool) [][]T {
+	var all [][]T
+	for _, v := range values {
+		if i := slices.IndexFunc(all, func(of []T) bool { return same(of[0], v) }); i >= 0 {
+			all[i] = append(all[i], v)
 		} else {
-			families[i] = append(families[i], t)
+			all = append(all, []T{v})
 		}
 	}
-	return families
+	return all
 }
 
 func (t *Task) summarise() {
+	t.Baseline = make(map[string]Number)
 	for _, m := range t.Methods {
 		m.summarise()
 		t.Primary = cmp.Or(t.Primary, m.runs[0].Results.Primary)
+		for _, r := range m.runs {
+			for name, v := range r.Results.Baseline {
+				t.Baseline[name] = Number(v)
+			}
+		}
+	}
+	for _, m := range t.Methods {
+		least, s := t.baseline(t.Primary), m.score(t.Primary)
+		m.Unlearnt = s.N > 0 && least.Known() && (s.Mean == least || s.Mean < least != scoreOf(t.Primary).Lower)
 	}
 	ada := t.method(runs.MethodAdaLoRA)
 	for _, m := range t.Methods {
@@ -68,12 +96,26 @@ func (t *Task) summarise() {
 	t.size()
 }
 
-// method returns the runs of a method; nil if there are none.
+// method returns the runs of a method; nil if there are none, or no task.
 func (t *Task) method(name string) *Method {
-	if i := slices.IndexFunc(t.Methods, func(m *Method) bool { return m.Method == name }); i >= 0 {
-		return t.Methods[i]
+	if t != nil {
+		for _, m := range t.Methods {
+			if m.Method == name {
+				return m
+			}
+		}
 	}
 	return nil
+}
+
+// baseline returns what always giving the commonest answer scores, if that is known.
+func (t *Task) baseline(score string) Number {
+	if t != nil {
+		if v, ok := t.Baseline[score]; ok {
+			return v
+		}
+	}
+	return unknown
 }
 
 // runs returns the runs of all methods.
@@ -203,7 +245,7 @@ func (t *Task) compare() {
 		if other == ours || other.Scores[t.Primary].N == 0 {
 			continue
 		}
-		c := &Comparison{Other: other.Method, Score: t.Primary, task: t.Name, named: t.named()}
+		c := &Comparison{Other: other.Method, Score: t.Primary, of: t, named: t.named()}
 		var differences []float64
 		for _, r := range ours.runs {
 			if d := r.score(t.Primary) - other.run(r.Results.Seed).score(t.Primary); !math.IsNaN(d) {
@@ -213,6 +255,11 @@ func (t *Task) compare() {
 		}
 		c.settle(differences)
 		c.Interval = paired(c.Differences)
+		for _, m := range []*Method{ours, other} {
+			if m.Unlearnt {
+				c.Unlearnt, c.Interval = append(c.Unlearnt, m.Method), student(float64(c.Differences.Mean), 0, 0)
+			}
+		}
 		t.Comparisons = append(t.Comparisons, c)
 	}
 	slices.SortStableFunc(t.Comparisons, func(a, b *Comparison) int {
@@ -240,7 +287,7 @@ func (c *Comparison) settle(differences []float64) {
 
 // overall brings tasks of one model and family together.
 func overall(tasks []*Task) *Overall {
-	o := &Overall{Model: tasks[0].Model, Family: tasks[0].Family}
+	o := &Overall{Model: tasks[0].Model, Family: tasks[0].Family, With: tasks[0].With}
 	for _, t := range tasks {
 		o.Tasks = append(o.Tasks, t.Name)
 	}
@@ -263,12 +310,13 @@ func overall(tasks []*Task) *Overall {
 }
 
 // compare fills in AutoLoRA minus every other method over the tasks that have
-// both. Scores of different units have no average: those like the first count.
+// both and have learnt something. Scores of different units have no average:
+// those like the first count.
 func (o *Overall) compare(tasks []*Task) {
 	var all []*Comparison
 	for _, t := range tasks {
 		for _, c := range t.Comparisons {
-			if c.Differences.N > 0 && (all == nil || scoreOf(c.Score).like(scoreOf(all[0].Score))) {
+			if c.Differences.N > 0 && c.Unlearnt == nil && (all == nil || scoreOf(c.Score).like(scoreOf(all[0].Score))) {
 				all = append(all, c)
 			}
 		}
@@ -284,7 +332,7 @@ func (o *Overall) compare(tasks []*Task) {
 			if of.named != c.named {
 				c.named = ""
 			}
-			c.Tasks, samples, means = append(c.Tasks, of.task), append(samples, of.Differences), append(means, float64(of.Differences.Mean))
+			c.Tasks, samples, means = append(c.Tasks, of.of.Name), append(samples, of.Differences), append(means, float64(of.Differences.Mean))
 			return true
 		})
 		c.settle(means)

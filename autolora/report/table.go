@@ -5,6 +5,8 @@ import (
 	"io"
 	"strings"
 	"unicode/utf8"
+
+	"autolora/autolora/human"
 )
 
 // Table is a table of texts, for a terminal, Markdown or a page.
@@ -48,22 +50,31 @@ func (t *Table) addMethods(title string, task *Task, cells func(*Method) []strin
 	}
 }
 
-// lines returns the heads and the rows.
-func (t *Table) lines() []Row { return append([]Row{{Cells: t.Heads}}, t.Rows...) }
+// Lines returns the heads and the rows, as they may be shown.
+func (t *Table) Lines() []Row {
+	lines := append([]Row{{Cells: t.Heads}}, t.Rows...)
+	for i, row := range lines {
+		lines[i].Cells = make([]string, len(row.Cells))
+		for c, cell := range row.Cells {
+			lines[i].Cells[c] = human.Line(cell)
+		}
+	}
+	return lines
+}
 
 // text prints the table for a terminal. Its columns are as wide as they need
 // to be, its caption at most width letters.
 func (t *Table) text(w io.Writer, width int) {
 	widths := make([]int, len(t.Heads))
-	for _, row := range t.lines() {
+	for _, row := range t.Lines() {
 		for c, cell := range row.Cells {
 			if row.Kind != Subtitle {
 				widths[c] = max(widths[c], letters(cell))
 			}
 		}
 	}
-	fmt.Fprintf(w, "%s\n\n", t.Title)
-	for _, row := range t.lines() {
+	fmt.Fprintf(w, "%s\n\n", human.Line(t.Title))
+	for _, row := range t.Lines() {
 		line := fmt.Sprintf("%-*s", widths[0], row.Cells[0])
 		for c, cell := range row.Cells[1:] {
 			line += fmt.Sprintf("  %*s", widths[c+1], cell)
@@ -78,7 +89,7 @@ func (t *Table) text(w io.Writer, width int) {
 func (t *Table) markdown(w io.Writer) {
 	fmt.Fprintf(w, "## %s\n\n", markdownText(t.Title))
 	mark := map[RowKind]string{OfPaper: "*", Subtitle: "**"}
-	for i, row := range t.lines() {
+	for i, row := range t.Lines() {
 		for c := range t.Heads {
 			text := ""
 			if c < len(row.Cells) && row.Cells[c] != "" {
@@ -99,15 +110,17 @@ func (t *Table) markdown(w io.Writer) {
 
 // markdownText escapes what Markdown would take for more than text.
 func markdownText(text string) string {
-	return strings.NewReplacer(`\`, `\\`, "|", `\|`, "*", `\*`, "_", `\_`, "`", "\\`", "<", "&lt;", "&", "&amp;", "[", `\[`, "\n", " ").Replace(text)
+	return markdownEscapes.Replace(human.Line(text))
 }
+
+var markdownEscapes = strings.NewReplacer(`\`, `\\`, "|", `\|`, "*", `\*`, "_", `\_`, "`", "\\`", "<", "&lt;", "&", "&amp;", "[", `\[`, "#", `\#`, "~", `\~`, "$", `\$`)
 
 // printWrapped prints texts, if there are any, in lines of at most width
 // letters, and an empty line.
 func printWrapped(w io.Writer, width int, texts ...string) {
 	for _, text := range texts {
 		line := ""
-		for _, word := range strings.Fields(text) {
+		for _, word := range strings.Fields(human.Line(text)) {
 			if line != "" && letters(line)+1+letters(word) > width {
 				fmt.Fprintln(w, line)
 				line = ""

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"autolora/autolora/human"
+	"autolora/autolora/runs"
 	"autolora/data/metrics"
 )
 
@@ -21,7 +22,16 @@ func (r *Report) scoreTables() []*Table {
 	return tables
 }
 
-// scoreColumn is one column of a table of scores.
+// mainTables are those that a reader wants first.
+func (r *Report) mainTables() []*Table { return withRows(append(r.scoreTables(), r.settingsTable())) }
+
+// withRows leaves out tables without rows.
+func withRows(tables []*Table) []*Table {
+	return slices.DeleteFunc(tables, func(t *Table) bool { return len(t.Rows) == 0 })
+}
+
+// scoreColumn is one column of a table of scores. Where runs are set apart the
+// task may be missing.
 type scoreColumn struct {
 	task  *Task
 	score string
@@ -32,18 +42,26 @@ func (c scoreColumn) of(method string) Sample { return c.task.method(method).sco
 
 func scoreTable(tasks []*Task) *Table {
 	t := &Table{Title: fmt.Sprintf("Scores, %s on %s", tasks[0].Family, tasks[0].Model), Heads: []string{"method", "parameters"}}
-	var columns []scoreColumn
-	names := methodNames(tasks)
+	named := groups(tasks, func(a, b *Task) bool { return a.Name == b.Name })
+	blocks := alike(tasks)
+	columns := make([][]scoreColumn, len(blocks))
 	seeds := make(map[int]bool) // numbers of them
-	averaged := len(tasks) > 1  // if that means something: one score of each task, all in the same unit
-	for _, task := range tasks {
-		scores := tableScores(task.Name, task.Primary)
+	averaged := len(named) > 1  // if that means something: one score of each task, all in the same unit
+	for _, same := range named {
+		shown, _ := taskOf(same[0].Name)
+		scores := tableScores(shown.name, same[0].Primary)
 		for _, s := range scores {
-			c := scoreColumn{task, s}
-			columns, t.Heads = append(columns, c), append(t.Heads, task.Title+" "+task.head(s))
 			averaged = averaged && len(scores) == 1 && scoreOf(s).Unit == 100
-			for _, name := range names {
-				seeds[c.of(name).N] = true
+			t.Heads = append(t.Heads, shown.title+" "+head(s, same...))
+			for b, block := range blocks {
+				c := scoreColumn{nil, s}
+				if i := slices.IndexFunc(block, func(t *Task) bool { return t.Name == shown.name }); i >= 0 {
+					c.task = block[i]
+					for _, m := range c.task.Methods {
+						seeds[m.score(s).N] = true
+					}
+				}
+				columns[b] = append(columns[b], c)
 			}
 		}
 	}
@@ -62,29 +80,40 @@ func scoreTable(tasks []*Task) *Table {
 	}
 	t.Caption += " Parameters: of the adapter; the mean where runs differ." + footnote(t.Heads)
 	var sources []string
-	group := ""
-	for _, name := range names {
-		if g := methodOf(name).Group; g != group {
-			group = g
-			t.subtitle(g)
+	for b, block := range blocks {
+		if block[0].With != "" {
+			t.subtitle("With " + block[0].With)
 		}
-		var sizes []float64
-		for _, task := range tasks {
-			if m := task.method(name); m != nil {
-				sizes = append(sizes, m.Adapter.Values...)
+		row := func(name, parameters string, average Sample, of func(scoreColumn) Sample) {
+			cells := []string{name, parameters}
+			for _, c := range columns[b] {
+				cells = append(cells, shown(scoreOf(c.score), of(c)))
 			}
+			if averaged {
+				cells = append(cells, shown(scoreOf(columns[b][0].score), average))
+			}
+			t.add(cells...)
 		}
-		cells := []string{methodOf(name).Title, count(sample(sizes).Mean)}
-		for _, c := range columns {
-			cells = append(cells, shown(scoreOf(c.score), c.of(name)))
+		if slices.ContainsFunc(columns[b], func(c scoreColumn) bool { return c.task.baseline(c.score).Known() }) {
+			row("Commonest answer", "", sample(nil), func(c scoreColumn) Sample { return Sample{Mean: c.task.baseline(c.score), SD: unknown} })
 		}
-		if averaged {
-			cells = append(cells, shown(scoreOf(columns[0].score), average(name, columns)))
-		}
-		t.add(cells...)
-		if row, source := paperCells(name, columns, averaged); source != "" {
-			t.addPaper("paper", row...)
-			sources = append(sources, source)
+		group := ""
+		for _, name := range methodNames(block) {
+			if g := methodOf(name).Group; g != group {
+				group = g
+				t.subtitle(g)
+			}
+			var sizes []float64
+			for _, task := range block {
+				if m := task.method(name); m != nil {
+					sizes = append(sizes, m.Adapter.Values...)
+				}
+			}
+			row(methodOf(name).Title, count(sample(sizes).Mean), average(name, columns[b]), func(c scoreColumn) Sample { return c.of(name) })
+			if cells, source := paperCells(name, columns[b], averaged); source != "" {
+				t.addPaper("paper", cells...)
+				sources = append(sources, source)
+			}
 		}
 	}
 	if sources != nil {
@@ -96,13 +125,12 @@ func scoreTable(tasks []*Task) *Table {
 	return t
 }
 
-// head returns the head of a column with a score of the task. METEOR without
-// its table of paraphrases does not pass for METEOR.
-func (t *Task) head(score string) string {
+// head returns the head of a column with a score of tasks. METEOR without its
+// table of paraphrases does not pass for METEOR.
+func head(score string, of ...*Task) string {
 	how := scoreOf(score)
-	if strings.HasPrefix(score, metrics.NameMETEOR) && slices.ContainsFunc(t.runs(), func(r *Run) bool {
-		return r.Results.Paraphrases != nil && !*r.Results.Paraphrases
-	}) {
+	without := func(r *Run) bool { return r.Results.Paraphrases != nil && !*r.Results.Paraphrases }
+	if strings.HasPrefix(score, metrics.NameMETEOR) && slices.ContainsFunc(of, func(t *Task) bool { return slices.ContainsFunc(t.runs(), without) }) {
 		how.Title += dagger
 	}
 	return how.head()
@@ -152,7 +180,12 @@ func paperCells(name string, columns []scoreColumn, averaged bool) (cells []stri
 	var found []float64
 	printed := 0.0
 	for _, c := range columns {
-		p, r, v := paperScore(name, c.task.Name, c.score)
+		var p *Paper
+		var r *PaperRow
+		var v float64
+		if c.task != nil {
+			p, r, v = paperScore(name, c.task.Name, c.score)
+		}
 		if p == nil {
 			cells = append(cells, unknownCell)
 			continue
@@ -222,9 +255,51 @@ func (r *Report) costTable() *Table {
 			t.add(methodOf(c.Method).Title, "", "", "", "", times(c.Relative), "")
 		}
 	}
-	t.subtitle("The paper's Table 5, mean of SST-2, MNLI and QQP")
-	for _, c := range paperCost {
-		t.addPaper(methodOf(c.method).Title, "", "", "", "", times(c.cost), "")
+	if len(r.Papers) > 0 {
+		t.subtitle("The paper's Table 5, mean of SST-2, MNLI and QQP")
+		for _, c := range paperCost {
+			t.addPaper(methodOf(c.method).Title, "", "", "", "", times(c.cost), "")
+		}
+	}
+	return t
+}
+
+// settingsTable returns the settings that a reader asks for first.
+func (r *Report) settingsTable() *Table {
+	t := &Table{Title: "Settings", Heads: []string{"method", "learning rate", "batch", "length", "rank", "k", "search rate"},
+		Caption: "k: the highest rank that a search can give."}
+	for _, task := range r.Tasks {
+		t.addMethods(r.name(task), task, func(m *Method) []string {
+			how, of := methodOf(m.Method), func(names ...string) string {
+				for _, name := range names {
+					if list := values(m.runs, name); len(list) > 0 && !slices.Contains([]string{"", "0"}, list[0]) {
+						return strings.Join(list, ", ")
+					}
+				}
+				return ""
+			}
+			batch, length, rank, k, rate := of("batch-size"), of("steps"), "", "", ""
+			if times := of("accumulate"); times != "1" && times != "" {
+				batch += " × " + times
+			}
+			if length != "" {
+				length += " steps"
+			} else if length = of("epochs"); length != "" {
+				length += " epochs"
+			}
+			switch {
+			case how.Ranks == runs.Searched:
+				rank, k, rate = "learned", of("k"), of("search-lr")
+			case how.Ranks == runs.Allocated:
+				rank = of("adalora-init-rank") + " → " + of("adalora-target-rank")
+			case how.Ranks == runs.OneRank && how.Trains == runs.TrainsLoRA:
+				rank = of("rank")
+			}
+			return []string{of("lr"), batch, length, rank, k, rate}
+		})
+	}
+	if !slices.ContainsFunc(r.runs, func(r *Run) bool { return r.Settings["lr"] != nil }) {
+		t.Rows = nil
 	}
 	return t
 }
@@ -256,7 +331,7 @@ func (r *Report) allScoresTable() *Table {
 	for _, task := range r.Tasks {
 		for _, m := range task.Methods {
 			for name := range m.Scores {
-				heads[name] = max(heads[name], task.head(name)) // with a dagger, if one has it
+				heads[name] = max(heads[name], head(name, task)) // with a dagger, if one has it
 				more = more || !slices.Contains(tableScores(task.Name, task.Primary), name)
 			}
 		}
@@ -315,7 +390,10 @@ func (r *Report) rankTable() *Table {
 
 // sizeTable returns the numbers of examples (the paper's Table 6).
 func (r *Report) sizeTable() *Table {
-	t := &Table{Title: "Examples", Heads: []string{"task", "training", "paper", "evaluated", "paper"}, Caption: "Paper: Table 6, training and dev set."}
+	t := &Table{Title: "Examples", Heads: []string{"task", "training", "evaluated"}}
+	if len(r.Papers) > 0 {
+		t.Heads, t.Caption = []string{"task", "training", "evaluated", "paper's training", "paper's dev"}, "Paper: Table 6."
+	}
 	known := func(n int) string {
 		if n == 0 {
 			return unknownCell
@@ -328,13 +406,12 @@ func (r *Report) sizeTable() *Table {
 		if len(s.Parts) > 0 {
 			evaluated += " (" + strings.Join(s.Parts, ", ") + ")"
 		}
-		t.add(r.name(task), known(s.Train), known(paper.train), evaluated, cmp.Or(paper.dev, unknownCell))
+		t.add([]string{r.name(task), known(s.Train), evaluated, known(paper.train), cmp.Or(paper.dev, unknownCell)}[:len(t.Heads)]...)
 	}
 	return t
 }
 
 // otherTables returns all tables but the main ones that have rows.
 func (r *Report) otherTables() []*Table {
-	tables := []*Table{r.differenceTable(), r.costTable(), r.workTable(), r.rankTable(), r.allScoresTable(), r.sizeTable()}
-	return slices.DeleteFunc(tables, func(t *Table) bool { return len(t.Rows) == 0 })
+	return withRows([]*Table{r.differenceTable(), r.costTable(), r.workTable(), r.rankTable(), r.allScoresTable(), r.sizeTable()})
 }

@@ -15,7 +15,7 @@ func (r *Report) Headlines() []string {
 	for _, o := range r.Overall {
 		for _, c := range o.Comparisons {
 			if wanted(c) {
-				over = append(over, r.sentence(c, o.Model))
+				over = append(over, r.sentence(c, o.Model, o.With))
 			}
 		}
 	}
@@ -26,11 +26,11 @@ func (r *Report) Headlines() []string {
 				if c.named != "" {
 					where += ", " + c.named
 				}
-				single = append(single, where+": "+r.sentence(c, t.Model))
+				single = append(single, where+": "+r.sentence(c, t.Model, ""))
 			}
 		}
 		for _, m := range t.Methods {
-			reached = append(reached, fmt.Sprintf("%s: %s", r.name(t), m.sentence(t.Primary)))
+			reached = append(reached, fmt.Sprintf("%s: %s", r.name(t), m.sentence(t)))
 		}
 	}
 	switch {
@@ -78,25 +78,35 @@ func (t *Task) named() string {
 
 // sentence says what a method reached: of runs that nothing can be compared
 // with.
-func (m *Method) sentence(primary string) string {
-	s, how, title := m.score(primary), scoreOf(primary), methodOf(m.Method).Title
-	switch {
-	case s.N == 0:
+func (m *Method) sentence(t *Task) string {
+	s, how, title := m.score(t.Primary), scoreOf(t.Primary), methodOf(m.Method).Title
+	if s.N == 0 {
 		return title + " has no score."
-	case s.N == 1:
-		return fmt.Sprintf("%s reaches %s %s. From one seed nothing can be said about what others would give.", title, how.Title, how.spread(s))
 	}
-	return fmt.Sprintf("%s reaches %s %s (mean and standard deviation of %d seeds).", title, how.Title, how.spread(s), s.N)
+	text := fmt.Sprintf("%s reaches %s %s", title, how.Title, how.spread(s))
+	if s.N > 1 {
+		text += fmt.Sprintf(" (mean and standard deviation of %d seeds)", s.N)
+	}
+	if least := t.baseline(t.Primary); least.Known() {
+		text += fmt.Sprintf(", where always giving the commonest answer has %s", how.format(least))
+	}
+	if s.N == 1 {
+		text += ". From one seed nothing can be said about what others would give"
+	}
+	return text + "."
 }
 
 // sentence says what a comparison comes to.
-func (r *Report) sentence(c *Comparison, model string) string {
+func (r *Report) sentence(c *Comparison, model, with string) string {
 	n, how, other, known := c.Differences.N, scoreOf(c.Score), methodOf(c.Other).Words, c.Interval.Low.Known()
 	verdict := "not more than chance"
 	if c.Interval.Beyond() {
 		verdict = "more than chance explains"
 	}
 	if c.Tasks != nil {
+		if with != "" {
+			with = " (" + with + ")"
+		}
 		by, judged := "", "; with one seed of a task nothing can be said about other seeds"
 		if c.named != "" {
 			by = ", by " + c.named + ","
@@ -104,11 +114,18 @@ func (r *Report) sentence(c *Comparison, model string) string {
 		if known {
 			judged = fmt.Sprintf(" (95 %% interval %s for these tasks): %s", how.interval(c.Interval), verdict)
 		}
-		return fmt.Sprintf("Over %d tasks%s%s AutoLoRA is on average %s %s%s. It is better on %d and worse on %d of the tasks (sign test %s).",
-			n, r.onModel(model), by, position(how, c.Differences.Mean), other, judged, c.Above, c.Below, pEquals(c.SignP))
+		return fmt.Sprintf("Over %d tasks%s%s%s AutoLoRA is on average %s %s%s. It is better on %d and worse on %d of the tasks (sign test %s).",
+			n, with, r.onModel(model), by, position(how, c.Differences.Mean), other, judged, c.Above, c.Below, pEquals(c.SignP))
 	}
 	text := fmt.Sprintf("AutoLoRA is %s %s", position(how, c.Differences.Mean), other)
 	switch {
+	case c.Unlearnt != nil:
+		var names []string
+		for _, name := range c.Unlearnt {
+			names = append(names, methodOf(name).Words)
+		}
+		return fmt.Sprintf("no verdict on AutoLoRA and %s: %s scored no better than always giving the commonest answer (%s %s).",
+			other, strings.Join(names, " and "), how.Title, how.format(c.of.baseline(c.Score)))
 	case n == 0:
 		return fmt.Sprintf("AutoLoRA and %s have no seed in common, so they are not compared.", other)
 	case n == 1:

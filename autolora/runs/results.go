@@ -20,6 +20,8 @@ type Results struct {
 	Primary  string `json:"primary"`  // the task's main score, a key of Scores
 	Part     string `json:"part"`     // of the data that was evaluated: dev or test
 	Examples int    `json:"examples"` // evaluated
+	// Baseline is what always giving the commonest answer scores; nil where that is not known.
+	Baseline metrics.Scores `json:"baseline,omitempty"`
 	// TrainExamples is the size of the training set; 0 where it is not known.
 	TrainExamples int  `json:"train_examples,omitempty"`
 	Cost          Cost `json:"cost"`

@@ -2,6 +2,7 @@ package nn
 
 import (
 	"math"
+	"slices"
 
 	"autolora/torchbind"
 )
@@ -30,6 +31,9 @@ type MultiHead struct {
 	QKV    *Linear // [(H+2G)·D, C]
 	Out    *Linear // [C, H·D]
 	Window int64
+	Scale  float64 // of the scores
+	// QueryNorm and KeyNorm are of each head [D]; nil: none.
+	QueryNorm, KeyNorm *Norm
 
 	// query and keyValue are parts of QKV in the last block, which reads queries of
 	// the wanted rows only; nil in the others.
@@ -40,7 +44,7 @@ type MultiHead struct {
 
 // attention returns the attention of a block with matrices qkv and out.
 func (ld *loader) attention(cfg *Config, block int, qkv, out *Linear) *MultiHead {
-	a := &MultiHead{QKV: qkv, Out: ld.layer(out), Window: cfg.SlidingWindow, config: cfg}
+	a := &MultiHead{QKV: qkv, Out: ld.layer(out), Window: cfg.SlidingWindow, Scale: 1 / math.Sqrt(float64(cfg.HeadDim)), config: cfg}
 	if block < cfg.NumHiddenLayers-1 {
 		ld.layer(qkv)
 	} else {
@@ -58,9 +62,10 @@ func (a *MultiHead) Forward(s *torchbind.Scope, h, all *torchbind.Tensor, p Pass
 	b, heads, groups, d := p.batch, a.config.NumAttentionHeads, a.config.NumKeyValueHeads, a.config.HeadDim
 	rotation := p.rotations.of(a.frequencies)
 	rows, keys := b.rows(a.Window, p.wanted), b.Offsets
+	queryHeads, keyHeads, valueHeads := headNorm{a.QueryNorm, heads}, headNorm{a.KeyNorm, groups}, headNorm{nil, groups}
 	var qkv, q, kv *torchbind.Tensor
 	if a.query == nil {
-		qkv = rotation.apply(s, a.QKV.Forward(s, all, rng), heads+groups)
+		qkv = rotation.apply(s, perHead(s, a.QKV.Forward(s, all, rng), d, queryHeads, keyHeads, valueHeads), heads+groups)
 		if p.cache != nil { // views of it
 			q, kv = torchbind.Narrow(s, qkv, 1, 0, heads*d), torchbind.Narrow(s, qkv, 1, heads*d, 2*groups*d)
 		}
@@ -69,8 +74,8 @@ func (a *MultiHead) Forward(s *torchbind.Scope, h, all *torchbind.Tensor, p Pass
 		if p.wanted {
 			turned = rotation.at(s, b.Want)
 		}
-		q = turned.apply(s, a.query.Forward(s, h, rng), heads)
-		kv = rotation.apply(s, a.keyValue.Forward(s, all, rng), groups)
+		q = turned.apply(s, perHead(s, a.query.Forward(s, h, rng), d, queryHeads), heads)
+		kv = rotation.apply(s, perHead(s, a.keyValue.Forward(s, all, rng), d, keyHeads, valueHeads), groups)
 	}
 	if p.cache != nil {
 		if seen := p.cache.add(s, p.block, kv); seen != nil { // with what was read before
@@ -79,7 +84,7 @@ func (a *MultiHead) Forward(s *torchbind.Scope, h, all *torchbind.Tensor, p Pass
 	}
 	dropout, seed := rng.draw(a.config.AttentionDropout)
 	cfg := torchbind.AttentionConfig{
-		Heads: heads, KVHeads: groups, Scale: 1 / math.Sqrt(float64(d)),
+		Heads: heads, KVHeads: groups, Scale: a.Scale,
 		Dropout: dropout, Seed: seed, Visible: rows.visible, Window: a.Window, Plan: rows.plan, Twice: b.twice,
 	}
 	var context *torchbind.Tensor // [M, H·D]
@@ -89,4 +94,29 @@ func (a *MultiHead) Forward(s *torchbind.Scope, h, all *torchbind.Tensor, p Pass
 		context = torchbind.CrossAttention(s, q, kv, rows.offsets, keys, cfg)
 	}
 	return a.Out.Forward(s, context, rng)
+}
+
+// headNorm is the norm of so many heads; nil: none.
+type headNorm struct {
+	norm  *Norm
+	heads int64
+}
+
+// perHead normalises the heads of size d in the rows of x, which are those of norms
+// side by side.
+func perHead(s *torchbind.Scope, x *torchbind.Tensor, d int64, norms ...headNorm) *torchbind.Tensor {
+	if !slices.ContainsFunc(norms, func(n headNorm) bool { return n.norm != nil }) {
+		return x
+	}
+	var parts []*torchbind.Tensor
+	column := int64(0)
+	for _, n := range norms {
+		part := torchbind.Narrow(s, x, 1, column, n.heads*d)
+		if n.norm != nil {
+			part = torchbind.Reshape(s, n.norm.Forward(s, torchbind.Reshape(s, part, -1, d)), x.Size(0), n.heads*d)
+		}
+		parts = append(parts, part)
+		column += n.heads * d
+	}
+	return torchbind.Cat(s, parts, 1)
 }

@@ -39,11 +39,8 @@ func (b *Bottleneck) Params() []*Param { return []*Param{b.Down, b.DownB, b.Up, 
 // Pfeiffer's adapter reads what the model's norm makes of the sum.
 func (b *Bottleneck) Forward(s *torchbind.Scope, x, y *torchbind.Tensor, _ *DropoutRNG) *torchbind.Tensor {
 	z := y
-	switch n := b.after; {
-	case b.Style == Pfeiffer && n == nil:
-		z = torchbind.Add(s, y, x)
-	case b.Style == Pfeiffer:
-		z = torchbind.AddDropoutLayerNorm(s, y, x, n.Weight.Value, n.Bias.Value, n.Eps, 0, 0)
+	if b.Style == Pfeiffer {
+		z = b.after.ofSum(s, y, x, 0, 0)
 	}
 	own := b.Down.Value.DType()
 	if z.DType() != own {

@@ -393,6 +393,27 @@ func norm(values []float64) float64 {
 	return math.Sqrt(square)
 }
 
+// addNorms gives m the norms and scales that a family may have and none here has.
+func addNorms(m *Model) {
+	norm := func(size int64) *Norm {
+		return &Norm{Weight: m.trained("norm", ramp(size), size), Eps: 1e-6, Plus: 1}
+	}
+	m.Body.Embedding.Scale = 3
+	for _, l := range m.Body.Blocks {
+		l.AroundAttention.Within, l.AroundFeedForward.Within = norm(m.HiddenSize), norm(m.HiddenSize)
+		a := l.Attention.(*MultiHead)
+		a.QueryNorm, a.KeyNorm, a.Scale = norm(m.HeadDim), norm(m.HeadDim), 0.3
+	}
+}
+
+func ramp(n int64) []float32 {
+	values := make([]float32, n)
+	for i := range values {
+		values[i] = 0.1 * float32(i)
+	}
+	return values
+}
+
 // What is read token by token gives the logits of reading the text at once, with
 // adapters of every kind.
 func TestDecodingWithAdapters(t *testing.T) {
@@ -406,6 +427,7 @@ func TestDecodingWithAdapters(t *testing.T) {
 			},
 			"houlsby":  func(m *Model) error { return m.AddBottlenecks(BottleneckConfig{Style: Houlsby, Size: 3}) },
 			"pfeiffer": func(m *Model) error { return m.AddBottlenecks(BottleneckConfig{Style: Pfeiffer, Size: 3}) },
+			"norms":    func(m *Model) error { addNorms(m); return nil },
 		} {
 			t.Run(name+"/"+kind, func(t *testing.T) {
 				run(t, func(s *torchbind.Scope) {

@@ -17,10 +17,11 @@ type Transformer struct {
 
 // Embedding maps tokens and their positions to hidden states.
 type Embedding struct {
-	Words  *Param // [V, C]
-	Types  *Param // [type_vocab, C], of segments; nil: none
-	Places *Param // [positions, C]; nil: none
-	Norm   *Norm  // of the sum; nil: none
+	Words  *Param  // [V, C]
+	Types  *Param  // [type_vocab, C], of segments; nil: none
+	Places *Param  // [positions, C]; nil: none
+	Norm   *Norm   // of the sum; nil: none
+	Scale  float64 // of Words' rows; 0: 1
 }
 
 // Block is one Transformer block: attention and a feed-forward layer, each with a
@@ -36,11 +37,10 @@ type Block struct {
 
 // Residual is the connection around a layer f,
 //
-//	After(x + Adapter(dropout(f(Before(x)))))
+//	After(x + Adapter(dropout(Within(f(Before(x))))))
 type Residual struct {
-	Before  *Norm        // nil: none
-	After   *Norm        // a LayerNorm; nil: none
-	Adapter AdapterLayer // nil: none
+	Before, Within, After *Norm        // nil: none
+	Adapter               AdapterLayer // nil: none
 
 	module string // what AdapterHub calls the place of the adapter
 }
@@ -50,6 +50,7 @@ type Norm struct {
 	Weight *Param
 	Bias   *Param // nil: RMSNorm
 	Eps    float64
+	Plus   float64 // what an RMSNorm adds to its weight
 }
 
 // Forward normalises the rows of x [N, C]; a nil Norm returns x.
@@ -57,10 +58,21 @@ func (n *Norm) Forward(s *torchbind.Scope, x *torchbind.Tensor) *torchbind.Tenso
 	switch {
 	case n == nil:
 		return x
+	case n.Plus != 0:
+		return torchbind.RMSNorm(s, x, torchbind.AddScalar(s, n.Weight.Value, n.Plus), n.Eps)
 	case n.Bias == nil:
 		return torchbind.RMSNorm(s, x, n.Weight.Value, n.Eps)
 	}
 	return torchbind.LayerNorm(s, x, n.Weight.Value, n.Bias.Value, n.Eps)
+}
+
+// ofSum normalises the rows of x + dropout(y), of a LayerNorm in one pass over
+// memory; a nil Norm returns the sum.
+func (n *Norm) ofSum(s *torchbind.Scope, y, x *torchbind.Tensor, p float64, seed uint64) *torchbind.Tensor {
+	if n == nil || n.Bias == nil {
+		return n.Forward(s, torchbind.AddDropout(s, y, x, p, seed))
+	}
+	return torchbind.AddDropoutLayerNorm(s, y, x, n.Weight.Value, n.Bias.Value, n.Eps, p, seed)
 }
 
 // Segment is a part of a model's computation on a batch: it maps x, which the
@@ -103,6 +115,9 @@ func (t *Transformer) segments(s *torchbind.Scope, b *Batch, cache *KVCache) []S
 func (t *Transformer) embed(s *torchbind.Scope, b *Batch, rng *DropoutRNG) *torchbind.Tensor {
 	e := t.Embedding
 	x := torchbind.Embedding(s, e.Words.Value, b.IDs)
+	if e.Scale != 0 {
+		x = torchbind.MulScalar(s, x, e.Scale)
+	}
 	if e.Types != nil {
 		x = torchbind.Add(s, x, torchbind.Embedding(s, e.Types.Value, b.Segments))
 	}
@@ -128,18 +143,15 @@ func (l *Block) forward(s *torchbind.Scope, x *torchbind.Tensor, p Pass, dropout
 	return l.AroundFeedForward.add(s, l.Down.Forward(s, l.Activate(s, h), rng), x, dropout, rng)
 }
 
-// add returns After(x + Adapter(dropout(y))), without an adapter in one pass over
-// memory.
+// add returns After(x + Adapter(dropout(Within(y)))).
 func (r *Residual) add(s *torchbind.Scope, y, x *torchbind.Tensor, dropout float64, rng *DropoutRNG) *torchbind.Tensor {
+	y = r.Within.Forward(s, y)
 	p, seed := rng.draw(dropout)
 	if r.Adapter != nil {
 		y = r.Adapter.Forward(s, x, torchbind.Dropout(s, y, p, seed), rng)
 		p, seed = 0, 0
 	}
-	if r.After == nil {
-		return torchbind.AddDropout(s, y, x, p, seed)
-	}
-	return torchbind.AddDropoutLayerNorm(s, y, x, r.After.Weight.Value, r.After.Bias.Value, r.After.Eps, p, seed)
+	return r.After.ofSum(s, y, x, p, seed)
 }
 
 // linears returns the linear layers of the blocks, in the order of computation.

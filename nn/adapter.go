@@ -11,34 +11,31 @@ import (
 	"autolora/torchbind"
 )
 
-// Adapter returns the model's LoRA layers and head as PEFT knows them. skipped
-// names modules that were candidates and got rank 0: they are left out, which
-// is exactly the base layer. Layers of the SVD form are to be folded before.
+// Adapter returns the adapters of the model's modules and its head as PEFT knows
+// them. skipped names modules that were candidates and got rank 0: they are left
+// out, which is exactly the base layer.
 func (m *Model) Adapter(base string, skipped []string) *peft.Adapter {
 	a := &peft.Adapter{Config: peft.Config{TaskType: m.Output.taskType(), BaseModel: base}}
 	if m.Head != nil {
 		a.Config.ModulesToSave = []string{"classifier"}
 	}
 	names := make(map[string]bool)
-	add := func(layer peft.Layer, dropout float64) {
+	add := func(layer peft.Layer) {
 		a.Layers = append(a.Layers, layer)
 		names[layer.Name] = true
-		if a.Config.LoraDropout = dropout; layer.Rank >= a.Config.R { // one dropout for all layers
+		if layer.Rank >= a.Config.R {
 			a.Config.R, a.Config.LoraAlpha = layer.Rank, layer.Alpha
 		}
 	}
 	for _, l := range m.Body.linears() {
 		a.Config.FanInFanOut = a.Config.FanInFanOut || l.Weight.Transposed
-		for i := range l.Modules {
-			switch lora, whole := l.lora(i), l.whole(); {
-			case lora == nil || names[whole]:
+		for _, adapter := range l.Adapters {
+			switch whole := l.whole(); {
+			case adapter == nil || names[whole]:
 			case whole != "":
-				add(l.fused(), lora.Dropout)
+				add(l.fused(&a.Config))
 			default:
-				add(peft.Layer{
-					Name: lora.Module, Rank: int(lora.Rank), Alpha: lora.Alpha,
-					A: stored(lora.A, "lora_A.weight", lora.A.Value), B: stored(lora.B, "lora_B.weight", lora.B.Value),
-				}, lora.Dropout)
+				add(adapter.Layer(&a.Config))
 			}
 		}
 	}
@@ -111,9 +108,16 @@ func (m *Model) addLayer(a *peft.Adapter, layer peft.Layer) error {
 		return err
 	}
 	// LoRA.Scale is alpha/rank; this alpha gives it PEFT's scale under any rule.
-	m.setLoRA(l, i, weightA, weightB, a.Config.Scale(layer.Rank, layer.Alpha)*float64(layer.Rank), a.Config.LoraDropout)
-	return nil
+	lora := m.setLoRA(l, i, weightA, weightB, a.Config.Scale(layer.Rank, layer.Alpha)*float64(layer.Rank), a.Config.LoraDropout)
+	if beyond := forms[a.Config.Form]; beyond != nil {
+		l.Adapters[i], err = beyond(m, l, i, lora, layer)
+	}
+	return err
 }
+
+// forms has what makes more of the LoRA layer on the i-th module of l than LoRA, by
+// the setting of PEFT's.
+var forms = map[string]func(m *Model, l *Linear, i int, lora *LoRA, layer peft.Layer) (ModuleAdapter, error){}
 
 // factors returns A [rank, in] and B [out, rank] of a layer.
 func factors(layer peft.Layer, in, out int64) (a, b []float32, err error) {

@@ -24,12 +24,13 @@ func (l *Linear) whole() string {
 }
 
 // fused returns the LoRA layers of l's modules as one of PEFT on the whole.
-func (l *Linear) fused() peft.Layer {
+func (l *Linear) fused(c *peft.Config) peft.Layer {
 	out, in := l.Weight.Shape[0], l.In()
 	var a []float32
 	rank := int64(0)
 	for i := range l.Modules {
 		if lora := l.lora(i); lora != nil {
+			c.LoraDropout = lora.Dropout
 			a = append(a, lora.A.Value.Float32s()...)
 			rank += lora.Rank
 		}

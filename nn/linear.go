@@ -1,15 +1,28 @@
 package nn
 
-import "autolora/torchbind"
+import (
+	"autolora/nn/peft"
+	"autolora/torchbind"
+)
 
 // AdapterLayer is what training adds to a model whose own weights stay: at a module of a
-// linear layer (LoRA), or at a residual connection (Bottleneck).
+// linear layer (ModuleAdapter), or at a residual connection (Bottleneck).
 type AdapterLayer interface {
 	// Forward returns what y becomes, which the layer has made of x; at a residual
 	// connection x is what it adds to y. It may change y.
 	Forward(s *torchbind.Scope, x, y *torchbind.Tensor, rng *DropoutRNG) *torchbind.Tensor
 	// Params returns what is trained of it, in a fixed order.
 	Params() []*Param
+}
+
+// ModuleAdapter is an adapter of a module that another weight can stand for, and that
+// PEFT knows: LoRA, and what makes more of it.
+type ModuleAdapter interface {
+	AdapterLayer
+	// Merge returns the module's weight w with what the adapter makes of it.
+	Merge(s *torchbind.Scope, w *torchbind.Tensor) *torchbind.Tensor
+	// Layer returns it as PEFT has it, and sets in c what all layers have in common.
+	Layer(c *peft.Config) peft.Layer
 }
 
 // Linear is y = x Wᵀ + b, with adapters on any of its modules.
@@ -19,7 +32,7 @@ type Linear struct {
 	// Modules whose rows make W, one after the other.
 	Modules []Module
 	// Adapters has one entry per module: nil where there is none.
-	Adapters []AdapterLayer
+	Adapters []ModuleAdapter
 
 	first  int64                   // row of Weight with which the layer begins: more than 0 where it is a part of a matrix
 	frozen *torchbind.FrozenWeight // nil while W is trained
@@ -104,7 +117,7 @@ func (l *Linear) lora(i int) *LoRA {
 
 // newLinear returns a layer without adapters.
 func newLinear(weight, bias *Param, modules ...Module) *Linear {
-	return &Linear{Weight: weight, Bias: bias, Modules: modules, Adapters: make([]AdapterLayer, len(modules))}
+	return &Linear{Weight: weight, Bias: bias, Modules: modules, Adapters: make([]ModuleAdapter, len(modules))}
 }
 
 // freeze makes W constant.

@@ -1,6 +1,9 @@
 package nn
 
-import "autolora/torchbind"
+import (
+	"autolora/nn/peft"
+	"autolora/torchbind"
+)
 
 // LoRA is the low-rank update of one module's weight,
 //
@@ -59,6 +62,15 @@ func (l *LoRA) Delta(s *torchbind.Scope) *torchbind.Tensor {
 // Merge returns W + ΔW for the module's weight W.
 func (l *LoRA) Merge(s *torchbind.Scope, w *torchbind.Tensor) *torchbind.Tensor {
 	return torchbind.Add(s, w, l.Delta(s))
+}
+
+// Layer implements ModuleAdapter. A layer of the SVD form is to be folded before.
+func (l *LoRA) Layer(c *peft.Config) peft.Layer {
+	c.LoraDropout = l.Dropout
+	return peft.Layer{
+		Name: l.Module, Rank: int(l.Rank), Alpha: l.Alpha,
+		A: stored(l.A, "lora_A.weight", l.A.Value), B: stored(l.B, "lora_B.weight", l.B.Value),
+	}
 }
 
 // Forward returns y + x ΔWᵀ.

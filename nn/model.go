@@ -248,12 +248,18 @@ func (m *Model) LoRAs() []*LoRA {
 func (m *Model) adapters() []AdapterLayer {
 	var all []AdapterLayer
 	for _, l := range m.Body.linears() {
-		all = append(all, l.Adapters...)
+		for _, a := range l.Adapters {
+			if a != nil {
+				all = append(all, a)
+			}
+		}
 	}
 	for _, r := range m.Body.residuals() {
-		all = append(all, r.Adapter)
+		if r.Adapter != nil {
+			all = append(all, r.Adapter)
+		}
 	}
-	return slices.DeleteFunc(all, func(a AdapterLayer) bool { return a == nil })
+	return all
 }
 
 // AdapterParams returns the parameters of every adapter: A, B and, in the SVD form,

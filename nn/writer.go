@@ -31,10 +31,8 @@ var copied = []string{
 // exist; it appears whole or not at all. Bottleneck adapters are layers of their
 // own and cannot be merged.
 func (m *Model) Write(dir string, labels []string) error {
-	for _, a := range m.adapters() {
-		if _, ok := a.(merger); !ok {
-			return errors.New("write model: bottleneck adapters cannot be merged into the model's weights: keep the adapter beside its base")
-		}
+	if len(m.Bottlenecks()) > 0 {
+		return errors.New("write model: bottleneck adapters cannot be merged into the model's weights: keep the adapter beside its base")
 	}
 	if _, err := os.Lstat(dir); err == nil {
 		return fmt.Errorf("write model: %s exists", dir)
@@ -83,12 +81,6 @@ func (m *Model) merged() []safetensors.Tensor {
 	return out
 }
 
-// merger is an adapter of a module that another weight can stand for.
-type merger interface {
-	// Merge returns it for the module's weight w.
-	Merge(s *torchbind.Scope, w *torchbind.Tensor) *torchbind.Tensor
-}
-
 // withAdapters returns the weight p with what its modules' adapters make of it, in
 // the adapters' type, and the value of p itself where there is none.
 func (m *Model) withAdapters(s *torchbind.Scope, p *Param) *torchbind.Tensor {
@@ -96,7 +88,7 @@ func (m *Model) withAdapters(s *torchbind.Scope, p *Param) *torchbind.Tensor {
 	for _, l := range m.Body.linears() {
 		row := int64(0)
 		for i, module := range l.Modules {
-			if a, ok := l.Adapters[i].(merger); ok && l.Weight == p {
+			if a := l.Adapters[i]; a != nil && l.Weight == p {
 				if value == p.Value {
 					value = torchbind.Clone(s, torchbind.To(s, value, factorType(m.dtype), m.device))
 				}

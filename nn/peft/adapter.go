@@ -33,6 +33,27 @@ type Layer struct {
 	Alpha float64            // see Config.Scale
 	A     safetensors.Tensor // [r, in]; not used at rank 0
 	B     safetensors.Tensor // [out, r]; not used at rank 0
+	// More are the tensors of a form beyond LoRA, by the names that forms has.
+	More []safetensors.Tensor
+}
+
+// tensors returns what l has in the files, but for rank 0.
+func (l *Layer) tensors() []safetensors.Tensor {
+	return append([]safetensors.Tensor{l.A, l.B}, l.More...)
+}
+
+// forms has the settings of adapter_config.json that make more of a layer than LoRA,
+// with the names, after the layer's, of the tensors that it then has beside A and B.
+var forms = map[string][]string{}
+
+// splitMoreKey takes a key of such a tensor apart.
+func (c *Config) splitMoreKey(key string) (module, name string, ok bool) {
+	for _, name := range forms[c.Form] {
+		if module, ok := strings.CutSuffix(strings.TrimPrefix(key, prefix), "."+name); ok {
+			return module, name, true
+		}
+	}
+	return "", "", false
 }
 
 // Scale returns the factor of B·A: alpha/rank, or alpha/√rank with UseRSLora,
@@ -91,7 +112,9 @@ func (a *Adapter) largestRank() int {
 func (a *Adapter) Parameters() (adapter, head int64) {
 	for _, l := range a.Layers {
 		if l.Rank > 0 {
-			adapter += l.A.NumElements() + l.B.NumElements()
+			for _, t := range l.tensors() {
+				adapter += t.NumElements()
+			}
 		}
 	}
 	for _, t := range a.Saved {
@@ -115,7 +138,7 @@ func (l *Layer) check() error {
 	if len(l.B.Shape) != 2 || l.B.Shape[1] != r {
 		return fmt.Errorf("layer %q: lora_B has shape %v, want [out %d] for rank %d", l.Name, l.B.Shape, r, r)
 	}
-	for _, t := range []safetensors.Tensor{l.A, l.B} {
+	for _, t := range l.tensors() {
 		switch t.DType {
 		case safetensors.F64, safetensors.F32, safetensors.F16, safetensors.BF16:
 		default:

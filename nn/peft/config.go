@@ -20,8 +20,9 @@ type Config struct {
 	R           int    // rank of layers that RankPattern does not name
 	LoraAlpha   float64
 	LoraDropout float64
-	FanInFanOut bool // base weights are stored [in, out] (GPT-2's Conv1D); A and B are not affected
-	UseRSLora   bool // scale is alpha/√rank, not alpha/rank
+	FanInFanOut bool   // base weights are stored [in, out] (GPT-2's Conv1D); A and B are not affected
+	UseRSLora   bool   // scale is alpha/√rank, not alpha/rank
+	Form        string // the setting that makes more of the layers than LoRA; "": none
 
 	TargetModules     Modules
 	ExcludeModules    Modules
@@ -99,6 +100,9 @@ func (c Config) MarshalJSON() ([]byte, error) {
 	}
 	object["bias"], object["peft_type"] = "none", "LORA"
 	object["inference_mode"], object["init_lora_weights"], object["use_dora"] = true, true, false
+	if c.Form != "" {
+		object[c.Form] = true
+	}
 	return marshal(object, "")
 }
 

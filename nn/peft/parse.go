@@ -27,6 +27,9 @@ func ParseConfig(data []byte) (*Config, error) {
 	fields := c.fields()
 	for _, key := range slices.Sorted(maps.Keys(object)) {
 		field, known := fields[key]
+		if _, ok := forms[key]; ok && !isUnset(object[key]) {
+			c.Form = key
+		}
 		switch _, refused := refusedWhenSet[key]; {
 		case !known && !refused && !slices.Contains(withoutEffect, key):
 			c.Unknown = append(c.Unknown, key)
@@ -100,7 +103,7 @@ func checkKind(object map[string]json.RawMessage) error {
 			"save the adapter with path_initial_model_for_weight_conversion in PEFT", init)
 	}
 	for _, key := range slices.Sorted(maps.Keys(refusedWhenSet)) {
-		if raw, ok := object[key]; ok && !isUnset(raw) {
+		if raw, ok := object[key]; ok && !isUnset(raw) && forms[key] == nil {
 			return fmt.Errorf("%s is set, which is not supported: %s", key, refusedWhenSet[key])
 		}
 	}

@@ -81,7 +81,11 @@ func assemble(c *Config, f *safetensors.File) (*Adapter, error) {
 	for _, key := range f.Names() {
 		t, _ := f.Tensor(key)
 		t.Data = bytes.Clone(t.Data)
-		if module, factor, ok := splitFactorKey(key); ok {
+		module, factor, ok := splitFactorKey(key)
+		if !ok {
+			module, factor, ok = c.splitMoreKey(key)
+		}
+		if ok {
 			if layers[module] == nil {
 				layers[module] = &Layer{Name: module}
 			}
@@ -123,8 +127,14 @@ func assemble(c *Config, f *safetensors.File) (*Adapter, error) {
 // set puts a factor in its place.
 func (l *Layer) set(factor string, t safetensors.Tensor) error {
 	place := &l.A
-	if factor == "B" {
+	switch factor {
+	case "A":
+	case "B":
 		place = &l.B
+	default:
+		t.Name = factor
+		l.More = append(l.More, t)
+		return nil
 	}
 	if place.DType != "" {
 		return fmt.Errorf("layer %q has lora_%s twice, in two spellings", l.Name, factor)
@@ -141,6 +151,11 @@ func (l *Layer) resolve(r *resolver) error {
 			has, lacks = lacks, has
 		}
 		return fmt.Errorf("layer %q has %s and no %s", l.Name, has, lacks)
+	}
+	for _, name := range forms[r.config.Form] {
+		if !slices.ContainsFunc(l.More, func(t safetensors.Tensor) bool { return t.Name == name }) {
+			return fmt.Errorf("layer %q has no %s", l.Name, name)
+		}
 	}
 	if !r.adapts(l.Name) {
 		return fmt.Errorf("layer %q is not chosen by target_modules in %s: PEFT would ignore its tensors", l.Name, configName)

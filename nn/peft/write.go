@@ -80,6 +80,10 @@ func (a *Adapter) files() (*Config, []safetensors.Tensor, error) {
 		}
 		l.A.Name, l.B.Name = prefix+l.Name+".lora_A.weight", prefix+l.Name+".lora_B.weight"
 		tensors = append(tensors, l.A, l.B)
+		for _, t := range l.More {
+			t.Name = prefix + l.Name + "." + t.Name
+			tensors = append(tensors, t)
+		}
 	}
 	for _, t := range a.Saved {
 		if !isSaved(t.Name, c.ModulesToSave) {

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -146,6 +147,49 @@ func TestWriteThenRead(t *testing.T) {
 	}
 	if want.Metadata["format"] != "" {
 		t.Error("Write changed the adapter's metadata")
+	}
+}
+
+// A form beyond LoRA is a setting and the names of its tensors.
+func TestFormBeyondLoRA(t *testing.T) {
+	const setting, name = "use_dora", "lora_magnitude_vector"
+	config := []byte(`{"peft_type": "LORA", "use_dora": true}`)
+	if _, err := ParseConfig(config); err == nil {
+		t.Error("a form that is not known is read")
+	}
+	forms[setting] = []string{name}
+	defer delete(forms, setting)
+	want := testAdapter()
+	want.Config.Form = setting
+	for i := range want.Layers {
+		if l := &want.Layers[i]; l.Rank > 0 {
+			l.More = []safetensors.Tensor{safetensors.FromFloat32s(name, []int64{2}, []float32{1, float32(i)})}
+		}
+	}
+	dir := filepath.Join(t.TempDir(), "adapter")
+	if err := Write(dir, want, ModelCard{}); err != nil {
+		t.Fatal(err)
+	}
+	got, err := Read(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Config.Form != setting {
+		t.Errorf("form %q, want %q", got.Config.Form, setting)
+	}
+	for _, l := range got.Layers {
+		i := slices.IndexFunc(want.Layers, func(w Layer) bool { return w.Name == l.Name })
+		if !reflect.DeepEqual(l.More, want.Layers[i].More) {
+			t.Errorf("%s has %v, want %v", l.Name, l.More, want.Layers[i].More)
+		}
+	}
+	want.Layers[0].More = nil
+	dir = filepath.Join(t.TempDir(), "lacking")
+	if err := Write(dir, want, ModelCard{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Read(dir); err == nil || !strings.Contains(err.Error(), "has no "+name) {
+		t.Errorf("error %v, want that %s is missing", err, name)
 	}
 }
 

@@ -144,9 +144,9 @@ func (m *Model) Bottlenecks() []*Bottleneck {
 // BottleneckAdapter returns the model's bottleneck adapters and head as
 // AdapterHub knows them; the model must have some. labels are in the order of
 // the logits, nil for regression.
-func (m *Model) BottleneckAdapter(base string, labels []string) *adapterhub.Adapter {
+func (m *Model) BottleneckAdapter(base string, labels []string) *adapterhub.Bottlenecks {
 	all := m.Bottlenecks()
-	a := &adapterhub.Adapter{
+	a := &adapterhub.Bottlenecks{
 		Style: all[0].Style, Size: all[0].Down.Shape[0], Name: "autolora", BaseModel: base, Labels: labels,
 		ModelType: m.ModelType, ModelClass: m.Architecture(m.Output), HiddenSize: m.HiddenSize,
 	}

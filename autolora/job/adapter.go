@@ -10,8 +10,8 @@ import (
 	"autolora/nn/safetensors"
 )
 
-// Adapter is what a folder with an adapter says of itself.
-type Adapter struct {
+// StoredAdapter is what a folder with an adapter says of itself.
+type StoredAdapter struct {
 	Form      string     `json:"form"` // in words
 	BaseModel string     `json:"base_model"`
 	TaskType  string     `json:"task_type"`          // as PEFT names it: SEQ_CLS, TOKEN_CLS, CAUSAL_LM
@@ -25,13 +25,13 @@ type Adapter struct {
 }
 
 // Tokens reports whether the adapter's head labels tokens.
-func (a *Adapter) Tokens() bool { return a.TaskType == tokenTask }
+func (a *StoredAdapter) Tokens() bool { return a.TaskType == tokenTask }
 
 // Language reports whether it is an adapter of a language model.
-func (a *Adapter) Language() bool { return a.TaskType == languageTask }
+func (a *StoredAdapter) Language() bool { return a.TaskType == languageTask }
 
 // Bottleneck reports whether it is a bottleneck adapter; else it is LoRA.
-func (a *Adapter) Bottleneck() bool { return a.lora == nil }
+func (a *StoredAdapter) Bottleneck() bool { return a.lora == nil }
 
 // PEFT's task types.
 const (
@@ -42,7 +42,7 @@ const (
 
 // ReadAdapter reads an adapter of PEFT's form or of AdapterHub's. dir may be the
 // output folder of a run with the adapter in it.
-func ReadAdapter(dir string) (*Adapter, error) {
+func ReadAdapter(dir string) (*StoredAdapter, error) {
 	dir = adapterFolder(dir)
 	if adapterhub.IsAdapter(dir) {
 		return readBottlenecks(dir)
@@ -51,7 +51,7 @@ func ReadAdapter(dir string) (*Adapter, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &Adapter{
+	a := &StoredAdapter{
 		Form: "LoRA adapter in PEFT's form", TaskType: lora.Config.TaskType, BaseModel: lora.Config.BaseModel,
 		Labels: labelsOf(lora), Outputs: outputsOf(lora.Saved), lora: lora,
 	}
@@ -62,12 +62,12 @@ func ReadAdapter(dir string) (*Adapter, error) {
 	return a, nil
 }
 
-func readBottlenecks(dir string) (*Adapter, error) {
+func readBottlenecks(dir string) (*StoredAdapter, error) {
 	b, err := adapterhub.Read(dir)
 	if err != nil {
 		return nil, err
 	}
-	a := &Adapter{
+	a := &StoredAdapter{
 		Form: fmt.Sprintf("bottleneck adapter in AdapterHub's form, %s of size %d", b.Style, b.Size), TaskType: b.TaskType(),
 		BaseModel: b.BaseModel, Labels: b.Labels, Outputs: outputsOf(b.Head),
 	}

@@ -114,7 +114,7 @@ func Export(ctx context.Context, cfg settings.Config, adapterDir, format, outDir
 }
 
 // exportMerged merges an adapter into its base model.
-func exportMerged(ctx context.Context, cfg settings.Config, adapter *Adapter, adapterDir, outDir string) ([]string, error) {
+func exportMerged(ctx context.Context, cfg settings.Config, adapter *StoredAdapter, adapterDir, outDir string) ([]string, error) {
 	s, err := sessionFor(ctx, cfg, adapter)
 	if err != nil {
 		return nil, err

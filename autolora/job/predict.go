@@ -18,7 +18,7 @@ import (
 // conll it writes a word a line instead, with its tag, before it the right one
 // where the input has them. It returns the number of examples.
 func Predict(ctx context.Context, host Host, cfg settings.Config, adapterDir, input string, conll bool, out io.Writer) (int, error) {
-	var adapter *Adapter
+	var adapter *StoredAdapter
 	var err error
 	if adapterDir != "" {
 		if adapter, err = ReadAdapter(adapterDir); err != nil {

@@ -16,7 +16,7 @@ import (
 // sessionFor opens a session for a model whose task is known by its head only:
 // the adapter's, or without one the model's own. Where cfg names no model it is
 // the adapter's base model.
-func sessionFor(ctx context.Context, cfg settings.Config, adapter *Adapter) (*session, error) {
+func sessionFor(ctx context.Context, cfg settings.Config, adapter *StoredAdapter) (*session, error) {
 	if cfg.Model == "" && adapter != nil {
 		cfg.Model = adapter.BaseModel
 	}
@@ -30,7 +30,7 @@ func sessionFor(ctx context.Context, cfg settings.Config, adapter *Adapter) (*se
 
 // headTask returns the task that is named, or one made up for the head: one that
 // generates text, or labels tokens or whole texts.
-func (s *session) headTask(adapter *Adapter) (data.Task, error) {
+func (s *session) headTask(adapter *StoredAdapter) (data.Task, error) {
 	generates, labels := s.arch.Generates(), s.arch.LabelNames()
 	outputs, tokens := len(labels), slices.Contains(s.arch.Architectures, s.arch.Architecture(nn.TokenClassification))
 	if adapter != nil {

@@ -247,7 +247,7 @@ func inspectAdapter(dir string) (contents, error) {
 	}
 	about := struct {
 		Kind string `json:"kind"`
-		*job.Adapter
+		*job.StoredAdapter
 	}{"adapter", a}
 	return contents{about, func(w *writer) {
 		w.row("kind", "%s, %s", a.Form, a.TaskType)

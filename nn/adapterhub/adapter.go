@@ -38,8 +38,8 @@ const (
 	Pfeiffer Style = "seq_bn"
 )
 
-// Adapter is a bottleneck adapter and the head trained with it.
-type Adapter struct {
+// Bottlenecks are the adapters of a model's blocks and the head trained with it.
+type Bottlenecks struct {
 	Style      Style
 	Size       int64    // of the bottleneck
 	Name       string   // by which AdapterHub activates it
@@ -59,7 +59,7 @@ type Adapter struct {
 
 // TaskType returns PEFT's name of what the model does: SEQ_CLS, TOKEN_CLS or
 // CAUSAL_LM.
-func (a *Adapter) TaskType() string {
+func (a *Bottlenecks) TaskType() string {
 	switch {
 	case strings.HasSuffix(a.ModelClass, "ForTokenClassification"):
 		return "TOKEN_CLS"
@@ -70,7 +70,7 @@ func (a *Adapter) TaskType() string {
 }
 
 // generates reports whether the model is a language model.
-func (a *Adapter) generates() bool {
+func (a *Bottlenecks) generates() bool {
 	return strings.HasSuffix(a.ModelClass, "LMHeadModel") || strings.HasSuffix(a.ModelClass, "ForCausalLM")
 }
 
@@ -138,7 +138,7 @@ func factorOf(hidden, size int64) float64 {
 func inserted(name string) string { return ".adapters." + name + "." }
 
 // qualified returns a tensor's name in the files.
-func (a *Adapter) qualified(name string) string {
+func (a *Bottlenecks) qualified(name string) string {
 	module, rest := name, ""
 	if i := strings.LastIndex(name, ".adapter_"); i >= 0 {
 		module, rest = name[:i], name[i+1:]
@@ -147,7 +147,7 @@ func (a *Adapter) qualified(name string) string {
 }
 
 // Parameters returns the number of weights in the adapters, and in the head.
-func (a *Adapter) Parameters() (adapter, head int64) {
+func (a *Bottlenecks) Parameters() (adapter, head int64) {
 	for _, t := range a.Weights {
 		adapter += t.NumElements()
 	}

@@ -39,7 +39,7 @@ var stored = []struct {
 	{"mistral-tiny-houlsby", "mistral-tiny", "mistral", "MistralForCausalLM", Houlsby, 4, 16, 0, 4 * 148, 0},
 }
 
-func mustRead(t *testing.T, dir string) *Adapter {
+func mustRead(t *testing.T, dir string) *Bottlenecks {
 	t.Helper()
 	a, err := Read(dir)
 	if err != nil {
@@ -54,7 +54,7 @@ func TestRead(t *testing.T) {
 			a := mustRead(t, testdata(c.name))
 			got := *a
 			got.Weights, got.Head, got.Labels = nil, nil, nil
-			want := Adapter{Style: c.style, Size: c.size, Name: "task", BaseModel: c.base, ModelType: c.modelType, ModelClass: c.class, HiddenSize: c.hidden}
+			want := Bottlenecks{Style: c.style, Size: c.size, Name: "task", BaseModel: c.base, ModelType: c.modelType, ModelClass: c.class, HiddenSize: c.hidden}
 			if !reflect.DeepEqual(got, want) {
 				t.Errorf("got %+v, want %+v", got, want)
 			}
@@ -298,12 +298,12 @@ func checkError(t *testing.T, err error, want string) {
 func TestWriteErrors(t *testing.T) {
 	for _, c := range []struct {
 		name, want string
-		change     func(*Adapter)
+		change     func(*Bottlenecks)
 	}{
-		{"style", `style "par_bn"`, func(a *Adapter) { a.Style = "par_bn" }},
-		{"size", "a bottleneck of 0 in a model of 32", func(a *Adapter) { a.Size = 0 }},
-		{"name", `adapter "" of style`, func(a *Adapter) { a.Name = "" }},
-		{"labels", `a label is there twice: ["a" "b" "a"]`, func(a *Adapter) { a.Labels = []string{"a", "b", "a"} }},
+		{"style", `style "par_bn"`, func(a *Bottlenecks) { a.Style = "par_bn" }},
+		{"size", "a bottleneck of 0 in a model of 32", func(a *Bottlenecks) { a.Size = 0 }},
+		{"name", `adapter "" of style`, func(a *Bottlenecks) { a.Name = "" }},
+		{"labels", `a label is there twice: ["a" "b" "a"]`, func(a *Bottlenecks) { a.Labels = []string{"a", "b", "a"} }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			a := mustRead(t, testdata("bert-tiny-houlsby"))

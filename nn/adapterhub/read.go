@@ -32,7 +32,7 @@ func IsAdapter(dir string) bool {
 
 // Read reads the adapter in the folder dir and its head, as AdapterHub or
 // [Write] left them. The tensors are copies.
-func Read(dir string) (*Adapter, error) {
+func Read(dir string) (*Bottlenecks, error) {
 	a, err := readAdapter(filepath.Join(dir, configName))
 	if err != nil {
 		return nil, err
@@ -62,7 +62,7 @@ func Read(dir string) (*Adapter, error) {
 	return a, nil
 }
 
-func readAdapter(path string) (*Adapter, error) {
+func readAdapter(path string) (*Bottlenecks, error) {
 	c, err := readConfig(path)
 	if err != nil {
 		return nil, err
@@ -75,8 +75,8 @@ func readAdapter(path string) (*Adapter, error) {
 }
 
 // adapter returns what c says of an adapter.
-func (c *config) adapter() (_ *Adapter, err error) {
-	a := &Adapter{BaseModel: c.ModelName, ModelType: c.ModelType, ModelClass: c.ModelClass, HiddenSize: c.HiddenSize}
+func (c *config) adapter() (_ *Bottlenecks, err error) {
+	a := &Bottlenecks{BaseModel: c.ModelName, ModelType: c.ModelType, ModelClass: c.ModelClass, HiddenSize: c.HiddenSize}
 	if c.Name != nil {
 		a.Name = *c.Name
 	}
@@ -142,7 +142,7 @@ func text(value any) string {
 }
 
 // readHead reads what is known of the head's labels.
-func (a *Adapter) readHead(path string) error {
+func (a *Bottlenecks) readHead(path string) error {
 	c, err := readConfig(path)
 	if err != nil {
 		return err

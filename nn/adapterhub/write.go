@@ -17,7 +17,7 @@ import (
 // Write writes the adapter into the new folder dir, with README.md from the
 // card, whose labels are the adapter's: dir is whole or not there. The head of a
 // language model is not written.
-func Write(dir string, a *Adapter, card peft.ModelCard) error {
+func Write(dir string, a *Bottlenecks, card peft.ModelCard) error {
 	adapter, head, err := a.configs()
 	if err != nil {
 		return fmt.Errorf("write adapter %s: %w", dir, err)
@@ -57,7 +57,7 @@ func writeModule(dir, configName string, c config, tensorsName string, tensors [
 }
 
 // configs returns the contents of adapter_config.json and head_config.json.
-func (a *Adapter) configs() (adapter, head config, err error) {
+func (a *Bottlenecks) configs() (adapter, head config, err error) {
 	own, ok := styles[a.Style]
 	if !ok || a.Size < 1 || a.Size > a.HiddenSize || a.Name == "" {
 		return config{}, config{}, fmt.Errorf("adapter %q of style %q has a bottleneck of %d in a model of %d", a.Name, a.Style, a.Size, a.HiddenSize)
@@ -90,7 +90,7 @@ var papers = map[Style]string{
 }
 
 // markdown renders the card for a.
-func (a *Adapter) markdown(card peft.ModelCard) string {
+func (a *Bottlenecks) markdown(card peft.ModelCard) string {
 	task := a.TaskType()
 	card.Labels = a.Labels
 	var b strings.Builder

@@ -198,7 +198,7 @@ func TestBottleneckErrors(t *testing.T) {
 		} {
 			oneLine(t, m.LoadAdapter(testdata(c.adapter)), c.want)
 		}
-		write := func(change func(*adapterhub.Adapter)) string {
+		write := func(change func(*adapterhub.Bottlenecks)) string {
 			a, err := adapterhub.Read(testdata("bert-tiny-houlsby"))
 			if err != nil {
 				t.Fatal(err)
@@ -212,17 +212,17 @@ func TestBottleneckErrors(t *testing.T) {
 		}
 		for _, c := range []struct {
 			name, want string
-			change     func(*adapterhub.Adapter)
+			change     func(*adapterhub.Bottlenecks)
 		}{
-			{"a block less", `layer.1.output.adapter_up.weight" is missing`, func(a *adapterhub.Adapter) { a.Weights = a.Weights[:15] }},
-			{"a block more", `layer.7.output.adapter_up.bias" is not in the model`, func(a *adapterhub.Adapter) {
+			{"a block less", `layer.1.output.adapter_up.weight" is missing`, func(a *adapterhub.Bottlenecks) { a.Weights = a.Weights[:15] }},
+			{"a block more", `layer.7.output.adapter_up.bias" is not in the model`, func(a *adapterhub.Bottlenecks) {
 				more := a.Weights[0]
 				more.Name = "bert.encoder.layer.7.output.adapter_up.bias"
 				a.Weights = append(a.Weights, more)
 			}},
-			{"another size", "shape [4 32], want [8 32]", func(a *adapterhub.Adapter) { a.Size = 8 }},
-			{"no head", "no classification head", func(a *adapterhub.Adapter) { a.Head = nil }},
-			{"another head", "another number of labels", func(a *adapterhub.Adapter) { a.Head[1].Shape = []int64{32, 3} }},
+			{"another size", "shape [4 32], want [8 32]", func(a *adapterhub.Bottlenecks) { a.Size = 8 }},
+			{"no head", "no classification head", func(a *adapterhub.Bottlenecks) { a.Head = nil }},
+			{"another head", "another number of labels", func(a *adapterhub.Bottlenecks) { a.Head[1].Shape = []int64{32, 3} }},
 		} {
 			fresh := tiny(t, torchbind.Float32)
 			err := fresh.LoadAdapter(write(c.change))

@@ -37,12 +37,11 @@ func isCoNLL(file string) bool {
 }
 
 // readCoNLL reads the form of the CoNLL shared tasks: on every line a word and its columns, after every
-// sentence an empty line. A sentence is a row. Columns are separated by a tab, or by spaces in a file without
-// tabs. The lines between documents, -DOCSTART- (CoNLL-2003) and ###MEDLINE: (JNLPBA), are left out, and so are
-// comments, which begin with # and have no tab, in a file with tabs; without tabs they cannot be told from
-// the word #.
-func readCoNLL(file string, b []byte, spec tableSpec, yield yieldRow) error {
-	r := conllReader{file: file, spec: spec, yield: yield, tabs: bytes.IndexByte(b, '\t') >= 0}
+// sentence an empty line. A sentence is a row. Columns are separated by a tab, or by white space in a file that has
+// lines without tabs. The lines between documents, -DOCSTART- (CoNLL-2003) and ###MEDLINE: (JNLPBA), are left out, and
+// so are comments, which begin with # and have no tab, in a file with tabs; else they cannot be told from the word #.
+func readCoNLL(file string, b []byte, spec *tableSpec, yield yieldRow) error {
+	r := conllReader{file: file, spec: spec, yield: yield, tabs: tabbed(b)}
 	err := lines(file, b, r.line)
 	if err == nil {
 		err = r.endSentence()
@@ -53,9 +52,39 @@ func readCoNLL(file string, b []byte, spec tableSpec, yield yieldRow) error {
 	return err
 }
 
+// blank is what a line between sentences may hold.
+const blank = " \t\r"
+
+// isBreak reports whether a line stands between sentences or documents.
+func isBreak(text string) bool {
+	return strings.Trim(text, blank) == "" || strings.HasPrefix(text, docStart) || strings.HasPrefix(text, medline)
+}
+
+// tabbed reports whether tabs separate the columns of a file: most lines have one, so that one without is at fault,
+// and there are lines with no space beside it. Else both are white space.
+func tabbed(b []byte) bool {
+	tabs, others, spaced := 0, 0, 0
+	for text := range bytes.Lines(b) {
+		text := strings.TrimRight(string(text), blank+"\n")
+		switch {
+		case isBreak(text):
+		case !strings.Contains(text, "\t"):
+			if !strings.HasPrefix(text, "#") {
+				others++
+			}
+		case strings.Contains(strings.Trim(text, blank), " "):
+			spaced++
+			fallthrough
+		default:
+			tabs++
+		}
+	}
+	return tabs > others && (spaced < tabs || tabs == 1) // a line alone may be a name of several words
+}
+
 type conllReader struct {
 	file    string
-	spec    tableSpec
+	spec    *tableSpec
 	yield   yieldRow
 	tabs    bool
 	columns int    // of every line; 0 before the first word
@@ -65,7 +94,9 @@ type conllReader struct {
 }
 
 func (r *conllReader) line(number int, text string) error {
-	const blank = " \t"
+	if isBreak(text) {
+		return r.endSentence()
+	}
 	var row []string
 	if r.tabs {
 		row = strings.Split(strings.TrimRight(text, blank), "\t")
@@ -73,11 +104,9 @@ func (r *conllReader) line(number int, text string) error {
 			row[i] = strings.Trim(row[i], blank)
 		}
 	} else {
-		row = strings.FieldsFunc(text, func(c rune) bool { return c == ' ' })
+		row = strings.FieldsFunc(text, func(c rune) bool { return c == ' ' || c == '\t' })
 	}
 	switch {
-	case strings.Trim(text, blank) == "", row[0] == docStart, strings.HasPrefix(row[0], medline):
-		return r.endSentence()
 	case r.tabs && len(row) == 1 && strings.HasPrefix(row[0], "#"):
 		return nil
 	case r.columns == 0:
@@ -106,6 +135,11 @@ func (r *conllReader) line(number int, text string) error {
 // locate finds the wanted columns among those of the first line with a word.
 func (r *conllReader) locate(line, columns int) error {
 	r.columns = columns
+	if r.spec.all {
+		for k := range columns {
+			r.spec.columns = append(r.spec.columns, listColumn(strconv.Itoa(k+1)))
+		}
+	}
 	for _, c := range r.spec.columns {
 		k := c.place - 1
 		if c.place < 0 {
@@ -140,7 +174,7 @@ func (r *conllReader) endSentence() error {
 // column, -1 the last. Of each it returns what WriteCoNLL takes, [sentences][words]. The form is that of FileTask's
 // files; errors name file and line.
 func ReadCoNLL(file string, text []byte, places ...int) (columns [][][]string, err error) {
-	spec := tableSpec{lists: true}
+	spec := &tableSpec{lists: true}
 	for _, place := range places {
 		spec.columns = append(spec.columns, column{name: strconv.Itoa(place), place: place})
 	}
@@ -189,7 +223,7 @@ func WriteCoNLL(w io.Writer, columns ...[][]string) error {
 func checkCell(cell string, column, columns int) error {
 	switch {
 	case cell == "", strings.ContainsAny(cell, "\t\r\n"), strings.Trim(cell, " ") != cell, columns == 1 && strings.Contains(cell, " "):
-	case column == 0 && (cell == docStart || strings.HasPrefix(cell, medline) || strings.HasPrefix(cell, string(utf8BOM))):
+	case column == 0 && (strings.HasPrefix(cell, docStart) || strings.HasPrefix(cell, medline) || strings.HasPrefix(cell, string(utf8BOM))):
 	case !utf8.ValidString(cell):
 	default:
 		return nil

@@ -40,7 +40,7 @@ var e2e = namedTask{
 const stopLoRA = "\n\n"
 
 // readLoRAText reads LoRA's text form of E2E: on every line a source, "||" and its target.
-func readLoRAText(file string, b []byte, _ tableSpec, yield yieldRow) error {
+func readLoRAText(file string, b []byte, _ *tableSpec, yield yieldRow) error {
 	return lines(file, b, func(line int, text string) error {
 		if text == "" {
 			return nil

@@ -45,7 +45,7 @@ var (
 // afterwards.
 func (f form) read(task string, part Part, files []string, classes *classes) (*Dataset, error) {
 	d := &Dataset{Name: task + "/" + string(part), Kind: f.kind, Files: files}
-	spec := tableSpec{columns: slices.Clone(f.text), lists: f.kind == Tagging, header: f.header, read: f.reader}
+	spec := &tableSpec{columns: slices.Clone(f.text), lists: f.kind == Tagging, header: f.header, read: f.reader}
 	if f.label.name != "" {
 		spec.columns = append(spec.columns, f.label)
 	}
@@ -86,6 +86,9 @@ func (f form) set(ex *Example, cells []cell, classes *classes) error {
 		label = cells[len(f.text)]
 	}
 	if whole, ok := label.whole(); ok && whole == NoLabel && f.hidden {
+		label = cell{}
+	}
+	if label.blank() && f.label.optional && f.kind != Generation {
 		label = cell{}
 	}
 	if f.subset {

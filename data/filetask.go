@@ -10,8 +10,8 @@ import (
 	"autolora/data/metrics"
 )
 
-// FileTask is a task on the user's own files. The name's end says what a file is: .tsv (without quoting),
-// .csv, .jsonl or .parquet. In tagging a row of .jsonl or .parquet has a list of words and a list of as many
+// FileTask is a task on the user's own files. The name's end says what a file is: .tsv (quoted or
+// not), .csv, .jsonl or .json, .parquet. In tagging a row of the last three has a list of words and a list of as many
 // tags, and files with other ends (.conll, .iob2, .tsv, .txt, ...) have a word with its tag on every line and
 // an empty line between sentences. In generation the rows of Dev and Test with the same source are one example,
 // and their targets its references.

@@ -13,17 +13,17 @@ import (
 // fuzzReader checks what must hold for any bytes: no panic, cells of valid UTF-8 on lines that go up, and
 // memory within a multiple of the input, which is the cost of a line: a row, its cells, its parsed object.
 func fuzzReader(f *testing.F, file string, header []string, base uint64) {
-	fuzz(f, file, readers[filepath.Ext(file)], tableSpec{columns: []column{{name: "text"}, {name: "label", optional: true}}, header: header}, base)
+	fuzz(f, file, readers[filepath.Ext(file)], &tableSpec{columns: []column{{name: "text"}, {name: "label", optional: true}}, header: header}, base)
 }
 
 // fuzzSentences is fuzzReader for files of words and tags.
 func fuzzSentences(f *testing.F, file string, read reader, base uint64) {
 	tags := tagColumn
 	tags.optional = true
-	fuzz(f, file, read, tableSpec{columns: []column{wordColumn, tags}, lists: true}, base)
+	fuzz(f, file, read, &tableSpec{columns: []column{wordColumn, tags}, lists: true}, base)
 }
 
-func fuzz(f *testing.F, file string, read reader, spec tableSpec, base uint64) {
+func fuzz(f *testing.F, file string, read reader, spec *tableSpec, base uint64) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		before := allocs()
 		last := 0
@@ -61,6 +61,7 @@ func FuzzTSV(f *testing.F) {
 	f.Add([]byte("\ufeffid\ttext\tlabel\r\n1\ta\tb\r\n\r\n2\tc\td"))
 	f.Add([]byte("text\nshort\tlong\n"))
 	f.Add([]byte("text\tlabel\n\xff\t1\n"))
+	f.Add([]byte("id\ttext\n1\t\"a \"\"b\"\"\tc\"\n"))
 	f.Add([]byte(fixture(f, "glue/CoLA/train.tsv")))
 	fuzzReader(f, "fuzz.tsv", nil, 1<<20)
 }
@@ -84,6 +85,8 @@ func FuzzJSONL(f *testing.F) {
 	f.Add([]byte("{\"text\": 1e5, \"label\": true}\n"))
 	f.Add([]byte("{\"text\": \"\\ud800\"}\n[[[[\n"))
 	f.Add([]byte("null"))
+	f.Add([]byte("[\n{\"text\": \"fine\"},\n{\"text\": 1}]"))
+	f.Add([]byte("{\"data\": [{\"text\": \"fine\"}, {}]}\n"))
 	fuzzReader(f, "fuzz.jsonl", nil, 1<<20)
 }
 
@@ -96,6 +99,7 @@ func FuzzParquet(f *testing.F) {
 		f.Add([]byte(fixture(f, filepath.Join("..", name))))
 	}
 	// Package parquet bounds a column by its own limit, here for two columns and the slices that grow.
+	f.Add([]byte(fixture(f, "nulls.parquet")))
 	fuzzReader(f, "fuzz.parquet", nil, 2*6*(4<<20))
 }
 
@@ -110,7 +114,7 @@ func FuzzCoNLL(f *testing.F) {
 func FuzzJSONLLists(f *testing.F) {
 	f.Add([]byte("{\"tokens\": [\"IL-2\", 2000], \"tags\": [\"B-DNA\", 0]}\n{\"tokens\": [], \"ner_tags\": null}\n"))
 	f.Add([]byte("{\"tokens\": [[\"a\"], null], \"tags\": {}}\n"))
-	fuzzSentences(f, "fuzz.jsonl", readJSONL, 1<<20)
+	fuzzSentences(f, "fuzz.jsonl", readJSON, 1<<20)
 }
 
 func FuzzParquetLists(f *testing.F) {
@@ -140,7 +144,7 @@ func FuzzWriteCoNLL(f *testing.F) {
 			return
 		}
 		at := 0
-		err := readCoNLL("fuzz.conll", b.Bytes(), tableSpec{columns: []column{wordColumn, tagColumn}, lists: true}, func(line int, cells []cell) error {
+		err := readCoNLL("fuzz.conll", b.Bytes(), &tableSpec{columns: []column{wordColumn, tagColumn}, lists: true}, func(line int, cells []cell) error {
 			if !slices.Equal(cells[0].texts(), words[at]) || !slices.Equal(cells[1].texts(), tags[at]) {
 				t.Fatalf("sentence %d: got %q, want %q", at, cells[0].texts(), words[at])
 			}

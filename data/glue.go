@@ -39,12 +39,13 @@ func glue(folder, text, label, hubText string, labels []string, scores ...string
 		inside: folder,
 	}
 	t.folders = []string{folder, t.Name}
-	official := form{text: columns(strings.Split(text, ",")...), label: column{name: label}, hidden: true}
+	official := form{reader: readPlainTSV, text: columns(strings.Split(text, ",")...), label: column{name: label}, hidden: true}
 	if labels == nil {
 		t.Kind, official.most = Regression, 5
 	}
 	official.kind = t.Kind
 	hub := official
+	hub.reader = nil
 	hub.label.name = "label"
 	if hubText != "" {
 		hub.text = columns(strings.Split(hubText, ",")...)

@@ -16,6 +16,7 @@ type classes struct {
 	byName   map[string]int
 	byNumber map[int64]int // for labels that are whole numbers
 	grow     bool          // a label that is not known is a class of its own, until settle
+	order    []int64       // indices that the file gives the names, in the order in which they are found
 	unknown  string        // what the error of a label that is not known ends with
 }
 
@@ -41,7 +42,7 @@ func newClasses(names []string, places bool) *classes {
 
 // find returns the class that a label means.
 func (c *classes) find(label cell) (int, error) {
-	if label.kind == isText {
+	if label.text != "" || label.kind == isText {
 		if i, ok := c.byName[label.text]; ok {
 			return i, nil
 		}
@@ -54,21 +55,33 @@ func (c *classes) find(label cell) (int, error) {
 		}
 	}
 	name := label.String()
-	if !c.grow {
+	switch {
+	case !c.grow:
 		return 0, fmt.Errorf("label %s%s", shorten(name), c.unknown)
+	case label.blank():
+		return 0, fmt.Errorf("the label is missing: the cell holds %s: give it one, or leave the row out", shorten(name))
 	}
 	i := len(c.names)
 	c.names = append(c.names, name)
 	c.byName[name] = i
 	if label.kind == isNumber {
 		c.byNumber[label.number] = i
+		if label.text != "" {
+			c.order = append(c.order, label.number)
+		}
 	}
 	return i, nil
 }
 
-// settle puts classes that grew into their order, tags with O before the others, in d and its labels.
+// settle puts classes that grew into their order, that of the file or of classNames, tags with O before the others, in
+// d and its labels.
 func (c *classes) settle(d *Dataset) error {
 	names := classNames(c.names)
+	if len(c.order) == len(c.names) {
+		names = slices.Clone(c.names)
+		index := func(name string) int64 { return c.order[slices.Index(c.names, name)] }
+		slices.SortFunc(names, func(a, b string) int { return cmp.Compare(index(a), index(b)) })
+	}
 	switch {
 	case len(names) == 0:
 		return errors.New("no sentence in it has words")
@@ -96,6 +109,16 @@ func (c *classes) settle(d *Dataset) error {
 	}
 	d.Labels = names
 	return nil
+}
+
+// blank reports whether a label's cell holds what programs write where there is none. None, NA and the like are not
+// among it: they are classes of some data.
+func (c cell) blank() bool {
+	if c.kind != isText {
+		return false
+	}
+	text := strings.ToLower(strings.TrimSpace(c.text))
+	return slices.Contains([]string{"", "nan", "null", "<na>"}, text)
 }
 
 // wholeNumber reads a label that is a whole number; "1.0", as some tables write it, is 1.

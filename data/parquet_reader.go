@@ -1,9 +1,11 @@
 package data
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"unsafe"
 
 	parquetgo "github.com/parquet-go/parquet-go"
 
@@ -11,7 +13,7 @@ import (
 )
 
 // readParquet reads the wanted columns of a parquet file; row numbers take the place of lines.
-func readParquet(file string, b []byte, spec tableSpec, yield yieldRow) error {
+func readParquet(file string, b []byte, spec *tableSpec, yield yieldRow) error {
 	f, err := parquet.Open(b)
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
@@ -25,22 +27,32 @@ func readParquet(file string, b []byte, spec tableSpec, yield yieldRow) error {
 		if k < 0 {
 			continue
 		}
-		if columns[i], err = parquetColumn(f, f.Columns()[k], spec.lists); err != nil {
+		name := f.Columns()[k]
+		if spec.lists || spec.all && f.HasLists(name) {
+			columns[i], err = parquetLists(f, name)
+		} else {
+			columns[i], err = parquetValues(f, name)
+		}
+		if err != nil && !spec.all {
 			return fmt.Errorf("%s: %w", file, err)
+		}
+		if err != nil {
+			columns[i] = func(int) (cell, error) { return cell{kind: isOther}, nil }
 		}
 	}
 	cells := make([]cell, len(at))
 	for row := range f.Rows() {
-		for i, c := range spec.columns {
+		for i := range columns {
 			cells[i] = cell{}
 			if columns[i] == nil {
 				continue
 			}
+			name := f.Columns()[at[i]]
 			if cells[i], err = columns[i](row); err != nil {
-				return fmt.Errorf("%s: %w", place(file, row+1), err)
+				return fmt.Errorf("%s: %q: %w", place(file, row+1), name, err)
 			}
-			if cells[i].kind == missing && !c.optional {
-				return fmt.Errorf("%s: %q is null: want a value", place(file, row+1), f.Columns()[at[i]])
+			if err := spec.check(i, cells[i]); err != nil {
+				return fmt.Errorf("%s: %q%w", place(file, row+1), name, err)
 			}
 		}
 		if err := yield(row+1, cells); err != nil {
@@ -50,14 +62,35 @@ func readParquet(file string, b []byte, spec tableSpec, yield yieldRow) error {
 	return nil
 }
 
-// parquetColumn reads a column and returns what gives a row's cell of it.
-func parquetColumn(f *parquet.File, name string, lists bool) (func(row int) (cell, error), error) {
-	if !lists {
-		values, err := f.Column(name)
-		return func(row int) (cell, error) { return parquetCell(values[row]) }, err
+// parquetValues reads a column and returns what gives a row's cell of it.
+func parquetValues(f *parquet.File, name string) (func(row int) (cell, error), error) {
+	values, err := f.Column(name)
+	if err != nil {
+		return nil, err
 	}
+	classes, broken := hubClasses(f, name)
+	return func(row int) (cell, error) {
+		c, err := parquetCell(values[row])
+		switch {
+		case err != nil || c.kind != isNumber:
+		case broken != nil:
+			err = broken
+		case classes != nil && c.number == NoLabel:
+			c = cell{}
+		case classes != nil:
+			c.text, err = className(classes, c)
+		}
+		return c, err
+	}, nil
+}
+
+// parquetLists is parquetValues of a column of lists.
+func parquetLists(f *parquet.File, name string) (func(row int) (cell, error), error) {
 	rows, err := f.Lists(name)
-	classes := hubClasses(f, name)
+	if err != nil {
+		return nil, err
+	}
+	classes, broken := hubClasses(f, name)
 	return func(row int) (cell, error) {
 		if rows[row] == nil {
 			return cell{}, nil
@@ -65,37 +98,80 @@ func parquetColumn(f *parquet.File, name string, lists bool) (func(row int) (cel
 		c := cell{kind: isList, list: make([]cell, len(rows[row]))}
 		for i, v := range rows[row] {
 			element, err := parquetCell(v)
-			whole, _ := element.whole()
 			switch {
 			case err != nil:
-				return cell{}, err
-			case element.kind == missing:
-				return cell{}, fmt.Errorf("%q: element %d is null: want a value", name, i+1)
-			case classes != nil && (element.kind != isNumber || whole < 0 || whole >= int64(len(classes))):
-				return cell{}, fmt.Errorf("%q: element %d is %s: want 0 to %d", name, i+1, shorten(element.String()), len(classes)-1)
-			case classes != nil:
-				element = cell{kind: isText, text: classes[whole]}
+			case broken != nil && element.kind == isNumber:
+				err = broken
+			case classes != nil && element.kind != missing:
+				element.text, err = className(classes, element)
+				element.kind = isText
+			}
+			if err != nil {
+				return cell{}, fmt.Errorf("element %d is %w", i+1, err)
 			}
 			c.list[i] = element
 		}
 		return c, nil
-	}, err
+	}, nil
 }
 
-// hubClasses returns the names of the classes whose indices a column of lists holds, nil if the file does not
-// say. Files of Hugging Face datasets do, in a JSON object with the features of the data set.
-func hubClasses(f *parquet.File, name string) []string {
+// className is the name of a class that a cell holds the index of.
+func className(classes []string, c cell) (string, error) {
+	if c.number < 0 || c.number >= int64(len(classes)) || c.text != "" {
+		return "", fmt.Errorf("%s: want 0 to %d", shorten(c.String()), len(classes)-1)
+	}
+	return classes[c.number], nil
+}
+
+// hubClasses returns the names of the classes whose indices a column holds, nil if the file does not say. Files of
+// Hugging Face datasets do, in a JSON object with the features of the data set.
+func hubClasses(f *parquet.File, name string) ([]string, error) {
 	var note struct {
-		Info struct {
-			Features map[string]struct {
-				Feature struct{ Names []string }
-			}
+		Info struct{ Features map[string]json.RawMessage }
+	}
+	text := f.Note("huggingface")
+	if text == "" {
+		return nil, nil
+	}
+	err := json.Unmarshal([]byte(text), &note)
+	var classes []string
+	if err == nil {
+		classes, err = featureClasses(note.Info.Features[name])
+	}
+	if err != nil {
+		err = fmt.Errorf(`a number, and its class is not known: the file's metadata "huggingface" cannot be read (%w): write it anew with datasets, or the names of the classes in place of numbers`, err)
+	}
+	return classes, err
+}
+
+// featureClasses returns the names that a feature of Hugging Face datasets gives classes. A list of a feature is
+// written as {"feature": F, "_type": "List"} (once "Sequence"), or as [F].
+func featureClasses(feature json.RawMessage) ([]string, error) {
+	if bytes.HasPrefix(feature, []byte{'['}) {
+		var inner []json.RawMessage
+		if err := json.Unmarshal(feature, &inner); err != nil || len(inner) != 1 {
+			return nil, err
 		}
+		return featureClasses(inner[0])
 	}
-	if json.Unmarshal([]byte(f.Note("huggingface")), &note) != nil {
-		return nil
+	var f struct {
+		Type    string `json:"_type"`
+		Names   json.RawMessage
+		Feature json.RawMessage
 	}
-	return note.Info.Features[name].Feature.Names
+	switch err := json.Unmarshal(feature, &f); {
+	case len(feature) == 0:
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("the feature %s", shorten(string(feature)))
+	case f.Type != "ClassLabel" && f.Names == nil:
+		return featureClasses(f.Feature)
+	}
+	var names []string
+	if json.Unmarshal(f.Names, &names) != nil || len(names) == 0 {
+		return nil, fmt.Errorf("the class names %s", shorten(string(f.Names)))
+	}
+	return names, nil
 }
 
 // parquetCell is a value: whole numbers as they are, of floats the fewest digits that give the same value of their
@@ -114,6 +190,9 @@ func parquetCell(v parquet.Value) (cell, error) {
 	if v.IsNull() {
 		return cell{}, nil
 	}
-	s := string(v.ByteArray())
+	// The text stays where it is, in a page or a dictionary that nobody writes to: a value that millions of rows have is
+	// there once.
+	text := v.ByteArray()
+	s := unsafe.String(unsafe.SliceData(text), len(text))
 	return cell{kind: isText, text: s}, checkText(s)
 }

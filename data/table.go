@@ -2,6 +2,7 @@ package data
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"hash"
 	"os"
@@ -32,7 +33,7 @@ func (c column) String() string {
 // are text, as they stand there or in their shortest decimal form.
 type cell struct {
 	kind   cellKind
-	text   string
+	text   string // of a number the name of the class with that index, "" if the file has none
 	number int64
 	list   []cell
 }
@@ -44,11 +45,12 @@ const (
 	isText
 	isNumber
 	isList
+	isOther // what is none of these: a struct, a date, a list of lists
 )
 
 // String is a cell as text, "" if it is missing.
 func (c cell) String() string {
-	if c.kind == isNumber {
+	if c.kind == isNumber && c.text == "" {
 		return strconv.FormatInt(c.number, 10)
 	}
 	return c.text
@@ -69,6 +71,7 @@ func (c cell) texts() []string {
 // tableSpec says which columns to read.
 type tableSpec struct {
 	columns []column
+	all     bool     // read all that the file has, whatever they hold: the reader sets columns
 	lists   bool     // every column holds lists: the words and tags of sentences
 	header  []string // names of the columns of a TSV file that has no header line, like CoLA's
 	// skip, if not nil, is called for a row that is left out: one that gives no example, or a TSV row that ends before
@@ -82,20 +85,20 @@ type tableSpec struct {
 type yieldRow func(line int, cells []cell) error
 
 // reader reads one kind of file. It gets the file's name for its errors and all its bytes.
-type reader func(file string, b []byte, spec tableSpec, yield yieldRow) error
+type reader func(file string, b []byte, spec *tableSpec, yield yieldRow) error
 
 // readers has the reader of each kind of file.
 var readers = map[string]reader{
 	".tsv":     readTSV,
 	".csv":     readCSV,
-	".jsonl":   readJSONL,
-	".ndjson":  readJSONL,
-	".json":    readJSONL,
+	".jsonl":   readJSON,
+	".ndjson":  readJSON,
+	".json":    readJSON,
 	".parquet": readParquet,
 }
 
 // readTable reads the rows of one file, whose kind follows from its name, and adds the file's bytes to sum.
-func readTable(file string, sum hash.Hash, spec tableSpec, yield yieldRow) error {
+func readTable(file string, sum hash.Hash, spec *tableSpec, yield yieldRow) error {
 	ext := filepath.Ext(file)
 	read := readers[strings.ToLower(ext)]
 	want := ".tsv, .csv, .jsonl or .parquet"
@@ -118,16 +121,26 @@ func readTable(file string, sum hash.Hash, spec tableSpec, yield yieldRow) error
 	if err != nil {
 		return fmt.Errorf("read data: %w", err)
 	}
-	if len(bytes.TrimSpace(bytes.TrimPrefix(b, utf8BOM))) == 0 {
+	sum.Write(b)
+	if !isParquet(file) {
+		if b = bytes.TrimPrefix(b, utf8BOM); bytes.IndexByte(b, '\n') < 0 {
+			b = bytes.ReplaceAll(b, []byte{'\r'}, []byte{'\n'}) // the line ends of old Macintoshes
+		}
+	}
+	if len(bytes.TrimSpace(b)) == 0 {
 		return fmt.Errorf("%s: the file is empty", file)
 	}
-	sum.Write(b)
 	return read(file, b, spec, yield)
 }
 
+func isParquet(file string) bool { return strings.EqualFold(filepath.Ext(file), ".parquet") }
+
 // locate returns the place of each wanted column among the names of a file, -1 for an optional one that
 // is not there.
-func (s tableSpec) locate(file string, names []string) ([]int, error) {
+func (s *tableSpec) locate(file string, names []string) ([]int, error) {
+	if s.all {
+		s.columns = columns(names...)
+	}
 	at := make([]int, len(s.columns))
 	for i, c := range s.columns {
 		if at[i] = slices.Index(names, c.name); at[i] < 0 && c.other != "" {
@@ -141,6 +154,33 @@ func (s tableSpec) locate(file string, names []string) ([]int, error) {
 		}
 	}
 	return at, nil
+}
+
+// check says why a cell of column i is not what is wanted there, in words to be put right behind the column's name.
+func (s *tableSpec) check(i int, c cell) error {
+	const want = "want a string or a number"
+	switch {
+	case s.all || c.kind == missing && s.columns[i].optional:
+		return nil
+	case c.kind == missing:
+		return errors.New(" is null: want a value")
+	case s.lists != (c.kind == isList):
+		if s.lists {
+			return errors.New(": is no list: want a list of strings")
+		}
+		return errors.New(": is a list or an object: " + want)
+	case c.kind == isOther:
+		return errors.New(": is a list or an object: " + want)
+	}
+	for k, element := range c.list {
+		switch element.kind {
+		case missing:
+			return fmt.Errorf(": element %d is null: %s", k+1, want)
+		case isOther, isList:
+			return fmt.Errorf(": element %d is a list or an object: %s", k+1, want)
+		}
+	}
+	return nil
 }
 
 // listNames writes names for an error message, at most the first 20.
@@ -168,10 +208,9 @@ func shorten(s string) string {
 
 var utf8BOM = []byte("\xef\xbb\xbf")
 
-// lines calls fn with each line of b and its number from 1, without the byte order mark and the line ends
-// LF or CRLF. A lone CR is an ordinary character. A line that is not UTF-8 is an error.
+// lines calls fn with each line of b and its number from 1, without the line ends LF or CRLF. A lone CR is an ordinary
+// character. A line that is not UTF-8 is an error.
 func lines(file string, b []byte, fn func(line int, text string) error) error {
-	b = bytes.TrimPrefix(b, utf8BOM)
 	for line := 1; len(b) > 0; line++ {
 		var text []byte
 		text, b, _ = bytes.Cut(b, []byte{'\n'})

@@ -18,7 +18,7 @@ import (
 // sentences reads a file of sentences into one string a row: the line, then word/tag pairs.
 func sentences(file string, words, tags column) ([]string, error) {
 	var out []string
-	err := readTable(file, sha256.New(), tableSpec{columns: []column{words, tags}, lists: true}, func(line int, cells []cell) error {
+	err := readTable(file, sha256.New(), &tableSpec{columns: []column{words, tags}, lists: true}, func(line int, cells []cell) error {
 		row := fmt.Sprint(line)
 		for k, word := range cells[0].texts() {
 			row += " " + word
@@ -55,6 +55,12 @@ func TestCoNLL(t *testing.T) {
 		{"MEDLINE lines among spaces", "a.iob2", "###MEDLINE:1\nIt O\n", wordColumn, tagColumn, []string{"2 It/O"}},
 		{"document lines", "a.txt", "-DOCSTART- -X- -X- O\n\nIt PRP B-NP O\n\n-DOCSTART- -X- -X- O\nIs VB O O\n", wordColumn, tagColumn, []string{"3 It/O", "6 Is/O"}},
 		{"document line with another number of columns", "a.txt", "-DOCSTART- O\n\nIt PRP O\n", wordColumn, tagColumn, []string{"3 It/O"}},
+		{"document lines among tabs", "a.conll", "-DOCSTART- -X- -X- O\n\nIt\tPRP\tO\n\n-DOCSTART-\t-X-\tO\nIs\tVB\tO\n-DOCSTART-(2)\tO\nSo\tRB\tO", wordColumn, tagColumn, []string{"3 It/O", "6 Is/O", "8 So/O"}},
+		{"a tab among spaces", "a.conll", "It PRP O\nis\tVBZ O\n\nso  RB\tO\nand CC B-x\n", wordColumn, tagColumn, []string{"1 It/O is/O", "4 so/O and/B-x"}},
+		{"spaces and a tab in every line", "a.txt", "It PRP\tO\nis VBZ\tO\n", wordColumn, tagColumn, []string{"1 It/O is/O"}},
+		{"tabs and a space in some words", "a.txt", "New York\tB-x\nis\tO\n", wordColumn, tagColumn, []string{"1 New York/B-x is/O"}},
+		{"lone CRs", "a.txt", "It O\ris O\r\rSo O\r", wordColumn, tagColumn, []string{"1 It/O is/O", "4 So/O"}},
+		{"json list", "a.json", "[{\"tokens\": [\"It\"], \"tags\": [\"O\"]},\n{\"tokens\": [\"Is\"], \"tags\": [\"O\"]}]", wordColumn, tagColumn, []string{"1 It/O", "2 Is/O"}},
 		{"the word #", "a.conll", "#\tO\nof\tO\n\n# \tO\n", wordColumn, tagColumn, []string{"1 #/O of/O", "4 #/O"}},
 		{"the word # among spaces", "a.conll", "# O\n#1 O\n", wordColumn, tagColumn, []string{"1 #/O #1/O"}},
 		{"comments", "a.iob2", "# text = It is\n# id = 1\n1\tIt\tO\n# in the middle\n2\tis\tO\n", second, tagColumn, []string{"3 It/O is/O"}},

@@ -2,186 +2,237 @@ package data
 
 import (
 	"bytes"
-	"encoding/csv"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"maps"
 	"slices"
-	"strings"
 )
 
-// readTSV reads GLUE's tab-separated form: there is no quoting, a " is a character like any other
-// (csv.QUOTE_NONE in the official loaders).
-func readTSV(file string, b []byte, spec tableSpec, yield yieldRow) error {
-	t := &textTable{file: file, spec: spec, yield: yield}
+// readTSV reads a table with tabs between the cells. GLUE's files have no quoting: a " is a character like any other
+// (csv.QUOTE_NONE in the official loaders). Others are written as CSV is, pandas' to_csv among them; they are told by
+// quotes that quoting alone explains, see quotedTSV.
+func readTSV(file string, b []byte, spec *tableSpec, yield yieldRow) error {
+	if quotedTSV(b) {
+		return newTextTable(file, spec, yield).read(b, '\t', true)
+	}
+	return readPlainTSV(file, b, spec, yield)
+}
+
+// readPlainTSV is readTSV of the official files, which are never quoted.
+func readPlainTSV(file string, b []byte, spec *tableSpec, yield yieldRow) error {
+	t := newTextTable(file, spec, yield)
+	t.skips = spec.skip != nil
 	if spec.header != nil {
 		if err := t.locate(spec.header); err != nil {
 			return err
 		}
 	}
-	return lines(file, b, func(line int, text string) error {
-		if text == "" {
-			return nil
-		}
-		return t.row(line, strings.Split(text, "\t"))
-	})
+	return t.read(b, '\t', false)
 }
 
-// readCSV reads RFC 4180: cells with a comma, a quote or a line end are in double quotes, "" is a quote.
-func readCSV(file string, b []byte, spec tableSpec, yield yieldRow) error {
-	spec.skip = nil
-	t := &textTable{file: file, spec: spec, yield: yield}
-	r := csv.NewReader(bytes.NewReader(bytes.TrimPrefix(b, utf8BOM)))
-	r.FieldsPerRecord = -1
-	for {
-		row, err := r.Read()
-		if err == io.EOF {
+// quotedTSV reports whether the cells of a table are quoted. Read so, it has as many cells in every row and no quote
+// that is out of place. Besides, there is a cell that holds what must be quoted: a quote, or a tab or a line end where
+// the rows are not as long as each other without quoting; or a column is quoted in all of several rows.
+func quotedTSV(b []byte) bool {
+	if bytes.IndexByte(b, '"') < 0 {
+		return false
+	}
+	quotes, ends := false, false // a quoted cell has quotes, tabs or line ends in it
+	rows := 0
+	var always []bool // of each column: it is quoted in all rows but the first, which has the names
+	err := splitRows(b, '\t', true, func(_ int, row []rawCell) error {
+		if rows++; rows == 1 {
+			always = slices.Repeat([]bool{true}, len(row))
+		}
+		if len(row) != len(always) {
+			return errNotQuoted
+		}
+		for i, c := range row {
+			if c.stray {
+				return errNotQuoted
+			}
+			quotes = quotes || c.quoted && bytes.IndexByte(c.text, '"') >= 0
+			ends = ends || c.quoted && bytes.ContainsAny(c.text, "\t\r\n")
+			always[i] = always[i] && (c.quoted || rows == 1)
+		}
+		return nil
+	})
+	if err != nil {
+		return false
+	}
+	if ends {
+		return splitRows(b, '\t', false, func(_ int, row []rawCell) error {
+			if len(row) != len(always) {
+				return errNotQuoted
+			}
 			return nil
+		}) != nil
+	}
+	return quotes || rows > 2 && slices.Contains(always, true)
+}
+
+var errNotQuoted = errors.New("the cells are not quoted")
+
+// readCSV reads RFC 4180: cells with a comma, a quote or a line end are in double quotes, "" is a quote. A quote
+// elsewhere in a cell is a character like any other, as Python's csv and pandas have it: encoding/csv refuses it, or
+// (LazyQuotes) takes all up to the next quote into the cell without a word. Where the first line has no comma, but
+// semicolons or tabs, these are between the cells.
+func readCSV(file string, b []byte, spec *tableSpec, yield yieldRow) error {
+	first, _, _ := bytes.Cut(b, []byte{'\n'})
+	delimiter := byte(',')
+	for _, other := range []byte(";\t") {
+		if bytes.IndexByte(first, delimiter) < 0 && bytes.IndexByte(first, other) >= 0 {
+			delimiter = other
 		}
-		if p, ok := errors.AsType[*csv.ParseError](err); ok {
-			return fmt.Errorf("%s: column %d: %w", place(file, p.Line), p.Column, p.Err)
+	}
+	return newTextTable(file, spec, yield).read(b, delimiter, true)
+}
+
+// rawCell is a cell of a row as splitRows finds it.
+type rawCell struct {
+	text   []byte // of the file, or a copy where quotes are taken away
+	line   int    // where it begins
+	quoted bool
+	stray  bool // it has a quote that is out of place
+}
+
+// splitRows calls fn with the cells of each row of a table and the line where it begins. Rows end with LF or CRLF, and
+// with a lone CR where cells may be quoted. Empty lines are left out. The slice of cells is reused.
+func splitRows(b []byte, delimiter byte, quoting bool, fn func(line int, row []rawCell) error) error {
+	ends := string(delimiter) + "\n"
+	if quoting {
+		ends += "\r"
+	}
+	var row []rawCell
+	for line := 1; len(b) > 0; {
+		c := rawCell{line: line}
+		if quoting && b[0] == '"' {
+			c.quoted = true
+			for rest := b[1:]; ; {
+				part, after, closed := bytes.Cut(rest, []byte{'"'})
+				if !closed {
+					return fmt.Errorf("line %d: the quote that begins cell %d is not closed", line, len(row)+1)
+				}
+				c.text = append(c.text, part...)
+				if b = after; len(b) == 0 || b[0] != '"' {
+					break
+				}
+				c.text, rest = append(c.text, '"'), b[1:]
+			}
+			line += bytes.Count(c.text, []byte{'\n'})
+			c.text = bytes.ReplaceAll(c.text, []byte("\r\n"), []byte("\n"))
 		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", file, err)
+		n := bytes.IndexAny(b, ends)
+		if n < 0 {
+			n = len(b)
 		}
-		for _, k := range t.at {
-			if k < 0 || k >= len(row) {
+		rest, last := b[:n], n == len(b) || b[n] != delimiter
+		if b = b[n:]; last {
+			rest = bytes.TrimSuffix(rest, []byte{'\r'})
+			b = b[len(lineEnd(b)):]
+		} else {
+			b = b[1:]
+		}
+		switch {
+		case c.quoted && len(rest) > 0 && line > c.line: // more likely is a quote that begins a cell by mistake
+			return fmt.Errorf("line %d: there is text behind the quote that ends cell %d, which begins in line %d: in a quoted cell a quote is written twice", line, len(row)+1, c.line)
+		case c.quoted:
+			c.text, c.stray = append(c.text, rest...), len(rest) > 0
+		default:
+			c.text, c.stray = rest, quoting && bytes.IndexByte(rest, '"') >= 0
+		}
+		row = append(row, c)
+		if !last {
+			if len(b) > 0 {
 				continue
 			}
-			line, _ := r.FieldPos(k)
-			if err := checkUTF8(file, line, row[k]); err != nil {
+			row = append(row, rawCell{line: line}) // behind the last delimiter of the file
+		}
+		if len(row) > 1 || row[0].quoted || len(row[0].text) > 0 {
+			if err := fn(row[0].line, row); err != nil {
 				return err
 			}
 		}
-		line, _ := r.FieldPos(0)
-		if err := t.row(line, row); err != nil {
-			return err
-		}
+		line++
+		row = row[:0]
 	}
+	return nil
+}
+
+// lineEnd is the line end at the front of b, empty at the end of a file.
+func lineEnd(b []byte) []byte {
+	if bytes.HasPrefix(b, []byte("\r\n")) {
+		return b[:2]
+	}
+	return b[:min(len(b), 1)]
 }
 
 // textTable takes the rows of a table whose first row has the names of the columns.
 type textTable struct {
 	file  string
-	spec  tableSpec
+	spec  *tableSpec
 	yield yieldRow
+	skips bool     // rows that end before a wanted column are left out, as the spec says
 	names []string // nil before the first row
 	at    []int    // see tableSpec.locate
 	cells []cell
 }
 
+func newTextTable(file string, spec *tableSpec, yield yieldRow) *textTable {
+	return &textTable{file: file, spec: spec, yield: yield}
+}
+
+func (t *textTable) read(b []byte, delimiter byte, quoting bool) error {
+	failed := false // in a row, which says where
+	err := splitRows(b, delimiter, quoting, func(line int, row []rawCell) error {
+		err := t.row(line, row)
+		failed = err != nil
+		return err
+	})
+	if err != nil && !failed {
+		err = fmt.Errorf("%s: %w", t.file, err)
+	}
+	return err
+}
+
 func (t *textTable) locate(names []string) (err error) {
-	t.names, t.cells = names, make([]cell, len(t.spec.columns))
+	t.names = names
 	t.at, err = t.spec.locate(t.file, names)
+	t.cells = make([]cell, len(t.at))
 	return err
 }
 
 // row takes a row. One that is shorter than the names is an error, and so is a longer one unless what is too much is
 // empty.
-func (t *textTable) row(line int, row []string) error {
+func (t *textTable) row(line int, row []rawCell) error {
 	if t.names == nil {
-		return t.locate(row)
+		names := make([]string, len(row))
+		for i, c := range row {
+			if names[i] = string(bytes.TrimSpace(c.text)); checkUTF8(t.file, c.line, names[i]) != nil {
+				return checkUTF8(t.file, c.line, string(c.text))
+			}
+		}
+		return t.locate(names)
 	}
 	names := t.names
-	if len(row) < len(names) && t.spec.skip != nil && len(row) <= slices.Max(t.at) {
+	if t.skips && len(row) < len(names) && len(row) <= slices.Max(t.at) {
 		t.spec.skip(line)
 		return nil
 	}
-	for len(row) > len(names) && row[len(row)-1] == "" {
+	for len(row) > len(names) && len(row[len(row)-1].text) == 0 {
 		row = row[:len(row)-1]
 	}
-	if len(row) != len(names) && (len(row) > len(names) || t.spec.skip == nil) {
+	if len(row) != len(names) && (len(row) > len(names) || !t.skips) {
 		return fmt.Errorf("%s: %d cells, want %d (%s)", place(t.file, line), len(row), len(names), listNames(names))
 	}
 	for i, k := range t.at {
 		t.cells[i] = cell{}
-		if k >= 0 {
-			t.cells[i] = cell{kind: isText, text: strings.Clone(row[k])} // not the whole row
+		if k < 0 {
+			continue
+		}
+		t.cells[i] = cell{kind: isText, text: string(row[k].text)}
+		if err := checkUTF8(t.file, row[k].line, t.cells[i].text); err != nil {
+			return err
 		}
 	}
 	return t.yield(line, t.cells)
-}
-
-// readJSONL reads one JSON object a line. Strings, numbers and booleans are cells, or elements of lists if
-// the spec asks for lists; other values are an error in a wanted column and ignored elsewhere.
-func readJSONL(file string, b []byte, spec tableSpec, yield yieldRow) error {
-	cells := make([]cell, len(spec.columns))
-	parse := jsonCell
-	if spec.lists {
-		parse = jsonList
-	}
-	return lines(file, b, func(line int, text string) error {
-		if strings.TrimSpace(text) == "" {
-			return nil
-		}
-		var object map[string]json.RawMessage
-		if err := json.Unmarshal([]byte(text), &object); err != nil || object == nil {
-			if _, ok := errors.AsType[*json.UnmarshalTypeError](err); ok || err == nil {
-				err = errors.New("not a JSON object")
-			}
-			return fmt.Errorf("%s: %w: want one object a line, {%q: ...}", place(file, line), err, spec.columns[0].name)
-		}
-		for i, c := range spec.columns {
-			name := c.name
-			value, there := object[name]
-			if !there && c.other != "" {
-				name = c.other
-				value, there = object[name]
-			}
-			var err error
-			if cells[i], err = parse(value); err != nil {
-				return fmt.Errorf("%s: %q: %w", place(file, line), name, err)
-			}
-			switch {
-			case cells[i].kind != missing || c.optional:
-			case there:
-				return fmt.Errorf("%s: %q is null: want a value", place(file, line), name)
-			default:
-				return fmt.Errorf("%s: no %s: it has %s", place(file, line), c, listNames(slices.Sorted(maps.Keys(object))))
-			}
-		}
-		return yield(line, cells)
-	})
-}
-
-// jsonCell returns a value. One that is missing or null is no error, but a missing cell.
-func jsonCell(value json.RawMessage) (cell, error) {
-	switch {
-	case len(value) == 0 || value[0] == 'n':
-		return cell{}, nil
-	case value[0] == '"':
-		var s string
-		err := json.Unmarshal(value, &s)
-		return cell{kind: isText, text: s}, err
-	case value[0] == '[' || value[0] == '{':
-		return cell{}, errors.New("is a list or an object: want a string or a number")
-	}
-	return cell{kind: isText, text: string(value)}, nil
-}
-
-// jsonList returns a list, as jsonCell does.
-func jsonList(value json.RawMessage) (cell, error) {
-	if len(value) == 0 || value[0] == 'n' {
-		return cell{}, nil
-	}
-	var elements []json.RawMessage
-	if value[0] != '[' {
-		return cell{}, errors.New("is no list: want a list of strings")
-	}
-	if err := json.Unmarshal(value, &elements); err != nil {
-		return cell{}, err
-	}
-	c := cell{kind: isList, list: make([]cell, len(elements))}
-	for i, element := range elements {
-		var err error
-		if c.list[i], err = jsonCell(element); err == nil && c.list[i].kind == missing {
-			err = errors.New("is null: want a string or a number")
-		}
-		if err != nil {
-			return cell{}, fmt.Errorf("element %d %w", i+1, err)
-		}
-	}
-	return c, nil
 }

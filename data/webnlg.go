@@ -36,7 +36,7 @@ var webnlgSeen = []string{"Airport", "Astronaut", "Building", "City", "ComicsCha
 	"SportsTeam", "University", "WrittenWork"}
 
 // readWebNLG gives a row for every text that is marked as good: the source, the text and its subset.
-func readWebNLG(file string, b []byte, spec tableSpec, yield yieldRow) error {
+func readWebNLG(file string, b []byte, spec *tableSpec, yield yieldRow) error {
 	none := true
 	err := readEntries(file, b, func(line int, entry webnlgEntry) error {
 		subset := "unseen"
@@ -104,7 +104,6 @@ func readEntries(file string, b []byte, yield func(line int, entry webnlgEntry) 
 	if err := lines(file, b, func(int, string) error { return nil }); err != nil {
 		return err
 	}
-	b = bytes.TrimPrefix(b, utf8BOM)
 	lineAt := func(at int64) int { return 1 + bytes.Count(b[:at], []byte{'\n'}) }
 	var all struct {
 		Entries []json.RawMessage `json:"entries"`

@@ -25,7 +25,7 @@ func (c *Config) Settings() []Setting {
 			text("model", &c.Model, "", "`FOLDER|NAME` a model's folder in Hugging Face form, or its name on the hub, fetched if need be").is(Identity).perProcess().alsoFor(Predict|Bench|Export),
 			text("task", &c.Task, "", "`NAME` a task: "+strings.Join(data.TaskNames(), ", ")).alsoFor(Predict|Bench),
 			text("data", &c.Data, "", "`FOLDER` the task's data: its official files or the hub's parquet files").is(Measure).perProcess(),
-			text("train", &c.TrainFile, "", "`FILE` your own training data (.tsv, .csv, .jsonl, .parquet, .conll), in place of --task and --data").is(Measure).perProcess(),
+			text("train", &c.TrainFile, "", "`FILE` your own training data (.csv, .tsv, .json, .jsonl, .parquet, .conll), in place of --task and --data").is(Measure).perProcess(),
 			text("dev", &c.DevFile, "", "`FILE` your own data to score on, with the same columns").is(Measure).perProcess(),
 			text("kind", (*string)(&c.Kind), "", "`KIND` what the labels of your own data are: classification, regression, tagging (one for every word) or generation (a text)"),
 			list("text", &c.Text, nil, "`COL[,COL]` column of your own data with the text; two for pairs of texts; in tagging the words (default tokens, or the first); in generation the source"),

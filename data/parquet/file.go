@@ -19,7 +19,7 @@ type File struct {
 	limit int // bytes that the values of one column may take, see newLimit
 }
 
-// Value is one value of a column. Text is not checked to be UTF-8.
+// Value is one value of a column. Text is not checked to be UTF-8; values of a dictionary share it.
 type Value = parquet.Value
 
 const (
@@ -98,6 +98,16 @@ func (f *File) Columns() []string {
 	return names
 }
 
+// HasLists reports whether a column holds lists.
+func (f *File) HasLists(name string) bool {
+	i := slices.Index(f.Columns(), name)
+	if i < 0 {
+		return false
+	}
+	_, _, err := listLeaf(f.root.Columns()[i])
+	return err == nil
+}
+
 // Note returns the text that the writer of the file left under a key, "" if there is none.
 func (f *File) Note(key string) string {
 	for _, note := range f.meta.KeyValueMetadata {
@@ -117,8 +127,12 @@ func (f *File) Column(name string) ([]Value, error) {
 	return r.values, nil
 }
 
-// Lists returns the lists of a column that holds them, Rows of them: nil for a null, not nil for an empty list.
+// Lists returns the lists of a column that holds them, Rows of them: nil for a null, not nil for an empty list. A column
+// without any value, whose type says no more, holds nulls.
 func (f *File) Lists(name string) ([][]Value, error) {
+	if i := slices.Index(f.Columns(), name); i >= 0 && hasNoValues(f.root.Columns()[i]) {
+		return make([][]Value, f.Rows()), nil
+	}
 	r, err := f.read(name, listLeaf)
 	if err != nil {
 		return nil, err
@@ -193,8 +207,25 @@ func listLeaf(column *parquet.Column) (leaf *parquet.Column, element int, err er
 	return nil, 0, fmt.Errorf("it is a list of lists: %s", want)
 }
 
+// hasNoValues reports whether a column is a leaf of Arrow's null type.
+func hasNoValues(column *parquet.Column) bool {
+	return column.Leaf() && !column.Repeated() && isNull(column.Type())
+}
+
+func isNull(t parquet.Type) bool {
+	logical := t.LogicalType()
+	if logical == nil {
+		return false
+	}
+	_, null := logical.Value.(*format.NullType)
+	return null
+}
+
 // checkType says why the values of a leaf cannot be read.
 func checkType(t parquet.Type, want string) error {
+	if isNull(t) {
+		return nil
+	}
 	switch t.Kind() {
 	case parquet.Boolean, parquet.Int32, parquet.Int64, parquet.Float, parquet.Double, parquet.ByteArray:
 	default:

@@ -10,8 +10,8 @@ import (
 // Execution says how the steps of a search or of a training are computed. What
 // they come to is the same but for rounding.
 type Execution struct {
-	Processes *Processes // that share the batches; nil: this one has them whole
-	Graphs    *Graphs    // that replay steps; nil: none do
+	Parallel *DataParallel // that share the batches; nil: this one has them whole
+	Graphs   *Graphs       // that replay steps; nil: none do
 	// GradientCheckpointing keeps only the inputs of the blocks, and computes the
 	// rest again where it is needed.
 	GradientCheckpointing bool
@@ -50,15 +50,15 @@ type gradient struct {
 // differentiator returns what differentiates the objective.
 func (e Execution) differentiator(o objective) differentiator {
 	if e.GradientCheckpointing {
-		return blockwise{o, e.Processes}
+		return blockwise{o, e.Parallel}
 	}
-	return wholeGraph{o, e.Processes}
+	return wholeGraph{o, e.Parallel}
 }
 
 // wholeGraph differentiates with the graph of the whole model in memory.
 type wholeGraph struct {
 	objective
-	processes *Processes
+	processes *DataParallel
 }
 
 func (d wholeGraph) gradient(s *torchbind.Scope, b *Batch, by []*torchbind.Tensor) (loss *torchbind.Tensor, grads []*torchbind.Tensor) {
@@ -99,7 +99,7 @@ func (d wholeGraph) loss(s *torchbind.Scope, b *Batch, packed *nn.Batch) *torchb
 // gradient checkpointing, see recomputation.
 type blockwise struct {
 	objective
-	processes *Processes
+	processes *DataParallel
 }
 
 func (d blockwise) gradient(s *torchbind.Scope, b *Batch, by []*torchbind.Tensor) (loss *torchbind.Tensor, grads []*torchbind.Tensor) {

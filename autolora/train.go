@@ -35,7 +35,7 @@ func (c TrainConfig) Rate(i int) float64 {
 type Trainer struct {
 	TrainConfig
 	learner
-	processes *Processes     // that share the batches
+	processes *DataParallel  // that share the batches
 	graphs    *Graphs        // of a step's gradient
 	loss      differentiator // of the model
 	ownLoss   differentiator // the same, over what this process has of a batch
@@ -59,11 +59,11 @@ type TrainStep struct {
 // AdaLoRA's, nil for every other method.
 func NewTrainer(model *nn.Model, cfg TrainConfig, allocator *RankAllocator, how Execution) *Trainer {
 	t := &Trainer{
-		TrainConfig: cfg, learner: newLearner(model, cfg.AdamW, how.Seed), allocator: allocator, processes: how.Processes, graphs: how.Graphs,
+		TrainConfig: cfg, learner: newLearner(model, cfg.AdamW, how.Seed), allocator: allocator, processes: how.Parallel, graphs: how.Graphs,
 	}
 	o := objective{model: model, weights: t.weights, dropout: t.dropout, work: &t.work}
 	t.loss = how.differentiator(o)
-	how.Processes = nil
+	how.Parallel = nil
 	t.ownLoss = how.differentiator(o)
 	return t
 }

@@ -178,7 +178,7 @@ func (l *loop) resume() (int, error) {
 	if err := c.restore(l.stage.Tensors()); err != nil {
 		return 0, err
 	}
-	c.Counters.Masks += l.job.session.procs.batches().Masks()
+	c.Counters.Masks += l.job.session.procs.parallel().Masks()
 	return c.Step, l.stage.SetCounters(c.Counters)
 }
 
@@ -206,7 +206,7 @@ func (j *job) maskSeed(phase string) uint64 {
 	for _, c := range []byte(phase) { // FNV-1a
 		h = (h ^ uint64(c)) * 0x100000001b3
 	}
-	return h + j.session.procs.batches().Masks()
+	return h + j.session.procs.parallel().Masks()
 }
 
 // loader returns the batches of the training examples at indices, shuffled anew

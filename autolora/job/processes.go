@@ -83,12 +83,12 @@ func Join(cfg settings.Config) (*Processes, error) {
 	return &Processes{group, local}, nil
 }
 
-// batches returns the processes as those that share every batch.
-func (p *Processes) batches() *autolora.Processes {
+// parallel returns the processes as those that share every batch.
+func (p *Processes) parallel() *autolora.DataParallel {
 	if p == nil {
 		return nil
 	}
-	return &autolora.Processes{Group: p.group}
+	return &autolora.DataParallel{Group: p.group}
 }
 
 // Close leaves the others.
@@ -120,7 +120,7 @@ func (p *Processes) device(setting string) string {
 	return localDevice(setting, p.local)
 }
 
-func (p *Processes) rank() int { return p.batches().Rank() }
+func (p *Processes) rank() int { return p.parallel().Rank() }
 
 func (p *Processes) size() int {
 	if p == nil {

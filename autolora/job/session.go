@@ -155,7 +155,7 @@ func (s *session) graphs(same bool) *autolora.Graphs {
 
 // execution says how the steps of a search or a training are computed.
 func (s *session) execution(graphs *autolora.Graphs, seed uint64) autolora.Execution {
-	return autolora.Execution{Processes: s.procs.batches(), Graphs: graphs, GradientCheckpointing: s.cfg.GradientCheckpointing, Seed: seed}
+	return autolora.Execution{Parallel: s.procs.parallel(), Graphs: graphs, GradientCheckpointing: s.cfg.GradientCheckpointing, Seed: seed}
 }
 
 // workers is the number of goroutines that tokenise ahead of the trainer.

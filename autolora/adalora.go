@@ -133,33 +133,25 @@ func (a *RankAllocator) distance(s *torchbind.Scope, gram *torchbind.Tensor) *to
 	return torchbind.Reshape(s, torchbind.Sqrt(s, square), 1)
 }
 
-// Allocation reports the budget of a step and, if the step allocated it, the
-// rank of every layer and the score of every triplet; else these are nil.
-type Allocation struct {
-	Budget int
-	Ranks  []int
-	Scores [][]float64
-}
-
 // Allocate follows a step of the optimiser with grads, the gradients of the loss
 // with the penalty by the model's TrainableParams. It averages the importance of
 // every weight, and where the schedule says so it sets E_j of all triplets but
 // the most important ones to zero. They may grow again until the next
-// allocation; from the last one on they stay zero.
-func (a *RankAllocator) Allocate(s *torchbind.Scope, grads []*torchbind.Tensor) Allocation {
+// allocation; from the last one on they stay zero. It returns the budget and, of a
+// step that allocates it, the score of every triplet, layer after layer.
+func (a *RankAllocator) Allocate(s *torchbind.Scope, grads []*torchbind.Tensor) (budget int, scores []float64) {
 	a.Step++
 	budget, allocates := a.budget(a.Step, len(a.layers))
-	report := Allocation{Budget: budget}
 	torchbind.NoGrad(func() {
 		if a.Step < a.lastAllocation() { // which has the averages of the step before, as in PEFT
 			a.observe(s, grads)
 		}
 		if allocates {
-			scores := a.scores(s)
+			scores = a.scores(s)
 			// PEFT masks whatever is at or below the threshold score, so that with ties it
 			// can keep fewer than the budget; and it cannot keep all.
-			a.setKeep(split(largest(scores, slices.Repeat([]int64{1}, len(scores)), int64(budget)), a.InitRank))
-			report.Ranks, report.Scores = a.Ranks(), split(scores, a.InitRank)
+			stays := largest(scores, slices.Repeat([]int64{1}, len(scores)), int64(budget))
+			a.setKeep(slices.Collect(slices.Chunk(stays, int(a.InitRank))))
 		}
 		if allocates || a.Step > a.lastAllocation() {
 			var e []*torchbind.Tensor
@@ -169,7 +161,7 @@ func (a *RankAllocator) Allocate(s *torchbind.Scope, grads []*torchbind.Tensor) 
 			torchbind.ForeachCopyInPlace(e, torchbind.ForeachMul(s, e, a.masks))
 		}
 	})
-	return report
+	return budget, scores
 }
 
 // observe takes one step's gradients into the averages.
@@ -277,9 +269,4 @@ func (a *RankAllocator) setKeep(keep [][]bool) {
 	s := torchbind.NewScope()
 	defer s.Close()
 	a.mask.CopyInPlace(torchbind.FromSlice(s, numbers, a.mask.Shape(), torchbind.CPU))
-}
-
-// split returns the rows of a matrix of so many columns.
-func split[T any](flat []T, columns int64) [][]T {
-	return slices.Collect(slices.Chunk(flat, int(columns)))
 }

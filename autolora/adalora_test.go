@@ -66,11 +66,12 @@ func (r *adaLoRARun) loss(s *torchbind.Scope, step int) (loss, total *torchbind.
 }
 
 // step takes the next step.
-func (r *adaLoRARun) step(s *torchbind.Scope) (loss, total float64, grads []*torchbind.Tensor, report Allocation) {
+func (r *adaLoRARun) step(s *torchbind.Scope) (loss, total float64, grads []*torchbind.Tensor, budget int, scores []float64) {
 	l, both := r.loss(s, r.allocator.Step+1)
 	grads = torchbind.Grad(s, []*torchbind.Tensor{both}, r.optim.Params, nil, false)
 	r.optim.Apply(grads, 2e-2)
-	return l.Item(), both.Item(), grads, r.allocator.Allocate(s, grads)
+	budget, scores = r.allocator.Allocate(s, grads)
+	return l.Item(), both.Item(), grads, budget, scores
 }
 
 func (r *adaLoRARun) logits(s *torchbind.Scope) []float64 {
@@ -115,14 +116,14 @@ func TestAdaLoRAAgainstPEFT(t *testing.T) {
 		start := r.logits(s)
 		var losses, totals, budgets, es, allocated, scores, kept []float64
 		for step := 1; step <= peftAdaLoRA.Total; step++ {
-			loss, total, grads, report := r.step(s)
-			losses, totals, budgets, es = append(losses, loss), append(totals, total), append(budgets, float64(report.Budget)), append(es, r.e()...)
-			if report.Ranks != nil {
-				if got := sum(report.Ranks); got != report.Budget {
-					t.Errorf("step %d: ranks %v sum to %d, the budget is %d", step, report.Ranks, got, report.Budget)
+			loss, total, grads, budget, allocation := r.step(s)
+			losses, totals, budgets, es = append(losses, loss), append(totals, total), append(budgets, float64(budget)), append(es, r.e()...)
+			if allocation != nil {
+				if ranks := r.allocator.Ranks(); sum(ranks) != budget {
+					t.Errorf("step %d: ranks %v, the budget is %d", step, ranks, budget)
 				}
 				allocated, kept = append(allocated, float64(step)), append(kept, flags(r.allocator.Keep())...)
-				scores = append(scores, slices.Concat(report.Scores...)...)
+				scores = append(scores, allocation...)
 			}
 			if step == adaLoRAWatched {
 				checkWatched(t, s, r, grads, watched)
@@ -291,8 +292,8 @@ func TestAllocationOfEqualScores(t *testing.T) {
 			zeros = append(zeros, torchbind.ZerosLike(s, p.Value))
 		}
 		for range peftAdaLoRA.Total {
-			if report := r.allocator.Allocate(s, zeros); report.Ranks != nil && sum(report.Ranks) != report.Budget {
-				t.Errorf("step %d: ranks %v, want a sum of %d", r.allocator.Step, report.Ranks, report.Budget)
+			if budget, scores := r.allocator.Allocate(s, zeros); scores != nil && sum(r.allocator.Ranks()) != budget {
+				t.Errorf("step %d: ranks %v, want a sum of %d", r.allocator.Step, r.allocator.Ranks(), budget)
 			}
 		}
 		if got, want := r.allocator.Ranks(), []int{6, 6, 0, 0}; !slices.Equal(got, want) {
@@ -310,7 +311,7 @@ func TestAllocationOfTheWholeBudget(t *testing.T) {
 		defer r.model.Close()
 		allocations := 0
 		for range cfg.Total {
-			if _, _, _, report := r.step(s); report.Ranks != nil {
+			if _, _, _, _, scores := r.step(s); scores != nil {
 				allocations++
 			}
 		}

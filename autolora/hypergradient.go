@@ -112,11 +112,7 @@ func (x *Search) Alphas() [][]float64 {
 
 // rows returns t [layers, k] as plain numbers.
 func (x *Search) rows(t *torchbind.Tensor) [][]float64 {
-	rows := make([][]float64, 0, t.Size(0))
-	for row := range slices.Chunk(t.Float64s(), int(x.K)) {
-		rows = append(rows, row)
-	}
-	return rows
+	return slices.Collect(slices.Chunk(t.Float64s(), int(x.K)))
 }
 
 // Ranks returns the rank of every layer by the rule, at the present a.

@@ -107,8 +107,8 @@ func (t *Trainer) Step(s *torchbind.Scope, batches []*Batch) (step TrainStep) {
 	}
 	t.optim.Apply(g, step.LR)
 	if t.allocator != nil {
-		a := t.allocator.Allocate(s, g)
-		step.Budget, step.Ranks = a.Budget, t.allocator.Ranks()
+		step.Budget, _ = t.allocator.Allocate(s, g)
+		step.Ranks = t.allocator.Ranks()
 	}
 	return step
 }

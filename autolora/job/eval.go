@@ -70,19 +70,13 @@ func together[T any](p *Processes, own []T, filled func(T) bool) ([]T, error) {
 	return own, nil
 }
 
-// evaluation is how a model did on some data sets.
-type evaluation struct {
-	scores   metrics.Scores
-	examples int
-	texts    []string // in generation, what was generated for each example
-}
-
-// score evaluates model on data sets. The scores have the task's plain names
-// for the first set, and for another its variant after the name
-// ("accuracy_mismatched"). What it computed is added to work.
-func (s *session) score(ctx context.Context, model *nn.Model, sets []*data.Dataset, work *runs.Work) (*evaluation, error) {
-	e := &evaluation{scores: metrics.Scores{}}
-	total := 0
+// score evaluates model on data sets, and puts into r what comes of it and what it
+// took. The scores have the task's plain names for the first set, and for another
+// its variant after the name ("accuracy_mismatched"). It returns what was
+// generated for each example.
+func (s *session) score(ctx context.Context, model *nn.Model, sets []*data.Dataset, r *runs.Results) (texts []string, err error) {
+	began := time.Now()
+	scores, done, total := metrics.Scores{}, 0, 0
 	for _, d := range sets {
 		total += d.Len()
 	}
@@ -90,7 +84,7 @@ func (s *session) score(ctx context.Context, model *nn.Model, sets []*data.Datas
 	defer s.rep.End()
 	for i, d := range sets {
 		kind := kinds[s.task.Kind]
-		a, err := kind.compute(s, ctx, model, d, work, func(n int) { s.rep.Advance(e.examples+n, "") })
+		a, err := kind.compute(s, ctx, model, d, &r.Cost.Eval, func(n int) { s.rep.Advance(done+n, "") })
 		if err != nil {
 			return nil, err
 		}
@@ -98,16 +92,18 @@ func (s *session) score(ctx context.Context, model *nn.Model, sets []*data.Datas
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", d.Name, err)
 		}
-		e.texts = append(e.texts, a.texts...)
-		e.examples += d.Len()
+		texts = append(texts, a.texts...)
+		done += d.Len()
 		for name, v := range part {
 			if i > 0 {
 				name += "_" + d.Variant
 			}
-			e.scores[name] = v
+			scores[name] = v
 		}
 	}
-	return e, nil
+	r.Scores, r.Examples, r.Paraphrases = scores, total, s.scorer.paraphrases()
+	r.Seconds.Eval += time.Since(began).Seconds()
+	return texts, nil
 }
 
 // classify returns the logits of every example of d, in its order: one row of K
@@ -156,11 +152,7 @@ func (s *session) classify(ctx context.Context, model *nn.Model, d *data.Dataset
 // Eval scores a model with an adapter on the task's dev or test set. The
 // adapter may be the output folder of a run; without one, the model has the
 // head itself.
-func Eval(ctx context.Context, host Host, cfg settings.Config, adapterDir, split string) (*Outcome, error) {
-	part := data.Part(split)
-	if part != data.Dev && part != data.Test {
-		return nil, settings.Errorf("split", "got %q, want dev or test", split)
-	}
+func Eval(ctx context.Context, host Host, cfg settings.Config, adapterDir string, part data.Part) (*Outcome, error) {
 	s, err := newSession(ctx, host, cfg)
 	if err != nil {
 		return nil, err
@@ -178,15 +170,12 @@ func Eval(ctx context.Context, host Host, cfg settings.Config, adapterDir, split
 		return nil, err
 	}
 	defer model.Close()
-	began := time.Now()
 	r := &runs.Results{Task: s.task.Name, Method: "eval", Seed: cfg.Seed, Primary: s.task.Primary, Part: string(part), Parameters: countParameters(model)}
-	e, err := s.score(ctx, model, sets, &r.Cost.Eval)
-	if err != nil {
+	if _, err := s.score(ctx, model, sets, r); err != nil {
 		return nil, err
 	}
-	r.Scores, r.Examples, r.Paraphrases = e.scores, e.examples, s.scorer.paraphrases()
 	s.noteTruncated()
-	r.Seconds = runs.Seconds{Load: s.loaded.Seconds(), Eval: time.Since(began).Seconds()}
+	r.Seconds.Load = s.loaded.Seconds()
 	r.PeakMemory, err = torchbind.PeakMemory()
 	return &Outcome{Results: r}, err
 }

@@ -135,11 +135,10 @@ func (j *job) gridScore(model *nn.Model, validation *data.Dataset) (float64, err
 		loss, err := j.session.meanLoss(j.ctx, model, validation, &j.results.Cost.Search)
 		return -loss, err
 	}
-	e, err := j.session.score(j.ctx, model, []*data.Dataset{validation}, &j.results.Cost.Search)
-	if err != nil {
-		return 0, err
-	}
-	return e.scores[j.session.task.Primary], nil
+	var r runs.Results
+	_, err := j.session.score(j.ctx, model, []*data.Dataset{validation}, &r)
+	j.results.Cost.Search.Add(r.Cost.Eval)
+	return r.Scores[j.session.task.Primary], err
 }
 
 // ranksByModule returns the rank of every module that the targets name.

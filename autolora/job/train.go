@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"autolora/autolora"
 	"autolora/autolora/runs"
@@ -110,19 +109,16 @@ func (j *job) settle(model *nn.Model, allocator *autolora.RankAllocator) error {
 
 // evaluate scores model on the dev or test sets.
 func (j *job) evaluate(model *nn.Model) error {
-	began := time.Now()
-	e, err := j.session.score(j.ctx, model, j.scored, &j.results.Cost.Eval)
+	texts, err := j.session.score(j.ctx, model, j.scored, &j.results)
 	if err != nil {
 		return err
 	}
-	j.results.Scores, j.results.Examples, j.results.Paraphrases = e.scores, e.examples, j.session.scorer.paraphrases()
-	if e.texts != nil {
-		if err := j.out.Write(runs.HypothesesFile, []byte(strings.Join(e.texts, "\n")+"\n")); err != nil {
+	if texts != nil {
+		if err := j.out.Write(runs.HypothesesFile, []byte(strings.Join(texts, "\n")+"\n")); err != nil {
 			return err
 		}
 		j.wrote(runs.HypothesesFile)
 	}
-	j.results.Seconds.Eval += time.Since(began).Seconds()
 	return j.log(runs.Record{Phase: "eval", Scores: j.results.Scores, Seconds: j.results.Seconds.Eval})
 }
 

@@ -33,7 +33,7 @@ with the head that the checkpoint has.`,
 			return err
 		}
 		outcome, err := onTensors(cmd, func() (*job.Outcome, error) {
-			return job.Eval(ctx, cmd.host(c), cmd.cfg, adapter, part)
+			return job.Eval(ctx, cmd.host(c), cmd.cfg, adapter, data.Part(part))
 		})
 		if err != nil {
 			return err

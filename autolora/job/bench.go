@@ -146,8 +146,9 @@ func (s *session) newBenchStep(ctx context.Context, what string, batches []*data
 	lora := s.cfg.LoRA()
 	if what == benchSearch {
 		cfg := s.cfg.Search(len(batches))
-		b.graphs = s.graphs(cfg.Replayable())
-		x, err := autolora.NewSearch(b.model, lora, cfg, s.execution(b.graphs, s.cfg.Seed))
+		how := s.execution(cfg.Replayable(), s.cfg.Seed)
+		b.graphs = how.Graphs
+		x, err := autolora.NewSearch(b.model, lora, cfg, how)
 		if err != nil {
 			return nil, err
 		}
@@ -157,8 +158,9 @@ func (s *session) newBenchStep(ctx context.Context, what string, batches []*data
 		if err := b.model.AddLoRA(lora); err != nil {
 			return nil, err
 		}
-		b.graphs = s.graphs(true)
-		t := autolora.NewTrainer(b.model, s.cfg.Training(len(batches)), nil, s.execution(b.graphs, s.cfg.Seed))
+		how := s.execution(true, s.cfg.Seed)
+		b.graphs = how.Graphs
+		t := autolora.NewTrainer(b.model, s.cfg.Training(len(batches)), nil, how)
 		b.step = func(s *torchbind.Scope, batch, _ *autolora.Batch) { t.Step(s, []*autolora.Batch{batch}) }
 	}
 	for range autolora.GraphAfter + 1 {

@@ -43,9 +43,9 @@ func (j *job) search() error {
 
 	steps := stepsFor(j.cfg.SearchSteps, j.cfg.SearchEpochs, perEpoch, 1)
 	cfg := j.cfg.Search(steps)
-	graphs := j.session.graphs(cfg.Replayable())
-	defer graphs.Close()
-	x, err := autolora.NewSearch(model, j.cfg.LoRA(), cfg, j.session.execution(graphs, j.maskSeed(phase)))
+	how := j.session.execution(cfg.Replayable(), j.maskSeed(phase))
+	defer how.Graphs.Close()
+	x, err := autolora.NewSearch(model, j.cfg.LoRA(), cfg, how)
 	if err != nil {
 		return err
 	}

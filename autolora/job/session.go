@@ -133,29 +133,24 @@ func (s *session) pack() bool {
 	return s.cfg.Pack == "on" || s.cfg.Pack == "auto" && small
 }
 
-// graphs returns what replays the steps of a model, if its device has graphs and
-// nothing keeps the steps from being the same; nil else. They are to be closed
-// before the model.
-func (s *session) graphs(same bool) *autolora.Graphs {
+// execution says how the steps of a search or a training are computed, with the
+// dropout of a seed. They are replayed as graphs if the device has graphs and
+// nothing keeps the steps from being the same. The graphs, nil for none, are to be
+// closed before the model.
+func (s *session) execution(same bool, seed uint64) autolora.Execution {
+	how := autolora.Execution{Parallel: s.procs.parallel(), GradientCheckpointing: s.cfg.GradientCheckpointing, Seed: seed}
 	switch {
 	case s.device == torchbind.CPU || !s.cfg.Graphs:
-		return nil
 	case s.cfg.GradientCheckpointing:
 		s.rep.Note("no CUDA graphs: gradient-checkpointing sets the seed of dropout within a step")
-		return nil
 	case s.procs != nil:
 		s.rep.Note("no CUDA graphs: several processes share the run")
-		return nil
 	case !same:
 		s.rep.Note("no CUDA graphs: with these settings a step depends on numbers that the host reads")
-		return nil
+	default:
+		how.Graphs = autolora.NewGraphs(s.device, s.rep.Note)
 	}
-	return autolora.NewGraphs(s.device, s.rep.Note)
-}
-
-// execution says how the steps of a search or a training are computed.
-func (s *session) execution(graphs *autolora.Graphs, seed uint64) autolora.Execution {
-	return autolora.Execution{Parallel: s.procs.parallel(), Graphs: graphs, GradientCheckpointing: s.cfg.GradientCheckpointing, Seed: seed}
+	return how
 }
 
 // workers is the number of goroutines that tokenise ahead of the trainer.

@@ -125,9 +125,9 @@ func (j *job) evaluate(model *nn.Model) error {
 // trainer returns the trainer of a phase of the job, and its graphs, which are to
 // be closed.
 func (j *job) trainer(model *nn.Model, train *data.Loader, steps int, allocator *autolora.RankAllocator, phase string) (*trainStage, *autolora.Graphs) {
-	graphs := j.session.graphs(true)
-	t := autolora.NewTrainer(model, j.cfg.Training(steps), allocator, j.session.execution(graphs, j.maskSeed(phase)))
-	return &trainStage{t, model, train, j.cfg.Accumulate}, graphs
+	how := j.session.execution(true, j.maskSeed(phase))
+	t := autolora.NewTrainer(model, j.cfg.Training(steps), allocator, how)
+	return &trainStage{t, model, train, j.cfg.Accumulate}, how.Graphs
 }
 
 // trainStage is a training and the loader of its data.

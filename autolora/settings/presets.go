@@ -32,16 +32,21 @@ var Presets = []Preset{
 // FromPreset returns the settings of the preset of that name.
 func FromPreset(name string) (Config, error) {
 	c := Default()
-	known := make([]string, len(Presets))
-	for i, p := range Presets {
-		known[i] = p.Name
+	for _, p := range Presets {
 		if p.Name == name {
 			c.Preset = name
 			p.set(&c)
 			return c, nil
 		}
 	}
-	return c, Errorf("preset", "got %q, want one of %s", name, strings.Join(known, ", "))
+	return c, Errorf("preset", "got %q, want one of %s", name, strings.Join(presetNames(), ", "))
+}
+
+func presetNames() (names []string) {
+	for _, p := range Presets {
+		names = append(names, p.Name)
+	}
+	return names
 }
 
 // official sets what github.com/ruz048/AutoLoRA (commit 314c6f4) does: its

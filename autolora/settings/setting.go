@@ -23,6 +23,8 @@ type Setting struct {
 	PerProcess bool
 	// Whole is a list each value of which is a flag of its own: commas are part of it.
 	Whole bool
+	// Choices are the words that it takes, or the usual ones of them.
+	Choices []string
 	// Value points into the Config: *string, *[]string, *bool, *int, *int64,
 	// *[]int64, *uint64 or *float64.
 	Value any
@@ -126,6 +128,7 @@ func (s Setting) is(e Effect) Setting              { s.Effect = e; return s }
 func (s Setting) unset(means string) Setting       { s.Unset = means; return s }
 func (s Setting) perProcess() Setting              { s.PerProcess = true; return s }
 func (s Setting) takenWhole() Setting              { s.Whole = true; return s }
+func (s Setting) words(usual ...string) Setting    { s.Choices = usual; return s }
 
 func text(name string, value *string, fallback, usage string) Setting {
 	return Setting{Name: name, Value: value, fallback: fallback, Usage: usage}
@@ -145,21 +148,17 @@ func numbers(name string, value *[]int64, fallback []int64, usage string) Settin
 
 // choice is one of some words.
 func choice[T ~string](name string, value *string, fallback T, allowed []T, usage string) Setting {
+	words := make([]string, len(allowed))
+	for i, w := range allowed {
+		words[i] = string(w)
+	}
 	check := func() error {
-		if slices.Contains(allowed, T(*value)) {
+		if slices.Contains(words, *value) {
 			return nil
 		}
-		return fmt.Errorf("got %q, want one of %s", *value, joined(allowed))
+		return fmt.Errorf("got %q, want one of %s", *value, strings.Join(words, ", "))
 	}
-	return Setting{Name: name, Value: value, fallback: string(fallback), Usage: usage, check: check}
-}
-
-func joined[T ~string](words []T) string {
-	out := make([]string, len(words))
-	for i, w := range words {
-		out[i] = string(w)
-	}
-	return strings.Join(out, ", ")
+	return Setting{Name: name, Value: value, fallback: string(fallback), Usage: usage, Choices: words, check: check}
 }
 
 // number is one in a range.

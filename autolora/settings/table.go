@@ -16,14 +16,14 @@ import (
 func (c *Config) Settings() []Setting {
 	return slices.Concat(
 		of("Comparison", Compare,
-			list("methods", &c.Methods, nil, "`METHOD,…` what to compare: "+strings.Join(runs.MethodNames(), ", ")).is(Identity),
+			list("methods", &c.Methods, nil, "`METHOD,…` what to compare: "+strings.Join(runs.MethodNames(), ", ")).is(Identity).words(runs.MethodNames()...),
 			number("seeds", &c.Seeds, 0, atLeast(0), "`N` runs of every method, with the seeds --seed, --seed+1, …").is(Identity),
 			flag("controls", &c.Controls, false, "compare autolora with lora-uniform and autolora-shuffled too").is(Identity),
 			list("with", &c.With, nil, "`METHOD:SETTING=VALUE` a setting of one method, as full:lr=1e-4; may be repeated").is(Identity).takenWhole(),
 		),
 		of("Model and data", Jobs|Eval,
 			text("model", &c.Model, "", "`FOLDER|NAME` a model's folder in Hugging Face form, or its name on the hub, fetched if need be").is(Identity).perProcess().alsoFor(Predict|Bench|Export),
-			text("task", &c.Task, "", "`NAME` a task: "+strings.Join(data.TaskNames(), ", ")).alsoFor(Predict|Bench),
+			text("task", &c.Task, "", "`NAME` a task: "+strings.Join(data.TaskNames(), ", ")).alsoFor(Predict|Bench).words(data.TaskNames()...),
 			text("data", &c.Data, "", "`FOLDER` the task's data: its official files or the hub's parquet files").is(Measure).perProcess(),
 			text("train", &c.TrainFile, "", "`FILE` your own training data (.csv, .tsv, .json, .jsonl, .parquet, .conll), in place of --task and --data").is(Measure).perProcess(),
 			text("dev", &c.DevFile, "", "`FILE` your own data to score on, with the same columns").is(Measure).perProcess(),
@@ -36,7 +36,7 @@ func (c *Config) Settings() []Setting {
 		),
 		of("Method", Train,
 			choice("method", &c.Method, runs.MethodAutoLoRA, runs.MethodNames(), "`METHOD` "+strings.Join(runs.MethodNames(), ", ")).is(Identity),
-			text("ranks", &c.RanksFile, "", "`FILE` ranks.json: autolora trains at its ranks, lora-uniform and autolora-shuffled at ranks made of them").is(Identity),
+			text("ranks", &c.RanksFile, "", "`FILE` ranks.json of autolora search: autolora trains at its ranks, lora-uniform and autolora-shuffled at ranks made of them").is(Identity),
 			number("rank", &c.Rank, 4, atLeast(0), "`R` rank of every layer of method lora").alsoFor(Compare),
 		),
 		of("LoRA", Jobs,
@@ -122,7 +122,7 @@ func (c *Config) Settings() []Setting {
 			text("paraphrases", &c.Paraphrases, "", "`FILE` METEOR's paraphrase table (paraphrase-en.gz), without which the score is lower").unset("none").is(Measure).perProcess(),
 		),
 		of("Machine", Jobs|Eval|Predict|Bench,
-			text("device", &c.Device, "auto", "`DEVICE` auto, cpu, cuda or cuda:N; auto takes a GPU where there is one").is(Machine),
+			text("device", &c.Device, "auto", "`DEVICE` auto, cpu, cuda or cuda:N; auto takes a GPU where there is one").is(Machine).words("auto", "cpu", "cuda"),
 			choice("dtype", &c.DType, "float32", []string{"float32", "bfloat16", "float64"}, "`TYPE` type of the arithmetic: float32, bfloat16, or float64 to tell rounding from the rest").is(Measure),
 			number("threads", &c.Threads, 0, atLeast(0), "`N` CPU threads").unset("OMP_NUM_THREADS, else all cores").is(Machine).perProcess().alsoFor(Info),
 			choice("pack", &c.Pack, "auto", []string{"auto", "on", "off"}, "`WHEN` keep frozen weights in a faster form too, for twice their memory: auto, on or off"),
@@ -138,7 +138,7 @@ func (c *Config) Settings() []Setting {
 			flag("resume", &c.Resume, false, "go on with the run in --out where it was stopped; without other flags its settings count").is(Bookkeeping).onlyFor(Run|Search|Train),
 			number("save-every", &c.SaveEvery, 500, atLeast(0), "`N` save a checkpoint every N steps, for --resume; 0 is never").is(Bookkeeping),
 			flag("tensorboard", &c.TensorBoard, false, "write event files for TensorBoard into --out, too").is(Bookkeeping),
-			text("preset", &c.Preset, Paper, "`NAME` what the other flags are by default: paper, official or scaled, as listed below").alsoFor(Bench),
+			text("preset", &c.Preset, Paper, "`NAME` what the other flags are by default: paper, official or scaled, as listed below").alsoFor(Bench).words(presetNames()...),
 		),
 	)
 }

@@ -29,7 +29,7 @@ var cudaAPI = sync.OnceValues(func() (*C.tb_cuda_api, error) {
 	const library = "libautolora_cuda.so"
 	const remedy = "run `make cuda-shim`"
 	if err := openCUDA(); err != nil {
-		return nil, fmt.Errorf("libtorch_cuda.so cannot be opened: %s", firstLine(err.Error()))
+		return nil, err
 	}
 	if err := openShared(library); err != nil {
 		return nil, fmt.Errorf("%s cannot be opened: %s; %s", library, firstLine(err.Error()), remedy)

@@ -38,7 +38,16 @@ var openCUDA = sync.OnceValue(func() error {
 	// NVRTC, which compiles kernels at run time, opens this by its name alone, and
 	// does not look beside itself. Where it is not, NVRTC says so when it is used.
 	_ = openShared("libnvrtc-builtins.so.13.0")
-	return openShared("libtorch_cuda.so")
+	const library = "libtorch_cuda.so"
+	err := openShared(library)
+	if err == nil {
+		return nil
+	}
+	why := firstLine(err.Error())
+	if strings.HasPrefix(why, library+": cannot open shared object file: No such file") {
+		return fmt.Errorf("%s is not there: `scripts/fetch_libtorch.sh --cuda && make build` brings it", library)
+	}
+	return fmt.Errorf("%s cannot be opened: %s", library, why)
 })
 
 // openShared opens a library for all that come after it. It is looked for on the
@@ -102,7 +111,7 @@ func ParseDevice(name string) (Device, error) {
 		}
 		n, err := CUDADevices()
 		if err != nil {
-			return 0, fmt.Errorf("device %q: libtorch_cuda.so cannot be opened: %s", name, firstLine(err.Error()))
+			return 0, fmt.Errorf("device %q: %w", name, err)
 		}
 		if index >= n {
 			return 0, fmt.Errorf("device %q: this machine has %d CUDA devices", name, n)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io/fs"
 	"runtime"
-	"runtime/debug"
 	"slices"
 	"time"
 
@@ -56,18 +55,11 @@ func (c *savedConfig) UnmarshalJSON(text []byte) error {
 
 func (j *job) savedConfig(command string) savedConfig {
 	a := about{
-		Command: command, Version: Version, Go: runtime.Version(), Torch: torchbind.Version(), CPU: torchbind.CPUCapability(),
+		Command: command, Version: Version, Revision: Commit(), Go: runtime.Version(), Torch: torchbind.Version(), CPU: torchbind.CPUCapability(),
 		Device: j.session.device.String(), Threads: torchbind.NumThreads(), Began: time.Now().UTC().Truncate(time.Second), Data: map[string]string{},
 	}
 	if n := j.session.procs.size(); n > 1 {
 		a.Processes = n
-	}
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, setting := range info.Settings {
-			if setting.Key == "vcs.revision" {
-				a.Revision = setting.Value
-			}
-		}
 	}
 	if j.session.splits.Train != nil {
 		a.Data["train"] = j.session.splits.Train.Fingerprint
@@ -96,6 +88,10 @@ func stored[T any](dir, name string, v T) (*T, error) {
 	return &v, nil
 }
 
+// ErrBegun says that a folder holds a run of other settings than those that are to
+// go on with it.
+var ErrBegun = errors.New("was begun with")
+
 // sameSettings returns an error about the first setting in which an earlier
 // session of a run differs, among those that change its results.
 func sameSettings(before, now settings.Config) error {
@@ -103,5 +99,5 @@ func sameSettings(before, now settings.Config) error {
 	if a == nil {
 		return nil
 	}
-	return settings.Errorf(a.Name, "got %s, but the run in %s was begun with %s: choose another folder, or remove this one", b.JSON(), now.Out, a.JSON())
+	return settings.Errorf(a.Name, "got %s, but the run in %s %w %s", b.JSON(), now.Out, ErrBegun, a.JSON())
 }

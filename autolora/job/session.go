@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"runtime/debug"
 	"time"
 
 	"autolora/autolora"
@@ -16,6 +17,21 @@ import (
 
 // Version is the program's version; the build sets it.
 var Version = "devel"
+
+// Commit returns the commit of the source that the program was built from, "" if
+// the build did not say it.
+func Commit() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return ""
+	}
+	for _, setting := range info.Settings {
+		if setting.Key == "vcs.revision" {
+			return setting.Value
+		}
+	}
+	return ""
+}
 
 // session is what the commands share: the task's data, the tokenizer, and how
 // models are loaded. It is to be closed.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"strings"
 
 	"autolora/autolora/human"
 	"autolora/autolora/job"
@@ -13,8 +14,9 @@ import (
 
 func benchCommand() *command {
 	cmd := newCommand(&cobra.Command{
-		Use:   "bench",
-		Short: "time a LoRA step and a search iteration on given batches",
+		Use:        "bench",
+		SuggestFor: strings.Fields("time speed profile"),
+		Short:      "time a LoRA step and a search iteration on given batches",
 		Long: `Times one LoRA training step and one search iteration on every batch of a file,
 in file order, so that another program can be timed on the same ones. The first
 two batches warm up and are not counted; the figures are medians.

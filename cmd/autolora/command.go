@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 
@@ -25,6 +26,7 @@ type command struct {
 	processes  *job.Processes // that share the run; nil: this one is alone
 	configFile string
 	json       bool
+	quiet      bool
 }
 
 func newCommand(c *cobra.Command) *command {
@@ -48,6 +50,7 @@ func (cmd *command) section(title string) *pflag.FlagSet {
 // common adds the flags that every command has.
 func (cmd *command) common(s *pflag.FlagSet) {
 	s.BoolVar(&cmd.json, "json", false, "print one JSON object on stdout in place of the text")
+	s.BoolVar(&cmd.quiet, "quiet", false, "print neither progress nor notes on stderr, only errors")
 }
 
 // results adds the last section of a command whose flags are settings of a run.
@@ -92,23 +95,16 @@ func newTree(c *console) *tree {
 	t.add(c, t.root, runCommand(), searchCommand(), trainCommand(), compareCommand(), launchCommand(), evalCommand(), predictCommand(), exportCommand(),
 		reportCommand(), scoreCommand(), benchCommand())
 	fetch := &cobra.Command{
-		Use:   "fetch COMMAND",
-		Short: "fetch a model or data from the Hugging Face hub into the cache",
-		Long:  "Fetches from the Hugging Face hub into the cache that Python's libraries use.",
-		Args:  cobra.ArbitraryArgs,
-		RunE:  wantCommand,
+		Use:        "fetch COMMAND",
+		SuggestFor: strings.Fields("download pull get"),
+		Short:      "fetch a model or data from the Hugging Face hub into the cache",
+		Long:       "Fetches from the Hugging Face hub into the cache that Python's libraries use.",
+		Args:       cobra.ArbitraryArgs,
+		RunE:       wantCommand,
 	}
 	t.root.AddCommand(fetch)
 	t.add(c, fetch, fetchModelCommand(), fetchDataCommand())
-	t.add(c, t.root, infoCommand())
-	t.root.AddCommand(&cobra.Command{
-		Use:   "version",
-		Short: "the version alone",
-		Args:  operands,
-		RunE: func(*cobra.Command, []string) error {
-			return c.print(func(w *writer) { w.printf("autolora %s\n", job.Version) })
-		},
-	})
+	t.add(c, t.root, infoCommand(), versionCommand())
 	return t
 }
 
@@ -120,6 +116,7 @@ func (t *tree) add(c *console, parent *cobra.Command, commands ...*command) {
 			s.VisitAll(splitUsage)
 			cmd.Flags().AddFlagSet(s)
 		}
+		cmd.Flags().VisitAll(func(f *pflag.Flag) { cmd.RegisterFlagCompletionFunc(f.Name, complete(f)) }) // no error: each is there once
 		cmd.RunE = func(_ *cobra.Command, args []string) error { return cmd.execute(c, args) }
 		parent.AddCommand(cmd.Command)
 		t.commands[cmd.Command] = cmd
@@ -133,10 +130,10 @@ func (t *tree) do(ctx context.Context, args []string) error {
 	}
 	t.root.SetArgs(append([]string{}, args...)) // nil would be os.Args
 	cmd, err := t.root.ExecuteContextC(ctx)
-	if errors.As(err, new(usageError)) && cmd.HasParent() {
-		err = fmt.Errorf("%s: %w", name(cmd), err)
+	if err = errors.Join(err, t.helped); err == nil || errors.As(err, new(commandError)) {
+		return err
 	}
-	return errors.Join(err, t.helped)
+	return commandError{err, cmd}
 }
 
 // dispatch finds the command that args begin with and runs it.
@@ -151,16 +148,14 @@ func name(c *cobra.Command) string {
 
 // wantCommand is what a command does that only holds others.
 func wantCommand(c *cobra.Command, args []string) error {
-	var names []string
-	for _, sub := range c.Commands() {
-		if sub.IsAvailableCommand() {
-			names = append(names, sub.Name())
-		}
-	}
 	switch {
 	case len(args) > 0:
-		return usagef("unknown command %q%s; see %s --help", args[0], suggestion(args[0], names), c.CommandPath())
+		return usagef("unknown command %q%s; see %s --help", args[0], didYouMean(closest(args[0], c)), c.CommandPath())
 	case c.HasParent():
+		var names []string
+		for _, sub := range c.Commands() {
+			names = append(names, sub.Name())
+		}
 		return usagef("want %s %s; see %s --help", c.Name(), strings.Join(names, " or "), c.CommandPath())
 	}
 	return c.Help()
@@ -182,8 +177,11 @@ func operands(c *cobra.Command, args []string) error {
 func (cmd *command) execute(c *console, args []string) error {
 	for _, step := range []func() error{cmd.applyConfigFile, cmd.applyPreset, cmd.check} {
 		if err := step(); err != nil {
-			return usageError{err}
+			return err
 		}
+	}
+	if cmd.quiet {
+		c.err = io.Discard
 	}
 	return cmd.run(cmd.Context(), c, args)
 }
@@ -193,10 +191,10 @@ func (cmd *command) check() error {
 	if err := cmd.cfg.Check(); err != nil {
 		return err
 	}
-	if job.Started() && cmd.Flags().Lookup("process-timeout") == nil {
-		return fmt.Errorf("WORLD_SIZE is %s, but %s is done by one process: start it without torchrun or autolora launch", os.Getenv("WORLD_SIZE"), name(cmd.Command))
+	if job.Started() && !cmd.has("process-timeout") {
+		return usagef("WORLD_SIZE is %s, but %s is done by one process: start it without torchrun or autolora launch", os.Getenv("WORLD_SIZE"), name(cmd.Command))
 	}
-	if cmd.Flags().Lookup("device") == nil {
+	if !cmd.has("device") {
 		return nil
 	}
 	if _, err := torchbind.ParseDevice(cmd.cfg.Device); err != nil {
@@ -205,16 +203,39 @@ func (cmd *command) check() error {
 	return nil
 }
 
-// need returns a usage error that names the first of the flags without a value.
+// need returns a usage error that names every one of the flags that the command
+// has and that has no value. Of "a|b" one is enough.
 func (cmd *command) need(names ...string) error {
-	for _, name := range names {
-		f := cmd.Flags().Lookup(name)
-		if strings.Trim(f.Value.String(), "[]") == "" { // pflag shows a list in brackets
-			return usagef("--%s %s is missing: %s", name, placeholder(f), f.Usage)
+	var missing []string
+	usage := ""
+	for _, alternatives := range names {
+		var flags []string
+		for _, name := range strings.Split(alternatives, "|") {
+			f := cmd.Flags().Lookup(name)
+			if f == nil {
+				continue
+			}
+			if strings.Trim(f.Value.String(), "[]") != "" { // pflag shows a list in brackets
+				flags = nil
+				break
+			}
+			flags, usage = append(flags, fmt.Sprintf("--%s %s", name, placeholder(f))), f.Usage
+		}
+		if flags != nil {
+			missing = append(missing, strings.Join(flags, " or "))
 		}
 	}
-	return nil
+	switch len(missing) {
+	case 0:
+		return nil
+	case 1:
+		return usagef("%s is missing: %s", missing[0], usage)
+	}
+	return usagef("%s are missing; see %s --help", enumerate(missing, "and"), cmd.CommandPath())
 }
+
+// has reports whether the command has a flag of that name.
+func (cmd *command) has(flag string) bool { return cmd.Flags().Lookup(flag) != nil }
 
 // host is what the command's job runs in.
 func (cmd *command) host(c *console) job.Host {
@@ -252,46 +273,4 @@ func together[T any](cmd *command, fn func() (T, error)) (T, error) {
 		defer cmd.processes.Close()
 		return fn()
 	})
-}
-
-// flagError returns pflag's error as a lower-case line that says what to do.
-func flagError(c *cobra.Command, err error) error {
-	var unknown *pflag.NotExistError
-	var invalid *pflag.InvalidValueError
-	switch {
-	case errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() == "":
-		var names []string
-		c.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, "--"+f.Name) })
-		name := "--" + unknown.GetSpecifiedName()
-		return usagef("unknown flag %s%s; see %s --help", name, suggestion(name, names), c.CommandPath())
-	case errors.As(err, &invalid):
-		kind, ok := map[string]string{
-			"int": "a whole number", "int64": "a whole number", "uint64": "a whole number of at least 0",
-			"float64": "a number", "bool": "true or false", "duration": "a time with its unit, as 30s",
-		}[invalid.GetFlag().Value.Type()]
-		if !ok {
-			kind = invalid.Unwrap().Error()
-		}
-		return usagef("--%s: got %q, want %s", invalid.GetFlag().Name, invalid.GetValue(), kind)
-	}
-	return usagef("%w; see %s --help", err, c.CommandPath())
-}
-
-// suggestion returns ", did you mean X?" for the names closest to the one that
-// was given, and "" if none or too many are close. cobra knows how close names are, those of
-// commands only: here every name is one.
-func suggestion(given string, names []string) string {
-	all := &cobra.Command{}
-	for _, name := range names {
-		all.AddCommand(&cobra.Command{Use: name, Run: func(*cobra.Command, []string) {}})
-	}
-	for all.SuggestionsMinimumDistance = 1; all.SuggestionsMinimumDistance <= max(2, len(given)/3); all.SuggestionsMinimumDistance++ {
-		switch closest := all.SuggestionsFor(given); {
-		case len(closest) > 3: // the beginning of many
-			return ""
-		case len(closest) > 0:
-			return fmt.Sprintf(", did you mean %s?", strings.Join(closest, " or "))
-		}
-	}
-	return ""
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"autolora/autolora/human"
@@ -17,8 +18,9 @@ import (
 
 func compareCommand() *command {
 	cmd := newCommand(&cobra.Command{
-		Use:   "compare",
-		Short: "methods × seeds with the controls in one table; can be stopped",
+		Use:        "compare",
+		SuggestFor: strings.Fields("sweep grid experiments"),
+		Short:      "methods × seeds with the controls in one table; can be stopped",
 		Long: `Makes a run of every method with every seed, each in a folder of its own under
 --out, and ends in one table: score as mean ± sd, parameters, time and cost,
 memory, and the paper's row. AutoLoRA is compared with two controls: LoRA of the

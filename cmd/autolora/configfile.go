@@ -42,7 +42,7 @@ func (cmd *command) applyConfigFile() error {
 	flags, cfg := cmd.Flags(), &cmd.cfg
 	for _, name := range slices.Sorted(maps.Keys(entries)) {
 		if _, ok := cfg.Find(name); !ok {
-			return fmt.Errorf("--config %s: unknown setting %q%s", path, name, suggestion(name, settingNames()))
+			return usagef("--config %s: unknown setting %q%s", path, name, suggestion(name, settingNames()))
 		}
 		value, into := string(entries[name]), cfg
 		f := flags.Lookup(name)
@@ -53,7 +53,7 @@ func (cmd *command) applyConfigFile() error {
 			return fmt.Errorf("--config %s: %w", path, err)
 		}
 		if name == "preset" && f != nil && f.Changed && value != strconv.Quote(cfg.Preset) {
-			return fmt.Errorf("--preset %s: --config %s is of preset %s, and what it sets goes first: leave one of the two out", cfg.Preset, path, value)
+			return usagef("--preset %s: --config %s is of preset %s, and what it sets goes first: leave one of the two out", cfg.Preset, path, value)
 		}
 		if into == cfg {
 			defer func() { f.Changed = true }()

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"autolora/autolora/job"
 )
 
 // ownFiles are the flags for a table of tinyTable and a model of tinyModel.
@@ -104,7 +106,7 @@ func TestFromRunToPredictions(t *testing.T) {
 		wantKeys(t, decode(t, succeed(t, args...)), "rule", "k", "layers")
 	})
 	t.Run("export", func(t *testing.T) {
-		for _, format := range exportFormats {
+		for _, format := range []string{job.FormatPEFT, job.FormatFolded, job.FormatMerged} {
 			v := decode(t, succeed(t, "export", "--adapter", adapter, "--format", format, "--out", filepath.Join(dir, format), "--json"))
 			if files, _ := v["files"].([]any); len(files) < 2 {
 				t.Errorf("files of %s: %v", format, v["files"])

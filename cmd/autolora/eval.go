@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"strings"
 
 	"autolora/autolora/job"
 	"autolora/autolora/settings"
@@ -12,23 +13,22 @@ import (
 
 func evalCommand() *command {
 	cmd := newCommand(&cobra.Command{
-		Use:   "eval",
-		Short: "score a model with an adapter on a task's dev or test set",
+		Use:        "eval",
+		SuggestFor: strings.Fields("evaluate evaluation validate test"),
+		Short:      "score a model with an adapter on a task's dev or test set",
 		Long: `Scores a model on every example of a task's dev or test set: with an adapter, or
 with the head that the checkpoint has.`,
 		Example: `  autolora eval --model roberta-base --adapter out/sst2/adapter --task sst2 --data glue/SST-2
   autolora eval --config out/sst2/config.json --adapter out/sst2/adapter --json`,
 	})
-	var adapter, part string
+	var adapter string
+	part := string(data.Dev)
 	cmd.settings(settings.Eval)
 	s := cmd.section("Model and data")
 	s.StringVar(&adapter, "adapter", "", adapterUsage+" (default: the model as it is)")
-	s.StringVar(&part, "part", string(data.Dev), "`PART` part of the data: dev or test")
+	choice(s, &part, "part", []string{string(data.Dev), string(data.Test)}, "`PART` part of the data: dev or test")
 	cmd.results()
 	cmd.run = func(ctx context.Context, c *console, _ []string) error {
-		if part != string(data.Dev) && part != string(data.Test) {
-			return usagef("--part: got %q, want dev or test", part)
-		}
 		if err := cmd.begin(ctx, c); err != nil {
 			return err
 		}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"slices"
 	"strings"
 
 	"autolora/autolora/job"
@@ -11,13 +10,11 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// exportFormats are what export writes.
-var exportFormats = []string{job.FormatPEFT, job.FormatFolded, job.FormatMerged}
-
 func exportCommand() *command {
 	cmd := newCommand(&cobra.Command{
-		Use:   "export",
-		Short: "write an adapter in another form: peft, folded (vLLM) or merged",
+		Use:        "export",
+		SuggestFor: strings.Fields("merge merge-and-unload convert save fold"),
+		Short:      "write an adapter in another form: peft, folded (vLLM) or merged",
 		Long: `Writes an adapter in the form that another program reads:
 
   peft    PEFT's files, each layer scaled by lora_alpha/rank
@@ -27,20 +24,18 @@ func exportCommand() *command {
           that know no adapters`,
 		Example: `  autolora export --adapter out/sst2/adapter --format merged --out sst2-model`,
 	})
-	var adapter, format, out string
+	var adapter, out string
+	format := job.FormatPEFT
 	cmd.settings(settings.Export)
 	s := cmd.section("Model and data")
 	s.StringVar(&adapter, "adapter", "", adapterUsage)
-	s.StringVar(&format, "format", job.FormatPEFT, "`FORM` "+strings.Join(exportFormats, ", "))
+	choice(s, &format, "format", []string{job.FormatPEFT, job.FormatFolded, job.FormatMerged}, "`FORM` peft, folded or merged")
 	s.StringVar(&out, "out", "", "`FOLDER` folder to write; must not be there yet")
 	s.Lookup("model").DefValue = ofAdapter
 	cmd.common(s)
 	cmd.run = func(ctx context.Context, c *console, _ []string) error {
 		if err := cmd.need("adapter", "out"); err != nil {
 			return err
-		}
-		if !slices.Contains(exportFormats, format) {
-			return usagef("--format: got %q, want one of %s", format, strings.Join(exportFormats, ", "))
 		}
 		files, err := onTensors(cmd, func() ([]string, error) {
 			return job.Export(ctx, cmd.cfg, adapter, format, out)

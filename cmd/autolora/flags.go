@@ -1,11 +1,14 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"autolora/autolora/settings"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
 
@@ -53,15 +56,65 @@ func bind(s *pflag.FlagSet, about settings.Setting) {
 	default:
 		panic(fmt.Sprintf("no flag type for %T of --%s", p, name))
 	}
+	f := s.Lookup(name)
 	if about.Unset != "" {
-		s.Lookup(name).DefValue = about.Unset
+		f.DefValue = about.Unset
 	}
+	f.Annotations = map[string][]string{choicesKey: about.Choices}
+}
+
+// choicesKey is the annotation of a flag with the words that it takes.
+const choicesKey = "choices"
+
+// choice adds a flag that takes one of some words.
+func choice(s *pflag.FlagSet, p *string, name string, words []string, usage string) {
+	s.Var(&word{p, words}, name, usage)
+	s.SetAnnotation(name, choicesKey, words)
+}
+
+// word is the value of a flag that takes one of some words.
+type word struct {
+	value *string
+	words []string
+}
+
+func (w *word) String() string {
+	if w.value == nil { // pflag asks a zero value for its text
+		return ""
+	}
+	return *w.value
+}
+
+func (w *word) Set(text string) error {
+	if !slices.Contains(w.words, text) {
+		if len(w.words) == 2 {
+			return errors.New(strings.Join(w.words, " or "))
+		}
+		return errors.New("one of " + strings.Join(w.words, ", "))
+	}
+	*w.value = text
+	return nil
+}
+
+func (w *word) Type() string { return "string" }
+
+// complete says what a shell completes a flag's value to: words, a folder, or a
+// file, by the flag's placeholder.
+func complete(f *pflag.Flag) cobra.CompletionFunc {
+	words, directive := f.Annotations[choicesKey], cobra.ShellCompDirectiveNoFileComp
+	switch {
+	case strings.HasPrefix(placeholder(f), "FOLDER"):
+		directive = cobra.ShellCompDirectiveFilterDirs
+	case strings.HasPrefix(placeholder(f), "FILE"):
+		directive = cobra.ShellCompDirectiveDefault
+	}
+	return cobra.FixedCompletions(words, directive)
 }
 
 // applyPreset sets what the preset of the command's Config sets, but for what was
 // given as a flag or in a configuration file.
 func (cmd *command) applyPreset() error {
-	if cmd.Flags().Lookup("preset") == nil {
+	if !cmd.has("preset") {
 		return nil
 	}
 	return cmd.cfg.Apply(cmd.cfg.Preset, cmd.Flags().Changed)

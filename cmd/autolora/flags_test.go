@@ -133,7 +133,7 @@ func TestConfigFileErrors(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "config.json")
 			writeFile(t, file, tc.text)
 			_, err := configOf(t, "--config", file)
-			if err == nil || !strings.Contains(describe(err), tc.want) {
+			if err == nil || !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("got %v, want an error with %q", err, tc.want)
 			}
 		})
@@ -182,6 +182,45 @@ func TestHelp(t *testing.T) {
 func TestBatchIsBatchSize(t *testing.T) {
 	if cfg, err := settingsOfCommand(t, "bench", "--batch", "4"); err != nil || cfg.BatchSize != 4 {
 		t.Errorf("batch size %d, want 4; error %v", cfg.BatchSize, err)
+	}
+}
+
+// What other programs call a flag is answered with the flag of this command.
+func TestHabits(t *testing.T) {
+	for _, tc := range []struct{ command, flags, want string }{
+		{"run", "learning-rate learning_rate LEARNING_RATE", "--lr"}, {"search", "learning-rate lr", "--search-lr"},
+		{"run", "output-dir output_dir", "--out"}, {"predict", "output-dir output-file", "--output"},
+		{"run", "rank r lora-r lora_r lora-rank", "--k"}, {"train", "lora-r lora_rank", "--rank"},
+		{"train", "num-train-epochs num_epochs", "--epochs"}, {"train", "max-steps max_train_steps", "--steps"},
+		{"run", "per-device-train-batch-size per_device_train_batch_size train_batch_size micro_batch_size", "--batch-size"},
+		{"train", "target-modules target_modules lora_target", "--target"}, {"train", "alpha", "--lora-alpha"},
+		{"run", "train-file train_file", "--train"}, {"run", "validation-file validation_file val_file test-file", "--dev"},
+		{"run", "model-name-or-path model_name_or_path base_model", "--model"}, {"eval", "adapter-name-or-path peft_model", "--adapter"},
+		{"run", "max-seq-length max_seq_length cutoff_len sequence_len", "--max-length"}, {"run", "gradient_accumulation_steps", "--accumulate"},
+		{"train", "max_grad_norm", "--clip"}, {"train", "warmup_ratio warmup-steps", "--warmup"}, {"train", "bf16 fp16 torch_dtype", "--dtype"},
+		{"run", "overwrite_output_dir", "--overwrite"}, {"run", "resume_from_checkpoint", "--resume"}, {"run", "logging_steps", "--log-every"},
+		{"run", "save_steps", "--save-every"}, {"run", "report_to", "--tensorboard"}, {"run", "dataset dataset_name data_dir", "--data"},
+		{"predict", "num_beams", "--beams"}, {"predict", "text prompt test_file", "--input"}, {"predict", "max_tokens", "--max-new-tokens"},
+		{"score", "predictions preds", "--hypotheses"}, {"launch", "nproc_per_node num_processes", "--processes"}, {"export", "output_dir", "--out"},
+	} {
+		for _, flag := range strings.Fields(tc.flags) {
+			_, err := settingsOfCommand(t, tc.command, "--"+flag, "1")
+			if err == nil || exitCode(err) != exitUsage || !strings.HasPrefix(err.Error(), tc.command+": unknown flag --"+flag+", did you mean ") || !strings.Contains(err.Error(), tc.want+" (") {
+				t.Errorf("%s --%s: got %v, want a line with %s", tc.command, flag, err, tc.want)
+			}
+		}
+	}
+	tree := newTree(silent())
+	for flag, names := range habits {
+		owners := takers(tree.root, flag)
+		if owners == "" {
+			t.Errorf("no command has --%s, which the table names", flag)
+		}
+		for _, name := range strings.Fields(names) {
+			if name != spelt(name) {
+				t.Errorf("%s: %q is not spelt as a flag", flag, name)
+			}
+		}
 	}
 }
 

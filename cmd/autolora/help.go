@@ -97,6 +97,7 @@ func splitUsage(f *pflag.Flag) {
 	if rest, ok := strings.CutPrefix(f.Usage, "`"); ok {
 		placeholder, usage, _ := strings.Cut(rest, "` ")
 		placeholder = strings.ReplaceAll(placeholder, "…", "...") // pflag's columns are of bytes
-		f.Usage, f.Annotations = usage, map[string][]string{placeholderKey: {placeholder}}
+		f.Usage = usage
+		f.Annotations = map[string][]string{placeholderKey: {placeholder}, choicesKey: f.Annotations[choicesKey]}
 	}
 }

@@ -24,8 +24,9 @@ import (
 
 func infoCommand() *command {
 	cmd := newCommand(&cobra.Command{
-		Use:   "info [PATH]",
-		Short: "versions and devices; what a file or folder holds",
+		Use:        "info [PATH]",
+		SuggestFor: strings.Fields("inspect show describe env doctor stats"),
+		Short:      "versions and devices; what a file or folder holds",
 		Long: `Without PATH: versions, devices, and what the CPU can do. With PATH: what a
 model folder, adapter folder, results folder, ranks.json, results.json or
 safetensors file holds.`,
@@ -51,6 +52,35 @@ safetensors file holds.`,
 			return err
 		}
 		return cmd.show(c, m, m.print)
+	}
+	return cmd
+}
+
+func versionCommand() *command {
+	cmd := newCommand(&cobra.Command{
+		Use:   "version",
+		Short: "the version alone",
+		Long:  "Prints the version; with --json the commit, libtorch and the devices too.",
+	})
+	cmd.common(cmd.section("Flags"))
+	cmd.run = func(_ context.Context, c *console, _ []string) error {
+		if !cmd.json {
+			return c.print(func(w *writer) { w.printf("autolora %s\n", job.Version) })
+		}
+		m, err := onTensors(cmd, func() (machineInfo, error) { return newMachineInfo(), nil })
+		if err != nil {
+			return err
+		}
+		devices := []string{torchbind.CPU.String()}
+		for i := range m.GPUs {
+			devices = append(devices, torchbind.Device(i).String())
+		}
+		return c.printJSON(struct {
+			Version string   `json:"version"`
+			Commit  string   `json:"commit"`
+			Torch   string   `json:"libtorch"`
+			Devices []string `json:"devices"`
+		}{m.Version, job.Commit(), m.Torch, devices})
 	}
 	return cmd
 }

@@ -21,8 +21,9 @@ import (
 
 func launchCommand() *command {
 	cmd := newCommand(&cobra.Command{
-		Use:   "launch COMMAND…",
-		Short: "a command in several processes of this machine, one for each GPU",
+		Use:        "launch COMMAND…",
+		SuggestFor: strings.Fields("torchrun accelerate distributed"),
+		Short:      "a command in several processes of this machine, one for each GPU",
 		Long: `Starts run, search, train or compare in several processes of this machine that
 share every batch, each with a GPU of its own (--device cuda) or its part of the
 cores. They are told of each other as torchrun does it: by RANK, LOCAL_RANK,
@@ -267,8 +268,8 @@ func (l *launch) outcome(c *console, first *ended, interrupted os.Signal) error 
 	if l.n > 1 {
 		text += ": the others were stopped"
 	}
-	if l.inner.Flags().Lookup("resume") != nil {
-		text += "; nothing is lost but the work since the last checkpoint, --resume goes on from there"
+	if l.inner.has("save-every") {
+		text += "; nothing is lost but the work since the last checkpoint, " + goesOn(l.inner.has)
 	}
 	return errors.New(text)
 }

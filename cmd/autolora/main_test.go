@@ -3,14 +3,19 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"autolora/autolora/job"
+	"autolora/autolora/runs"
+	"autolora/autolora/settings"
 	"autolora/nn"
 	"autolora/torchbind"
 )
@@ -135,6 +140,10 @@ func TestExitCodes(t *testing.T) {
 		{"the beginning of many flags", []string{"run", "--search", "8"}, exitUsage, "run: unknown flag --search; see autolora run --help"},
 		{"half a command", []string{"fetch"}, exitUsage, "fetch: want fetch model or data"},
 		{"unknown flag", []string{"run", "--batchsize", "8"}, exitUsage, "run: unknown flag --batchsize, did you mean --batch-size?; see autolora run --help"},
+		{"another program's command", []string{"finetune"}, exitUsage, `unknown command "finetune", did you mean train?`},
+		{"underscores", []string{"run", "--batch_size", "8"}, exitUsage, "run: unknown flag --batch_size, did you mean --batch-size?; see autolora run --help"},
+		{"one dash", []string{"train", "-lr", "8"}, exitUsage, "train: unknown flag -lr, did you mean --lr?; see"},
+		{"another command's flag", []string{"eval", "--accumulate", "8"}, exitUsage, "eval: unknown flag --accumulate; --accumulate is a flag of run, train and compare; see"},
 		{"unknown short flag", []string{"run", "-x"}, exitUsage, "unknown shorthand flag: 'x' in -x"},
 		{"no value", []string{"run", "--lr"}, exitUsage, "flag needs an argument: --lr"},
 		{"not a number", []string{"run", "--k", "eight"}, exitUsage, `--k: got "eight", want a whole number`},
@@ -147,16 +156,21 @@ func TestExitCodes(t *testing.T) {
 		{"unknown device", []string{"run", "--device", "tpu"}, exitUsage, `--device: unknown device "tpu"`},
 		{"extra argument", []string{"run", "sst2"}, exitUsage, `unexpected argument "sst2"`},
 		{"missing operand", []string{"fetch", "model"}, exitUsage, "fetch model: NAME is missing"},
-		{"no model", []string{"run", "--out", out, "--task", "sst2"}, exitUsage, "--model FOLDER|NAME is missing"},
-		{"no out", []string{"run", "--model", model, "--task", "sst2"}, exitUsage, "--out FOLDER is missing"},
-		{"no data", []string{"run", "--model", model, "--out", out}, exitUsage, "no data: give --task and --data"},
+		{"no model", []string{"run", "--out", out, "--task", "sst2"}, exitUsage, "--model FOLDER|NAME and --data FOLDER are missing"},
+		{"no out", append([]string{"run", "--model", model}, own...), exitUsage, "--out FOLDER is missing"},
+		{"no data", []string{"run", "--model", model, "--out", out}, exitUsage, "--task NAME or --train FILE or --dev FILE is missing: "},
+		{"nothing", []string{"run"}, exitUsage, "run: --model FOLDER|NAME, --out FOLDER and --task NAME or --train FILE or --dev FILE are missing; see autolora run --help"},
+		{"nothing but a task", []string{"train", "--task", "sst2"}, exitUsage, "train: --model FOLDER|NAME, --out FOLDER, --ranks FILE and --data FOLDER are missing"},
+		{"nothing to predict", []string{"predict"}, exitUsage, "predict: --model FOLDER|NAME or --adapter FOLDER and --input FILE are missing"},
 		{"two kinds of data", append([]string{"run", "--model", model, "--out", out, "--task", "sst2"}, own...), exitUsage, "exclude each other"},
-		{"no ranks", []string{"train", "--method", "autolora", "--model", model, "--out", out}, exitUsage, "--ranks FILE is missing"},
+		{"no ranks", append([]string{"train", "--method", "autolora", "--model", model, "--out", out}, own...), exitUsage, "--ranks FILE is missing: ranks.json of autolora search"},
 		{"unknown setting", []string{"run", "--config", badConfig}, exitUsage, `unknown setting "batch_size", did you mean batch-size?`},
 		{"unknown part", []string{"eval", "--model", model, "--task", "sst2", "--part", "train"}, exitUsage, `--part: got "train", want dev or test`},
 		{"unknown format", []string{"export", "--adapter", full, "--out", out, "--format", "onnx"}, exitUsage, `--format: got "onnx", want one of peft, folded, merged`},
 		{"json lines as json", []string{"predict", "--model", model, "--input", table, "--json"}, exitUsage, "give --output FILE"},
 
+		{"a setting that a job finds wrong", append(slices.Concat([]string{"run", "--model", model, "--out", out}, own), "--max-length", "512"), exitUsage, "run: --max-length: "},
+		{"no configuration", []string{"run", "--config", "nowhere.json"}, exitFailed, "--config: open nowhere.json: no such file"},
 		{"missing model", append([]string{"run", "--model", "./nowhere/model", "--out", out}, own...), exitFailed, "no such folder"},
 		{"model not in the cache", append([]string{"run", "--model", "nobody/nothing", "--out", out}, own...), exitFailed, "HF_HUB_OFFLINE is set"},
 		{"full output folder", append([]string{"run", "--model", model, "--out", full}, own...), exitFailed, "is not empty: choose another with --out"},
@@ -218,6 +232,47 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
+// --device cuda without libtorch's CUDA library names the command that brings it.
+func TestNoCUDALibrary(t *testing.T) {
+	if n, err := torchbind.CUDADevices(); err == nil {
+		t.Skipf("the library is here, and %d devices", n)
+	}
+	const brings = "libtorch_cuda.so is not there: `scripts/fetch_libtorch.sh --cuda && make build` brings it\n"
+	for _, device := range []string{"cuda", "cuda:1"} {
+		got := run(t, program(t, "run", "--device", device))
+		if want := fmt.Sprintf("autolora: run: --device: device %q: ", device) + brings; got.code != exitUsage || got.stderr != want {
+			t.Errorf("exit code %d, stderr %q, want %q", got.code, got.stderr, want)
+		}
+	}
+}
+
+// version --json says what a report of a bug needs.
+func TestVersion(t *testing.T) {
+	var v struct {
+		Version, Commit, Libtorch *string
+		Devices                   []string
+	}
+	got := run(t, program(t, "version", "--json"))
+	if err := json.Unmarshal([]byte(got.stdout), &v); err != nil || v.Version == nil || v.Commit == nil || v.Libtorch == nil || len(v.Devices) == 0 || v.Devices[0] != "cpu" {
+		t.Errorf("got %+v, error %v", v, err)
+	}
+	if got := run(t, program(t, "version")); got.stdout != "autolora "+job.Version+"\n" {
+		t.Errorf("got %q", got.stdout)
+	}
+}
+
+// With --quiet stderr has errors alone.
+func TestQuiet(t *testing.T) {
+	model, table, out := tinyModel(t), tinyTable(t, 60), filepath.Join(t.TempDir(), "out")
+	args := append([]string{"train", "--quiet", "--method", "lora", "--steps", "2", "--out", out}, ownFiles(model, table)...)
+	if got := run(t, program(t, args...)); got.code != exitDone || got.stderr != "" || !strings.Contains(got.stdout, "accuracy") {
+		t.Errorf("exit code %d, stdout %q, stderr %q", got.code, got.stdout, got.stderr)
+	}
+	if got := run(t, program(t, args...)); got.code != exitFailed || !strings.HasPrefix(got.stderr, "autolora: output folder ") { // that is there now
+		t.Errorf("exit code %d, stderr %q", got.code, got.stderr)
+	}
+}
+
 // Shells complete commands, what they take, and flags with what these are for.
 func TestCompletion(t *testing.T) {
 	for _, tc := range []struct {
@@ -229,6 +284,13 @@ func TestCompletion(t *testing.T) {
 		{[]string{"__complete", "sea"}, "search\tonly the search; writes ranks.json\n"},
 		{[]string{"__complete", "score", "w"}, "webnlg\nwebnlg2017\n"},
 		{[]string{"__complete", "run", "--lora-d"}, "--lora-dropout\tdropout before the LoRA layers, 0 to 1\n"},
+		{[]string{"__complete", "run", "--dtype", ""}, "float32\nbfloat16\nfloat64\n:4\n"},
+		{[]string{"__complete", "run", "--task", ""}, "cola\nsst2\n"},
+		{[]string{"__complete", "train", "--method="}, "full\nadapter\nlora\n"},
+		{[]string{"__complete", "eval", "--part", ""}, "dev\ntest\n:4\n"},
+		{[]string{"__complete", "run", "--out", ""}, ":16\n"},  // folders
+		{[]string{"__complete", "run", "--train", ""}, ":0\n"}, // files
+		{[]string{"__complete", "run", "--lr", ""}, ":4\n"},    // neither
 	} {
 		if got := run(t, program(t, tc.args...)); got.code != exitDone || !strings.HasPrefix(got.stdout, tc.want) {
 			t.Errorf("%q: exit code %d, stdout %.200q, want %q", tc.args, got.code, got.stdout, tc.want)
@@ -237,20 +299,37 @@ func TestCompletion(t *testing.T) {
 }
 
 func TestDescribe(t *testing.T) {
+	stopped := &job.ResumableError{Err: fmt.Errorf("train stopped after step 3 of 9: %w", context.Canceled)}
+	notEmpty := fmt.Errorf("output folder o %w", runs.ErrNotEmpty)
+	diverged := func(phase string) error {
+		return &job.DivergedError{Phase: phase, Step: 4, What: "training loss is NaN", Good: 2, Saved: "o/adapter"}
+	}
+	ofCompare := []string{"resume", "overwrite"} // flags that it has not
 	for _, tc := range []struct {
-		name string
-		err  error
-		want string
+		name  string
+		err   error
+		want  string
+		lacks []string
 	}{
-		{"plain", errors.New("no"), "no"},
-		{"joined", errors.Join(errors.New("one"), errors.New("two")), "one; two"},
-		{"interrupted", errors.Join(context.Canceled), "interrupted"},
-		{"out of memory", fmt.Errorf("lora, seed 1: %w", torchbind.ErrOutOfMemory), "lora, seed 1: out of memory: lower --batch-size or --max-length, or train with --gradient-checkpointing"},
-		{"too long", fmt.Errorf("sequence 3: %w", nn.ErrPositions), "sequence 3: the model has positions for no more: lower --max-length or --max-new-tokens"},
-		{"a text that only looks like it", errors.New("context canceled"), "context canceled"},
+		{"plain", errors.New("no"), "no", nil},
+		{"joined", errors.Join(errors.New("one"), errors.New("two")), "one; two", nil},
+		{"interrupted", errors.Join(context.Canceled), "interrupted", nil},
+		{"out of memory", fmt.Errorf("lora, seed 1: %w", torchbind.ErrOutOfMemory), "lora, seed 1: out of memory: lower --batch-size or --max-length, or train with --gradient-checkpointing", nil},
+		{"out of memory without training", torchbind.ErrOutOfMemory, "out of memory: lower --batch-size or --max-length", []string{"gradient-checkpointing"}},
+		{"too long", fmt.Errorf("sequence 3: %w", nn.ErrPositions), "sequence 3: the model has positions for no more: lower --max-length or --max-new-tokens", nil},
+		{"a text that only looks like it", errors.New("context canceled"), "context canceled", nil},
+		{"stopped", stopped, "train stopped after step 3 of 9: interrupted; the checkpoint is kept, --resume goes on from there", nil},
+		{"a comparison that stopped", stopped, "train stopped after step 3 of 9: interrupted; the checkpoint is kept, the same command goes on from there", ofCompare},
+		{"not empty", notEmpty, "output folder o is not empty: choose another with --out, go on with a stopped run with --resume, or replace its results with --overwrite", nil},
+		{"a comparison's is not empty", notEmpty, "output folder o is not empty: choose another with --out", ofCompare},
+		{"other settings", settings.Errorf("lr", "got 1e-05, but the run in o %w 0.1", job.ErrBegun), "--lr: got 1e-05, but the run in o was begun with 0.1: begin anew with --overwrite, or choose another folder with --out", nil},
+		{"a comparison's other settings", settings.Errorf("lr", "got 1e-05, but the run in o %w 0.1", job.ErrBegun), "--lr: got 1e-05, but the run in o was begun with 0.1: choose another folder with --out, or remove this one", ofCompare},
+		{"NaN in the search", diverged("search"), "search step 4: training loss is NaN: lower the learning rate; the last good state, of step 2, is in o/adapter: begin anew with a lower --search-lr or --alpha-lr and --overwrite", nil},
+		{"NaN in a comparison", diverged("train"), "train step 4: training loss is NaN: lower the learning rate; the last good state, of step 2, is in o/adapter: begin anew with a lower --lr and another --out", ofCompare},
+		{"a setting", fmt.Errorf("lora: %w", settings.Errorf("lr", "got 0")), "lora: --lr: got 0", nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			if got := describe(tc.err); got != tc.want {
+			if got := describe(tc.err, func(flag string) bool { return !slices.Contains(tc.lacks, flag) }); got != tc.want {
 				t.Errorf("got %q, want %q", got, tc.want)
 			}
 		})

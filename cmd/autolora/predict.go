@@ -20,8 +20,9 @@ import (
 
 func predictCommand() *command {
 	cmd := newCommand(&cobra.Command{
-		Use:   "predict",
-		Short: "label new texts or the words of new sentences, or generate texts",
+		Use:        "predict",
+		SuggestFor: strings.Fields("infer inference classify generate prediction chat"),
+		Short:      "label new texts or the words of new sentences, or generate texts",
 		Long: `Computes the model's output for new texts. Every line of the input is
 {"text": ...}, with "text_pair" for pairs; every line of the output is
 {"logits": [...], "label": ...}. The labels' names are those of --task, or of
@@ -48,12 +49,7 @@ of the output {"text": ...}.`,
 	s.StringVar(&output, "output", "", "`FILE` file to write, whole or not at all (default stdout)")
 	cmd.results()
 	cmd.run = func(ctx context.Context, c *console, _ []string) error {
-		if adapter == "" {
-			if err := cmd.need("model"); err != nil {
-				return err
-			}
-		}
-		if err := cmd.need("input"); err != nil {
+		if err := cmd.need("model|adapter", "input"); err != nil {
 			return err
 		}
 		if cmd.json && output == "" {

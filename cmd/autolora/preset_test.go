@@ -78,7 +78,7 @@ func TestPresetErrors(t *testing.T) {
 		{[]string{"--preset", "official", "--config", file}, `is of preset "paper", and what it sets goes first: leave one of the two out`},
 		{[]string{"--preset", "scaled", "--alpha-form", "sigmoid"}, "--alpha-scale: only alpha-form softmax is scaled, got form sigmoid"},
 	} {
-		if _, err := configOf(t, tc.args...); err == nil || !strings.Contains(describe(err), tc.want) {
+		if _, err := configOf(t, tc.args...); err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%v: error %v, want %q", tc.args, err, tc.want)
 		}
 	}

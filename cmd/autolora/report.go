@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"path/filepath"
+	"strings"
 
 	"autolora/autolora/report"
 
@@ -11,8 +12,9 @@ import (
 
 func reportCommand() *command {
 	cmd := newCommand(&cobra.Command{
-		Use:   "report DIR…",
-		Short: "tables, statistics and pictures of the runs in folders",
+		Use:        "report DIR…",
+		SuggestFor: strings.Fields("plot summary summarise summarize visualise visualize tables"),
+		Short:      "tables, statistics and pictures of the runs in folders",
 		Long: `Reads every run in the folders and below them (a finished run's folder has a
 results.json), and writes one page, report.html, that needs nothing but itself;
 beside it each picture as PNG and SVG, the tables as tables.md, and all numbers

@@ -1,10 +1,10 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"autolora/autolora/job"
 	"autolora/autolora/report"
@@ -17,8 +17,9 @@ import (
 
 func runCommand() *command {
 	cmd := newCommand(&cobra.Command{
-		Use:   "run",
-		Short: "the main job: search ranks, train at them, score, write an adapter",
+		Use:        "run",
+		SuggestFor: strings.Fields("start auto autolora all pipeline"),
+		Short:      "the main job: search ranks, train at them, score, write an adapter",
 		Long: `Searches the rank of every LoRA layer on one half of the training data while the
 weights learn on the other, trains the model anew at these ranks on all of it,
 scores it on the dev set, and writes an adapter that PEFT loads.`,
@@ -34,11 +35,11 @@ scores it on the dev set, and writes an adapter that PEFT loads.`,
 }
 
 // experiment does a job that writes an output folder, and reports its outcome.
-func (cmd *command) experiment(ctx context.Context, c *console, do func(context.Context, job.Host, settings.Config) (*job.Outcome, error)) error {
+func (cmd *command) experiment(ctx context.Context, c *console, do func(context.Context, job.Host, settings.Config) (*job.Outcome, error), needs ...string) error {
 	if cmd.cfg.Resume && cmd.cfg.Model == "" && cmd.cfg.Out != "" {
 		return usagef("--resume: there is no run in %s to go on with; to begin one, give its settings", cmd.cfg.Out)
 	}
-	if err := cmd.begin(ctx, c); err != nil {
+	if err := cmd.begin(ctx, c, needs...); err != nil {
 		return err
 	}
 	outcome, err := together(cmd, func() (*job.Outcome, error) {
@@ -59,30 +60,21 @@ func (cmd *command) experiment(ctx context.Context, c *console, do func(context.
 }
 
 // begin makes sure that there is all that a command needs which has a model, data
-// and mostly an output folder.
-func (cmd *command) begin(ctx context.Context, c *console) error {
-	names := []string{"model"}
-	if cmd.Flags().Lookup("out") != nil {
-		names = append(names, "out")
+// and mostly an output folder, and flags of its own.
+func (cmd *command) begin(ctx context.Context, c *console, names ...string) error {
+	names = append([]string{"model", "out"}, names...)
+	switch own := cmd.cfg.TrainFile != "" || cmd.cfg.DevFile != ""; {
+	case cmd.cfg.Task != "" && own:
+		return usagef("--task %s and own files (--train, --dev) exclude each other", cmd.cfg.Task)
+	case cmd.cfg.Task != "":
+		names = append(names, "data")
+	case !own:
+		names = append(names, "task|train|dev")
+	case cmd.cfg.Kind != data.Tagging: // whose columns have usual names
+		names = append(names, "kind", "text", "label")
 	}
-	if err := cmp.Or(cmd.need(names...), cmd.needData()); err != nil {
+	if err := cmd.need(names...); err != nil {
 		return err
 	}
 	return cmd.fetchModel(ctx, c)
-}
-
-// needData returns a usage error unless the flags name a task or own files.
-func (cmd *command) needData() error {
-	own := cmd.cfg.TrainFile != "" || cmd.cfg.DevFile != ""
-	switch {
-	case cmd.cfg.Task != "" && own:
-		return usagef("--task %s and own files (--train, --dev) exclude each other", cmd.cfg.Task)
-	case own && cmd.cfg.Kind == data.Tagging:
-		return nil // its columns have usual names
-	case own:
-		return cmd.need("kind", "text", "label")
-	case cmd.cfg.Task == "":
-		return usagef("no data: give --task and --data, or your own files with --train and --dev")
-	}
-	return nil
 }

@@ -67,22 +67,23 @@ func scoreCommand() *command {
 		fmt.Fprintf(&long, "  %-15s %s\n", s.kind, s.about)
 	}
 	cmd := newCommand(&cobra.Command{
-		Use:   "score KIND",
-		Short: "the metrics alone, on files of predictions",
-		Long:  long.String(),
+		Use:        "score KIND",
+		SuggestFor: strings.Fields("metrics metric evaluate-predictions bleu"),
+		Short:      "the metrics alone, on files of predictions",
+		Long:       long.String(),
 		Example: `  autolora score e2e --hypotheses outputs.txt --references references.txt
   autolora score webnlg --hypotheses outputs.txt --references reference0 --references reference1 --json
   autolora score tagging --input tags.conll --strict --scheme iob2
   autolora score classification --hypotheses predicted.txt --references gold.txt`,
 	})
-	in := scoreInput{cfg: &cmd.cfg}
+	in := scoreInput{cfg: &cmd.cfg, scheme: string(metrics.IOB2)}
 	s := cmd.section("Predictions")
 	s.StringVar(&in.hypotheses, "hypotheses", "", "`FILE` predicted texts, classes or numbers, one a line; an empty line is an empty text; - is stdin")
 	s.StringArrayVar(&in.references, "references", nil, "`FILE` the right ones, one a line; of texts also several for each: with an empty line after those of a text, "+
 		"as JSON lists, one a line, as E2E's CSV file, or in several files, line by line, by repeating the flag; - is stdin")
 	s.StringVar(&in.input, "input", "", "`FILE` a word a line, the last two columns the right tag and the predicted one, an empty line between sentences; - is stdin")
 	s.BoolVar(&in.strict, "strict", false, "only entities that are well formed in --scheme count, as in seqeval's strict mode")
-	s.StringVar(&in.scheme, "scheme", string(metrics.IOB2), "`SCHEME` tags of --strict: iob2 or iobes")
+	choice(s, &in.scheme, "scheme", []string{string(metrics.IOB2), string(metrics.IOBES)}, "`SCHEME` tags of --strict: iob2 or iobes")
 	s = cmd.section("Metrics of texts")
 	s.StringVar(&in.segments, "segments", "", "`FILE` write the scores of each text, a JSON object a line")
 	cmd.settings(settings.Score)
@@ -114,7 +115,7 @@ func (cmd *command) checkScoreFlags(s scorer, in scoreInput) error {
 	}
 	var foreign error
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
-		if f.Changed && f.Name != "json" && !slices.Contains(s.flags, f.Name) && foreign == nil {
+		if f.Changed && !slices.Contains(slices.Concat(s.flags, []string{"json", "quiet"}), f.Name) && foreign == nil {
 			foreign = usagef("--%s: not a flag of %s, which takes --%s", f.Name, s.kind, strings.Join(s.flags, ", --"))
 		}
 	})
@@ -129,8 +130,6 @@ func (cmd *command) checkScoreFlags(s scorer, in scoreInput) error {
 		return foreign
 	case in.scheme != string(metrics.IOB2) && !in.strict:
 		return usagef("--scheme: only --strict goes by a scheme")
-	case in.scheme != string(metrics.IOB2) && in.scheme != string(metrics.IOBES):
-		return usagef("--scheme: got %q, want %s or %s", in.scheme, metrics.IOB2, metrics.IOBES)
 	case stdins > 1:
 		return usagef("--hypotheses and --references: - is there %d times, but only one can be stdin", stdins)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"strings"
 
 	"autolora/autolora/job"
 	"autolora/autolora/settings"
@@ -11,8 +12,9 @@ import (
 
 func searchCommand() *command {
 	cmd := newCommand(&cobra.Command{
-		Use:   "search",
-		Short: "only the search; writes ranks.json",
+		Use:        "search",
+		SuggestFor: strings.Fields("nas find-ranks ranks"),
+		Short:      "only the search; writes ranks.json",
 		Long: `Searches the rank of every LoRA layer and writes ranks.json, which "autolora
 train --method autolora --ranks FILE" trains at.`,
 		Example: `  autolora search --model roberta-base --task rte --data glue/RTE --k 8 --out out/rte-ranks`,

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"strings"
 
 	"autolora/autolora/job"
 	"autolora/autolora/settings"
@@ -11,8 +12,9 @@ import (
 
 func trainCommand() *command {
 	cmd := newCommand(&cobra.Command{
-		Use:   "train",
-		Short: "one training run: any method of the paper, or at given ranks",
+		Use:        "train",
+		SuggestFor: strings.Fields("finetune fine-tune fit sft lora adalora"),
+		Short:      "one training run: any method of the paper, or at given ranks",
 		Long: `Trains the model by one method, scores it on the dev set, and writes what it
 learnt: every weight (full), bottleneck adapters (adapter), LoRA of one rank
 everywhere (lora), AdaLoRA (adalora), LoRA at the best ranks of a grid
@@ -25,10 +27,11 @@ permuted over the layers (autolora-shuffled).`,
 	cmd.settings(settings.Train)
 	cmd.results()
 	cmd.run = func(ctx context.Context, c *console, _ []string) error {
-		if job.NeedsRanks(cmd.cfg.Method) && cmd.cfg.RanksFile == "" {
-			return usagef("--ranks FILE is missing: --method %s trains at the ranks that autolora search finds (autolora run does both)", cmd.cfg.Method)
+		var needs []string
+		if job.NeedsRanks(cmd.cfg.Method) {
+			needs = []string{"ranks"}
 		}
-		return cmd.experiment(ctx, c, job.Train)
+		return cmd.experiment(ctx, c, job.Train, needs...)
 	}
 	return cmd
 }

@@ -51,17 +51,21 @@ func (m *Model) Adapter(base string, skipped []string) *peft.Adapter {
 	if a.Config.R == 0 { // every layer has rank 0; PEFT wants a positive global rank
 		a.Config.R, a.Config.LoraAlpha = 1, 1
 	}
-	for _, p := range m.HeadParams() {
-		a.Saved = append(a.Saved, stored(p, p.Name, p.Value))
-	}
+	a.Saved = storedParams(m.HeadParams())
 	return a
 }
 
-// stored returns a copy of value as an F32 tensor under name.
-func stored(p *Param, name string, value *torchbind.Tensor) safetensors.Tensor {
-	s := torchbind.NewScope()
-	defer s.Close()
-	return safetensors.FromFloat32s(name, p.Shape, torchbind.Detach(s, value).Float32s())
+// stored returns a copy of p's values as an F32 tensor under name.
+func (p *Param) stored(name string) safetensors.Tensor {
+	return safetensors.FromFloat32s(name, p.Shape, p.Value.Float32s())
+}
+
+// storedParams returns copies of params under their own names.
+func storedParams(params []*Param) (all []safetensors.Tensor) {
+	for _, p := range params {
+		all = append(all, p.stored(p.Name))
+	}
+	return all
 }
 
 // LoadAdapter gives the model the LoRA layers and the head of a PEFT adapter, or

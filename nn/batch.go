@@ -155,6 +155,11 @@ func roundLength(n int64) int64 { return (n + 7) / 8 * 8 }
 // than the model's positions allow.
 var ErrPositions = errors.New("the model has positions for no more")
 
+// indices returns data as a tensor of one dimension.
+func indices(s *torchbind.Scope, data []int64, device torchbind.Device) *torchbind.Tensor {
+	return torchbind.FromSlice(s, data, []int64{int64(len(data))}, device)
+}
+
 // NewBatch checks seqs against the model's vocabulary and positions and copies
 // them to the model's device.
 func (m *Model) NewBatch(s *torchbind.Scope, seqs *data.Batch) (*Batch, error) {
@@ -185,12 +190,9 @@ func (m *Model) NewBatch(s *torchbind.Scope, seqs *data.Batch) (*Batch, error) {
 	if err != nil {
 		return nil, err
 	}
-	row := func(data []int64, device torchbind.Device) *torchbind.Tensor {
-		return torchbind.FromSlice(s, data, []int64{int64(len(data))}, device)
-	}
-	// filled is row on the model's device, with a valid value for the rows that fill up.
+	// filled returns data on the model's device, with a valid value for the rows that fill up.
 	filled := func(data []int64, rows int, value int64) *torchbind.Tensor {
-		return row(slices.Concat(data, slices.Repeat([]int64{value}, rows-len(data))), m.device)
+		return indices(s, slices.Concat(data, slices.Repeat([]int64{value}, rows-len(data))), m.device)
 	}
 	rows, wanted := n, len(want)
 	if m.round {
@@ -203,9 +205,9 @@ func (m *Model) NewBatch(s *torchbind.Scope, seqs *data.Batch) (*Batch, error) {
 		IDs:       filled(seqs.IDs, rows, 0),
 		Segments:  filled(seqs.Segments, rows, 0),
 		Positions: filled(positions, rows, m.firstPosition()),
-		Offsets:   row(offsets, torchbind.CPU),
+		Offsets:   indices(s, offsets, torchbind.CPU),
 		Want:      filled(want, wanted, 0),
-		WantAt:    row(wantAt, torchbind.CPU),
+		WantAt:    indices(s, wantAt, torchbind.CPU),
 		Tokens:    n,
 		Wanted:    len(want),
 	}
@@ -217,7 +219,7 @@ func (m *Model) NewBatch(s *torchbind.Scope, seqs *data.Batch) (*Batch, error) {
 		for i, w := range want {
 			wantVisible[i] = visible[w]
 		}
-		batch.Visible, batch.WantVisible = row(visible, torchbind.CPU), row(wantVisible, torchbind.CPU)
+		batch.Visible, batch.WantVisible = indices(s, visible, torchbind.CPU), indices(s, wantVisible, torchbind.CPU)
 	}
 	if m.round || m.device != torchbind.CPU {
 		longest, most := int64(slices.Max(seqs.Lengths)), int64(1)

@@ -43,20 +43,14 @@ func (b *Bottleneck) Forward(s *torchbind.Scope, x, y *torchbind.Tensor, _ *Drop
 		z = b.after.ofSum(s, y, x, 0, 0)
 	}
 	own := b.Down.Value.DType()
-	if z.DType() != own {
-		z = torchbind.To(s, z, own, z.Device())
-	}
-	h := torchbind.Linear(s, z, b.Down.Value, b.DownB.Value) // [M, S]
+	h := torchbind.Linear(s, torchbind.To(s, z, own, z.Device()), b.Down.Value, b.DownB.Value) // [M, S]
 	if b.Style == Pfeiffer {
 		h = torchbind.ReLU(s, h)
 	} else {
 		h = torchbind.Mul(s, h, torchbind.Sigmoid(s, h)) // swish
 	}
 	up := torchbind.Linear(s, h, b.Up.Value, b.UpB.Value)
-	if y.DType() != own {
-		up = torchbind.To(s, up, y.DType(), y.Device())
-	}
-	return torchbind.Add(s, y, up)
+	return torchbind.Add(s, y, torchbind.To(s, up, y.DType(), y.Device()))
 }
 
 // BottleneckConfig says which bottleneck adapters a model gets.
@@ -132,13 +126,7 @@ func (m *Model) setBottlenecks(style adapterhub.Style, size int64, values func(n
 // Bottlenecks returns the model's bottleneck adapters, in the order of
 // computation.
 func (m *Model) Bottlenecks() []*Bottleneck {
-	var all []*Bottleneck
-	for _, a := range m.adapters() {
-		if b, ok := a.(*Bottleneck); ok {
-			all = append(all, b)
-		}
-	}
-	return all
+	return adaptersOf[*Bottleneck](m)
 }
 
 // BottleneckAdapter returns the model's bottleneck adapters and head as
@@ -151,13 +139,9 @@ func (m *Model) BottleneckAdapter(base string, labels []string) *adapterhub.Bott
 		ModelType: m.ModelType, ModelClass: m.Architecture(m.Output), HiddenSize: m.HiddenSize,
 	}
 	for _, b := range all {
-		for _, p := range b.Params() {
-			a.Weights = append(a.Weights, stored(p, p.Name, p.Value))
-		}
+		a.Weights = append(a.Weights, storedParams(b.Params())...)
 	}
-	for _, p := range m.HeadParams() {
-		a.Head = append(a.Head, stored(p, p.Name, p.Value))
-	}
+	a.Head = storedParams(m.HeadParams())
 	return a
 }
 

@@ -75,14 +75,11 @@ func (d *Decoding) Step(s *torchbind.Scope, from []int, tokens []int64) (*torchb
 		places = append(places, rows[i]...)
 		offsets, each = append(offsets, int64(len(places))), append(each, int64(i+1))
 	}
-	tensor := func(data []int64, device torchbind.Device) *torchbind.Tensor {
-		return torchbind.FromSlice(s, data, []int64{int64(len(data))}, device)
-	}
 	b := &Batch{
-		IDs: tensor(tokens, m.device), Positions: tensor(positions, m.device), Offsets: tensor(each, torchbind.CPU),
+		IDs: indices(s, tokens, m.device), Positions: indices(s, positions, m.device), Offsets: indices(s, each, torchbind.CPU),
 		Tokens: len(from), Wanted: len(from),
 	}
-	d.cache.places, d.cache.offsets = tensor(places, m.device), tensor(offsets, torchbind.CPU)
+	d.cache.places, d.cache.offsets = indices(s, places, m.device), indices(s, offsets, torchbind.CPU)
 	if m.device != torchbind.CPU {
 		for _, window := range m.Body.windows() {
 			b.plans = append(b.plans, plans{window: window, all: torchbind.NewAttentionPlan(s, b.Offsets, d.cache.offsets, torchbind.PlanConfig{

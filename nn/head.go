@@ -33,9 +33,7 @@ func (h *Head) Forward(s *torchbind.Scope, x *torchbind.Tensor, rng *DropoutRNG)
 	if h.twoLayers {
 		x = drop(x)
 	}
-	if want := h.Out.Value.DType(); x.DType() != want {
-		x = torchbind.To(s, x, want, x.Device())
-	}
+	x = torchbind.To(s, x, h.Out.Value.DType(), x.Device())
 	if h.Dense != nil {
 		x = torchbind.Tanh(s, torchbind.Linear(s, x, h.Dense.Value, h.DenseB.Value))
 	}
@@ -50,7 +48,7 @@ func (h *Head) reorder(order []int64) {
 	s := torchbind.NewScope()
 	defer s.Close()
 	torchbind.NoGrad(func() {
-		index := torchbind.FromSlice(s, order, []int64{int64(len(order))}, h.Out.Value.Device())
+		index := indices(s, order, h.Out.Value.Device())
 		for _, p := range []*Param{h.Out, h.OutB} {
 			p.Value.CopyInPlace(torchbind.IndexSelect(s, p.Value, 0, index))
 		}

@@ -1,6 +1,8 @@
 package nn
 
 import (
+	"slices"
+
 	"autolora/nn/peft"
 	"autolora/torchbind"
 )
@@ -89,12 +91,7 @@ func (l *Linear) modules(first, end int) *Linear {
 
 // index returns that of a module in l.Modules, or -1.
 func (l *Linear) index(path string) int {
-	for i, m := range l.Modules {
-		if m.Path == path {
-			return i
-		}
-	}
-	return -1
+	return slices.IndexFunc(l.Modules, func(m Module) bool { return m.Path == path })
 }
 
 // In returns the size of x's rows.

@@ -79,10 +79,7 @@ func (ld *loader) headParam(key string, shape ...int64) *Param {
 
 // fresh makes a parameter that is not in the checkpoint.
 func (ld *loader) fresh(key string, data []float32, shape ...int64) *Param {
-	value := ld.scope.Tidy(func(s *torchbind.Scope) *torchbind.Tensor {
-		return torchbind.To(s, torchbind.FromSlice(s, data, shape, ld.device), factorType(ld.dtype), ld.device)
-	})
-	return ld.add(&Param{Name: key, Shape: shape, Value: value})
+	return ld.add(newParam(ld.scope, key, data, shape, factorType(ld.dtype), ld.device))
 }
 
 func (ld *loader) add(p *Param) *Param {

@@ -69,7 +69,7 @@ func (l *LoRA) Layer(c *peft.Config) peft.Layer {
 	c.LoraDropout = l.Dropout
 	return peft.Layer{
 		Name: l.Module, Rank: int(l.Rank), Alpha: l.Alpha,
-		A: stored(l.A, "lora_A.weight", l.A.Value), B: stored(l.B, "lora_B.weight", l.B.Value),
+		A: l.A.stored("lora_A.weight"), B: l.B.stored("lora_B.weight"),
 	}
 }
 
@@ -110,10 +110,7 @@ func (l *Linear) addLoRA(s *torchbind.Scope, x, y *torchbind.Tensor, rng *Dropou
 		}
 	}
 	p, seed := rng.draw(dropout)
-	xf := torchbind.Dropout(s, x, p, seed)
-	if x.DType() != factors {
-		xf = torchbind.To(s, xf, factors, x.Device())
-	}
+	xf := torchbind.To(s, torchbind.Dropout(s, x, p, seed), factors, x.Device())
 	h := torchbind.Linear(s, xf, concat(s, as), nil) // [N, ΣR]
 	if len(alphas) > 0 {
 		h = torchbind.Mul(s, h, concat(s, alphas))

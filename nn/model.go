@@ -197,11 +197,7 @@ func (m *Model) scores(s *torchbind.Scope, h *torchbind.Tensor, rng *DropoutRNG)
 	if m.Output != CausalLM {
 		return m.Head.Forward(s, h, rng)
 	}
-	y := m.Vocabulary.Forward(s, h, nil)
-	if want := factorType(m.dtype); y.DType() != want {
-		y = torchbind.To(s, y, want, y.Device())
-	}
-	return y
+	return torchbind.To(s, m.Vocabulary.Forward(s, h, nil), factorType(m.dtype), m.device)
 }
 
 // Loss returns the mean loss over the wanted rows of the batch: cross entropy
@@ -234,10 +230,15 @@ func (m *Model) Params() []*Param { return m.params }
 // LoRAs returns the model's LoRA layers, in the order of the architecture:
 // query and value of layer 0, of layer 1, and so on.
 func (m *Model) LoRAs() []*LoRA {
-	var all []*LoRA
+	return adaptersOf[*LoRA](m)
+}
+
+// adaptersOf returns the adapters of one kind.
+func adaptersOf[A AdapterLayer](m *Model) []A {
+	var all []A
 	for _, a := range m.adapters() {
-		if l, ok := a.(*LoRA); ok {
-			all = append(all, l)
+		if a, ok := a.(A); ok {
+			all = append(all, a)
 		}
 	}
 	return all

@@ -26,6 +26,14 @@ type KeyRows struct {
 	Rows int64
 }
 
+// newParam returns a parameter with a copy of data, which lives in s.
+func newParam(s *torchbind.Scope, name string, data []float32, shape []int64, dtype torchbind.DType, device torchbind.Device) *Param {
+	value := s.Tidy(func(s *torchbind.Scope) *torchbind.Tensor {
+		return torchbind.To(s, torchbind.FromSlice(s, data, shape, device), dtype, device)
+	})
+	return &Param{Name: name, Shape: shape, Value: value}
+}
+
 // Keys returns the checkpoint keys that Value holds, in the order of its rows.
 func (p *Param) Keys() []string {
 	if p.Stacked == nil {

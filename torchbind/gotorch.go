@@ -31,7 +31,7 @@ func Full(s *Scope, shape []int64, value float64, dtype DType, device Device) *T
 		})
 	}
 	t := fromGotorch(s, "full", shape, func() gotorch.Tensor { return gotorch.Full(shape, rounded, false) })
-	return convert(s, t, dtype, device)
+	return To(s, t, dtype, device)
 }
 
 // ReLU returns the larger of every element and 0. x must not be a scalar.
@@ -45,13 +45,6 @@ func ReLU(s *Scope, x *Tensor) *Tensor {
 
 // Seed sets the seed of libtorch's generators on every device.
 func Seed(seed uint64) { check(C.tb_manual_seed(C.uint64_t(seed)), "manual_seed") }
-
-func convert(s *Scope, t *Tensor, dtype DType, device Device) *Tensor {
-	if dtype == Float32 && device == CPU {
-		return t
-	}
-	return To(s, t, dtype, device)
-}
 
 func fromGotorch(s *Scope, op string, shape []int64, make func() gotorch.Tensor) *Tensor {
 	if len(shape) == 0 { // gotorch takes the address of shape[0]

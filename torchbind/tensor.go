@@ -135,9 +135,7 @@ func toSlice[T element](t *Tensor) []T {
 	s := newScope()
 	defer s.Close()
 	t = Detach(s, t)
-	if want := dtypeOf[T](); t.DType() != want {
-		t = To(s, t, want, t.Device())
-	}
+	t = To(s, t, dtypeOf[T](), t.Device())
 	data := make([]T, t.NumEl())
 	copyToHost(t, unsafe.Pointer(unsafe.SliceData(data)), int64(len(data))*t.DType().Size())
 	return data
@@ -188,13 +186,17 @@ func Empty(s *Scope, shape []int64, dtype DType, device Device) *Tensor {
 	return s.adopt(out, err, "empty")
 }
 
-// To returns t with another dtype and device; t itself, shared, if both are the
-// same. Gradients flow through.
+// To returns t with another dtype and device; t itself if both are the same.
+// Gradients flow through.
 func To(s *Scope, t *Tensor, dtype DType, device Device) *Tensor {
 	dtype.mustBeKnown("to")
+	ptr := t.handle("to")
+	if t.DType() == dtype && t.Device() == device {
+		return t
+	}
 	moveOutsideCapture("to", t, device)
 	var out C.tb_tensor
-	err := C.tb_to(t.handle("to"), C.int(dtype), C.int(device), &out)
+	err := C.tb_to(ptr, C.int(dtype), C.int(device), &out)
 	return s.adopt(out, err, "to", t)
 }
 

@@ -4,11 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
-	"unsafe"
 )
-
-// littleEndian reports whether this machine stores numbers as the files do.
-var littleEndian = binary.NativeEndian.Uint16([]byte{1, 0}) == 1
 
 // Float32s returns a tensor's values as a new slice of float32. F16 and BF16
 // convert exactly, subnormals, infinities and NaN payloads included; F64 rounds
@@ -24,7 +20,9 @@ func Float32s(t Tensor) ([]float32, error) {
 	values := make([]float32, t.NumElements())
 	switch t.DType {
 	case F32:
-		fromFloat32(values, t.Data)
+		for i := range values {
+			values[i] = math.Float32frombits(binary.LittleEndian.Uint32(t.Data[4*i : 4*i+4]))
+		}
 	case F16:
 		for i := range values {
 			values[i] = halfToFloat32(binary.LittleEndian.Uint16(t.Data[2*i : 2*i+2]))
@@ -41,17 +39,6 @@ func Float32s(t Tensor) ([]float32, error) {
 		return nil, fmt.Errorf("tensor %q: dtype %s, want F32, F16, BF16 or F64", t.Name, t.DType)
 	}
 	return values, nil
-}
-
-func fromFloat32(dst []float32, src []byte) {
-	if littleEndian {
-		// Viewing dst as bytes, and not src as floats, asks nothing of src's alignment.
-		copy(unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(dst))), 4*len(dst)), src)
-		return
-	}
-	for i := range dst {
-		dst[i] = math.Float32frombits(binary.LittleEndian.Uint32(src[4*i : 4*i+4]))
-	}
 }
 
 // halfToFloat32 widens an IEEE 754 half-precision number. Every half is exact

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"syscall"
 )
 
 // File is an open safetensors file. Lookups may run at the same time; Close may
@@ -31,7 +32,7 @@ func Open(path string) (*File, error) {
 	}
 	f, err := Parse(path, data)
 	if err != nil {
-		_ = unmap(data)
+		_ = syscall.Munmap(data)
 		return nil, err
 	}
 	f.mapped = data
@@ -77,20 +78,32 @@ func (f *File) Close() error {
 	if data == nil {
 		return nil
 	}
-	if err := unmap(data); err != nil {
+	if err := syscall.Munmap(data); err != nil {
 		return fmt.Errorf("close %s: %w", f.path, err)
 	}
 	return nil
 }
 
-// regularSize returns the size of an open regular file.
-func regularSize(f *os.File) (int64, error) {
-	st, err := f.Stat()
+// mapFile maps all of a regular file read-only; nil for an empty one, of which
+// nothing can be mapped.
+func mapFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
 	if err != nil {
-		return 0, err
+		return nil, plain(err)
 	}
-	if !st.Mode().IsRegular() {
-		return 0, fmt.Errorf("is not a regular file (%s)", st.Mode().Type())
+	defer f.Close()
+	st, err := f.Stat()
+	switch {
+	case err != nil:
+		return nil, plain(err)
+	case !st.Mode().IsRegular():
+		return nil, fmt.Errorf("is not a regular file (%s)", st.Mode().Type())
+	case st.Size() == 0:
+		return nil, nil
 	}
-	return st.Size(), nil
+	data, err := syscall.Mmap(int(f.Fd()), 0, int(st.Size()), syscall.PROT_READ, syscall.MAP_SHARED)
+	if err != nil {
+		return nil, fmt.Errorf("map %d bytes: %w", st.Size(), err)
+	}
+	return data, nil
 }

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"reflect"
 	"strconv"
 	"strings"
@@ -122,4 +123,53 @@ func loosen(value any) any {
 		}
 	}
 	return value
+}
+
+// Member is a key of a JSON object and its value.
+type Member struct {
+	Key   string
+	Value json.RawMessage
+}
+
+// Members returns those of a JSON object, in its order. Decoding into a map would
+// let a key through that is there twice.
+func Members(data []byte) ([]Member, error) {
+	d := json.NewDecoder(bytes.NewReader(data))
+	var all []Member
+	seen := make(map[string]bool)
+	tok, err := d.Token()
+	if err == nil && tok != json.Delim('{') {
+		return nil, fmt.Errorf("found %s where a JSON object should be", Short(data))
+	}
+	for err == nil && d.More() {
+		var m Member
+		if tok, err = d.Token(); err != nil {
+			break
+		}
+		m.Key = tok.(string) // Token allows nothing else as a key
+		if seen[m.Key] {
+			return nil, fmt.Errorf("key %q appears twice", m.Key)
+		}
+		seen[m.Key] = true
+		err = d.Decode(&m.Value)
+		all = append(all, m)
+	}
+	if err == nil {
+		_, err = d.Token() // the closing brace
+	}
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
+		return nil, fmt.Errorf("not valid JSON at byte %d: %w", d.InputOffset(), err)
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return nil, errors.New("text after the JSON object")
+	}
+	return all, nil
+}
+
+// Short shows a JSON value in a line of an error.
+func Short(raw []byte) string {
+	return fmt.Sprintf("%.40s", strings.Join(strings.Fields(string(raw)), " "))
 }

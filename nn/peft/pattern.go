@@ -45,28 +45,15 @@ func (p Pattern[V]) MarshalJSON() ([]byte, error) {
 // UnmarshalJSON reads an object, keeping the order of its keys. A key that is
 // there twice is an error.
 func (p *Pattern[V]) UnmarshalJSON(data []byte) error {
-	d := json.NewDecoder(bytes.NewReader(data))
-	if tok, err := d.Token(); err != nil || tok != json.Delim('{') {
-		return fmt.Errorf("%.40s, want an object", data)
+	all, err := plainjson.Members(data)
+	if err != nil {
+		return err
 	}
 	*p = nil
-	seen := map[string]bool{}
-	for d.More() {
-		tok, err := d.Token()
-		if err != nil {
-			return err
-		}
-		e := PatternEntry[V]{Key: tok.(string)} // Token allows nothing else as a key
-		if seen[e.Key] {
-			return fmt.Errorf("key %q is there twice", e.Key)
-		}
-		seen[e.Key] = true
-		var value json.RawMessage
-		if err := d.Decode(&value); err != nil {
-			return fmt.Errorf("key %q: %w", e.Key, err)
-		}
-		if err := plainjson.Unmarshal(plainjson.Loosen(value), &e.Value); err != nil {
-			return fmt.Errorf("key %q: %w", e.Key, err)
+	for _, m := range all {
+		e := PatternEntry[V]{Key: m.Key}
+		if err := plainjson.Unmarshal(plainjson.Loosen(m.Value), &e.Value); err != nil {
+			return fmt.Errorf("key %q: %w", m.Key, err)
 		}
 		*p = append(*p, e)
 	}

@@ -165,15 +165,15 @@ func readWeightMap(data []byte) (map[string]string, error) {
 	if index.WeightMap == nil {
 		return nil, errors.New(`has no "weight_map"`)
 	}
-	all, err := members(index.WeightMap)
+	all, err := plainjson.Members(index.WeightMap)
 	if err != nil {
 		return nil, fmt.Errorf("weight_map: %w", err)
 	}
 	weightMap := make(map[string]string, len(all))
 	for _, m := range all {
 		var ok bool
-		if weightMap[m.key], ok = m.text(); !ok {
-			return nil, fmt.Errorf("weight_map places tensor %q in %s, want a file name", m.key, short(m.value))
+		if weightMap[m.Key], ok = textOf(m); !ok {
+			return nil, fmt.Errorf("weight_map places tensor %q in %s, want a file name", m.Key, plainjson.Short(m.Value))
 		}
 	}
 	return weightMap, nil

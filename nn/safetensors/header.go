@@ -1,16 +1,13 @@
 package safetensors
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strconv"
-	"strings"
 	"unicode/utf8"
 
 	"autolora/plainjson"
@@ -116,20 +113,20 @@ func checkLayout(entries []entry, have int64) *FormatError {
 
 // parseHeader reads the header's JSON.
 func parseHeader(header []byte) (metadata map[string]string, entries []entry, err error) {
-	all, err := members(header)
+	all, err := plainjson.Members(header)
 	if err != nil {
 		return nil, nil, err
 	}
 	for _, m := range all {
-		if m.key == metadataKey {
-			if metadata, err = parseMetadata(m.value); err != nil {
+		if m.Key == metadataKey {
+			if metadata, err = parseMetadata(m.Value); err != nil {
 				return nil, nil, err
 			}
 			continue
 		}
 		e, err := parseEntry(m)
 		if err != nil {
-			return nil, nil, &FormatError{Tensor: m.key, Msg: err.Error()}
+			return nil, nil, &FormatError{Tensor: m.Key, Msg: err.Error()}
 		}
 		entries = append(entries, e)
 	}
@@ -137,45 +134,45 @@ func parseHeader(header []byte) (metadata map[string]string, entries []entry, er
 }
 
 func parseMetadata(data []byte) (map[string]string, error) {
-	all, err := members(data)
+	all, err := plainjson.Members(data)
 	if err != nil {
 		return nil, fmt.Errorf("%s %w", metadataKey, err)
 	}
 	metadata := make(map[string]string, len(all))
 	for _, m := range all {
-		value, ok := m.text()
+		value, ok := textOf(m)
 		if !ok {
-			return nil, fmt.Errorf("%s key %q is not a string", metadataKey, m.key)
+			return nil, fmt.Errorf("%s key %q is not a string", metadataKey, m.Key)
 		}
-		metadata[m.key] = value
+		metadata[m.Key] = value
 	}
 	return metadata, nil
 }
 
-func parseEntry(tensor member) (entry, error) {
-	e := entry{name: tensor.key}
-	fields, err := members(tensor.value)
+func parseEntry(tensor plainjson.Member) (entry, error) {
+	e := entry{name: tensor.Key}
+	fields, err := plainjson.Members(tensor.Value)
 	if err != nil {
 		return entry{}, err
 	}
 	missing := []string{"dtype", "shape", "data_offsets"}
 	for _, f := range fields {
-		if !slices.Contains(missing, f.key) {
-			return entry{}, fmt.Errorf("unknown field %q", f.key)
+		if !slices.Contains(missing, f.Key) {
+			return entry{}, fmt.Errorf("unknown field %q", f.Key)
 		}
-		missing = slices.DeleteFunc(missing, func(key string) bool { return key == f.key })
-		if f.key == "dtype" {
-			dtype, _ := f.text()
+		missing = slices.DeleteFunc(missing, func(key string) bool { return key == f.Key })
+		if f.Key == "dtype" {
+			dtype, _ := textOf(f)
 			if e.dtype = DType(dtype); e.dtype.order() < 0 {
-				return entry{}, fmt.Errorf("unknown dtype %s", short(f.value))
+				return entry{}, fmt.Errorf("unknown dtype %s", plainjson.Short(f.Value))
 			}
 			continue
 		}
-		numbers, err := f.integers()
+		numbers, err := integers(f)
 		switch {
 		case err != nil:
 			return entry{}, err
-		case f.key == "shape":
+		case f.Key == "shape":
 			e.shape = numbers
 		case len(numbers) != 2:
 			return entry{}, fmt.Errorf("data_offsets %v, want two numbers", numbers)
@@ -189,74 +186,25 @@ func parseEntry(tensor member) (entry, error) {
 	return e, nil
 }
 
-// member is a key of a JSON object and its value.
-type member struct {
-	key   string
-	value json.RawMessage
-}
-
-// members returns those of a JSON object. Decoding into a map would let a key
-// through that is there twice.
-func members(data []byte) ([]member, error) {
-	d := json.NewDecoder(bytes.NewReader(data))
-	var all []member
-	seen := make(map[string]bool)
-	tok, err := d.Token()
-	if err == nil && tok != json.Delim('{') {
-		return nil, fmt.Errorf("found %s where a JSON object should be", short(data))
-	}
-	for err == nil && d.More() {
-		var m member
-		if tok, err = d.Token(); err != nil {
-			break
-		}
-		m.key = tok.(string) // Token allows nothing else as a key
-		if seen[m.key] {
-			return nil, fmt.Errorf("key %q appears twice", m.key)
-		}
-		seen[m.key] = true
-		err = d.Decode(&m.value)
-		all = append(all, m)
-	}
-	if err == nil {
-		_, err = d.Token() // the closing brace
-	}
-	if err == io.EOF {
-		err = io.ErrUnexpectedEOF
-	}
-	if err != nil {
-		return nil, fmt.Errorf("not valid JSON at byte %d: %w", d.InputOffset(), err)
-	}
-	if _, err := d.Token(); err != io.EOF {
-		return nil, errors.New("text after the JSON object")
-	}
-	return all, nil
-}
-
 // text returns a value that is a string.
-func (m member) text() (text string, ok bool) {
-	err := plainjson.Unmarshal(m.value, &text)
-	return text, err == nil && m.value[0] == '"' // null is no error
+func textOf(m plainjson.Member) (text string, ok bool) {
+	err := plainjson.Unmarshal(m.Value, &text)
+	return text, err == nil && m.Value[0] == '"' // null is no error
 }
 
 // integers returns a value that is an array of integers from 0 to 2⁶³-1.
-func (m member) integers() ([]int64, error) {
+func integers(m plainjson.Member) ([]int64, error) {
 	var all []json.RawMessage
-	if err := plainjson.Unmarshal(m.value, &all); err != nil || all == nil {
-		return nil, fmt.Errorf("%s is %s, want an array of integers", m.key, short(m.value))
+	if err := plainjson.Unmarshal(m.Value, &all); err != nil || all == nil {
+		return nil, fmt.Errorf("%s is %s, want an array of integers", m.Key, plainjson.Short(m.Value))
 	}
 	values := make([]int64, len(all))
 	for i, raw := range all {
 		v, err := strconv.ParseUint(string(raw), 10, 63)
 		if err != nil {
-			return nil, fmt.Errorf("%s holds %s, want integers from 0 to 2^63-1", m.key, short(raw))
+			return nil, fmt.Errorf("%s holds %s, want integers from 0 to 2^63-1", m.Key, plainjson.Short(raw))
 		}
 		values[i] = int64(v)
 	}
 	return values, nil
-}
-
-// short shows a JSON value in a line of an error.
-func short(raw []byte) string {
-	return fmt.Sprintf("%.40s", strings.Join(strings.Fields(string(raw)), " "))
 }

@@ -65,9 +65,9 @@ func (c Config) search(prompt int) search {
 	case c.Beams == 1 && c.Rules != LoRA:
 		return &single{Config: c}
 	case c.Rules == LoRA:
-		return newLoRASearch(c)
+		return &loraSearch{Config: c, beams: []hypothesis{{}}}
 	}
-	return newBeamSearch(c)
+	return &beamSearch{Config: c, beams: []hypothesis{{}}}
 }
 
 // batch is the searches for several prompts, whose texts the model reads

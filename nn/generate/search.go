@@ -73,10 +73,6 @@ type beamSearch struct {
 	length int // tokens generated so far
 }
 
-func newBeamSearch(cfg Config) *beamSearch {
-	return &beamSearch{Config: cfg, beams: []hypothesis{{}}}
-}
-
 func (x *beamSearch) width() int { return max(2, 1+len(x.End)) * x.Beams }
 
 func (x *beamSearch) full() bool { return len(x.finished) == x.Beams }
@@ -130,8 +126,6 @@ type loraSearch struct {
 	found  *Text
 	length int
 }
-
-func newLoRASearch(cfg Config) *loraSearch { return &loraSearch{Config: cfg, beams: []hypothesis{{}}} }
 
 func (x *loraSearch) width() int { return x.Beams }
 

@@ -125,6 +125,15 @@ func loosen(value any) any {
 	return value
 }
 
+// Falsy reports whether Python takes a JSON value for false.
+func Falsy(raw []byte) bool {
+	switch strings.Join(strings.Fields(string(raw)), "") {
+	case "null", "false", "0", "0.0", `""`, "[]", "{}":
+		return true
+	}
+	return false
+}
+
 // Member is a key of a JSON object and its value.
 type Member struct {
 	Key   string

@@ -83,3 +83,29 @@ func TestLoosen(t *testing.T) {
 		}
 	}
 }
+
+func TestFalsy(t *testing.T) {
+	for text, want := range map[string]bool{
+		"null": true, "false": true, "0": true, "0.0": true, `""`: true, "[ ]": true, "{\n}": true,
+		"true": false, "1": false, "0.5": false, `"0"`: false, "[0]": false, `{"a": null}`: false,
+	} {
+		if got := Falsy([]byte(text)); got != want {
+			t.Errorf("%s: got %v", text, got)
+		}
+	}
+}
+
+func TestMembers(t *testing.T) {
+	all, err := Members([]byte(`{"b": [1], "a": {"b": 2}}`))
+	if err != nil || len(all) != 2 || all[0].Key != "b" || string(all[1].Value) != `{"b": 2}` {
+		t.Errorf("got %q, %v", all, err)
+	}
+	for text, want := range map[string]string{
+		`[]`: "found [] where a JSON object should be", `{"a":1,"a":2}`: `key "a" appears twice`, `{"a":1}x`: "text after the JSON object",
+		`{"a":1`: "not valid JSON at byte", ``: "not valid JSON at byte 0",
+	} {
+		if _, err := Members([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %s", text, err, want)
+		}
+	}
+}

@@ -148,11 +148,5 @@ func (a *Bottlenecks) qualified(name string) string {
 
 // Parameters returns the number of weights in the adapters, and in the head.
 func (a *Bottlenecks) Parameters() (adapter, head int64) {
-	for _, t := range a.Weights {
-		adapter += t.NumElements()
-	}
-	for _, t := range a.Head {
-		head += t.NumElements()
-	}
-	return adapter, head
+	return safetensors.NumElements(a.Weights), safetensors.NumElements(a.Head)
 }

@@ -111,7 +111,7 @@ func styleOf(settings map[string]any) (Style, error) {
 		switch {
 		case known && !reflect.DeepEqual(value, wanted):
 			return "", fmt.Errorf("config.%s is %s, want %s: only AdapterHub's %s and %s are known", key, text(value), text(wanted), Houlsby, Pfeiffer)
-		case !known && !isOff(value):
+		case !known && !plainjson.Falsy([]byte(text(value))): // what a newer AdapterHub adds
 			return "", fmt.Errorf("config.%s is %s: this setting is not known, want an adapter of AdapterHub's %s or %s", key, text(value), Houlsby, Pfeiffer)
 		}
 	}
@@ -121,18 +121,6 @@ func styleOf(settings map[string]any) (Style, error) {
 		}
 	}
 	return style, nil
-}
-
-// isOff reports whether a setting that is not known counts as false in Python,
-// as those that a newer AdapterHub adds do where they are not used.
-func isOff(value any) bool {
-	switch v := value.(type) {
-	case []any:
-		return len(v) == 0
-	case map[string]any:
-		return len(v) == 0
-	}
-	return value == nil || value == false || value == 0.0 || value == ""
 }
 
 // text writes a setting as JSON does.

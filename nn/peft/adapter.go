@@ -112,15 +112,10 @@ func (a *Adapter) largestRank() int {
 func (a *Adapter) Parameters() (adapter, head int64) {
 	for _, l := range a.Layers {
 		if l.Rank > 0 {
-			for _, t := range l.tensors() {
-				adapter += t.NumElements()
-			}
+			adapter += safetensors.NumElements(l.tensors())
 		}
 	}
-	for _, t := range a.Saved {
-		head += t.NumElements()
-	}
-	return adapter, head
+	return adapter, safetensors.NumElements(a.Saved)
 }
 
 // check says why l is not a layer with the rank that it claims.

@@ -27,7 +27,7 @@ func ParseConfig(data []byte) (*Config, error) {
 	fields := c.fields()
 	for _, key := range slices.Sorted(maps.Keys(object)) {
 		field, known := fields[key]
-		if _, ok := forms[key]; ok && !isUnset(object[key]) {
+		if _, ok := forms[key]; ok && !plainjson.Falsy(object[key]) {
 			c.Form = key
 		}
 		switch _, refused := refusedWhenSet[key]; {
@@ -103,20 +103,11 @@ func checkKind(object map[string]json.RawMessage) error {
 			"save the adapter with path_initial_model_for_weight_conversion in PEFT", init)
 	}
 	for _, key := range slices.Sorted(maps.Keys(refusedWhenSet)) {
-		if raw, ok := object[key]; ok && !isUnset(raw) && forms[key] == nil {
+		if raw, ok := object[key]; ok && !plainjson.Falsy(raw) && forms[key] == nil {
 			return fmt.Errorf("%s is set, which is not supported: %s", key, refusedWhenSet[key])
 		}
 	}
 	return nil
-}
-
-// isUnset reports whether a JSON value counts as false in Python.
-func isUnset(raw json.RawMessage) bool {
-	switch strings.Join(strings.Fields(string(raw)), "") {
-	case "null", "false", "0", `""`, "[]", "{}":
-		return true
-	}
-	return false
 }
 
 // validate checks values as PEFT would when it loads the adapter.

@@ -54,9 +54,6 @@ func Parse(name string, data []byte) (*File, error) {
 	return f, nil
 }
 
-// Path returns the path that the file was opened with.
-func (f *File) Path() string { return f.path }
-
 // Metadata returns a copy of the header's free-form strings, nil if it has none.
 func (f *File) Metadata() map[string]string { return maps.Clone(f.metadata) }
 

@@ -33,6 +33,15 @@ func (t Tensor) NumElements() int64 {
 	return n
 }
 
+// NumElements returns that of all tensors.
+func NumElements(tensors []Tensor) int64 {
+	n := int64(0)
+	for _, t := range tensors {
+		n += t.NumElements()
+	}
+	return n
+}
+
 // FromFloat32s returns an F32 tensor holding a copy of data, which must have as
 // many elements as shape says for the result to be writable.
 func FromFloat32s(name string, shape []int64, data []float32) Tensor {

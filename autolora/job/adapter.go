@@ -35,7 +35,6 @@ func (a *StoredAdapter) Bottleneck() bool { return a.lora == nil }
 
 // PEFT's task types.
 const (
-	sequenceTask = "SEQ_CLS"
 	tokenTask    = "TOKEN_CLS"
 	languageTask = "CAUSAL_LM"
 )

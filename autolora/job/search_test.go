@@ -1,0 +1,27 @@
+package job
+
+import (
+	"testing"
+
+	"autolora/autolora"
+	"autolora/autolora/runs"
+)
+
+// What ranks.json says of a search's rule is what gave the ranks.
+func TestRuleOf(t *testing.T) {
+	for _, c := range []struct {
+		cfg  autolora.SearchConfig
+		want runs.Rule
+	}{
+		{autolora.SearchConfig{Rule: "alpha", Form: "softmax", Scale: 4}, runs.Rule{Name: "alpha", Form: "softmax", Counts: "α", Scale: 4, Threshold: "mean"}},
+		{autolora.SearchConfig{Rule: "alpha", Form: "sigmoid", Scale: 1}, runs.Rule{Name: "alpha", Form: "sigmoid", Counts: "α", Threshold: "0.5"}},
+		{autolora.SearchConfig{Rule: "alpha", Form: "none", Scale: 1}, runs.Rule{Name: "alpha", Form: "none", Counts: "α", Threshold: "mean"}},
+		{autolora.SearchConfig{Rule: "raw", Form: "sigmoid", Scale: 1}, runs.Rule{Name: "raw", Form: "sigmoid", Counts: "raw a", Threshold: "mean"}},
+		{autolora.SearchConfig{Rule: "alpha", Form: "sigmoid", Scale: 1, Budget: 5000}, runs.Rule{Name: "alpha", Form: "sigmoid", Counts: "α", Budget: 5000}},
+		{autolora.SearchConfig{Rule: "raw", Form: "softmax", Scale: 1, Budget: 7}, runs.Rule{Name: "raw", Form: "softmax", Counts: "raw a", Scale: 1, Budget: 7}},
+	} {
+		if got := ruleOf(c.cfg); got != c.want {
+			t.Errorf("%+v: got %+v, want %+v", c.cfg, got, c.want)
+		}
+	}
+}

@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"autolora/autolora/runs"
-	"autolora/data/metrics"
 
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
@@ -48,50 +47,4 @@ func learns(m runs.Method) bool { return m.Ranks == runs.Searched || m.Ranks == 
 func byMethod(a, b string) int {
 	place := func(name string) uint { return uint(slices.Index(runs.MethodNames(), name)) } // -1 is the largest
 	return cmp.Or(cmp.Compare(place(a), place(b)), cmp.Compare(a, b))
-}
-
-// Families of tasks: scores of one family stand in one table, as in the paper.
-const (
-	familyGLUE       = "GLUE"
-	familyTagging    = "sequence labelling"
-	familyGeneration = "generation"
-	familyOwn        = "own data"
-)
-
-// task is how a task is shown. Its scores are those that the paper's table has,
-// where it is more than the main one.
-type task struct {
-	name, title, family string
-	scores              []string
-}
-
-// tasks are those that the paper has, in its order.
-var tasks = []task{
-	{"cola", "CoLA", familyGLUE, nil}, {"sst2", "SST-2", familyGLUE, nil}, {"mrpc", "MRPC", familyGLUE, nil}, {"qqp", "QQP", familyGLUE, nil},
-	{"mnli", "MNLI", familyGLUE, nil}, {"qnli", "QNLI", familyGLUE, nil}, {"rte", "RTE", familyGLUE, nil}, {"stsb", "STS-B", familyGLUE, nil}, {"wnli", "WNLI", familyGLUE, nil},
-	{"e2e", "E2E", familyGeneration, []string{metrics.NameBLEU, metrics.NameNIST, metrics.NameMETEOR, metrics.NameROUGEL, metrics.NameCIDEr}},
-	{"webnlg", "WebNLG", familyGeneration, []string{metrics.NameBLEU, metrics.NameMETEOR, metrics.NameTER}},
-	{"jnlpba", "JNLPBA", familyTagging, []string{metrics.NamePrecision, metrics.NameF1}},
-}
-
-// taskOf returns how a task is shown, and its place in the order; unknown ones
-// come last.
-func taskOf(name string) (task, int) {
-	if i := slices.IndexFunc(tasks, func(t task) bool { return t.name == name }); i >= 0 {
-		return tasks[i], i
-	}
-	return task{name: name, title: name, family: familyOwn}, len(tasks)
-}
-
-// tableScores returns the scores of a task that stand in the main table: the
-// paper's; of other generated texts those that data of any kind have, and of
-// other tasks the main one.
-func tableScores(name, primary string) []string {
-	switch t, _ := taskOf(name); {
-	case t.scores != nil:
-		return t.scores
-	case primary == metrics.NameBLEU:
-		return []string{metrics.NameBLEU, metrics.NameROUGEL}
-	}
-	return []string{primary}
 }

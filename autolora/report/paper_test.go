@@ -15,7 +15,7 @@ import (
 // prints are those of its rows. Two are not: of AdaLoRA it is 84.8, printed as
 // 85.0, of AutoLoRA with η = 0 it is 85.4, printed as 85.2.
 func TestPaper(t *testing.T) {
-	for _, p := range papers {
+	for _, p := range published.Tables {
 		for _, row := range p.Rows {
 			if len(row.Values) != len(p.Scores) {
 				t.Errorf("%s, %s: %d values in %d columns", p.Source, row.Method, len(row.Values), len(p.Scores))
@@ -43,7 +43,7 @@ func TestPaperText(t *testing.T) {
 	}
 	names := map[string]string{runs.MethodFull: "Full FT", runs.MethodAdapter: "Adapter", runs.MethodLoRA: "LoRA", runs.MethodAdaLoRA: "AdaLoRA", runs.MethodAutoLoRA: "AutoLoRA",
 		runs.MethodNone: "AutoLoRA (w/o cst.)", runs.MethodSigmoid: "AutoLoRA (sigmoid)", runs.MethodEta0: `AutoLoRA ($\eta = 0$)`}
-	for _, p := range papers {
+	for _, p := range published.Tables {
 		for _, row := range p.Rows {
 			cells := []string{names[row.Method]}
 			if row.Parameters != "" {

@@ -17,12 +17,12 @@ func Summarise(rs *Runs) *Report {
 		if n := len(r.Tasks); n == 0 || r.Tasks[n-1].Name != name || r.Tasks[n-1].Model != model || r.Tasks[n-1].With != run.with {
 			shown, _ := taskOf(name)
 			if run.with != "" {
-				shown.title += " (" + run.with + ")"
+				shown.Title += " (" + run.with + ")"
 			}
-			if shown.family != familyOwn {
-				r.Papers = papers
+			if shown.Family != familyOwn {
+				r.Papers = published.Tables
 			}
-			r.Tasks = append(r.Tasks, &Task{Model: model, Name: name, With: run.with, Title: shown.title, Family: shown.family, Comparisons: []*Comparison{}, Ranks: []*RankStudy{}})
+			r.Tasks = append(r.Tasks, &Task{Model: model, Name: name, With: run.with, Title: shown.Title, Family: shown.Family, Comparisons: []*Comparison{}, Ranks: []*RankStudy{}})
 		}
 		t := r.Tasks[len(r.Tasks)-1]
 		m := t.method(run.Results.Method)

@@ -49,13 +49,13 @@ func scoreTable(tasks []*Task) *Table {
 	averaged := len(named) > 1  // if that means something: one score of each task, all in the same unit
 	for _, same := range named {
 		shown, _ := taskOf(same[0].Name)
-		scores := tableScores(shown.name, same[0].Primary)
+		scores := tableScores(shown.Name, same[0].Primary)
 		for _, s := range scores {
 			averaged = averaged && len(scores) == 1 && scoreOf(s).Unit == 100
-			t.Heads = append(t.Heads, shown.title+" "+head(s, same...))
+			t.Heads = append(t.Heads, shown.Title+" "+head(s, same...))
 			for b, block := range blocks {
 				c := scoreColumn{nil, s}
-				if i := slices.IndexFunc(block, func(t *Task) bool { return t.Name == shown.name }); i >= 0 {
+				if i := slices.IndexFunc(block, func(t *Task) bool { return t.Name == shown.Name }); i >= 0 {
 					c.task = block[i]
 					for _, m := range c.task.Methods {
 						seeds[m.score(s).N] = true
@@ -257,8 +257,8 @@ func (r *Report) costTable() *Table {
 	}
 	if len(r.Papers) > 0 {
 		t.subtitle("The paper's Table 5, mean of SST-2, MNLI and QQP")
-		for _, c := range paperCost {
-			t.addPaper(methodOf(c.method).Title, "", "", "", "", times(c.cost), "")
+		for _, c := range published.Cost {
+			t.addPaper(methodOf(c.Method).Title, "", "", "", "", times(c.Cost), "")
 		}
 	}
 	return t
@@ -401,12 +401,13 @@ func (r *Report) sizeTable() *Table {
 		return human.Thousands(n)
 	}
 	for _, task := range r.Tasks {
-		s, paper := task.Sizes, paperSizes[task.Name]
+		s := task.Sizes
+		paper, _ := taskOf(task.Name)
 		evaluated := known(s.Evaluated)
 		if len(s.Parts) > 0 {
 			evaluated += " (" + strings.Join(s.Parts, ", ") + ")"
 		}
-		t.add([]string{r.name(task), known(s.Train), evaluated, known(paper.train), cmp.Or(paper.dev, unknownCell)}[:len(t.Heads)]...)
+		t.add([]string{r.name(task), known(s.Train), evaluated, known(paper.Train), cmp.Or(paper.Dev, unknownCell)}[:len(t.Heads)]...)
 	}
 	return t
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -218,6 +219,25 @@ func TestUnlearnt(t *testing.T) {
 	write(dir, "mine", "lora", "accuracy", 0.636, 0.7)
 	want := []string{"mine: LoRA reaches accuracy 70.0, where always giving the commonest answer has 63.6. From one seed nothing can be said about what others would give."}
 	if got := load(t, dir).Headlines(); !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// Tasks of the same settings share the rows that say them.
+func TestSettingsOfSeveralTasks(t *testing.T) {
+	dir := t.TempDir()
+	for task, lr := range map[string]float64{"cola": 1e-3, "mrpc": 1e-3, "rte": 5e-3, "qqp": 0} {
+		f := scored(task, "lora", 1, 0.8)
+		if f.config["batch-size"], f.config["epochs"], f.config["steps"], f.config["accumulate"], f.config["rank"] = 16.0, 3.0, 0.0, 1.0, 4.0; lr > 0 {
+			f.config["lr"] = lr
+		}
+		f.write(t, filepath.Join(dir, task))
+	}
+	want := []Row{
+		{[]string{"CoLA, MRPC"}, Subtitle}, {[]string{"LoRA", "0.001", "16", "3 epochs", "4", "", ""}, Ours},
+		{[]string{"RTE"}, Subtitle}, {[]string{"LoRA", "0.005", "16", "3 epochs", "4", "", ""}, Ours},
+	}
+	if got := load(t, dir).settingsTable().Rows; !reflect.DeepEqual(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

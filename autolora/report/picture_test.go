@@ -327,7 +327,9 @@ func TestMarkdown(t *testing.T) {
 	table.add("a|b", "*1*")
 	table.addPaper("paper", "2")
 	var b bytes.Buffer
-	table.markdown(&b)
+	if err := markdownForm.ExecuteTemplate(&b, "table", table); err != nil {
+		t.Fatal(err)
+	}
 	const want = "## a\\|b\n\n| x | y |\n|---|---:|\n| **s\\_1** |  |\n| a\\|b | \\*1\\* |\n| *paper* | *2* |\n\n&lt;b>\n\n"
 	if b.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", b.String(), want)

@@ -54,7 +54,7 @@ func (t *Table) addMethods(title string, task *Task, cells func(*Method) []strin
 func (t *Table) Lines() []Row {
 	lines := append([]Row{{Cells: t.Heads}}, t.Rows...)
 	for i, row := range lines {
-		lines[i].Cells = make([]string, len(row.Cells))
+		lines[i].Cells = make([]string, len(t.Heads)) // a subtitle has one
 		for c, cell := range row.Cells {
 			lines[i].Cells[c] = human.Line(cell)
 		}
@@ -85,34 +85,16 @@ func (t *Table) text(w io.Writer, width int) {
 	printWrapped(w, width, t.Caption)
 }
 
-// markdown prints the table as GitHub's Markdown has it.
-func (t *Table) markdown(w io.Writer) {
-	fmt.Fprintf(w, "## %s\n\n", markdownText(t.Title))
-	mark := map[RowKind]string{OfPaper: "*", Subtitle: "**"}
-	for i, row := range t.Lines() {
-		for c := range t.Heads {
-			text := ""
-			if c < len(row.Cells) && row.Cells[c] != "" {
-				text = mark[row.Kind] + markdownText(strings.TrimSpace(row.Cells[c])) + mark[row.Kind]
-			}
-			fmt.Fprintf(w, "| %s ", text)
-		}
-		fmt.Fprintln(w, "|")
-		if i == 0 {
-			fmt.Fprintln(w, "|---"+strings.Repeat("|---:", len(t.Heads)-1)+"|")
-		}
+// markdownCell returns the text of a cell as GitHub's Markdown has it.
+func markdownCell(kind RowKind, text string) string {
+	if text = strings.TrimSpace(text); text == "" {
+		return ""
 	}
-	fmt.Fprintln(w)
-	if t.Caption != "" {
-		fmt.Fprintf(w, "%s\n\n", markdownText(t.Caption))
-	}
+	mark := map[RowKind]string{OfPaper: "*", Subtitle: "**"}[kind]
+	return mark + markdownEscapes.Replace(human.Line(text)) + mark
 }
 
-// markdownText escapes what Markdown would take for more than text.
-func markdownText(text string) string {
-	return markdownEscapes.Replace(human.Line(text))
-}
-
+// markdownEscapes escapes what Markdown would take for more than text.
 var markdownEscapes = strings.NewReplacer(`\`, `\\`, "|", `\|`, "*", `\*`, "_", `\_`, "`", "\\`", "<", "&lt;", "&", "&amp;", "[", `\[`, "#", `\#`, "~", `\~`, "$", `\$`)
 
 // printWrapped prints texts, if there are any, in lines of at most width

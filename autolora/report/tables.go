@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -264,44 +265,47 @@ func (r *Report) costTable() *Table {
 	return t
 }
 
-// settingsTable returns the settings that a reader asks for first.
+// settingsTable returns the settings that a reader asks for first, once for the
+// tasks that have the same.
 func (r *Report) settingsTable() *Table {
 	t := &Table{Title: "Settings", Heads: []string{"method", "learning rate", "batch", "length", "rank", "k", "search rate"},
 		Caption: "k: the highest rank that a search can give."}
-	for _, task := range r.Tasks {
-		t.addMethods(r.name(task), task, func(m *Method) []string {
-			how, of := methodOf(m.Method), func(names ...string) string {
-				for _, name := range names {
-					if list := values(m.runs, name); len(list) > 0 && !slices.Contains([]string{"", "0"}, list[0]) {
-						return strings.Join(list, ", ")
-					}
-				}
-				return ""
+	rows := func(task *Task) (rows []Row) {
+		for _, m := range task.Methods {
+			if how := methodOf(m.Method); slices.ContainsFunc(m.runs, func(r *Run) bool { return r.Settings["lr"] != nil }) {
+				rows = append(rows, Row{Cells: append([]string{how.Title}, m.settings(how)...)})
 			}
-			batch, length, rank, k, rate := of("batch-size"), of("steps"), "", "", ""
-			if times := of("accumulate"); times != "1" && times != "" {
-				batch += " × " + times
-			}
-			if length != "" {
-				length += " steps"
-			} else if length = of("epochs"); length != "" {
-				length += " epochs"
-			}
-			switch {
-			case how.Ranks == runs.Searched:
-				rank, k, rate = "learned", of("k"), of("search-lr")
-			case how.Ranks == runs.Allocated:
-				rank = of("adalora-init-rank") + " → " + of("adalora-target-rank")
-			case how.Ranks == runs.OneRank && how.Trains == runs.TrainsLoRA:
-				rank = of("rank")
-			}
-			return []string{of("lr"), batch, length, rank, k, rate}
-		})
+		}
+		return rows
 	}
-	if !slices.ContainsFunc(r.runs, func(r *Run) bool { return r.Settings["lr"] != nil }) {
-		t.Rows = nil
+	for _, same := range groups(r.Tasks, func(a, b *Task) bool { return reflect.DeepEqual(rows(a), rows(b)) }) {
+		if of := rows(same[0]); of != nil {
+			t.subtitle(r.names(same))
+			t.Rows = append(t.Rows, of...)
+		}
 	}
 	return t
+}
+
+// settings returns the cells of the table of settings.
+func (m *Method) settings(how runs.Method) []string {
+	of := func(name string) string { return strings.Join(values(m.runs, name), ", ") }
+	batch, length, rank, k, rate := of("batch-size"), of("steps")+" steps", "", "", ""
+	if length == "0 steps" {
+		length = of("epochs") + " epochs"
+	}
+	if times := of("accumulate"); times != "1" && times != "" {
+		batch += " × " + times
+	}
+	switch {
+	case how.Ranks == runs.Searched:
+		rank, k, rate = "learned", of("k"), of("search-lr")
+	case how.Ranks == runs.Allocated:
+		rank = of("adalora-init-rank") + " → " + of("adalora-target-rank")
+	case how.Ranks == runs.OneRank && how.Trains == runs.TrainsLoRA:
+		rank = of("rank")
+	}
+	return []string{of("lr"), batch, length, rank, k, rate}
 }
 
 // workTable returns what runs did: steps, tokens, passes, memory.

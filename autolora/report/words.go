@@ -66,6 +66,15 @@ func (r *Report) name(t *Task) string {
 	return t.Title + strings.Replace(r.onModel(t.Model), " on ", ", ", 1)
 }
 
+// names returns those of several.
+func (r *Report) names(tasks []*Task) string {
+	var names []string
+	for _, t := range tasks {
+		names = append(names, r.name(t))
+	}
+	return strings.Join(names, ", ")
+}
+
 // named returns the name of the task's main score where others stand beside it
 // in its table, or lower is better; else "".
 func (t *Task) named() string {

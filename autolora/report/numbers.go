@@ -52,6 +52,8 @@ func pEquals(p Number) string { return strings.Replace("p = "+pValue(p), "= <", 
 // count returns a number of things as tables show it: 29,952 or 22.7M.
 func count(n Number) string {
 	switch {
+	case !n.Known():
+		return ""
 	case n >= 999.95e6:
 		return fmt.Sprintf("%.1fG", n/1e9)
 	case n >= 9.995e6:

@@ -59,14 +59,14 @@ func TestOwnData(t *testing.T) {
 	}
 	const want = `Settings
 
-method                 learning rate   batch     length     rank  k  search rate
+method                 learning rate   batch     rank  k  search rate
 topics
-Full fine-tuning              0.0001  16 × 2  200 steps
-LoRA                           0.002  16 × 2   3 epochs        4
-AdaLoRA                        0.002  16 × 2   3 epochs    8 → 4
-LoRA, grid search              0.002  16 × 2   3 epochs
-AutoLoRA                       0.002  16 × 2   3 epochs  learned  8        0.001
-LoRA of the same size          0.002  16 × 2   3 epochs
+Full fine-tuning              0.0001  16 × 2
+LoRA                           0.002  16 × 2        4
+AdaLoRA                        0.002  16 × 2    8 → 4
+LoRA, grid search              0.002  16 × 2
+AutoLoRA                       0.002  16 × 2  learned  8        0.001
+LoRA of the same size          0.002  16 × 2
 `
 	if !strings.Contains(text, want) {
 		t.Errorf("got\n%s\nwant\n%s", text, want)
@@ -143,7 +143,7 @@ AutoLoRA      29,952       73.0 ± 0.0
 		for _, task := range load(t, dir).Tasks {
 			got = append(got, task.Title)
 		}
-		want := []string{"mine", "mine (train train-a.csv, lr 0.001, batch-size 8, grid-ranks [1 2])", "mine (train train-b.csv, lr 0.002, batch-size 16, grid-ranks [1])", "yours"}
+		want := []string{"mine", "mine (batch-size 16, grid-ranks [1], lr 0.002, train train-b.csv)", "mine (batch-size 8, grid-ranks [1 2], lr 0.001, train train-a.csv)", "yours"}
 		if !slices.Equal(got, want) {
 			t.Errorf("got %q, want %q", got, want)
 		}
@@ -234,8 +234,8 @@ func TestSettingsOfSeveralTasks(t *testing.T) {
 		f.write(t, filepath.Join(dir, task))
 	}
 	want := []Row{
-		{[]string{"CoLA, MRPC"}, Subtitle}, {[]string{"LoRA", "0.001", "16", "3 epochs", "4", "", ""}, Ours},
-		{[]string{"RTE"}, Subtitle}, {[]string{"LoRA", "0.005", "16", "3 epochs", "4", "", ""}, Ours},
+		{[]string{"CoLA, MRPC"}, Subtitle}, {[]string{"LoRA", "0.001", "16", "4", "", ""}, Ours},
+		{[]string{"RTE"}, Subtitle}, {[]string{"LoRA", "0.005", "16", "4", "", ""}, Ours},
 	}
 	if got := load(t, dir).settingsTable().Rows; !reflect.DeepEqual(got, want) {
 		t.Errorf("got %q, want %q", got, want)

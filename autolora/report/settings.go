@@ -42,11 +42,11 @@ func (r *Run) setting(name string) string {
 	if !ok || v == nil {
 		return ""
 	}
-	if text := fmt.Sprint(v); !isPath(name) || text == "" {
-		return text
-	} else {
-		return filepath.Base(text)
+	text := fmt.Sprint(v)
+	if isPath(name) && text != "" {
+		text = filepath.Base(text)
 	}
+	return text
 }
 
 // values returns the values that some runs have of a setting.
@@ -76,17 +76,17 @@ func unequal(of []*Run, counts func(setting string) bool) []string {
 // are set apart by these.
 func setApart(all []*Run) {
 	for _, ofTask := range groups(all, func(a, b *Run) bool { return a.Model() == b.Model() && a.Results.Task == b.Results.Task }) {
-		differ := make(map[string]bool)
+		var differ []string
 		for _, ofMethod := range groups(ofTask, func(a, b *Run) bool { return a.Results.Method == b.Results.Method }) {
-			for _, name := range unequal(ofMethod, changesResults) {
-				differ[name] = true
-			}
+			differ = append(differ, unequal(ofMethod, changesResults)...)
 		}
+		slices.Sort(differ)
+		differ = slices.Compact(differ)
 		for _, r := range ofTask {
 			var with []string
-			for _, s := range new(settings.Config).Settings() {
-				if v := r.setting(s.Name); differ[s.Name] && v != "" {
-					with = append(with, s.Name+" "+v)
+			for _, name := range differ {
+				if v := r.setting(name); v != "" {
+					with = append(with, name+" "+v)
 				}
 			}
 			r.with = strings.Join(with, ", ")

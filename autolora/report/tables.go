@@ -38,8 +38,16 @@ type scoreColumn struct {
 	score string
 }
 
+// commonest is the row of what always giving the commonest answer scores.
+const commonest = "Commonest answer"
+
 // of returns a method's values.
-func (c scoreColumn) of(method string) Sample { return c.task.method(method).score(c.score) }
+func (c scoreColumn) of(method string) Sample {
+	if method == commonest {
+		return Sample{Mean: c.task.baseline(c.score), SD: unknown}
+	}
+	return c.task.method(method).score(c.score)
+}
 
 func scoreTable(tasks []*Task) *Table {
 	t := &Table{Title: fmt.Sprintf("Scores, %s on %s", tasks[0].Family, tasks[0].Model), Heads: []string{"method", "parameters"}}
@@ -85,21 +93,11 @@ func scoreTable(tasks []*Task) *Table {
 		if block[0].With != "" {
 			t.subtitle("With " + block[0].With)
 		}
-		row := func(name, parameters string, average Sample, of func(scoreColumn) Sample) {
-			cells := []string{name, parameters}
-			for _, c := range columns[b] {
-				cells = append(cells, shown(scoreOf(c.score), of(c)))
-			}
-			if averaged {
-				cells = append(cells, shown(scoreOf(columns[b][0].score), average))
-			}
-			t.add(cells...)
+		names, group := methodNames(block), ""
+		if slices.ContainsFunc(columns[b], func(c scoreColumn) bool { return c.of(commonest).Mean.Known() }) {
+			names = append([]string{commonest}, names...)
 		}
-		if slices.ContainsFunc(columns[b], func(c scoreColumn) bool { return c.task.baseline(c.score).Known() }) {
-			row("Commonest answer", "", sample(nil), func(c scoreColumn) Sample { return Sample{Mean: c.task.baseline(c.score), SD: unknown} })
-		}
-		group := ""
-		for _, name := range methodNames(block) {
+		for _, name := range names {
 			if g := methodOf(name).Group; g != group {
 				group = g
 				t.subtitle(g)
@@ -110,7 +108,14 @@ func scoreTable(tasks []*Task) *Table {
 					sizes = append(sizes, m.Adapter.Values...)
 				}
 			}
-			row(methodOf(name).Title, count(sample(sizes).Mean), average(name, columns[b]), func(c scoreColumn) Sample { return c.of(name) })
+			cells := []string{methodOf(name).Title, count(sample(sizes).Mean)}
+			for _, c := range columns[b] {
+				cells = append(cells, shown(scoreOf(c.score), c.of(name)))
+			}
+			if averaged {
+				cells = append(cells, shown(scoreOf(columns[b][0].score), average(name, columns[b])))
+			}
+			t.add(cells...)
 			if cells, source := paperCells(name, columns[b], averaged); source != "" {
 				t.addPaper("paper", cells...)
 				sources = append(sources, source)
@@ -268,7 +273,7 @@ func (r *Report) costTable() *Table {
 // settingsTable returns the settings that a reader asks for first, once for the
 // tasks that have the same.
 func (r *Report) settingsTable() *Table {
-	t := &Table{Title: "Settings", Heads: []string{"method", "learning rate", "batch", "length", "rank", "k", "search rate"},
+	t := &Table{Title: "Settings", Heads: []string{"method", "learning rate", "batch", "rank", "k", "search rate"},
 		Caption: "k: the highest rank that a search can give."}
 	rows := func(task *Task) (rows []Row) {
 		for _, m := range task.Methods {
@@ -290,10 +295,7 @@ func (r *Report) settingsTable() *Table {
 // settings returns the cells of the table of settings.
 func (m *Method) settings(how runs.Method) []string {
 	of := func(name string) string { return strings.Join(values(m.runs, name), ", ") }
-	batch, length, rank, k, rate := of("batch-size"), of("steps")+" steps", "", "", ""
-	if length == "0 steps" {
-		length = of("epochs") + " epochs"
-	}
+	batch, rank, k, rate := of("batch-size"), "", "", ""
 	if times := of("accumulate"); times != "1" && times != "" {
 		batch += " × " + times
 	}
@@ -305,7 +307,7 @@ func (m *Method) settings(how runs.Method) []string {
 	case how.Ranks == runs.OneRank && how.Trains == runs.TrainsLoRA:
 		rank = of("rank")
 	}
-	return []string{of("lr"), batch, length, rank, k, rate}
+	return []string{of("lr"), batch, rank, k, rate}
 }
 
 // workTable returns what runs did: steps, tokens, passes, memory.

@@ -104,7 +104,10 @@ func dotPanel(title, below string, zero bool, rows []row) panel {
 		axis.XYs = plotter.XYs{{X: 0, Y: -0.5}, {X: 0, Y: float64(len(rows)) - 0.5}}
 	}
 	edge := 0.05 * (high - low)
-	if edge == 0 {
+	switch {
+	case edge == 0 && high == 0: // where nothing differs
+		edge = 1
+	case edge == 0:
 		edge = max(math.Abs(high)/20, 1e-6)
 	}
 	p := newPlot()

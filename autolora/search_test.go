@@ -49,7 +49,7 @@ func (f fixture) tensor(s *torchbind.Scope, name string) *torchbind.Tensor {
 	f.t.Helper()
 	x, ok := f.Tensor(name)
 	if !ok {
-		f.t.Fatalf("%s has no %q", f.Path(), name)
+		f.t.Fatalf("the fixture has no %q", name)
 	}
 	types := map[safetensors.DType]torchbind.DType{safetensors.I64: torchbind.Int64, safetensors.F32: torchbind.Float32, safetensors.F64: torchbind.Float64}
 	return torchbind.FromBytes(s, x.Data, types[x.DType], x.Shape, torchbind.CPU)

@@ -26,7 +26,7 @@ const checkpointFile = "state.safetensors"
 // Keys of the checkpoint's metadata.
 const (
 	progressKey = "progress"
-	digestKey   = "sha256" // of all tensors' bytes, in the order of their names
+	digestKey   = "sha256" // of the progress, and of all tensors in the order of their names
 )
 
 // progress is how far a run has come. The phases before Phase are complete.
@@ -60,25 +60,25 @@ func saveCheckpoint(out *runs.Folder, p progress, tensors []autolora.NamedTensor
 	if err != nil {
 		return fmt.Errorf("write checkpoint: %w", err)
 	}
-	dir := out.Path(runs.Checkpoint)
-	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("write checkpoint: %w", err)
-	}
-	path := filepath.Join(dir, checkpointFile)
-	if err := safetensors.Write(path, map[string]string{progressKey: string(text), digestKey: digest(stored)}, stored); err != nil {
-		return fmt.Errorf("write checkpoint %s: %w; the one before it, if any, stays", path, err)
+	metadata := map[string]string{progressKey: string(text), digestKey: digest(string(text), stored)}
+	err = out.Make(runs.Checkpoint+"/"+checkpointFile, func(path string) error { return safetensors.Write(path, metadata, stored) })
+	if err != nil {
+		return fmt.Errorf("checkpoint: %w; the one before it, if any, stays", err)
 	}
 	return nil
 }
 
 var storedTypes = map[torchbind.DType]safetensors.DType{torchbind.Float32: safetensors.F32, torchbind.Float64: safetensors.F64}
 
-// digest hashes the bytes of tensors: a file that a disk damaged is found out.
-func digest(tensors []safetensors.Tensor) string {
+// digest hashes a checkpoint, progress and tensors: what a disk damaged, or a
+// hand changed, is found out.
+func digest(progress string, tensors []safetensors.Tensor) string {
 	tensors = slices.Clone(tensors)
 	slices.SortFunc(tensors, func(a, b safetensors.Tensor) int { return cmp.Compare(a.Name, b.Name) })
 	h := sha256.New()
+	fmt.Fprintf(h, "%q\n", progress)
 	for _, t := range tensors {
+		fmt.Fprintf(h, "%q %s %v\n", t.Name, t.DType, t.Shape)
 		h.Write(t.Data)
 	}
 	return hex.EncodeToString(h.Sum(nil))
@@ -108,16 +108,16 @@ func openCheckpoint(dir string) (*checkpoint, error) {
 
 func (c *checkpoint) read() error {
 	metadata := c.file.Metadata()
-	if err := json.Unmarshal([]byte(metadata[progressKey]), &c.progress); err != nil {
-		return fmt.Errorf("its progress is not readable: %w", err)
-	}
 	var tensors []safetensors.Tensor
 	for _, name := range c.file.Names() {
 		t, _ := c.file.Tensor(name)
 		tensors = append(tensors, t)
 	}
-	if got, want := digest(tensors), metadata[digestKey]; got != want {
-		return fmt.Errorf("its tensors have the SHA-256 sum %s, want %s", got, want)
+	if got, want := digest(metadata[progressKey], tensors), metadata[digestKey]; got != want {
+		return fmt.Errorf("its SHA-256 sum is %s, want %s", got, cmp.Or(want, "one in it"))
+	}
+	if err := json.Unmarshal([]byte(metadata[progressKey]), &c.progress); err != nil {
+		return fmt.Errorf("its progress is not readable: %w", err)
 	}
 	return nil
 }

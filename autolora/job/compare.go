@@ -1,7 +1,9 @@
 package job
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -108,10 +110,18 @@ func parseOverrides(with, chosen []string) (map[string][]override, error) {
 // complete in its folder yet, going on where an earlier session was stopped. A
 // run that fails for reasons of its own, as one that diverges, does not keep the
 // others from being made; the error names them all in the end.
-func Compare(ctx context.Context, host Host, cfg settings.Config, plan []settings.Config) error {
-	var err error
-	if host.Processes.Writes() {
+func Compare(ctx context.Context, host Host, cfg settings.Config, plan []settings.Config) (err error) {
+	model, err := modelFolder(ctx, cfg.Model)
+	if err == nil {
+		err = checkOut(cfg, model)
+	}
+	if err == nil && host.Processes.Writes() {
 		err = openComparison(cfg)
+		defer func() {
+			if err != nil {
+				err = errors.Join(err, runs.Discard(cfg.Out, runs.CompareFile))
+			}
+		}()
 	}
 	if err := host.Processes.agree(err); err != nil {
 		return err
@@ -123,7 +133,7 @@ func Compare(ctx context.Context, host Host, cfg settings.Config, plan []setting
 			return fmt.Errorf("stopped before run %d of %d: %w; the same command goes on from there", i+1, len(plan), err)
 		}
 		title := fmt.Sprintf("%s, seed %d", c.Method, c.Seed)
-		done, err := completeRun(c)
+		done, err := completeRun(host.Processes, c)
 		if err != nil {
 			return err
 		}
@@ -175,11 +185,19 @@ func openComparison(cfg settings.Config) error {
 			return err
 		}
 	}
-	if err := os.MkdirAll(cfg.Out, 0o755); err != nil {
-		return fmt.Errorf("output folder: %w", err)
+	text, err := json.MarshalIndent(cfg, "", "  ")
+	if err != nil {
+		return err
 	}
-	folder := runs.Folder{Dir: cfg.Out}
-	return folder.WriteJSON(runs.CompareFile, cfg)
+	text = append(text, '\n')
+	if now, err := os.ReadFile(filepath.Join(cfg.Out, runs.CompareFile)); err == nil && bytes.Equal(now, text) {
+		return nil
+	}
+	folder, err := runs.Open(cfg.Out)
+	if err != nil {
+		return err
+	}
+	return errors.Join(folder.Write(runs.CompareFile, text), folder.Close())
 }
 
 // readComparison reads the compare.json of a comparison's folder; nil if the
@@ -196,7 +214,7 @@ func readComparison(dir string) (*settings.Config, error) {
 		return cfg, err
 	}
 	// Another shard may be writing its compare.json just now.
-	other := func(e fs.DirEntry) bool { return !strings.HasPrefix(e.Name(), "."+runs.CompareFile+".") }
+	other := func(e fs.DirEntry) bool { return e.Name() != runs.Own }
 	if slices.ContainsFunc(entries, other) {
 		return nil, fmt.Errorf("output folder %s is not empty, and is not of a comparison: choose another", dir)
 	}

@@ -43,16 +43,16 @@ func (j *job) export(model *nn.Model) (string, error) {
 	if full {
 		name = runs.ModelDir
 	}
-	if !j.out.Writes() {
-		return name, nil
-	}
-	path, err := j.replaced(name)
-	if err != nil {
-		return "", err
-	}
-	if full {
-		return name, model.Write(path, j.session.task.Labels)
-	}
+	return name, j.out.Make(name, func(path string) error {
+		if full {
+			return model.Write(path, j.session.task.Labels)
+		}
+		return j.writeAdapter(model, path)
+	})
+}
+
+// writeAdapter writes what the model learnt as an adapter with a card.
+func (j *job) writeAdapter(model *nn.Model, path string) error {
 	var skipped []string
 	if j.ranks != nil {
 		for _, l := range j.ranks.Layers {
@@ -71,13 +71,13 @@ func (j *job) export(model *nn.Model) (string, error) {
 		}
 	}
 	if len(model.Bottlenecks()) > 0 {
-		return name, adapterhub.Write(path, model.BottleneckAdapter(j.cfg.Model, j.session.task.Labels), card)
+		return adapterhub.Write(path, model.BottleneckAdapter(j.cfg.Model, j.session.task.Labels), card)
 	}
 	adapter := model.Adapter(j.cfg.Model, skipped)
 	if err := setLabels(adapter, j.session.task.Labels); err != nil {
-		return "", err
+		return err
 	}
-	return name, peft.Write(path, adapter, card)
+	return peft.Write(path, adapter, card)
 }
 
 // Export writes an adapter in another form: PEFT's own, PEFT's with the
@@ -91,6 +91,9 @@ func Export(ctx context.Context, cfg settings.Config, adapterDir, format, outDir
 	}
 	stored, err := ReadAdapter(adapterDir)
 	if err != nil {
+		return nil, err
+	}
+	if err := runs.Apart(outDir, runs.Input{What: "adapter", Path: adapterFolder(adapterDir)}); err != nil {
 		return nil, err
 	}
 	adapter := stored.lora
@@ -120,6 +123,9 @@ func exportMerged(ctx context.Context, cfg settings.Config, adapter *StoredAdapt
 		return nil, err
 	}
 	defer s.close()
+	if err := checkOut(settings.Config{Out: outDir}, s.dir); err != nil {
+		return nil, err
+	}
 	model, err := s.trained(adapterDir)
 	if err != nil {
 		return nil, err

@@ -2,7 +2,6 @@ package job
 
 import (
 	"fmt"
-	"io/fs"
 	"maps"
 	"os"
 	"slices"
@@ -27,7 +26,7 @@ func (j *job) openFolder(command string) error {
 		return err
 	}
 	if !j.session.procs.Writes() {
-		j.out = runs.ReadOnly(j.cfg.Out)
+		j.out = runs.ReadOnly(runs.Where(j.cfg.Out))
 		err = j.findCheckpoint(config)
 	}
 	if err := j.session.procs.agree(err); err != nil {
@@ -52,12 +51,11 @@ func (j *job) openFolder(command string) error {
 // ownFolder opens a new folder, or with --resume the one of an earlier session
 // of the same run, which goes on where its checkpoint stands.
 func (j *job) ownFolder(config savedConfig) (err error) {
-	if j.cfg.TensorBoard {
-		defer func() {
-			if err == nil {
-				j.events, err = tensorboard.New(j.out.Path(runs.TensorBoard))
-			}
-		}()
+	if j.out, err = runs.Open(j.cfg.Out); err != nil {
+		return err
+	}
+	if !j.out.Locked() {
+		j.session.rep.Note(fmt.Sprintf("the file system of %s has no locks: see to it that no other run works there", j.cfg.Out))
 	}
 	if err := j.findCheckpoint(config); err != nil {
 		return err
@@ -67,13 +65,23 @@ func (j *job) ownFolder(config savedConfig) (err error) {
 			j.session.rep.Note(fmt.Sprintf("the checkpoint was written by version %s, this is %s: results may differ from those of one version", c.Version, Version))
 		}
 		j.session.rep.Note(fmt.Sprintf("going on after step %d of %s", c.Step, c.Phase))
-		j.out, err = runs.Reopen(j.cfg.Out, c.Metrics)
+		err = j.out.Reopen(c.Metrics)
+	} else if err = j.out.Begin(j.cfg.Resume, j.cfg.Overwrite); err == nil {
+		err = j.out.WriteJSON(runs.ConfigFile, config)
+	}
+	if err != nil {
 		return err
 	}
-	if j.out, err = runs.Create(j.cfg.Out, j.cfg.Overwrite || j.cfg.Resume && holdsOnlyRun(j.cfg.Out)); err != nil {
-		return err
+	if j.out.Beside() {
+		j.session.rep.Note(fmt.Sprintf("the earlier results in %s stay until this run is complete, which works in %s", j.cfg.Out, j.out.Dir))
 	}
-	return j.out.WriteJSON(runs.ConfigFile, config)
+	if !j.cfg.TensorBoard {
+		return nil
+	}
+	return j.out.Grow(runs.TensorBoard+"/"+tensorboard.Name(), func(path string) error {
+		j.events, err = tensorboard.Create(path)
+		return err
+	})
 }
 
 // closeFolder closes the output folder and an unused checkpoint.
@@ -95,7 +103,8 @@ func (j *job) findCheckpoint(now savedConfig) error {
 	if !j.cfg.Resume {
 		return nil
 	}
-	before, err := readSavedConfig(j.cfg.Out)
+	dir := runs.Where(j.cfg.Out)
+	before, err := readSavedConfig(dir)
 	if err != nil || before == nil {
 		return err
 	}
@@ -105,7 +114,7 @@ func (j *job) findCheckpoint(now savedConfig) error {
 	if !maps.Equal(before.About.Data, now.About.Data) {
 		return fmt.Errorf("the data have changed since the run in %s began: choose another folder", j.cfg.Out)
 	}
-	if j.resumed, err = openCheckpoint(j.cfg.Out); j.resumed != nil {
+	if j.resumed, err = openCheckpoint(dir); j.resumed != nil {
 		j.results = j.resumed.Results
 	}
 	return err
@@ -113,7 +122,17 @@ func (j *job) findCheckpoint(now savedConfig) error {
 
 // completeRun returns the outcome of a run that is in cfg.Out and complete; nil
 // if there is none.
-func completeRun(cfg settings.Config) (*Outcome, error) {
+func completeRun(procs *Processes, cfg settings.Config) (*Outcome, error) {
+	var err error
+	if procs.Writes() {
+		err = runs.Settle(cfg.Out)
+	}
+	if err := procs.agree(err); err != nil {
+		return nil, err
+	}
+	if runs.Where(cfg.Out) != cfg.Out { // another run is to replace it
+		return nil, nil
+	}
 	before, err := readSavedConfig(cfg.Out)
 	if err != nil || before == nil {
 		return nil, err
@@ -125,11 +144,7 @@ func completeRun(cfg settings.Config) (*Outcome, error) {
 	if err := sameSettings(before.Settings, cfg); err != nil {
 		return nil, err
 	}
-	folder := runs.Folder{Dir: cfg.Out}
-	if err := folder.Finish(); err != nil { // it was killed just before
-		return nil, err
-	}
-	out := &Outcome{Results: results}
+	folder, out := runs.ReadOnly(cfg.Out), &Outcome{Results: results}
 	for _, name := range runs.Names {
 		if _, err := os.Stat(folder.Path(name)); err == nil {
 			out.Files = append(out.Files, name)
@@ -143,12 +158,6 @@ func completeRun(cfg settings.Config) (*Outcome, error) {
 		out.Ranks = &ranks
 	}
 	return out, nil
-}
-
-// holdsOnlyRun reports whether a folder holds nothing but what a run writes.
-func holdsOnlyRun(dir string) bool {
-	entries, err := os.ReadDir(dir)
-	return err == nil && !slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return !runs.Owns(e.Name()) })
 }
 
 // completed reports whether an earlier session completed the phase: the
@@ -168,12 +177,11 @@ func (j *job) enter(phase string) error {
 	return saveCheckpoint(j.out, progress{Phase: phase, Results: j.results, Metrics: size, Version: Version}, nil)
 }
 
-// replaced returns the path of a folder that the run writes, having removed what
-// an earlier session left there.
-func (j *job) replaced(name string) (string, error) {
-	path := j.out.Path(name)
-	if err := os.RemoveAll(path); err != nil {
-		return "", fmt.Errorf("output folder: %w", err)
-	}
-	return path, nil
+// checkOut returns an error if the output folder is, holds or lies in something that
+// the run reads.
+func checkOut(cfg settings.Config, model string) error {
+	return runs.Apart(cfg.Out,
+		runs.Input{What: "model", Path: model}, runs.Input{What: "data", Path: cfg.Data}, runs.Input{What: "training data", Path: cfg.TrainFile},
+		runs.Input{What: "dev data", Path: cfg.DevFile}, runs.Input{What: "ranks", Path: cfg.RanksFile}, runs.Input{What: "paraphrases", Path: cfg.Paraphrases},
+		runs.Input{What: "word lists", Path: cfg.Meteor})
 }

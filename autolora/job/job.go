@@ -69,7 +69,7 @@ type job struct {
 // phases, results, in this order.
 func do(ctx context.Context, host Host, cfg settings.Config, command string, work func(*job) error) (*Outcome, error) {
 	if cfg.Resume {
-		if done, err := completeRun(cfg); done != nil || err != nil {
+		if done, err := completeRun(host.Processes, cfg); done != nil || err != nil {
 			return done, err
 		}
 	}
@@ -78,6 +78,9 @@ func do(ctx context.Context, host Host, cfg settings.Config, command string, wor
 		return nil, err
 	}
 	defer s.close()
+	if err := checkOut(cfg, s.dir); err != nil {
+		return nil, err
+	}
 	j, err := newJob(ctx, s)
 	if err != nil {
 		return nil, err

@@ -78,8 +78,7 @@ func readSavedConfig(dir string) (*savedConfig, error) {
 
 // stored reads a file of a folder over the values in v; nil if there is none.
 func stored[T any](dir, name string, v T) (*T, error) {
-	folder := runs.Folder{Dir: dir}
-	switch err := folder.ReadJSON(name, &v); {
+	switch err := runs.ReadOnly(dir).ReadJSON(name, &v); {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil
 	case err != nil:

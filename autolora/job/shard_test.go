@@ -163,7 +163,7 @@ func TestShardsOpenOneFolder(t *testing.T) {
 		}
 		group.Wait()
 		entries, err := os.ReadDir(cfg.Out)
-		if err != nil || len(entries) != 1 || entries[0].Name() != runs.CompareFile {
+		if err != nil || len(entries) != 2 || entries[0].Name() != runs.Own || entries[1].Name() != runs.CompareFile {
 			t.Fatalf("%v, %v", entries, err)
 		}
 		if err := os.RemoveAll(cfg.Out); err != nil {

@@ -83,6 +83,8 @@ func Load(dirs ...string) (*Runs, error) {
 				return nil // removed meanwhile, by a run that goes on
 			case err != nil || !entry.IsDir() || seen[path]:
 				return err
+			case entry.Name() == runs.Own: // a run there is not complete
+				return fs.SkipDir
 			}
 			seen[path] = true
 			return found.read(filepath.Join(dir, strings.TrimPrefix(path, root)))

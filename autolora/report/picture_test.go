@@ -277,7 +277,7 @@ func TestWrite(t *testing.T) {
 		}
 	}
 	entries, err := os.ReadDir(out)
-	if err != nil || len(entries) != len(names) {
+	if err != nil || len(entries) != len(names)+1 { // runs.Own
 		t.Errorf("%d files, %v, want %d", len(entries), err, len(names))
 	}
 	for _, name := range names {
@@ -302,16 +302,41 @@ func TestWrite(t *testing.T) {
 			t.Errorf("%s would not be removed by the next report", name)
 		}
 	}
-	for _, name := range []string{"curves-9.png", "scores-dark.svg", "curves-9.txt", "mine.png"} {
-		writeFile(t, filepath.Join(out, name), "")
+	earlier, err := runs.Open(out)
+	if err != nil {
+		t.Fatal(err)
 	}
+	for _, name := range []string{"curves-9.png", "scores-dark.svg", "curves-9.txt", "curves-8.png"} {
+		if err := earlier.Write(name, []byte(name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := earlier.Close(); err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, filepath.Join(out, "curves-8.png"), "edited")
+	writeFile(t, filepath.Join(out, "curves-7.png"), "mine")
 	if again, err := r.Write(out); err != nil || !slices.Equal(again, names) {
 		t.Errorf("written again: %q, %v", again, err)
 	}
-	for name, want := range map[string]bool{"curves-9.png": false, "scores-dark.svg": false, "curves-9.txt": true, "mine.png": true} {
+	for name, want := range map[string]bool{"curves-9.png": false, "scores-dark.svg": false, "curves-9.txt": true, "curves-8.png": true, "curves-7.png": true} {
 		if _, err := os.Stat(filepath.Join(out, name)); (err == nil) != want {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+	// A file that no report wrote is not replaced, and nothing else is then.
+	writeFile(t, filepath.Join(out, "scores.svg"), "mine")
+	if err := os.Remove(filepath.Join(out, PageFile)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Write(out); !errors.As(err, new(*runs.ForeignError)) || !strings.Contains(err.Error(), "scores.svg") {
+		t.Errorf("error %v", err)
+	}
+	if data, err := os.ReadFile(filepath.Join(out, "scores.svg")); string(data) != "mine" {
+		t.Errorf("scores.svg is %q, %v", data, err)
+	}
+	if _, err := os.Stat(filepath.Join(out, PageFile)); err == nil {
+		t.Error("a part of the report was written")
 	}
 	taken := filepath.Join(t.TempDir(), "taken")
 	writeFile(t, taken, "")

@@ -7,11 +7,9 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 
-	"autolora/atomicfile"
 	"autolora/autolora/runs"
 )
 
@@ -28,19 +26,18 @@ var pictureFile = regexp.MustCompile(`^(scores|differences|ranks|ranks-by-seed|r
 
 // Write makes the folder dir, if it is missing, and writes the report into it:
 // the page, the tables, the numbers, and each picture as PNG and SVG. Each file
-// appears whole or not at all; those of an earlier report are replaced. It
-// returns the names of the files.
-func (r *Report) Write(dir string) ([]string, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+// appears whole or not at all; those of an earlier report are replaced, and a
+// file that no report wrote is an error before anything is written. It returns
+// the names of the files.
+func (r *Report) Write(dir string) (names []string, err error) {
+	out, err := runs.Open(dir)
+	if err != nil {
 		return nil, fmt.Errorf("report: %w", err)
 	}
-	var names []string
-	var errs []error
+	defer func() { err = errors.Join(err, out.Close()) }()
+	var prints []func(io.Writer) error
 	add := func(name string, print func(io.Writer) error) {
-		names = append(names, name)
-		if err := write(filepath.Join(dir, name), print); err != nil {
-			errs = append(errs, fmt.Errorf("report: %s: %w", name, err))
-		}
+		names, prints = append(names, name), append(prints, print)
 	}
 	add(PageFile, r.HTML)
 	add(MarkdownFile, r.Markdown)
@@ -54,23 +51,32 @@ func (r *Report) Write(dir string) ([]string, error) {
 			add(p.name+ending, func(w io.Writer) error { return p.write(w, ending) })
 		}
 	}
+	if err := out.Replaceable(names...); err != nil {
+		return nil, fmt.Errorf("report: %w", err)
+	}
+	var errs []error
+	for i, name := range names {
+		if err := write(out, name, prints[i]); err != nil {
+			errs = append(errs, fmt.Errorf("report: %s: %w", name, err))
+		}
+	}
 	entries, err := os.ReadDir(dir)
 	errs = append(errs, err)
 	for _, e := range entries {
 		if pictureFile.MatchString(e.Name()) && !slices.Contains(names, e.Name()) { // of an earlier report
-			errs = append(errs, os.Remove(filepath.Join(dir, e.Name())))
+			errs = append(errs, out.Remove(e.Name()))
 		}
 	}
 	return names, errors.Join(errs...)
 }
 
 // write makes a file of what print prints.
-func write(path string, print func(io.Writer) error) error {
+func write(out *runs.Folder, name string, print func(io.Writer) error) error {
 	var b bytes.Buffer
 	if err := print(&b); err != nil {
 		return err
 	}
-	return atomicfile.WriteFile(path, b.Bytes())
+	return out.Write(name, b.Bytes())
 }
 
 // WriteRun writes the page about the run in the folder dir into it.
@@ -79,5 +85,9 @@ func WriteRun(dir string) error {
 	if err != nil {
 		return fmt.Errorf("report: %w", err)
 	}
-	return write(filepath.Join(dir, PageFile), Summarise(&Runs{Runs: []*Run{run}}).HTML)
+	out, err := runs.Open(dir)
+	if err != nil {
+		return fmt.Errorf("report: %w", err)
+	}
+	return errors.Join(write(out, PageFile, Summarise(&Runs{Runs: []*Run{run}}).HTML), out.Close())
 }

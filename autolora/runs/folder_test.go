@@ -15,11 +15,14 @@ func TestFullDisk(t *testing.T) {
 		t.Skipf("a small file system cannot be mounted here: %v", err)
 	}
 	t.Cleanup(func() { syscall.Unmount(dir, syscall.MNT_DETACH) })
-	out, err := Create(filepath.Join(dir, "out"), false)
+	out, err := Open(filepath.Join(dir, "out"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer out.Close()
+	if err := out.Begin(false, false); err != nil {
+		t.Fatal(err)
+	}
 	if err := out.WriteJSON(RanksFile, "good"); err != nil {
 		t.Fatal(err)
 	}
@@ -31,7 +34,7 @@ func TestFullDisk(t *testing.T) {
 		t.Errorf("the earlier file is %q, %v", data, err)
 	}
 	entries, err := os.ReadDir(out.Dir)
-	if err != nil || len(entries) != 2 { // ranks.json and metrics.jsonl
+	if err != nil || len(entries) != 3 { // ranks.json, metrics.jsonl and Own
 		t.Errorf("left behind: %v, %v", entries, err)
 	}
 }
@@ -42,33 +45,8 @@ func TestOutputOnReadOnlyDisk(t *testing.T) {
 		t.Skipf("a read-only file system cannot be mounted here: %v", err)
 	}
 	t.Cleanup(func() { syscall.Unmount(dir, syscall.MNT_DETACH) })
-	_, err := Create(filepath.Join(dir, "out"), false)
+	_, err := Open(filepath.Join(dir, "out"))
 	if err == nil || !strings.Contains(err.Error(), "output folder") || !strings.Contains(err.Error(), "read-only") {
 		t.Errorf("error %v", err)
-	}
-}
-
-// Overwrite replaces results and touches nothing else.
-func TestOverwriteKeepsOtherFiles(t *testing.T) {
-	dir := t.TempDir()
-	mine := filepath.Join(dir, "notes.txt")
-	for _, path := range []string{mine, filepath.Join(dir, ResultsFile)} {
-		if err := os.WriteFile(path, []byte("mine"), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if _, err := Create(dir, false); err == nil {
-		t.Error("a folder with files was taken without --overwrite")
-	}
-	out, err := Create(dir, true)
-	if err != nil {
-		t.Fatal(err)
-	}
-	out.Close()
-	if _, err := os.Stat(mine); err != nil {
-		t.Error(err)
-	}
-	if _, err := os.Stat(filepath.Join(dir, ResultsFile)); !os.IsNotExist(err) {
-		t.Errorf("old results are still there: %v", err)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"math"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -25,32 +26,28 @@ type Writer struct {
 	file *os.File
 }
 
-// New makes an event file in the folder dir, which it makes too if it is
-// missing. TensorBoard shows every folder with event files as one run, and
-// reads several files of a folder, as of a run that was resumed, as one.
-func New(dir string) (*Writer, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, fmt.Errorf("event file: %w", err)
-	}
-	now := time.Now()
+// Name returns a name for a new event file. TensorBoard shows every folder with
+// event files as one run, and reads several files of a folder, as of a run that
+// was resumed, as one. The name is TensorFlow's form; readers go by "tfevents"
+// and sort by the time.
+func Name() string {
 	host, err := os.Hostname()
 	if err != nil {
 		host = "localhost"
 	}
-	// The name is TensorFlow's form; readers go by "tfevents" and sort by the
-	// time. The star becomes what makes it the only one.
-	file, err := os.CreateTemp(dir, fmt.Sprintf("events.out.tfevents.%010d.%s.%d.*", now.Unix(), filepath.Base(host), os.Getpid()))
+	return fmt.Sprintf("events.out.tfevents.%010d.%s.%d.%x", time.Now().Unix(), filepath.Base(host), os.Getpid(), rand.Uint64())
+}
+
+// Create makes the event file at path, which must not be there.
+func Create(path string) (*Writer, error) {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
 		return nil, fmt.Errorf("event file: %w", err)
 	}
 	w := &Writer{file}
-	err = file.Chmod(0o644)
-	if err == nil {
-		err = w.append(versionEvent(now))
-	}
-	if err != nil {
+	if err := w.append(versionEvent(time.Now())); err != nil {
 		file.Close()
-		os.Remove(file.Name())
+		os.Remove(path)
 		return nil, fmt.Errorf("event file: %w", err)
 	}
 	return w, nil

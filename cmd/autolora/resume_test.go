@@ -38,7 +38,7 @@ func TestKilled(t *testing.T) {
 		limit := time.After(time.Duration((0.2 + rng.Float64()) * float64(whole)))
 		written := make(<-chan time.Time) // never, unless this kill is to hit a write
 		if i%2 == 0 {
-			written = temporaryIn(filepath.Join(killed, runs.Checkpoint))
+			written = temporaryIn(filepath.Join(killed, runs.Own, "tmp"))
 		}
 		select {
 		case err := <-ended:
@@ -87,7 +87,7 @@ func temporaryIn(dir string) <-chan time.Time {
 	seen := make(chan time.Time, 1)
 	go func() {
 		for range 20_000 {
-			if found, _ := filepath.Glob(filepath.Join(dir, "*.tmp")); len(found) > 0 {
+			if found, _ := filepath.Glob(filepath.Join(dir, "*")); len(found) > 0 {
 				seen <- time.Now()
 				return
 			}

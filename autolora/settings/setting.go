@@ -21,6 +21,9 @@ type Setting struct {
 	// PerProcess is set where processes that share a run may differ: paths of
 	// their machine, and its threads.
 	PerProcess bool
+	// OneCall is set for what is said to one call of the program: a file with
+	// settings does not say it again.
+	OneCall bool
 	// Whole is a list each value of which is a flag of its own: commas are part of it.
 	Whole bool
 	// Choices are the words that it takes, or the usual ones of them.
@@ -127,6 +130,7 @@ func (s Setting) onlyFor(commands Readers) Setting { s.Readers = commands | only
 func (s Setting) is(e Effect) Setting              { s.Effect = e; return s }
 func (s Setting) unset(means string) Setting       { s.Unset = means; return s }
 func (s Setting) perProcess() Setting              { s.PerProcess = true; return s }
+func (s Setting) ofOneCall() Setting               { s.OneCall = true; return s }
 func (s Setting) takenWhole() Setting              { s.Whole = true; return s }
 func (s Setting) words(usual ...string) Setting    { s.Choices = usual; return s }
 

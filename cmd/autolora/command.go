@@ -175,7 +175,7 @@ func operands(c *cobra.Command, args []string) error {
 
 // execute completes the settings that the flags give, and runs the command.
 func (cmd *command) execute(c *console, args []string) error {
-	for _, step := range []func() error{cmd.applyConfigFile, cmd.applyPreset, cmd.check} {
+	for _, step := range []func() error{func() error { return cmd.applyConfigFile(c) }, cmd.applyPreset, cmd.check} {
 		if err := step(); err != nil {
 			return err
 		}

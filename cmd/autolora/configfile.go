@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 
 	"autolora/autolora/runs"
 	"autolora/autolora/settings"
@@ -22,9 +23,11 @@ const aboutKey = "about"
 // that it has flags for, and that were not given as flags. Whatever is no setting
 // at all is an error. Settings that come from the file count as given: a preset
 // leaves them alone. Of a run that goes on, the file is the one in its folder.
-func (cmd *command) applyConfigFile() error {
-	path := cmd.configFile
-	if earlier := filepath.Join(cmd.cfg.Out, runs.ConfigFile); path == "" && cmd.cfg.Resume && exists(earlier) {
+// What is of one call alone is never taken from a file: who uses the settings of
+// a run that replaced another has not said that this one should.
+func (cmd *command) applyConfigFile(c *console) error {
+	path, given := cmd.configFile, cmd.configFile != ""
+	if earlier := filepath.Join(runs.Where(cmd.cfg.Out), runs.ConfigFile); path == "" && cmd.cfg.Resume && exists(earlier) {
 		path = earlier
 	}
 	if path == "" {
@@ -39,14 +42,16 @@ func (cmd *command) applyConfigFile() error {
 		return fmt.Errorf("--config %s: %w", path, jsonError(text, err))
 	}
 	delete(entries, aboutKey)
+	var ignored []string
 	flags, cfg := cmd.Flags(), &cmd.cfg
 	for _, name := range slices.Sorted(maps.Keys(entries)) {
-		if _, ok := cfg.Find(name); !ok {
+		setting, ok := cfg.Find(name)
+		if !ok {
 			return usagef("--config %s: unknown setting %q%s", path, name, suggestion(name, settingNames()))
 		}
 		value, into := string(entries[name]), cfg
 		f := flags.Lookup(name)
-		if f == nil || f.Changed {
+		if f == nil || f.Changed || setting.OneCall {
 			into = new(settings.Config) // the value need only make sense
 		}
 		if err := into.Set(name, value); err != nil {
@@ -57,7 +62,12 @@ func (cmd *command) applyConfigFile() error {
 		}
 		if into == cfg {
 			defer func() { f.Changed = true }()
+		} else if alone, _ := into.Find(name); setting.OneCall && given && f != nil && !f.Changed && !alone.IsDefault() {
+			ignored = append(ignored, name)
 		}
+	}
+	if ignored != nil {
+		fmt.Fprintf(c.err, "--config %s: %s: not taken from a file, only from flags\n", path, strings.Join(ignored, ", "))
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"autolora/autolora/settings"
+	"bytes"
 	"context"
 	"encoding/json"
 	"io"
@@ -93,7 +94,7 @@ func TestPrecedence(t *testing.T) {
 }
 
 // TestConfigFeedsBack checks that what a run writes as config.json gives the
-// same settings again.
+// same settings again, but for what is of one call alone.
 func TestConfigFeedsBack(t *testing.T) {
 	want, err := configOf(t, "--model", "m", "--out", "o", "--seed", "7", "--text", "a,b", "--eta", "0.5", "--k", "3", "--dropout", "0")
 	if err != nil {
@@ -112,8 +113,51 @@ func TestConfigFeedsBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	want.Out = ""
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+// What is of one call alone is not taken from a file, whatever command wrote it or
+// reads it, and that is said; a flag goes its way.
+func TestConfigOfOneCall(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "config.json")
+	writeFile(t, file, `{"out": "theirs", "overwrite": true, "resume": true}`)
+	for _, name := range []string{"run", "search", "train", "compare"} {
+		for _, tc := range []struct {
+			args []string
+			out  string
+			over bool
+			said string
+		}{
+			{nil, "", false, "out, overwrite, resume: not taken"},
+			{[]string{"--out", "mine"}, "mine", false, ": overwrite, resume: not taken"},
+			{[]string{"--out", "mine", "--overwrite"}, "mine", true, ": resume: not taken"},
+		} {
+			if name == "compare" && tc.over {
+				continue
+			}
+			if name == "compare" { // which has neither of the others
+				tc.said = map[bool]string{true: ": out: not taken"}[tc.args == nil]
+			}
+			said := &bytes.Buffer{}
+			tree := newTree(&console{out: io.Discard, err: said, width: 80})
+			found, _, err := tree.root.Find([]string{name})
+			if err != nil {
+				t.Fatal(err)
+			}
+			cmd := tree.commands[found]
+			cmd.run = func(context.Context, *console, []string) error { return nil }
+			err = tree.do(t.Context(), append([]string{name, "--config", file}, tc.args...))
+			cfg := cmd.cfg
+			if err != nil || cfg.Out != tc.out || cfg.Overwrite != tc.over || cfg.Resume {
+				t.Errorf("%s %v: out %q, overwrite %v, resume %v, %v", name, tc.args, cfg.Out, cfg.Overwrite, cfg.Resume, err)
+			}
+			if !strings.Contains(said.String(), tc.said) || tc.said == "" && said.Len() > 0 {
+				t.Errorf("%s %v says %q, want %q", name, tc.args, said, tc.said)
+			}
+		}
 	}
 }
 

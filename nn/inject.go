@@ -1,6 +1,7 @@
 package nn
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -23,6 +24,9 @@ type LoRAConfig struct {
 	SVD     bool   // AdaLoRA's form, with E
 	Seed    uint64 // of A, and of B in the SVD form
 }
+
+// ErrTarget says that a target of LoRA is not there.
+var ErrTarget = errors.New("names no linear layer of the model")
 
 // Modules returns the full paths of the blocks' linear modules that targets
 // name, in the order of the architecture. "query", "key" and "value" are known
@@ -52,7 +56,7 @@ func (m *Model) Modules(targets []string) ([]string, error) {
 	}
 	for _, t := range targets {
 		if !hit[t] {
-			return nil, fmt.Errorf("target %q names no linear layer of the model; its layers have %s", t, strings.Join(last, ", "))
+			return nil, fmt.Errorf("target %q %w; its layers have %s", t, ErrTarget, strings.Join(last, ", "))
 		}
 	}
 	return paths, nil

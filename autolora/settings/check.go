@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"autolora/autolora"
+	"autolora/data"
 )
 
 // Check returns an Error about the first setting that makes no sense, by itself
@@ -37,6 +38,15 @@ func (c Config) Check() error {
 		return Errorf("adalora-t-init", "%v of the steps, and adalora-t-final %v, leave none in which ranks fall", c.AdaLoRATInit, c.AdaLoRATFinal)
 	}
 	return nil
+}
+
+// isTask returns an error about a task that there is not.
+func (c *Config) isTask() error {
+	if c.Task == "" {
+		return nil
+	}
+	_, err := data.NamedTask(c.Task)
+	return err
 }
 
 // maxGrid bounds the configurations of a grid search: more is a mistake.

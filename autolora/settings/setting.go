@@ -131,6 +131,7 @@ func (s Setting) is(e Effect) Setting              { s.Effect = e; return s }
 func (s Setting) unset(means string) Setting       { s.Unset = means; return s }
 func (s Setting) perProcess() Setting              { s.PerProcess = true; return s }
 func (s Setting) ofOneCall() Setting               { s.OneCall = true; return s }
+func (s Setting) holds(check func() error) Setting { s.check = check; return s }
 func (s Setting) takenWhole() Setting              { s.Whole = true; return s }
 func (s Setting) words(usual ...string) Setting    { s.Choices = usual; return s }
 

@@ -23,7 +23,7 @@ func (c *Config) Settings() []Setting {
 		),
 		of("Model and data", Jobs|Eval,
 			text("model", &c.Model, "", "`FOLDER|NAME` a model's folder in Hugging Face form, or its name on the hub, fetched if need be").is(Identity).perProcess().alsoFor(Predict|Bench|Export),
-			text("task", &c.Task, "", "`NAME` a task: "+strings.Join(data.TaskNames(), ", ")).alsoFor(Predict|Bench).words(data.TaskNames()...),
+			text("task", &c.Task, "", "`NAME` a task: "+strings.Join(data.TaskNames(), ", ")).alsoFor(Predict|Bench).words(data.TaskNames()...).holds(c.isTask),
 			text("data", &c.Data, "", "`FOLDER` the task's data: its official files or the hub's parquet files").is(Measure).perProcess(),
 			text("train", &c.TrainFile, "", "`FILE` your own training data (.csv, .tsv, .json, .jsonl, .parquet, .conll), in place of --task and --data").is(Measure).perProcess(),
 			text("dev", &c.DevFile, "", "`FILE` your own data to score on, with the same columns").is(Measure).perProcess(),

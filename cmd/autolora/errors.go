@@ -30,7 +30,7 @@ func exitCode(err error) int {
 	switch {
 	case err == nil:
 		return exitDone
-	case errors.As(err, new(usageError)), errors.As(err, new(*settings.Error)):
+	case errors.As(err, new(usageError)), errors.As(err, new(*settings.Error)), errors.Is(err, nn.ErrTarget):
 		return exitUsage
 	}
 	return exitFailed
@@ -92,6 +92,8 @@ func describe(err error, has func(flag string) bool) string {
 		}
 	case errors.Is(err, nn.ErrPositions):
 		text += ": lower --max-length or --max-new-tokens"
+	case errors.Is(err, nn.ErrTarget):
+		text += ": give --target some of them, or all-linear"
 	case errors.Is(err, nn.ErrHead):
 		text += ": use --new-head"
 	}

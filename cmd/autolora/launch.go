@@ -37,7 +37,7 @@ end; a first interrupt stops all within a step, a second one kills them.`,
 	})
 	l := &launch{}
 	s := cmd.section("Flags")
-	s.IntVar(&l.n, "processes", 0, "`N` processes to start")
+	s.IntVar(&l.n, "processes", 0, "`N` processes to start; it goes before COMMAND")
 	s.IntVar(&l.port, "port", 0, "`PORT` where the processes find each other on this machine")
 	s.DurationVar(&l.grace, "grace", 30*time.Second, "`TIME` how long processes may take to end when one has failed, before they are killed")
 	s.Lookup("processes").DefValue, s.Lookup("port").DefValue = "", "a free one"
@@ -45,7 +45,7 @@ end; a first interrupt stops all within a step, a second one kills them.`,
 	cmd.run = func(ctx context.Context, c *console, args []string) error {
 		switch {
 		case !cmd.Flags().Changed("processes"):
-			return usagef("--processes N is missing: how many to start")
+			return usagef("--processes N is missing: how many to start; it goes before COMMAND")
 		case l.n < 1:
 			return usagef("--processes: got %d, want at least 1", l.n)
 		case l.port < 0 || l.port > 1<<16-1:

@@ -169,6 +169,8 @@ func TestExitCodes(t *testing.T) {
 		{"unknown format", []string{"export", "--adapter", full, "--out", out, "--format", "onnx"}, exitUsage, `--format: got "onnx", want one of peft, folded, merged`},
 		{"json lines as json", []string{"predict", "--model", model, "--input", table, "--json"}, exitUsage, "give --output FILE"},
 
+		{"unknown task", []string{"run", "--model", model, "--out", out, "--task", "imdb", "--data", full}, exitUsage, `run: --task: unknown task "imdb": want one of cola, sst2`},
+		{"unknown target", slices.Concat([]string{"train", "--method", "lora", "--model", model, "--out", filepath.Join(out, "target"), "--target", "queery"}, own), exitUsage, `train: target "queery" names no linear layer of the model`},
 		{"a setting that a job finds wrong", append(slices.Concat([]string{"run", "--model", model, "--out", out}, own), "--max-length", "512"), exitUsage, "run: --max-length: "},
 		{"no configuration", []string{"run", "--config", "nowhere.json"}, exitFailed, "--config: open nowhere.json: no such file"},
 		{"missing model", append([]string{"run", "--model", "./nowhere/model", "--out", out}, own...), exitFailed, "no such folder"},

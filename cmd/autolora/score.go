@@ -9,7 +9,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"autolora/autolora/settings"
 	"autolora/data/metrics"
@@ -136,55 +135,22 @@ func (cmd *command) checkScoreFlags(s scorer, in scoreInput) error {
 	return nil
 }
 
-// read returns the name and content of a file, of stdin for "-".
-func (in scoreInput) read(file string) (name string, text []byte, err error) {
-	if name = file; file == "-" {
-		name = "stdin"
-		text, err = io.ReadAll(in.stdin())
+// read reads a file, stdin for "-".
+func (in scoreInput) read(file string) (f metrics.File, err error) {
+	if f.Name = file; file == "-" {
+		f.Name = "stdin"
+		f.Text, err = io.ReadAll(in.stdin())
 	} else {
-		text, err = os.ReadFile(file)
+		f.Text, err = os.ReadFile(file)
 	}
 	switch {
 	case err != nil:
-		return name, nil, fmt.Errorf("read %s: %w", name, err)
-	case len(text) == 0:
-		return name, nil, fmt.Errorf("%s: the file is empty", name)
+		return f, fmt.Errorf("read %s: %w", f.Name, err)
+	case len(f.Text) == 0:
+		return f, fmt.Errorf("%s: the file is empty", f.Name)
 	}
-	return name, bytes.TrimPrefix(text, []byte("\ufeff")), nil
-}
-
-// lineFile is a file of one text, class or number a line.
-type lineFile struct {
-	name  string
-	lines []string // without the white space around
-}
-
-func newLineFile(name string, text []byte) (lineFile, error) {
-	f := lineFile{name, strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")}
-	for i, line := range f.lines {
-		if !utf8.ValidString(line) {
-			return f, fmt.Errorf("%s: line %d is not UTF-8", name, i+1)
-		}
-		f.lines[i] = strings.TrimSpace(line)
-	}
+	f.Text = bytes.TrimPrefix(f.Text, []byte("\ufeff"))
 	return f, nil
-}
-
-func (in scoreInput) lines(file string) (lineFile, error) {
-	name, text, err := in.read(file)
-	if err != nil {
-		return lineFile{name: name}, err
-	}
-	return newLineFile(name, text)
-}
-
-// trimmed returns the lines without the empty ones at the end.
-func (f lineFile) trimmed() []string {
-	n := len(f.lines)
-	for n > 0 && f.lines[n-1] == "" {
-		n--
-	}
-	return f.lines[:n]
 }
 
 // scores prints scores by their names, each behind a label, and a note behind

@@ -3,44 +3,32 @@ package main
 import (
 	"fmt"
 	"maps"
-	"math"
 	"slices"
-	"strconv"
 
 	"autolora/autolora/human"
 	"autolora/data"
 	"autolora/data/metrics"
 )
 
-// values reads a file of one class or number a line.
-func (in scoreInput) values(file string) (lineFile, error) {
-	f, err := in.lines(file)
-	if err != nil {
-		return f, err
-	}
-	f.lines = f.trimmed()
-	if len(f.lines) == 0 {
-		return f, fmt.Errorf("%s: the file is empty", f.name)
-	}
-	if i := slices.Index(f.lines, ""); i >= 0 {
-		return f, fmt.Errorf("%s: line %d is empty: want one value a line", f.name, i+1)
-	}
-	return f, nil
-}
-
-// pairs returns --references and --hypotheses, which have as many lines.
-func (in scoreInput) pairs() (gold, pred lineFile, err error) {
+// pairs returns what values finds in --references and --hypotheses, which have as
+// many lines.
+func pairs[T any](in scoreInput, values func(metrics.File) ([]T, error)) (gold, pred []T, err error) {
 	if n := len(in.references); n > 1 {
-		return gold, pred, usagef("--references: got %d files, want one: there is one right answer in a %s", n, in.kind)
+		return nil, nil, usagef("--references: got %d files, want one: there is one right answer in a %s", n, in.kind)
 	}
-	if gold, err = in.values(in.references[0]); err != nil {
-		return gold, pred, err
+	right, err := in.read(in.references[0])
+	if err == nil {
+		gold, err = values(right)
 	}
-	if pred, err = in.values(in.hypotheses); err != nil {
-		return gold, pred, err
+	if err != nil {
+		return nil, nil, err
 	}
-	if g, p := len(gold.lines), len(pred.lines); g != p {
-		err = fmt.Errorf("%s has %d lines, %s has %d: want as many", pred.name, p, gold.name, g)
+	predicted, err := in.read(in.hypotheses)
+	if err == nil {
+		pred, err = values(predicted)
+	}
+	if g, p := len(gold), len(pred); err == nil && g != p {
+		err = fmt.Errorf("%s has %d lines, %s has %d: want as many", predicted.Name, p, right.Name, g)
 	}
 	return gold, pred, err
 }
@@ -52,11 +40,11 @@ type tagScores struct {
 }
 
 func scoreTagging(in scoreInput) (scoring, error) {
-	name, text, err := in.read(in.input)
+	f, err := in.read(in.input)
 	if err != nil {
 		return nil, err
 	}
-	columns, err := data.ReadCoNLL(name, text, -2, -1)
+	columns, err := data.ReadCoNLL(f.Name, f.Text, -2, -1)
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +54,7 @@ func scoreTagging(in scoreInput) (scoring, error) {
 	}
 	report, err := metrics.ScoreEntities(columns[0], columns[1], scheme)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, fmt.Errorf("%s: %w", f.Name, err)
 	}
 	return tagScores{report, len(slices.Concat(columns[0]...)), len(columns[0])}, nil
 }
@@ -99,7 +87,7 @@ func (s valueScores) print(w *writer) {
 }
 
 func scoreClasses(in scoreInput) (scoring, error) {
-	goldFile, predFile, err := in.pairs()
+	goldLines, predLines, err := pairs(in, metrics.File.Values)
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +102,7 @@ func scoreClasses(in scoreInput) (scoring, error) {
 		}
 		return out
 	}
-	gold, pred := indices(goldFile.lines), indices(predFile.lines)
+	gold, pred := indices(goldLines), indices(predLines)
 	names := []string{metrics.NameAccuracy, metrics.NameMatthews, metrics.NameMacroF1}
 	if len(classes) == 2 { // 0 and 1 alone
 		names = append(names, metrics.NameF1)
@@ -124,31 +112,10 @@ func scoreClasses(in scoreInput) (scoring, error) {
 }
 
 func scoreValues(in scoreInput) (scoring, error) {
-	goldFile, predFile, err := in.pairs()
-	if err != nil {
-		return nil, err
-	}
-	gold, err := goldFile.numbers()
-	if err != nil {
-		return nil, err
-	}
-	pred, err := predFile.numbers()
+	gold, pred, err := pairs(in, metrics.File.Numbers)
 	if err != nil {
 		return nil, err
 	}
 	scores, err := metrics.Regression([]string{metrics.NamePearson, metrics.NameSpearman}, gold, pred)
 	return valueScores{scores, len(gold)}, err
-}
-
-// numbers reads a finite number from every line.
-func (f lineFile) numbers() ([]float64, error) {
-	out := make([]float64, len(f.lines))
-	for i, line := range f.lines {
-		v, err := strconv.ParseFloat(line, 64)
-		if err != nil || math.IsNaN(v) || math.IsInf(v, 0) {
-			return nil, fmt.Errorf("%s: line %d: got %.40q, want a finite number", f.name, i+1, line)
-		}
-		out[i] = v
-	}
-	return out, nil
 }

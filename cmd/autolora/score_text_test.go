@@ -241,7 +241,7 @@ func TestScoreTextErrors(t *testing.T) {
 		{"columns differ", "--metric bleu --hypotheses two.txt --references two.txt --references column0", exitFailed,
 			"two.txt has 2 lines, column0 has 5 lines: want as many"},
 		{"columns without a reference", "--metric bleu --hypotheses two.txt --references half.txt --references half.txt", exitFailed,
-			"line 2 is empty in all files of --references: want a reference in one of them"},
+			"line 2 is empty in all files of references: want a reference in one of them"},
 		{"an empty block", "--metric bleu --hypotheses two.txt --references gap.txt", exitFailed,
 			"gap.txt: line 3 is empty as if it ended references, but output 2 has none"},
 		{"empty file", "--metric bleu --hypotheses two.txt --references empty.txt", exitFailed, "empty.txt: the file is empty"},

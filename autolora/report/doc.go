@@ -20,6 +20,10 @@
 // would. Nothing is corrected for the number of comparisons; the report says
 // how many there are.
 //
+// Runs of a task that differ in settings which change results are no seeds of
+// each other: they stand apart, and only like is compared with like. Nothing is
+// judged of a method that does no better than the commonest answer would.
+//
 // Learned ranks are held against what chance gives: their agreement between
 // seeds and between tasks against permuted layers, their mean and spread
 // against selection variables of which none is better than another.

@@ -99,7 +99,7 @@ func TestSetApart(t *testing.T) {
 	dir := t.TempDir()
 	for seed := uint64(1); seed <= 2; seed++ {
 		for _, lr := range []float64{5e-4, 2e-3} {
-			machine := map[string]any{"lr": lr, "batch-size": 16.0, "threads": lr * 1e4, "out": fmt.Sprint(lr), "data": fmt.Sprint("/m", lr, "/glue")}
+			machine := map[string]any{"lr": lr, "batch-size": 16.0, "text": map[float64]any{5e-4: nil, 2e-3: []string{}}[lr], "threads": lr * 1e4, "out": fmt.Sprint(lr), "data": fmt.Sprint("/m", lr, "/glue")}
 			write(dir, fmt.Sprint(lr), "topics", "lora", seed, 0.7+10*lr, machine)
 			write(dir, fmt.Sprint(lr), "topics", "autolora", seed, 0.71+10*lr, machine)
 		}

@@ -38,11 +38,10 @@ func isPath(name string) bool { return isShared(name) && about(name).PerProcess 
 // a path only the last part counts: the folders above differ from machine to
 // machine.
 func (r *Run) setting(name string) string {
-	v, ok := r.Settings[name]
-	if !ok || v == nil {
+	text := fmt.Sprint(r.Settings[name])
+	if text == "<nil>" || text == "[]" { // as JSON has no list
 		return ""
 	}
-	text := fmt.Sprint(v)
 	if isPath(name) && text != "" {
 		text = filepath.Base(text)
 	}

@@ -7,7 +7,6 @@ import (
 
 	"autolora/data/metrics"
 
-	"gonum.org/v1/gonum/floats"
 	"gonum.org/v1/gonum/stat"
 	"gonum.org/v1/gonum/stat/distuv"
 )
@@ -114,33 +113,27 @@ const permutations = 9999
 // agreement compares lists of the ranks of the same layers.
 func agreement(lists [][]float64) Agreement {
 	a := Agreement{Lists: len(lists), Pearson: unknown, Spearman: unknown, ChanceSD: unknown, P: unknown}
-	var varied, vectors [][]float64
+	var varied [][]float64
 	for _, list := range lists {
 		a.Layers = len(list)
-		if v := standard(list); v != nil {
-			varied, vectors = append(varied, list), append(vectors, v)
+		if stat.StdDev(list, nil) > 1e-6 {
+			varied = append(varied, slices.Clone(list))
 		}
 	}
 	a.Pairs = len(varied) * (len(varied) - 1) / 2
 	if a.Pairs == 0 {
 		return a
 	}
-	var pearson, spearman float64
-	for i, x := range varied {
-		for _, y := range varied[:i] {
-			pearson += metrics.Pearson(x, y) / float64(a.Pairs)
-			spearman += metrics.Spearman(x, y) / float64(a.Pairs)
-		}
-	}
-	a.Pearson, a.Spearman = Number(pearson), Number(spearman)
+	found := meanOfPairs(varied, pearson)
+	a.Pearson, a.Spearman = Number(found), Number(meanOfPairs(varied, metrics.Spearman))
 	a.ChanceSD = Number(1 / math.Sqrt(float64(a.Pairs*(a.Layers-1))))
 	rng := rand.New(rand.NewPCG(1, 2))
 	above := 0
 	for range permutations {
-		for _, v := range vectors[1:] { // against the first, which may as well stay
+		for _, v := range varied[1:] { // against the first, which may as well stay
 			rng.Shuffle(len(v), func(i, j int) { v[i], v[j] = v[j], v[i] })
 		}
-		if meanProduct(vectors) >= pearson-1e-12 {
+		if meanOfPairs(varied, pearson) >= found-1e-12 {
 			above++
 		}
 	}
@@ -148,25 +141,15 @@ func agreement(lists [][]float64) Agreement {
 	return a
 }
 
-// standard returns x less its mean, at length 1; nil if all are equal.
-func standard(x []float64) []float64 {
-	out := slices.Clone(x)
-	floats.AddConst(-stat.Mean(x, nil), out)
-	length := floats.Norm(out, 2)
-	if length < 1e-6 {
-		return nil
-	}
-	floats.Scale(1/length, out)
-	return out
-}
+func pearson(x, y []float64) float64 { return stat.Correlation(x, y, nil) }
 
-// meanProduct returns the mean scalar product of all pairs: of vectors from
-// standard, their mean correlation. The products of all pairs are had from
-// that of the sum with itself.
-func meanProduct(vectors [][]float64) float64 {
-	n, sum := float64(len(vectors)), slices.Clone(vectors[0])
-	for _, v := range vectors[1:] {
-		floats.Add(sum, v)
+// meanOfPairs returns the mean correlation of all pairs of lists.
+func meanOfPairs(lists [][]float64, correlation func(x, y []float64) float64) float64 {
+	var all []float64
+	for i, x := range lists {
+		for _, y := range lists[:i] {
+			all = append(all, correlation(x, y))
+		}
 	}
-	return (floats.Dot(sum, sum) - n) / (n * (n - 1))
+	return mean(all)
 }

@@ -149,11 +149,11 @@ func TestAgreementByChance(t *testing.T) {
 				thirds = permutationsOf(lists[2])
 			}
 			for _, y := range thirds {
-				vectors := [][]float64{standard(lists[0]), standard(x)}
+				all := [][]float64{lists[0], x}
 				if y != nil {
-					vectors = append(vectors, standard(y))
+					all = append(all, y)
 				}
-				r := meanProduct(vectors)
+				r := meanOfPairs(all, pearson)
 				sum, squares, n = sum+r, squares+r*r, n+1
 				if r >= float64(a.Pearson)-1e-12 {
 					above++

@@ -69,6 +69,18 @@ func (c *Checkpoint) Tensor(name string) (Tensor, bool) {
 	return f.Tensor(name)
 }
 
+// Alias returns the tensor that stands for one that is not in the files, because
+// both are one in memory: the safetensors library's save_model leaves all but one
+// of those out, and names it in the metadata.
+func (c *Checkpoint) Alias(name string) (kept string, ok bool) {
+	for _, path := range c.Files() {
+		if kept := c.files[path].metadata[name]; c.owner[kept] != nil && c.owner[name] == nil {
+			return kept, true
+		}
+	}
+	return "", false
+}
+
 // Close unmaps all files. Closing twice is harmless.
 func (c *Checkpoint) Close() error {
 	var err error

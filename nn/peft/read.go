@@ -80,7 +80,11 @@ func assemble(c *Config, f *safetensors.File) (*Adapter, error) {
 	var unknown []string
 	for _, key := range f.Names() {
 		t, _ := f.Tensor(key)
+		if t.NumElements() == 0 {
+			return nil, fmt.Errorf("%q has shape %v, it is empty: %s", key, t.Shape, safetensors.WhyEmpty)
+		}
 		t.Data = bytes.Clone(t.Data)
+		key := safetensors.Unwrapped(key)
 		module, factor, ok := splitFactorKey(key)
 		if !ok {
 			module, factor, ok = c.splitMoreKey(key)

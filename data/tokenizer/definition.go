@@ -72,11 +72,18 @@ func parseDefinition(name string, text []byte, set *settings) (*definition, erro
 	if d.added, err = parseAdded(file["added_tokens"], d.model.vocab); err != nil {
 		return fail("added_tokens", err)
 	}
+	d.added = set.extend(d.added, d.model.vocab)
+	if err := checkAdded(d.added, d.model.vocab); err != nil {
+		return fail("added_tokens", fmt.Errorf("with those of the tokenizer's settings: %w", err))
+	}
 	if d.sections["added_tokens"], err = json.Marshal(d.added); err != nil {
 		return fail("added_tokens", err)
 	}
 	if d.template, err = parseProcessor(file["post_processor"], 0); err != nil {
 		return fail("post_processor", err)
+	}
+	if !set.segments() {
+		d.template = d.template.flat()
 	}
 	return d, nil
 }
@@ -138,8 +145,7 @@ func (d *definition) maxID() int64 {
 	return largest
 }
 
-// parseAdded reads added_tokens. The library does not take the ids from the file: a token that the model does not
-// know gets the next free one. A file where that differs would give ids that its author did not mean.
+// parseAdded reads added_tokens.
 func parseAdded(raw json.RawMessage, vocab map[string]uint32) ([]addedToken, error) {
 	if isNull(raw) {
 		return []addedToken{}, nil
@@ -148,6 +154,12 @@ func parseAdded(raw json.RawMessage, vocab map[string]uint32) ([]addedToken, err
 	if err := plainjson.Unmarshal(raw, &tokens); err != nil {
 		return nil, err
 	}
+	return tokens, checkAdded(tokens, vocab)
+}
+
+// checkAdded checks added tokens and their ids. The library does not take the ids from the file: a token that the model
+// does not know gets the next free one. A file where that differs would give ids that its author did not mean.
+func checkAdded(tokens []addedToken, vocab map[string]uint32) error {
 	known := map[string]uint32{}
 	next := uint32(len(vocab))
 	for i, t := range tokens {
@@ -165,12 +177,12 @@ func parseAdded(raw json.RawMessage, vocab map[string]uint32) ([]addedToken, err
 			err = fmt.Errorf("%q has id %d, want %d (its id in the model's vocabulary, or the next free one)", t.Content, t.ID, want)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("token %d: %w", i, err)
+			return fmt.Errorf("token %d: %w", i, err)
 		}
 		next = max(next, want+1)
 		known[t.Content] = want
 	}
-	return tokens, nil
+	return nil
 }
 
 // cleanSection parses a section, checks it, applies the settings and writes it anew.

@@ -27,6 +27,8 @@ type settings struct {
 	AddPrefixSpace       *bool   `json:"add_prefix_space"`
 	AddBOS               *bool   `json:"add_bos_token"`
 	Added                tokenID `json:"added_tokens_decoder"`
+	// InputNames are what the tokenizer gives a model: input_ids, token_type_ids (segments), …
+	InputNames []string `json:"model_input_names"`
 	names
 }
 
@@ -40,6 +42,7 @@ type names struct {
 	BOS        *namedToken  `json:"bos_token"`
 	EOS        *namedToken  `json:"eos_token"`
 	Additional []namedToken `json:"additional_special_tokens"`
+	Extra      extraTokens  `json:"extra_special_tokens"` // its name in transformers 5
 }
 
 // namedToken is a special token: its content alone, or an object with the flags of an added token.
@@ -54,6 +57,23 @@ func (t *namedToken) UnmarshalJSON(text []byte) error {
 	}
 	t.Special = true
 	return err
+}
+
+// extraTokens are a list, or an object of tokens by the parts that they play.
+type extraTokens []namedToken
+
+func (l *extraTokens) UnmarshalJSON(text []byte) error {
+	var byPart map[string]namedToken
+	if plainjson.Unmarshal(text, (*[]namedToken)(l)) == nil {
+		return nil
+	}
+	if err := plainjson.Unmarshal(text, &byPart); err != nil {
+		return err
+	}
+	for _, part := range slices.Sorted(maps.Keys(byPart)) {
+		*l = append(*l, byPart[part])
+	}
+	return nil
 }
 
 // tokenID is added_tokens_decoder: an object of added tokens by their ids.
@@ -75,7 +95,8 @@ func (l *tokenID) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// readSettings reads the three files, each of which may be absent. tokenizer_config.json goes before the others.
+// readSettings reads the three files, each of which may be absent. tokenizer_config.json goes before the others where it
+// lists the added tokens; without such a list, special_tokens_map.json goes before it, as in transformers.
 func readSettings(dir string) (*settings, error) {
 	s := &settings{}
 	var byMap names
@@ -105,10 +126,14 @@ func readSettings(dir string) (*settings, error) {
 	}
 	mine, other := s.parts(), byMap.parts()
 	for i := range mine {
-		*mine[i] = cmp.Or(*mine[i], *other[i])
+		if s.Added == nil {
+			*mine[i] = cmp.Or(*other[i], *mine[i])
+		} else {
+			*mine[i] = cmp.Or(*mine[i], *other[i])
+		}
 	}
-	if s.Additional == nil {
-		s.Additional = byMap.Additional
+	if s.Additional = slices.Concat(s.Additional, s.Extra); s.Additional == nil {
+		s.Additional = slices.Concat(byMap.Additional, byMap.Extra)
 	}
 	if s.Added == nil {
 		for _, content := range slices.Sorted(maps.Keys(added)) {
@@ -116,6 +141,60 @@ func readSettings(dir string) (*settings, error) {
 		}
 	}
 	return s, nil
+}
+
+// withoutSegments are the classes of tokenizers, of models without segments, that give none. Bare classes, which serve
+// any model, are not among them.
+var withoutSegments = []string{"DistilBertTokenizer", "MPNetTokenizer", "RobertaTokenizer", "XLMRobertaTokenizer", "CamembertTokenizer",
+	"BartTokenizer", "LongformerTokenizer", "GPT2Tokenizer", "LlamaTokenizer"}
+
+// segments reports whether the tokenizer tells a pair's texts apart.
+func (s *settings) segments() bool {
+	if s.InputNames != nil {
+		return slices.Contains(s.InputNames, "token_type_ids")
+	}
+	return !slices.Contains(withoutSegments, s.class())
+}
+
+// extend adds the tokens of the settings to those of tokenizer.json, as transformers does: what added_tokens_decoder or
+// added_tokens.json lists, in the order of the ids, with the flags that it gives, then the special tokens that neither
+// has. Those get their ids in the vocabulary, or the next free ones.
+func (s *settings) extend(tokens []addedToken, vocab map[string]uint32) []addedToken {
+	place := func(content string) int {
+		return slices.IndexFunc(tokens, func(t addedToken) bool { return t.Content == content })
+	}
+	listed := slices.SortedFunc(slices.Values(s.Added), func(a, b addedToken) int {
+		return cmp.Or(cmp.Compare(a.ID, b.ID), strings.Compare(a.Content, b.Content))
+	})
+	for _, t := range listed {
+		if at := place(t.Content); at >= 0 {
+			t.ID = tokens[at].ID
+			tokens[at] = t
+			continue
+		}
+		tokens = append(tokens, t)
+	}
+	named := slices.Clone(s.Additional)
+	for _, part := range []*namedToken{s.Mask, s.CLS, s.Pad, s.Sep, s.Unk, s.EOS, s.BOS} {
+		if part != nil {
+			named = slices.Insert(named, 0, *part)
+		}
+	}
+	for _, t := range named {
+		if t.Content == "" || place(t.Content) >= 0 {
+			continue
+		}
+		id, known := vocab[t.Content]
+		if !known {
+			id = uint32(len(vocab))
+			for _, other := range tokens {
+				id = max(id, other.ID+1)
+			}
+		}
+		t.ID = id
+		tokens = append(tokens, addedToken(t))
+	}
+	return tokens
 }
 
 // parts lists the single tokens.

@@ -36,6 +36,15 @@ func (t template) pieces(pair bool) []piece {
 	return t.single
 }
 
+// flat is the template with all of a pair in segment 0.
+func (t template) flat() template {
+	pair := slices.Clone(t.pair)
+	for i := range pair {
+		pair[i].segment = 0
+	}
+	return template{t.single, pair}
+}
+
 // added is the number of special tokens around one text, or around a pair.
 func (t template) added(pair bool) int {
 	n := 0

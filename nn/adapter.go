@@ -18,6 +18,9 @@ func (m *Model) Adapter(base string, skipped []string) *peft.Adapter {
 	a := &peft.Adapter{Config: peft.Config{TaskType: m.Output.taskType(), BaseModel: base}}
 	if m.Head != nil {
 		a.Config.ModulesToSave = []string{"classifier"}
+		if m.Head.pooler && m.Head.trained {
+			a.Config.ModulesToSave = append(a.Config.ModulesToSave, "pooler")
+		}
 	}
 	names := make(map[string]bool)
 	add := func(layer peft.Layer) {
@@ -27,7 +30,7 @@ func (m *Model) Adapter(base string, skipped []string) *peft.Adapter {
 			a.Config.R, a.Config.LoraAlpha = layer.Rank, layer.Alpha
 		}
 	}
-	for _, l := range m.Body.linears() {
+	for _, l := range m.linears() {
 		a.Config.FanInFanOut = a.Config.FanInFanOut || l.Weight.Transposed
 		for _, adapter := range l.Adapters {
 			switch whole := l.whole(); {
@@ -100,7 +103,7 @@ func (m *Model) LoadAdapter(dir string) error {
 func (m *Model) addLayer(a *peft.Adapter, layer peft.Layer) error {
 	l, i := m.linear(layer.Name)
 	if l == nil {
-		for _, l := range m.Body.linears() {
+		for _, l := range m.linears() {
 			if l.whole() == layer.Name {
 				return m.setFused(a, layer, l)
 			}
@@ -166,12 +169,25 @@ func (b byName) take(name string, shape []int64, absent, wrong string) ([]float3
 	return safetensors.Float32s(t)
 }
 
+// setHead takes the head that an adapter has saved, and BERT's pooler where that is
+// saved too. An adapter without a head is one of the model's own.
 func (m *Model) setHead(saved []safetensors.Tensor) error {
 	tensors := tensorsByName(saved)
+	if len(saved) == 0 && m.Head != nil && !m.Head.fresh {
+		return nil
+	}
+	if m.Head != nil && m.Head.pooler {
+		dense := m.Head.Dense
+		if _, stored := tensors[dense.Weight.Name]; stored {
+			m.Head.trained = true
+			dense.Weight.Value.SetRequiresGrad(true)
+			dense.Bias.Value.SetRequiresGrad(true)
+		}
+	}
 	s := torchbind.NewScope()
 	defer s.Close()
 	for _, p := range m.HeadParams() {
-		data, err := tensors.take(p.Name, p.Shape, "the adapter has no classification head",
+		data, err := tensors.take(p.Name, p.Shape, "neither the adapter nor the model has it",
 			"the adapter was trained for another number of labels or another model")
 		if err != nil {
 			return err

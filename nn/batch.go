@@ -170,13 +170,19 @@ func (m *Model) NewBatch(s *torchbind.Scope, seqs *data.Batch) (*Batch, error) {
 		if length < 1 || int64(length) > m.MaxTokens() {
 			return nil, fmt.Errorf("sequence %d of the batch has %d tokens, want 1 to %d: %w", i, length, m.MaxTokens(), ErrPositions)
 		}
-		for p := range length {
-			positions = append(positions, m.firstPosition()+int64(p))
+		next := m.firstPosition()
+		for _, id := range seqs.IDs[min(len(positions), n):min(len(positions)+length, n)] {
+			if m.family.positionOffset && id == m.PadTokenID { // written in a text, it is at its own place and counts for none
+				positions = append(positions, m.PadTokenID)
+				continue
+			}
+			positions = append(positions, next)
+			next++
 		}
-		offsets = append(offsets, int64(len(positions)))
+		offsets = append(offsets, offsets[i]+int64(length))
 	}
-	if len(positions) != n || len(seqs.Segments) != n || b == 0 {
-		return nil, fmt.Errorf("batch of %d sequences has %d tokens and %d segments, want %d of both", b, n, len(seqs.Segments), len(positions))
+	if offsets[b] != int64(n) || len(seqs.Segments) != n || b == 0 {
+		return nil, fmt.Errorf("batch of %d sequences has %d tokens and %d segments, want %d of both", b, n, len(seqs.Segments), offsets[b])
 	}
 	for i, id := range seqs.IDs {
 		if id < 0 || id >= m.VocabSize {

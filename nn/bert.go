@@ -74,10 +74,18 @@ func newBERT(ld *loader, cfg *Config, prefix string) *Transformer {
 }
 
 // bertHead makes BERT's head for sequences, classifier(dropout(tanh(pooler(h)))).
-// The pooler is part of the pre-trained model and frozen with it, as in PEFT.
-func bertHead(ld *loader, cfg Config, labels int64, trained func(name string, shape ...int64) *Param) *Head {
-	c := cfg.HiddenSize
-	h := &Head{Dense: ld.headParam("bert.pooler.dense.weight", c, c), DenseB: ld.headParam("bert.pooler.dense.bias", c)}
+// The pooler is part of the pre-trained model and frozen with it, as in PEFT. A
+// checkpoint may lack it, where pre-training did without; beside a fresh classifier
+// it is then fresh too, and trained.
+func bertHead(ld *loader, cfg Config, labels int64, fresh bool, trained func(name string, shape ...int64) *Param) *Head {
+	c, module := cfg.HiddenSize, "bert.pooler.dense"
+	h := &Head{pooler: true}
+	param := ld.headParam
+	if _, stored := ld.find(module + ".weight"); !stored && fresh {
+		param, h.trained = trained, true
+		ld.notes = append(ld.notes, "the checkpoint has no pooler: a fresh one is trained with the head")
+	}
+	h.Dense = newLinear(param(module+".weight", c, c), param(module+".bias", c), Module{module, c})
 	h.Out, h.OutB = trained("classifier.weight", labels, c), trained("classifier.bias", labels)
 	return h
 }

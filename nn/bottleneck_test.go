@@ -221,7 +221,7 @@ func TestBottleneckErrors(t *testing.T) {
 				a.Weights = append(a.Weights, more)
 			}},
 			{"another size", "shape [4 32], want [8 32]", func(a *adapterhub.Bottlenecks) { a.Size = 8 }},
-			{"no head", "no classification head", func(a *adapterhub.Bottlenecks) { a.Head = nil }},
+			{"half a head", `"classifier.weight" is missing`, func(a *adapterhub.Bottlenecks) { a.Head = a.Head[:1] }},
 			{"another head", "another number of labels", func(a *adapterhub.Bottlenecks) { a.Head[1].Shape = []int64{32, 3} }},
 		} {
 			fresh := tiny(t, torchbind.Float32)

@@ -258,6 +258,33 @@ func (c Config) LabelNames() []string {
 	return labels
 }
 
+// CheckHead returns an error if the head that a checkpoint of this configuration
+// has is of another kind than output says: of another task, or one whose scores
+// mean something else.
+func (c Config) CheckHead(output Output) error {
+	want := c.Architecture(output)
+	for _, kind := range []string{"ForSequenceClassification", "ForTokenClassification", "ForMultipleChoice"} {
+		if is := c.family.class + kind; is != want && slices.Contains(c.Architectures, is) {
+			return fmt.Errorf("the head is that of %s, want that of %s", is, want)
+		}
+	}
+	return c.CheckProblem(output)
+}
+
+// CheckProblem returns an error if problem_type, which says what the scores of
+// texts mean, is another than that of output.
+func (c Config) CheckProblem(output Output) error {
+	switch {
+	case output == TokenClassification || output == CausalLM:
+		return nil
+	case c.ProblemType == "multi_label_classification":
+		return errors.New("the head gives a text any number of labels (problem_type multi_label_classification), want one label each: that is not supported")
+	case c.ProblemType == "regression" && output == SequenceClassification:
+		return errors.New("the head predicts several numbers (problem_type regression), want labels: that is not supported")
+	}
+	return nil
+}
+
 // Architecture returns transformers' class name of this model with a head for
 // an output.
 func (c Config) Architecture(output Output) string {

@@ -20,11 +20,8 @@ type family struct {
 	// build makes the body out of a checkpoint.
 	build func(ld *loader, cfg *Config, prefix string) *Transformer
 	// head makes the head for sequences, in families that have one. trained returns
-	// a parameter that a task trains.
-	head func(ld *loader, cfg Config, labels int64, trained func(name string, shape ...int64) *Param) *Head
-	// targets are what the family calls the modules that --target names by the
-	// common words; nil where they are called so.
-	targets map[string]string
+	// a parameter that a task trains, drawn anew where the head is fresh.
+	head func(ld *loader, cfg Config, labels int64, fresh bool, trained func(name string, shape ...int64) *Param) *Head
 	// unread are the beginnings and, after a dot, the ends of keys that a checkpoint
 	// may have and the model does not.
 	unread []string

@@ -67,7 +67,7 @@ func readGPT2(data []byte, cfg *Config) error {
 func newGPT2(ld *loader, cfg *Config, prefix string) *Transformer {
 	c, inner, eps := cfg.HiddenSize, cfg.IntermediateSize, cfg.LayerNormEps
 	t := &Transformer{config: cfg, Embedding: Embedding{
-		Words: ld.param(prefix+".wte.weight", cfg.VocabSize, c), Places: ld.param(prefix+".wpe.weight", cfg.MaxPositionEmbeddings, c),
+		Words: ld.words(cfg, prefix+".wte.weight"), Places: ld.param(prefix+".wpe.weight", cfg.MaxPositionEmbeddings, c),
 	}}
 	for i := range cfg.NumHiddenLayers {
 		name := fmt.Sprintf("%s.h.%d.", prefix, i)

@@ -3,6 +3,7 @@ package nn
 import (
 	"math/rand/v2"
 
+	"autolora/nn/safetensors"
 	"autolora/torchbind"
 )
 
@@ -14,14 +15,16 @@ import (
 //	Out(dropout(tanh(Dense(dropout(h)))))  sequences, twoLayers
 //	Out(dropout(h))                        tokens
 type Head struct {
-	Dense   *Param // [C, C]; nil for tokens
-	DenseB  *Param // [C]; nil for tokens
-	Out     *Param // [K, C]
-	OutB    *Param // [K]
+	Dense   *Linear // [C, C]; nil for tokens
+	Out     *Param  // [K, C]
+	OutB    *Param  // [K]
 	Dropout float64
-	// twoLayers says that Dense belongs to the head: it is trained, and there is
-	// dropout before it too.
+	// twoLayers says that there is dropout before Dense too.
 	twoLayers bool
+	// pooler says that Dense is a part of the pre-trained model, which may have
+	// adapters; trained, that it is trained with the head all the same.
+	pooler, trained bool
+	fresh           bool // drawn, and not the checkpoint's
 }
 
 // Forward maps x [M, C] to [M, K].
@@ -35,7 +38,7 @@ func (h *Head) Forward(s *torchbind.Scope, x *torchbind.Tensor, rng *DropoutRNG)
 	}
 	x = torchbind.To(s, x, h.Out.Value.DType(), x.Device())
 	if h.Dense != nil {
-		x = torchbind.Tanh(s, torchbind.Linear(s, x, h.Dense.Value, h.DenseB.Value))
+		x = torchbind.Tanh(s, h.Dense.Forward(s, x, rng))
 	}
 	return torchbind.Linear(s, drop(x), h.Out.Value, h.OutB.Value)
 }
@@ -55,10 +58,29 @@ func (h *Head) reorder(order []int64) {
 	})
 }
 
+// StoredOutputs returns the number of outputs of the head that a model folder has, 0
+// if it has none.
+func StoredOutputs(dir string) (int, error) {
+	ckpt, err := safetensors.OpenCheckpoint(dir)
+	if err != nil {
+		return 0, err
+	}
+	defer ckpt.Close()
+	for _, name := range ckpt.Names() {
+		switch safetensors.Unwrapped(name) {
+		case "classifier.weight", "classifier.out_proj.weight":
+			if t, _ := ckpt.Tensor(name); len(t.Shape) == 2 {
+				return int(t.Shape[0]), nil
+			}
+		}
+	}
+	return 0, nil
+}
+
 // Params returns what a task trains.
 func (h *Head) Params() []*Param {
-	if h.twoLayers {
-		return []*Param{h.Dense, h.DenseB, h.Out, h.OutB}
+	if h.trained {
+		return []*Param{h.Dense.Weight, h.Dense.Bias, h.Out, h.OutB}
 	}
 	return []*Param{h.Out, h.OutB}
 }
@@ -80,8 +102,8 @@ func newHead(ld *loader, cfg Config, load LoadConfig, fresh bool, rng *rand.Rand
 	if load.Output == TokenClassification {
 		h = &Head{Out: trained("classifier.weight", load.Labels, cfg.HiddenSize), OutB: trained("classifier.bias", load.Labels)}
 	} else {
-		h = ld.family.head(ld, cfg, load.Labels, trained)
+		h = ld.family.head(ld, cfg, load.Labels, fresh, trained)
 	}
-	h.Dropout = cfg.HeadDropout()
+	h.Dropout, h.fresh = cfg.HeadDropout(), fresh
 	return h
 }

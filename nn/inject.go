@@ -1,12 +1,10 @@
 package nn
 
 import (
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
 	"sort"
-	"strings"
 
 	"autolora/torchbind"
 )
@@ -23,43 +21,6 @@ type LoRAConfig struct {
 	Dropout float64
 	SVD     bool   // AdaLoRA's form, with E
 	Seed    uint64 // of A, and of B in the SVD form
-}
-
-// ErrTarget says that a target of LoRA is not there.
-var ErrTarget = errors.New("names no linear layer of the model")
-
-// Modules returns the full paths of the blocks' linear modules that targets
-// name, in the order of the architecture. "query", "key" and "value" are known
-// in every family. A target that names no module is an error.
-func (m *Model) Modules(targets []string) ([]string, error) {
-	hit := make(map[string]bool)
-	var paths, last []string
-	for _, l := range m.Body.linears() {
-		for _, module := range l.Modules {
-			path, chosen := module.Path, false
-			for _, t := range targets {
-				own := t
-				if name, ok := m.family.targets[t]; ok {
-					own = name
-				}
-				if t == "all-linear" || path == t || strings.HasSuffix(path, "."+own) {
-					hit[t], chosen = true, true
-				}
-			}
-			if chosen {
-				paths = append(paths, path)
-			}
-			if _, name, ok := strings.Cut(path, ".0."); ok {
-				last = append(last, name)
-			}
-		}
-	}
-	for _, t := range targets {
-		if !hit[t] {
-			return nil, fmt.Errorf("target %q %w; its layers have %s", t, ErrTarget, strings.Join(last, ", "))
-		}
-	}
-	return paths, nil
 }
 
 // svdStd is the standard deviation of A and B in a fresh layer of the SVD form.
@@ -168,7 +129,7 @@ func (m *Model) fold(l *LoRA, keep []bool) *LoRA {
 
 // linear returns the layer and the part of it that is the module at path.
 func (m *Model) linear(path string) (*Linear, int) {
-	for _, l := range m.Body.linears() {
+	for _, l := range m.linears() {
 		if i := l.index(path); i >= 0 {
 			return l, i
 		}

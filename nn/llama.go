@@ -8,12 +8,9 @@ import (
 )
 
 var llama = family{
-	prefix: "model", class: "Llama", generator: "LlamaForCausalLM", read: readLlama, check: checkDecoder, build: newLlama, targets: llamaTargets,
+	prefix: "model", class: "Llama", generator: "LlamaForCausalLM", read: readLlama, check: checkDecoder, build: newLlama,
 	unread: []string{".rotary_emb.inv_freq"}, // of transformers of old
 }
-
-// llamaTargets are the LLaMA family's names of the common modules.
-var llamaTargets = map[string]string{"query": "q_proj", "key": "k_proj", "value": "v_proj"}
 
 // readLlama reads LLaMA's keys over the defaults of transformers' LlamaConfig.
 func readLlama(data []byte, cfg *Config) error {
@@ -63,7 +60,7 @@ func readLlama(data []byte, cfg *Config) error {
 func newLlama(ld *loader, cfg *Config, prefix string) *Transformer {
 	c, inner, eps := cfg.HiddenSize, cfg.IntermediateSize, cfg.LayerNormEps
 	heads, groups := cfg.NumAttentionHeads*cfg.HeadDim, cfg.NumKeyValueHeads*cfg.HeadDim
-	t := &Transformer{config: cfg, Embedding: Embedding{Words: ld.param(prefix+".embed_tokens.weight", cfg.VocabSize, c)}}
+	t := &Transformer{config: cfg, Embedding: Embedding{Words: ld.words(cfg, prefix+".embed_tokens.weight")}}
 	frequencies := ld.frequencies(cfg.Rope, cfg.HeadDim)
 	for i := range cfg.NumHiddenLayers {
 		name := fmt.Sprintf("%s.layers.%d.", prefix, i)

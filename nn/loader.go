@@ -1,7 +1,9 @@
 package nn
 
 import (
+	"bytes"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -21,20 +23,47 @@ type loader struct {
 
 	params   []*Param
 	linears  []*Linear
-	used     map[string]bool
+	stored   map[string]string // the checkpoint's names by those without a training's wrappers
+	used     map[string]bool   // of the names in stored
 	problems []string
+	advice   string // on the problems
+	notes    []string
+}
+
+// newLoader returns a loader of ckpt's tensors into s.
+func newLoader(s *torchbind.Scope, ckpt *safetensors.Checkpoint, family family, dtype torchbind.DType, device torchbind.Device) *loader {
+	ld := &loader{
+		scope: s, ckpt: ckpt, family: family, dtype: dtype, device: device, stored: map[string]string{}, used: map[string]bool{},
+		advice: "the weights are not those of config.json's model",
+	}
+	for _, name := range ckpt.Names() {
+		plain := safetensors.Unwrapped(name)
+		if other, twice := ld.stored[plain]; twice {
+			ld.problems = append(ld.problems, fmt.Sprintf("%q and %q: the same tensor twice", other, name))
+		}
+		ld.stored[plain] = name
+	}
+	return ld
 }
 
 // oldNames are spellings of TensorFlow's time, still found in checkpoints.
 var oldNames = strings.NewReplacer("LayerNorm.weight", "LayerNorm.gamma", "LayerNorm.bias", "LayerNorm.beta")
 
-// find returns the checkpoint's tensor for a key, under any of its spellings.
+// find returns the checkpoint's tensor for a key, under any of its spellings, or
+// under the name of one that is the same in memory.
 func (ld *loader) find(key string) (safetensors.Tensor, bool) {
 	bare := strings.TrimPrefix(key, ld.family.prefix+".")
-	for _, name := range []string{key, bare, oldNames.Replace(key), oldNames.Replace(bare)} {
-		if t, ok := ld.ckpt.Tensor(name); ok {
+	spellings := []string{key, bare, oldNames.Replace(key), oldNames.Replace(bare)}
+	for _, name := range spellings {
+		if stored, ok := ld.stored[name]; ok {
 			ld.used[name] = true
-			return t, true
+			return ld.ckpt.Tensor(stored)
+		}
+	}
+	for _, name := range spellings {
+		if kept, ok := ld.ckpt.Alias(name); ok {
+			ld.used[safetensors.Unwrapped(kept)] = true
+			return ld.ckpt.Tensor(kept)
 		}
 	}
 	return safetensors.Tensor{}, false
@@ -48,13 +77,21 @@ func (ld *loader) read(s *torchbind.Scope, key string, dtype torchbind.DType, sh
 		ld.problems = append(ld.problems, fmt.Sprintf("%q: missing", key))
 		return nil
 	}
-	if !slices.Equal(t.Shape, shape) {
-		ld.problems = append(ld.problems, fmt.Sprintf("%q: shape %v, want %v", key, t.Shape, shape))
+	if t.NumElements() == 0 {
+		ld.problems = append(ld.problems, fmt.Sprintf("%q: shape %v, want %v: it is empty", key, t.Shape, shape))
+		ld.advice = safetensors.WhyEmpty
 		return nil
 	}
 	stored, ok := storedTypes[t.DType]
 	if !ok {
 		ld.problems = append(ld.problems, fmt.Sprintf("%q: dtype %v, want F32, F16 or BF16", key, t.DType))
+		if t.DType.Bits() <= 8 {
+			ld.advice = quantisedError("the model is quantised").Error()
+		}
+		return nil
+	}
+	if !slices.Equal(t.Shape, shape) {
+		ld.problems = append(ld.problems, fmt.Sprintf("%q: shape %v, want %v", key, t.Shape, shape))
 		return nil
 	}
 	return s.Tidy(func(s *torchbind.Scope) *torchbind.Tensor {
@@ -162,25 +199,62 @@ func (ld *loader) stacked(modules []Module, suffix string, in ...int64) *Param {
 	return ld.add(p)
 }
 
-// vocabulary loads the head of a language model: a matrix of its own, or the
-// embedding.
-func (ld *loader) vocabulary(cfg *Config, body *Transformer) *Linear {
-	module := Module{"lm_head", cfg.VocabSize}
-	if !cfg.TieWordEmbeddings {
-		return ld.layer(ld.linear(cfg.HiddenSize, false, module))
+// headModule is the head of a language model.
+const headModule = "lm_head"
+
+// words loads the embedding of a language model. Where it is the head too, the
+// checkpoint may have it under the head's name alone.
+func (ld *loader) words(cfg *Config, key string) *Param {
+	shape := []int64{cfg.VocabSize, cfg.HiddenSize}
+	if _, ok := ld.find(key); ok || !cfg.TieWordEmbeddings {
+		return ld.param(key, shape...)
 	}
-	ld.used[module.Path+".weight"] = true // a copy, in some checkpoints
-	return ld.layer(newLinear(body.Embedding.Words, nil, module))
+	if _, ok := ld.find(headModule + ".weight"); !ok {
+		return ld.param(key, shape...)
+	}
+	return ld.add(&Param{Name: key, Shape: shape, Value: ld.read(ld.scope, headModule+".weight", ld.dtype, shape)})
 }
 
-// finish returns one error that lists everything that did not fit.
+// vocabulary loads the head of a language model: a matrix of its own, or the
+// embedding. A stored head that is not the embedding counts, whatever
+// tie_word_embeddings says, as in transformers: merging an adapter leaves such.
+func (ld *loader) vocabulary(cfg *Config, body *Transformer) *Linear {
+	module := Module{headModule, cfg.VocabSize}
+	words := body.Embedding.Words
+	if cfg.TieWordEmbeddings {
+		head, stored := ld.find(headModule + ".weight")
+		embedding, apart := ld.find(words.Name)
+		if !stored || !apart || head.DType == embedding.DType && bytes.Equal(head.Data, embedding.Data) {
+			return ld.layer(newLinear(words, nil, module))
+		}
+		cfg.TieWordEmbeddings = false
+		ld.notes = append(ld.notes, fmt.Sprintf("config.json ties %s.weight to the embedding, and another %[1]s.weight is stored: it is used", headModule))
+	}
+	return ld.layer(ld.linear(cfg.HiddenSize, false, module))
+}
+
+// finish returns one error that lists everything that did not fit. Tensors beside
+// the body, such as heads of other tasks, are left out with a note.
 func (ld *loader) finish(dir string) error {
-	for _, name := range ld.ckpt.Names() {
-		if !ld.used[name] && !ld.family.ignores(name) {
+	beside := map[string]bool{}
+	for _, name := range slices.Sorted(maps.Keys(ld.stored)) {
+		switch module, _, _ := strings.Cut(name, "."); {
+		case ld.used[name] || ld.family.ignores(name):
+		case quantised(name):
+			return fmt.Errorf("load %s: %w", dir, quantisedError(fmt.Sprintf("%q: the model is quantised", name)))
+		case strings.Contains(name, ".base_layer.") || strings.Contains(name, ".lora_"):
 			ld.problems = append(ld.problems, fmt.Sprintf("%q: unexpected", name))
+			ld.advice = "this is a model with an adapter in it: save it after merge_and_unload() in PEFT"
+		case ld.ofBody(module):
+			ld.problems = append(ld.problems, fmt.Sprintf("%q: unexpected", name))
+		default:
+			beside[module] = true
 		}
 	}
 	if len(ld.problems) == 0 {
+		if len(beside) > 0 {
+			ld.notes = append(ld.notes, "left out of the model's weights, as parts of another task: "+strings.Join(slices.Sorted(maps.Keys(beside)), ", "))
+		}
 		return nil
 	}
 	const most = 8
@@ -190,5 +264,22 @@ func (ld *loader) finish(dir string) error {
 		more = fmt.Sprintf("; and %d more", len(shown)-most)
 		shown = shown[:most]
 	}
-	return fmt.Errorf("load %s: %s%s: the weights are not those of config.json's model", dir, strings.Join(shown, "; "), more)
+	return fmt.Errorf("load %s: %s%s: %s", dir, strings.Join(shown, "; "), more, ld.advice)
+}
+
+// ofBody reports whether a key's first part is the body, or, in a checkpoint of
+// the body alone, a part of it.
+func (ld *loader) ofBody(module string) bool {
+	return module == ld.family.prefix || slices.ContainsFunc(ld.params, func(p *Param) bool {
+		return strings.HasPrefix(p.Keys()[0], ld.family.prefix+"."+module+".")
+	})
+}
+
+// quantised reports whether a key is of what bitsandbytes, GPTQ, AWQ or an fp8
+// format store beside a weight or in its place.
+func quantised(key string) bool {
+	return slices.ContainsFunc([]string{
+		".absmax", ".nested_absmax", ".quant_map", ".nested_quant_map", ".SCB", ".weight_format", ".qweight", ".qzeros", ".scales", ".g_idx",
+		".weight_scale", ".weight_scale_inv", ".weight_packed", ".weight_shape", ".input_scale", ".weight_zero_point",
+	}, func(end string) bool { return strings.HasSuffix(key, end) }) || strings.Contains(key, ".quant_state.")
 }

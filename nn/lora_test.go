@@ -125,14 +125,20 @@ func TestTargets(t *testing.T) {
 			{[]string{"output.dense"}, 4}, // of attention and of the feed-forward layer, as PEFT matches
 			{[]string{"all-linear"}, 12},
 			{[]string{"bert.encoder.layer.1.attention.self.key"}, 1},
+			{[]string{"dense"}, 7}, // and the pooler
+			{[]string{"pooler.dense"}, 1},
+			{[]string{"q_proj", "v_proj"}, 4}, // of other architectures
+			{[]string{"self_attn.o_proj", "mlp.c_proj"}, 4},
+			{[]string{"c_attn", "query"}, 6},
+			{[]string{"model.layers.1.self_attn.q_proj"}, 0}, // another model's block
 		} {
 			paths, err := m.Modules(c.targets)
-			if err != nil || len(paths) != c.count {
+			if (err != nil) != (c.count == 0) || len(paths) != c.count {
 				t.Errorf("targets %v: %d modules, %v; want %d", c.targets, len(paths), err, c.count)
 			}
 		}
-		_, err := m.Modules([]string{"query", "q_proj"})
-		oneLine(t, err, `"q_proj" names no linear layer`)
+		_, err := m.Modules([]string{"query", "proj"})
+		oneLine(t, err, `"proj" names no linear layer`)
 		oneLine(t, m.AddLoRA(LoRAConfig{Targets: []string{"query"}, Rank: 33, Alpha: 1}), "want 0 to 32")
 	})
 }

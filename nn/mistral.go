@@ -4,7 +4,7 @@ import "autolora/plainjson"
 
 var mistral = family{
 	prefix: "model", class: "Mistral", generator: "MistralForCausalLM", read: readMistral, check: checkDecoder, build: newLlama,
-	targets: llamaTargets, unread: llama.unread,
+	unread: llama.unread,
 }
 
 // readMistral is readLlama with Mistral's sliding window.

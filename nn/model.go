@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"strings"
 
 	"autolora/nn/safetensors"
@@ -21,6 +20,8 @@ type Model struct {
 	Head       *Head   // nil in a language model
 	Vocabulary *Linear // [V, C], of a language model
 	Dir        string  // the model folder
+	// Notes are what a user should know of how the checkpoint was read.
+	Notes []string
 
 	params    []*Param // body and head, in the order of the architecture
 	scope     *torchbind.Scope
@@ -98,7 +99,7 @@ func Load(dir string, cfg LoadConfig) (model *Model, err error) {
 			m.Close()
 		}
 	}()
-	ld := &loader{scope: m.scope, ckpt: ckpt, family: arch.family, dtype: cfg.DType, device: cfg.Device, used: map[string]bool{}}
+	ld := newLoader(m.scope, ckpt, arch.family, cfg.DType, cfg.Device)
 	m.Body = arch.family.build(ld, m.Config, arch.family.prefix)
 	if cfg.Output == CausalLM {
 		m.Vocabulary = ld.vocabulary(&arch, m.Body)
@@ -112,7 +113,7 @@ func Load(dir string, cfg LoadConfig) (model *Model, err error) {
 	if err := ld.finish(dir); err != nil {
 		return nil, err
 	}
-	m.params = ld.params
+	m.params, m.Notes = ld.params, ld.notes
 	if cfg.Full {
 		for _, p := range m.params {
 			p.Value.SetRequiresGrad(true)
@@ -143,7 +144,7 @@ var ErrHead = errors.New("a fresh one can be drawn")
 // stored head of the other kind is an error, also where its shapes would fit.
 func useFreshHead(ld *loader, arch Config, cfg LoadConfig) (bool, error) {
 	stored := false
-	for _, name := range ld.ckpt.Names() {
+	for name := range ld.stored {
 		if strings.HasPrefix(name, "classifier.") {
 			stored = true
 			if cfg.Head == HeadFresh {
@@ -151,12 +152,14 @@ func useFreshHead(ld *loader, arch Config, cfg LoadConfig) (bool, error) {
 			}
 		}
 	}
-	other := TokenClassification
-	if cfg.Output == TokenClassification {
-		other = SequenceClassification
-	}
-	if stored && cfg.Head != HeadFresh && slices.Contains(arch.Architectures, arch.Architecture(other)) {
-		return false, fmt.Errorf("the head is that of %s, want that of %s: %w", arch.Architecture(other), arch.Architecture(cfg.Output), ErrHead)
+	if stored && cfg.Head != HeadFresh {
+		err := arch.CheckHead(cfg.Output)
+		if err != nil && cfg.Head == HeadIfStored {
+			err = fmt.Errorf("%w: %w", err, ErrHead)
+		}
+		if err != nil {
+			return false, err
+		}
 	}
 	return cfg.Head == HeadFresh || (cfg.Head == HeadIfStored && !stored), nil
 }
@@ -248,7 +251,7 @@ func adaptersOf[A AdapterLayer](m *Model) []A {
 // connections, in the order of computation.
 func (m *Model) adapters() []AdapterLayer {
 	var all []AdapterLayer
-	for _, l := range m.Body.linears() {
+	for _, l := range m.linears() {
 		for _, a := range l.Adapters {
 			if a != nil {
 				all = append(all, a)
@@ -259,6 +262,16 @@ func (m *Model) adapters() []AdapterLayer {
 		if r.Adapter != nil {
 			all = append(all, r.Adapter)
 		}
+	}
+	return all
+}
+
+// linears returns the linear layers that may have adapters, in the order of
+// computation: those of the blocks, and BERT's pooler.
+func (m *Model) linears() []*Linear {
+	all := m.Body.linears()
+	if m.Head != nil && m.Head.pooler {
+		all = append(all, m.Head.Dense)
 	}
 	return all
 }

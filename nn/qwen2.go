@@ -8,7 +8,7 @@ import (
 
 var qwen2 = family{
 	prefix: "model", class: "Qwen2", generator: "Qwen2ForCausalLM", read: readQwen2, check: checkDecoder, build: newLlama,
-	targets: llamaTargets, unread: llama.unread,
+	unread: llama.unread,
 }
 
 // readQwen2 is readLlama with Qwen2's biases.

@@ -20,11 +20,11 @@ func readRoBERTa(data []byte, cfg *Config) error {
 
 // robertaHead makes RoBERTa's head for sequences,
 // out_proj(dropout(tanh(dense(dropout(h))))), whose layers are both trained.
-func robertaHead(_ *loader, cfg Config, labels int64, trained func(name string, shape ...int64) *Param) *Head {
-	c := cfg.HiddenSize
+func robertaHead(_ *loader, cfg Config, labels int64, _ bool, trained func(name string, shape ...int64) *Param) *Head {
+	c, module := cfg.HiddenSize, "classifier.dense"
 	return &Head{
-		Dense: trained("classifier.dense.weight", c, c), DenseB: trained("classifier.dense.bias", c),
-		Out: trained("classifier.out_proj.weight", labels, c), OutB: trained("classifier.out_proj.bias", labels),
-		twoLayers: true,
+		Dense: newLinear(trained(module+".weight", c, c), trained(module+".bias", c), Module{module, c}),
+		Out:   trained("classifier.out_proj.weight", labels, c), OutB: trained("classifier.out_proj.bias", labels),
+		twoLayers: true, trained: true,
 	}
 }

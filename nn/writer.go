@@ -85,7 +85,7 @@ func (m *Model) merged() []safetensors.Tensor {
 // the adapters' type, and the value of p itself where there is none.
 func (m *Model) withAdapters(s *torchbind.Scope, p *Param) *torchbind.Tensor {
 	value := p.Value
-	for _, l := range m.Body.linears() {
+	for _, l := range m.linears() {
 		row := int64(0)
 		for i, module := range l.Modules {
 			if a := l.Adapters[i]; a != nil && l.Weight == p {

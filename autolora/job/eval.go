@@ -200,15 +200,29 @@ func (s *session) labelled(part data.Part) ([]*data.Dataset, error) {
 // trained loads the model as it was trained: with the adapter, or with its own
 // head.
 func (s *session) trained(adapterDir string) (*nn.Model, error) {
-	head, fit := nn.HeadFresh, s.fitAdapter
-	if adapterDir == "" {
-		head, fit = nn.HeadStored, s.fitHead
+	ownHead := adapterDir == ""
+	if !ownHead {
+		adapter, err := ReadAdapter(adapterDir)
+		if err != nil {
+			return nil, err
+		}
+		ownHead = adapter.Outputs == 0
+	}
+	head := nn.HeadFresh
+	if ownHead {
+		head = nn.HeadStored
 	}
 	model, err := s.load(head, false)
 	if err != nil {
 		return nil, err
 	}
-	if err := fit(model, adapterDir); err != nil {
+	if adapterDir != "" {
+		err = s.fitAdapter(model, adapterDir)
+	}
+	if err == nil && ownHead {
+		err = s.fitHead(model)
+	}
+	if err != nil {
 		model.Close()
 		return nil, err
 	}
@@ -229,7 +243,7 @@ func (s *session) fitAdapter(model *nn.Model, dir string) error {
 
 // fitHead makes sure that the outputs of a model's own head are the task's
 // classes, in their order.
-func (s *session) fitHead(model *nn.Model, _ string) error {
+func (s *session) fitHead(model *nn.Model) error {
 	names := model.LabelNames()
 	if s.task.Kind == data.Regression || s.task.Kind == data.Generation || names == nil {
 		return nil

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"autolora/autolora"
@@ -48,6 +49,7 @@ type session struct {
 	scorer *textScorer // in generation
 	device torchbind.Device
 	dtype  torchbind.DType
+	noted  []string      // on models
 	loaded time.Duration // spent on data, tokenizer and weights
 }
 
@@ -136,7 +138,17 @@ func (s *session) load(head nn.HeadSource, full bool) (*nn.Model, error) {
 	if s.cfg.Dropout >= 0 {
 		cfg.Dropout = &s.cfg.Dropout
 	}
-	return nn.Load(s.dir, cfg)
+	model, err := nn.Load(s.dir, cfg)
+	if err != nil {
+		return nil, err
+	}
+	for _, note := range slices.Concat(model.Notes, model.Translated(s.cfg.Targets)) {
+		if !slices.Contains(s.noted, note) { // a search and a training load the same
+			s.noted = append(s.noted, note)
+			s.rep.Note(note)
+		}
+	}
+	return model, nil
 }
 
 // packLimit is the size of the linear layers, in bytes of float32, up to which

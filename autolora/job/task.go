@@ -32,15 +32,29 @@ func sessionFor(ctx context.Context, cfg settings.Config, adapter *StoredAdapter
 // generates text, or labels tokens or whole texts.
 func (s *session) headTask(adapter *StoredAdapter) (data.Task, error) {
 	generates, labels := s.arch.Generates(), s.arch.LabelNames()
-	outputs, tokens := len(labels), slices.Contains(s.arch.Architectures, s.arch.Architecture(nn.TokenClassification))
-	if adapter != nil {
-		switch outputs, tokens = adapter.Outputs, adapter.Tokens(); {
-		case generates && !adapter.Language():
+	outputs, tokens := 0, slices.Contains(s.arch.Architectures, s.arch.Architecture(nn.TokenClassification))
+	switch {
+	case generates:
+		if adapter != nil && !adapter.Language() {
 			return data.Task{}, fmt.Errorf("the adapter is of type %s, and its model generates text: want %s", adapter.TaskType, languageTask)
-		case !generates && outputs == 0:
-			return data.Task{}, errors.New("the adapter has no classification head")
-		case adapter.Labels != nil:
+		}
+	case adapter != nil && adapter.Outputs > 0:
+		outputs, tokens = adapter.Outputs, adapter.Tokens()
+		if adapter.Labels != nil {
 			labels = adapter.Labels
+		}
+		if adapter.Labels == nil && !tokens { // nothing but the base model says what the scores mean
+			if err := s.arch.CheckProblem(nn.SequenceClassification); err != nil && outputs > 1 {
+				return data.Task{}, err
+			}
+		}
+	default: // the model's own head
+		var err error
+		if outputs, err = nn.StoredOutputs(s.dir); err != nil {
+			return data.Task{}, err
+		}
+		if labels != nil && outputs > 0 && len(labels) != outputs {
+			return data.Task{}, fmt.Errorf("%s: config.json names %d labels (id2label), and the head has %d outputs", s.dir, len(labels), outputs)
 		}
 	}
 	if name := s.cfg.Task; name != "" {
@@ -63,6 +77,8 @@ func (s *session) headTask(adapter *StoredAdapter) (data.Task, error) {
 	switch {
 	case generates:
 		return data.Task{Kind: data.Generation}, nil
+	case outputs < 1 && adapter != nil:
+		return data.Task{}, errors.New("neither the adapter nor the model has a classification head")
 	case outputs < 1:
 		return data.Task{}, settings.Errorf("adapter", "the model has no head: give the adapter that has one")
 	case tokens:

@@ -261,7 +261,7 @@ func TestReadErrors(t *testing.T) {
 		})
 	}
 	for file, want := range map[string]string{
-		configName: "read adapter", weightsName: "use_safetensors=True", headConfigName: "has no head", headName: "use_safetensors=True",
+		configName: "read adapter", weightsName: "use_safetensors=True", headName: "use_safetensors=True",
 	} {
 		t.Run("no "+file, func(t *testing.T) {
 			dir := copyAdapter(t, "bert-tiny-houlsby")

@@ -50,7 +50,7 @@ func Read(dir string) (*Bottlenecks, error) {
 		a.Weights = append(a.Weights, t)
 	}
 	path := filepath.Join(dir, headConfigName)
-	if _, err := os.Stat(path); a.generates() && errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) { // the head is the base model's
 		return a, nil
 	}
 	if err := a.readHead(path); err != nil {
@@ -163,9 +163,6 @@ func readConfig(path string) (*config, error) {
 	var data []byte
 	if err == nil {
 		data, err = os.ReadFile(path)
-	}
-	if errors.Is(err, fs.ErrNotExist) && filepath.Base(path) == headConfigName {
-		return nil, fmt.Errorf("read %s: not there: the adapter has no head: save it from a model with one, as transformers' own classes are", path)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read adapter: %w", err)

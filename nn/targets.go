@@ -1,0 +1,131 @@
+package nn
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// blockParts has, by the names that architectures give the linear layers of their
+// blocks, which those are: query, key, value, the output of attention, and the way
+// up and down of the feed-forward layer, by their first letters.
+var blockParts = map[string]string{
+	"query": "q", "q_proj": "q", "q_lin": "q", "wq": "q",
+	"key": "k", "k_proj": "k", "k_lin": "k", "wk": "k",
+	"value": "v", "v_proj": "v", "v_lin": "v", "wv": "v",
+	"c_attn": "qkv", "qkv_proj": "qkv", "query_key_value": "qkv", "Wqkv": "qkv", "in_proj": "qkv",
+	"o_proj": "o", "out_proj": "o", "out_lin": "o", "attn.c_proj": "o", "attention.output.dense": "o",
+	"gate_proj": "u", "up_proj": "u", "gate_up_proj": "u", "fc1": "u", "lin1": "u", "fc_in": "u", "c_fc": "u", "dense_h_to_4h": "u", "intermediate.dense": "u",
+	"down_proj": "d", "fc2": "d", "lin2": "d", "fc_out": "d", "mlp.c_proj": "d", "dense_4h_to_h": "d",
+	"c_proj": "od", "output.dense": "od", "dense": "oud",
+}
+
+// partOf returns the part of a block that a target is called by some architecture;
+// "" for a name that is not known, or that names a block.
+func partOf(target string) string {
+	if blockNumber.MatchString(target) {
+		return ""
+	}
+	for name, more := target, true; more; _, name, more = strings.Cut(name, ".") {
+		if part := blockParts[name]; part != "" {
+			return part
+		}
+	}
+	return ""
+}
+
+var blockNumber = regexp.MustCompile(`(^|\.)\d+(\.|$)`)
+
+// targeted returns the full paths of the linear modules that one target names, in
+// the order of the architecture. translated says that the name is another
+// architecture's.
+func (m *Model) targeted(target string) (paths []string, translated bool) {
+	layers := m.linears()
+	if target == "all-linear" {
+		layers = m.Body.linears()
+	}
+	for _, l := range layers {
+		for _, module := range l.Modules {
+			if target == "all-linear" || module.Path == target || strings.HasSuffix(module.Path, "."+target) {
+				paths = append(paths, module.Path)
+			}
+		}
+	}
+	if len(paths) > 0 {
+		return paths, false
+	}
+	part := partOf(target)
+	for _, b := range m.Body.Blocks {
+		attention := b.Attention.linears() // q, k and v; the output
+		for i, l := range []*Linear{attention[0], attention[1], b.Up, b.Down} {
+			for j, module := range l.Modules {
+				letter := "qoud"[i]
+				if i == 0 {
+					letter = "qkv"[j]
+				}
+				if strings.IndexByte(part, letter) >= 0 {
+					paths = append(paths, module.Path)
+				}
+			}
+		}
+	}
+	return paths, true
+}
+
+// ErrTarget says that a target of LoRA is not there.
+var ErrTarget = errors.New("names no linear layer of the model")
+
+// Modules returns the full paths of the linear modules that targets name, in the
+// order of the architecture: by PEFT's rule, and where that finds none, by what
+// another architecture calls the same part of a block. A target that names no
+// module is an error.
+func (m *Model) Modules(targets []string) ([]string, error) {
+	chosen := make(map[string]bool)
+	for _, t := range targets {
+		paths, _ := m.targeted(t)
+		if len(paths) == 0 {
+			return nil, fmt.Errorf("target %q %w; its layers have %s", t, ErrTarget, strings.Join(m.inBlocks(nil), ", "))
+		}
+		for _, path := range paths {
+			chosen[path] = true
+		}
+	}
+	var paths []string
+	for _, l := range m.linears() {
+		for _, module := range l.Modules {
+			if chosen[module.Path] {
+				paths = append(paths, module.Path)
+			}
+		}
+	}
+	return paths, nil
+}
+
+// Translated returns a sentence on each of targets that is another architecture's
+// name; "query", "key" and "value" are every architecture's.
+func (m *Model) Translated(targets []string) []string {
+	var notes []string
+	for _, t := range targets {
+		paths, translated := m.targeted(t)
+		if translated && len(paths) > 0 && !slices.Contains([]string{"query", "key", "value"}, t) {
+			notes = append(notes, fmt.Sprintf("target %s is another architecture's name for %s", t, strings.Join(m.inBlocks(paths), ", ")))
+		}
+	}
+	return notes
+}
+
+// inBlocks returns what the modules at paths are called within a block; of all
+// blocks' modules for nil.
+func (m *Model) inBlocks(paths []string) []string {
+	var names []string
+	for _, l := range m.Body.linears() {
+		for _, module := range l.Modules {
+			if _, name, ok := strings.Cut(module.Path, ".0."); ok && (paths == nil || slices.Contains(paths, module.Path)) {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
+}

@@ -124,6 +124,9 @@ func newJob(ctx context.Context, s *session) (*job, error) {
 		return nil, settings.Errorf("batch-size", "got %d examples for %d processes, want at least one for each", batch, n)
 	}
 	j.corpus = s.corpus(s.splits.Train)
+	if err := s.checkTokens(ctx, append([]*data.Dataset{s.splits.Train}, j.scored...)); err != nil {
+		return nil, err
+	}
 	j.results = runs.Results{
 		Task: s.task.Name, Method: j.cfg.Method, Seed: j.cfg.Seed, Primary: s.task.Primary, Part: string(j.cfg.EvalOn), TrainExamples: j.corpus.Data.Len(),
 	}

@@ -347,7 +347,7 @@ func TestRunErrors(t *testing.T) {
 		{"missing column", func(c *settings.Config) { c.Text = []string{"sentence"} }, `sentence`},
 		{"task and files", func(c *settings.Config) { c.Task = "sst2" }, "exclude each other"},
 		{"head of another size", func(c *settings.Config) { c.NewHead = false }, "classifier.weight"},
-		{"unknown target", func(c *settings.Config) { c.Targets = []string{"q_proj"} }, "q_proj"},
+		{"unknown target", func(c *settings.Config) { c.Targets = []string{"proj"} }, "proj"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cfg := tinyConfig(t, "exact")

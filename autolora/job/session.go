@@ -89,11 +89,42 @@ func (s *session) openTokenizer() (err error) {
 	if s.tok, err = tokenizer.Load(s.dir); err != nil {
 		return err
 	}
-	if err := s.tok.CheckVocab(int(s.arch.VocabSize)); err != nil {
+	s.enc, err = s.newEncoder()
+	return err
+}
+
+func (s *session) newEncoder() (*tokenizer.Encoder, error) {
+	enc, err := tokenizer.NewEncoder(s.tok, s.cfg.MaxLength, int(s.arch.MaxTokens()), int(s.arch.VocabSize))
+	if err != nil {
+		return nil, &settings.Error{Setting: "max-length", Err: err}
+	}
+	return enc, nil
+}
+
+// checkTokens looks, before a long run, for an example with a token for which the
+// model has no row, where the tokenizer has such.
+func (s *session) checkTokens(ctx context.Context, sets []*data.Dataset) error {
+	if s.tok.Size() <= int(s.arch.VocabSize) {
+		return nil
+	}
+	enc, err := s.newEncoder() // which counts by itself what it cuts
+	if err != nil {
 		return err
 	}
-	if s.enc, err = tokenizer.NewEncoder(s.tok, s.cfg.MaxLength, int(s.arch.MaxTokens())); err != nil {
-		return &settings.Error{Setting: "max-length", Err: err}
+	for _, d := range sets {
+		pieces, _, err := data.Pieces(d, enc)
+		if err != nil {
+			return err
+		}
+		corpus := data.NewCorpus(pieces, enc)
+		for i := range pieces.Examples {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if _, err := corpus.Length(i); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }

@@ -2,9 +2,14 @@ package tokenizer
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
+
+	"autolora/data"
 )
 
 // Folders whose settings say more than tokenizer.json, and what transformers makes of
@@ -51,5 +56,30 @@ func TestBroughtFolders(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A tokenizer may have tokens for which the model has no row, such as one that was
+// added and never trained: only a text that has it is an error.
+func TestEncoderKnowsRows(t *testing.T) {
+	tok := mustLoad(t, folder(t, filepath.Join("testdata", "bert"), "tokenizer.json"))
+	plain, err := NewEncoder(tok, 16, 512, tok.Size())
+	if err != nil {
+		t.Fatal(err)
+	}
+	enc, err := plain.Encode(data.Example{Text: "the film"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	largest := int(slices.Max(enc.IDs))
+	for rows, want := range map[int]string{largest + 1: "", largest: fmt.Sprintf("has the id %d, and the model's embedding only %d rows", largest, largest)} {
+		e, err := NewEncoder(tok, 16, 512, rows)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = e.Encode(data.Example{Text: "the film"})
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%d rows: error %v, want %q", rows, err, want)
+		}
 	}
 }

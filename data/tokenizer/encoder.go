@@ -11,6 +11,7 @@ import (
 type Encoder struct {
 	tok       *Tokenizer
 	maxLength int
+	rows      int
 	truncated atomic.Int64
 }
 
@@ -20,15 +21,16 @@ var (
 )
 
 // NewEncoder returns an encoder that cuts each example to maxLength tokens. positions is the largest number of
-// tokens that the model takes; a maxLength above it, or without room for any text, is an error.
-func NewEncoder(t *Tokenizer, maxLength, positions int) (*Encoder, error) {
+// tokens that the model takes; a maxLength above it, or without room for any text, is an error. rows are those of the
+// model's embedding: an example with a token beyond them is an error.
+func NewEncoder(t *Tokenizer, maxLength, positions, rows int) (*Encoder, error) {
 	if maxLength > positions {
 		return nil, fmt.Errorf("got %d tokens, want at most %d: the model's positions", maxLength, positions)
 	}
 	if least := t.template.added(true) + 1; maxLength < least {
 		return nil, fmt.Errorf("got %d tokens, want at least %d: the tokenizer adds %d special tokens to a pair of texts", maxLength, least, least-1)
 	}
-	return &Encoder{tok: t, maxLength: maxLength}, nil
+	return &Encoder{tok: t, maxLength: maxLength, rows: rows}, nil
 }
 
 // Encode gives the tokens of an example: of a text or a pair, of a sentence that Split would not split, or of a
@@ -48,7 +50,16 @@ func (e *Encoder) Encode(ex data.Example) (enc data.Encoded, err error) {
 	if truncated {
 		e.truncated.Add(1)
 	}
-	return enc, err
+	if err != nil || e.tok.size <= e.rows {
+		return enc, err
+	}
+	for _, id := range enc.IDs {
+		if int(id) >= e.rows {
+			token, _ := e.tok.Decode([]int64{int64(id)}, false)
+			return data.Encoded{}, fmt.Errorf("token %q has the id %d, and the model's embedding only %d rows: is it another model's tokenizer?", token, id, e.rows)
+		}
+	}
+	return enc, nil
 }
 
 // Split implements data.WordSplitter.

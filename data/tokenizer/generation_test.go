@@ -200,7 +200,7 @@ func TestGenerationTruncation(t *testing.T) {
 
 func TestGenerationEncoder(t *testing.T) {
 	tok := fixture(t, "gpt2", "vocab.json", "merges.txt")
-	enc, err := NewEncoder(tok, 8, 16)
+	enc, err := NewEncoder(tok, 8, 16, tok.Size())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -65,8 +65,7 @@ func (t template) start() (ids []int32) {
 	return ids
 }
 
-// appendIDs appends tokens in the width in which they are kept. The largest fits: the model's embedding has a row for
-// it (see Tokenizer.CheckVocab).
+// appendIDs appends tokens in the width in which they are kept. The largest fits: checkVocab bounds them.
 func appendIDs(ids []int32, tokens []uint32) []int32 {
 	for _, id := range tokens {
 		ids = append(ids, int32(id))

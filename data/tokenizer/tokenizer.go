@@ -150,13 +150,9 @@ func (t *Tokenizer) Decode(ids []int64, skipSpecial bool) (string, error) {
 	return t.native.decode(tokens, skipSpecial)
 }
 
-// CheckVocab returns an error if a model whose embedding has that many rows lacks some of the tokens.
-func (t *Tokenizer) CheckVocab(rows int) error {
-	if t.size > rows {
-		return fmt.Errorf("the tokenizer has token ids up to %d, the model's embedding only %d rows: is it another model's tokenizer?", t.size-1, rows)
-	}
-	return nil
-}
+// Size is one more than the largest token id. A model's embedding may have fewer rows: what counts is the ids that
+// occur in texts, which an [Encoder] checks.
+func (t *Tokenizer) Size() int { return t.size }
 
 const endOfText = "<|endoftext|>" // GPT-2's only special token
 

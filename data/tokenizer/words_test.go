@@ -205,7 +205,7 @@ func TestSplitWords(t *testing.T) {
 // TestPiecesOfSentences goes the whole way: sentences, pieces, tokens, and predictions joined again.
 func TestPiecesOfSentences(t *testing.T) {
 	tok := mustLoad(t, folder(t, "testdata/roberta", "tokenizer.json"))
-	enc, err := NewEncoder(tok, 8, 512)
+	enc, err := NewEncoder(tok, 8, 512, tok.Size())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,6 +21,7 @@ type definition struct {
 	model    *model
 	added    []addedToken
 	template template
+	growth   growth // of a text by the normalizer
 }
 
 // sections are the parts of a tokenizer.json that the library reads.
@@ -65,8 +66,12 @@ func parseDefinition(name string, text []byte, set *settings) (*definition, erro
 		return fail("model", err)
 	}
 	for _, section := range []string{"normalizer", "pre_tokenizer", "decoder"} {
-		if d.sections[section], err = cleanSection(file[section], section, set); err != nil {
+		grows := growth{factor: 1}
+		if d.sections[section], err = cleanSection(file[section], section, set, &grows); err != nil {
 			return fail(section, err)
+		}
+		if section == "normalizer" {
+			d.growth = grows
 		}
 	}
 	if d.added, err = parseAdded(file["added_tokens"], d.model.vocab); err != nil {
@@ -186,7 +191,7 @@ func checkAdded(tokens []addedToken, vocab map[string]uint32) error {
 }
 
 // cleanSection parses a section, checks it, applies the settings and writes it anew.
-func cleanSection(raw json.RawMessage, section string, set *settings) (json.RawMessage, error) {
+func cleanSection(raw json.RawMessage, section string, set *settings, grows *growth) (json.RawMessage, error) {
 	if isNull(raw) {
 		return json.RawMessage("null"), nil
 	}
@@ -200,6 +205,9 @@ func cleanSection(raw json.RawMessage, section string, set *settings) (json.RawM
 		return nil, err
 	}
 	if err := checkValue(value, 0); err != nil {
+		return nil, err
+	}
+	if err := grows.follow(value); err != nil {
 		return nil, err
 	}
 	part := value.(map[string]any)

@@ -86,6 +86,9 @@ func parseModel(raw json.RawMessage) (*model, error) {
 			if err := checkString(*s); err != nil {
 				return nil, err
 			}
+			if s != r.Unk && len(*s) > maxAffix {
+				return nil, fmt.Errorf("%.20q… has %d bytes: want a prefix or suffix of at most %d", *s, len(*s), maxAffix)
+			}
 		}
 	}
 	switch r.kind() {
@@ -96,6 +99,9 @@ func parseModel(raw json.RawMessage) (*model, error) {
 	case "WordPiece":
 		if r.Unk == nil || r.Prefix == nil || r.MaxChars == nil {
 			return nil, errors.New("WordPiece: want unk_token, continuing_subword_prefix and max_input_chars_per_word")
+		}
+		if *r.MaxChars > maxWordChars {
+			return nil, fmt.Errorf("max_input_chars_per_word %d: want at most %d, BERT has 100", *r.MaxChars, maxWordChars)
 		}
 		return r.words()
 	case "WordLevel":

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 
@@ -12,7 +13,8 @@ import (
 
 // The binding says -ltokenizers but not where; the library lies beside libtorch.
 
-// #cgo LDFLAGS: -L${SRCDIR}/../../third_party/lib
+// #cgo LDFLAGS: -L${SRCDIR}/../../third_party/lib -Wl,--wrap=onig_search_with_param
+// #include "regex.h"
 import "C"
 
 // native is a tokenizer of the Rust library. Encoding reads it only, so any number of goroutines may encode at once;
@@ -76,7 +78,22 @@ func (n *native) encode(text string, isWord bool) ([]uint32, error) {
 			return nil, err
 		}
 	}
-	return t.EncodeWithOptions(text, false).IDs, nil
+	var ids []uint32
+	err = bounded(len(text), func() { ids = t.EncodeWithOptions(text, false).IDs })
+	return ids, err
+}
+
+// bounded runs fn, which encodes or decodes n bytes, with a bound on the work of regular expressions. A megabyte takes
+// them a second.
+func bounded(n int, fn func()) error {
+	runtime.LockOSThread() // whose work is counted
+	defer runtime.UnlockOSThread()
+	C.regex_begin(C.double(10 + 1e-5*float64(n)))
+	fn()
+	if C.regex_end() != 0 {
+		return errors.New("a regular expression of the tokenizer needs too many tries for this text: it backtracks without end")
+	}
+	return nil
 }
 
 func (n *native) decode(ids []uint32, skipSpecial bool) (string, error) {
@@ -85,7 +102,9 @@ func (n *native) decode(ids []uint32, skipSpecial bool) (string, error) {
 	if n.text == nil {
 		return "", errClosed
 	}
-	return n.text.Decode(ids, skipSpecial), nil
+	var text string
+	err := bounded(len(ids), func() { text = n.text.Decode(ids, skipSpecial) })
+	return text, err
 }
 
 func (n *native) close() (err error) {

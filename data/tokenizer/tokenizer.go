@@ -1,6 +1,7 @@
 package tokenizer
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -20,6 +21,7 @@ type Tokenizer struct {
 	space    string         // goes before a target
 	size     int            // of the embedding that a model needs: the largest token id plus one
 	nul      map[int64]bool // the tokens with a NUL character
+	growth   growth         // of a text before it is cut into tokens
 	words    sync.Map       // [string][]uint32: ids of the words so far, which come again and again
 }
 
@@ -70,6 +72,7 @@ func build(name string, text []byte, set *settings) (*Tokenizer, error) {
 		space:    targetSpace(def.sections["normalizer"]),
 		size:     int(def.maxID()) + 1,
 		nul:      def.nul(),
+		growth:   def.growth,
 	}, nil
 }
 
@@ -115,7 +118,7 @@ func (t *Tokenizer) Encode(text string, pair *string, maxLength int) (enc data.E
 
 // encode gives the ids of a text, or of a word of a sentence, without special tokens.
 func (t *Tokenizer) encode(text string, isWord bool) ([]uint32, error) {
-	if err := checkText(text); err != nil {
+	if err := errors.Join(checkText(text), t.growth.check(text)); err != nil {
 		return nil, err
 	}
 	return t.native.encode(text, isWord)

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -56,7 +55,7 @@ folder, or of all of them, makes the one table.`,
 				return usagef("--shard: %w", err)
 			}
 			if plan = part.Share(plan); len(plan) == 0 && !dryRun {
-				fmt.Fprintf(c.err, "nothing is left for shard %v: there are more shards than runs to spread\n", part)
+				c.note("nothing is left for shard %v: there are more shards than runs to spread", part)
 				return nil
 			}
 		}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"fmt"
 	"strings"
 	"testing"
@@ -11,11 +10,9 @@ import (
 
 // text returns what fn prints to a console of that width.
 func text(width int, color bool, fn func(w *writer)) string {
-	var b strings.Builder
-	w := &writer{bufio.NewWriter(&b), width, color}
+	w := &writer{width: width, color: color}
 	fn(w)
-	w.Flush()
-	return b.String()
+	return w.String()
 }
 
 // ranksOf returns ranks of query and value in as many blocks as there are.

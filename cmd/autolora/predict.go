@@ -62,7 +62,7 @@ of the output {"text": ...}.`,
 			return err
 		}
 		if output == "" {
-			return c.print(func(w *writer) { w.Write(lines.Bytes()) })
+			return c.printData(lines.Bytes())
 		}
 		if err := atomicfile.WriteFile(output, lines.Bytes()); err != nil {
 			return err

@@ -62,7 +62,7 @@ func (r *reporter) begin(p phase) {
 	p.began = r.now()
 	r.phase, r.tenth, r.told = p, 0, p.began
 	if r.width == nil {
-		fmt.Fprintln(r.w, p.label()+joinWords(" ", p.amount(p.total), p.unit()))
+		r.line(p.label() + joinWords(" ", p.amount(p.total), p.unit()))
 		return
 	}
 	r.bar = progressbar.NewOptions64(max(1, p.total),
@@ -100,13 +100,13 @@ func (r *reporter) Advance(done int, note string) {
 		return
 	}
 	r.tenth, r.told = tenth, now
-	fmt.Fprintf(r.w, "%s  %s left\n", r.phase.text(now), spell(r.phase.left(now)))
+	r.line(r.phase.text(now) + "  " + spell(r.phase.left(now)) + " left")
 }
 
 // draw draws the bar as it should be now.
 func (r *reporter) draw() {
 	r.told = r.now()
-	r.bar.Describe(fit(r.phase.text(r.told), r.width()-besideText))
+	r.bar.Describe(fit(plain(r.phase.text(r.told)), r.width()-besideText))
 	r.bar.Set64(r.phase.done)
 }
 
@@ -117,19 +117,21 @@ func (r *reporter) End() {
 		r.bar.Clear()
 		r.bar, text = nil, fit(text, r.width())
 	}
-	fmt.Fprintln(r.w, text)
+	r.line(text)
 }
 
 // Note prints a line.
 func (r *reporter) Note(line string) {
 	if r.bar == nil {
-		fmt.Fprintln(r.w, line)
+		r.line(line)
 		return
 	}
 	r.bar.Clear()
-	fmt.Fprintln(r.w, line)
+	r.line(line)
 	r.draw()
 }
+
+func (r *reporter) line(text string) { fmt.Fprintln(r.w, plain(text)) }
 
 // phase is how far one part of a run has come.
 type phase struct {

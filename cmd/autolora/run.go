@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -51,7 +50,7 @@ func (cmd *command) experiment(ctx context.Context, c *console, do func(context.
 	if cmd.Name() != "search" {
 		// Whatever keeps the page from being drawn, the run is complete and stays.
 		if err := report.WriteRun(cmd.cfg.Out); err != nil {
-			fmt.Fprintf(c.err, "no %s: %v\n", runs.ReportFile, err)
+			c.note("no %s: %v", runs.ReportFile, err)
 		} else if !slices.Contains(outcome.Files, runs.ReportFile) {
 			outcome.Files = append(outcome.Files, runs.ReportFile)
 		}

@@ -15,6 +15,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"sync"
 )
 
 // Write puts a file with what fill writes at path, in place of one that is there.
@@ -68,9 +69,23 @@ func Rename(from, to string) error {
 	return move(from, to)
 }
 
+// making has the temporary names of what is being made.
+var making sync.Map
+
+// Abandon removes what other goroutines are making at the moment: for a program
+// that ends before they do.
+func Abandon() {
+	making.Range(func(temp, _ any) bool {
+		os.RemoveAll(temp.(string))
+		return true
+	})
+}
+
 func put(path string, replace bool, fill func(temp string) error) error {
 	hidden := filepath.Join(filepath.Dir(path), fmt.Sprintf(".%s.%x", filepath.Base(path), rand.Uint64()))
 	temp, old := hidden+".tmp", hidden+".old"
+	making.Store(temp, nil)
+	defer making.Delete(temp)
 	defer os.RemoveAll(temp) // what fill leaves in an error, or a panic
 	err := fill(temp)
 	if err == nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"autolora/autolora"
@@ -52,8 +53,17 @@ type loop struct {
 	own    runs.Work // of this process, that work does not have yet
 }
 
+// stepping counts the loops at work.
+var stepping atomic.Int32
+
+// Stepping reports whether steps are being taken. When the context is done, they
+// end after the one at hand, with a checkpoint.
+func Stepping() bool { return stepping.Load() > 0 }
+
 // run takes the steps of the phase that an earlier session has not taken.
 func (j *job) run(l *loop) error {
+	stepping.Add(1)
+	defer stepping.Add(-1)
 	l.job = j
 	from, err := l.resume()
 	if err != nil {

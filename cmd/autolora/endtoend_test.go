@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -178,8 +179,12 @@ func TestSignals(t *testing.T) {
 	}{
 		{"interrupt", os.Interrupt},
 		{"terminate", syscall.SIGTERM},
+		{"hang up", syscall.SIGHUP},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
+			if signal.Ignored(tc.signal) {
+				t.Skip("the tests were started so that it is ignored")
+			}
 			out := filepath.Join(t.TempDir(), "out")
 			cmd := program(t, append([]string{"search", "--out", out, "--search-steps", "1000000", "--log-every", "1"}, ownFiles(model, table)...)...)
 			stderr, err := cmd.StderrPipe()

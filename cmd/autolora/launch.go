@@ -116,8 +116,9 @@ func (l *launch) prepare(ctx context.Context, c *console, args []string) error {
 
 // do starts the processes and waits for all of them.
 func (l *launch) do(ctx context.Context, c *console) error {
+	endsItself.Store(true) // when its processes have
 	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	signal.Notify(signals, endSignals()...)
 	defer signal.Stop(signals)
 	if err := ctx.Err(); err != nil {
 		return err

@@ -276,8 +276,11 @@ func TestLaunchedProcessIsKilled(t *testing.T) {
 
 // A signal goes to every process once; a second one kills.
 func TestLaunchIsSignaled(t *testing.T) {
-	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
 		t.Run(s.String(), func(t *testing.T) {
+			if signal.Ignored(s) {
+				t.Skip("the tests were started so that it is ignored")
+			}
 			t.Parallel()
 			r := startLaunch(t, "wait wait")
 			if err := r.Process.Signal(s); err != nil {

@@ -6,13 +6,16 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"sync/atomic"
 	"syscall"
 	"time"
 
+	"autolora/atomicfile"
 	"autolora/autolora/job"
 )
 
@@ -29,14 +32,11 @@ func mainCode(args []string, do func(context.Context, *console, []string) error)
 	if version != "" {
 		job.Version = version
 	}
-	wantTrace := os.Getenv(debugVariable) == "1"
-	if !wantTrace {
-		debug.SetTraceback("none") // of panics in other goroutines, which nobody recovers
-	}
+	crashBySignal()
 	defer func() {
 		if r := recover(); r != nil {
-			fmt.Fprintf(os.Stderr, "autolora: this is a bug in autolora, please report it: %s\n", oneLine(fmt.Sprint(r)))
-			if wantTrace {
+			fmt.Fprintf(os.Stderr, "autolora: this is a bug in autolora, please report it: %s\n", plain(oneLine(fmt.Sprint(r))))
+			if os.Getenv(debugVariable) == "1" {
 				os.Stderr.Write(debug.Stack())
 			}
 			code = exitFailed
@@ -46,17 +46,70 @@ func mainCode(args []string, do func(context.Context, *console, []string) error)
 	defer stop()
 	err := do(ctx, newConsole(), args)
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "autolora: %s\n", oneLine(err.Error()))
+		complain(err)
 	}
 	return exitCode(err)
 }
 
-// untilSignal returns a context that ends at the first SIGINT or SIGTERM, after
-// which a run stops within a step. A second one ends the process as if it had
-// not been caught, but for one within a second: schedulers send a signal to every
-// process, and launch sends what it gets to those that it started.
+// crashBySignal has a crash of Go's runtime or of a library end the process by
+// SIGABRT, as it does in C. Go's own way is exit code 2, which here is wrong usage.
+func crashBySignal() {
+	debug.SetTraceback("crash")
+	aborts := make(chan os.Signal, 1)
+	signal.Notify(aborts, syscall.SIGABRT)
+	go func() {
+		<-aborts // abort() does not come back from here: it raises the signal again, uncaught
+		signal.Reset(syscall.SIGABRT)
+		syscall.Kill(os.Getpid(), syscall.SIGABRT)
+	}()
+}
+
+// complain writes the line that says why the program fails.
+func complain(err error) {
+	fmt.Fprintf(os.Stderr, "autolora: %s\n", plain(oneLine(err.Error())))
+}
+
+// endSignals are those that ask the program to end. nohup has SIGHUP ignored,
+// which then stays so.
+func endSignals() []os.Signal {
+	if signal.Ignored(syscall.SIGHUP) {
+		return []os.Signal{os.Interrupt, syscall.SIGTERM}
+	}
+	return []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP}
+}
+
+// grace is how long what is under way at a signal may take to end by itself.
+const grace = 1500 * time.Millisecond
+
+// endsItself says that the command knows when it has to end after a signal.
+var endsItself atomic.Bool
+
+// untilSignal returns a context that ends at the first of endSignals, after
+// which a run stops within a step. Whatever else is under way, in Go, C or Rust,
+// and does not end within grace, is left where it is: it has nothing to save. A
+// second signal ends the process as if it had not been caught, but for one within
+// a second: schedulers send a signal to every process, and launch sends what it
+// gets to those that it started.
 func untilSignal(parent context.Context) (context.Context, context.CancelFunc) {
-	ctx, stop := signal.NotifyContext(parent, os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, func() { time.AfterFunc(time.Second, stop) })
-	return ctx, stop
+	ctx, cancel := context.WithCancel(parent)
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, endSignals()...)
+	go func() {
+		select {
+		case <-signals:
+		case <-ctx.Done():
+			return
+		}
+		cancel()
+		time.AfterFunc(time.Second, func() { signal.Stop(signals) })
+		for {
+			time.Sleep(grace)
+			if !endsItself.Load() && !job.Stepping() {
+				atomicfile.Abandon()
+				complain(errors.New("interrupted"))
+				os.Exit(exitFailed)
+			}
+		}
+	}()
+	return ctx, cancel
 }

@@ -21,7 +21,7 @@ import (
 )
 
 // childVariable turns the test binary into the program itself: "run", "panic"
-// for a program with a bug, "deaf" for one that does not end when it should, or
+// and "crash" for a program with a bug, "deaf" for one that does not end when it should, or
 // "launch" for one whose launched processes do what a test tells them.
 const childVariable = "AUTOLORA_TEST_CHILD"
 
@@ -33,9 +33,15 @@ func TestMain(m *testing.M) {
 		os.Exit(mainCode(os.Args[1:], launchedOr(dispatch)))
 	case "panic":
 		os.Exit(mainCode(os.Args[1:], func(context.Context, *console, []string) error { panic("index out of\nrange") }))
+	case "crash": // of a goroutine, which nobody recovers
+		os.Exit(mainCode(os.Args[1:], func(context.Context, *console, []string) error {
+			go panic("index out of range")
+			select {}
+		}))
 	case "deaf":
 		os.Exit(mainCode(os.Args[1:], func(ctx context.Context, c *console, _ []string) error {
 			fmt.Fprintln(c.out, "ready")
+			endsItself.Store(true)
 			<-ctx.Done()
 			fmt.Fprintln(c.out, "told")
 			select {}

@@ -87,7 +87,7 @@ func Export(ctx context.Context, cfg settings.Config, adapterDir, format, outDir
 		return nil, settings.Errorf("out", "no output folder is given")
 	}
 	if _, err := os.Lstat(outDir); err == nil {
-		return nil, settings.Errorf("out", "%s exists: choose another", outDir)
+		return nil, fmt.Errorf("output folder %s exists: choose another", outDir)
 	}
 	stored, err := ReadAdapter(adapterDir)
 	if err != nil {

@@ -42,7 +42,7 @@ func (j *job) openFolder(command string) error {
 	}
 	for i, p := range places {
 		if p != places[0] {
-			return settings.Errorf("resume", "process 0 finds the run in %s at %s, process %d at %s: the folder has to be on a file system that all processes share", j.cfg.Out, places[0], i, p)
+			return fmt.Errorf("process 0 finds the run in %s at %s, process %d at %s: the folder has to be on a file system that all processes share", j.cfg.Out, places[0], i, p)
 		}
 	}
 	return nil

@@ -175,13 +175,13 @@ func operands(c *cobra.Command, args []string) error {
 
 // execute completes the settings that the flags give, and runs the command.
 func (cmd *command) execute(c *console, args []string) error {
+	if cmd.quiet {
+		c.err = io.Discard
+	}
 	for _, step := range []func() error{func() error { return cmd.applyConfigFile(c) }, cmd.applyPreset, cmd.check} {
 		if err := step(); err != nil {
 			return err
 		}
-	}
-	if cmd.quiet {
-		c.err = io.Discard
 	}
 	return cmd.run(cmd.Context(), c, args)
 }

@@ -73,7 +73,7 @@ func describe(err error, has func(flag string) bool) string {
 	}
 	var diverged *job.DivergedError
 	switch {
-	case errors.As(err, new(*job.ResumableError)):
+	case errors.As(err, new(*job.ResumableError)) && has("resume"): // a comparison says itself how it goes on
 		text += ", " + goesOn(has)
 	case errors.As(err, &diverged):
 		text += ": " + afterDivergence(diverged, has)

@@ -5,6 +5,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"autolora/data"
 	"autolora/data/hub"
@@ -15,8 +16,9 @@ import (
 
 func fetchModelCommand() *command {
 	cmd := newCommand(&cobra.Command{
-		Use:   "model NAME",
-		Short: "fetch a model from the Hugging Face hub into the cache",
+		Use:        "model NAME",
+		SuggestFor: strings.Fields("models weights checkpoint"),
+		Short:      "fetch a model from the Hugging Face hub into the cache",
 		Long: `Fetches a model's configuration, safetensors weights and tokenizer from the
 Hugging Face hub into the cache that Python's libraries use too, and prints the
 folder. A download that was cut off goes on where it was.`,
@@ -35,8 +37,9 @@ folder. A download that was cut off goes on where it was.`,
 
 func fetchDataCommand() *command {
 	cmd := newCommand(&cobra.Command{
-		Use:   "data NAME",
-		Short: "fetch a data set from the Hugging Face hub into the cache",
+		Use:        "data NAME",
+		SuggestFor: strings.Fields("dataset datasets"),
+		Short:      "fetch a data set from the Hugging Face hub into the cache",
 		Long: `Fetches the parquet files of a GLUE task, or of any data set on the Hugging Face
 hub, into the cache that Python's libraries use too, and prints the folder with
 them: what --data takes.`,

@@ -98,7 +98,7 @@ func (d *download) newSum() hash.Hash {
 
 // open takes up what an earlier run left.
 func (d *download) open() error {
-	out, err := os.OpenFile(d.path, os.O_RDWR|os.O_CREATE, 0o644)
+	out, err := os.OpenFile(d.path, os.O_RDWR|os.O_CREATE, 0o666)
 	if err != nil {
 		return err
 	}
@@ -232,11 +232,11 @@ func (d *download) close() {
 func (c *Client) lock(ctx context.Context, r repo, etag string) (unlock func(), err error) {
 	dir := filepath.Join(c.CacheDir, ".locks", filepath.Base(c.dir(r)))
 	for _, d := range []string{dir, filepath.Join(c.dir(r), "blobs")} {
-		if err := os.MkdirAll(d, 0o755); err != nil {
+		if err := os.MkdirAll(d, 0o777); err != nil {
 			return nil, fmt.Errorf("hub cache: %w: set HF_HOME to a folder that can be written", err)
 		}
 	}
-	f, err := os.OpenFile(filepath.Join(dir, etag+".lock"), os.O_RDWR|os.O_CREATE, 0o644)
+	f, err := os.OpenFile(filepath.Join(dir, etag+".lock"), os.O_RDWR|os.O_CREATE, 0o666)
 	if err != nil {
 		return nil, fmt.Errorf("hub cache: %w", err)
 	}

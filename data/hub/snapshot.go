@@ -114,7 +114,7 @@ func (c *Client) stored(r repo, f file) int64 {
 
 // room fails where the cache's disk has less than n bytes left.
 func (c *Client) room(r repo, n int64) error {
-	if err := os.MkdirAll(c.CacheDir, 0o755); err != nil {
+	if err := os.MkdirAll(c.CacheDir, 0o777); err != nil {
 		return fmt.Errorf("hub cache: %w: set HF_HOME to a folder that can be written", err)
 	}
 	var stat syscall.Statfs_t
@@ -131,7 +131,7 @@ func (c *Client) room(r repo, n int64) error {
 // link makes the file's blob appear under its name in the snapshot.
 func link(snapshot string, f file) error {
 	path := filepath.Join(snapshot, filepath.FromSlash(f.path))
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
 		return err
 	}
 	up := strings.Repeat("../", 2+strings.Count(f.path, "/"))
@@ -148,7 +148,7 @@ func (c *Client) setRef(r repo, commit string) error {
 		return nil
 	}
 	path := filepath.Join(c.dir(r), "refs", r.revision)
-	err := os.MkdirAll(filepath.Dir(path), 0o755)
+	err := os.MkdirAll(filepath.Dir(path), 0o777)
 	if err == nil {
 		err = atomicfile.WriteFile(path, []byte(commit))
 	}

@@ -42,6 +42,27 @@ func WriteFile(path string, data []byte) error {
 	})
 }
 
+// WriteOutput writes what fill writes to the file that somebody named: as Write
+// does, but where a link leads, and into what is no file, as a pipe or /dev/null,
+// which is not replaced.
+func WriteOutput(path string, fill func(w io.Writer) error) error {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		f, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err == nil {
+			w := bufio.NewWriter(f)
+			err = errors.Join(fill(w), w.Flush(), f.Close())
+		}
+		if err != nil {
+			return fmt.Errorf("write %s: %w", path, err)
+		}
+		return nil
+	}
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	return Write(path, fill)
+}
+
 // WriteFolder puts a folder with the files that fill writes at dir, whose parents
 // are made. A folder that is there must be empty or, with replace, goes.
 func WriteFolder(dir string, replace bool, fill func(temp string) error) error {

@@ -2,10 +2,12 @@ package atomicfile
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"testing"
 )
 
@@ -90,5 +92,40 @@ func TestPanic(t *testing.T) {
 	}()
 	if names, _ := what(t, parent, "none"); len(names) > 0 {
 		t.Errorf("left %q", names)
+	}
+}
+
+// What is written to a link goes where it leads, and a pipe stays one.
+func TestOutput(t *testing.T) {
+	dir := t.TempDir()
+	file, link, pipe := filepath.Join(dir, "file"), filepath.Join(dir, "link"), filepath.Join(dir, "pipe")
+	if err := errors.Join(os.WriteFile(file, []byte("old"), 0o666), os.Symlink("file", link), syscall.Mkfifo(pipe, 0o666)); err != nil {
+		t.Fatal(err)
+	}
+	got := make(chan string)
+	go func() {
+		data, err := os.ReadFile(pipe)
+		got <- fmt.Sprint(string(data), err)
+	}()
+	fill := func(w io.Writer) error { _, err := io.WriteString(w, "new"); return err }
+	for _, path := range []string{link, pipe, "/dev/null"} {
+		if err := WriteOutput(path, fill); err != nil {
+			t.Error(err)
+		}
+	}
+	if to, err := os.Readlink(link); err != nil || to != "file" {
+		t.Errorf("the link is %q, %v", to, err)
+	}
+	if _, content := what(t, dir, file); content != "new" {
+		t.Errorf("the file has %q", content)
+	}
+	if said := <-got; said != "new<nil>" {
+		t.Errorf("the pipe gave %q", said)
+	}
+	if info, err := os.Stat("/dev/null"); err != nil || info.Mode().IsRegular() {
+		t.Fatal("/dev/null is a file now")
+	}
+	if err := WriteOutput(dir, fill); err == nil {
+		t.Error("a folder was written to")
 	}
 }

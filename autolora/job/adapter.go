@@ -42,7 +42,7 @@ const (
 // ReadAdapter reads an adapter of PEFT's form or of AdapterHub's. dir may be the
 // output folder of a run with the adapter in it.
 func ReadAdapter(dir string) (*StoredAdapter, error) {
-	dir = adapterFolder(dir)
+	dir = AdapterFolder(dir)
 	if adapterhub.IsAdapter(dir) {
 		return readBottlenecks(dir)
 	}

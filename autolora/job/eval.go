@@ -231,7 +231,7 @@ func (s *session) trained(adapterDir string) (*nn.Model, error) {
 
 // fitAdapter loads the adapter into a model.
 func (s *session) fitAdapter(model *nn.Model, dir string) error {
-	dir = adapterFolder(dir)
+	dir = AdapterFolder(dir)
 	if err := model.LoadAdapter(dir); err != nil {
 		return err
 	}
@@ -255,8 +255,8 @@ func (s *session) fitHead(model *nn.Model) error {
 	return model.ReorderHead(order)
 }
 
-// adapterFolder accepts a run's output folder for the adapter in it.
-func adapterFolder(dir string) string {
+// AdapterFolder accepts a run's output folder for the adapter in it.
+func AdapterFolder(dir string) string {
 	inner := filepath.Join(dir, runs.AdapterDir)
 	if info, err := os.Stat(inner); err == nil && info.IsDir() {
 		return inner

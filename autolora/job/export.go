@@ -93,7 +93,7 @@ func Export(ctx context.Context, cfg settings.Config, adapterDir, format, outDir
 	if err != nil {
 		return nil, err
 	}
-	if err := runs.Apart(outDir, runs.Input{What: "adapter", Path: adapterFolder(adapterDir)}); err != nil {
+	if err := runs.Apart(outDir, runs.Input{What: "adapter", Path: AdapterFolder(adapterDir)}); err != nil {
 		return nil, err
 	}
 	adapter := stored.lora

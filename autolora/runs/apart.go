@@ -46,7 +46,7 @@ func Apart(out string, inputs ...Input) error {
 // Aside returns an error if what is written to the file out would replace an
 // input, or a file of one that is a folder.
 func Aside(out string, inputs ...Input) error {
-	if _, err := os.Stat(out); errors.Is(err, fs.ErrNotExist) {
+	if info, err := os.Stat(out); err != nil || !info.Mode().IsRegular() {
 		return nil
 	}
 	for _, in := range inputs {

@@ -44,6 +44,9 @@ what is in such a file.`,
 		if err := cmd.need("model", "input"); err != nil {
 			return err
 		}
+		if err := checkOutput("trace", trace, inputsOf(&cmd.cfg, "", input)...); err != nil {
+			return err
+		}
 		r, err := onTensors(cmd, func() (*job.BenchResult, error) {
 			return job.Bench(ctx, cmd.host(c), cmd.cfg, input, trace)
 		})

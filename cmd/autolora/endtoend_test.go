@@ -139,6 +139,18 @@ func TestFromRunToPredictions(t *testing.T) {
 				t.Errorf("prediction %s", line)
 			}
 		}
+		// A file that is read is not written, by whatever name.
+		link, tag := filepath.Join(dir, "link.jsonl"), filepath.Join(model, "config.json")
+		if err := os.Symlink(input, link); err != nil {
+			t.Fatal(err)
+		}
+		for _, taken := range []string{input, dir + "/./out/../in.jsonl", link, tag, filepath.Join(adapter, "README.md"), dir, filepath.Join(dir, "no", "folder")} {
+			before, _ := os.ReadFile(taken)
+			got := run(t, program(t, "predict", "--adapter", adapter, "--max-length", "16", "--input", input, "--output", taken))
+			if after, _ := os.ReadFile(taken); got.code != exitUsage || string(after) != string(before) || strings.Count(got.stderr, "\n") != 1 {
+				t.Errorf("--output %s: exit code %d, stderr %q", taken, got.code, got.stderr)
+			}
+		}
 		broken := program(t, "predict", "--adapter", adapter, "--max-length", "16", "--input", "-", "--output", filepath.Join(dir, "none.jsonl"))
 		broken.Stdin = strings.NewReader("{\"text\": \"a\"}\nfilm\n")
 		got := run(t, broken)

@@ -13,6 +13,7 @@ import (
 
 	"autolora/atomicfile"
 	"autolora/autolora/job"
+	"autolora/autolora/runs"
 	"autolora/autolora/settings"
 
 	"github.com/spf13/cobra"
@@ -55,6 +56,9 @@ of the output {"text": ...}.`,
 		if cmd.json && output == "" {
 			return usagef("--json: the output is JSON lines already; give --output FILE to get a summary on stdout")
 		}
+		if err := checkOutput("output", output, inputsOf(&cmd.cfg, adapter, input)...); err != nil {
+			return err
+		}
 		var lines bytes.Buffer
 		conll := slices.Contains([]string{".conll", ".iob2"}, strings.ToLower(filepath.Ext(output)))
 		n, err := cmd.predict(ctx, c, adapter, input, conll, &lines)
@@ -64,7 +68,7 @@ of the output {"text": ...}.`,
 		if output == "" {
 			return c.printData(lines.Bytes())
 		}
-		if err := atomicfile.WriteFile(output, lines.Bytes()); err != nil {
+		if err := atomicfile.WriteOutput(output, func(w io.Writer) error { _, err := lines.WriteTo(w); return err }); err != nil {
 			return err
 		}
 		written := struct {
@@ -74,6 +78,41 @@ of the output {"text": ...}.`,
 		return cmd.show(c, written, func(w *writer) { w.printf("%d examples written to %s\n", n, output) })
 	}
 	return cmd
+}
+
+// inputsOf returns what a model with an adapter reads, beside the file input.
+func inputsOf(cfg *settings.Config, adapter, input string) []runs.Input {
+	model := cfg.Model
+	if input == "-" {
+		input = "/dev/stdin" // which may be a file
+	}
+	if adapter != "" {
+		adapter = job.AdapterFolder(adapter)
+	}
+	if adapter != "" && model == "" {
+		if a, err := job.ReadAdapter(adapter); err == nil {
+			model = a.BaseModel
+		}
+	}
+	return []runs.Input{{What: "input", Path: input}, {What: "adapter", Path: adapter}, {What: "model", Path: model}}
+}
+
+// checkOutput returns an error if the file of a flag cannot be written, or is one
+// of the inputs: before all the work.
+func checkOutput(flag, file string, inputs ...runs.Input) error {
+	if file == "" {
+		return nil
+	}
+	if info, err := os.Stat(filepath.Dir(file)); err != nil || !info.IsDir() {
+		return usagef("--%s %s: there is no folder %s: make it first", flag, file, filepath.Dir(file))
+	}
+	if info, err := os.Stat(file); err == nil && info.IsDir() {
+		return usagef("--%s %s is a folder: want a file", flag, file)
+	}
+	if err := runs.Aside(file, inputs...); err != nil {
+		return usagef("--%s: %w", flag, err)
+	}
+	return nil
 }
 
 // predict writes the lines for the examples of a file, or of stdin for "-".

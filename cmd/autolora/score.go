@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"autolora/autolora/runs"
 	"autolora/autolora/settings"
 	"autolora/data/metrics"
 
@@ -132,7 +133,11 @@ func (cmd *command) checkScoreFlags(s scorer, in scoreInput) error {
 	case stdins > 1:
 		return usagef("--hypotheses and --references: - is there %d times, but only one can be stdin", stdins)
 	}
-	return nil
+	inputs := []runs.Input{{What: "hypotheses", Path: in.hypotheses}, {What: "paraphrases", Path: in.cfg.Paraphrases}, {What: "word lists", Path: in.cfg.Meteor}}
+	for _, file := range in.references {
+		inputs = append(inputs, runs.Input{What: "references", Path: file})
+	}
+	return checkOutput("segments", in.segments, inputs...)
 }
 
 // read reads a file, stdin for "-".

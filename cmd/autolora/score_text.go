@@ -74,7 +74,7 @@ func scoreTexts(in scoreInput) (scoring, error) {
 }
 
 func writeSegments(file string, segments []metrics.Scores) error {
-	return atomicfile.Write(file, func(w io.Writer) error {
+	return atomicfile.WriteOutput(file, func(w io.Writer) error {
 		for _, scores := range segments {
 			if err := json.NewEncoder(w).Encode(scores); err != nil {
 				return err

@@ -266,3 +266,22 @@ func TestScoreTextErrors(t *testing.T) {
 		})
 	}
 }
+
+// The scores of each text do not replace the texts.
+func TestSegmentsAreNoInput(t *testing.T) {
+	dir := t.TempDir()
+	hypotheses, references := filepath.Join(dir, "h.txt"), filepath.Join(dir, "r.txt")
+	writeFile(t, hypotheses, "a b c d\n")
+	writeFile(t, references, "a b c e\n")
+	for _, file := range []string{hypotheses, references, dir} {
+		got := run(t, program(t, "score", "e2e", "--metric", "bleu", "--hypotheses", hypotheses, "--references", references, "--segments", file))
+		if got.code != exitUsage || !strings.Contains(got.stderr, "--segments") {
+			t.Errorf("%s: exit code %d, stderr %q", file, got.code, got.stderr)
+		}
+	}
+	for file, want := range map[string]string{hypotheses: "a b c d\n", references: "a b c e\n"} {
+		if text, err := os.ReadFile(file); err != nil || string(text) != want {
+			t.Errorf("%s has %q, %v", file, text, err)
+		}
+	}
+}

@@ -52,6 +52,9 @@ func (f FileTask) Load() (*Splits, error) {
 		s.Task.Scoring = "e2e"
 	}
 	s.Task.Metrics, s.Task.Primary = fileMetrics(s.Task)
+	if f.Kind == Tagging && s.Task.Primary != metrics.NameF1 {
+		s.note("%s: no F1 of entities is given, only accuracy: the tags (%s) are not those of a scheme like IOB2 or BILOU", s.Task.Name, listNames(s.Task.Labels))
+	}
 	return s, nil
 }
 

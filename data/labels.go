@@ -121,9 +121,18 @@ func (c cell) blank() bool {
 	return slices.Contains([]string{"", "nan", "null", "<na>"}, text)
 }
 
-// wholeNumber reads a label that is a whole number; "1.0", as some tables write it, is 1.
+// PlainClass is a class as it is compared: "1.0", as some tables write it, is 1.
+func PlainClass(text string) string {
+	whole, zeros, ok := strings.Cut(text, ".")
+	if _, err := strconv.ParseInt(whole, 10, 64); ok && err == nil && strings.Trim(zeros, "0") == "" {
+		return whole
+	}
+	return text
+}
+
+// wholeNumber reads a label that is a whole number, as PlainClass has it.
 func wholeNumber(text string) (int64, bool) {
-	i, err := strconv.ParseInt(strings.TrimSuffix(text, ".0"), 10, 64)
+	i, err := strconv.ParseInt(PlainClass(text), 10, 64)
 	return i, err == nil
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"autolora/autolora/runs"
 	"autolora/autolora/settings"
+	"autolora/data"
 	"autolora/data/metrics"
 
 	"github.com/spf13/cobra"
@@ -76,14 +77,14 @@ func scoreCommand() *command {
   autolora score tagging --input tags.conll --strict --scheme iob2
   autolora score classification --hypotheses predicted.txt --references gold.txt`,
 	})
-	in := scoreInput{cfg: &cmd.cfg, scheme: string(metrics.IOB2)}
+	in := scoreInput{cfg: &cmd.cfg, scheme: schemeOfTags}
 	s := cmd.section("Predictions")
-	s.StringVar(&in.hypotheses, "hypotheses", "", "`FILE` predicted texts, classes or numbers, one a line; an empty line is an empty text; - is stdin")
+	s.StringVar(&in.hypotheses, "hypotheses", "", "`FILE` predicted texts, classes or numbers, one a line, or what predict writes; an empty line is an empty text; - is stdin")
 	s.StringArrayVar(&in.references, "references", nil, "`FILE` the right ones, one a line; of texts also several for each: with an empty line after those of a text, "+
 		"as JSON lists, one a line, as E2E's CSV file, or in several files, line by line, by repeating the flag; - is stdin")
 	s.StringVar(&in.input, "input", "", "`FILE` a word a line, the last two columns the right tag and the predicted one, an empty line between sentences; - is stdin")
 	s.BoolVar(&in.strict, "strict", false, "only entities that are well formed in --scheme count, as in seqeval's strict mode")
-	choice(s, &in.scheme, "scheme", []string{string(metrics.IOB2), string(metrics.IOBES)}, "`SCHEME` tags of --strict: iob2 or iobes")
+	choice(s, &in.scheme, "scheme", append([]string{schemeOfTags}, schemeNames()...), "`SCHEME` tags of --strict: "+strings.Join(schemeNames(), ", ")+"; auto goes by their letters")
 	s = cmd.section("Metrics of texts")
 	s.StringVar(&in.segments, "segments", "", "`FILE` write the scores of each text, a JSON object a line")
 	cmd.settings(settings.Score)
@@ -128,7 +129,7 @@ func (cmd *command) checkScoreFlags(s scorer, in scoreInput) error {
 	switch {
 	case foreign != nil:
 		return foreign
-	case in.scheme != string(metrics.IOB2) && !in.strict:
+	case in.scheme != schemeOfTags && !in.strict:
 		return usagef("--scheme: only --strict goes by a scheme")
 	case stdins > 1:
 		return usagef("--hypotheses and --references: - is there %d times, but only one can be stdin", stdins)
@@ -140,8 +141,24 @@ func (cmd *command) checkScoreFlags(s scorer, in scoreInput) error {
 	return checkOutput("segments", in.segments, inputs...)
 }
 
-// read reads a file, stdin for "-".
-func (in scoreInput) read(file string) (f metrics.File, err error) {
+// schemeOfTags is the value of --scheme that leaves it to the tags.
+const schemeOfTags = "auto"
+
+func schemeNames() (names []string) {
+	for _, s := range metrics.Schemes {
+		names = append(names, string(s))
+	}
+	return names
+}
+
+// The columns of tables that hold what is scored, as data.ReadColumn takes them.
+var (
+	labelColumns = []string{"label", "labels", "prediction", "class", "target", "score"}
+	textColumns  = []string{"text", "prediction", "hypothesis", "output", "target"}
+)
+
+// read reads a file, stdin for "-": of a table the first of the columns that it has.
+func (in scoreInput) read(file string, columns ...string) (f metrics.File, err error) {
 	if f.Name = file; file == "-" {
 		f.Name = "stdin"
 		f.Text, err = io.ReadAll(in.stdin())
@@ -155,7 +172,10 @@ func (in scoreInput) read(file string) (f metrics.File, err error) {
 		return f, fmt.Errorf("%s: the file is empty", f.Name)
 	}
 	f.Text = bytes.TrimPrefix(f.Text, []byte("\ufeff"))
-	return f, nil
+	if columns != nil {
+		f.Column, err = data.ReadColumn(f.Name, f.Text, columns...)
+	}
+	return f, err
 }
 
 // scores prints scores by their names, each behind a label, and a note behind

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 
 	"autolora/autolora/human"
 	"autolora/data"
@@ -16,14 +17,14 @@ func pairs[T any](in scoreInput, values func(metrics.File) ([]T, error)) (gold, 
 	if n := len(in.references); n > 1 {
 		return nil, nil, usagef("--references: got %d files, want one: there is one right answer in a %s", n, in.kind)
 	}
-	right, err := in.read(in.references[0])
+	right, err := in.read(in.references[0], labelColumns...)
 	if err == nil {
 		gold, err = values(right)
 	}
 	if err != nil {
 		return nil, nil, err
 	}
-	predicted, err := in.read(in.hypotheses)
+	predicted, err := in.read(in.hypotheses, labelColumns...)
 	if err == nil {
 		pred, err = values(predicted)
 	}
@@ -49,7 +50,10 @@ func scoreTagging(in scoreInput) (scoring, error) {
 		return nil, err
 	}
 	scheme := metrics.Lenient
-	if in.strict {
+	switch {
+	case in.strict && in.scheme == schemeOfTags:
+		scheme = metrics.SchemeOf(columns...)
+	case in.strict:
 		scheme = metrics.Scheme(in.scheme)
 	}
 	report, err := metrics.ScoreEntities(columns[0], columns[1], scheme)
@@ -91,10 +95,14 @@ func scoreClasses(in scoreInput) (scoring, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := sameNames(goldLines, predLines); err != nil {
+		return nil, err
+	}
 	classes := map[string]int{"0": 0, "1": 1}
 	indices := func(lines []string) []int {
 		out := make([]int, len(lines))
 		for i, class := range lines {
+			class = data.PlainClass(class)
 			if _, ok := classes[class]; !ok {
 				classes[class] = len(classes)
 			}
@@ -109,6 +117,18 @@ func scoreClasses(in scoreInput) (scoring, error) {
 	}
 	scores, err := metrics.Classification(names, gold, pred)
 	return valueScores{scores, len(gold)}, err
+}
+
+// sameNames returns an error where the classes of one side are numbers, those of the other names.
+func sameNames(gold, pred []string) error {
+	numbers := func(classes []string) bool {
+		return !slices.ContainsFunc(classes, func(class string) bool { _, err := strconv.ParseFloat(class, 64); return err != nil })
+	}
+	common := slices.ContainsFunc(pred, func(class string) bool { return slices.Contains(gold, class) })
+	if common || numbers(gold) == numbers(pred) {
+		return nil
+	}
+	return fmt.Errorf("the predicted classes are like %.40q, the right ones like %.40q: want the same names in both files", pred[0], gold[0])
 }
 
 func scoreValues(in scoreInput) (scoring, error) {

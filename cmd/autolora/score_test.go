@@ -49,6 +49,19 @@ func TestScore(t *testing.T) {
 			`{"accuracy": 0.75, "f1": 0.8, "f1_macro": 0.7333333333333334, "matthews": 0.5773502691896258}`, "accuracy    0.7500   on 4 examples\nf1          0.8000\n"},
 		{"named classes", []string{"classification", "--hypotheses", guessed, "--references", words}, "",
 			`{"accuracy": 0.6666666666666666, "f1_macro": 0.5555555555555555, "matthews": 0.6123724356957946}`, "on 3 examples"},
+		{"numbers written in other ways", []string{"classification", "--hypotheses", file("floats.txt", "1.0\n0.0\n0.\n1.00\n"), "--references", two}, "",
+			`{"accuracy": 0.75, "f1": 0.8, "f1_macro": 0.7333333333333334, "matthews": 0.5773502691896258}`, "accuracy    0.7500   on 4 examples\nf1          0.8000\n"},
+		{"what predict writes, a CSV file", []string{"classification", "--hypotheses", "-", "--references", file("gold.csv", "text,label\na,1\nb,0.0\nc,1\nd,1\n")},
+			`{"logits":[0,1],"label":"1"}` + "\n" + `{"logits":[1,0],"label":"0"}` + "\n" + `{"logits":[1,0],"label":0}` + "\n" + `{"logits":[0,1],"label":1.0}`,
+			`{"accuracy": 0.75, "f1": 0.8, "f1_macro": 0.7333333333333334, "matthews": 0.5773502691896258}`, "on 4 examples"},
+		{"JSON lists", []string{"classification", "--hypotheses", file("list.json", "[\n1, \"0\",\n0, 1]\n"), "--references", file("rows.json", `[{"label": 1}, {"label": 0}, {"label": 1}, {"label": 1.0}]`)}, "",
+			`{"accuracy": 0.75, "f1": 0.8, "f1_macro": 0.7333333333333334, "matthews": 0.5773502691896258}`, "on 4 examples"},
+		{"a CSV file of one value a line", []string{"classification", "--hypotheses", file("plain.csv", "1\n0\n0\n1\n"), "--references", two}, "",
+			`{"accuracy": 0.75, "f1": 0.8, "f1_macro": 0.7333333333333334, "matthews": 0.5773502691896258}`, "on 4 examples"},
+		{"tagging, BILOU", []string{"tagging", "--input", file("bilou.conll", "a B-x B-x\nb L-x L-x\nc B-x B-x\nd L-x L-x\ne U-y O\n"), "--strict"}, "",
+			`{"precision": 1, "recall": 0.6666666666666666, "f1": 0.8, "support": 3, "accuracy": 0.8, "macro": {"precision": 0.5, "recall": 0.5, "f1": 0.5, "support": 3},
+			"weighted": {"precision": 0.6666666666666666, "recall": 0.6666666666666666, "f1": 0.6666666666666666, "support": 3},
+			"per_type": {"x": {"precision": 1, "recall": 1, "f1": 1, "support": 2}, "y": {"precision": 0, "recall": 0, "f1": 0, "support": 1}}}`, "of 5 tags"},
 		{"regression", []string{"regression", "--hypotheses", "-", "--references", numbers}, " 0.3\n0.2 \n2\n4e0\n\n",
 			`{"pearson": 0.9677312585984632, "spearman": 0.8}`, "spearman    0.8000"},
 		{"not defined", []string{"regression", "--hypotheses", same, "--references", close}, "", `{"pearson": null, "spearman": null}`, "pearson     not defined   on 4 examples"},
@@ -106,6 +119,7 @@ func TestScoreErrors(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{
 		"tags.conll": twoSentences, "two.txt": "1\n0\n", "three.txt": "1\n0\n1\n", "gap.txt": "1\n\n0\n", "words.txt": "1\nhigh\n", "empty.txt": "\n \n",
+		"names.txt": "good\nbad\n", "texts.jsonl": `{"text": "a"}` + "\n" + `{"text": "b"}`, "null.jsonl": `{"label": null}` + "\n" + `{"label": "1"}`,
 		"one.conll": "O\nO\n", "ragged.conll": "a O O\nb O\n", "odd.conll": "a O O\nb O x\n", "binary.conll": "\x00\xff\x01 O O\n",
 	} {
 		writeFile(t, filepath.Join(dir, name), text)
@@ -123,7 +137,7 @@ func TestScoreErrors(t *testing.T) {
 		{"a flag of another kind", "tagging --input tags.conll --references two.txt", exitUsage, "--references: not a flag of tagging, which takes --input, --strict, --scheme"},
 		{"strict classes", "classification --hypotheses two.txt --references two.txt --strict", exitUsage, "--strict: not a flag of classification"},
 		{"a scheme without strict", "tagging --input tags.conll --scheme iobes", exitUsage, "--scheme: only --strict goes by a scheme"},
-		{"unknown scheme", "tagging --input tags.conll --strict --scheme bilou", exitUsage, `--scheme: got "bilou", want iob2 or iobes`},
+		{"unknown scheme", "tagging --input tags.conll --strict --scheme bio", exitUsage, `--scheme: got "bio", want one of auto, iob1, iob2, ioe2, iobes, bilou, bmes`},
 		{"stdin twice", "regression --hypotheses - --references -", exitUsage, "--hypotheses and --references: - is there 2 times, but only one can be stdin"},
 		{"two files of right answers", "classification --hypotheses two.txt --references two.txt --references two.txt", exitUsage, "--references: got 2 files, want one: there is one right answer in a classification"},
 		{"missing file", "tagging --input none.conll", exitFailed, "read none.conll: open none.conll: no such file or directory"},
@@ -134,6 +148,9 @@ func TestScoreErrors(t *testing.T) {
 		{"not text", "tagging --input binary.conll", exitFailed, "binary.conll: line 1: byte 2 is not UTF-8 (0xff)"},
 		{"no tag of the scheme", "tagging --input odd.conll --strict", exitFailed, `odd.conll: score: predictions, sentence 1: word 2 has the tag "x": the scheme iob2 has tags that begin with B, I, O`},
 		{"counts differ", "classification --hypotheses three.txt --references two.txt", exitFailed, "three.txt has 3 lines, two.txt has 2: want as many"},
+		{"numbers and names", "classification --hypotheses names.txt --references two.txt", exitFailed, `the predicted classes are like "good", the right ones like "1": want the same names in both files`},
+		{"a table without labels", "classification --hypotheses texts.jsonl --references two.txt", exitFailed, `texts.jsonl: line 1: no "label": it has "text"`},
+		{"a label that is null", "classification --hypotheses null.jsonl --references two.txt", exitFailed, "null.jsonl: line 1 is empty: want one value a line"},
 		{"an empty line", "classification --hypotheses gap.txt --references three.txt", exitFailed, "gap.txt: line 2 is empty: want one value a line"},
 		{"no number", "regression --hypotheses words.txt --references two.txt", exitFailed, `words.txt: line 2: got "high", want a finite number`},
 	} {

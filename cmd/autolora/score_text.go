@@ -36,7 +36,7 @@ func scoreTexts(in scoreInput) (scoring, error) {
 	if in.cfg.Paraphrases != "" && !slices.Contains(wanted, metrics.NameMETEOR) {
 		return nil, usagef("--paraphrases: only meteor goes by them, and --metric leaves it out")
 	}
-	outputs, err := in.read(in.hypotheses)
+	outputs, err := in.read(in.hypotheses, textColumns...)
 	if err != nil {
 		return nil, err
 	}

@@ -13,16 +13,79 @@ import (
 // Scheme says how the tags of words are read as entities: names of several words, of one type each.
 type Scheme string
 
-// The schemes.
+// The schemes. All but Lenient are seqeval's strict mode, in which only entities that are well formed count.
 const (
 	// Lenient reads any mixture of B-, I-, E- and S- tags as conlleval and seqeval's default mode do: an I-x
-	// behind something else begins an entity just as B-x does.
+	// behind something else begins an entity just as B-x does. ScoreEntities reads the letters of BILOU and BMES as
+	// those of IOBES first, of which these two know nothing.
 	Lenient Scheme = "lenient"
-	// IOB2 is seqeval's strict mode: an entity is B-x and the I-x behind it, other I- tags are ignored.
-	IOB2 Scheme = "iob2"
-	// IOBES is seqeval's strict mode: an entity is S-x, or B-x, any number of I-x, and E-x.
-	IOBES Scheme = "iobes"
+	IOB1    Scheme = "iob1"  // I-x, and B-x where an entity follows one of its type
+	IOB2    Scheme = "iob2"  // B-x and the I-x behind it, other I- tags are ignored
+	IOE2    Scheme = "ioe2"  // any number of I-x, and E-x
+	IOBES   Scheme = "iobes" // S-x, or B-x, any number of I-x, and E-x
+	BILOU   Scheme = "bilou" // IOBES with L- and U- for E- and S-
+	BMES    Scheme = "bmes"  // IOBES with M- for I-, and perhaps W- for S-
 )
+
+// Schemes are the strict ones.
+var Schemes = []Scheme{IOB1, IOB2, IOE2, IOBES, BILOU, BMES}
+
+// strictScheme is how entities are made of tags: of the letters of two tags that follow each other, and whether their
+// types are the same (=), different (!) or either (*). A letter * is any.
+type strictScheme struct {
+	letters            string
+	start, inside, end []string
+}
+
+// The tables are those of seqeval.scheme.
+var strictSchemes = map[Scheme]strictScheme{
+	IOB1:  {"IOB", []string{"OI*", "II!", "BI*", "IB=", "BB="}, []string{"BI=", "II="}, []string{"II!", "IO*", "IB*", "BO*", "BI!", "BB="}},
+	IOB2:  {"BIO", []string{"*B*"}, []string{"BI=", "II="}, []string{"IO*", "II!", "IB*", "BO*", "BI!", "BB*"}},
+	IOE2:  {"IOE", []string{"OI*", "OE*", "EI*", "EE*", "II!", "IE!"}, []string{"IE=", "II="}, []string{"E**"}},
+	IOBES: {"BIOES", []string{"*B*", "*S*"}, []string{"BI=", "BE=", "II=", "IE="}, []string{"S**", "E**"}},
+}
+
+// synonyms are the letters that schemes have in place of those of IOBES.
+var synonyms = map[Scheme]map[rune]rune{BILOU: {'L': 'E', 'U': 'S'}, BMES: {'M': 'I', 'W': 'S'}}
+
+// letters of all schemes, and what stands between them and a type.
+const (
+	letters    = "BIESLUMW"
+	separators = "-_"
+)
+
+// letterOf returns the letter of a tag that is one, or one and a type; 0 for other tags.
+func letterOf(tag string) rune {
+	if len(tag) == 1 || len(tag) > 2 && strings.ContainsAny(tag[1:2], separators) {
+		if strings.ContainsRune(letters, rune(tag[0])) {
+			return rune(tag[0])
+		}
+	}
+	return 0
+}
+
+// SchemeOf returns the strict scheme whose letters the tags have.
+func SchemeOf(sentences ...[][]string) Scheme {
+	has := map[rune]bool{}
+	for _, tags := range slices.Concat(sentences...) {
+		for _, tag := range tags {
+			has[letterOf(tag)] = true
+		}
+	}
+	switch {
+	case has['M'] || has['W']:
+		return BMES
+	case has['L'] || has['U']:
+		return BILOU
+	case has['S'] || has['B'] && has['E']:
+		return IOBES
+	case has['E']:
+		return IOE2
+	case has['I'] && !has['B']:
+		return IOB1
+	}
+	return IOB2
+}
 
 // Entity is one entity of a sentence.
 type Entity struct {
@@ -33,13 +96,17 @@ type Entity struct {
 // Entities returns the entities that the tags of one sentence make, in order. The error is for a tag that is
 // empty or that the scheme does not have.
 func Entities(tags []string, scheme Scheme) ([]Entity, error) {
-	switch scheme {
-	case Lenient:
+	switch {
+	case scheme == Lenient:
 		return lenient(tags)
-	case IOB2, IOBES:
+	case slices.Contains(Schemes, scheme):
 		return strict(tags, scheme)
 	}
-	return nil, fmt.Errorf("unknown scheme of tags %q: want %s, %s or %s", string(scheme), Lenient, IOB2, IOBES)
+	var names []string
+	for _, s := range Schemes {
+		names = append(names, string(s))
+	}
+	return nil, fmt.Errorf("unknown scheme of tags %q: want %s or %s", string(scheme), Lenient, strings.Join(names, ", "))
 }
 
 // lenient is seqeval's get_entities, which is conlleval's rule too.
@@ -81,32 +148,52 @@ func begins(before, after rune) bool {
 }
 
 func strict(tags []string, scheme Scheme) ([]Entity, error) {
-	allowed := "BIO"
-	if scheme == IOBES {
-		allowed = "BIOES"
+	rules, ok := strictSchemes[scheme]
+	if !ok {
+		rules = strictSchemes[IOBES]
 	}
-	prefixes, types := make([]rune, len(tags)), make([]string, len(tags))
+	allowed := strings.Map(func(r rune) rune {
+		for other, letter := range synonyms[scheme] {
+			if letter == r && other != 'W' {
+				return other
+			}
+		}
+		return r
+	}, rules.letters)
+	// The last tag, and the one before the first, is O.
+	prefixes, types := make([]rune, len(tags)+1), make([]string, len(tags)+1)
+	prefixes[len(tags)], types[len(tags)] = 'O', "_"
 	for i, tag := range tags {
 		prefix, rest := cutPrefix(tag)
+		other, ok := synonyms[scheme][prefix]
 		switch {
 		case prefix == 0:
 			return nil, errEmptyTag(i)
-		case !strings.ContainsRune(allowed, prefix):
+		case !ok && !strings.ContainsRune(allowed, prefix):
 			return nil, fmt.Errorf("word %d has the tag %q: the scheme %s has tags that begin with %s", i+1, tag, scheme, strings.Join(strings.Split(allowed, ""), ", "))
 		}
-		prefixes[i], types[i] = prefix, cmp.Or(strings.Trim(rest, "-"), "_")
+		prefixes[i], types[i] = cmp.Or(other, prefix), cmp.Or(strings.Trim(rest, separators), "_")
+	}
+	follows := func(pairs []string, i int) bool { // reports whether the tag i comes after the one before as one of the pairs says
+		before, kind := 'O', "_"
+		if i > 0 {
+			before, kind = prefixes[i-1], types[i-1]
+		}
+		return slices.ContainsFunc(pairs, func(pair string) bool {
+			return (pair[0] == '*' || rune(pair[0]) == before) && (pair[1] == '*' || rune(pair[1]) == prefixes[i]) &&
+				(pair[2] == '*' || (pair[2] == '=') == (kind == types[i]))
+		})
 	}
 	var found []Entity
 	for i := 0; i < len(tags); {
 		start := i
-		i++
-		if prefixes[start] != 'B' && prefixes[start] != 'S' {
+		if i++; !follows(rules.start, start) {
 			continue
 		}
-		for i < len(tags) && types[i] == types[start] && (prefixes[i-1] == 'B' || prefixes[i-1] == 'I') && (prefixes[i] == 'I' || prefixes[i] == 'E') {
+		for follows(rules.inside, i) {
 			i++
 		}
-		if last := prefixes[i-1]; scheme == IOB2 || last == 'S' || last == 'E' {
+		if follows(rules.end, i) {
 			found = append(found, Entity{types[start], start, i})
 		}
 	}
@@ -124,12 +211,21 @@ func cutPrefix(tag string) (prefix rune, rest string) {
 
 func errEmptyTag(i int) error { return fmt.Errorf("word %d has an empty tag", i+1) }
 
-// Chunked reports whether tags make entities: all but O begin with B-, I-, E- or S-, and there is one such.
+// Chunked reports whether tags make entities: all but O are a letter of a scheme and a type, as B-x, or all are such
+// letters alone, as B, with B or I among them.
 func Chunked(tags []string) bool {
-	others := slices.DeleteFunc(slices.Clone(tags), func(tag string) bool { return tag == "O" })
-	return len(others) > 0 && !slices.ContainsFunc(others, func(tag string) bool {
-		return len(tag) < 3 || !strings.ContainsRune("BIES", rune(tag[0])) || tag[1] != '-'
-	})
+	typed, untyped, begins := false, false, false
+	for _, tag := range tags {
+		if tag == "O" {
+			continue
+		}
+		if letterOf(tag) == 0 {
+			return false
+		}
+		typed, untyped = typed || len(tag) > 1, untyped || len(tag) == 1
+		begins = begins || tag == "B" || tag == "I"
+	}
+	return typed && !untyped || untyped && !typed && begins
 }
 
 // EntityScores are precision, recall and F1 of entities: one counts as found if type, first and last word are
@@ -181,6 +277,11 @@ func ScoreEntities(gold, pred [][]string, scheme Scheme) (*EntityReport, error) 
 	if err != nil {
 		return nil, err
 	}
+	if scheme == Lenient {
+		if other := synonyms[SchemeOf(gold, pred)]; other != nil {
+			gold, pred = translated(gold, other), translated(pred, other)
+		}
+	}
 	types := map[string]*entityCounts{}
 	count := func(e Entity) *entityCounts {
 		if types[e.Type] == nil {
@@ -224,6 +325,20 @@ func ScoreEntities(gold, pred [][]string, scheme Scheme) (*EntityReport, error) 
 		}
 	}
 	return report, nil
+}
+
+// translated is the tags with other letters.
+func translated(sentences [][]string, letters map[rune]rune) [][]string {
+	out := make([][]string, len(sentences))
+	for i, tags := range sentences {
+		out[i] = slices.Clone(tags)
+		for k, tag := range tags {
+			if letter, ok := letters[letterOf(tag)]; ok {
+				out[i][k] = string(letter) + tag[1:]
+			}
+		}
+	}
+	return out
 }
 
 // tagAccuracy is the fraction of words whose tag is right.

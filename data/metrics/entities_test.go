@@ -242,9 +242,11 @@ func TestEntityErrors(t *testing.T) {
 		{"no words", score("/", "/", Lenient), "score: no words"},
 		{"gold tag", score("O/O E-x", "O/O O", IOB2), `score: gold, sentence 2: word 2 has the tag "E-x": the scheme iob2 has tags that begin with B, I, O`},
 		{"predicted tag", score("O", "x", IOBES), `score: predictions, sentence 1: word 1 has the tag "x": the scheme iobes has tags that begin with B, I, O, E, S`},
+		{"tag of another scheme", score("O", "U-x", BMES), `score: predictions, sentence 1: word 1 has the tag "U-x": the scheme bmes has tags that begin with B, M, O, E, S`},
+		{"letter of IOBES", score("O", "S-x", BILOU), `score: predictions, sentence 1: word 1 has the tag "S-x": the scheme bilou has tags that begin with B, I, O, L, U`},
 		{"empty tag", second(Entities([]string{"O", ""}, Lenient)), "word 2 has an empty tag"},
 		{"empty tag, strict", second(Entities([]string{""}, IOB2)), "word 1 has an empty tag"},
-		{"unknown scheme", score("O", "O", "bilou"), `score: gold, sentence 1: unknown scheme of tags "bilou": want lenient, iob2 or iobes`},
+		{"unknown scheme", score("O", "O", "bio"), `score: gold, sentence 1: unknown scheme of tags "bio": want lenient or iob1, iob2, ioe2, iobes, bilou, bmes`},
 		{"unknown score", second(Tagging([]string{"bleu"}, [][]string{{"O"}}, [][]string{{"O"}})), `score: "bleu" is no score of a tagging`},
 	}
 	for _, test := range tests {
@@ -258,10 +260,59 @@ func TestEntityErrors(t *testing.T) {
 
 func TestChunked(t *testing.T) {
 	for tags, want := range map[string]bool{
-		"O B-x I-x": true, "B-x": true, "O S-x E-x": true, "O": false, "": false, "NOUN VERB": false, "O B I": false, "O B-": false, "O U-x": false, "B-x NN": false,
+		"O B-x I-x": true, "B-x": true, "O S-x E-x": true, "O": false, "": false, "NOUN VERB": false, "O B-": false, "B-x NN": false,
+		"O B I": true, "B I": true, "O I": true, "O U-x L-x B-x I-x": true, "B-x M-x E-x S-x O": true, "B M E S": true, "O I-x E-x": true, "O B_x I_x": true,
+		"O B I-x": false, "O S": false, "O E": false, "PER O": false, "B-x O X": false, "B-x N-x": false,
 	} {
 		if got := Chunked(strings.Fields(tags)); got != want {
 			t.Errorf("%q: got %v", tags, got)
+		}
+	}
+}
+
+// TestOtherLetters scores tags of BILOU and BMES, and those of IOBES that mean the same, alike.
+func TestOtherLetters(t *testing.T) {
+	gold := splitTags([]string{"B-x I-x E-x B-x E-x S-y S-y O", "S-x O B-y I-y I-y E-y"})
+	pred := splitTags([]string{"B-x I-x E-x B-x I-x S-y S-y O", "S-x O B-y I-y E-y O"})
+	renamed := func(sentences [][]string, letters ...string) [][]string {
+		var out [][]string
+		for _, tags := range sentences {
+			out = append(out, strings.Fields(strings.NewReplacer(letters...).Replace(strings.Join(tags, " "))))
+		}
+		return out
+	}
+	for scheme, letters := range map[Scheme][]string{
+		IOBES: nil, BILOU: {"E-", "L-", "S-", "U-"}, BMES: {"I-", "M-"}, "bmew": {"I-", "M-", "S-", "W-"}, "untyped": {"-x", "", "-y", ""},
+	} {
+		g, p := renamed(gold, letters...), renamed(pred, letters...)
+		want := scheme
+		if scheme == "bmew" {
+			want = BMES
+		} else if scheme == "untyped" {
+			want = IOBES
+		}
+		if got := SchemeOf(g); got != want {
+			t.Errorf("%s: scheme %s, want %s", scheme, got, want)
+		}
+		for _, mode := range []Scheme{Lenient, want} {
+			r, err := ScoreEntities(g, p, mode)
+			if err != nil {
+				t.Fatal(err)
+			}
+			hits := 5.0
+			if mode != Lenient { // the entity without an end does not count
+				hits = 4
+			}
+			if r.Support != 6 || r.Recall != hits/6 || r.Precision != hits/(hits+1) {
+				t.Errorf("%s, %s: got %+v", scheme, mode, r.EntityScores)
+			}
+		}
+	}
+	for tags, want := range map[string]Scheme{
+		"O B-x I-x": IOB2, "O I-x I-y": IOB1, "I-x E-x O": IOE2, "B-x O": IOB2, "LOC MISC O": IOB2, "O": IOB2, "U-x O": BILOU, "S O": IOBES, "B M E S": BMES,
+	} {
+		if got := SchemeOf([][]string{strings.Fields(tags)}); got != want {
+			t.Errorf("%q: scheme %s, want %s", tags, got, want)
 		}
 	}
 }

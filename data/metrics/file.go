@@ -11,18 +11,22 @@ import (
 
 // File is what is in a file of outputs, or of what is right: a text, a class or a number a line.
 type File struct {
-	Name string // for errors
-	Text []byte
+	Name   string // for errors
+	Text   []byte
+	Column []string // of a table what takes the place of the lines, else nil
 }
 
 // Lines returns the lines without the white space around them.
 func (f File) Lines() ([]string, error) {
-	lines := strings.Split(strings.TrimSuffix(string(f.Text), "\n"), "\n")
+	lines := slices.Clone(f.Column)
+	if lines == nil {
+		lines = strings.Split(strings.TrimSuffix(string(f.Text), "\n"), "\n")
+	}
 	for i, line := range lines {
 		if !utf8.ValidString(line) {
 			return nil, fmt.Errorf("%s: line %d is not UTF-8", f.Name, i+1)
 		}
-		lines[i] = strings.TrimSpace(line)
+		lines[i] = strings.ReplaceAll(strings.TrimSpace(line), "\n", " ")
 	}
 	return lines, nil
 }

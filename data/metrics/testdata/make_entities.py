@@ -12,7 +12,7 @@ import warnings
 import numpy
 from seqeval.metrics import accuracy_score, classification_report
 from seqeval.metrics.sequence_labeling import get_entities
-from seqeval.scheme import IOB2, IOBES, Entities
+from seqeval.scheme import BILOU, IOB1, IOB2, IOBES, IOE2, Entities
 
 warnings.simplefilter("ignore")
 rng = numpy.random.RandomState(11)
@@ -99,5 +99,14 @@ for tags in ODD:
         except (KeyError, ValueError):
             entry[scheme] = None  # a tag that the scheme does not have
     odd.append(entry)
-value = {"made_with": f"seqeval {importlib.metadata.version('seqeval')}", "cases": cases, "entities": odd}
+# Other schemes, in strict mode alone: in its default mode seqeval does not know the letters of BILOU.
+OTHERS = {"iob1": (IOB1, "BI"), "ioe2": (IOE2, "IE"), "bilou": (BILOU, "BILU")}
+others = []
+for scheme, (tokens, prefixes) in OTHERS.items():
+    for outside in (0.2, 0.5):
+        gold, pred = ([draw(prefixes, 8, outside) for _ in range(20)] for _ in range(2))
+        pred = [[g if rng.rand() < 0.7 else p for g, p in zip(a, b)] for a, b in zip(gold, pred)]
+        others.append({"name": f"without order, {scheme}", "gold": [" ".join(s) for s in gold], "pred": [" ".join(s) for s in pred],
+                       "want": {scheme: report(gold, pred, mode="strict", scheme=tokens)}})
+value = {"made_with": f"seqeval {importlib.metadata.version('seqeval')}", "cases": cases + others, "entities": odd}
 pathlib.Path(__file__).with_name("entities.json").write_text(json.dumps(value, separators=(",", ":")) + "\n")

@@ -1,0 +1,64 @@
+package data
+
+import (
+	"bytes"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// ReadColumn reads one column of text, the content of a table: of JSON objects, of a parquet file, or of a CSV or TSV
+// file whose first line has one of the names. The column is the first of names that is there. A JSON list of texts or
+// numbers is a column by itself. It is nil where the text is no table, a value a line, say. A value that is missing
+// is "".
+func ReadColumn(file string, text []byte, names ...string) ([]string, error) {
+	if list, err := jsonCell(bytes.TrimSpace(text)); err == nil && list.kind == isList && len(list.list) > 0 &&
+		!slices.ContainsFunc(list.list, func(c cell) bool { return c.kind != isText }) {
+		return list.texts(), nil
+	}
+	spec := &tableSpec{all: true}
+	ext := strings.ToLower(filepath.Ext(file))
+	read, delimited := readers[ext], ext == ".csv" || ext == ".tsv"
+	switch start := bytes.TrimLeft(text, "[ \t\r\n"); {
+	case bytes.HasPrefix(start, []byte{'{'}):
+		read, delimited = readJSON, false
+	case !delimited && !isParquet(file):
+		return nil, nil
+	}
+	at := func() int {
+		for _, name := range names {
+			if i := slices.IndexFunc(spec.columns, func(c column) bool { return strings.EqualFold(c.name, name) }); i >= 0 {
+				return i
+			}
+		}
+		return -1
+	}
+	values := []string{}
+	err := read(file, text, spec, func(line int, cells []cell) error {
+		i := at()
+		switch {
+		case i >= len(cells) || i >= 0 && cells[i].kind == missing:
+			values = append(values, "")
+		case i >= 0 && (cells[i].kind == isList || cells[i].kind == isOther):
+			return fmt.Errorf("%s: %q: is a list or an object: want a string or a number", place(file, line), spec.columns[i].name)
+		case i >= 0:
+			values = append(values, cells[i].String())
+		case !delimited:
+			return fmt.Errorf("%s: no %q: it has %s", place(file, line), names[0], listNames(columnNames(spec.columns)))
+		}
+		return nil
+	})
+	if delimited && at() < 0 {
+		return nil, nil // a value a line, some with commas
+	}
+	return values, err
+}
+
+func columnNames(columns []column) []string {
+	names := make([]string, len(columns))
+	for i, c := range columns {
+		names[i] = c.name
+	}
+	return names
+}

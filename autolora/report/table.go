@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"autolora/autolora/human"
+	"autolora/nn/peft"
 )
 
 // Table is a table of texts, for a terminal, Markdown or a page.
@@ -91,11 +92,8 @@ func markdownCell(kind RowKind, text string) string {
 		return ""
 	}
 	mark := map[RowKind]string{OfPaper: "*", Subtitle: "**"}[kind]
-	return mark + markdownEscapes.Replace(human.Line(text)) + mark
+	return mark + peft.Markdown(human.Line(text)) + mark
 }
-
-// markdownEscapes escapes what Markdown would take for more than text.
-var markdownEscapes = strings.NewReplacer(`\`, `\\`, "|", `\|`, "*", `\*`, "_", `\_`, "`", "\\`", "<", "&lt;", "&", "&amp;", "[", `\[`, "#", `\#`, "~", `\~`, "$", `\$`)
 
 // printWrapped prints texts, if there are any, in lines of at most width
 // letters, and an empty line.

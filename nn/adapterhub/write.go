@@ -95,13 +95,10 @@ func (a *Bottlenecks) markdown(card peft.ModelCard) string {
 	card.Labels = a.Labels
 	var b strings.Builder
 	b.WriteString(peft.FrontMatter("adapter-transformers", a.BaseModel, task, "adapter-transformers", "autolora", a.ModelType))
-	title := "Bottleneck adapter"
-	if card.Task != "" {
-		title += " for " + card.Task
-	}
+	b.WriteString(card.Title("Bottleneck adapter"))
 	adapter, head := a.Parameters()
-	fmt.Fprintf(&b, "# %s\n\nBottleneck adapters %s (AdapterHub's `%s`), for the base model `%s`. Each has a bottleneck of %d. "+
-		"Together they have %d parameters", title, papers[a.Style], a.Style, a.BaseModel, a.Size, adapter)
+	fmt.Fprintf(&b, "Bottleneck adapters %s (AdapterHub's `%s`), for %s. Each has a bottleneck of %d. "+
+		"Together they have %d parameters", papers[a.Style], a.Style, peft.BaseModel(a.BaseModel), a.Size, adapter)
 	if !a.generates() {
 		fmt.Fprintf(&b, ", and %d in the head", head)
 	}

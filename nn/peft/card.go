@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // ModelCard is what the README.md of an adapter says beyond the adapter itself.
@@ -41,20 +42,19 @@ var cardTask = map[string]struct{ class, pipeline string }{
 // hubName matches names of models on the hub, as opposed to folders.
 var hubName = regexp.MustCompile(`^[\w-][\w.-]*(/[\w.-]+)?$`)
 
+// plainTag matches tags that YAML reads as they are.
+var plainTag = regexp.MustCompile(`^[a-z][a-z0-9_-]*$`)
+
 // markdown renders the card for a.
 func (m ModelCard) markdown(a *Adapter) string {
 	var b strings.Builder
 	c := &a.Config
 	b.WriteString(FrontMatter("peft", c.BaseModel, c.TaskType, "autolora", "lora"))
-	title := "LoRA adapter"
-	if m.Task != "" {
-		title += " for " + m.Task
-	}
-	fmt.Fprintf(&b, "# %s\n\n", oneLine(title))
+	b.WriteString(m.Title("LoRA adapter"))
 	adapter, head := a.Parameters()
 	fmt.Fprintf(&b, "A LoRA adapter")
 	if c.BaseModel != "" {
-		fmt.Fprintf(&b, " for the base model `%s`", oneLine(c.BaseModel))
+		b.WriteString(" for " + BaseModel(c.BaseModel))
 	}
 	fmt.Fprintf(&b, ", with a rank of its own for each layer. It has %d parameters", adapter)
 	if head > 0 {
@@ -95,7 +95,7 @@ func section(title string, rows [][]string) string {
 	for i, row := range rows {
 		b.WriteString("|")
 		for _, text := range row {
-			if text = strings.ReplaceAll(oneLine(text), "|", `\|`); text != "" {
+			if text = Markdown(oneLine(text)); text != "" {
 				text = " " + text
 			}
 			b.WriteString(text + " |")
@@ -115,12 +115,19 @@ func FrontMatter(library, baseModel, taskType string, tags ...string) string {
 	onHub := hubName.MatchString(baseModel)
 	if onHub {
 		fmt.Fprintf(&b, "base_model: %s\n", quote(baseModel))
-		tags = append(slices.Clone(tags), quote("base_model:adapter:"+baseModel))
+		tags = append(slices.Clone(tags), "base_model:adapter:"+baseModel)
 	}
 	if t, ok := cardTask[taskType]; ok {
 		fmt.Fprintf(&b, "pipeline_tag: %s\n", t.pipeline)
 	}
-	fmt.Fprintf(&b, "tags:\n- %s\n---\n\n", strings.Join(tags, "\n- "))
+	b.WriteString("tags:\n")
+	for _, tag := range tags {
+		if !plainTag.MatchString(tag) {
+			tag = quote(tag)
+		}
+		fmt.Fprintf(&b, "- %s\n", tag)
+	}
+	b.WriteString("---\n\n")
 	return b.String()
 }
 
@@ -216,7 +223,33 @@ func splitBlock(name string) (block, rest string) {
 // quote writes s as a literal that Python and YAML read alike.
 func quote(s string) string { return strconv.Quote(s) }
 
-// oneLine makes s fit for running text.
+// Title returns the heading of a card, which begins with what the adapter is.
+func (m ModelCard) Title(kind string) string {
+	if m.Task != "" {
+		kind += " for " + m.Task
+	}
+	return "# " + Markdown(oneLine(kind)) + "\n\n"
+}
+
+// BaseModel returns "the base model NAME".
+func BaseModel(name string) string { return "the base model " + code(name) }
+
+// Markdown returns a line that Markdown and HTML show as it is and do not take for
+// more. Names and texts of somebody else's may have markup.
+func Markdown(line string) string { return markdownEscapes.Replace(line) }
+
+var markdownEscapes = strings.NewReplacer(`\`, `\\`, "|", `\|`, "*", `\*`, "_", `\_`, "`", "\\`", "<", "&lt;", "&", "&amp;", "[", `\[`, "#", `\#`, "~", `\~`, "$", `\$`)
+
+// code returns s as code within a line of Markdown.
+func code(s string) string { return "`" + strings.ReplaceAll(oneLine(s), "`", "'") + "`" }
+
+// oneLine returns s with single spaces for white space, and without what would
+// steer a terminal or turn the direction of what follows.
 func oneLine(s string) string {
-	return strings.Join(strings.Fields(strings.ReplaceAll(s, "`", "'")), " ")
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, strings.Join(strings.Fields(s), " "))
 }

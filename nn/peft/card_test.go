@@ -73,6 +73,39 @@ A layer of rank 0 is exactly that of the base model and not in the files.
 	}
 }
 
+// Names that carry markup appear as they are: neither Markdown, HTML nor YAML takes them for more.
+func TestCardShowsNames(t *testing.T) {
+	const evil = "x\"><img src=x onerror=alert(1)>`c`|[y](javascript:alert(2))\n# h\n---\n```\n\x1b[31m\u202e*b* _i_ ~s~ $m$ &amp;"
+	const shown = "x\">&lt;img src=x onerror=alert(1)>\\`c\\`\\|\\[y](javascript:alert(2)) \\# h --- \\`\\`\\` \uFFFD\\[31m\uFFFD\\*b\\* \\_i\\_ \\~s\\~ \\$m\\$ &amp;amp;"
+	a := testAdapter()
+	a.Config.TaskType, a.Config.BaseModel = "SEQ_CLS", evil
+	card := ModelCard{Task: evil, Labels: []string{evil}, Scores: []Score{{evil, 0.5}}, Made: []Fact{{evil, evil}}}
+	got := card.markdown(a) + FrontMatter("peft", evil, "SEQ_CLS", evil)
+	for _, want := range []string{"# LoRA adapter for " + shown, "| " + shown + " | 0.5000 |"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("lacks %q:\n%s", want, got)
+		}
+	}
+	fence := false
+	for line := range strings.Lines(got) {
+		if strings.HasPrefix(line, "```") {
+			fence = !fence
+		}
+		if fence {
+			continue
+		}
+		quoted := strings.HasPrefix(line, "- \"")
+		for i, part := range strings.Split(strings.ReplaceAll(line, "\\`", ""), "`") {
+			if isCode := i%2 == 1; !isCode && !quoted && (strings.Contains(part, "<") || strings.Contains(strings.ReplaceAll(part, `\[`, ""), "[y]")) {
+				t.Errorf("markup in %q", line)
+			}
+		}
+	}
+	if fence || strings.ContainsAny(got, "\x1b\u202e") || strings.Contains(got, "\n# h") {
+		t.Errorf("a fence is open, or a control character or a heading is there:\n%s", got)
+	}
+}
+
 func TestCardForms(t *testing.T) {
 	tests := []struct {
 		name, taskType, base string

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
+	"syscall"
 
 	"autolora/atomicfile"
 )
@@ -76,10 +78,16 @@ const (
 // Where is the folder in which the run of a folder of results works: that folder,
 // or where an earlier run's results stay until it is complete, one below it.
 func Where(dir string) string {
-	if next := filepath.Join(dir, Own, nextDir); isThere(next) {
+	if next := filepath.Join(dir, Own, nextDir); isFolder(next) {
 		return next
 	}
 	return dir
+}
+
+// isFolder reports whether there is a folder, and not only a link to one.
+func isFolder(path string) bool {
+	info, err := os.Lstat(path)
+	return err == nil && info.IsDir()
 }
 
 func isThere(path string) bool {
@@ -117,6 +125,9 @@ func (f *Folder) open() (err error) {
 	if err := os.MkdirAll(own, 0o777); err != nil {
 		return err
 	}
+	if !isFolder(own) {
+		return fmt.Errorf("%s is no folder: it cannot be one of autolora", own)
+	}
 	if f.held, err = lock(f.home); err != nil {
 		return err
 	}
@@ -125,7 +136,7 @@ func (f *Folder) open() (err error) {
 	}
 	entries, err := os.ReadDir(own)
 	for _, e := range entries {
-		if !slices.Contains([]string{listFile, lockFile, nextDir, doneDir}, e.Name()) {
+		if e.Name() == tempDir || strings.HasPrefix(e.Name(), "."+listFile+".") { // of package atomicfile
 			err = errors.Join(err, os.RemoveAll(filepath.Join(own, e.Name())))
 		}
 	}
@@ -148,7 +159,7 @@ func (f *Folder) Begin(again, overwrite bool) error {
 		return fmt.Errorf("output folder: %w", err)
 	}
 	next := filepath.Join(f.home, Own, nextDir)
-	beside := again && isThere(next)
+	beside := again && isFolder(next)
 	switch {
 	case beside, len(earlier) == 0 && (overwrite || !others):
 	case overwrite:
@@ -225,7 +236,7 @@ func (f *Folder) Reopen(metricsSize int64) error {
 			return fmt.Errorf("output folder: %w", err)
 		}
 	}
-	metrics, err := os.OpenFile(f.Path(MetricsFile), os.O_WRONLY|os.O_APPEND, 0o666)
+	metrics, err := os.OpenFile(f.Path(MetricsFile), os.O_WRONLY|os.O_APPEND|syscall.O_NOFOLLOW, 0)
 	if err != nil {
 		return fmt.Errorf("output folder: %w", err)
 	}
@@ -368,6 +379,7 @@ func (f *Folder) Close() error {
 	if f.metrics != nil {
 		err = f.metrics.Close()
 	}
+	os.Remove(filepath.Join(f.Dir, Own, tempDir))
 	err = errors.Join(err, f.undo())
 	if f.held != nil {
 		err = errors.Join(err, f.held.Close())
@@ -455,7 +467,7 @@ func Discard(dir, name string) error {
 // results.json comes last.
 func (f *Folder) swap() error {
 	done := filepath.Join(f.home, Own, doneDir)
-	if !isThere(done) {
+	if !isFolder(done) {
 		return nil
 	}
 	fresh, err := readWritten(done)

@@ -38,7 +38,7 @@ func (h holder) String() string {
 func lock(dir string) (*os.File, error) {
 	name := filepath.Join(dir, Own, lockFile)
 	for began := time.Now(); ; {
-		f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o666)
+		f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o666)
 		if err != nil {
 			return nil, err
 		}

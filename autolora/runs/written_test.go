@@ -253,6 +253,42 @@ func TestForeignFilesStay(t *testing.T) {
 	})
 }
 
+// A folder that comes from somebody else leads to no file outside of it.
+func TestLinksOutOfTheFolder(t *testing.T) {
+	for _, name := range []string{Own, Own + "/" + lockFile, Own + "/" + tempDir, Own + "/" + nextDir, Own + "/" + doneDir, MetricsFile, AdapterDir, Checkpoint} {
+		dir, elsewhere := filepath.Join(t.TempDir(), "out"), filepath.Join(t.TempDir(), "elsewhere")
+		run(t, dir, "first", false)
+		for _, file := range append([]string{"lock/x", "tmp/x", "weights", "state", "x/y"}, Names...) {
+			write(t, "mine", elsewhere, file)
+		}
+		to := elsewhere
+		if name == MetricsFile || filepath.Base(name) == lockFile {
+			to = filepath.Join(elsewhere, "weights")
+		}
+		before := files(t, elsewhere)
+		link := filepath.Join(dir, name)
+		must(t, os.RemoveAll(link))
+		must(t, os.Symlink(to, link))
+		for _, again := range []bool{false, true} {
+			f, err := Open(dir)
+			if err != nil {
+				continue
+			}
+			if again {
+				_ = f.Reopen(0)
+			} else if f.Begin(false, true) == nil {
+				_ = f.WriteJSON(ConfigFile, "x")
+				_ = f.Log("x")
+			}
+			must(t, f.Close())
+		}
+		_ = Settle(dir)
+		if after := files(t, elsewhere); !maps.Equal(after, before) {
+			t.Errorf("%s: the folder behind the link has\n%q, want\n%q", name, after, before)
+		}
+	}
+}
+
 // A folder that was made for a run that ended before its first step is not left in
 // the way, nor are those above it; a folder that was there stays.
 func TestBeginningsGo(t *testing.T) {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"time"
 
@@ -78,7 +77,10 @@ func (cmd *command) compare(ctx context.Context, c *console, plan []settings.Con
 	if err != nil && ctx.Err() != nil || !cmd.processes.Writes() {
 		return err
 	}
-	return errors.Join(err, cmd.printComparison(c))
+	if shown := cmd.printComparison(c); err == nil { // else the table of those that are complete, if any
+		err = shown
+	}
+	return err
 }
 
 // printComparison prints the table of the runs in --out.

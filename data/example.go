@@ -19,11 +19,21 @@ const (
 	Generation     Kind = "generation"     // a text
 )
 
-// ParseKind returns the kind of that name.
+// kindNames are the kinds by the names that other programs have for them.
+var kindNames = map[Kind][]string{
+	Classification: {"cls", "class", "text-classification", "sequence-classification", "single-label-classification", "seq-cls", "sentiment", "nli", "pair", "pairs", "sentence-pair"},
+	Regression:     {"sts", "similarity", "regress"},
+	Tagging:        {"ner", "pos", "chunking", "token-classification", "token-cls", "sequence-labeling", "sequence-labelling", "sequence-tagging", "tags"},
+	Generation:     {"gen", "seq2seq", "text2text", "text2text-generation", "text-generation", "summarization", "translation", "causal-lm", "lm", "seq-2-seq-lm"},
+}
+
+// ParseKind returns the kind of that name, its own or that of another program: "ner" is a tagging.
 func ParseKind(name string) (Kind, error) {
-	switch k := Kind(name); k {
-	case Classification, Regression, Tagging, Generation:
-		return k, nil
+	plain := strings.ReplaceAll(strings.ToLower(name), "_", "-")
+	for k, others := range kindNames {
+		if plain == string(k) || slices.Contains(others, plain) {
+			return k, nil
+		}
 	}
 	return "", fmt.Errorf("unknown kind of task %q: want %s, %s, %s or %s", name, Classification, Regression, Tagging, Generation)
 }

@@ -3,7 +3,9 @@ package data
 import (
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -21,6 +23,8 @@ type FileTask struct {
 	Text             []string // one column with the text, or two with the texts of a pair; in generation one with the source
 	Label            string   // column with the label; in generation with the target
 	Labels           []string // names of the classes in the order of a given head; nil: those of Train, in order
+	HoldOut          float64  // share of Train that is the dev set where there is no file for it; 0: there is none
+	Seed             uint64   // of what is held out
 	// In tagging Text is one column, "tokens" if it is nil, and Label is "tags" or "ner_tags" if it is "". In
 	// files whose columns have no names they are numbers, 1 for the first column and -1 for the last, which is
 	// what nil and "" mean.
@@ -48,6 +52,12 @@ func (f FileTask) Load() (*Splits, error) {
 		}
 		s.add(part.name, d)
 	}
+	if f.HoldOut > 0 && f.Dev == "" && s.Train != nil {
+		if err := s.holdOut(f.HoldOut, f.Seed); err != nil {
+			return nil, fmt.Errorf("%s: %w", f.Train, err)
+		}
+	}
+	s.noteOddities()
 	if f.Kind == Generation {
 		s.Task.Scoring = "e2e"
 	}
@@ -56,6 +66,88 @@ func (f FileTask) Load() (*Splits, error) {
 		s.note("%s: no F1 of entities is given, only accuracy: the tags (%s) are not those of a scheme like IOB2 or BILOU", s.Task.Name, listNames(s.Task.Labels))
 	}
 	return s, nil
+}
+
+// holdOut makes a dev set of a part of the training set.
+func (s *Splits) holdOut(fraction float64, seed uint64) error {
+	all := s.Train
+	dev, train, err := all.holdOut(fraction, seed)
+	if err != nil {
+		return err
+	}
+	dev.Name = s.Task.Name + "/" + string(Dev)
+	s.note("%s: %d of the %d examples are held out as dev set, drawn by seed %d: no dev file is given", all.Files[0], dev.Len(), all.Len(), seed)
+	if s.Task.Kind == Generation {
+		dev.joinReferences()
+	}
+	s.Train = train
+	s.add(Dev, dev)
+	return nil
+}
+
+// noteOddities notes what is allowed, but seldom meant: texts that are empty or are their labels, and examples to score
+// on that are trained on.
+func (s *Splits) noteOddities() {
+	for _, d := range slices.Concat([]*Dataset{s.Train}, s.Dev, s.Test) {
+		if d == nil {
+			continue
+		}
+		empty, first, labels := 0, "", 0
+		for i := range d.Examples {
+			ex := &d.Examples[i]
+			if strings.TrimSpace(ex.Text) == "" && ex.Pair == "" && ex.Source == "" && len(ex.Words) == 0 {
+				if empty++; empty == 1 {
+					first = ex.Where()
+				}
+			}
+			if d.Kind == Classification && ex.Label != NoLabel && (ex.Text == d.Labels[ex.Label] || ex.HasPair && ex.Pair == d.Labels[ex.Label]) ||
+				d.Kind == Regression && ex.Text != "" && ex.Text == strconv.FormatFloat(ex.Value, 'g', -1, 64) {
+				labels++
+			}
+		}
+		if empty > 0 {
+			s.note("%s: %d of %d texts are empty (the first is %s)", d.Files[0], empty, d.Len(), first)
+		}
+		if 2*labels > d.Len() {
+			s.note("%s: %d of %d texts are the label itself: is the column of the label among those of the text?", d.Files[0], labels, d.Len())
+		}
+		if s.Train == nil || d == s.Train {
+			continue
+		}
+		switch known := d.known(s.Train); {
+		case known > 0 && slices.Equal(d.Files, s.Train.Files):
+			s.note("%s is both trained on and scored on (%d examples): the scores say nothing about other texts", d.Files[0], known)
+		case known > 0 && 100*known >= d.Len():
+			s.note("%s: %d of %d examples are in %s too: the scores say little about other texts", d.Files[0], known, d.Len(), s.Train.Files[0])
+		}
+	}
+}
+
+// known counts the examples whose texts another data set has too.
+func (d *Dataset) known(other *Dataset) (n int) {
+	examples := map[uint64]int{} // by their texts
+	for i := range d.Examples {
+		examples[d.Examples[i].key()]++
+	}
+	for i := range other.Examples {
+		key := other.Examples[i].key()
+		n += examples[key]
+		delete(examples, key)
+	}
+	return n
+}
+
+var keySeed = maphash.MakeSeed()
+
+// key tells the texts of examples apart.
+func (e *Example) key() uint64 {
+	var h maphash.Hash
+	h.SetSeed(keySeed)
+	for _, text := range append([]string{e.Text, e.Pair, e.Source}, e.Words...) {
+		h.WriteString(text)
+		h.WriteByte(0)
+	}
+	return h.Sum64()
 }
 
 func (f FileTask) check() error {

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -42,4 +43,47 @@ func Subset(n, k int, seed uint64) []int {
 	chosen := perm[:max(0, min(k, n))]
 	slices.Sort(chosen)
 	return chosen
+}
+
+// holdOut splits a training set at random into fraction of it, which is to be the dev set, and the others. Examples with
+// the same texts are on the same side, and of each class there is the same share.
+func (d *Dataset) holdOut(fraction float64, seed uint64) (dev, train *Dataset, err error) {
+	groups := map[uint64][]int{}
+	classes := map[int][]uint64{} // the groups of each class, in file order
+	sizes := map[int]int{}
+	for i, ex := range d.Examples {
+		key := ex.key()
+		if groups[key] == nil {
+			classes[ex.Label] = append(classes[ex.Label], key)
+		}
+		groups[key] = append(groups[key], i)
+		sizes[ex.Label]++
+	}
+	var held []int
+	for _, class := range slices.Sorted(maps.Keys(classes)) {
+		keys := classes[class]
+		want := int(math.Round(fraction * float64(sizes[class])))
+		if len(classes) == 1 {
+			want = max(1, want)
+		}
+		taken := 0
+		for _, k := range newRand(seed, "hold out", uint64(class)).Perm(len(keys)) {
+			if taken >= want {
+				break
+			}
+			taken += len(groups[keys[k]])
+			held = append(held, groups[keys[k]]...)
+		}
+	}
+	if len(held) == 0 || len(held) == d.Len() {
+		return nil, nil, fmt.Errorf("the %d examples are too few to hold some of them out: give a dev set", d.Len())
+	}
+	slices.Sort(held)
+	rest := make([]int, 0, d.Len()-len(held))
+	for i := range d.Examples {
+		if _, ok := slices.BinarySearch(held, i); !ok {
+			rest = append(rest, i)
+		}
+	}
+	return d.Select(held), d.Select(rest), nil
 }

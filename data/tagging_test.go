@@ -306,7 +306,8 @@ func TestFileTaskTagging(t *testing.T) {
 		{"other columns", FileTask{Train: write(t, "p.txt", "1 It PRP O\n2 is VBZ O\n"), Dev: write(t, "d.txt", "1 so VBZ O\n"), Text: []string{"2"}, Label: "3"},
 			"[PRP VBZ]", "[accuracy]", "[1]"},
 		{"given names", FileTask{Dev: train, Labels: []string{"I-x", "O", "B-x"}}, "[I-x O B-x]", "[precision recall f1 accuracy]", "[1 2]"},
-		{"a tag without a type", FileTask{Train: write(t, "b.txt", "a B\nb O\n"), Dev: write(t, "b.txt", "a B\n")}, "[O B]", "[accuracy]", "[1]"},
+		{"tags without types", FileTask{Train: write(t, "b.txt", "a B\nb O\n"), Dev: write(t, "b.txt", "a B\n")}, "[O B]", "[precision recall f1 accuracy]", "[1]"},
+		{"a letter that no scheme has", FileTask{Train: write(t, "b.txt", "a X\nb O\n"), Dev: write(t, "b.txt", "a X\n")}, "[O X]", "[accuracy]", "[1]"},
 		{"test without tags", FileTask{Train: train, Dev: train, Test: write(t, "t.txt", "a\nb\n")}, "[O B-x I-x]", "[precision recall f1 accuracy]", "[0 1]"},
 	}
 	for _, test := range tests {

@@ -60,7 +60,14 @@ func newSession(ctx context.Context, host Host, cfg settings.Config) (*session, 
 	if err != nil {
 		return nil, err
 	}
+	cfg, guessed, err := completeFiles(cfg)
+	if err != nil {
+		return nil, err
+	}
 	s := &session{cfg: cfg, procs: host.Processes, rep: host.Processes.reporter(host.Reporter)}
+	if guessed != "" {
+		s.rep.Note(guessed)
+	}
 	if s.device, err = torchbind.ParseDevice(host.Processes.device(cfg.Device)); err != nil {
 		return nil, &settings.Error{Setting: "device", Err: err}
 	}

@@ -156,24 +156,59 @@ func readSplits(cfg settings.Config, parts ...data.Part) (*data.Splits, error) {
 }
 
 func readFiles(cfg settings.Config, parts []data.Part) (*data.Splits, error) {
-	kind, err := data.ParseKind(string(cfg.Kind))
+	cfg, _, err := completeFiles(cfg)
 	if err != nil {
-		return nil, &settings.Error{Setting: "kind", Err: err}
+		return nil, err
 	}
-	files := data.FileTask{Kind: kind, Text: cfg.Text, Label: cfg.Label, Train: cfg.TrainFile}
+	files := ownFiles(cfg)
+	files.Dev = ""
 	for _, part := range parts {
-		switch part {
-		case data.Train:
-			if cfg.TrainFile == "" {
-				return nil, settings.Errorf("train", "no file is given")
-			}
-		case data.Dev:
-			if files.Dev = cfg.DevFile; cfg.DevFile == "" {
-				return nil, settings.Errorf("dev", "no file is given")
-			}
-		default:
+		switch {
+		case part == data.Train && cfg.TrainFile == "":
+			return nil, settings.Errorf("train", "no file is given")
+		case part == data.Dev && cfg.DevFile == "" && cfg.TrainFile == "":
+			return nil, settings.Errorf("dev", "no file is given")
+		case part == data.Dev && cfg.DevFile == "" && !slices.Contains(parts, data.Train):
+			return nil, settings.Errorf("dev", "no file is given")
+		case part == data.Dev && cfg.DevFile == "":
+			files.HoldOut, files.Seed = heldOut, cfg.Seed
+		case part == data.Dev:
+			files.Dev = cfg.DevFile
+		case part == data.Test:
 			return nil, settings.Errorf("dev", "own files have no %s part: give the file as dev", part)
 		}
 	}
 	return files.Load()
+}
+
+// heldOut is the share of the training examples that are scored on where no dev
+// file is given.
+const heldOut = 0.1
+
+// ownFiles is the task on the user's own files, as far as the settings say it.
+func ownFiles(cfg settings.Config) data.FileTask {
+	return data.FileTask{Kind: cfg.Kind, Text: cfg.Text, Label: cfg.Label, Train: cfg.TrainFile, Dev: cfg.DevFile}
+}
+
+// completeFiles settles what the user's own files hold: settings that are not
+// given are guessed from the files, and a kind may have another program's name.
+// Note says what was guessed, if anything was.
+func completeFiles(cfg settings.Config) (complete settings.Config, note string, err error) {
+	if cfg.TrainFile == "" && cfg.DevFile == "" {
+		return cfg, "", nil
+	}
+	if cfg.Kind != "" {
+		if cfg.Kind, err = data.ParseKind(string(cfg.Kind)); err != nil {
+			return cfg, "", &settings.Error{Setting: "kind", Err: err}
+		}
+	}
+	files, note, err := ownFiles(cfg).Complete()
+	if doubt, ok := errors.AsType[*data.DoubtError](err); ok {
+		return cfg, "", &settings.Error{Setting: doubt.Missing[0], Err: err}
+	}
+	if err != nil {
+		return cfg, "", err
+	}
+	cfg.Kind, cfg.Text, cfg.Label = files.Kind, files.Text, files.Label
+	return cfg, note, nil
 }

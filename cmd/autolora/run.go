@@ -9,7 +9,6 @@ import (
 	"autolora/autolora/report"
 	"autolora/autolora/runs"
 	"autolora/autolora/settings"
-	"autolora/data"
 
 	"github.com/spf13/cobra"
 )
@@ -69,8 +68,6 @@ func (cmd *command) begin(ctx context.Context, c *console, names ...string) erro
 		names = append(names, "data")
 	case !own:
 		names = append(names, "task|train|dev")
-	case cmd.cfg.Kind != data.Tagging: // whose columns have usual names
-		names = append(names, "kind", "text", "label")
 	}
 	if err := cmd.need(names...); err != nil {
 		return err

@@ -36,6 +36,8 @@ type Client struct {
 	// still; 0 is 10 s.
 	AnswerTimeout, ReadTimeout time.Duration
 
+	// user is the name and password of the endpoint, which so are in no message.
+	user *url.Userinfo
 	// pause is the first pause between two tries; 0 is 500 ms.
 	pause time.Duration
 }
@@ -62,9 +64,14 @@ func NewClientFromEnv() (*Client, error) {
 		CacheDir: cmp.Or(firstEnv("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"), filepath.Join(home, "hub")),
 		Offline:  truth(os.Getenv("HF_HUB_OFFLINE")) || truth(os.Getenv("TRANSFORMERS_OFFLINE")),
 	}
-	if u, err := url.Parse(c.Endpoint); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
-		return nil, fmt.Errorf("hub: HF_ENDPOINT %q: want an address like %s", c.Endpoint, defaultEndpoint)
+	u, err := url.Parse(c.Endpoint)
+	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || u.RawQuery != "" || u.Fragment != "" {
+		shown := c.Endpoint[strings.LastIndex(c.Endpoint, "@")+1:] // there may be a password before it, and a token behind
+		shown, _, _ = strings.Cut(shown, "?")
+		return nil, fmt.Errorf("hub: HF_ENDPOINT %q: want an address like %s", shown, defaultEndpoint)
 	}
+	c.user, u.User = u.User, nil
+	c.Endpoint = u.String()
 	if c.Token == "" {
 		// By default where "hf auth login" leaves it.
 		switch token, err := os.ReadFile(cmp.Or(firstEnv("HF_TOKEN_PATH"), filepath.Join(home, "token"))); {
@@ -74,7 +81,6 @@ func NewClientFromEnv() (*Client, error) {
 			return nil, fmt.Errorf("hub: token: %w", err)
 		}
 	}
-	var err error
 	if c.AnswerTimeout, err = secondsEnv("HF_HUB_ETAG_TIMEOUT"); err != nil {
 		return nil, err
 	}
@@ -114,7 +120,7 @@ func secondsEnv(name string) (time.Duration, error) {
 func (c *Client) do(req *http.Request, elsewhere bool) (*http.Response, error) {
 	origin := req.URL
 	client := *cmp.Or(c.HTTP, http.DefaultClient)
-	client.Transport = &hubTransport{base: cmp.Or(client.Transport, http.DefaultTransport), origin: origin, token: c.Token}
+	client.Transport = &hubTransport{base: cmp.Or(client.Transport, http.DefaultTransport), origin: origin, token: c.Token, user: c.user}
 	client.CheckRedirect = func(next *http.Request, via []*http.Request) error {
 		if !elsewhere && !sameOrigin(next.URL, origin) {
 			return http.ErrUseLastResponse
@@ -126,21 +132,32 @@ func (c *Client) do(req *http.Request, elsewhere bool) (*http.Response, error) {
 	}
 	// A compressed answer would have another length and no ranges.
 	req.Header.Set("Accept-Encoding", "identity")
-	return client.Do(req)
+	resp, err := client.Do(req)
+	if failed, ok := errors.AsType[*url.Error](err); ok {
+		// A place that the hub redirects to may be signed in its query.
+		failed.URL, _, _ = strings.Cut(failed.URL, "?")
+	}
+	return resp, err
 }
 
-// hubTransport adds the token to requests to the origin alone. As the token is in no request that http.Client
+// hubTransport adds the token, or the endpoint's own user, to requests to the origin alone. As they are in no request that http.Client
 // sees, no redirect can carry it to another host, port or scheme.
 type hubTransport struct {
 	base   http.RoundTripper
 	origin *url.URL
 	token  string
+	user   *url.Userinfo
 }
 
 func (t *hubTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	req = req.Clone(req.Context())
 	req.Header.Set("User-Agent", "autolora")
-	if t.token != "" && sameOrigin(req.URL, t.origin) {
+	switch {
+	case !sameOrigin(req.URL, t.origin):
+	case t.user != nil:
+		password, _ := t.user.Password()
+		req.SetBasicAuth(t.user.Username(), password)
+	case t.token != "":
 		req.Header.Set("Authorization", "Bearer "+t.token)
 	}
 	return t.base.RoundTrip(req)

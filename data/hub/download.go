@@ -22,14 +22,14 @@ import (
 // blob makes sure that the file's content is among the repository's blobs, and reports every step forward to
 // advance: the bytes that came in, or a negative number where some had to be thrown away.
 func (c *Client) blob(ctx context.Context, r repo, f file, advance func(int64)) error {
-	path := filepath.Join(c.dir(r), "blobs", f.etag)
 	unlock, err := c.lock(ctx, r, f.etag)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	if info, err := os.Stat(path); err == nil { // another process may have been faster
-		advance(info.Size())
+	path, size := c.stored(r, f) // another process may have been faster
+	if size >= 0 {
+		advance(size)
 		return nil
 	}
 	// The Python library resumes from the same name.
@@ -79,35 +79,27 @@ type download struct {
 
 	out  *os.File
 	have int64     // bytes in out
-	sum  hash.Hash // of these bytes; nil where the ETag is no sum
+	sum  hash.Hash // of these bytes
 }
 
 // newSum returns the hash that the ETag is a sum by; git puts a header before the content, which has the size in it.
 func (d *download) newSum() hash.Hash {
-	raw, err := hex.DecodeString(d.file.etag)
-	switch {
-	case err == nil && len(raw) == sha256.Size:
+	if len(d.file.etag) == hex.EncodedLen(sha256.Size) {
 		return sha256.New()
-	case err == nil && len(raw) == sha1.Size && d.file.size >= 0:
-		h := sha1.New()
-		fmt.Fprintf(h, "blob %d\x00", d.file.size)
-		return h
 	}
-	return nil
+	h := sha1.New()
+	fmt.Fprintf(h, "blob %d\x00", d.file.size)
+	return h
 }
 
 // open takes up what an earlier run left.
 func (d *download) open() error {
-	out, err := os.OpenFile(d.path, os.O_RDWR|os.O_CREATE, 0o666)
+	out, err := openOwn(d.path)
 	if err != nil {
 		return err
 	}
 	d.out, d.sum = out, d.newSum()
-	var into io.Writer = io.Discard
-	if d.sum != nil {
-		into = d.sum
-	}
-	if d.have, err = io.Copy(into, out); err != nil {
+	if d.have, err = io.Copy(d.sum, out); err != nil {
 		return err
 	}
 	d.advance(d.have)
@@ -203,18 +195,23 @@ func (d *download) Write(p []byte) (int, error) {
 	n, err := d.out.Write(p)
 	d.have += int64(n)
 	d.advance(int64(n))
-	if d.sum != nil {
-		d.sum.Write(p[:n])
-	}
+	d.sum.Write(p[:n])
 	return n, err
 }
 
 // check compares the whole file with its ETag.
 func (d *download) check() error {
-	if d.sum == nil {
-		return nil
+	if d.file.size < 0 { // it was not told, and git's sum needs it first
+		d.file.size = d.have
+		d.sum = d.newSum()
+		if _, err := d.out.Seek(0, io.SeekStart); err != nil {
+			return err
+		}
+		if _, err := io.Copy(d.sum, d.out); err != nil {
+			return err
+		}
 	}
-	if got := hex.EncodeToString(d.sum.Sum(nil)); got != strings.ToLower(d.file.etag) {
+	if got := hex.EncodeToString(d.sum.Sum(nil)); got != d.file.etag {
 		return fmt.Errorf("%w: got %s, want %s: fetch it again; if it stays so, a proxy or mirror alters it",
 			ErrChecksum, got, d.file.etag)
 	}
@@ -230,13 +227,14 @@ func (d *download) close() {
 
 // lock keeps other processes, the Python library's among them, from writing the same blob.
 func (c *Client) lock(ctx context.Context, r repo, etag string) (unlock func(), err error) {
-	dir := filepath.Join(c.CacheDir, ".locks", filepath.Base(c.dir(r)))
-	for _, d := range []string{dir, filepath.Join(c.dir(r), "blobs")} {
-		if err := os.MkdirAll(d, 0o777); err != nil {
-			return nil, fmt.Errorf("hub cache: %w: set HF_HOME to a folder that can be written", err)
-		}
+	dir, err := c.folder(".locks", filepath.Base(c.dir(r)))
+	if err == nil {
+		_, err = c.folder(filepath.Base(c.dir(r)), "blobs")
 	}
-	f, err := os.OpenFile(filepath.Join(dir, etag+".lock"), os.O_RDWR|os.O_CREATE, 0o666)
+	if err != nil {
+		return nil, err
+	}
+	f, err := openOwn(filepath.Join(dir, etag+".lock"))
 	if err != nil {
 		return nil, fmt.Errorf("hub cache: %w", err)
 	}

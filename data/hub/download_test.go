@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/http"
@@ -294,7 +295,7 @@ func TestDiskFull(t *testing.T) {
 		if r.Method != http.MethodHead {
 			return false
 		}
-		w.Header().Set("X-Linked-Etag", `"abc"`)
+		w.Header().Set("X-Linked-Etag", `"`+strings.Repeat("a", 64)+`"`)
 		w.Header().Set("X-Linked-Size", "4000000000000000")
 		w.WriteHeader(http.StatusOK)
 		return true
@@ -313,7 +314,7 @@ func TestDiskFull(t *testing.T) {
 	}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.Write(noise(1000, 1)) }))
 	defer server.Close()
-	d := download{client: h.client(t), out: full, advance: func(int64) {},
+	d := download{client: h.client(t), out: full, advance: func(int64) {}, sum: sha256.New(),
 		file: file{path: "model.safetensors", url: server.URL, etag: "abc", size: 1000}}
 	defer d.close()
 	err = d.explain(repo{"models", "org/tiny", "main"}, d.fetch(t.Context()))

@@ -2,6 +2,7 @@ package hub_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"log"
 	"net/http"
@@ -24,8 +25,9 @@ func Example() {
 			return
 		}
 		name := strings.TrimPrefix(r.URL.Path, "/org/tiny/resolve/"+commit+"/")
-		w.Header().Set("Etag", `"`+strings.ReplaceAll(name, ".", "-")+`"`)
-		fmt.Fprint(w, files[name])
+		text := files[name]
+		w.Header().Set("Etag", fmt.Sprintf(`"%x"`, sha256.Sum256([]byte(text)))) // by which the file is checked
+		fmt.Fprint(w, text)
 	}))
 	cache, err := os.MkdirTemp("", "hub")
 	if err != nil {

@@ -278,7 +278,7 @@ func TestUnreachable(t *testing.T) {
 }
 
 func TestUnsafeListing(t *testing.T) {
-	for _, name := range []string{"../config.json", "/etc/config.json", "a/../../config.json", `..\config.json`} {
+	for _, name := range []string{"../config.json", "/etc/config.json", "a/../../config.json", `..\config.json`, "a//config.json", "./config.json", "a/../config.json", "\x1b[2Jconfig.json", "config.json\n", "\u009bconfig.json"} {
 		h := newFakeHub(t)
 		h.add("models/org/tiny", "main", commitA, map[string][]byte{name: nil, "model.safetensors": nil})
 		if _, err := h.client(t).Model(t.Context(), "org/tiny", "", nil); err == nil || !strings.Contains(err.Error(), "unsafe file name") {

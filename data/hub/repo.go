@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"path"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
+	"unicode"
 )
 
 // repo is a repository at a revision.
@@ -33,7 +36,7 @@ func (r repo) String() string {
 var (
 	namePattern   = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)?$`)
 	commitPattern = regexp.MustCompile(`^[0-9a-f]{40}$`)
-	etagPattern   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$`)
+	sumPattern    = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
 )
 
 // newRepo checks the parts of a name, which become parts of paths.
@@ -63,8 +66,8 @@ func (c *Client) pageURL(r repo) string {
 	return c.Endpoint + "/" + r.name
 }
 
-func (c *Client) fileURL(r repo, commit, path string) string {
-	segments := strings.Split(path, "/")
+func (c *Client) fileURL(r repo, commit, name string) string {
+	segments := strings.Split(name, "/")
 	for i, s := range segments {
 		segments[i] = url.PathEscape(s)
 	}
@@ -86,9 +89,12 @@ func (c *Client) list(ctx context.Context, r repo) (commit string, paths []strin
 	if !commitPattern.MatchString(info.SHA) {
 		return "", nil, fmt.Errorf("%v: %s: commit is %q, want 40 hexadecimal digits", r, address, info.SHA)
 	}
+	if commitPattern.MatchString(r.revision) && info.SHA != r.revision {
+		return "", nil, fmt.Errorf("%v: %s: commit is %s, another than was asked for", r, address, info.SHA)
+	}
 	for _, s := range info.Siblings {
 		// A name that could leave the snapshot's folder is nothing that the hub itself would list.
-		if !filepath.IsLocal(s.Name) || strings.ContainsAny(s.Name, "\\\x00") {
+		if !filepath.IsLocal(s.Name) || path.Clean(s.Name) != s.Name || strings.ContainsFunc(s.Name, func(r rune) bool { return r == '\\' || unicode.IsControl(r) }) {
 			return "", nil, fmt.Errorf("%v: %s: unsafe file name %q", r, address, s.Name)
 		}
 		paths = append(paths, s.Name)
@@ -105,20 +111,22 @@ type file struct {
 }
 
 // describe asks the hub for a file's sum and size.
-func (c *Client) describe(ctx context.Context, r repo, commit, path string) (file, error) {
-	f := file{path: path, url: c.fileURL(r, commit, path), size: -1}
+func (c *Client) describe(ctx context.Context, r repo, commit, name string) (file, error) {
+	f := file{path: name, url: c.fileURL(r, commit, name), size: -1}
 	err := c.ask(ctx, http.MethodHead, f.url, func(resp *http.Response) error {
 		// Large files lie elsewhere: the redirect itself tells what they are.
 		etag := resp.Header.Get("X-Linked-Etag")
 		if etag == "" {
 			etag = resp.Header.Get("Etag")
 		}
-		f.etag = strings.Trim(strings.TrimPrefix(etag, "W/"), `"`)
-		if !etagPattern.MatchString(f.etag) {
-			return fmt.Errorf("%s: unusable ETag %q", f.url, etag)
+		f.etag = strings.ToLower(strings.Trim(strings.TrimPrefix(etag, "W/"), `"`))
+		if !sumPattern.MatchString(f.etag) {
+			return fmt.Errorf("%s: the ETag %q is no sum of the file (git's SHA-1, or SHA-256), by which it could be checked: "+
+				"set HF_ENDPOINT to a mirror that passes on the hub's own ETags", f.url, etag)
 		}
 		if size := resp.Header.Get("X-Linked-Size"); size != "" {
-			if _, err := fmt.Sscanf(size, "%d", &f.size); err != nil || f.size < 0 {
+			var err error
+			if f.size, err = strconv.ParseInt(size, 10, 64); err != nil || f.size < 0 {
 				return fmt.Errorf("%s: unusable X-Linked-Size %q", f.url, size)
 			}
 		} else if resp.StatusCode == http.StatusOK {
@@ -128,7 +136,7 @@ func (c *Client) describe(ctx context.Context, r repo, commit, path string) (fil
 	})
 	if err != nil {
 		if status, ok := errors.AsType[*statusError](err); ok && status.status == http.StatusNotFound {
-			return file{}, fmt.Errorf("%v: %w: %s is listed but not there", r, ErrNotFound, path)
+			return file{}, fmt.Errorf("%v: %w: %s is listed but not there", r, ErrNotFound, name)
 		}
 		return file{}, c.explain(r, err)
 	}

@@ -75,7 +75,7 @@ func (c *Client) fetch(ctx context.Context, r repo, commit string, paths []strin
 		}
 		files[i] = f
 		counted.Total += max(f.size, 0)
-		missing += max(f.size-c.stored(r, f), 0)
+		missing += c.missing(r, f)
 	}
 	if err := c.room(r, missing); err != nil {
 		return "", err
@@ -94,28 +94,79 @@ func (c *Client) fetch(ctx context.Context, r repo, commit string, paths []strin
 	}
 	dir := c.snapshotDir(r, commit)
 	for _, f := range files {
-		if err := link(dir, f); err != nil {
-			return "", fmt.Errorf("hub cache: %w", err)
+		if err := c.link(r, commit, f); err != nil {
+			return "", err
 		}
 	}
 	return dir, nil
 }
 
-// stored is how much of the file is in the cache.
-func (c *Client) stored(r repo, f file) int64 {
-	path := filepath.Join(c.dir(r), "blobs", f.etag)
-	for _, p := range []string{path, path + ".incomplete"} {
-		if info, err := os.Stat(p); err == nil {
-			return info.Size()
+// folder returns a folder of the cache, which is made where it is not there. The cache may be somewhere else by a link,
+// but no folder in it: others may be allowed to write there.
+func (c *Client) folder(names ...string) (string, error) {
+	fail := func(err error) (string, error) {
+		return "", fmt.Errorf("hub cache: %w: set HF_HOME to a folder that can be written", err)
+	}
+	if err := os.MkdirAll(c.CacheDir, 0o777); err != nil {
+		return fail(err)
+	}
+	dir := c.CacheDir
+	for _, name := range names {
+		dir = filepath.Join(dir, name)
+		if err := os.Mkdir(dir, 0o777); err != nil && !errors.Is(err, fs.ErrExist) {
+			return fail(err)
+		}
+		if info, err := os.Lstat(dir); err != nil {
+			return fail(err)
+		} else if !info.IsDir() {
+			return "", fmt.Errorf("hub cache: %s is a link or a file, want a folder: put the folder itself there", dir)
 		}
 	}
-	return 0
+	return dir, nil
+}
+
+// openOwn opens a file of the cache to be written, and follows no link to it.
+func openOwn(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o666)
+	if errors.Is(err, syscall.ELOOP) {
+		return nil, fmt.Errorf("%s is a link, want a file: remove it", path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		f.Close()
+		return nil, errors.Join(err, fmt.Errorf("%s is no file: remove it", path))
+	}
+	return f, nil
+}
+
+// stored returns where the file's content is in the cache, and its size: -1 if it is not there, or is not what the hub says.
+func (c *Client) stored(r repo, f file) (path string, size int64) {
+	path = filepath.Join(c.dir(r), "blobs", f.etag)
+	info, err := os.Lstat(path)
+	if err != nil || !info.Mode().IsRegular() || f.size >= 0 && info.Size() != f.size {
+		return path, -1
+	}
+	return path, info.Size()
+}
+
+// missing is how much of the file is to be fetched, as far as that is known.
+func (c *Client) missing(r repo, f file) int64 {
+	path, size := c.stored(r, f)
+	if size >= 0 {
+		return 0
+	}
+	if info, err := os.Lstat(path + ".incomplete"); err == nil {
+		return max(f.size-info.Size(), 0)
+	}
+	return max(f.size, 0)
 }
 
 // room fails where the cache's disk has less than n bytes left.
 func (c *Client) room(r repo, n int64) error {
-	if err := os.MkdirAll(c.CacheDir, 0o777); err != nil {
-		return fmt.Errorf("hub cache: %w: set HF_HOME to a folder that can be written", err)
+	if _, err := c.folder(); err != nil {
+		return err
 	}
 	var stat syscall.Statfs_t
 	if err := syscall.Statfs(c.CacheDir, &stat); err != nil {
@@ -129,17 +180,22 @@ func (c *Client) room(r repo, n int64) error {
 }
 
 // link makes the file's blob appear under its name in the snapshot.
-func link(snapshot string, f file) error {
-	path := filepath.Join(snapshot, filepath.FromSlash(f.path))
-	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+func (c *Client) link(r repo, commit string, f file) error {
+	names := strings.Split(f.path, "/")
+	dir, err := c.folder(append([]string{filepath.Base(c.dir(r)), "snapshots", commit}, names[:len(names)-1]...)...)
+	if err != nil {
 		return err
 	}
+	path := filepath.Join(dir, names[len(names)-1])
 	up := strings.Repeat("../", 2+strings.Count(f.path, "/"))
 	target := filepath.FromSlash(up + "blobs/" + f.etag)
 	if now, err := os.Readlink(path); err == nil && now == target {
 		return nil
 	}
-	return atomicfile.Make(path, func(temp string) error { return os.Symlink(target, temp) })
+	if err := atomicfile.Make(path, func(temp string) error { return os.Symlink(target, temp) }); err != nil {
+		return fmt.Errorf("hub cache: %w", err)
+	}
+	return nil
 }
 
 // setRef records the commit that the revision is at.
@@ -147,12 +203,12 @@ func (c *Client) setRef(r repo, commit string) error {
 	if r.revision == commit {
 		return nil
 	}
-	path := filepath.Join(c.dir(r), "refs", r.revision)
-	err := os.MkdirAll(filepath.Dir(path), 0o777)
-	if err == nil {
-		err = atomicfile.WriteFile(path, []byte(commit))
-	}
+	names := append([]string{filepath.Base(c.dir(r)), "refs"}, strings.Split(r.revision, "/")...)
+	dir, err := c.folder(names[:len(names)-1]...)
 	if err != nil {
+		return err
+	}
+	if err := atomicfile.WriteFile(filepath.Join(dir, names[len(names)-1]), []byte(commit)); err != nil {
 		return fmt.Errorf("hub cache: %w", err)
 	}
 	return nil

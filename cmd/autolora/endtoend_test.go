@@ -231,10 +231,10 @@ func TestSignals(t *testing.T) {
 			for _, e := range entries {
 				names = append(names, e.Name())
 			}
-			if want := []string{"checkpoint", "config.json", "metrics.jsonl"}; !slices.Equal(names, want) {
+			if want := []string{".autolora", "checkpoint", "config.json", "metrics.jsonl"}; !slices.Equal(names, want) {
 				t.Errorf("left %v, want %v", names, want)
 			}
-			for _, name := range names[1:] {
+			for _, name := range names[2:] {
 				wholeJSON(t, filepath.Join(out, name))
 			}
 		})

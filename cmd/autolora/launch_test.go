@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/spf13/cobra"
 )
 
 // actVariable says what launched processes do: an act for each, by its rank.
@@ -46,7 +48,7 @@ func launchedOr(do func(context.Context, *console, []string) error) func(context
 			say("waits")
 			<-ctx.Done()
 			fmt.Fprintln(c.err, "told")
-			return ctx.Err()
+			return commandError{ctx.Err(), &cobra.Command{}}
 		case "stubborn":
 			signal.Ignore(os.Interrupt, syscall.SIGTERM)
 			say("waits")

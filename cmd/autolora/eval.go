@@ -32,6 +32,10 @@ with the head that the checkpoint has.`,
 		if err := cmd.begin(ctx, c); err != nil {
 			return err
 		}
+		adapter, err := fetchAdapter(ctx, c, adapter)
+		if err != nil {
+			return err
+		}
 		outcome, err := onTensors(cmd, func() (*job.Outcome, error) {
 			return job.Eval(ctx, cmd.host(c), cmd.cfg, adapter, data.Part(part))
 		})

@@ -37,6 +37,10 @@ func exportCommand() *command {
 		if err := cmd.need("adapter", "out"); err != nil {
 			return err
 		}
+		adapter, err := fetchAdapter(ctx, c, adapter)
+		if err != nil {
+			return err
+		}
 		files, err := onTensors(cmd, func() ([]string, error) {
 			return job.Export(ctx, cmd.cfg, adapter, format, out)
 		})

@@ -132,3 +132,14 @@ func (cmd *command) fetchModel(ctx context.Context, c *console) error {
 	})
 	return err
 }
+
+// fetchAdapter returns the folder of what is given as an adapter, with a bar if it
+// has to come from the hub.
+func fetchAdapter(ctx context.Context, c *console, adapter string) (string, error) {
+	if adapter == "" {
+		return "", nil
+	}
+	return fetch(c, func(client *hub.Client, progress func(hub.Progress)) (string, error) {
+		return client.ResolveAdapter(ctx, adapter, progress)
+	})
+}

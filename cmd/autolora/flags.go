@@ -14,7 +14,7 @@ import (
 
 // Texts that several commands share.
 const (
-	adapterUsage = "`FOLDER` adapter of autolora or of PEFT, or the results folder with it"
+	adapterUsage = "`FOLDER` adapter of autolora or of PEFT, or the results folder with it, or an adapter's name on the hub"
 	ofAdapter    = "the one that the adapter names"
 )
 

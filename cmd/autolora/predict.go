@@ -120,6 +120,9 @@ func (cmd *command) predict(ctx context.Context, c *console, adapter, input stri
 	if err := cmd.fetchModel(ctx, c); err != nil {
 		return 0, err
 	}
+	if adapter, err = fetchAdapter(ctx, c, adapter); err != nil {
+		return 0, err
+	}
 	if input == "-" {
 		if input, err = spool(untilDone(ctx, c.in)); err != nil {
 			return 0, fmt.Errorf("read stdin: %w", err)

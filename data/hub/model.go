@@ -16,30 +16,50 @@ import (
 	"autolora/plainjson"
 )
 
+// kind is what a name on the hub stands for.
+type kind struct {
+	name, wants string
+	pick        func(listed []string) ([]string, error) // the files to fetch
+	whole       func(dir string) error                  // says what a snapshot lacks
+}
+
+var (
+	modelKind   = kind{"model", "a folder with config.json and *.safetensors", modelFiles, complete}
+	adapterKind = kind{"adapter", "a folder with adapter_config.json and its weights", adapterFiles, completeAdapter}
+)
+
 // Resolve turns what a user gives as a model into a folder: the folder itself, or a name "ORG/NAME" or "NAME" on
 // the hub, if need be with "@REVISION" after it. A name that is complete in the cache costs no request; another is
 // fetched as by [Client.Model]. progress may be nil.
 func (c *Client) Resolve(ctx context.Context, model string, progress func(Progress)) (dir string, err error) {
-	info, err := os.Stat(model)
+	return c.resolve(ctx, modelKind, model, progress)
+}
+
+// ResolveAdapter is Resolve for an adapter.
+func (c *Client) ResolveAdapter(ctx context.Context, adapter string, progress func(Progress)) (dir string, err error) {
+	return c.resolve(ctx, adapterKind, adapter, progress)
+}
+
+func (c *Client) resolve(ctx context.Context, k kind, given string, progress func(Progress)) (dir string, err error) {
+	info, err := os.Stat(given)
 	switch {
 	case err == nil && info.IsDir():
-		return model, nil
+		return given, nil
 	case err == nil:
-		return "", fmt.Errorf("model %s: a file, want a folder with config.json and *.safetensors, or a name on the hub", model)
+		return "", fmt.Errorf("%s %s: a file, want %s, or a name on the hub", k.name, given, k.wants)
 	case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR):
-		return "", fmt.Errorf("model %s: %w", model, err)
+		return "", fmt.Errorf("%s %s: %w", k.name, given, err)
 	}
-	name, revision, _ := strings.Cut(model, "@")
+	name, revision, _ := strings.Cut(given, "@")
 	r, err := newRepo("models", name, revision)
 	if err != nil {
-		return "", fmt.Errorf("model %q: no such folder, and %w", model, err)
+		return "", fmt.Errorf("%s %q: no such folder, and %w", k.name, given, err)
 	}
-	if dir, err := c.cachedModel(r); dir != "" || err != nil {
+	if dir, err := c.cachedWhole(r, k); dir != "" || err != nil {
 		return dir, err
 	}
-	dir, err = c.Model(ctx, name, revision, progress)
-	if err != nil {
-		return "", fmt.Errorf("model %q is neither a folder nor in the cache %s: %w", model, c.CacheDir, err)
+	if dir, err = c.snapshot(ctx, r, k, progress); err != nil {
+		return "", fmt.Errorf("%s %q is neither a folder nor in the cache %s: %w", k.name, given, c.CacheDir, err)
 	}
 	return dir, nil
 }
@@ -52,24 +72,59 @@ func (c *Client) Model(ctx context.Context, name, revision string, progress func
 	if err != nil {
 		return "", err
 	}
+	return c.snapshot(ctx, r, modelKind, progress)
+}
+
+func (c *Client) snapshot(ctx context.Context, r repo, k kind, progress func(Progress)) (dir string, err error) {
 	if c.Offline || commitPattern.MatchString(r.revision) {
-		if dir, err := c.cachedModel(r); dir != "" || err != nil {
+		if dir, err := c.cachedWhole(r, k); dir != "" || err != nil {
 			return dir, err
 		}
 	}
 	if c.Offline {
 		return "", fmt.Errorf("%v: %w: not complete in %s, and HF_HUB_OFFLINE is set", r, ErrOffline, c.CacheDir)
 	}
-	return c.update(ctx, r, modelFiles, complete, progress)
+	return c.update(ctx, r, k.pick, k.whole, progress)
 }
 
-// cachedModel returns the folder of a model that needs nothing from the hub, or "".
-func (c *Client) cachedModel(r repo) (string, error) {
+// cachedWhole returns the folder of what needs nothing from the hub, or "".
+func (c *Client) cachedWhole(r repo, k kind) (string, error) {
 	dir, err := c.cached(r)
-	if dir == "" || err != nil || complete(dir) != nil {
+	if dir == "" || err != nil || k.whole(dir) != nil {
 		return "", err
 	}
 	return dir, nil
+}
+
+// adapterWeights are the files that hold an adapter in PEFT's form, and in AdapterHub's.
+var adapterWeights = []string{"adapter_model.safetensors", "adapter.safetensors"}
+
+// adapterFiles picks the files of an adapter, whatever else its repository holds.
+func adapterFiles(listed []string) ([]string, error) {
+	wanted := append([]string{"adapter_config.json", "head_config.json", "model_head.safetensors"}, adapterWeights...)
+	paths := slices.DeleteFunc(wanted, func(name string) bool { return !slices.Contains(listed, name) })
+	if !slices.Contains(paths, "adapter_config.json") {
+		return nil, fmt.Errorf("%w: it has no adapter_config.json: is it an adapter?", ErrNotFound)
+	}
+	if !slices.ContainsFunc(adapterWeights, func(name string) bool { return slices.Contains(paths, name) }) {
+		return nil, fmt.Errorf("%w: it has no %s: only safetensors is read, never pickle: load and save the adapter once in Python",
+			ErrNoSafetensors, adapterWeights[0])
+	}
+	return paths, nil
+}
+
+// completeAdapter says what an adapter's folder lacks.
+func completeAdapter(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	_, err = adapterFiles(names)
+	return err
 }
 
 var (

@@ -346,3 +346,49 @@ func TestCancel(t *testing.T) {
 		t.Errorf("a snapshot was left: %v", err)
 	}
 }
+
+// An adapter by its name: only its files, whatever else the repository holds.
+func TestResolveAdapter(t *testing.T) {
+	h := newFakeHub(t)
+	h.add("models/org/lora", "main", commitA, map[string][]byte{
+		"adapter_config.json": []byte("{}"), "adapter_model.safetensors": []byte("weights"), "config.json": []byte("{}"),
+		"training_args.bin": []byte("PK"), "tokenizer.json": []byte("{}"), "README.md": []byte("a card"),
+	})
+	h.add("models/org/pickle", "main", commitA, map[string][]byte{"adapter_config.json": []byte("{}"), "adapter_model.bin": []byte("PK")})
+	h.add("models/org/model", "main", commitA, map[string][]byte{"config.json": []byte("{}"), "model.safetensors": []byte("weights")})
+	c := h.client(t)
+	dir, err := c.ResolveAdapter(t.Context(), "org/lora", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	entries, err := os.ReadDir(dir)
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	if want := []string{"adapter_config.json", "adapter_model.safetensors"}; err != nil || !slices.Equal(names, want) {
+		t.Errorf("fetched %v, %v; want %v", names, err, want)
+	}
+	asked := len(h.requests)
+	c.Offline = true
+	if again, err := c.ResolveAdapter(t.Context(), "org/lora@main", nil); again != dir || err != nil || len(h.requests) != asked {
+		t.Errorf("from the cache %s, %v, %d requests; want %s and none", again, err, len(h.requests)-asked, dir)
+	}
+	c.Offline = false
+	for name, want := range map[string]string{
+		"org/pickle": "never pickle", "org/model": "no adapter_config.json", "org/none": `adapter "org/none" is neither a folder nor in the cache`,
+		"a/b/c": `adapter "a/b/c": no such folder`,
+	} {
+		if _, err := c.ResolveAdapter(t.Context(), name, nil); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: error %v, want %s", name, err, want)
+		}
+	}
+	// A folder of that name goes first.
+	t.Chdir(t.TempDir())
+	if err := os.MkdirAll("org/lora", 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if dir, err := c.ResolveAdapter(t.Context(), "org/lora", nil); dir != "org/lora" || err != nil {
+		t.Errorf("folder %s, %v", dir, err)
+	}
+}

@@ -17,7 +17,7 @@ while IFS= read -r file; do
 	for name in config.json results.json ranks.json grid.json hypotheses.txt; do
 		[[ ! -f $run/$name ]] || cp "$run/$name" "$kept/${run#"$runs"}/$name"
 	done
-done < <(find "$runs" -name results.json | sort)
+done < <(find "$runs" -name .autolora -prune -o -name results.json -print | sort)
 report=$(mktemp -d)
 trap 'rm -rf "$report"' EXIT
 bin/autolora report "$kept" --out "$report" >/dev/null

@@ -65,7 +65,7 @@ func TestFailsEarly(t *testing.T) {
 			}
 		}},
 		{"a column that is not there", "sentence", func(c *settings.Config) { c.Text = []string{"sentence"} }},
-		{"a target that is not there", "q_proj", func(c *settings.Config) { c.Targets = []string{"q_proj"} }},
+		{"a target that is not there", "no_such_layer", func(c *settings.Config) { c.Targets = []string{"no_such_layer"} }},
 		{"a size", "bottleneck", func(c *settings.Config) { c.Method, c.AdapterSize = runs.MethodAdapter, 4000 }},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -2,6 +2,7 @@ package job
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -186,7 +187,7 @@ func TestOtherComparisonIsRefused(t *testing.T) {
 	}
 	other := cfg
 	other.LR *= 2
-	if err := openComparison(other); err == nil || !strings.Contains(err.Error(), "lr: got") || !strings.Contains(err.Error(), "choose another folder") {
+	if err := openComparison(other); err == nil || !strings.Contains(err.Error(), "lr: got") || !errors.Is(err, ErrBegun) {
 		t.Errorf("error %v", err)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"autolora/autolora"
 	"autolora/autolora/runs"
 	"autolora/nn/safetensors"
+	"autolora/plainjson"
 	"autolora/torchbind"
 )
 
@@ -116,7 +117,7 @@ func (c *checkpoint) read() error {
 	if got, want := digest(metadata[progressKey], tensors), metadata[digestKey]; got != want {
 		return fmt.Errorf("its SHA-256 sum is %s, want %s", got, cmp.Or(want, "one in it"))
 	}
-	if err := json.Unmarshal([]byte(metadata[progressKey]), &c.progress); err != nil {
+	if err := plainjson.Unmarshal([]byte(metadata[progressKey]), &c.progress); err != nil {
 		return fmt.Errorf("its progress is not readable: %w", err)
 	}
 	return nil

@@ -10,6 +10,7 @@ import (
 
 	"autolora/autolora/runs"
 	"autolora/autolora/settings"
+	"autolora/plainjson"
 	"autolora/torchbind"
 )
 
@@ -45,10 +46,10 @@ func (c savedConfig) MarshalJSON() ([]byte, error) {
 }
 
 func (c *savedConfig) UnmarshalJSON(text []byte) error {
-	if err := json.Unmarshal(text, &c.Settings); err != nil {
+	if err := plainjson.Unmarshal(text, &c.Settings); err != nil {
 		return err
 	}
-	return json.Unmarshal(text, &struct {
+	return plainjson.Unmarshal(text, &struct {
 		About *about `json:"about"`
 	}{&c.About})
 }

@@ -3,7 +3,6 @@ package report
 import (
 	"bytes"
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,6 +13,7 @@ import (
 	"time"
 
 	"autolora/autolora/runs"
+	"autolora/plainjson"
 )
 
 // Run is what one run left in its folder.
@@ -199,7 +199,7 @@ func readJSON(path string, v any) error {
 	if err != nil {
 		return err
 	}
-	if err := json.Unmarshal(text, v); err != nil {
+	if err := plainjson.Unmarshal(text, v); err != nil {
 		return fmt.Errorf("%s: %w; if the file is damaged, remove the folder or run it anew", path, err)
 	}
 	return nil
@@ -216,7 +216,7 @@ func readCurves(path string) (Curves, error) {
 			continue
 		}
 		var record runs.Record
-		if err := json.Unmarshal(line, &record); err != nil {
+		if err := plainjson.Unmarshal(line, &record); err != nil {
 			return c, fmt.Errorf("%s: line %d: %w", path, n, err)
 		}
 		c.add(record)

@@ -97,7 +97,7 @@ func TestLoadErrors(t *testing.T) {
 	}{
 		{"half-written results", func(dir string) { writeFile(t, filepath.Join(dir, "run", runs.ResultsFile), `{"task": "sst2", "me`) }, []string{"run/results.json", "unexpected end"}},
 		{"other JSON", func(dir string) { writeFile(t, filepath.Join(dir, "run", runs.ResultsFile), `{"results": []}`) }, []string{"run/results.json", "not the results of a run"}},
-		{"wrong type", func(dir string) { writeFile(t, filepath.Join(dir, "run", runs.ResultsFile), `{"task": 1}`) }, []string{"run/results.json", "cannot unmarshal"}},
+		{"wrong type", func(dir string) { writeFile(t, filepath.Join(dir, "run", runs.ResultsFile), `{"task": 1}`) }, []string{"run/results.json", "got a number, want a text"}},
 		{"config", func(dir string) { writeFile(t, filepath.Join(dir, "run", runs.ConfigFile), `{"model"`) }, []string{"run/config.json", "unexpected end"}},
 		{"ranks", func(dir string) { writeFile(t, filepath.Join(dir, "run", runs.RanksFile), `{"layers": []}`) }, []string{"run/ranks.json", "not a ranks file"}},
 		{"grid", func(dir string) { writeFile(t, filepath.Join(dir, "run", runs.GridFile), `[`) }, []string{"run/grid.json"}},

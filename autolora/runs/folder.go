@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"autolora/atomicfile"
+	"autolora/plainjson"
 )
 
 // Folder is a folder of results that this process writes. Every file in it
@@ -535,7 +536,7 @@ func (f *Folder) ReadJSON(name string, v any) error {
 	if err != nil {
 		return err
 	}
-	if err := json.Unmarshal(data, v); err != nil {
+	if err := plainjson.Unmarshal(data, v); err != nil {
 		return fmt.Errorf("%s: not what a run writes: %w", f.Path(name), err)
 	}
 	return nil

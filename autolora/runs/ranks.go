@@ -1,7 +1,7 @@
 package runs
 
 import (
-	"encoding/json"
+	"autolora/plainjson"
 	"errors"
 	"fmt"
 	"os"
@@ -13,6 +13,10 @@ type LayerRank struct {
 	Rank  int       `json:"rank"`
 	Alpha []float64 `json:"alpha,omitempty"` // k numbers
 }
+
+// MaxRank is the largest rank that a layer may have: more than any weight's own,
+// and little enough to be allocated.
+const MaxRank = 65536
 
 // Ranks is what ranks.json holds: the ranks, and how they came about.
 type Ranks struct {
@@ -81,7 +85,7 @@ func ReadRanks(path string) (Ranks, error) {
 // ParseRanks reads the text of a ranks.json.
 func ParseRanks(data []byte) (Ranks, error) {
 	var r Ranks
-	if err := json.Unmarshal(data, &r); err != nil {
+	if err := plainjson.Unmarshal(data, &r); err != nil {
 		return Ranks{}, fmt.Errorf("not a ranks file: %w", err)
 	}
 	if len(r.Layers) == 0 {
@@ -92,8 +96,8 @@ func ParseRanks(data []byte) (Ranks, error) {
 		switch {
 		case l.Name == "":
 			return Ranks{}, fmt.Errorf("layer %d has no name", i)
-		case l.Rank < 0:
-			return Ranks{}, fmt.Errorf("layer %q: rank %d, want at least 0", l.Name, l.Rank)
+		case l.Rank < 0 || l.Rank > MaxRank:
+			return Ranks{}, fmt.Errorf("layer %q: rank %d, want 0 to %d", l.Name, l.Rank, MaxRank)
 		case seen[l.Name]:
 			return Ranks{}, fmt.Errorf("layer %q is there twice", l.Name)
 		}

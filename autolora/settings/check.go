@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"autolora/autolora"
+	"autolora/autolora/runs"
 	"autolora/data"
 )
 
@@ -30,6 +31,8 @@ func (c Config) Check() error {
 		return Errorf("grid-ranks", "none is given")
 	case slices.Min(c.GridRanks) < 1:
 		return Errorf("grid-ranks", "got %d, want ranks of at least 1", slices.Min(c.GridRanks))
+	case slices.Max(c.GridRanks) > maxRank:
+		return Errorf("grid-ranks", "got %d, want at most %d", slices.Max(c.GridRanks), maxRank)
 	case size > maxGrid:
 		return Errorf("grid-ranks", "%d ranks for %d targets are more than %d configurations: give fewer", len(c.GridRanks), len(c.Targets), maxGrid)
 	case c.AdaLoRATargetRank > c.AdaLoRAInitRank:
@@ -48,6 +51,13 @@ func (c *Config) isTask() error {
 	_, err := data.NamedTask(c.Task)
 	return err
 }
+
+// Bounds on what is allocated before a machine could say that it is too much.
+const (
+	maxRank    = runs.MaxRank
+	maxBeams   = 1024
+	maxThreads = 1024
+)
 
 // maxGrid bounds the configurations of a grid search: more is a mistake.
 const maxGrid = 1024

@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"autolora/plainjson"
 	"bytes"
 	"encoding/json"
 	"fmt"
@@ -28,7 +29,7 @@ func (c Config) MarshalJSON() ([]byte, error) {
 // are. What is no setting is passed over.
 func (c *Config) UnmarshalJSON(text []byte) error {
 	var entries map[string]json.RawMessage
-	if err := json.Unmarshal(text, &entries); err != nil {
+	if err := plainjson.Unmarshal(text, &entries); err != nil {
 		return err
 	}
 	for _, s := range c.Settings() {

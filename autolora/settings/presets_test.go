@@ -2,6 +2,7 @@ package settings
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 
@@ -77,6 +78,13 @@ func TestSearchSettingErrors(t *testing.T) {
 		{func(c *Config) { c.SearchBatchSize = -1 }, "search-batch-size"},
 		{func(c *Config) { c.AlphaBeta1 = 1 }, "alpha-beta1: got 1, want at least 0 and less than 1"},
 		{func(c *Config) { c.SearchLoRADropout = 1 }, "search-lora-dropout"},
+		{func(c *Config) { c.Epochs = 1e20 }, "epochs: got 1e+20, want at most 100000"},
+		{func(c *Config) { c.SearchSteps = math.MaxInt }, "search-steps: got 9223372036854775807, want at most 1000000000"},
+		{func(c *Config) { c.LR = math.Inf(1) }, "lr: got +Inf, want more than 0"},
+		{func(c *Config) { c.Rank = 1 << 40 }, "rank: got 1099511627776, want at most 65536"},
+		{func(c *Config) { c.GridRanks = []int64{1, 1 << 40} }, "grid-ranks: got 1099511627776, want at most 65536"},
+		{func(c *Config) { c.Seeds = 1 << 30 }, "seeds: got 1073741824, want at most 1000"},
+		{func(c *Config) { c.Threads = 1 << 20 }, "threads: got 1048576, want at most 1024"},
 	} {
 		cfg := Default()
 		c.change(&cfg)

@@ -169,8 +169,11 @@ func choice[T ~string](name string, value *string, fallback T, allowed []T, usag
 // number is one in a range.
 func number[T int | int64 | uint64 | float64](name string, value *T, fallback T, want limits, usage string) Setting {
 	check := func() error {
-		if v := float64(*value); !want.hold(v) || math.IsInf(v, 0) || math.IsNaN(v) {
+		switch v := float64(*value); {
+		case !want.hold(v) || math.IsInf(v, 0) || math.IsNaN(v):
 			return fmt.Errorf("got %v, want %s", *value, want.words)
+		case want.most > 0 && v > want.most:
+			return fmt.Errorf("got %v, want at most %.0f", *value, want.most)
 		}
 		return nil
 	}
@@ -181,30 +184,39 @@ func number[T int | int64 | uint64 | float64](name string, value *T, fallback T,
 type limits struct {
 	hold  func(v float64) bool
 	words string
+	most  float64 // beyond which a number is a mistake; 0: none is
 }
 
+// enough is more than any number of steps, tokens or examples that a run has,
+// and little enough to be multiplied.
+const enough = 1e9
+
+// upTo bounds what would be allocated, or counted up to, before a run could say
+// that it is too much.
+func (l limits) upTo(most float64) limits { l.most = most; return l }
+
 var (
-	anyNumber = limits{func(float64) bool { return true }, "a number"}
-	share     = limits{func(v float64) bool { return v >= 0 && v < 1 }, "at least 0 and less than 1"}
+	anyNumber = limits{hold: func(float64) bool { return true }, words: "a number"}
+	share     = limits{hold: func(v float64) bool { return v >= 0 && v < 1 }, words: "at least 0 and less than 1"}
 )
 
 func atLeast(least float64) limits {
-	return limits{func(v float64) bool { return v >= least }, fmt.Sprintf("at least %v", least)}
+	return limits{func(v float64) bool { return v >= least }, fmt.Sprintf("at least %v", least), enough}
 }
 
 func above(bound float64) limits {
-	return limits{func(v float64) bool { return v > bound }, fmt.Sprintf("more than %v", bound)}
+	return limits{func(v float64) bool { return v > bound }, fmt.Sprintf("more than %v", bound), enough}
 }
 
 func between(low, high float64) limits {
-	return limits{func(v float64) bool { return v > low && v < high }, fmt.Sprintf("between %v and %v", low, high)}
+	return limits{hold: func(v float64) bool { return v > low && v < high }, words: fmt.Sprintf("between %v and %v", low, high)}
 }
 
 func within(low, high float64) limits {
-	return limits{func(v float64) bool { return v >= low && v <= high }, fmt.Sprintf("%v to %v", low, high)}
+	return limits{hold: func(v float64) bool { return v >= low && v <= high }, words: fmt.Sprintf("%v to %v", low, high)}
 }
 
 // orUnset allows negative numbers too, which stand for another setting's.
 func orUnset(want limits) limits {
-	return limits{func(v float64) bool { return v < 0 || want.hold(v) }, want.words}
+	return limits{func(v float64) bool { return v < 0 || want.hold(v) }, want.words, want.most}
 }

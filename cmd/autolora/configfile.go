@@ -14,6 +14,7 @@ import (
 
 	"autolora/autolora/runs"
 	"autolora/autolora/settings"
+	"autolora/plainjson"
 )
 
 // aboutKey is the entry of a run's config.json that is no setting.
@@ -38,7 +39,7 @@ func (cmd *command) applyConfigFile(c *console) error {
 		return fmt.Errorf("--config: %w", err)
 	}
 	var entries map[string]json.RawMessage
-	if err := json.Unmarshal(text, &entries); err != nil {
+	if err := plainjson.Unmarshal(text, &entries); err != nil {
 		return fmt.Errorf("--config %s: %w", path, jsonError(text, err))
 	}
 	delete(entries, aboutKey)

@@ -17,6 +17,7 @@ import (
 	"autolora/autolora/settings"
 	"autolora/nn"
 	"autolora/nn/safetensors"
+	"autolora/plainjson"
 	"autolora/torchbind"
 
 	"github.com/spf13/cobra"
@@ -201,7 +202,7 @@ func inspectJSON(path string) (contents, error) {
 		return contents{}, fmt.Errorf("info: %w", err)
 	}
 	var keys map[string]json.RawMessage
-	if err := json.Unmarshal(text, &keys); err != nil {
+	if err := plainjson.Unmarshal(text, &keys); err != nil {
 		return contents{}, fmt.Errorf("%s: %w", path, jsonError(text, err))
 	}
 	switch {

@@ -3,7 +3,6 @@ package nlg
 import (
 	"bytes"
 	"encoding/csv"
-	"encoding/json"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -11,6 +10,7 @@ import (
 	"strings"
 
 	"autolora/data/metrics"
+	"autolora/plainjson"
 )
 
 // ReadSegments reads outputs, one a line, and the references of each: one a line; several with an empty line after
@@ -81,7 +81,7 @@ func lists(f metrics.File, outputs int) ([][]string, error) {
 		return nil, err
 	case len(lines) == 0:
 		return nil, fmt.Errorf("%s: the file has no references", f.Name)
-	case strings.EqualFold(filepath.Ext(f.Name), ".jsonl"), json.Unmarshal([]byte(lines[0]), new([]string)) == nil:
+	case strings.EqualFold(filepath.Ext(f.Name), ".jsonl"), plainjson.Unmarshal([]byte(lines[0]), new([]string)) == nil:
 		return jsonLists(f.Name, lines)
 	case outputs == 1 || slices.Contains(lines, ""):
 		return blocks(f.Name, lines)
@@ -109,7 +109,7 @@ func blocks(name string, lines []string) (references [][]string, err error) {
 func jsonLists(name string, lines []string) (references [][]string, err error) {
 	for i, line := range lines {
 		var texts []string
-		if err := json.Unmarshal([]byte(line), &texts); err != nil {
+		if err := plainjson.Unmarshal([]byte(line), &texts); err != nil {
 			return nil, fmt.Errorf(`%s: line %d: want a JSON list of texts as ["one", "another"]: %w`, name, i+1, err)
 		}
 		for t, text := range texts {

@@ -7,12 +7,12 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 
+	"autolora/foreign"
 	"autolora/plainjson"
 )
 
@@ -60,14 +60,10 @@ const maxConfigSize = 16 << 20
 // ReadConfig reads dir/config.json.
 func ReadConfig(dir string) (Config, error) {
 	path := filepath.Join(dir, "config.json")
-	info, err := os.Stat(path)
+	data, err := foreign.ReadFile(path, maxConfigSize)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Config{}, fmt.Errorf("model folder %s: no config.json in it; want a Hugging Face folder with config.json, *.safetensors and a tokenizer", dir)
 	}
-	if err == nil && info.Size() > maxConfigSize {
-		return Config{}, fmt.Errorf("%s: %d bytes, want a model's configuration", path, info.Size())
-	}
-	data, err := os.ReadFile(path)
 	if err != nil {
 		return Config{}, fmt.Errorf("read model configuration: %w", err)
 	}

@@ -11,6 +11,7 @@ import (
 	"strconv"
 
 	"autolora/atomicfile"
+	"autolora/foreign"
 	"autolora/nn/safetensors"
 	"autolora/torchbind"
 )
@@ -18,6 +19,9 @@ import (
 // maxShard is the size from which a model is written in several files, as
 // transformers does.
 const maxShard = 5 << 30
+
+// maxCopied bounds a file that is copied: a tokenizer has 35 MB at most.
+const maxCopied = 512 << 20
 
 // copied lists the files of a model folder that a written model keeps.
 var copied = []string{
@@ -49,7 +53,7 @@ func (m *Model) Write(dir string, labels []string) error {
 			return err
 		}
 		for _, name := range copied {
-			data, err := os.ReadFile(filepath.Join(m.Dir, name))
+			data, err := foreign.ReadFile(filepath.Join(m.Dir, name), maxCopied)
 			if errors.Is(err, fs.ErrNotExist) {
 				continue
 			}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"autolora/autolora/runs"
+	"autolora/foreign"
 	"autolora/plainjson"
 )
 
@@ -195,7 +196,7 @@ func readRun(dir string) (*Run, error) {
 
 // readJSON reads the file at path into v.
 func readJSON(path string, v any) error {
-	text, err := os.ReadFile(path)
+	text, err := foreign.ReadFile(path, runs.MaxFile)
 	if err != nil {
 		return err
 	}
@@ -208,7 +209,7 @@ func readJSON(path string, v any) error {
 // readCurves reads a metrics.jsonl. A last line without its end, as a crash
 // leaves it, does not count.
 func readCurves(path string) (Curves, error) {
-	text, err := os.ReadFile(path)
+	text, err := foreign.ReadFile(path, runs.MaxFile)
 	c, n := Curves{}, 0
 	for line := range bytes.Lines(text) {
 		n++

@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"autolora/atomicfile"
+	"autolora/foreign"
 	"autolora/plainjson"
 )
 
@@ -529,10 +530,14 @@ func (f *Folder) Write(name string, data []byte) error {
 	return f.Make(name, func(path string) error { return os.WriteFile(path, data, 0o666) })
 }
 
+// MaxFile bounds a file of a run: a hundred bytes a layer, or a step of
+// metrics.jsonl.
+const MaxFile = 1 << 30
+
 // ReadJSON reads the file name into v. The error is fs.ErrNotExist where there
 // is none.
 func (f *Folder) ReadJSON(name string, v any) error {
-	data, err := os.ReadFile(f.Path(name))
+	data, err := foreign.ReadFile(f.Path(name), MaxFile)
 	if err != nil {
 		return err
 	}

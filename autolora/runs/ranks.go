@@ -4,7 +4,8 @@ import (
 	"autolora/plainjson"
 	"errors"
 	"fmt"
-	"os"
+
+	"autolora/foreign"
 )
 
 // LayerRank is one layer's entry of ranks.json.
@@ -71,7 +72,7 @@ func (r Ranks) Mean() float64 {
 
 // ReadRanks reads a ranks.json; names and ranks alone are enough.
 func ReadRanks(path string) (Ranks, error) {
-	data, err := os.ReadFile(path)
+	data, err := foreign.ReadNamed(path, MaxFile)
 	if err != nil {
 		return Ranks{}, fmt.Errorf("read ranks: %w", err)
 	}

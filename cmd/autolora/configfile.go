@@ -14,6 +14,7 @@ import (
 
 	"autolora/autolora/runs"
 	"autolora/autolora/settings"
+	"autolora/foreign"
 	"autolora/plainjson"
 )
 
@@ -34,7 +35,7 @@ func (cmd *command) applyConfigFile(c *console) error {
 	if path == "" {
 		return nil
 	}
-	text, err := os.ReadFile(path)
+	text, err := foreign.ReadNamed(path, runs.MaxFile)
 	if err != nil {
 		return fmt.Errorf("--config: %w", err)
 	}

@@ -15,6 +15,7 @@ import (
 	"autolora/autolora/job"
 	"autolora/autolora/runs"
 	"autolora/autolora/settings"
+	"autolora/foreign"
 	"autolora/nn"
 	"autolora/nn/safetensors"
 	"autolora/plainjson"
@@ -197,7 +198,7 @@ func inspect(path string) (contents, error) {
 
 // inspectJSON tells ranks.json and results.json apart by their keys.
 func inspectJSON(path string) (contents, error) {
-	text, err := os.ReadFile(path)
+	text, err := foreign.ReadNamed(path, runs.MaxFile)
 	if err != nil {
 		return contents{}, fmt.Errorf("info: %w", err)
 	}

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 
+	"autolora/foreign"
 	"autolora/plainjson"
 )
 
@@ -196,7 +197,7 @@ func complete(dir string) error {
 	if !has(weightIndex(weights)) {
 		return fmt.Errorf("%w: it has neither %s.safetensors nor %s", ErrNoSafetensors, weights, weightIndex(weights))
 	}
-	raw, err := os.ReadFile(filepath.Join(dir, weightIndex(weights)))
+	raw, err := foreign.ReadFile(filepath.Join(dir, weightIndex(weights)), 256<<20)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"autolora/atomicfile"
+	"autolora/foreign"
 )
 
 // snapshotDir is where a commit's files lie.
@@ -18,11 +19,14 @@ func (c *Client) snapshotDir(r repo, commit string) string {
 	return filepath.Join(c.dir(r), "snapshots", commit)
 }
 
+// maxRef bounds a file that holds a commit.
+const maxRef = 1 << 10
+
 // cached returns the snapshot that the revision was at when it was last fetched, or "" if there is none.
 func (c *Client) cached(r repo) (dir string, err error) {
 	commit := r.revision
 	if !commitPattern.MatchString(commit) {
-		ref, err := os.ReadFile(filepath.Join(c.dir(r), "refs", r.revision))
+		ref, err := foreign.ReadFile(filepath.Join(c.dir(r), "refs", r.revision), maxRef)
 		if errors.Is(err, fs.ErrNotExist) {
 			return "", nil
 		}

@@ -4,15 +4,14 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 
+	"autolora/foreign"
 	"autolora/plainjson"
 )
 
@@ -110,7 +109,7 @@ func readSettings(dir string) (*settings, error) {
 		{"added_tokens.json", &added},
 	} {
 		path := filepath.Join(dir, file.name)
-		text, err := readFile(path)
+		text, err := foreign.ReadFile(path, maxFile)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -231,19 +230,3 @@ func (s *settings) class() string {
 
 // maxFile bounds a file of a tokenizer. The largest in use, with 256,000 tokens, have 35 MB.
 const maxFile = 512 << 20
-
-func readFile(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(text) > maxFile {
-		return nil, fmt.Errorf("%s: more than %d MB: not a tokenizer file", path, maxFile>>20)
-	}
-	return text, nil
-}

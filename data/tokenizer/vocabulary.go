@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"autolora/foreign"
 )
 
 // readDefinition finds the tokenizer of a model folder: tokenizer.json, or the text of one made from vocab.txt
@@ -26,7 +28,7 @@ func readDefinition(dir string, set *settings) (name string, text []byte, err er
 		{"tokenizer.model", sentencePiece},
 	} {
 		name = filepath.Join(dir, form.file)
-		text, err = readFile(name)
+		text, err = foreign.ReadFile(name, maxFile)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -98,7 +100,7 @@ func byteLevel(path string, text []byte, set *settings) ([]byte, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	mergesPath := filepath.Join(filepath.Dir(path), "merges.txt")
-	mergesText, err := readFile(mergesPath)
+	mergesText, err := foreign.ReadFile(mergesPath, maxFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s: no merges.txt beside it", path)
 	}

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"autolora/foreign"
 	"autolora/nn/safetensors"
 	"autolora/plainjson"
 )
@@ -20,7 +21,7 @@ import (
 // IsAdapter reports whether the folder dir has an adapter in AdapterHub's form,
 // of any kind. PEFT's adapters have a file of the same name.
 func IsAdapter(dir string) bool {
-	data, err := os.ReadFile(filepath.Join(dir, configName))
+	data, err := foreign.ReadFile(filepath.Join(dir, configName), maxConfigSize)
 	var keys map[string]json.RawMessage
 	if err != nil || plainjson.Unmarshal(data, &keys) != nil {
 		return false
@@ -156,14 +157,7 @@ func (a *Bottlenecks) readHead(path string) error {
 const maxConfigSize = 16 << 20
 
 func readConfig(path string) (*config, error) {
-	info, err := os.Stat(path)
-	if err == nil && info.Size() > maxConfigSize {
-		return nil, fmt.Errorf("read %s: %d bytes, want an adapter's configuration", path, info.Size())
-	}
-	var data []byte
-	if err == nil {
-		data, err = os.ReadFile(path)
-	}
+	data, err := foreign.ReadFile(path, maxConfigSize)
 	if err != nil {
 		return nil, fmt.Errorf("read adapter: %w", err)
 	}

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"autolora/foreign"
 	"autolora/nn/safetensors"
 )
 
@@ -48,10 +49,13 @@ func Read(dir string) (*Adapter, error) {
 	return a, nil
 }
 
+// maxConfigSize bounds a configuration, which is a kilobyte and its patterns.
+const maxConfigSize = 16 << 20
+
 // ReadConfig reads the adapter_config.json in the folder dir; see [ParseConfig].
 func ReadConfig(dir string) (*Config, error) {
 	path := filepath.Join(dir, configName)
-	data, err := os.ReadFile(path)
+	data, err := foreign.ReadFile(path, maxConfigSize)
 	if err != nil {
 		var pe *fs.PathError
 		if errors.As(err, &pe) {

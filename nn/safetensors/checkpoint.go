@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"autolora/foreign"
 	"autolora/plainjson"
 )
 
@@ -32,9 +33,8 @@ type Checkpoint struct {
 // that is there and is not a PEFT adapter.
 //
 // With an index, index and shards must agree: every tensor is in the shard that
-// the index names, no shard has others, and no shard lies outside of the folder
-// by its name (a symbolic link may lead elsewhere: the Hugging Face cache is
-// made of them). A folder without weights gives an error that lists what was
+// the index names, no shard has others, and no shard lies outside of the folder,
+// by its name or by a link, but for the blobs of the Hugging Face cache. A folder without weights gives an error that lists what was
 // looked for and matches [fs.ErrNotExist].
 func OpenCheckpoint(path string) (*Checkpoint, error) {
 	st, err := os.Stat(path)
@@ -42,6 +42,9 @@ func OpenCheckpoint(path string) (*Checkpoint, error) {
 		return nil, fmt.Errorf("read %s: %w", path, plain(err))
 	}
 	if !st.IsDir() {
+		if path, err = filepath.EvalSymlinks(path); err != nil { // a link that was named is meant
+			return nil, fmt.Errorf("read %s: %w", path, plain(err))
+		}
 		return openFiles(nil, path)
 	}
 	if single := filepath.Join(path, singleName); exists(single) {
@@ -133,12 +136,15 @@ func openFiles(weightMap map[string]string, paths ...string) (_ *Checkpoint, err
 	return c, nil
 }
 
+// maxIndexSize bounds an index: a hundred bytes a tensor.
+const maxIndexSize = 256 << 20
+
 // openSharded opens the shards that an index file lists.
 func openSharded(dir, index string) (*Checkpoint, error) {
 	bad := func(format string, args ...any) error {
 		return &FormatError{Path: index, Msg: fmt.Sprintf(format, args...)}
 	}
-	data, err := os.ReadFile(index)
+	data, err := foreign.ReadFile(index, maxIndexSize)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", index, plain(err))
 	}

@@ -153,10 +153,24 @@ func TestOpenCheckpointErrors(t *testing.T) {
 
 // The Hugging Face cache keeps files under their hash and links to them.
 func TestOpenCheckpointLinks(t *testing.T) {
-	blobs := folder(t, map[string]string{"blob.safetensors": "a"})
-	dir := t.TempDir()
-	if err := os.Symlink(filepath.Join(blobs, "blob.safetensors"), filepath.Join(dir, singleName)); err != nil {
+	elsewhere := folder(t, map[string]string{"blob.safetensors": "a"})
+	repo := t.TempDir()
+	dir := filepath.Join(repo, "snapshots", "commit")
+	if err := errors.Join(os.MkdirAll(dir, 0o777), os.Rename(elsewhere, filepath.Join(repo, "blobs")), os.Symlink("../../blobs/blob.safetensors", filepath.Join(dir, singleName))); err != nil {
 		t.Fatal(err)
+	}
+	own := t.TempDir()
+	if err := os.Symlink(filepath.Join(repo, "blobs", "blob.safetensors"), filepath.Join(own, singleName)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenCheckpoint(own); err == nil || !strings.Contains(err.Error(), "out of its folder") {
+		t.Errorf("a link out of a folder: %v", err)
+	}
+	named, err := OpenCheckpoint(filepath.Join(own, singleName))
+	if err != nil {
+		t.Errorf("a link that was named: %v", err)
+	} else {
+		named.Close()
 	}
 	c, err := OpenCheckpoint(dir)
 	if err != nil {

@@ -41,9 +41,9 @@ func listed(names []string) string {
 	return b.String()
 }
 
-// foreign recognises files that are often given in place of safetensors, and
+// otherFormat recognises files that are often given in place of safetensors, and
 // returns what to say about them, or "".
-func foreign(data []byte) string {
+func otherFormat(data []byte) string {
 	// A safetensors header starts with '{', whatever its eight length bytes spell.
 	if len(data) <= 8 || data[8] == '{' {
 		return ""

@@ -3,9 +3,10 @@ package safetensors
 import (
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"syscall"
+
+	"autolora/foreign"
 )
 
 // File is an open safetensors file. Lookups may run at the same time; Close may
@@ -84,7 +85,7 @@ func (f *File) Close() error {
 // mapFile maps all of a regular file read-only; nil for an empty one, of which
 // nothing can be mapped.
 func mapFile(path string) ([]byte, error) {
-	f, err := os.Open(path)
+	f, err := foreign.Open(path)
 	if err != nil {
 		return nil, plain(err)
 	}
@@ -93,8 +94,6 @@ func mapFile(path string) ([]byte, error) {
 	switch {
 	case err != nil:
 		return nil, plain(err)
-	case !st.Mode().IsRegular():
-		return nil, fmt.Errorf("is not a regular file (%s)", st.Mode().Type())
 	case st.Size() == 0:
 		return nil, nil
 	}

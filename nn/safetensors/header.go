@@ -35,7 +35,7 @@ func parse(path string, data []byte) (map[string]string, []Tensor, error) {
 	bad := func(format string, args ...any) error {
 		return &FormatError{Path: path, Msg: fmt.Sprintf(format, args...)}
 	}
-	if msg := foreign(data); msg != "" {
+	if msg := otherFormat(data); msg != "" {
 		return nil, nil, bad("%s", msg)
 	}
 	if len(data) < 8 {

@@ -83,7 +83,7 @@ func bertHead(ld *loader, cfg Config, labels int64, fresh bool, trained func(nam
 	param := ld.headParam
 	if _, stored := ld.find(module + ".weight"); !stored && fresh {
 		param, h.trained = trained, true
-		ld.notes = append(ld.notes, "the checkpoint has no pooler: a fresh one is trained with the head")
+		ld.notes = append(ld.notes, "the checkpoint has no pooler: the head has one of its own")
 	}
 	h.Dense = newLinear(param(module+".weight", c, c), param(module+".bias", c), Module{module, c})
 	h.Out, h.OutB = trained("classifier.weight", labels, c), trained("classifier.bias", labels)

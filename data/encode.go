@@ -126,11 +126,16 @@ func (c *Corpus) entry(i int) (*entry, error) {
 	e := &c.entries[i]
 	e.once.Do(func() {
 		ex := c.Data.Examples[i]
+		defer func() {
+			if r := recover(); r != nil { // in a goroutine of the loader's it would end the process
+				e.err = fmt.Errorf("this is a bug in autolora, please report it: %v", r)
+			}
+			if e.err != nil {
+				e.err = fmt.Errorf("%s: %w", ex.Where(), e.err)
+			}
+		}()
 		if e.Encoded, e.err = c.encoder.Encode(ex); e.err == nil {
 			e.err = e.check(ex, c.Data.Kind)
-		}
-		if e.err != nil {
-			e.err = fmt.Errorf("%s: %w", ex.Where(), e.err)
 		}
 	})
 	return e, e.err

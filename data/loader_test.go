@@ -207,6 +207,20 @@ func TestEncodeAllErrors(t *testing.T) {
 	}
 }
 
+// A bug in the encoder is an error about the text, and does not end the process in another goroutine.
+func TestEncoderPanics(t *testing.T) {
+	corpus := NewCorpus(numbered(10), encoderFunc(func(ex Example) (Encoded, error) {
+		if ex.Line == 5 {
+			panic("index out of range")
+		}
+		return (&fakeEncoder{}).Encode(ex)
+	}))
+	const want = "train.tsv: line 5: this is a bug in autolora, please report it: index out of range"
+	if err := corpus.EncodeAll(t.Context(), 4); err == nil || err.Error() != want {
+		t.Errorf("got %v, want %q", err, want)
+	}
+}
+
 // TestLoaderIsDeterministic compares with batches made one after the other.
 func TestLoaderIsDeterministic(t *testing.T) {
 	d := numbered(103)

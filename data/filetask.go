@@ -196,7 +196,7 @@ func (f FileTask) read(part Part, file string, task *Task) (*Dataset, error) {
 		}
 	}
 	rows.label.optional = part == Test
-	known := newClasses(task.Labels, false)
+	known := newClasses(task.Labels, f.Labels != nil) // whose order is that of a head
 	known.grow = task.Labels == nil && part == Train && (f.Kind == Classification || f.Kind == Tagging)
 	whose := "of " + f.Train
 	if f.Labels != nil || f.Train == "" {

@@ -164,6 +164,43 @@ func TestReadInputs(t *testing.T) {
 	}
 }
 
+// The order of the classes of a head that is given says what a number means, where the names are none.
+func TestClassesOfAHead(t *testing.T) {
+	for _, c := range []struct {
+		names []string
+		rows  string
+		want  []int
+		err   string
+	}{
+		{[]string{"neg", "pos"}, "pos neg NEG", []int{1, 0, 0}, ""},
+		{[]string{"neg", "pos"}, "0 1 1", []int{0, 1, 1}, ""},
+		{[]string{"LABEL_0", "LABEL_1"}, "0 1", []int{0, 1}, ""},
+		{[]string{"1", "2"}, "1 2", []int{0, 1}, ""},
+		{[]string{"1", "2"}, "0 1", nil, `line 2: label "0" is not among the 2 classes of the model ("1", "2")`},
+		{[]string{"a", "A"}, "A a", []int{1, 0}, ""},
+		{[]string{"neg", "pos"}, "good", nil, `line 2: label "good" is not among the 2 classes of the model ("neg", "pos")`},
+	} {
+		file := write(t, "dev.csv", "text,label\nx,"+strings.ReplaceAll(c.rows, " ", "\nx,")+"\n")
+		s, err := FileTask{Dev: file, Kind: Classification, Text: []string{"text"}, Label: "label", Labels: c.names}.Load()
+		if c.err != "" {
+			if err == nil || !strings.HasSuffix(err.Error(), c.err) {
+				t.Errorf("%v: got %v, want %s", c, err, c.err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []int
+		for _, ex := range s.Dev[0].Examples {
+			got = append(got, ex.Label)
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%v: got %v", c, got)
+		}
+	}
+}
+
 func TestFitHead(t *testing.T) {
 	tests := []struct {
 		name         string

@@ -15,15 +15,17 @@ type classes struct {
 	names    []string
 	byName   map[string]int
 	byNumber map[int64]int // for labels that are whole numbers
+	places   bool          // see newClasses
 	grow     bool          // a label that is not known is a class of its own, until settle
 	order    []int64       // indices that the file gives the names, in the order in which they are found
 	unknown  string        // what the error of a label that is not known ends with
 }
 
 // newClasses returns the classes of these names. With places a whole number is the place of a class among them, as
-// in the hub's files. Where the names are numbers themselves that would be ambiguous, so only they count.
+// in the hub's files, and upper and lower case are alike. Where the names are numbers themselves that would be
+// ambiguous, so only they count.
 func newClasses(names []string, places bool) *classes {
-	c := &classes{names: names, byName: map[string]int{}, byNumber: map[int64]int{}}
+	c := &classes{names: names, places: places, byName: map[string]int{}, byNumber: map[int64]int{}}
 	c.unknown = ": want " + listNames(names)
 	if places && !numbers(names) {
 		for i := range names {
@@ -55,6 +57,10 @@ func (c *classes) find(label cell) (int, error) {
 		}
 	}
 	name := label.String()
+	same := func(other string) bool { return strings.EqualFold(other, name) }
+	if i := slices.IndexFunc(c.names, same); c.places && i >= 0 && !slices.ContainsFunc(c.names[i+1:], same) {
+		return i, nil
+	}
 	switch {
 	case !c.grow:
 		return 0, fmt.Errorf("label %s%s", shorten(name), c.unknown)

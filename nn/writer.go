@@ -23,10 +23,10 @@ const maxShard = 5 << 30
 // maxCopied bounds a file that is copied: a tokenizer has 35 MB at most.
 const maxCopied = 512 << 20
 
-// copied lists the files of a model folder that a written model keeps.
-var copied = []string{
+// tokenizerFiles are those of a model folder that say how texts become tokens.
+var tokenizerFiles = []string{
 	"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
-	"vocab.txt", "vocab.json", "merges.txt", "sentencepiece.bpe.model", "tokenizer.model", "generation_config.json",
+	"vocab.txt", "vocab.json", "merges.txt", "sentencepiece.bpe.model", "tokenizer.model", "chat_template.jinja",
 }
 
 // Write writes the whole model as a Hugging Face folder that transformers
@@ -52,20 +52,28 @@ func (m *Model) Write(dir string, labels []string) error {
 		if err := os.WriteFile(filepath.Join(temp, "config.json"), config, 0o666); err != nil {
 			return err
 		}
-		for _, name := range copied {
-			data, err := foreign.ReadFile(filepath.Join(m.Dir, name), maxCopied)
-			if errors.Is(err, fs.ErrNotExist) {
-				continue
-			}
-			if err == nil {
-				err = os.WriteFile(filepath.Join(temp, name), data, 0o666)
-			}
-			if err != nil {
-				return err
-			}
-		}
-		return nil
+		return errors.Join(CopyTokenizer(m.Dir, temp), copyFiles(m.Dir, temp, "generation_config.json"))
 	})
+}
+
+// CopyTokenizer copies the files of a tokenizer that are in a folder into another.
+func CopyTokenizer(from, to string) error { return copyFiles(from, to, tokenizerFiles...) }
+
+// copyFiles copies those of the files that there are.
+func copyFiles(from, to string, names ...string) error {
+	for _, name := range names {
+		data, err := foreign.ReadFile(filepath.Join(from, name), maxCopied)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err == nil {
+			err = os.WriteFile(filepath.Join(to, name), data, 0o666)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // merged returns every tensor of the model, with W + ΔW for W.

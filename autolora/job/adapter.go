@@ -3,8 +3,10 @@ package job
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 
 	"autolora/autolora/runs"
+	"autolora/data"
 	"autolora/nn/adapterhub"
 	"autolora/nn/peft"
 	"autolora/nn/safetensors"
@@ -24,6 +26,14 @@ type StoredAdapter struct {
 	lora *peft.Adapter // nil for bottleneck adapters
 }
 
+// Base returns the base model as it is given to a run: "" if the adapter names none.
+func (a *StoredAdapter) Base() string {
+	if info, err := os.Stat(a.BaseModel); a.lora == nil || a.lora.Config.Revision == "" || err == nil && info.IsDir() {
+		return a.BaseModel
+	}
+	return a.BaseModel + "@" + a.lora.Config.Revision
+}
+
 // Tokens reports whether the adapter's head labels tokens.
 func (a *StoredAdapter) Tokens() bool { return a.TaskType == tokenTask }
 
@@ -32,6 +42,21 @@ func (a *StoredAdapter) Language() bool { return a.TaskType == languageTask }
 
 // Bottleneck reports whether it is a bottleneck adapter; else it is LoRA.
 func (a *StoredAdapter) Bottleneck() bool { return a.lora == nil }
+
+// kind is that of the tasks that the adapter can be for, "" if it does not say.
+func (a *StoredAdapter) kind() data.Kind {
+	switch {
+	case a.Language():
+		return data.Generation
+	case a.Tokens():
+		return data.Tagging
+	case a.Outputs == 1:
+		return data.Regression
+	case a.Outputs > 1:
+		return data.Classification
+	}
+	return ""
+}
 
 // PEFT's task types.
 const (

@@ -161,7 +161,7 @@ func sizeOf(c settings.Config) (size, string, error) {
 		}
 		return limited(sizes[task.Name], c), fmt.Sprintf("the known size of %s", task.Name), nil
 	}
-	splits, err := readSplits(c, data.Train, c.EvalOn)
+	splits, err := readSplits(c, nil, data.Train, c.EvalOn)
 	if err != nil {
 		return size{}, "", err
 	}

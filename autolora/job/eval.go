@@ -158,6 +158,9 @@ func Eval(ctx context.Context, host Host, cfg settings.Config, adapterDir string
 		return nil, err
 	}
 	defer s.close()
+	if err := s.knowLabels(adapterDir); err != nil {
+		return nil, err
+	}
 	if err := s.readTask(part); err != nil {
 		return nil, err
 	}
@@ -178,6 +181,29 @@ func Eval(ctx context.Context, host Host, cfg settings.Config, adapterDir string
 	r.Seconds.Load = s.loaded.Seconds()
 	r.PeakMemory, err = torchbind.PeakMemory()
 	return &Outcome{Results: r}, err
+}
+
+// knowLabels finds out which classes the labels of own files mean: those of the
+// adapter, or of the model's head, unless training data are given that say them.
+func (s *session) knowLabels(adapterDir string) error {
+	if s.cfg.DevFile == "" {
+		return nil
+	}
+	var adapter *StoredAdapter
+	if adapterDir != "" {
+		var err error
+		if adapter, err = ReadAdapter(adapterDir); err != nil {
+			return err
+		}
+	}
+	task, err := s.headTask(adapter)
+	if err != nil {
+		return err
+	}
+	if s.cfg.TrainFile == "" || adapter != nil && adapter.Labels != nil {
+		s.labels = task.Labels
+	}
+	return nil
 }
 
 // labelled returns the data sets of a part to score on.

@@ -2,12 +2,14 @@ package job
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 
+	"autolora/atomicfile"
 	"autolora/autolora/runs"
 	"autolora/autolora/settings"
 	"autolora/data/hub"
@@ -44,10 +46,16 @@ func (j *job) export(model *nn.Model) (string, error) {
 		name = runs.ModelDir
 	}
 	return name, j.out.Make(name, func(path string) error {
+		err := error(nil)
 		if full {
-			return model.Write(path, j.session.task.Labels)
+			err = model.Write(path, j.session.task.Labels)
+		} else if err = j.writeAdapter(model, path); err == nil {
+			err = nn.CopyTokenizer(j.session.dir, path)
 		}
-		return j.writeAdapter(model, path)
+		if err != nil {
+			return err
+		}
+		return j.session.origin().write(path)
 	})
 }
 
@@ -70,10 +78,12 @@ func (j *job) writeAdapter(model *nn.Model, path string) error {
 			card.Scores = append(card.Scores, peft.Score{Name: name, Value: v})
 		}
 	}
+	base, revision := hub.NameOf(j.cfg.Model)
 	if len(model.Bottlenecks()) > 0 {
-		return adapterhub.Write(path, model.BottleneckAdapter(j.cfg.Model, j.session.task.Labels), card)
+		return adapterhub.Write(path, model.BottleneckAdapter(base, j.session.task.Labels), card)
 	}
-	adapter := model.Adapter(j.cfg.Model, skipped)
+	adapter := model.Adapter(base, skipped)
+	adapter.Config.Revision = revision
 	if err := setLabels(adapter, j.session.task.Labels); err != nil {
 		return err
 	}
@@ -110,7 +120,14 @@ func Export(ctx context.Context, cfg settings.Config, adapterDir, format, outDir
 		}
 	}
 	card := peft.ModelCard{Labels: stored.Labels, Made: []peft.Fact{{Name: "program", Value: "autolora " + Version}, {Name: "format", Value: format}}}
-	if err := peft.Write(outDir, adapter, card); err != nil {
+	err = atomicfile.Make(outDir, func(temp string) error {
+		if err := peft.Write(temp, adapter, card); err != nil {
+			return err
+		}
+		from := AdapterFolder(adapterDir)
+		return errors.Join(keepOrigin(from, temp), nn.CopyTokenizer(from, temp))
+	})
+	if err != nil {
 		return nil, err
 	}
 	return filesIn(outDir)
@@ -131,7 +148,13 @@ func exportMerged(ctx context.Context, cfg settings.Config, adapter *StoredAdapt
 		return nil, err
 	}
 	defer model.Close()
-	if err := model.Write(outDir, s.task.Labels); err != nil {
+	err = atomicfile.Make(outDir, func(temp string) error {
+		if err := model.Write(temp, s.task.Labels); err != nil {
+			return err
+		}
+		return keepOrigin(AdapterFolder(adapterDir), temp)
+	})
+	if err != nil {
 		return nil, err
 	}
 	return filesIn(outDir)

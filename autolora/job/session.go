@@ -43,6 +43,7 @@ type session struct {
 	dir    string // the model folder
 	arch   nn.Config
 	task   data.Task
+	labels []string             // of a model that is trained already, for own files; nil: the files say them
 	splits *data.Splits         // nil where the data come from elsewhere
 	tok    *tokenizer.Tokenizer // nil before openTokenizer
 	enc    *tokenizer.Encoder

@@ -104,7 +104,7 @@ func (s *session) readTask(parts ...data.Part) error {
 	if err != nil {
 		return err
 	}
-	if s.splits, err = readSplits(s.cfg, parts...); err != nil {
+	if s.splits, err = readSplits(s.cfg, s.labels, parts...); err != nil {
 		return err
 	}
 	s.task = s.splits.Task
@@ -140,13 +140,13 @@ func (s *session) readTask(parts ...data.Part) error {
 }
 
 // readSplits reads parts of the data of the named task, or of the user's own
-// files.
-func readSplits(cfg settings.Config, parts ...data.Part) (*data.Splits, error) {
+// files; labels are those of a model that is trained already.
+func readSplits(cfg settings.Config, labels []string, parts ...data.Part) (*data.Splits, error) {
 	switch own := cfg.TrainFile != "" || cfg.DevFile != ""; {
 	case own && cfg.Task != "":
 		return nil, settings.Errorf("task", "%s and own files (train, dev) exclude each other", cfg.Task)
 	case own:
-		return readFiles(cfg, parts)
+		return readFiles(cfg, labels, parts)
 	case cfg.Task == "":
 		return nil, settings.Errorf("task", "none is given; want one of %v, or your own files as train and dev", data.TaskNames())
 	case cfg.Data == "":
@@ -155,13 +155,16 @@ func readSplits(cfg settings.Config, parts ...data.Part) (*data.Splits, error) {
 	return data.LoadTask(cfg.Task, cfg.Data, parts...)
 }
 
-func readFiles(cfg settings.Config, parts []data.Part) (*data.Splits, error) {
+func readFiles(cfg settings.Config, labels []string, parts []data.Part) (*data.Splits, error) {
 	cfg, _, err := completeFiles(cfg)
 	if err != nil {
 		return nil, err
 	}
 	files := ownFiles(cfg)
 	files.Dev = ""
+	if files.Labels = labels; labels != nil {
+		files.Train = "" // it says nothing that is not known
+	}
 	for _, part := range parts {
 		switch {
 		case part == data.Train && cfg.TrainFile == "":

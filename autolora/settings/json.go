@@ -5,24 +5,38 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+
+	"autolora/data"
 )
 
 // MarshalJSON writes every setting, but for those of a comparison that are
 // empty, in the order of the table.
 func (c Config) MarshalJSON() ([]byte, error) {
-	var out bytes.Buffer
+	return c.object(func(s Setting) bool { return s.Readers != Compare || !s.IsDefault() }), nil
+}
+
+// Kept returns a JSON object of what is kept beside a model that was made with c,
+// as far as it says something: see [Setting.Kept].
+func (c Config) Kept() json.RawMessage {
+	return c.object(func(s Setting) bool {
+		value := string(s.JSON())
+		return s.Kept && (s.Group != Generation || c.Kind == data.Generation) && value != `""` && value != "null"
+	})
+}
+
+// object returns a JSON object of the settings that which reports.
+func (c Config) object(which func(Setting) bool) json.RawMessage {
+	out := []byte{'{'}
 	for _, s := range c.Settings() {
-		if s.Readers == Compare && s.IsDefault() {
+		if !which(s) {
 			continue
 		}
-		separator := ','
-		if out.Len() == 0 {
-			separator = '{'
+		if len(out) > 1 {
+			out = append(out, ',')
 		}
-		fmt.Fprintf(&out, "%c%q:%s", separator, s.Name, s.JSON())
+		out = fmt.Appendf(out, "%q:%s", s.Name, s.JSON())
 	}
-	out.WriteByte('}')
-	return out.Bytes(), nil
+	return append(out, '}')
 }
 
 // UnmarshalJSON takes the settings that there are, and leaves the others as they

@@ -21,6 +21,9 @@ type Setting struct {
 	// PerProcess is set where processes that share a run may differ: paths of
 	// their machine, and its threads.
 	PerProcess bool
+	// Kept is set for what says how a model takes its texts and gives its answers: a
+	// run leaves it beside what it made, for eval and predict.
+	Kept bool
 	// OneCall is set for what is said to one call of the program: a file with
 	// settings does not say it again.
 	OneCall bool
@@ -130,6 +133,7 @@ func (s Setting) onlyFor(commands Readers) Setting { s.Readers = commands | only
 func (s Setting) is(e Effect) Setting              { s.Effect = e; return s }
 func (s Setting) unset(means string) Setting       { s.Unset = means; return s }
 func (s Setting) perProcess() Setting              { s.PerProcess = true; return s }
+func (s Setting) kept() Setting                    { s.Kept = true; return s }
 func (s Setting) ofOneCall() Setting               { s.OneCall = true; return s }
 func (s Setting) holds(check func() error) Setting { s.check = check; return s }
 func (s Setting) takenWhole() Setting              { s.Whole = true; return s }

@@ -96,6 +96,32 @@ func TestFromRunToPredictions(t *testing.T) {
 			t.Errorf("accuracy %v, want the run's %v", a, b)
 		}
 	})
+	t.Run("eval that knows its run", func(t *testing.T) {
+		got := run(t, program(t, "eval", "--adapter", out, "--dev", table, "--threads", "1"))
+		if got.code != exitDone || !strings.Contains(got.stdout, "on all 60 examples of table's dev set") || strings.Contains(got.stderr, "--") {
+			t.Errorf("exit code %d: %s%s", got.code, got.stdout, got.stderr)
+		}
+		got = run(t, program(t, "eval", "--adapter", out, "--dev", table, "--threads", "1", "--max-length", "9"))
+		if got.code != exitDone || !strings.Contains(got.stderr, "--max-length 9: the adapter was made with 16\n") {
+			t.Errorf("exit code %d: %s", got.code, got.stderr)
+		}
+		elsewhere := filepath.Join(dir, "elsewhere")
+		if err := os.CopyFS(elsewhere, os.DirFS(adapter)); err != nil {
+			t.Fatal(err)
+		}
+		config, err := os.ReadFile(filepath.Join(adapter, "adapter_config.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		writeFile(t, filepath.Join(elsewhere, "adapter_config.json"), strings.Replace(string(config), model, "/where/it/was", 1))
+		for _, command := range [][]string{{"eval", "--dev", table}, {"predict", "--input", table}, {"export", "--format", "merged", "--out", filepath.Join(dir, "gone")}} {
+			got := run(t, program(t, append(command, "--adapter", elsewhere)...))
+			want := "autolora: " + elsewhere + ` names a base model that cannot be had: model "/where/it/was": no such folder, and `
+			if got.code != exitFailed || !strings.HasPrefix(got.stderr, want) || !strings.HasSuffix(got.stderr, ": give its folder, or its name on the hub, with --model\n") || strings.Count(got.stderr, "\n") != 1 {
+				t.Errorf("%s: exit code %d: %s", command[0], got.code, got.stderr)
+			}
+		}
+	})
 	t.Run("train at the ranks", func(t *testing.T) {
 		args := append([]string{"train", "--method", "autolora", "--ranks", filepath.Join(out, "ranks.json"), "--out", filepath.Join(dir, "train"), "--steps", "2", "--json"}, ownFiles(model, table)...)
 		if v := decode(t, succeed(t, args...)); v["method"] != "autolora" {

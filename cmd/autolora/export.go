@@ -37,7 +37,11 @@ func exportCommand() *command {
 		if err := cmd.need("adapter", "out"); err != nil {
 			return err
 		}
-		adapter, err := fetchAdapter(ctx, c, adapter)
+		find := fetchAdapter
+		if format == job.FormatMerged {
+			find = cmd.recall
+		}
+		adapter, err := find(ctx, c, adapter)
 		if err != nil {
 			return err
 		}

@@ -117,10 +117,7 @@ func checkOutput(flag, file string, inputs ...runs.Input) error {
 
 // predict writes the lines for the examples of a file, or of stdin for "-".
 func (cmd *command) predict(ctx context.Context, c *console, adapter, input string, conll bool, lines io.Writer) (n int, err error) {
-	if err := cmd.fetchModel(ctx, c); err != nil {
-		return 0, err
-	}
-	if adapter, err = fetchAdapter(ctx, c, adapter); err != nil {
+	if adapter, err = cmd.recall(ctx, c, adapter); err != nil {
 		return 0, err
 	}
 	if input == "-" {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -73,4 +74,27 @@ func (cmd *command) begin(ctx context.Context, c *console, names ...string) erro
 		return err
 	}
 	return cmd.fetchModel(ctx, c)
+}
+
+// recall takes the settings that are not given from the folder of the adapter, or of
+// the model, that a run has made. It sees to it that both are on this machine, and
+// returns the adapter's folder.
+func (cmd *command) recall(ctx context.Context, c *console, adapter string) (string, error) {
+	named, ofAdapter := adapter, cmd.cfg.Model == ""
+	adapter, err := fetchAdapter(ctx, c, adapter)
+	if err != nil {
+		return "", err
+	}
+	notes, err := job.Recall(&cmd.cfg, adapter, cmd.Flags().Changed)
+	if err != nil {
+		return "", err
+	}
+	for _, note := range notes {
+		c.note("--%s", note)
+	}
+	err = cmd.fetchModel(ctx, c)
+	if err != nil && ofAdapter && ctx.Err() == nil {
+		err = fmt.Errorf("%s names a base model that cannot be had: %w: give its folder, or its name on the hub, with --model", named, err)
+	}
+	return adapter, err
 }

@@ -1,0 +1,136 @@
+package job
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+
+	"autolora/atomicfile"
+	"autolora/autolora/settings"
+	"autolora/data"
+	"autolora/data/hub"
+	"autolora/foreign"
+	"autolora/plainjson"
+)
+
+// originFile is what the folder of an adapter or a model has beside the files of
+// PEFT or transformers, which pass over it.
+const originFile = "autolora.json"
+
+// maxOrigin bounds its size.
+const maxOrigin = 1 << 20
+
+// origin is what is kept of the run that made an adapter or a model.
+type origin struct {
+	Program  string          `json:"program"`
+	Pairs    *bool           `json:"pairs,omitempty"` // of texts; nil in tagging and generation
+	Settings json.RawMessage `json:"settings"`        // see settings.Config.Kept
+}
+
+// readOrigin returns what a folder keeps; nil if it was not made by this program.
+func readOrigin(dir string) (*origin, error) {
+	if dir == "" {
+		return nil, nil
+	}
+	path := filepath.Join(dir, originFile)
+	text, err := foreign.ReadFile(path, maxOrigin)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	o := new(origin)
+	if err == nil {
+		err = plainjson.Unmarshal(text, o)
+	}
+	if err == nil {
+		err = plainjson.Unmarshal(o.Settings, &map[string]json.RawMessage{})
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w: it keeps how texts become inputs; without the file, these settings have to be given", path, err)
+	}
+	return o, nil
+}
+
+// origin returns what the session's run leaves beside what it made.
+func (s *session) origin() *origin {
+	cfg, o := s.cfg, &origin{Program: "autolora " + Version}
+	cfg.Kind = s.task.Kind
+	o.Settings = cfg.Kept()
+	if s.task.Kind == data.Classification || s.task.Kind == data.Regression {
+		o.Pairs = &s.splits.Train.Examples[0].HasPair
+	}
+	return o
+}
+
+// write puts the file into a folder.
+func (o *origin) write(dir string) error {
+	text, err := json.MarshalIndent(o, "", "  ")
+	if err == nil {
+		err = atomicfile.WriteFile(filepath.Join(dir, originFile), append(text, '\n'))
+	}
+	return err
+}
+
+// keepOrigin copies the file from the folder of an adapter to one that was made of
+// it.
+func keepOrigin(from, to string) error {
+	o, err := readOrigin(from)
+	if err == nil && o != nil {
+		err = o.write(to)
+	}
+	return err
+}
+
+// Recall puts into cfg what the folder of an adapter, or without one that of the
+// model, keeps of the run that made it, but for the settings that are given. The
+// base model is the adapter's. It returns a line for each that is given and another
+// than the run's.
+func Recall(cfg *settings.Config, adapterDir string, given func(setting string) bool) (notes []string, err error) {
+	own := cfg.TrainFile != "" || cfg.DevFile != "" // which exclude a named task
+	dir, what := cfg.Model, "model"
+	differs := func(name, value, kept string) {
+		notes = append(notes, fmt.Sprintf("%s %s: the %s was made with %s", name, value, what, kept))
+	}
+	if adapterDir != "" {
+		adapter, err := ReadAdapter(adapterDir)
+		if err != nil {
+			return nil, err
+		}
+		dir, what = AdapterFolder(adapterDir), "adapter"
+		if own && !given("kind") {
+			cfg.Kind = adapter.kind()
+		}
+		if name, _ := hub.NameOf(cfg.Model); cfg.Model == "" {
+			cfg.Model = adapter.Base()
+		} else if base := adapter.BaseModel; base != "" && filepath.Base(name) != filepath.Base(base) {
+			differs("model", cfg.Model, base)
+		}
+	}
+	o, err := readOrigin(dir)
+	if o == nil || err != nil {
+		return notes, err
+	}
+	var kept map[string]json.RawMessage
+	if err := json.Unmarshal(o.Settings, &kept); err != nil {
+		return nil, err
+	}
+	var run settings.Config
+	for _, s := range cfg.Settings() {
+		value, ok := kept[s.Name]
+		if !ok || !s.Kept || own && s.Name == "task" {
+			continue
+		}
+		into := &run
+		if !given(s.Name) {
+			into = cfg
+		}
+		if err := into.Set(s.Name, string(value)); err != nil {
+			return nil, fmt.Errorf("%s: %w", filepath.Join(dir, originFile), err)
+		}
+		if its, _ := into.Find(s.Name); its.String() != s.String() && into == &run {
+			differs(s.Name, s.String(), its.String())
+		}
+	}
+	return notes, nil
+}

@@ -157,7 +157,7 @@ func (s *settings) segments() bool {
 
 // extend adds the tokens of the settings to those of tokenizer.json, as transformers does: what added_tokens_decoder or
 // added_tokens.json lists, in the order of the ids, with the flags that it gives, then the special tokens that neither
-// has. Those get their ids in the vocabulary, or the next free ones.
+// has. All get their ids in the vocabulary, or the next free ones, whatever ids the settings give them.
 func (s *settings) extend(tokens []addedToken, vocab map[string]uint32) []addedToken {
 	place := func(content string) int {
 		return slices.IndexFunc(tokens, func(t addedToken) bool { return t.Content == content })
@@ -165,13 +165,23 @@ func (s *settings) extend(tokens []addedToken, vocab map[string]uint32) []addedT
 	listed := slices.SortedFunc(slices.Values(s.Added), func(a, b addedToken) int {
 		return cmp.Or(cmp.Compare(a.ID, b.ID), strings.Compare(a.Content, b.Content))
 	})
+	add := func(t addedToken) {
+		var known bool
+		if t.ID, known = vocab[t.Content]; !known {
+			t.ID = uint32(len(vocab))
+			for _, other := range tokens {
+				t.ID = max(t.ID, other.ID+1)
+			}
+		}
+		tokens = append(tokens, t)
+	}
 	for _, t := range listed {
 		if at := place(t.Content); at >= 0 {
 			t.ID = tokens[at].ID
 			tokens[at] = t
 			continue
 		}
-		tokens = append(tokens, t)
+		add(t)
 	}
 	named := slices.Clone(s.Additional)
 	for _, part := range []*namedToken{s.Mask, s.CLS, s.Pad, s.Sep, s.Unk, s.EOS, s.BOS} {
@@ -180,18 +190,9 @@ func (s *settings) extend(tokens []addedToken, vocab map[string]uint32) []addedT
 		}
 	}
 	for _, t := range named {
-		if t.Content == "" || place(t.Content) >= 0 {
-			continue
+		if t.Content != "" && place(t.Content) < 0 {
+			add(addedToken(t))
 		}
-		id, known := vocab[t.Content]
-		if !known {
-			id = uint32(len(vocab))
-			for _, other := range tokens {
-				id = max(id, other.ID+1)
-			}
-		}
-		t.ID = id
-		tokens = append(tokens, addedToken(t))
 	}
 	return tokens
 }

@@ -57,6 +57,8 @@ FOLDERS = {
     "added_tokens.json": {"tokenizer.json": wordpiece(), "tokenizer_config.json": FAST, "added_tokens.json": {"<x>": N + 1, "<new>": N}},
     "a word of the vocabulary made a token": {"tokenizer.json": wordpiece(), "tokenizer_config.json": FAST | {
         "added_tokens_decoder": decoder(added(10, "[unused1]"))}},
+    "other ids": {"tokenizer.json": wordpiece(added(N, "<a>")), "tokenizer_config.json": FAST | {
+        "added_tokens_decoder": decoder(added(7, "<x>"), added(N + 9, "<new>"), added(N + 4, "[unused1]"), added(N + 3, "<a>"))}},
     "other flags": {"tokenizer.json": wordpiece(added(N, "<new>"), added(N + 1, "<x>")), "tokenizer_config.json": FAST | {
         "added_tokens_decoder": decoder(added(N, "<new>", lstrip=True, rstrip=True), added(N + 1, "<x>", single_word=True))}},
     "some in both": {"tokenizer.json": wordpiece(added(N, "<new>")), "tokenizer_config.json": FAST | {

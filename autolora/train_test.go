@@ -13,8 +13,8 @@ import (
 // words than the other.
 func TestAccumulatedTagging(t *testing.T) {
 	corpus := data.NewCorpus(&data.Dataset{Kind: data.Tagging, Examples: []data.Example{
-		{Words: []string{"a"}, Tags: []int{1}}, {Words: []string{"b", "c"}, Tags: []int{0, 2}},
-		{Words: []string{"d", "e", "f", "g", "h"}, Tags: []int{0, 0, 2, 1, 1}}, {Words: []string{"i", "j", "k"}, Tags: []int{1, 2, 0}},
+		{Sentence: &data.Sentence{Words: []string{"a"}, Tags: []int{1}}}, {Sentence: &data.Sentence{Words: []string{"b", "c"}, Tags: []int{0, 2}}},
+		{Sentence: &data.Sentence{Words: []string{"d", "e", "f", "g", "h"}, Tags: []int{0, 0, 2, 1, 1}}}, {Sentence: &data.Sentence{Words: []string{"i", "j", "k"}, Tags: []int{1, 2, 0}}},
 	}}, letters{})
 	step := func(batches ...[]int) TrainStep {
 		var got TrainStep

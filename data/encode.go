@@ -149,8 +149,8 @@ func (e *Encoded) check(ex Example, kind Kind) error {
 		return errors.New("the tokenizer gave no tokens: want at least one a text")
 	case e.Segments != nil && len(e.Segments) != n:
 		return fmt.Errorf("the tokenizer gave %d segments for %d tokens", len(e.Segments), n)
-	case len(e.First) != len(ex.Words):
-		return fmt.Errorf("the tokenizer gave tokens for %d words: want %d", len(e.First), len(ex.Words))
+	case ex.Sentence == nil && e.First != nil, ex.Sentence != nil && len(e.First) != len(ex.Words):
+		return fmt.Errorf("the tokenizer gave tokens for %d words: want %d", len(e.First), len(ex.words()))
 	case kind != Generation && e.Prompt != 0:
 		return fmt.Errorf("the tokenizer gave a prompt of %d tokens: want none in a %s", e.Prompt, kind)
 	case kind == Generation && (e.Prompt < 1 || e.Prompt > n):

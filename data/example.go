@@ -41,28 +41,46 @@ func ParseKind(name string) (Kind, error) {
 // NoLabel is the class of an example or a word without a label, as in GLUE's test sets.
 const NoLabel = -1
 
-// Example is one row of a data set: a text or a pair of texts, and its label; in tagging the words of a
-// sentence, and their tags; in generation a source text, and the target that a model is to write for it.
+// Example is one row of a data set: a text or a pair of texts, and its label; in tagging a sentence, in generation a
+// writing. There are millions of some data sets, so it has only pointers to what other kinds of task have.
 type Example struct {
 	Text    string
-	Pair    string   // the second text; meant only if HasPair
-	HasPair bool     // an empty second text is still a pair
-	Words   []string // of a sentence to tag; nil in the other kinds
-	Label   int      // index of the class, NoLabel when not known; 0 in the other kinds
-	Value   float64  // target of a regression, NaN when not known; 0 in the other kinds
-	Tags    []int    // [len(Words)] index of each word's class, NoLabel when not known
+	Pair    string  // the second text; meant only if HasPair
+	HasPair bool    // an empty second text is still a pair
+	Label   int     // index of the class, NoLabel when not known; 0 in the other kinds
+	Value   float64 // target of a regression, NaN when not known; 0 in the other kinds
 
-	Source     string   // what a text is to be generated from; "" in the other kinds, and only there
-	Target     string   // the text to generate; "" where the source is only a prompt: in dev and test sets and predictions
-	References []string // in dev and test sets, all texts that are right for the source; nil when not known
-	Subset     string   // part of its data set that is scored by itself too, WebNLG's "seen" or "unseen"; else ""
+	*Sentence // in tagging, else nil
+	*Writing  // in generation, else nil
 
 	File string // where the example was read
 	Line int    // 1-based line of File, the first of a sentence, or row if it is a parquet file
 }
 
+// Sentence is the words of a sentence to tag, and their tags.
+type Sentence struct {
+	Words []string
+	Tags  []int // [len(Words)] index of each word's class, NoLabel when not known
+}
+
+// Writing is a source text, and the target that a model is to write for it.
+type Writing struct {
+	Source     string   // what a text is to be generated from
+	Target     string   // the text to generate; "" where the source is only a prompt: in dev and test sets and predictions
+	References []string // in dev and test sets, all texts that are right for the source; nil when not known
+	Subset     string   // part of its data set that is scored by itself too, WebNLG's "seen" or "unseen"; else ""
+}
+
 // Where names the example's place for an error message: "dev.tsv: line 12".
 func (e Example) Where() string { return place(e.File, e.Line) }
+
+// words are those of a sentence, nil if it is none.
+func (e Example) words() []string {
+	if e.Sentence == nil {
+		return nil
+	}
+	return e.Words
+}
 
 // whereWord names the place of word i: of a file with one word a line, its own line.
 func (e Example) whereWord(i int) string {
@@ -116,7 +134,7 @@ func (d *Dataset) Rows() []int {
 func (d *Dataset) Labelled() bool {
 	return !slices.ContainsFunc(d.Examples, func(e Example) bool {
 		return d.Kind == Generation && e.Target == "" && e.References == nil ||
-			e.Label == NoLabel || math.IsNaN(e.Value) || slices.Contains(e.Tags, NoLabel)
+			e.Label == NoLabel || math.IsNaN(e.Value) || d.Kind == Tagging && slices.Contains(e.Tags, NoLabel)
 	})
 }
 
@@ -137,7 +155,9 @@ func (d *Dataset) Prompts() *Dataset {
 	p := *d
 	p.Examples = slices.Clone(d.Examples)
 	for i := range p.Examples {
-		p.Examples[i].Target = ""
+		prompt := *p.Examples[i].Writing
+		prompt.Target = ""
+		p.Examples[i].Writing = &prompt
 	}
 	return &p
 }
@@ -146,6 +166,9 @@ func (d *Dataset) Prompts() *Dataset {
 // there are none.
 func (d *Dataset) Subsets() []string {
 	var names []string
+	if d.Kind != Generation {
+		return nil
+	}
 	for i := range d.Examples {
 		if name := d.Examples[i].Subset; name != "" && !slices.Contains(names, name) {
 			names = append(names, name)

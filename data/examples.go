@@ -56,6 +56,9 @@ func (f form) read(task string, part Part, files []string, classes *classes) (*D
 	for _, file := range files {
 		before := d.Len()
 		err := readTable(file, sum, spec, func(line int, cells []cell) error {
+			if d.Len() == before {
+				d.Examples = slices.Grow(d.Examples, spec.rows)
+			}
 			ex := Example{File: file, Line: line}
 			err := f.set(&ex, cells, classes)
 			d.Examples = append(d.Examples, ex)
@@ -91,14 +94,15 @@ func (f form) set(ex *Example, cells []cell, classes *classes) error {
 	if label.blank() && f.label.optional && f.kind != Generation {
 		label = cell{}
 	}
-	if f.subset {
-		ex.Subset = cells[len(f.text)+1].text
-	}
 	var err error
 	switch f.kind {
 	case Tagging:
 		return ex.setTags(text, label, classes)
 	case Generation:
+		ex.Writing = new(Writing)
+		if f.subset {
+			ex.Subset = cells[len(f.text)+1].text
+		}
 		err = ex.setTexts(text, label, f.source)
 	default:
 		ex.Text = text.String()
@@ -124,7 +128,7 @@ func (f form) set(ex *Example, cells []cell, classes *classes) error {
 
 // setTags sets the words of a sentence and the class of each.
 func (ex *Example) setTags(words, tags cell, classes *classes) error {
-	ex.Words, ex.Tags = words.texts(), make([]int, len(words.list))
+	ex.Sentence = &Sentence{words.texts(), make([]int, len(words.list))}
 	if tags.kind == missing {
 		for k := range ex.Tags {
 			ex.Tags[k] = NoLabel
@@ -171,8 +175,10 @@ func (d *Dataset) joinReferences() {
 		if !ok {
 			i = len(joined)
 			place[ex.Source] = i
+			one := *ex.Writing
+			one.Target = ""
 			joined = append(joined, ex)
-			joined[i].Target = ""
+			joined[i].Writing = &one
 		}
 		if ex.Target != "" {
 			joined[i].References = append(joined[i].References, ex.Target)

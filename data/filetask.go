@@ -95,7 +95,7 @@ func (s *Splits) noteOddities() {
 		empty, first, labels := 0, "", 0
 		for i := range d.Examples {
 			ex := &d.Examples[i]
-			if strings.TrimSpace(ex.Text) == "" && ex.Pair == "" && ex.Source == "" && len(ex.Words) == 0 {
+			if strings.TrimSpace(ex.Text) == "" && ex.Pair == "" && ex.Writing == nil && len(ex.words()) == 0 {
 				if empty++; empty == 1 {
 					first = ex.Where()
 				}
@@ -143,7 +143,11 @@ var keySeed = maphash.MakeSeed()
 func (e *Example) key() uint64 {
 	var h maphash.Hash
 	h.SetSeed(keySeed)
-	for _, text := range append([]string{e.Text, e.Pair, e.Source}, e.Words...) {
+	texts := append([]string{e.Text, e.Pair}, e.words()...)
+	if e.Writing != nil {
+		texts = append(texts, e.Source)
+	}
+	for _, text := range texts {
 		h.WriteString(text)
 		h.WriteByte(0)
 	}

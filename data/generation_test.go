@@ -83,11 +83,10 @@ func TestE2ELayouts(t *testing.T) {
 	}
 	ex := official.Dev[0].Examples[len(official.Dev[0].Examples)-1]
 	want := Example{
-		Source: "name : Cocum | Type : coffee shop | food : Chinese | price : more than £ 30 | customer rating : high | family friendly : no",
-		References: []string{
+		Writing: &Writing{Source: "name : Cocum | Type : coffee shop | food : Chinese | price : more than £ 30 | customer rating : high | family friendly : no", References: []string{
 			"Chinese food serving coffee shop, Cocum, has a high customer rating. Please note it is not child friendly, and has a price range of over £30.",
 			"There is a coffee shop called Cocum that has Chinese food ranging from £30 and up with a high customer rating, and is not kid friendly.",
-		},
+		}},
 		File: filepath.FromSlash("testdata/generation/e2e/devset.csv"), Line: 34,
 	}
 	if !reflect.DeepEqual(ex, want) {
@@ -314,9 +313,9 @@ func TestFileTaskGeneration(t *testing.T) {
 		d    *Dataset
 		want []Example
 	}{
-		{s.Train, []Example{{Source: "a", Target: "x", File: train, Line: 2}, {Source: "a", Target: "y", File: train, Line: 3}, {Source: "b", Target: "z", File: train, Line: 4}}},
-		{s.Dev[0], []Example{{Source: "b", References: []string{"z", "zz"}, File: dev, Line: 1}, {Source: "a", References: []string{"x"}, File: dev, Line: 2}}},
-		{s.Test[0], []Example{{Source: "b", File: test, Line: 2}, {Source: "a", File: test, Line: 3}}},
+		{s.Train, []Example{{Writing: &Writing{Source: "a", Target: "x"}, File: train, Line: 2}, {Writing: &Writing{Source: "a", Target: "y"}, File: train, Line: 3}, {Writing: &Writing{Source: "b", Target: "z"}, File: train, Line: 4}}},
+		{s.Dev[0], []Example{{Writing: &Writing{Source: "b", References: []string{"z", "zz"}}, File: dev, Line: 1}, {Writing: &Writing{Source: "a", References: []string{"x"}}, File: dev, Line: 2}}},
+		{s.Test[0], []Example{{Writing: &Writing{Source: "b"}, File: test, Line: 2}, {Writing: &Writing{Source: "a"}, File: test, Line: 3}}},
 	} {
 		if !reflect.DeepEqual(c.d.Examples, c.want) {
 			t.Errorf("%s: got %+v\nwant %+v", c.d.Name, c.d.Examples, c.want)
@@ -347,7 +346,7 @@ func TestFileTaskGeneration(t *testing.T) {
 func TestReadInputsGeneration(t *testing.T) {
 	file := write(t, "in.jsonl", "{\"source\": \"a\"}\n{\"source\": \"a\", \"target\": \"x\"}\n")
 	d, err := ReadInputs(file, Task{Kind: Generation})
-	want := []Example{{Source: "a", File: file, Line: 1}, {Source: "a", Target: "x", File: file, Line: 2}}
+	want := []Example{{Writing: &Writing{Source: "a"}, File: file, Line: 1}, {Writing: &Writing{Source: "a", Target: "x"}, File: file, Line: 2}}
 	if err != nil || !reflect.DeepEqual(d.Examples, want) {
 		t.Errorf("got %+v, %v\nwant %+v", d.Examples, err, want)
 	}
@@ -380,7 +379,7 @@ func TestGenerationBatch(t *testing.T) {
 		}
 		return e, nil
 	})
-	d := &Dataset{Name: "made-up", Kind: Generation, Examples: []Example{{Source: "12", Target: "34"}, {Source: "5", Target: "6"}, {Source: "7"}}}
+	d := &Dataset{Name: "made-up", Kind: Generation, Examples: []Example{{Writing: &Writing{Source: "12", Target: "34"}}, {Writing: &Writing{Source: "5", Target: "6"}}, {Writing: &Writing{Source: "7"}}}}
 	c := NewCorpus(d, encoder)
 	b, err := c.Batch([]int{0, 2, 1})
 	if err != nil {
@@ -413,10 +412,10 @@ func TestGenerationBatch(t *testing.T) {
 		want string
 	}{
 		{"prompt of a text", Example{}, Encoded{IDs: []int32{1}, Prompt: 1}, Classification, "the tokenizer gave a prompt of 1 tokens: want none in a classification"},
-		{"no prompt", Example{Source: "a"}, Encoded{IDs: []int32{1}}, Generation, "the tokenizer gave a prompt of 0 tokens: want 1 to 1"},
-		{"long prompt", Example{Source: "a"}, Encoded{IDs: []int32{1}, Prompt: 2}, Generation, "the tokenizer gave a prompt of 2 tokens: want 1 to 1"},
-		{"no target", Example{Source: "a", Target: "b"}, Encoded{IDs: []int32{1}, Prompt: 1}, Generation, `the tokenizer gave 0 tokens for the target "b"`},
-		{"a target", Example{Source: "a"}, Encoded{IDs: []int32{1, 2}, Prompt: 1}, Generation, `the tokenizer gave 1 tokens for the target ""`},
+		{"no prompt", Example{Writing: &Writing{Source: "a"}}, Encoded{IDs: []int32{1}}, Generation, "the tokenizer gave a prompt of 0 tokens: want 1 to 1"},
+		{"long prompt", Example{Writing: &Writing{Source: "a"}}, Encoded{IDs: []int32{1}, Prompt: 2}, Generation, "the tokenizer gave a prompt of 2 tokens: want 1 to 1"},
+		{"no target", Example{Writing: &Writing{Source: "a", Target: "b"}}, Encoded{IDs: []int32{1}, Prompt: 1}, Generation, `the tokenizer gave 0 tokens for the target "b"`},
+		{"a target", Example{Writing: &Writing{Source: "a"}}, Encoded{IDs: []int32{1, 2}, Prompt: 1}, Generation, `the tokenizer gave 1 tokens for the target ""`},
 	} {
 		bad.ex.File, bad.ex.Line = "x.tsv", 3
 		c := NewCorpus(&Dataset{Kind: bad.kind, Examples: []Example{bad.ex}}, encoderFunc(func(Example) (Encoded, error) { return bad.enc, nil }))

@@ -108,6 +108,7 @@ func (c *classes) settle(d *Dataset) error {
 		ex := &d.Examples[i]
 		if d.Kind == Classification {
 			ex.Label = to[ex.Label]
+			continue
 		}
 		for k, tag := range ex.Tags {
 			ex.Tags[k] = to[tag]

@@ -32,7 +32,7 @@ func (f *fakeEncoder) Encode(ex Example) (Encoded, error) {
 		return Encoded{}, errBadText
 	}
 	e := Encoded{IDs: []int32{101}, Segments: []uint8{0}}
-	if ex.Words != nil {
+	if ex.Sentence != nil {
 		e.Segments = nil
 		for _, word := range ex.Words {
 			e.First = append(e.First, int32(len(e.IDs)))
@@ -100,9 +100,9 @@ func TestBatchIsPacked(t *testing.T) {
 
 func TestBatchOfSentences(t *testing.T) {
 	d := &Dataset{Name: "test", Kind: Tagging, Examples: []Example{
-		{Words: []string{"ab", "c"}, Tags: []int{1, 0}},
-		{Words: []string{}, Tags: []int{}},
-		{Words: []string{"d"}, Tags: []int{NoLabel}},
+		{Sentence: &Sentence{Words: []string{"ab", "c"}, Tags: []int{1, 0}}},
+		{Sentence: &Sentence{Words: []string{}, Tags: []int{}}},
+		{Sentence: &Sentence{Words: []string{"d"}, Tags: []int{NoLabel}}},
 	}}
 	b, err := NewCorpus(d, &fakeEncoder{}).Batch([]int{2, 1, 0})
 	if err != nil {
@@ -143,7 +143,7 @@ func TestEncodingErrors(t *testing.T) {
 }
 
 func TestWordEncodingErrors(t *testing.T) {
-	d := &Dataset{Kind: Tagging, Examples: []Example{{Words: []string{"a", "b"}, Tags: []int{0, 0}, File: "a.conll", Line: 3}}}
+	d := &Dataset{Kind: Tagging, Examples: []Example{{Sentence: &Sentence{Words: []string{"a", "b"}, Tags: []int{0, 0}}, File: "a.conll", Line: 3}}}
 	for _, test := range []struct {
 		first []int32
 		want  string

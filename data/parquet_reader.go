@@ -41,6 +41,7 @@ func readParquet(file string, b []byte, spec *tableSpec, yield yieldRow) error {
 		}
 	}
 	cells := make([]cell, len(at))
+	spec.rows = f.Rows()
 	for row := range f.Rows() {
 		for i := range columns {
 			cells[i] = cell{}

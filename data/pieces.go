@@ -28,8 +28,8 @@ func Pieces(d *Dataset, splitter WordSplitter) (pieces *Dataset, cut int, err er
 		}
 		words, tags := ex.Words, ex.Tags
 		for _, n := range lengths {
-			ex.Words, words = words[:n:n], words[n:]
-			ex.Tags, tags = tags[:n:n], tags[n:]
+			ex.Sentence = &Sentence{words[:n:n], tags[:n:n]}
+			words, tags = words[n:], tags[n:]
 			p.Examples = append(p.Examples, ex)
 		}
 	}

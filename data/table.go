@@ -78,6 +78,7 @@ type tableSpec struct {
 	// a wanted column. Without it the latter is an error.
 	skip func(line int)
 	read reader // nil: that of the file's name
+	rows int    // how many there are likely to be; set before the first is read
 }
 
 // yieldRow takes one row: its line (or row, in parquet) from 1 and a cell for every column of the spec. The
@@ -130,6 +131,8 @@ func readTable(file string, sum hash.Hash, spec *tableSpec, yield yieldRow) erro
 	if len(bytes.TrimSpace(b)) == 0 {
 		return fmt.Errorf("%s: the file is empty", file)
 	}
+	const shortest = 16 // bytes of a row, most often: lines may be empty
+	spec.rows = min(bytes.Count(b, []byte{'\n'})+1, len(b)/shortest)
 	return read(file, b, spec, yield)
 }
 

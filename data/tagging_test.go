@@ -278,8 +278,8 @@ func TestJNLPBAExamples(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []Example{
-		{Words: []string{"XA-1", "gene", "binds", "QB", "."}, Tags: []int{1, 2, 0, 9, 0}, File: file, Line: 3},
-		{Words: []string{"T", "cells"}, Tags: []int{5, 6}, File: file, Line: 9},
+		{Sentence: &Sentence{Words: []string{"XA-1", "gene", "binds", "QB", "."}, Tags: []int{1, 2, 0, 9, 0}}, File: file, Line: 3},
+		{Sentence: &Sentence{Words: []string{"T", "cells"}, Tags: []int{5, 6}}, File: file, Line: 9},
 	}
 	if !reflect.DeepEqual(s.Train.Examples, want) {
 		t.Errorf("got %+v\nwant %+v", s.Train.Examples, want)
@@ -376,10 +376,10 @@ func TestReadSentences(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []Example{
-		{Words: []string{"a", "b"}, Tags: []int{NoLabel, NoLabel}, File: file, Line: 1},
-		{Words: []string{"c"}, Tags: []int{1}, File: file, Line: 2},
-		{Words: []string{}, Tags: []int{}, File: file, Line: 3},
-		{Words: []string{"d"}, Tags: []int{1}, File: file, Line: 4},
+		{Sentence: &Sentence{Words: []string{"a", "b"}, Tags: []int{NoLabel, NoLabel}}, File: file, Line: 1},
+		{Sentence: &Sentence{Words: []string{"c"}, Tags: []int{1}}, File: file, Line: 2},
+		{Sentence: &Sentence{Words: []string{}, Tags: []int{}}, File: file, Line: 3},
+		{Sentence: &Sentence{Words: []string{"d"}, Tags: []int{1}}, File: file, Line: 4},
 	}
 	if !reflect.DeepEqual(d.Examples, want) || d.Labelled() {
 		t.Errorf("got %+v\nwant %+v", d.Examples, want)
@@ -400,9 +400,9 @@ func (f splitterFunc) Split(words []string) ([]int, error) { return f(words) }
 
 func TestPieces(t *testing.T) {
 	d := &Dataset{Name: "test", Kind: Tagging, Labels: []string{"O", "B-x"}, Fingerprint: "f", Examples: []Example{
-		{Words: []string{"a", "b", "c", "d", "e"}, Tags: []int{0, 1, 0, 1, 0}, File: "x.conll", Line: 1},
-		{Words: []string{}, Tags: []int{}, File: "x.conll", Line: 7},
-		{Words: []string{"f", "g"}, Tags: []int{1, 0}, File: "x.conll", Line: 8},
+		{Sentence: &Sentence{Words: []string{"a", "b", "c", "d", "e"}, Tags: []int{0, 1, 0, 1, 0}}, File: "x.conll", Line: 1},
+		{Sentence: &Sentence{Words: []string{}, Tags: []int{}}, File: "x.conll", Line: 7},
+		{Sentence: &Sentence{Words: []string{"f", "g"}, Tags: []int{1, 0}}, File: "x.conll", Line: 8},
 	}}
 	p, cut, err := Pieces(d, splitterFunc(func(words []string) ([]int, error) {
 		if len(words) == 5 {

@@ -171,8 +171,14 @@ func sizeOf(c settings.Config) (size, string, error) {
 	}
 	words, targets := 0, 0
 	for _, e := range splits.Train.Examples {
-		words += len(e.Words) + len(strings.Fields(e.Text)) + len(strings.Fields(e.Pair)) + len(strings.Fields(e.Source))
-		targets += len(strings.Fields(e.Target))
+		words += len(strings.Fields(e.Text)) + len(strings.Fields(e.Pair))
+		if e.Sentence != nil {
+			words += len(e.Words)
+		}
+		if e.Writing != nil {
+			words += len(strings.Fields(e.Source))
+			targets += len(strings.Fields(e.Target))
+		}
 	}
 	const tokensPerWord, special = 1.25, 2.5 // BERT and RoBERTa on GLUE: 1.15 to 1.3; on JNLPBA 1.45; GPT-2 on E2E 1.3
 	mean := func(words int) float64 { return float64(words) / float64(max(1, z.train)) }

@@ -38,9 +38,9 @@ func NewEncoder(t *Tokenizer, maxLength, positions, rows int) (*Encoder, error) 
 func (e *Encoder) Encode(ex data.Example) (enc data.Encoded, err error) {
 	var truncated bool
 	switch {
-	case ex.Words != nil:
+	case ex.Sentence != nil:
 		enc, truncated, err = e.tok.EncodeWords(ex.Words, e.maxLength)
-	case ex.Source != "":
+	case ex.Writing != nil:
 		enc, truncated, err = e.tok.EncodeGeneration(ex.Source, ex.Target, e.maxLength)
 	case ex.HasPair:
 		enc, truncated, err = e.tok.Encode(ex.Text, &ex.Pair, e.maxLength)

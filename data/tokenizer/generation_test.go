@@ -205,7 +205,7 @@ func TestGenerationEncoder(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := data.NewCorpus(&data.Dataset{Kind: data.Generation, Examples: []data.Example{
-		{Source: "ab", Target: "c"}, {Source: "ab"}, {Source: strings.Repeat("a", 20), Target: "c"},
+		{Writing: &data.Writing{Source: "ab", Target: "c"}}, {Writing: &data.Writing{Source: "ab"}}, {Writing: &data.Writing{Source: strings.Repeat("a", 20), Target: "c"}},
 	}}, enc)
 	b, err := c.Batch([]int{0, 1, 2})
 	if err != nil {

@@ -212,7 +212,7 @@ func TestPiecesOfSentences(t *testing.T) {
 	d := &data.Dataset{Name: "test", Kind: data.Tagging, Labels: []string{"O", "B-x"}}
 	for i, text := range []string{"the man", "", "one two three four five six seven eight", "internationalisation of words"} {
 		words := strings.Fields(text)
-		d.Examples = append(d.Examples, data.Example{Words: words, Tags: make([]int, len(words)), File: "a.jsonl", Line: i + 1})
+		d.Examples = append(d.Examples, data.Example{Sentence: &data.Sentence{Words: words, Tags: make([]int, len(words))}, File: "a.jsonl", Line: i + 1})
 	}
 	pieces, cut, err := data.Pieces(d, enc)
 	if err != nil {

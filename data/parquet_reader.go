@@ -18,7 +18,8 @@ func readParquet(file string, b []byte, spec *tableSpec, yield yieldRow) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
-	at, err := spec.locate(file, f.Columns())
+	names := f.Columns()
+	at, err := spec.locate(file, names)
 	if err != nil {
 		return err
 	}
@@ -27,7 +28,7 @@ func readParquet(file string, b []byte, spec *tableSpec, yield yieldRow) error {
 		if k < 0 {
 			continue
 		}
-		name := f.Columns()[k]
+		name := names[k]
 		if spec.lists || spec.all && f.HasLists(name) {
 			columns[i], err = parquetLists(f, name)
 		} else {
@@ -48,7 +49,7 @@ func readParquet(file string, b []byte, spec *tableSpec, yield yieldRow) error {
 			if columns[i] == nil {
 				continue
 			}
-			name := f.Columns()[at[i]]
+			name := names[at[i]]
 			if cells[i], err = columns[i](row); err != nil {
 				return fmt.Errorf("%s: %q: %w", place(file, row+1), name, err)
 			}

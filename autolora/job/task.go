@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"autolora/autolora/human"
 	"autolora/autolora/settings"
 	"autolora/data"
 	"autolora/nn"
@@ -130,6 +131,11 @@ func (s *session) readTask(parts ...data.Part) error {
 	for _, note := range s.splits.Notes {
 		s.rep.Note(note)
 	}
+	if train := s.splits.Train; train != nil && s.cfg.TrainFile != "" {
+		if err := s.noteData(train); err != nil {
+			return err
+		}
+	}
 	if train := s.splits.Train; train != nil && s.cfg.LimitTrain > 0 && s.cfg.LimitTrain < train.Len() {
 		s.splits.Train = train.Select(data.Subset(train.Len(), s.cfg.LimitTrain, s.cfg.Seed))
 	}
@@ -137,6 +143,21 @@ func (s *session) readTask(parts ...data.Part) error {
 		s.splits.Train, err = s.pieces(s.splits.Train)
 	}
 	return err
+}
+
+// noteData says what the user's own training set holds.
+func (s *session) noteData(train *data.Dataset) error {
+	const sample = 500 // examples whose tokens are counted
+	lengths, err := tokenLengths(context.Background(), s.tok, s.cfg, train, sample)
+	if err != nil {
+		return err
+	}
+	note := fmt.Sprintf("%s: %s examples", train.Files[0], human.Thousands(train.Len()))
+	if counts := train.LabelCounts(); counts != nil {
+		note += "; " + data.CountsInWords(counts, 8)
+	}
+	s.rep.Note(note + "; tokens: " + lengths.String())
+	return nil
 }
 
 // readSplits reads parts of the data of the named task, or of the user's own

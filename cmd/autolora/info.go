@@ -15,6 +15,7 @@ import (
 	"autolora/autolora/job"
 	"autolora/autolora/runs"
 	"autolora/autolora/settings"
+	"autolora/data"
 	"autolora/foreign"
 	"autolora/nn"
 	"autolora/nn/safetensors"
@@ -31,16 +32,18 @@ func infoCommand() *command {
 		Short:      "versions and devices; what a file or folder holds",
 		Long: `Without PATH: versions, devices, and what the CPU can do. With PATH: what a
 model folder, adapter folder, results folder, ranks.json, results.json or
-safetensors file holds.`,
+safetensors file holds; of a file of data its columns, rows, labels and first
+rows, and with --model how long its texts are in tokens.`,
 		Example: `  autolora info
   autolora info out/sst2/adapter
-  autolora info out/sst2/ranks.json`,
+  autolora info out/sst2/ranks.json
+  autolora info train.csv --model roberta-base --max-length 256`,
 	})
 	cmd.settings(settings.Info)
 	cmd.common(cmd.section("Results"))
-	cmd.run = func(_ context.Context, c *console, args []string) error {
+	cmd.run = func(ctx context.Context, c *console, args []string) error {
 		if len(args) > 0 {
-			d, err := inspect(args[0])
+			d, err := cmd.inspect(ctx, c, args[0])
 			if err != nil {
 				return err
 			}
@@ -173,7 +176,7 @@ type contents struct {
 }
 
 // inspect tells files and folders apart, by their names and what is in them.
-func inspect(path string) (contents, error) {
+func (cmd *command) inspect(ctx context.Context, c *console, path string) (contents, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return contents{}, fmt.Errorf("info: %w", err)
@@ -188,8 +191,16 @@ func inspect(path string) (contents, error) {
 		return inspectModel(path)
 	case info.IsDir():
 		return contents{}, fmt.Errorf("%s: neither a model (config.json), an adapter (adapter_config.json) nor results (%s)", path, runs.ResultsFile)
+	case isData(path):
+		return cmd.inspectData(ctx, c, path)
 	case ext == ".json":
-		return inspectJSON(path)
+		about, err := inspectJSON(path)
+		if about.print == nil { // neither ranks nor results: perhaps rows
+			if rows, err := data.Describe(path, false, 2); err == nil && rows.Rows == 2 {
+				return cmd.inspectData(ctx, c, path)
+			}
+		}
+		return about, err
 	case slices.Contains([]string{".bin", ".pt", ".pth", ".ckpt", ".pkl"}, ext):
 		return contents{}, fmt.Errorf("%s: pickled weights can run any program when they are read; only safetensors is read", path)
 	}

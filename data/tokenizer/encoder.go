@@ -33,33 +33,27 @@ func NewEncoder(t *Tokenizer, maxLength, positions, rows int) (*Encoder, error) 
 	return &Encoder{tok: t, maxLength: maxLength, rows: rows}, nil
 }
 
-// Encode gives the tokens of an example: of a text or a pair, of a sentence that Split would not split, or of a
-// source and its target.
-func (e *Encoder) Encode(ex data.Example) (enc data.Encoded, err error) {
-	var truncated bool
-	switch {
-	case ex.Sentence != nil:
-		enc, truncated, err = e.tok.EncodeWords(ex.Words, e.maxLength)
-	case ex.Writing != nil:
-		enc, truncated, err = e.tok.EncodeGeneration(ex.Source, ex.Target, e.maxLength)
-	case ex.HasPair:
-		enc, truncated, err = e.tok.Encode(ex.Text, &ex.Pair, e.maxLength)
-	default:
-		enc, truncated, err = e.tok.Encode(ex.Text, nil, e.maxLength)
-	}
+// Encode implements data.Encoder.
+func (e *Encoder) Encode(ex data.Example) (data.Encoded, error) {
+	enc, truncated, err := e.tok.EncodeExample(ex, e.maxLength)
 	if truncated {
 		e.truncated.Add(1)
 	}
-	if err != nil || e.tok.size <= e.rows {
-		return enc, err
+	return enc, err
+}
+
+// EncodeExample gives the tokens of an example, at most maxLength of them if that is not 0: of a text or a pair, of a
+// sentence that Split would not split, or of a source and its target.
+func (t *Tokenizer) EncodeExample(ex data.Example, maxLength int) (enc data.Encoded, truncated bool, err error) {
+	switch {
+	case ex.Sentence != nil:
+		return t.EncodeWords(ex.Words, maxLength)
+	case ex.Writing != nil:
+		return t.EncodeGeneration(ex.Source, ex.Target, maxLength)
+	case ex.HasPair:
+		return t.Encode(ex.Text, &ex.Pair, maxLength)
 	}
-	for _, id := range enc.IDs {
-		if int(id) >= e.rows {
-			token, _ := e.tok.Decode([]int64{int64(id)}, false)
-			return data.Encoded{}, fmt.Errorf("token %q has the id %d, and the model's embedding only %d rows: is it another model's tokenizer?", token, id, e.rows)
-		}
-	}
-	return enc, nil
+	return t.Encode(ex.Text, nil, maxLength)
 }
 
 // Split implements data.WordSplitter.

@@ -39,7 +39,16 @@ func (e *Encoder) Encode(ex data.Example) (data.Encoded, error) {
 	if truncated {
 		e.truncated.Add(1)
 	}
-	return enc, err
+	if err != nil || e.tok.size <= e.rows {
+		return enc, err
+	}
+	for _, id := range enc.IDs {
+		if int(id) >= e.rows {
+			token, _ := e.tok.Decode([]int64{int64(id)}, false)
+			return data.Encoded{}, fmt.Errorf("token %q has the id %d, and the model's embedding only %d rows: is it another model's tokenizer?", token, id, e.rows)
+		}
+	}
+	return enc, nil
 }
 
 // EncodeExample gives the tokens of an example, at most maxLength of them if that is not 0: of a text or a pair, of a

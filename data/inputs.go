@@ -17,9 +17,39 @@ func ReadInputs(file string, task Task) (*Dataset, error) {
 		rows.text, rows.label.name = columns("source"), "target"
 	}
 	rows.label.optional = true
+	rows.text = usualColumns(file, rows)
+	if t, err := findTask(task.Name); err == nil && len(t.layouts[0].form.text) == 2 && len(rows.text) == 2 {
+		rows.text[1].optional = false // a model of pairs makes little of a text alone
+	}
 	d, err := rows.read(task.Name, "input", []string{file}, newClasses(task.Labels, true))
 	if err != nil {
 		return nil, fmt.Errorf("input: %w", err)
 	}
 	return d, nil
+}
+
+// usualColumns are the columns with the texts of an input that does not call them as rows says, but by another usual
+// name: sentence1 and sentence2, say.
+func usualColumns(file string, rows form) []column {
+	p, err := Describe(file, rows.kind == Tagging, 100)
+	if err != nil || wordLines(file) || p.column(rows.text[0].name) != nil {
+		return rows.text
+	}
+	var names []string
+	switch rows.kind {
+	case Tagging:
+		if name := p.first(wordNames, func(c *ColumnProfile) bool { return c.kind() == listed }); name != "" {
+			names = []string{name}
+		}
+	case Generation:
+		if written := p.both(writtenName); written != nil {
+			names = written[:1]
+		}
+	default:
+		names = p.text(rows.label.name)
+	}
+	if names == nil {
+		return rows.text
+	}
+	return columns(names...)
 }

@@ -165,3 +165,38 @@ func TestOddities(t *testing.T) {
 		}
 	}
 }
+
+// TestInputColumns reads inputs whose columns have other usual names, and wants pairs for a task of pairs.
+func TestInputColumns(t *testing.T) {
+	classes := Task{Kind: Classification, Labels: []string{"a", "b"}}
+	for _, test := range []struct {
+		file, content string
+		task          Task
+		text, pair    string
+	}{
+		{"a.csv", "sentence1,sentence2\nx y,z\n", classes, "x y", "z"},
+		{"a.json", `[{"sentence": "x y"}, {"sentence": "z"}]`, classes, "x y", ""},
+		{"a.tsv", "id\tpremise\thypothesis\n1\tx\ty\n", classes, "x", "y"},
+		{"a.csv", "text,more\nx,y\n", classes, "x", ""},
+	} {
+		d, err := ReadInputs(write(t, test.file, test.content), test.task)
+		if err != nil || d.Examples[0].Text != test.text || d.Examples[0].Pair != test.pair || d.Examples[0].HasPair != (test.pair != "") {
+			t.Errorf("%s: %+v, %v", test.content, d, err)
+		}
+	}
+	d, err := ReadInputs(write(t, "a.jsonl", `{"words": ["x", "y"]}`), Task{Kind: Tagging, Labels: []string{"O", "B"}})
+	if err != nil || len(d.Examples[0].Words) != 2 {
+		t.Errorf("%+v, %v", d, err)
+	}
+	if d, err = ReadInputs(write(t, "a.csv", "prompt,completion\nx,y\n"), Task{Kind: Generation}); err != nil || d.Examples[0].Source != "x" {
+		t.Errorf("%+v, %v", d, err)
+	}
+	mrpc, err := NamedTask("mrpc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	single := write(t, "a.jsonl", `{"text": "x"}`)
+	if _, err := ReadInputs(single, mrpc); err == nil || !strings.Contains(err.Error(), `no "text_pair": it has "text"`) {
+		t.Errorf("got %v", err)
+	}
+}

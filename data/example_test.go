@@ -30,7 +30,7 @@ func ExampleFileTask() {
 		return
 	}
 	fmt.Println(splits.Train.Len(), splits.Dev[0].Len(), splits.Task.Labels, splits.Task.Metrics)
-	// Output: 12 12 [entailment not_entailment] [accuracy f1 matthews]
+	// Output: 12 12 [entailment not_entailment] [accuracy f1 f1_macro f1_weighted matthews]
 }
 
 func ExampleFitHead() {

@@ -250,7 +250,7 @@ func fileMetrics(task Task) (names []string, primary string) {
 	case task.Kind == Regression:
 		return []string{metrics.NameSpearman, metrics.NamePearson}, metrics.NameSpearman
 	case len(task.Labels) == 2:
-		return []string{metrics.NameAccuracy, metrics.NameF1, metrics.NameMatthews}, metrics.NameAccuracy
+		return []string{metrics.NameAccuracy, metrics.NameF1, metrics.NameMacroF1, metrics.NameWeightedF1, metrics.NameMatthews}, metrics.NameAccuracy
 	}
-	return []string{metrics.NameAccuracy, metrics.NameMatthews}, metrics.NameAccuracy
+	return []string{metrics.NameAccuracy, metrics.NameMacroF1, metrics.NameWeightedF1, metrics.NameMatthews}, metrics.NameAccuracy
 }

@@ -81,7 +81,7 @@ func TestFileTaskKinds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Equal(s.Task.Labels, []string{"0", "1", "2"}) || !slices.Equal(s.Task.Metrics, []string{"accuracy", "matthews"}) {
+	if !slices.Equal(s.Task.Labels, []string{"0", "1", "2"}) || !slices.Equal(s.Task.Metrics, []string{"accuracy", "f1_macro", "f1_weighted", "matthews"}) {
 		t.Errorf("task %+v", s.Task)
 	}
 }

@@ -228,13 +228,13 @@ func Chunked(tags []string) bool {
 	return typed && !untyped || untyped && !typed && begins
 }
 
-// EntityScores are precision, recall and F1 of entities: one counts as found if type, first and last word are
-// right. A score whose denominator is 0 is 0.
+// EntityScores are precision, recall and F1 of entities, or of a class: an entity counts as found if type, first and
+// last word are right. A score whose denominator is 0 is 0.
 type EntityScores struct {
 	Precision float64 `json:"precision"`
 	Recall    float64 `json:"recall"`
 	F1        float64 `json:"f1"`
-	Support   int     `json:"support"` // gold entities
+	Support   int     `json:"support"` // gold ones
 }
 
 // EntityReport is what seqeval's classification_report has, and the accuracy.
@@ -244,6 +244,7 @@ type EntityReport struct {
 	Macro        EntityScores            `json:"macro"`    // mean of the types
 	Weighted     EntityScores            `json:"weighted"` // mean of the types, weighted by their support
 	PerType      map[string]EntityScores `json:"per_type"`
+	Predicted    map[string]int          `json:"-"` // entities of each type
 }
 
 // entityCounts are what the scores of one type come from.
@@ -308,11 +309,11 @@ func ScoreEntities(gold, pred [][]string, scheme Scheme) (*EntityReport, error) 
 			}
 		}
 	}
-	report := &EntityReport{Accuracy: accuracy, PerType: map[string]EntityScores{}}
+	report := &EntityReport{Accuracy: accuracy, PerType: map[string]EntityScores{}, Predicted: map[string]int{}}
 	var all entityCounts
 	for _, kind := range slices.Sorted(maps.Keys(types)) {
 		c := types[kind]
-		report.PerType[kind] = c.scores()
+		report.PerType[kind], report.Predicted[kind] = c.scores(), c.pred
 		all = entityCounts{all.hits + c.hits, all.gold + c.gold, all.pred + c.pred}
 	}
 	report.EntityScores = all.scores()

@@ -11,15 +11,16 @@ import (
 
 // Names of the scores, as they stand in results.json.
 const (
-	NameLoss      = "loss"
-	NameAccuracy  = "accuracy"
-	NameF1        = "f1"
-	NameMacroF1   = "f1_macro"
-	NameMatthews  = "matthews"
-	NamePearson   = "pearson"
-	NameSpearman  = "spearman"
-	NamePrecision = "precision"
-	NameRecall    = "recall"
+	NameLoss       = "loss"
+	NameAccuracy   = "accuracy"
+	NameF1         = "f1"
+	NameMacroF1    = "f1_macro"
+	NameWeightedF1 = "f1_weighted"
+	NameMatthews   = "matthews"
+	NamePearson    = "pearson"
+	NameSpearman   = "spearman"
+	NamePrecision  = "precision"
+	NameRecall     = "recall"
 
 	NameBLEU   = "bleu"
 	NameNIST   = "nist"
@@ -54,6 +55,7 @@ var table = []Metric{
 	{Name: NameAccuracy, Title: "accuracy", Unit: 100, Digits: 1, classes: Accuracy, tags: func(r *EntityReport) float64 { return r.Accuracy }},
 	{Name: NameF1, Title: "F1", Unit: 100, Digits: 1, classes: func(gold, pred []int) float64 { return F1(gold, pred, 1) }, tags: func(r *EntityReport) float64 { return r.F1 }},
 	{Name: NameMacroF1, Title: "macro F1", Unit: 100, Digits: 1, classes: MacroF1},
+	{Name: NameWeightedF1, Title: "weighted F1", Unit: 100, Digits: 1, classes: WeightedF1},
 	{Name: NameMatthews, Title: "Matthews", Unit: 100, Digits: 1, classes: Matthews},
 	{Name: NamePearson, Title: "Pearson", Unit: 100, Digits: 1, values: Pearson},
 	{Name: NameSpearman, Title: "Spearman", Unit: 100, Digits: 1, values: Spearman},
@@ -132,7 +134,7 @@ func compute(kind string, names []string, of func(Metric) (value float64, ok boo
 	return scores, nil
 }
 
-// Classification computes the scores named accuracy, f1 (of class 1), f1_macro and matthews from the classes,
+// Classification computes the scores named accuracy, f1 (of class 1), f1_macro, f1_weighted and matthews from the classes,
 // given as indices. It is an error if the lists differ in length or are empty, or a gold class is negative: that
 // is an example without a label.
 func Classification(names []string, gold, pred []int) (Scores, error) {

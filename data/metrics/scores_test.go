@@ -18,6 +18,7 @@ func TestFind(t *testing.T) {
 	for name, want := range map[string]Metric{
 		"accuracy_mismatched": {Title: "accuracy mismatched", Unit: 100, Digits: 1},
 		"f1_macro":            {Title: "macro F1", Unit: 100, Digits: 1},
+		"f1_weighted":         {Title: "weighted F1", Unit: 100, Digits: 1},
 		"ter_unseen":          {Title: "TER unseen", Unit: 1, Digits: 2, Lower: true, Texts: true},
 		"nist_pymteval":       {Title: "NIST pymteval", Unit: 1, Digits: 2, Texts: true},
 		"loss":                {Title: "loss", Unit: 1, Digits: 3, Lower: true},

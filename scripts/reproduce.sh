@@ -20,7 +20,7 @@ SMALL_SEEDS=3
 SMALL_METHODS=
 CONTROLS=true
 
-# full_settings TASK adds the settings with which the paper trains, where they are not the program's defaults: lr 1e-4,
+# full_settings TASK adds the settings with which the paper trains, where the preset paper does not have them: lr 1e-4,
 # alpha-lr 1e-3, batches of 16, k 8, LoRA's rank 4, halves of the data, AdamW (section 5.1).
 full_settings() {
 	if generates "$1"; then
@@ -342,7 +342,7 @@ plan() {
 
 # arguments TASK puts the arguments of a task's comparison into ARGS.
 arguments() {
-	ARGS=(compare --task "$1" --model "$MODEL" --methods "$METHODS" --controls="$CONTROLS" --seeds "$SEEDS" --out "$OUT/$1")
+	ARGS=(compare --preset paper --task "$1" --model "$MODEL" --methods "$METHODS" --controls="$CONTROLS" --seeds "$SEEDS" --out "$OUT/$1")
 	[[ -z ${FOLDERS[$1]:-} ]] || ARGS+=(--data "${FOLDERS[$1]}")
 	"${SIZE}_settings" "$1"
 	ARGS+=("${EXTRA[@]}")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 )
 
 // Significant returns v to three digits: 0.0412, 4.31, 43.1, 431; in powers of
@@ -22,6 +23,15 @@ func Significant(v float64) string {
 		return fmt.Sprintf("%.2e", v)
 	}
 	return strconv.FormatFloat(rounded, 'f', max(0, digits), 64)
+}
+
+// Rate returns a learning rate as people write it: 2e-3, 0.01.
+func Rate(v float64) string {
+	if v == 0 || math.Abs(v) >= 0.01 {
+		return strconv.FormatFloat(v, 'f', -1, 64)
+	}
+	mantissa, exponent, _ := strings.Cut(strconv.FormatFloat(v, 'e', -1, 64), "e-")
+	return mantissa + "e-" + strings.TrimLeft(exponent, "0")
 }
 
 // Bytes returns "87.3 MB"; a MB is a million bytes.

@@ -80,7 +80,7 @@ func planned(cfg settings.Config, name string, seed uint64, with []override) (se
 			return c, settings.Errorf("with", "%s: %w", w.text, err)
 		}
 	}
-	return c, c.Check()
+	return c.Resolved(), c.Check()
 }
 
 // override is a setting of one method of a comparison.

@@ -68,6 +68,7 @@ type job struct {
 // do opens a job, does its work, and closes it: settings, model, data, folder,
 // phases, results, in this order.
 func do(ctx context.Context, host Host, cfg settings.Config, command string, work func(*job) error) (*Outcome, error) {
+	cfg = cfg.Resolved()
 	if cfg.Resume {
 		if done, err := completeRun(host.Processes, cfg); done != nil || err != nil {
 			return done, err

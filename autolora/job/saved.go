@@ -99,5 +99,5 @@ func sameSettings(before, now settings.Config) error {
 	if a == nil {
 		return nil
 	}
-	return settings.Errorf(a.Name, "got %s, but the run in %s %w %s", b.JSON(), now.Out, ErrBegun, a.JSON())
+	return settings.Errorf(a.Name, "got %s, but the run in %s %w %s", b.Words(), now.Out, ErrBegun, a.Words())
 }

@@ -1,9 +1,13 @@
 package runs
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
+
+	"autolora/autolora/human"
 )
 
 // Method is one way of fine-tuning: an entry of Methods says what it trains and
@@ -12,6 +16,7 @@ type Method struct {
 	Name   string // in results.json, flags and tables
 	Trains Trained
 	Ranks  RankSource
+	LR     float64 // highest learning rate of its training, by default
 	// Set has the settings that make it differ from its like, as "NAME=VALUE".
 	Set []string
 
@@ -74,20 +79,38 @@ const (
 // the controls. An ablation of the form has that form's own start and rule:
 // those of a preset are meant for softmax.
 var Methods = []Method{
-	{Name: MethodFull, Trains: TrainsEverything, Title: "Full fine-tuning", Words: "full fine-tuning", Colour: "gray"},
-	{Name: MethodAdapter, Trains: TrainsBottlenecks, Title: "Adapter", Words: "adapters", Colour: "magenta", Dash: []float64{9, 3, 2, 3}},
-	{Name: MethodLoRA, Title: "LoRA", Words: "LoRA of one rank everywhere", Colour: "orange", Dash: []float64{7, 3}},
-	{Name: MethodAdaLoRA, Trains: TrainsSVD, Ranks: Allocated, Title: "AdaLoRA", Words: "AdaLoRA", Colour: "green", Dash: []float64{2, 2.5}},
-	{Name: MethodLoRAGrid, Ranks: BestOfGrid, Title: "LoRA, grid search", Words: "LoRA at the best of a grid of ranks", Colour: "yellow", Dash: []float64{4, 2}},
-	{Name: MethodAutoLoRA, Ranks: Searched, Title: "AutoLoRA", Words: "AutoLoRA", Colour: "blue"},
-	{Name: MethodNone, Ranks: Searched, Set: []string{"alpha-form=none", "alpha-scale=1", "alpha-init=-1", "rank-rule=alpha"},
+	{Name: MethodFull, LR: 5e-5, Trains: TrainsEverything, Title: "Full fine-tuning", Words: "full fine-tuning", Colour: "gray"},
+	{Name: MethodAdapter, LR: 1e-3, Trains: TrainsBottlenecks, Title: "Adapter", Words: "adapters", Colour: "magenta", Dash: []float64{9, 3, 2, 3}},
+	{Name: MethodLoRA, LR: 1e-3, Title: "LoRA", Words: "LoRA of one rank everywhere", Colour: "orange", Dash: []float64{7, 3}},
+	{Name: MethodAdaLoRA, LR: 1e-3, Trains: TrainsSVD, Ranks: Allocated, Title: "AdaLoRA", Words: "AdaLoRA", Colour: "green", Dash: []float64{2, 2.5}},
+	{Name: MethodLoRAGrid, LR: 1e-3, Ranks: BestOfGrid, Title: "LoRA, grid search", Words: "LoRA at the best of a grid of ranks", Colour: "yellow", Dash: []float64{4, 2}},
+	{Name: MethodAutoLoRA, LR: 1e-3, Ranks: Searched, Title: "AutoLoRA", Words: "AutoLoRA", Colour: "blue"},
+	{Name: MethodNone, LR: 1e-3, Ranks: Searched, Set: []string{"alpha-form=none", "alpha-scale=1", "alpha-init=-1", "rank-rule=alpha"},
 		Title: "AutoLoRA, no constraint", Words: "AutoLoRA without constraint on α", Group: Ablations, Colour: "red", Dash: []float64{7, 3}},
-	{Name: MethodSigmoid, Ranks: Searched, Set: []string{"alpha-form=sigmoid", "alpha-scale=1", "alpha-init=-1", "rank-rule=alpha"},
+	{Name: MethodSigmoid, LR: 1e-3, Ranks: Searched, Set: []string{"alpha-form=sigmoid", "alpha-scale=1", "alpha-init=-1", "rank-rule=alpha"},
 		Title: "AutoLoRA, sigmoid", Words: "AutoLoRA with α = sigmoid", Group: Ablations, Colour: "red", Dash: []float64{2, 2.5}},
-	{Name: MethodEta0, Ranks: Searched, Set: []string{"hypergradient=first-order"},
+	{Name: MethodEta0, LR: 1e-3, Ranks: Searched, Set: []string{"hypergradient=first-order"},
 		Title: "AutoLoRA, η = 0", Words: "AutoLoRA without second order (η = 0)", Group: Ablations, Colour: "red", Dash: []float64{9, 3, 2, 3}},
-	{Name: MethodUniform, Ranks: Spread, Title: "LoRA of the same size", Words: "LoRA of the same size, spread evenly", Group: Controls, Colour: "orange", Dash: []float64{1.5, 3}},
-	{Name: MethodShuffled, Ranks: Permuted, Title: "Shuffled ranks", Words: "the same ranks shuffled over the layers", Group: Controls, Colour: "violet", Dash: []float64{5, 2, 1.5, 2}},
+	{Name: MethodUniform, LR: 1e-3, Ranks: Spread, Title: "LoRA of the same size", Words: "LoRA of the same size, spread evenly", Group: Controls, Colour: "orange", Dash: []float64{1.5, 3}},
+	{Name: MethodShuffled, LR: 1e-3, Ranks: Permuted, Title: "Shuffled ranks", Words: "the same ranks shuffled over the layers", Group: Controls, Colour: "violet", Dash: []float64{5, 2, 1.5, 2}},
+}
+
+// Rates says in words which learning rate each method has by default.
+func Rates() string {
+	var rates []float64
+	of := make(map[float64][]string)
+	for _, m := range Methods {
+		if of[m.LR] == nil {
+			rates = append(rates, m.LR)
+		}
+		of[m.LR] = append(of[m.LR], m.Name)
+	}
+	slices.SortStableFunc(rates, func(a, b float64) int { return cmp.Compare(len(of[b]), len(of[a])) })
+	words := human.Rate(rates[0])
+	for _, rate := range rates[1:] {
+		words += fmt.Sprintf(", of method %s %s", strings.Join(of[rate], ", "), human.Rate(rate))
+	}
+	return words
 }
 
 // FindMethod returns the method of that name.

@@ -62,9 +62,9 @@ type Config struct {
 	UpdateOrder       autolora.UpdateOrder
 	Unroll            int
 	SearchEpochs      float64
-	SearchSteps       int // 0: by epochs
-	SearchBatchSize   int // 0: that of training
-	SearchLR          float64
+	SearchSteps       int     // 0: by epochs
+	SearchBatchSize   int     // 0: that of training
+	SearchLR          float64 // 0: that of training
 	SearchWeightDecay float64 // negative: that of training
 	SearchLoRADropout float64 // negative: that of training
 	AlphaLR           float64
@@ -83,7 +83,7 @@ type Config struct {
 	Steps       int // 0: by epochs
 	BatchSize   int
 	Accumulate  int
-	LR          float64
+	LR          float64 // 0: by the method
 	Warmup      float64
 	WeightDecay float64
 	Clip        float64
@@ -112,7 +112,7 @@ type Config struct {
 	With     []string
 }
 
-// Default returns the paper's settings, where it gives any.
+// Default returns the settings of the first preset.
 func Default() Config {
 	var c Config
 	for _, s := range c.Settings() {

@@ -17,16 +17,18 @@ type Preset struct {
 
 // The names of the presets.
 const (
-	Paper    = "paper"
-	Official = "official"
-	Scaled   = "scaled"
+	DefaultPreset = "default"
+	Paper         = "paper"
+	Official      = "official"
+	Scaled        = "scaled"
 )
 
 // Presets lists the presets. The first is the default.
 var Presets = []Preset{
-	{Paper, "the paper's settings: the defaults above", func(*Config) {}},
+	{DefaultPreset, "the defaults above: the paper's settings, but for the learning rates, which go by the method", func(*Config) {}},
+	{Paper, "the paper's settings", paper},
 	{Official, "what the published code does on GLUE, where that is not what the paper says", official},
-	{Scaled, "softmax times k: the search starts as plain LoRA of rank k", scaled},
+	{Scaled, "the paper's settings with softmax times k: the search starts as plain LoRA of rank k", scaled},
 }
 
 // FromPreset returns the settings of the preset of that name.
@@ -48,6 +50,10 @@ func presetNames() (names []string) {
 	}
 	return names
 }
+
+// paper sets the rate of the paper's section 5.1, which is meant for tens of
+// epochs of large data.
+func paper(c *Config) { c.LR, c.SearchLR = 1e-4, 1e-4 }
 
 // official sets what github.com/ruz048/AutoLoRA (commit 314c6f4) does: its
 // run_glue_search.py on the engine Betty, then finetune/lora_glue.py. What that
@@ -81,6 +87,7 @@ func official(c *Config) {
 // scaled makes ΔW at the start of the search as large as that of plain LoRA at
 // rank k, where softmax alone makes it k times smaller.
 func scaled(c *Config) {
+	paper(c)
 	c.AlphaScale = 0 // k
 }
 

@@ -1,12 +1,15 @@
 package settings
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"strings"
 	"testing"
 
 	"autolora/autolora"
+	"autolora/autolora/runs"
 )
 
 // A preset changes what it is there for and nothing else, and is a valid run.
@@ -16,10 +19,12 @@ func TestPresetConfig(t *testing.T) {
 		if err != nil || c.Preset != p.Name || c.Check() != nil {
 			t.Errorf("%s: %v, %v", p.Name, err, c.Check())
 		}
-		switch c.Preset = Paper; p.Name {
+		switch c.Preset = DefaultPreset; p.Name {
+		case DefaultPreset:
 		case Paper:
+			c.LR, c.SearchLR = 0, 0
 		case Scaled:
-			c.AlphaScale = 1
+			c.LR, c.SearchLR, c.AlphaScale = 0, 0, 1
 		default:
 			continue
 		}
@@ -27,7 +32,7 @@ func TestPresetConfig(t *testing.T) {
 			t.Errorf("%s: %s, want %s", p.Name, got, want)
 		}
 	}
-	if _, err := FromPreset("offical"); err == nil || !strings.Contains(err.Error(), `preset: got "offical", want one of paper, official, scaled`) {
+	if _, err := FromPreset("offical"); err == nil || !strings.Contains(err.Error(), `preset: got "offical", want one of default, paper, official, scaled`) {
 		t.Errorf("error %v", err)
 	}
 }
@@ -59,6 +64,66 @@ func TestSearchSettings(t *testing.T) {
 		c.change(&cfg)
 		if got := c.got(cfg); got != c.want {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+	}
+}
+
+// The learning rate goes by the method, that of the search by the training's, and
+// a preset sets both; what is written down is resolved, once and for all.
+func TestLearningRates(t *testing.T) {
+	for _, c := range []struct {
+		preset, method string
+		lr, search     float64 // given; 0 is not
+		want, searched float64
+	}{
+		{DefaultPreset, runs.MethodLoRA, 0, 0, 1e-3, 1e-3},
+		{DefaultPreset, runs.MethodAutoLoRA, 0, 0, 1e-3, 1e-3},
+		{DefaultPreset, runs.MethodFull, 0, 0, 5e-5, 5e-5},
+		{DefaultPreset, runs.MethodFull, 2e-5, 0, 2e-5, 2e-5},
+		{DefaultPreset, runs.MethodAutoLoRA, 4e-3, 0, 4e-3, 4e-3},
+		{DefaultPreset, runs.MethodAutoLoRA, 0, 4e-3, 1e-3, 4e-3},
+		{DefaultPreset, runs.MethodAutoLoRA, 5e-4, 4e-3, 5e-4, 4e-3},
+		{Paper, runs.MethodAutoLoRA, 0, 0, 1e-4, 1e-4},
+		{Paper, runs.MethodFull, 0, 0, 1e-4, 1e-4},
+		{Scaled, runs.MethodAutoLoRA, 0, 0, 1e-4, 1e-4},
+		{Official, runs.MethodAutoLoRA, 0, 0, 1e-4, 3e-4},
+	} {
+		cfg, err := FromPreset(c.preset)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.lr > 0 {
+			cfg.LR = c.lr
+		}
+		if c.search > 0 {
+			cfg.SearchLR = c.search
+		}
+		if cfg, err = cfg.Variant(c.method); err != nil || cfg.Check() != nil {
+			t.Fatal(err, cfg.Check())
+		}
+		if train, search := cfg.Training(1), cfg.Search(1); train.LR != c.want || search.LRWeights != c.searched || search.Eta != c.searched {
+			t.Errorf("%+v: rate %v, of the search %v, η %v", c, train.LR, search.LRWeights, search.Eta)
+		}
+		text, err := json.Marshal(cfg.Resolved())
+		back := Default()
+		if err = errors.Join(err, json.Unmarshal(text, &back)); err != nil || back.LR != c.want || back.SearchLR != c.searched {
+			t.Errorf("%+v: written %v and %v (%v)", c, back.LR, back.SearchLR, err)
+		}
+		if again, err := back.Variant(runs.MethodFull); err != nil || again.Training(1).LR != c.want {
+			t.Errorf("%+v: what was written does not stay: %v", c, again.LR)
+		}
+	}
+	for _, m := range runs.Methods {
+		if m.LR <= 0 {
+			t.Errorf("method %s has no learning rate", m.Name)
+		}
+	}
+	for _, bad := range []float64{-0.5, -1, math.Inf(1), math.NaN()} {
+		for _, set := range []func(*Config){func(c *Config) { c.LR = bad }, func(c *Config) { c.SearchLR = bad }} {
+			cfg := Default()
+			if set(&cfg); cfg.Check() == nil {
+				t.Errorf("rate %v is taken", bad)
+			}
 		}
 	}
 }

@@ -12,8 +12,21 @@ import (
 	"autolora/nn/generate"
 )
 
+// Resolved returns c with the learning rates that its method has by default in
+// the place of those that are not set.
+func (c Config) Resolved() Config {
+	if m, ok := runs.FindMethod(c.Method); ok && c.LR == 0 {
+		c.LR = m.LR
+	}
+	if c.SearchLR == 0 {
+		c.SearchLR = c.LR
+	}
+	return c
+}
+
 // Search returns the settings of the search for steps of W.
 func (c Config) Search(steps int) autolora.SearchConfig {
+	c = c.Resolved()
 	or := func(value, unset float64) float64 {
 		if value < 0 {
 			return unset
@@ -46,7 +59,7 @@ func (c Config) SearchBatch() int {
 
 // Training returns the settings of training for steps optimiser steps.
 func (c Config) Training(steps int) autolora.TrainConfig {
-	return autolora.TrainConfig{Steps: steps, LR: c.LR, Warmup: c.Warmup, Clip: c.Clip, AdamW: autolora.AdamW(c.WeightDecay)}
+	return autolora.TrainConfig{Steps: steps, LR: c.Resolved().LR, Warmup: c.Warmup, Clip: c.Clip, AdamW: autolora.AdamW(c.WeightDecay)}
 }
 
 // LoRA returns the settings of LoRA with the same rank in every layer.

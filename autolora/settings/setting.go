@@ -93,6 +93,15 @@ func (s Setting) JSON() json.RawMessage {
 	return text
 }
 
+// Words returns the value for a message: with what it stands for, where that is
+// something else.
+func (s Setting) Words() string {
+	if s.Unset != "" && s.IsDefault() {
+		return fmt.Sprintf("%s (%s)", s.JSON(), s.Unset)
+	}
+	return string(s.JSON())
+}
+
 // String returns the value as a flag takes it.
 func (s Setting) String() string { return strings.Trim(fmt.Sprint(s.get()), "[]") }
 
@@ -219,6 +228,9 @@ func between(low, high float64) limits {
 func within(low, high float64) limits {
 	return limits{hold: func(v float64) bool { return v >= low && v <= high }, words: fmt.Sprintf("%v to %v", low, high)}
 }
+
+// rate is a learning rate; 0 stands for another setting's or a method's.
+var rate = limits{hold: func(v float64) bool { return v >= 0 }, words: "more than 0"}
 
 // orUnset allows negative numbers too, which stand for another setting's.
 func orUnset(want limits) limits {

@@ -63,7 +63,7 @@ func (c *Config) Settings() []Setting {
 			number("search-epochs", &c.SearchEpochs, 3, above(0).upTo(1e5), "`N` length of the search in epochs over its part of the data"),
 			number("search-steps", &c.SearchSteps, 0, atLeast(0), "`N` length of the search in steps, in place of epochs").unset("by --search-epochs"),
 			number("search-batch-size", &c.SearchBatchSize, 0, atLeast(0).upTo(1e6), "`N` examples a batch in the search").unset("as --batch-size"),
-			number("search-lr", &c.SearchLR, 1e-4, above(0), "`LR` learning rate of the weights in the search"),
+			number("search-lr", &c.SearchLR, 0, rate, "`LR` learning rate of the weights in the search").unset("as --lr"),
 			number("search-weight-decay", &c.SearchWeightDecay, -1, orUnset(atLeast(0)), "`WD` weight decay of the weights in the search").unset("as --weight-decay"),
 			number("search-lora-dropout", &c.SearchLoRADropout, -1, orUnset(share), "`P` dropout before the LoRA layers in the search, 0 to 1").unset("as --lora-dropout"),
 			number("alpha-lr", &c.AlphaLR, 1e-3, above(0), "`LR` learning rate of the selection variables"),
@@ -74,7 +74,7 @@ func (c *Config) Settings() []Setting {
 		of("Training", Run|Train|Compare,
 			number("epochs", &c.Epochs, 3, above(0).upTo(1e5), "`N` length of the training in epochs"),
 			number("steps", &c.Steps, 0, atLeast(0), "`N` length of the training in optimiser steps, in place of epochs").unset("by --epochs"),
-			number("lr", &c.LR, 1e-4, above(0), "`LR` highest learning rate of the training"),
+			number("lr", &c.LR, 0, rate, "`LR` highest learning rate of the training").unset(runs.Rates()),
 			number("warmup", &c.Warmup, 0.06, share, "`SHARE` share of the steps in which the learning rate rises; after them it falls to 0"),
 			number("weight-decay", &c.WeightDecay, 0.01, atLeast(0), "`WD` weight decay of the weights").alsoFor(Search),
 			number("label-smoothing", &c.Smoothing, 0, share, "`S` share of every label that is spread over all labels in training").unset("none"),
@@ -138,7 +138,7 @@ func (c *Config) Settings() []Setting {
 			flag("resume", &c.Resume, false, "go on with the run in --out where it was stopped; without other flags its settings count").is(Bookkeeping).onlyFor(Run|Search|Train).ofOneCall(),
 			number("save-every", &c.SaveEvery, 500, atLeast(0), "`N` save a checkpoint every N steps, for --resume; 0 is never").is(Bookkeeping),
 			flag("tensorboard", &c.TensorBoard, false, "write event files for TensorBoard into --out, too").is(Bookkeeping),
-			text("preset", &c.Preset, Paper, "`NAME` what the other flags are by default: paper, official or scaled, as listed below").alsoFor(Bench).words(presetNames()...),
+			text("preset", &c.Preset, DefaultPreset, "`NAME` what the other flags are by default: default, paper, official or scaled, as listed below").alsoFor(Bench).words(presetNames()...),
 		),
 	)
 }

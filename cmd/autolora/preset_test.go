@@ -74,7 +74,7 @@ func TestPresetErrors(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"--preset", "offical"}, `--preset: got "offical", want one of paper, official, scaled`},
+		{[]string{"--preset", "offical"}, `--preset: got "offical", want one of default, paper, official, scaled`},
 		{[]string{"--preset", "official", "--config", file}, `is of preset "paper", and what it sets goes first: leave one of the two out`},
 		{[]string{"--preset", "scaled", "--alpha-form", "sigmoid"}, "--alpha-scale: only alpha-form softmax is scaled, got form sigmoid"},
 	} {
@@ -90,7 +90,7 @@ func TestPresetHelp(t *testing.T) {
 	for _, cmd := range tree.commands {
 		help := strings.Join(strings.Fields(helpOf(tree, cmd.Command, 80)), " ")
 		has := cmd.Flags().Lookup("preset") != nil
-		for _, want := range []string{"Presets: paper ", "--split 0.7, ", "--implicit-factor 1, ", "--search-weight-decay 0, ", "--alpha-scale 0"} {
+		for _, want := range []string{"Presets: default ", "--split 0.7, ", "--implicit-factor 1, ", "--search-weight-decay 0, ", "--alpha-scale 0"} {
 			if strings.Contains(help, want) != has {
 				t.Errorf("%s: help with %q: %v, want %v", name(cmd.Command), want, !has, has)
 			}

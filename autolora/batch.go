@@ -11,7 +11,7 @@ import (
 // Batch is a packed batch on the model's device, with its labels.
 type Batch struct {
 	*nn.Batch
-	Labels *torchbind.Tensor // [Size] int64 classes or float64 targets; nil without labels
+	Labels *torchbind.Tensor // for the model's Loss; nil without labels
 	Size   int               // rows of logits: one an example, in tagging one a word
 	Weight float64           // of its loss in a mean over batches: Size, or 0 of one that counts for nothing
 
@@ -44,6 +44,6 @@ func NewBatch(s *torchbind.Scope, model *nn.Model, b *data.Batch) (*Batch, error
 			return nil, fmt.Errorf("label %d does not fit the head of %d labels", l, model.Labels())
 		}
 	}
-	out.Labels = packed.Labels(s, b.Labels)
+	out.Labels = model.Targets(s, packed, b.Labels)
 	return out, nil
 }

@@ -10,18 +10,20 @@ import (
 )
 
 // A step on two batches is the step on both in one, though one has many more
-// words than the other.
+// words than the other; with weights of the classes, too, and the loss is then the
+// mean of the weighted losses of the words.
 func TestAccumulatedTagging(t *testing.T) {
 	corpus := data.NewCorpus(&data.Dataset{Kind: data.Tagging, Examples: []data.Example{
 		{Sentence: &data.Sentence{Words: []string{"a"}, Tags: []int{1}}}, {Sentence: &data.Sentence{Words: []string{"b", "c"}, Tags: []int{0, 2}}},
 		{Sentence: &data.Sentence{Words: []string{"d", "e", "f", "g", "h"}, Tags: []int{0, 0, 2, 1, 1}}}, {Sentence: &data.Sentence{Words: []string{"i", "j", "k"}, Tags: []int{1, 2, 0}}},
 	}}, letters{})
-	step := func(batches ...[]int) TrainStep {
+	step := func(weights []float64, smoothing float64, batches ...[]int) TrainStep {
 		var got TrainStep
 		run(t, func(s *torchbind.Scope) {
 			none := 0.0
 			model, err := nn.Load(fixturePath("bert-tiny"), nn.LoadConfig{
 				Labels: 3, Output: nn.TokenClassification, Head: nn.HeadFresh, Dropout: &none, Full: true, DType: torchbind.Float64, Device: torchbind.CPU,
+				ClassWeights: weights, LabelSmoothing: smoothing,
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -43,10 +45,28 @@ func TestAccumulatedTagging(t *testing.T) {
 		})
 		return got
 	}
-	whole, parts := step([]int{0, 1, 2, 3}), step([]int{0, 1}, []int{2, 3})
 	const tolerance = 1e-12 // of sums of some hundred float64 numbers in another order, with room for cancellation
-	if math.Abs(whole.Loss-parts.Loss) > tolerance || math.Abs(whole.GradNorm/parts.GradNorm-1) > tolerance {
-		t.Errorf("loss %v and gradient norm %v, in two batches %v and %v", whole.Loss, whole.GradNorm, parts.Loss, parts.GradNorm)
+	same := func(what string, a, b TrainStep) {
+		t.Helper()
+		if math.Abs(a.Loss-b.Loss) > tolerance || math.Abs(a.GradNorm/b.GradNorm-1) > tolerance {
+			t.Errorf("%s: loss %v and gradient norm %v, and %v and %v", what, a.Loss, a.GradNorm, b.Loss, b.GradNorm)
+		}
+	}
+	all := []int{0, 1, 2, 3}
+	for _, smoothing := range []float64{0, 0.1} {
+		plain := step(nil, smoothing, all)
+		same("parts", plain, step(nil, smoothing, []int{0, 1}, []int{2, 3}))
+		same("weights of 1", plain, step([]float64{1, 1, 1}, smoothing, all))
+		same("parts with weights", step([]float64{0.5, 2, 0.25}, smoothing, all), step([]float64{0.5, 2, 0.25}, smoothing, []int{0, 1}, []int{2, 3}))
+		sum := 0.0
+		for class, weight := range []float64{0.5, 2, 0.25} {
+			alone := make([]float64, 3)
+			alone[class] = 1
+			sum += weight * step(alone, smoothing, all).Loss
+		}
+		if got := step([]float64{0.5, 2, 0.25}, smoothing, all).Loss; math.Abs(got-sum) > tolerance {
+			t.Errorf("loss %v with weights, want %v", got, sum)
+		}
 	}
 }
 

@@ -30,6 +30,7 @@ type Model struct {
 	full      bool
 	round     bool
 	smoothing float64
+	weights   []float64 // of the classes in a loss; nil: they count alike
 }
 
 // HeadSource says where the head's weights come from.
@@ -59,6 +60,8 @@ type LoadConfig struct {
 	// LabelSmoothing spreads this share of every label evenly over all labels in
 	// Loss, where that is computed with dropout masks.
 	LabelSmoothing float64
+	// ClassWeights are what the examples of each class count in Loss, [K]; nil: all 1.
+	ClassWeights []float64
 }
 
 // Load reads a Hugging Face folder: config.json and *.safetensors, in one file
@@ -91,7 +94,7 @@ func Load(dir string, cfg LoadConfig) (model *Model, err error) {
 	defer ckpt.Close()
 
 	m := &Model{
-		Config: &arch, Output: cfg.Output, Dir: dir, smoothing: cfg.LabelSmoothing,
+		Config: &arch, Output: cfg.Output, Dir: dir, smoothing: cfg.LabelSmoothing, weights: cfg.ClassWeights,
 		scope: torchbind.NewScope(), dtype: cfg.DType, device: cfg.Device, full: cfg.Full, round: cfg.Round,
 	}
 	defer func() {
@@ -204,8 +207,8 @@ func (m *Model) scores(s *torchbind.Scope, h *torchbind.Tensor, rng *DropoutRNG)
 }
 
 // Loss returns the mean loss over the wanted rows of the batch: cross entropy
-// against labels [M] int64, such as Batch.Labels makes, or for regression mean
-// squared error against labels [M] of floats.
+// against labels such as Targets makes, or for regression mean squared error
+// against labels [M] of floats.
 func (m *Model) Loss(s *torchbind.Scope, b *Batch, labels *torchbind.Tensor, rng *DropoutRNG) *torchbind.Tensor {
 	return s.Tidy(func(s *torchbind.Scope) *torchbind.Tensor { return forward(s, m.Segments(s, b, labels), rng) })
 }
@@ -215,6 +218,10 @@ func (m *Model) Loss(s *torchbind.Scope, b *Batch, labels *torchbind.Tensor, rng
 func (m *Model) Segments(s *torchbind.Scope, b *Batch, labels *torchbind.Tensor) []Segment {
 	return append(m.Body.segments(s, b, nil), func(s *torchbind.Scope, h *torchbind.Tensor, rng *DropoutRNG) *torchbind.Tensor {
 		logits := m.scores(s, h, rng)
+		if m.weights != nil {
+			labels = torchbind.To(s, labels, logits.DType(), m.device)
+			return torchbind.MulScalar(s, torchbind.Sum(s, torchbind.Mul(s, torchbind.LogSoftmax(s, logits, -1), labels)), -1)
+		}
 		if m.Output != Regression {
 			smoothing := m.smoothing
 			if rng == nil {
@@ -224,6 +231,27 @@ func (m *Model) Segments(s *torchbind.Scope, b *Batch, labels *torchbind.Tensor)
 		}
 		return torchbind.MSELoss(s, torchbind.Reshape(s, logits, -1), torchbind.To(s, labels, logits.DType(), m.device))
 	})
+}
+
+// Targets returns the labels for Loss of the rows that b wants: their classes, as
+// Batch.Labels, or where classes have weights what each log probability counts in
+// the loss, [M, K] float64. That is the mean of weighted losses over the examples,
+// and not over their weights, so that parts of a batch add up to the whole.
+func (m *Model) Targets(s *torchbind.Scope, b *Batch, classes []int64) *torchbind.Tensor {
+	if m.weights == nil {
+		return b.Labels(s, classes)
+	}
+	rows, k := b.Want.Size(0), len(m.weights)
+	shares := make([]float64, int(rows)*k)
+	for i, class := range classes {
+		weight := m.weights[class] / float64(len(classes))
+		row := shares[i*k : (i+1)*k]
+		for j := range row {
+			row[j] = weight * m.smoothing / float64(k)
+		}
+		row[class] += weight * (1 - m.smoothing)
+	}
+	return torchbind.FromSlice(s, shares, []int64{rows, int64(k)}, b.Want.Device())
 }
 
 // Params returns every parameter of the base model and the head, in the order

@@ -286,6 +286,7 @@ func TestProcessesAreOne(t *testing.T) {
 		}},
 		{"first order", 2, runs.MethodAutoLoRA, func(c *settings.Config) { c.Hypergradient = autolora.FirstOrder }},
 		{"lora, accumulated", 4, runs.MethodLoRA, func(c *settings.Config) { c.Accumulate = 2 }},
+		{"lora, class weights", 2, runs.MethodLoRA, func(c *settings.Config) { c.Accumulate, c.ClassWeights = 2, settings.BalancedWeights }},
 		{"full", 2, runs.MethodFull, nil},
 		{"adapter", 2, runs.MethodAdapter, nil},
 		{"adalora", 2, runs.MethodAdaLoRA, func(c *settings.Config) { c.AdaLoRADeltaT = 2 }},

@@ -48,10 +48,12 @@ type session struct {
 	tok    *tokenizer.Tokenizer // nil before openTokenizer
 	enc    *tokenizer.Encoder
 	scorer *textScorer // in generation
-	device torchbind.Device
-	dtype  torchbind.DType
-	noted  []string      // on models
-	loaded time.Duration // spent on data, tokenizer and weights
+	// weights are what the examples of each class count in a loss; nil: all alike.
+	weights []float64
+	device  torchbind.Device
+	dtype   torchbind.DType
+	noted   []string      // on models
+	loaded  time.Duration // spent on data, tokenizer and weights
 }
 
 // newSession checks cfg and reads the model's configuration.
@@ -172,7 +174,7 @@ func (s *session) load(head nn.HeadSource, full bool) (*nn.Model, error) {
 	}
 	cfg := nn.LoadConfig{
 		Output: kinds[s.task.Kind].head, Labels: int64(s.task.Outputs()), Head: head, LabelSmoothing: s.cfg.Smoothing,
-		Seed: s.cfg.Seed, Full: full, Pack: s.pack(), Round: s.device != torchbind.CPU, DType: s.dtype, Device: s.device,
+		ClassWeights: s.weights, Seed: s.cfg.Seed, Full: full, Pack: s.pack(), Round: s.device != torchbind.CPU, DType: s.dtype, Device: s.device,
 	}
 	if s.cfg.Dropout >= 0 {
 		cfg.Dropout = &s.cfg.Dropout

@@ -11,6 +11,7 @@ import (
 	"autolora/autolora/human"
 	"autolora/autolora/settings"
 	"autolora/data"
+	"autolora/data/metrics"
 	"autolora/nn"
 )
 
@@ -235,4 +236,22 @@ func completeFiles(cfg settings.Config) (complete settings.Config, note string, 
 	}
 	cfg.Kind, cfg.Text, cfg.Label = files.Kind, files.Text, files.Label
 	return cfg, note, nil
+}
+
+// balanced returns the weights of the classes, by which all count alike.
+func balanced(task data.Task, train *data.Dataset) ([]float64, error) {
+	var classes []int
+	switch task.Kind {
+	case data.Classification:
+		for _, ex := range train.Examples {
+			classes = append(classes, ex.Label)
+		}
+	case data.Tagging:
+		for _, ex := range train.Examples {
+			classes = append(classes, ex.Tags...)
+		}
+	default:
+		return nil, settings.Errorf("class-weights", "%s is a task of %s, which has no classes: want %s", task.Name, task.Kind, settings.EqualWeights)
+	}
+	return metrics.Balanced(classes, len(task.Labels)), nil
 }

@@ -88,7 +88,9 @@ type Config struct {
 	WeightDecay float64
 	Clip        float64
 	Smoothing   float64
-	LogEvery    int
+	// ClassWeights says what the examples of a class count in the loss.
+	ClassWeights string
+	LogEvery     int
 
 	AdapterStyle string
 	AdapterSize  int64 // 0: by the model's hidden size

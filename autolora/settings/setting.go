@@ -58,6 +58,12 @@ const (
 	Jobs = Run | Search | Train | Compare // that write an output folder
 )
 
+// What --class-weights takes.
+const (
+	EqualWeights    = "none"
+	BalancedWeights = "balanced"
+)
+
 // Generation is the group of the settings that say how texts are generated.
 const Generation = "Generation"
 

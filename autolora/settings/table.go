@@ -78,6 +78,7 @@ func (c *Config) Settings() []Setting {
 			number("warmup", &c.Warmup, 0.06, share, "`SHARE` share of the steps in which the learning rate rises; after them it falls to 0"),
 			number("weight-decay", &c.WeightDecay, 0.01, atLeast(0), "`WD` weight decay of the weights").alsoFor(Search),
 			number("label-smoothing", &c.Smoothing, 0, share, "`S` share of every label that is spread over all labels in training").unset("none"),
+			choice("class-weights", &c.ClassWeights, EqualWeights, []string{EqualWeights, BalancedWeights}, "`WEIGHTS` what an example counts in the loss of search and training: none (all alike) or balanced (by the inverse of its class's share of the training data, in tagging of its tag's). The held-out loss has no weights").alsoFor(Search),
 			number("accumulate", &c.Accumulate, 1, atLeast(1).upTo(1e6), "`N` batches a step of the training, their gradients averaged"),
 			number("clip", &c.Clip, 0, atLeast(0), "`NORM` largest norm of the gradient, clipped if above").unset("no clipping"),
 		),

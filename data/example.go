@@ -162,6 +162,24 @@ func (d *Dataset) Prompts() *Dataset {
 	return &p
 }
 
+// Targets returns the data set with every reference as the target of an example of its own, as its rows were.
+func (d *Dataset) Targets() *Dataset {
+	t := *d
+	t.Examples = nil
+	for _, ex := range d.Examples {
+		if ex.References == nil {
+			t.Examples = append(t.Examples, ex)
+		}
+		for _, reference := range ex.References {
+			each := *ex.Writing
+			each.Target, each.References = reference, nil
+			t.Examples = append(t.Examples, ex)
+			t.Examples[len(t.Examples)-1].Writing = &each
+		}
+	}
+	return &t
+}
+
 // Subsets returns the names of the subsets that are scored by themselves too, in alphabetical order; nil if
 // there are none.
 func (d *Dataset) Subsets() []string {

@@ -524,3 +524,20 @@ func TestWebNLGFiles(t *testing.T) {
 		t.Errorf("subsets %v, want %v", subsets, want)
 	}
 }
+
+// Every reference becomes a target of its own, and the examples stay as they are.
+func TestTargets(t *testing.T) {
+	d := &Dataset{Kind: Generation, Examples: []Example{
+		{Writing: &Writing{Source: "a", References: []string{"one", "two"}}, Line: 2}, {Writing: &Writing{Source: "b", Target: "three"}, Line: 4},
+	}}
+	var got []string
+	for _, ex := range d.Targets().Examples {
+		got = append(got, fmt.Sprint(ex.Source, ex.Target, len(ex.References), ex.Line))
+	}
+	if want := []string{"aone0 2", "atwo0 2", "bthree0 4"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if ex := d.Examples[0]; ex.Target != "" || len(ex.References) != 2 {
+		t.Errorf("the example is now %+v", ex.Writing)
+	}
+}

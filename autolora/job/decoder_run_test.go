@@ -107,6 +107,11 @@ func checkWritten(t *testing.T, cfg settings.Config, out *Outcome, model, adapte
 		if err != nil {
 			t.Fatal(err)
 		}
+		loss, before := again.Results.Scores[metrics.NameLoss], out.Results.Scores[metrics.NameLoss]
+		if !(math.Abs(loss-before) <= 1e-6*before) { // float32, by weights in another form than those that were trained
+			t.Errorf("eval gives the loss %v, the run %v", loss, before)
+		}
+		again.Results.Scores[metrics.NameLoss] = before
 		if fmt.Sprint(again.Results.Scores) != fmt.Sprint(out.Results.Scores) {
 			t.Errorf("eval gives %v, the run %v", again.Results.Scores, out.Results.Scores)
 		}

@@ -76,32 +76,39 @@ func together[T any](p *Processes, own []T, filled func(T) bool) ([]T, error) {
 // generated for each example.
 func (s *session) score(ctx context.Context, model *nn.Model, sets []*data.Dataset, r *runs.Results) (texts []string, err error) {
 	began := time.Now()
-	scores, done, total := metrics.Scores{}, 0, 0
+	scores, baseline, done, total := metrics.Scores{}, metrics.Scores{}, 0, 0
 	for _, d := range sets {
 		total += d.Len()
 	}
 	s.rep.Begin("eval", 0, total)
 	defer s.rep.End()
+	var work runs.Work // that counts when all is done: an evaluation that is interrupted is done anew
 	for i, d := range sets {
 		kind := kinds[s.task.Kind]
-		a, err := kind.compute(s, ctx, model, d, &r.Cost.Eval, func(n int) { s.rep.Advance(done+n, "") })
+		a, err := kind.compute(s, ctx, model, d, &work, func(n int) { s.rep.Advance(done+n, "") })
 		if err != nil {
 			return nil, err
 		}
-		part, err := kind.score(s, d, a)
+		part, err := kind.score(s, ctx, model, d, a, &work)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", d.Name, err)
 		}
 		texts = append(texts, a.texts...)
 		done += d.Len()
-		for name, v := range part {
-			if i > 0 {
-				name += "_" + d.Variant
+		if i == 0 {
+			r.Details = part.details
+		}
+		for _, of := range []struct{ from, to metrics.Scores }{{part.scores, scores}, {part.baseline, baseline}} {
+			for name, v := range of.from {
+				if i > 0 {
+					name += "_" + d.Variant
+				}
+				of.to[name] = v
 			}
-			scores[name] = v
 		}
 	}
-	r.Scores, r.Examples, r.Paraphrases = scores, total, s.scorer.paraphrases()
+	r.Cost.Eval.Add(work)
+	r.Scores, r.Baseline, r.Examples, r.Paraphrases = scores, baseline, total, s.scorer.paraphrases()
 	r.Seconds.Eval += time.Since(began).Seconds()
 	return texts, nil
 }

@@ -119,6 +119,14 @@ func (s *session) meanLoss(ctx context.Context, model *nn.Model, d *data.Dataset
 	return sum / float64(rows), nil
 }
 
+// scoreTexts scores what was written, and the loss of what is right.
+func (s *session) scoreTexts(ctx context.Context, model *nn.Model, d *data.Dataset, a answers, work *runs.Work) (out scored, err error) {
+	if out.scores, err = s.scorer.score(d, a.texts); err == nil {
+		out.scores[metrics.NameLoss], err = s.meanLoss(ctx, model, d.Targets(), work)
+	}
+	return out, err
+}
+
 // textScorer scores generated texts as the official scripts of a task do.
 type textScorer struct {
 	pipeline nlg.Pipeline

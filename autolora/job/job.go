@@ -125,11 +125,16 @@ func newJob(ctx context.Context, s *session) (*job, error) {
 		return nil, settings.Errorf("batch-size", "got %d examples for %d processes, want at least one for each", batch, n)
 	}
 	j.corpus = s.corpus(s.splits.Train)
+	if s.cfg.ClassWeights == settings.BalancedWeights {
+		if s.weights, err = balanced(s.task, s.splits.Train); err != nil {
+			return nil, err
+		}
+	}
 	if err := s.checkTokens(ctx, append([]*data.Dataset{s.splits.Train}, j.scored...)); err != nil {
 		return nil, err
 	}
 	j.results = runs.Results{
-		Task: s.task.Name, Method: j.cfg.Method, Seed: j.cfg.Seed, Primary: s.task.Primary, Part: string(j.cfg.EvalOn), TrainExamples: j.corpus.Data.Len(),
+		Task: s.task.Name, Method: j.cfg.Method, Seed: j.cfg.Seed, Primary: s.task.Primary, Part: string(j.cfg.EvalOn), TrainExamples: j.corpus.Data.Len(), LR: j.cfg.LR,
 	}
 	j.wrote(runs.ConfigFile, runs.MetricsFile)
 	return j, nil

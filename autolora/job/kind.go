@@ -5,7 +5,6 @@ import (
 
 	"autolora/autolora/runs"
 	"autolora/data"
-	"autolora/data/metrics"
 	"autolora/nn"
 )
 
@@ -14,7 +13,7 @@ type kind struct {
 	head    nn.Output // what a model makes of its hidden states
 	cut     string    // what is left out of texts that are too long
 	compute func(s *session, ctx context.Context, model *nn.Model, d *data.Dataset, work *runs.Work, progress func(done int)) (answers, error)
-	score   func(s *session, d *data.Dataset, a answers) (metrics.Scores, error)
+	score   func(s *session, ctx context.Context, model *nn.Model, d *data.Dataset, a answers, work *runs.Work) (scored, error)
 	line    func(task data.Task, a answers, from, to int) any // of predict, for the example with these rows
 }
 
@@ -34,44 +33,31 @@ type prediction struct {
 var kinds = map[data.Kind]kind{
 	data.Classification: {
 		head: nn.SequenceClassification, cut: "examples", compute: (*session).classify,
-		score: func(s *session, d *data.Dataset, a answers) (metrics.Scores, error) {
-			gold := make([]int, d.Len())
-			for i, ex := range d.Examples {
-				gold[i] = ex.Label
-			}
-			return metrics.Classification(s.task.Metrics, gold, a.best)
-		},
-		line: func(task data.Task, a answers, i, _ int) any { return prediction{a.logits[i], task.Labels[a.best[i]]} },
+		score: labelled(scoreClasses),
+		line:  func(task data.Task, a answers, i, _ int) any { return prediction{a.logits[i], task.Labels[a.best[i]]} },
 	},
 	data.Regression: {
 		head: nn.Regression, cut: "examples", compute: (*session).classify,
-		score: func(s *session, d *data.Dataset, a answers) (metrics.Scores, error) {
-			gold, pred := make([]float64, d.Len()), make([]float64, d.Len())
-			for i, ex := range d.Examples {
-				gold[i], pred[i] = ex.Value, a.logits[i][0]
-			}
-			return metrics.Regression(s.task.Metrics, gold, pred)
-		},
-		line: func(_ data.Task, a answers, i, _ int) any { return prediction{a.logits[i], a.logits[i][0]} },
+		score: labelled(scoreNumbers),
+		line:  func(_ data.Task, a answers, i, _ int) any { return prediction{a.logits[i], a.logits[i][0]} },
 	},
 	data.Tagging: {
 		head: nn.TokenClassification, cut: "words", compute: (*session).classify,
-		score: func(s *session, d *data.Dataset, a answers) (metrics.Scores, error) {
-			gold, pred, at := make([][]string, d.Len()), make([][]string, d.Len()), d.Rows()
-			for i, ex := range d.Examples {
-				gold[i], pred[i] = s.task.Names(ex.Tags), s.task.Names(a.best[at[i]:at[i+1]])
-			}
-			return metrics.Tagging(s.task.Metrics, gold, pred)
-		},
+		score: labelled(scoreTags),
 		line: func(task data.Task, a answers, from, to int) any {
 			return map[string][]string{"tags": task.Names(a.best[from:to])}
 		},
 	},
 	data.Generation: {
 		head: nn.CausalLM, cut: "examples", compute: (*session).write,
-		score: func(s *session, d *data.Dataset, a answers) (metrics.Scores, error) {
-			return s.scorer.score(d, a.texts)
-		},
-		line: func(_ data.Task, a answers, i, _ int) any { return map[string]string{"text": a.texts[i]} },
+		score: (*session).scoreTexts,
+		line:  func(_ data.Task, a answers, i, _ int) any { return map[string]string{"text": a.texts[i]} },
 	},
+}
+
+// labelled scores the answers alone.
+func labelled(score func(task data.Task, d *data.Dataset, a answers) (scored, error)) func(*session, context.Context, *nn.Model, *data.Dataset, answers, *runs.Work) (scored, error) {
+	return func(s *session, _ context.Context, _ *nn.Model, d *data.Dataset, a answers, _ *runs.Work) (scored, error) {
+		return score(s.task, d, a)
+	}
 }

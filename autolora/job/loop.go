@@ -32,6 +32,7 @@ type stage interface {
 type stepReport struct {
 	trouble string // which number is not finite; "" if all are
 	note    string // for people: "loss 0.412"
+	loss    float64
 	work    runs.Work
 	record  func() runs.Record // for metrics.jsonl
 }
@@ -47,6 +48,7 @@ type loop struct {
 	seconds *float64
 	count   *int
 	work    *runs.Work
+	curve   *[]float64 // the mean loss of each tenth of the steps; nil where it is not asked for
 
 	began  time.Time
 	before float64   // seconds of earlier sessions and phases
@@ -106,6 +108,7 @@ func (j *job) run(l *loop) error {
 // done reports step i, and logs and saves it where its turn has come.
 func (l *loop) done(i int, r stepReport) error {
 	l.job.session.rep.Advance(i+1, r.note)
+	l.draw(i, r.loss)
 	if (i+1)%l.job.cfg.LogEvery == 0 || i+1 == l.steps {
 		record := r.record()
 		record.Phase, record.Step, record.Seconds = l.phase, i+1, *l.seconds
@@ -117,6 +120,24 @@ func (l *loop) done(i int, r stepReport) error {
 		return l.save(i + 1)
 	}
 	return nil
+}
+
+// draw adds the loss of step i to the curve.
+func (l *loop) draw(i int, loss float64) {
+	if l.curve == nil {
+		return
+	}
+	parts := min(10, l.steps)
+	of := func(i int) int { return i * parts / l.steps }
+	if i == 0 {
+		*l.curve = nil
+	}
+	if i == 0 || of(i) > of(i-1) {
+		*l.curve = append(*l.curve, 0)
+	}
+	at := &(*l.curve)[of(i)]
+	begin := (of(i)*l.steps + parts - 1) / parts // the first step of this part
+	*at += (loss - *at) / float64(i-begin+1)
 }
 
 // stopped says how far the loop came before err.

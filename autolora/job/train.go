@@ -36,7 +36,7 @@ func (j *job) train() error {
 	defer graphs.Close()
 	l := &loop{
 		phase: phase, steps: steps, stage: stage,
-		seconds: &j.results.Seconds.Train, count: &j.results.Steps.Train, work: &j.results.Cost.Train,
+		seconds: &j.results.Seconds.Train, count: &j.results.Steps.Train, work: &j.results.Cost.Train, curve: &j.results.TrainLoss,
 	}
 	failure := j.run(l)
 	var diverged *DivergedError
@@ -151,7 +151,7 @@ func (t *trainStage) step(s *torchbind.Scope, _ int) (stepReport, error) {
 	}
 	step := t.Step(s, batches)
 	return stepReport{
-		trouble: step.Trouble(), note: fmt.Sprintf("loss %.3f", step.Loss), work: runs.Work(step.Work),
+		trouble: step.Trouble(), note: fmt.Sprintf("loss %.3f", step.Loss), loss: step.Loss, work: runs.Work(step.Work),
 		record: func() runs.Record {
 			return runs.Record{Loss: number(step.Loss), GradNorm: number(step.GradNorm), LR: number(step.LR), Budget: step.Budget, Ranks: step.Ranks}
 		},

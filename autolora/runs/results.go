@@ -20,14 +20,48 @@ type Results struct {
 	Primary  string `json:"primary"`  // the task's main score, a key of Scores
 	Part     string `json:"part"`     // of the data that was evaluated: dev or test
 	Examples int    `json:"examples"` // evaluated
-	// Baseline is what always giving the commonest answer scores; nil where that is not known.
+	// Baseline is what always giving the commonest answer to these examples scores: the commonest class, the mean
+	// value, the tag O; nil for texts. Its loss is the least that one answer to all can have.
 	Baseline metrics.Scores `json:"baseline,omitempty"`
+	Details
+	// TrainLoss is the mean loss of training in each tenth of its steps.
+	TrainLoss []float64 `json:"train_loss,omitempty"`
+	LR        float64   `json:"lr,omitempty"` // the highest learning rate of training
 	// TrainExamples is the size of the training set; 0 where it is not known.
 	TrainExamples int  `json:"train_examples,omitempty"`
 	Cost          Cost `json:"cost"`
 	// Paraphrases tells whether METEOR had its table of paraphrases, without which
 	// its scores are lower than published ones; nil without METEOR.
 	Paraphrases *bool `json:"meteor_paraphrases,omitempty"`
+}
+
+// Details is what stands behind the scores, of the first data set that was evaluated.
+type Details struct {
+	F1Class string `json:"f1_class,omitempty"` // the class that f1 is of, where it is of one
+	// Classes has the scores of every class, in tagging of every type of entity where the tags make entities; nil
+	// where there are more than MaxClasses.
+	Classes   []metrics.ClassScores `json:"classes,omitempty"`
+	Confusion [][]int               `json:"confusion,omitempty"` // [gold][predicted] examples or words, in the order of Classes
+	Mistakes  []Mistake             `json:"mistakes,omitempty"`  // those with the highest loss, at most MaxMistakes
+}
+
+// The bounds of Details.
+const (
+	MaxClasses   = 200
+	MaxConfusion = 50 // classes
+	MaxMistakes  = 10
+)
+
+// Mistake is an example, in tagging a word, with a wrong answer; in regression
+// one far from right.
+type Mistake struct {
+	Where       string   `json:"where"` // file and line
+	Text        string   `json:"text"`  // on one line, cut
+	Word        string   `json:"word,omitempty"`
+	Gold        any      `json:"gold"` // a class's name, or a number
+	Predicted   any      `json:"predicted"`
+	Probability *float64 `json:"probability,omitempty"` // of what was predicted
+	Loss        float64  `json:"loss"`
 }
 
 // ParameterCount counts what was trained.

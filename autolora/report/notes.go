@@ -111,7 +111,6 @@ func (t *Task) decoding() string {
 // remarks says what is special about the runs of a method.
 func (m *Method) remarks(t *Task) []string {
 	var remarks []string
-	how := scoreOf(t.Primary)
 	seeds := func(text string, of func(r *Run) bool) {
 		var list []string
 		for _, r := range m.runs {
@@ -135,7 +134,15 @@ func (m *Method) remarks(t *Task) []string {
 		remarks = append(remarks, text)
 	}
 	if m.Unlearnt {
-		remarks = append(remarks, fmt.Sprintf("it has learnt nothing that its score shows, and is not judged: %s %s is not above the %s of always giving the commonest answer", how.Title, how.format(m.score(t.Primary).Mean), how.format(t.baseline(t.Primary))))
+		remarks = append(remarks, "it is not judged: "+noBetter(t.Primary, m.score(t.Primary).Mean, t.baseline(t.Primary)))
+	}
+	for _, r := range m.runs {
+		for _, text := range symptoms(&r.Results) {
+			if len(m.runs) > 1 {
+				text = fmt.Sprintf("seed %d: %s", r.Results.Seed, text)
+			}
+			remarks = append(remarks, text)
+		}
 	}
 	return remarks
 }

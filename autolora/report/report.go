@@ -36,8 +36,8 @@ type Method struct {
 	Seeds  []uint64          `json:"seeds"`
 	Dirs   []string          `json:"folders"` // of the seeds
 	Scores map[string]Sample `json:"scores"`  // as results.json has them
-	// Unlearnt is set where the main score is known not to be above that of always
-	// giving the commonest answer: nothing can be said of such a method.
+	// Unlearnt is set where the main score is known not to be better than that of
+	// always giving the commonest answer, or one answer is given always: nothing can be said of such a method.
 	Unlearnt bool `json:"not_learnt"`
 
 	Adapter Sample  `json:"adapter_parameters"`

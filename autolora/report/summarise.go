@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"autolora/autolora/runs"
+	"autolora/data/metrics"
 )
 
 // Summarise turns runs into a report.
@@ -83,8 +84,7 @@ func (t *Task) summarise() {
 		}
 	}
 	for _, m := range t.Methods {
-		least, s := t.baseline(t.Primary), m.score(t.Primary)
-		m.Unlearnt = s.N > 0 && least.Known() && (s.Mean == least || s.Mean < least != scoreOf(t.Primary).Lower)
+		m.Unlearnt = m.learntNothing(t)
 	}
 	ada := t.method(runs.MethodAdaLoRA)
 	for _, m := range t.Methods {
@@ -94,6 +94,22 @@ func (t *Task) summarise() {
 	t.compare()
 	t.studyRanks()
 	t.size()
+}
+
+// learntNothing reports whether the method's means are no better than the
+// commonest answer, or all its runs give one answer to everything.
+func (m *Method) learntNothing(t *Task) bool {
+	means, least := metrics.Scores{}, metrics.Scores{}
+	for name, s := range m.Scores {
+		means[name] = float64(s.Mean)
+	}
+	for name, v := range t.Baseline {
+		least[name] = float64(v)
+	}
+	return runs.NoBetter(means, least, t.Primary) || !slices.ContainsFunc(m.runs, func(r *Run) bool {
+		_, only := r.Results.OnlyClass()
+		return !only
+	})
 }
 
 // method returns the runs of a method; nil if there are none, or no task.

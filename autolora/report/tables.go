@@ -420,5 +420,5 @@ func (r *Report) sizeTable() *Table {
 
 // otherTables returns all tables but the main ones that have rows.
 func (r *Report) otherTables() []*Table {
-	return withRows([]*Table{r.differenceTable(), r.costTable(), r.workTable(), r.rankTable(), r.allScoresTable(), r.sizeTable()})
+	return withRows(append(r.detailTables(), r.differenceTable(), r.costTable(), r.workTable(), r.rankTable(), r.allScoresTable(), r.sizeTable()))
 }

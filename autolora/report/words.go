@@ -133,8 +133,11 @@ func (r *Report) sentence(c *Comparison, model, with string) string {
 		for _, name := range c.Unlearnt {
 			names = append(names, methodOf(name).Words)
 		}
-		return fmt.Sprintf("no verdict on AutoLoRA and %s: %s scored no better than always giving the commonest answer (%s %s).",
-			other, strings.Join(names, " and "), how.Title, how.format(c.of.baseline(c.Score)))
+		why := "gave one answer to everything"
+		if least := c.of.baseline(c.Score); least.Known() {
+			why = fmt.Sprintf("scored no better than always giving the commonest answer (%s %s)", how.Title, how.format(least))
+		}
+		return fmt.Sprintf("no verdict on AutoLoRA and %s: %s %s.", other, strings.Join(names, " and "), why)
 	case n == 0:
 		return fmt.Sprintf("AutoLoRA and %s have no seed in common, so they are not compared.", other)
 	case n == 1:

@@ -46,7 +46,10 @@ not be given again; the classes are the adapter's.`,
 		if err != nil {
 			return err
 		}
-		return cmd.show(c, outcome.Results, func(w *writer) { printScores(w, outcome.Results) })
+		return cmd.show(c, outcome.Results, func(w *writer) {
+			printScores(w, outcome.Results)
+			printDetails(w, outcome.Results)
+		})
 	}
 	return cmd
 }

@@ -4,12 +4,14 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"math"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"autolora/autolora/human"
 	"autolora/autolora/job"
+	"autolora/autolora/report"
 	"autolora/autolora/runs"
 	"autolora/data/metrics"
 )
@@ -46,6 +48,7 @@ func printOutcome(w *writer, dir string, o *job.Outcome) {
 		if len(o.Results.Scores) > 0 {
 			printScores(w, o.Results)
 			printTrained(w, o.Results)
+			printDetails(w, o.Results)
 			w.printf("\n")
 		}
 		printTimes(w, o.Results)
@@ -98,9 +101,83 @@ func printScores(w *writer, r *runs.Results) {
 			labels[i] = variant
 		case strings.HasPrefix(name, metrics.NameMETEOR) && r.Paraphrases != nil && !*r.Paraphrases:
 			labels[i] += " (no paraphrase table)"
+		case name == metrics.NameF1 && r.F1Class != "":
+			labels[i] += " of " + human.Line(r.F1Class)
 		}
 	}
 	w.scores(r.Scores, names, labels, fmt.Sprintf("on all %s examples of %s's %s set", human.Thousands(r.Examples), r.Task, cmp.Or(r.Part, "dev")))
+}
+
+// How much of the details is printed; results.json has the rest.
+const (
+	shownClasses  = 10
+	shownMistakes = 3
+)
+
+// printDetails prints what the scores are to be measured by and what stands
+// behind them: the commonest answer's, those of each class, the worst mistakes,
+// and whether anything was learnt.
+func printDetails(w *writer, r *runs.Results) {
+	if least, ok := r.Baseline[r.Primary]; ok {
+		value := "not defined"
+		if !math.IsNaN(least) {
+			value = fmt.Sprintf("%.4f", least)
+		}
+		w.row("baseline", "%s   %s of always giving the commonest answer; loss %.4f", value, r.Primary, r.Baseline[metrics.NameLoss])
+	}
+	classes := slices.Clone(r.Classes)
+	slices.SortStableFunc(classes, func(a, b metrics.ClassScores) int { return cmp.Compare(b.Support, a.Support) })
+	if len(classes) > 0 {
+		w.printf("\n")
+		w.row("", "precision  recall      f1  examples  predicted")
+	}
+	for _, c := range classes[:min(len(classes), shownClasses)] {
+		name := human.Line(c.Name)
+		if len(name) >= labelWidth { // on a line of its own
+			w.printf("%s\n", name)
+			name = ""
+		}
+		w.row(name, "%9.4f  %.4f  %.4f  %8s  %9s", c.Precision, c.Recall, c.F1, human.Thousands(c.Support), human.Thousands(c.Predicted))
+	}
+	if n := len(classes) - shownClasses; n > 0 {
+		w.row("", "and %s more, in %s", human.Thousands(n), runs.ResultsFile)
+	}
+	for i, m := range r.Mistakes[:min(len(r.Mistakes), shownMistakes)] {
+		if i == 0 {
+			w.printf("\nWorst mistakes:\n")
+		}
+		w.printf("  %s\n", shorten(mistakeLine(m), w.width-2))
+	}
+	for i, warning := range report.Warnings(r) {
+		if i == 0 {
+			w.printf("\n")
+		}
+		w.printf("%s %s\n", w.bold("Warning:"), warning)
+	}
+}
+
+// mistakeLine says what is wrong, and about which text.
+func mistakeLine(m runs.Mistake) string {
+	said := fmt.Sprint(m.Predicted)
+	if v, ok := m.Predicted.(float64); ok {
+		said = human.Significant(v)
+	}
+	if m.Probability != nil {
+		said += fmt.Sprintf(" (%.2f)", *m.Probability)
+	}
+	text := m.Text
+	if m.Word != "" {
+		text = fmt.Sprintf("%s, in: %s", m.Word, m.Text)
+	}
+	return human.Line(fmt.Sprintf("%s, right is %v: %s", said, m.Gold, text))
+}
+
+// shorten cuts a line to so many letters.
+func shorten(text string, width int) string {
+	if letters := []rune(text); len(letters) > width {
+		return string(letters[:max(0, width-1)]) + "…"
+	}
+	return text
 }
 
 // printTrained prints how many parameters were trained.

@@ -1,0 +1,133 @@
+package report
+
+import (
+	"fmt"
+
+	"autolora/autolora/human"
+	"autolora/autolora/runs"
+	"autolora/data/metrics"
+)
+
+// Warnings says in words what is wrong with a run that has learnt nothing, or
+// looks as if it had not: first what its score shows, then why that may be.
+func Warnings(r *runs.Results) []string {
+	var all []string
+	if r.NoBetter() {
+		all = append(all, noBetter(r.Primary, Number(r.Scores[r.Primary]), Number(r.Baseline[r.Primary])))
+	}
+	return append(all, symptoms(r)...)
+}
+
+// noBetter says that a score is no better than that of the commonest answer.
+func noBetter(primary string, got, least Number) string {
+	how := scoreOf(primary)
+	if !got.Known() || !least.Known() { // the loss decided
+		return fmt.Sprintf("it has learnt nothing that its loss shows, which is not below that of always giving the commonest answer")
+	}
+	than := "above"
+	if how.Lower {
+		than = "below"
+	}
+	return fmt.Sprintf("it has learnt nothing that its score shows: %s %s is not %s the %s of always giving the commonest answer", how.Title, how.format(got), than, how.format(least))
+}
+
+// symptoms says what a run's answers and its loss look like.
+func symptoms(r *runs.Results) []string {
+	var all []string
+	if name, only := r.OnlyClass(); only && name == "" {
+		all = append(all, "it finds no entity: all words are given the tag O")
+	} else if only {
+		n := 0
+		for _, c := range r.Classes {
+			n += c.Predicted
+		}
+		all = append(all, fmt.Sprintf("it predicts one class only (%s, all %s examples)", human.Line(name), human.Thousands(n)))
+	}
+	course, from, to := r.LossCourse()
+	if course == runs.Unremarkable {
+		return all
+	}
+	what := "hardly moved"
+	if course == runs.Rose {
+		what = "rose"
+	}
+	text := fmt.Sprintf("the loss %s (%s → %s in %s steps)", what, human.Significant(from), human.Significant(to), human.Thousands(r.Steps.Train))
+	if r.LR > 0 {
+		text += ": " + advice(course, r.LR, methodOf(r.Method).LR, r.Steps.Train)
+	}
+	return append(all, text)
+}
+
+// far is how far a rate is from the method's usual one that is to blame.
+const far = 1.5
+
+// advice says what to try where training came to nothing at a learning rate.
+func advice(course runs.Course, rate, usual float64, steps int) string {
+	try := usual
+	high := course == runs.Rose
+	switch {
+	case rate > far*usual:
+		high = true
+	case high && rate > usual/far:
+		try = usual / 4
+	case high:
+		try = rate / 4
+	case rate > usual/far: // neither high nor low for most
+		return fmt.Sprintf("try more steps than %s, or another rate than --lr %s: %s or %s", human.Thousands(steps), human.Rate(rate), human.Rate(rate/4), human.Rate(rate*4))
+	}
+	if high {
+		return fmt.Sprintf("--lr %s is high: try --lr %s", human.Rate(rate), human.Rate(try))
+	}
+	return fmt.Sprintf("--lr %s is low for %s steps: try --lr %s", human.Rate(rate), human.Thousands(steps), human.Rate(try))
+}
+
+// detailTables returns what stands behind the scores of a single run.
+func (r *Report) detailTables() []*Table {
+	if len(r.runs) != 1 {
+		return nil
+	}
+	d := r.runs[0].Results.Details
+	classes := &Table{Title: "Scores of each class", Heads: []string{"class", "precision", "recall", "F1", "examples", "predicted"}}
+	percent := scoreOf(metrics.NameF1)
+	row := func(name string, s metrics.EntityScores, cells ...string) {
+		classes.add(append([]string{name, percent.format(Number(s.Precision)), percent.format(Number(s.Recall)), percent.format(Number(s.F1))}, cells...)...)
+	}
+	for _, c := range d.Classes {
+		row(c.Name, c.EntityScores, human.Thousands(c.Support), human.Thousands(c.Predicted))
+	}
+	if d.Classes != nil && d.Confusion == nil {
+		classes.Caption = "Of entities: one counts as found if type, first and last word are right."
+	}
+	if d.F1Class != "" {
+		classes.Caption = fmt.Sprintf("The score F1 is that of the class %s.", d.F1Class)
+	}
+	confusion := &Table{Title: "Confusion matrix", Heads: []string{"right answer"}, Caption: "How many examples of the class of a row were given that of a column."}
+	for i, counts := range d.Confusion {
+		cells := []string{d.Classes[i].Name}
+		confusion.Heads = append(confusion.Heads, d.Classes[i].Name)
+		for _, n := range counts {
+			cells = append(cells, human.Thousands(n))
+		}
+		confusion.add(cells...)
+	}
+	mistakes := &Table{Title: "Worst mistakes", Heads: []string{"text", "right answer", "predicted", "probability", "loss", "where"}}
+	for _, m := range d.Mistakes {
+		text, probability := m.Text, ""
+		if m.Word != "" {
+			text = m.Word + ": " + text
+		}
+		if m.Probability != nil {
+			probability = fixed(*m.Probability, 3)
+		}
+		mistakes.add(text, answer(m.Gold), answer(m.Predicted), probability, fixed(m.Loss, 3), m.Where)
+	}
+	return []*Table{classes, confusion, mistakes}
+}
+
+// answer returns a class's name, or a number.
+func answer(v any) string {
+	if number, ok := v.(float64); ok {
+		return human.Significant(number)
+	}
+	return fmt.Sprint(v)
+}

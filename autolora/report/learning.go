@@ -59,7 +59,7 @@ func symptoms(r *runs.Results) []string {
 }
 
 // far is how far a rate is from the method's usual one that is to blame.
-const far = 1.5
+const far = 3
 
 // advice says what to try where training came to nothing at a learning rate.
 func advice(course runs.Course, rate, usual float64, steps int) string {

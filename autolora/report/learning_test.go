@@ -35,14 +35,15 @@ func TestWarnings(t *testing.T) {
 		"no entity": {entities, []string{
 			"it has learnt nothing that its score shows: F1 0.0 is not above the 0.0 of always giving the commonest answer",
 			"it finds no entity: all words are given the tag O"}},
-		"low for full":     {run("full", 1e-6, 0.693, 0.69), []string{"the loss hardly moved (0.693 → 0.690 in 1,564 steps): --lr 1e-6 is low for 1,564 steps: try --lr 5e-5"}},
-		"high":             {run("lora", 8e-3, 0.693, 0.9), []string{"the loss rose (0.693 → 0.900 in 1,564 steps): --lr 8e-3 is high: try --lr 1e-3"}},
-		"flat, but high":   {run("lora", 8e-3, 0.693, 0.69), []string{"the loss hardly moved (0.693 → 0.690 in 1,564 steps): --lr 8e-3 is high: try --lr 1e-3"}},
-		"high as it is":    {run("lora", 1e-3, 0.693, 0.9), []string{"the loss rose (0.693 → 0.900 in 1,564 steps): --lr 1e-3 is high: try --lr 2.5e-4"}},
-		"high though low":  {run("lora", 1e-4, 0.693, 0.9), []string{"the loss rose (0.693 → 0.900 in 1,564 steps): --lr 1e-4 is high: try --lr 2.5e-5"}},
-		"flat as it is":    {run("lora", 1e-3, 0.693, 0.69), []string{"the loss hardly moved (0.693 → 0.690 in 1,564 steps): try more steps than 1,564, or another rate than --lr 1e-3: 2.5e-4 or 4e-3"}},
-		"a rate not known": {run("lora", 0, 0.693, 0.69), []string{"the loss hardly moved (0.693 → 0.690 in 1,564 steps)"}},
-		"learnt":           {run("lora", 1e-3, 0.693, 0.4), nil},
+		"low for full":         {run("full", 1e-6, 0.693, 0.69), []string{"the loss hardly moved (0.693 → 0.690 in 1,564 steps): --lr 1e-6 is low for 1,564 steps: try --lr 5e-5"}},
+		"high":                 {run("lora", 8e-3, 0.693, 0.9), []string{"the loss rose (0.693 → 0.900 in 1,564 steps): --lr 8e-3 is high: try --lr 1e-3"}},
+		"flat, but high":       {run("lora", 8e-3, 0.693, 0.69), []string{"the loss hardly moved (0.693 → 0.690 in 1,564 steps): --lr 8e-3 is high: try --lr 1e-3"}},
+		"flat, near the usual": {run("lora", 2e-3, 0.693, 0.69), []string{"the loss hardly moved (0.693 → 0.690 in 1,564 steps): try more steps than 1,564, or another rate than --lr 2e-3: 5e-4 or 8e-3"}},
+		"high as it is":        {run("lora", 1e-3, 0.693, 0.9), []string{"the loss rose (0.693 → 0.900 in 1,564 steps): --lr 1e-3 is high: try --lr 2.5e-4"}},
+		"high though low":      {run("lora", 1e-4, 0.693, 0.9), []string{"the loss rose (0.693 → 0.900 in 1,564 steps): --lr 1e-4 is high: try --lr 2.5e-5"}},
+		"flat as it is":        {run("lora", 1e-3, 0.693, 0.69), []string{"the loss hardly moved (0.693 → 0.690 in 1,564 steps): try more steps than 1,564, or another rate than --lr 1e-3: 2.5e-4 or 4e-3"}},
+		"a rate not known":     {run("lora", 0, 0.693, 0.69), []string{"the loss hardly moved (0.693 → 0.690 in 1,564 steps)"}},
+		"learnt":               {run("lora", 1e-3, 0.693, 0.4), nil},
 	} {
 		if got := Warnings(tc.results); strings.Join(got, "\n") != strings.Join(tc.want, "\n") {
 			t.Errorf("%s: got\n%s\nwant\n%s", name, strings.Join(got, "\n"), strings.Join(tc.want, "\n"))

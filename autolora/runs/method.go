@@ -82,7 +82,7 @@ var Methods = []Method{
 	{Name: MethodFull, LR: 5e-5, Trains: TrainsEverything, Title: "Full fine-tuning", Words: "full fine-tuning", Colour: "gray"},
 	{Name: MethodAdapter, LR: 1e-3, Trains: TrainsBottlenecks, Title: "Adapter", Words: "adapters", Colour: "magenta", Dash: []float64{9, 3, 2, 3}},
 	{Name: MethodLoRA, LR: 1e-3, Title: "LoRA", Words: "LoRA of one rank everywhere", Colour: "orange", Dash: []float64{7, 3}},
-	{Name: MethodAdaLoRA, LR: 1e-3, Trains: TrainsSVD, Ranks: Allocated, Title: "AdaLoRA", Words: "AdaLoRA", Colour: "green", Dash: []float64{2, 2.5}},
+	{Name: MethodAdaLoRA, LR: 4e-3, Trains: TrainsSVD, Ranks: Allocated, Title: "AdaLoRA", Words: "AdaLoRA", Colour: "green", Dash: []float64{2, 2.5}},
 	{Name: MethodLoRAGrid, LR: 1e-3, Ranks: BestOfGrid, Title: "LoRA, grid search", Words: "LoRA at the best of a grid of ranks", Colour: "yellow", Dash: []float64{4, 2}},
 	{Name: MethodAutoLoRA, LR: 1e-3, Ranks: Searched, Title: "AutoLoRA", Words: "AutoLoRA", Colour: "blue"},
 	{Name: MethodNone, LR: 1e-3, Ranks: Searched, Set: []string{"alpha-form=none", "alpha-scale=1", "alpha-init=-1", "rank-rule=alpha"},

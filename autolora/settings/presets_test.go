@@ -79,6 +79,7 @@ func TestLearningRates(t *testing.T) {
 		{DefaultPreset, runs.MethodLoRA, 0, 0, 1e-3, 1e-3},
 		{DefaultPreset, runs.MethodAutoLoRA, 0, 0, 1e-3, 1e-3},
 		{DefaultPreset, runs.MethodFull, 0, 0, 5e-5, 5e-5},
+		{DefaultPreset, runs.MethodAdaLoRA, 0, 0, 4e-3, 4e-3},
 		{DefaultPreset, runs.MethodFull, 2e-5, 0, 2e-5, 2e-5},
 		{DefaultPreset, runs.MethodAutoLoRA, 4e-3, 0, 4e-3, 4e-3},
 		{DefaultPreset, runs.MethodAutoLoRA, 0, 4e-3, 1e-3, 4e-3},

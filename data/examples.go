@@ -18,9 +18,10 @@ type form struct {
 	most   float64  // values of a regression are from 0 to most; 0: any
 	subset bool     // the cell after the label is the example's Subset
 
-	header []string // see tableSpec
-	reader reader   // see tableSpec
-	skips  string   // what to say of rows that are left out, see tableSpec.skip; "" if those that end too early are errors
+	header  []string // see tableSpec
+	reader  reader   // see tableSpec
+	content []byte   // see tableSpec
+	skips   string   // what to say of rows that are left out, see tableSpec.skip; "" if those that end too early are errors
 
 	// source gives a source the form in which a model reads it; nil leaves it as it is.
 	source func(text string) (string, error)
@@ -45,7 +46,7 @@ var (
 // afterwards.
 func (f form) read(task string, part Part, files []string, classes *classes) (*Dataset, error) {
 	d := &Dataset{Name: task + "/" + string(part), Kind: f.kind, Files: files}
-	spec := &tableSpec{columns: slices.Clone(f.text), lists: f.kind == Tagging, header: f.header, read: f.reader}
+	spec := &tableSpec{columns: slices.Clone(f.text), lists: f.kind == Tagging, header: f.header, read: f.reader, content: f.content}
 	if f.label.name != "" {
 		spec.columns = append(spec.columns, f.label)
 	}

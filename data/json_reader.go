@@ -156,6 +156,9 @@ func (r *jsonReader) row(line int, text []byte, want string) error {
 		}
 		return r.notRows(line, err, want)
 	}
+	if r.spec.object != nil {
+		return r.spec.object(line, text)
+	}
 	if r.spec.all {
 		r.addColumns(text, object)
 	}

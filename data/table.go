@@ -79,6 +79,10 @@ type tableSpec struct {
 	skip func(line int)
 	read reader // nil: that of the file's name
 	rows int    // how many there are likely to be; set before the first is read
+
+	content []byte // of the file, if it is read already
+	// object, if not nil, is called for each row that is a JSON object, in place of what takes its cells.
+	object func(line int, text []byte) error
 }
 
 // yieldRow takes one row: its line (or row, in parquet) from 1 and a cell for every column of the spec. The
@@ -118,7 +122,10 @@ func readTable(file string, sum hash.Hash, spec *tableSpec, yield yieldRow) erro
 	if read == nil {
 		return fmt.Errorf("%s: unknown kind of file %q: want %s", file, ext, want)
 	}
-	b, err := os.ReadFile(file)
+	b, err := spec.content, error(nil)
+	if b == nil {
+		b, err = os.ReadFile(file)
+	}
 	if err != nil {
 		return fmt.Errorf("read data: %w", err)
 	}
@@ -146,6 +153,10 @@ func (s *tableSpec) locate(file string, names []string) ([]int, error) {
 	}
 	at := make([]int, len(s.columns))
 	for i, c := range s.columns {
+		if s.all { // of one name too
+			at[i] = i
+			continue
+		}
 		if at[i] = slices.Index(names, c.name); at[i] < 0 && c.other != "" {
 			at[i] = slices.Index(names, c.other)
 		}

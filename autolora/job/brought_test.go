@@ -40,7 +40,7 @@ func TestPredictBroughtHeads(t *testing.T) {
 		var out bytes.Buffer
 		var err error
 		run(t, func(*torchbind.Scope) {
-			_, err = Predict(context.Background(), quiet, cfg, adapter, input, false, &out)
+			_, err = Predict(context.Background(), quiet, cfg, PredictConfig{Adapter: adapter, Input: input}, &out)
 		})
 		return out.String(), err
 	}

@@ -127,7 +127,7 @@ func checkWritten(t *testing.T, cfg settings.Config, out *Outcome, model, adapte
 		input := filepath.Join(t.TempDir(), "in.jsonl")
 		writeTest(t, input, inputs.String())
 		var lines bytes.Buffer
-		n, err := Predict(context.Background(), quiet, cfg, adapter, input, false, &lines)
+		n, err := Predict(context.Background(), quiet, cfg, PredictConfig{Adapter: adapter, Input: input}, &lines)
 		if err != nil {
 			t.Fatal(err)
 		}

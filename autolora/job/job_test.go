@@ -147,7 +147,7 @@ func checkAgain(t *testing.T, cfg settings.Config, out *Outcome) {
 		input := filepath.Join(t.TempDir(), "in.jsonl")
 		writeTest(t, input, `{"text": "film good"}`+"\n"+`{"text": "w9 bad w11"}`+"\n")
 		var lines bytes.Buffer
-		n, err := Predict(context.Background(), quiet, cfg, cfg.Out, input, false, &lines)
+		n, err := Predict(context.Background(), quiet, cfg, PredictConfig{Adapter: cfg.Out, Input: input}, &lines)
 		if err != nil || n != 2 || strings.Count(lines.String(), "\n") != 2 || !strings.Contains(lines.String(), `{"logits":[`) || !strings.Contains(lines.String(), `"label":"`) || strings.Contains(lines.String(), "LABEL_") {
 			t.Errorf("predict: %d, %v: %s", n, err, lines.String())
 		}

@@ -2,10 +2,13 @@ package job
 
 import (
 	"context"
+	"encoding/json"
+	"strconv"
 
 	"autolora/autolora/runs"
 	"autolora/data"
 	"autolora/nn"
+	"autolora/plainjson"
 )
 
 // kind is what a job asks of one kind of task. A new one is an entry of kinds.
@@ -14,7 +17,7 @@ type kind struct {
 	cut     string    // what is left out of texts that are too long
 	compute func(s *session, ctx context.Context, model *nn.Model, d *data.Dataset, work *runs.Work, progress func(done int)) (answers, error)
 	score   func(s *session, ctx context.Context, model *nn.Model, d *data.Dataset, a answers, work *runs.Work) (scored, error)
-	line    func(task data.Task, a answers, from, to int) any // of predict, for the example with these rows
+	say     func(task data.Task, a answers, from, to int) []saying // what predict writes for the example with these rows
 }
 
 // answers are what a model says about the examples of a data set.
@@ -24,34 +27,58 @@ type answers struct {
 	texts  []string    // in generation
 }
 
-// prediction is one line of predict for a text with a label.
-type prediction struct {
-	Logits []float64 `json:"logits"`
-	Label  any       `json:"label"` // a class's name, or the number of a regression
+// saying is a part of what is said of an example.
+type saying struct {
+	name  string
+	value any
+	in    output
 }
+
+// output is a set of forms in which predictions are written.
+type output int
+
+const (
+	inLines output = 1 << iota // JSON
+	inTable                    // CSV, TSV
+)
 
 var kinds = map[data.Kind]kind{
 	data.Classification: {
 		head: nn.SequenceClassification, cut: "examples", compute: (*session).classify,
 		score: labelled(scoreClasses),
-		line:  func(task data.Task, a answers, i, _ int) any { return prediction{a.logits[i], task.Labels[a.best[i]]} },
+		say: func(task data.Task, a answers, i, _ int) []saying {
+			all := softmax(a.logits[i])
+			each := make([]plainjson.Member, len(all))
+			for k, p := range all {
+				each[k] = plainjson.Member{Key: task.Labels[k], Value: strconv.AppendFloat(nil, p, 'g', -1, 64)}
+			}
+			best := a.best[i]
+			return []saying{
+				{"logits", a.logits[i], inLines}, {"label", task.Labels[best], inLines | inTable},
+				{"probabilities", jsonObject(each), inLines}, {"probability", json.Number(strconv.FormatFloat(all[best], 'f', 6, 64)), inTable},
+			}
+		},
 	},
 	data.Regression: {
 		head: nn.Regression, cut: "examples", compute: (*session).classify,
 		score: labelled(scoreNumbers),
-		line:  func(_ data.Task, a answers, i, _ int) any { return prediction{a.logits[i], a.logits[i][0]} },
+		say: func(_ data.Task, a answers, i, _ int) []saying {
+			return []saying{{"logits", a.logits[i], inLines}, {"label", a.logits[i][0], inLines | inTable}}
+		},
 	},
 	data.Tagging: {
 		head: nn.TokenClassification, cut: "words", compute: (*session).classify,
 		score: labelled(scoreTags),
-		line: func(task data.Task, a answers, from, to int) any {
-			return map[string][]string{"tags": task.Names(a.best[from:to])}
+		say: func(task data.Task, a answers, from, to int) []saying {
+			return []saying{{"tags", task.Names(a.best[from:to]), inLines}}
 		},
 	},
 	data.Generation: {
 		head: nn.CausalLM, cut: "examples", compute: (*session).write,
 		score: (*session).scoreTexts,
-		line:  func(_ data.Task, a answers, i, _ int) any { return map[string]string{"text": a.texts[i]} },
+		say: func(_ data.Task, a answers, i, _ int) []saying {
+			return []saying{{"text", a.texts[i], inLines | inTable}}
+		},
 	},
 }
 

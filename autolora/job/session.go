@@ -6,6 +6,7 @@ import (
 	"math"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"time"
 
 	"autolora/autolora"
@@ -158,7 +159,7 @@ func (s *session) pieces(d *data.Dataset) (*data.Dataset, error) {
 // noteTruncated says how much of the data was left out for its length.
 func (s *session) noteTruncated() {
 	if n := s.enc.Truncated(); n > 0 {
-		s.rep.Note(fmt.Sprintf("%d %s were longer than max-length %d and cut", n, kinds[s.task.Kind].cut, s.cfg.MaxLength))
+		s.rep.Note(fmt.Sprintf("%d %s were longer than max-length %d and cut; the first: %s", n, kinds[s.task.Kind].cut, s.cfg.MaxLength, strings.Join(s.enc.FirstTruncated(), ", ")))
 	}
 }
 

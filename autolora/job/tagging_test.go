@@ -98,7 +98,7 @@ func TestTaggingRun(t *testing.T) {
 
 		predict := func(input string, conll bool) string {
 			var b bytes.Buffer
-			if _, err := Predict(context.Background(), quiet, cfg, cfg.Out, input, conll, &b); err != nil {
+			if _, err := Predict(context.Background(), quiet, cfg, PredictConfig{Adapter: cfg.Out, Input: input, Form: formOf(conll)}, &b); err != nil {
 				t.Fatal(err)
 			}
 			return b.String()
@@ -183,7 +183,7 @@ func TestTaggingErrors(t *testing.T) {
 	noDev.TrainFile, noDev.DevFile, noDev.Kind, noDev.Task, noDev.Data, noDev.Out = "", "", "", "jnlpba", official, filepath.Join(t.TempDir(), "out")
 	predict := func(cfg settings.Config, adapter, task string, conll bool) error {
 		cfg.Task = task
-		_, err := Predict(context.Background(), quiet, cfg, adapter, sentences, conll, &bytes.Buffer{})
+		_, err := Predict(context.Background(), quiet, cfg, PredictConfig{Adapter: adapter, Input: sentences, Form: formOf(conll)}, &bytes.Buffer{})
 		return err
 	}
 	run(t, func(*torchbind.Scope) {
@@ -204,4 +204,11 @@ func TestTaggingErrors(t *testing.T) {
 			}
 		}
 	})
+}
+
+func formOf(conll bool) string {
+	if conll {
+		return FormCoNLL
+	}
+	return FormJSON
 }

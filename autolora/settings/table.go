@@ -28,7 +28,7 @@ func (c *Config) Settings() []Setting {
 			text("train", &c.TrainFile, "", "`FILE` your own training data (.csv, .tsv, .json, .jsonl, .parquet, .conll), in place of --task and --data").is(Measure).perProcess(),
 			text("dev", &c.DevFile, "", "`FILE` your own data to score on, with the same columns (default: a tenth of --train, drawn by --seed)").is(Measure).perProcess(),
 			text("kind", (*string)(&c.Kind), "", "`KIND` what the labels of your own data are: classification, regression, tagging (one for every word) or generation (a text); default: guessed, as are text and label").words("classification", "regression", "tagging", "generation").alsoFor(Info).kept(),
-			list("text", &c.Text, nil, "`COL[,COL]` column of your own data with the text; two for pairs of texts; in tagging the words (default tokens, or the first); in generation the source").alsoFor(Info).kept(),
+			list("text", &c.Text, nil, "`COL[,COL]` column of your own data with the text; two for pairs of texts; in tagging the words (default tokens, or the first); in generation the source").alsoFor(Info|Predict).kept(),
 			text("label", &c.Label, "", "`COL` column of your own data with the label; in tagging the tags (default tags, ner_tags, or the last); in generation the target").alsoFor(Info).kept(),
 			number("limit-train", &c.LimitTrain, 0, atLeast(0), "`N` train on so many examples, drawn at random").unset("all").is(Measure).onlyFor(Jobs),
 			number("max-length", &c.MaxLength, 128, atLeast(3), "`N` cut texts to so many tokens; sentences to tag are cut into pieces").is(Measure).alsoFor(Predict|Bench|Info).kept(),

@@ -177,9 +177,26 @@ func TestFromRunToPredictions(t *testing.T) {
 				t.Errorf("--output %s: exit code %d, stderr %q", taken, got.code, got.stderr)
 			}
 		}
+		plain := program(t, "predict", "--adapter", adapter, "--input", "-", "--max-length", "4")
+		plain.Stdin = strings.NewReader("bad\na good film and a bad film\n")
+		if got := run(t, plain); got.code != exitDone || strings.Count(got.stdout, "\n") != 2 || !strings.Contains(got.stdout, `"probabilities":{`) ||
+			!strings.Contains(got.stderr, "1 examples were longer than max-length 4 and cut; the first: stdin: line 2\n") {
+			t.Errorf("plain text from stdin: %q %q", got.stdout, got.stderr)
+		}
+		labelled := filepath.Join(dir, "labels.csv")
+		succeed(t, "predict", "--adapter", out, "--input", table, "--output", labelled)
+		rows, err := os.ReadFile(labelled)
+		head, _, _ := strings.Cut(string(rows), "\n")
+		if err != nil || head != "title,input_label,label,probability" || strings.Count(string(rows), "\n") != 61 {
+			t.Errorf("%v, %s", err, rows)
+		}
+		got := run(t, program(t, "predict", "--adapter", out, "--input", table, "--output", filepath.Join(dir, "labels.parquet")))
+		if got.code != exitUsage || !strings.Contains(got.stderr, ".parquet files are not written: want .jsonl, .csv, .tsv or .conll") {
+			t.Errorf("exit code %d: %s", got.code, got.stderr)
+		}
 		broken := program(t, "predict", "--adapter", adapter, "--max-length", "16", "--input", "-", "--output", filepath.Join(dir, "none.jsonl"))
 		broken.Stdin = strings.NewReader("{\"text\": \"a\"}\nfilm\n")
-		got := run(t, broken)
+		got = run(t, broken)
 		if got.code != exitFailed || !strings.Contains(got.stderr, "stdin: line 2") {
 			t.Errorf("exit code %d, stderr %q", got.code, got.stderr)
 		}

@@ -8,7 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
+	"regexp"
 	"strings"
 
 	"autolora/atomicfile"
@@ -24,29 +24,40 @@ func predictCommand() *command {
 		Use:        "predict",
 		SuggestFor: strings.Fields("infer inference classify generate prediction chat"),
 		Short:      "label new texts or the words of new sentences, or generate texts",
-		Long: `Computes the model's output for new texts. Every line of the input is
-{"text": ...}, with "text_pair" for pairs; every line of the output is
-{"logits": [...], "label": ...}. The labels' names are those of --task, or of
-the model's config.json.
+		Long: `Computes a model's output for new texts. What a run set (base model, columns,
+lengths, decoding) stands in its adapter's folder and need not be given again.
 
-For a model that labels words, every line of the input is {"tokens": [...]}, and
-every line of the output {"tags": [...]}. Files with a word a line, the form of
-CoNLL, are read as well (.conll, .iob2, .tsv, .txt), and written where --output
-ends in .conll or .iob2; if the input's last column holds the right tags,
-"autolora score tagging" scores them.
+The input is a table (.csv, .tsv, .parquet), JSON (.jsonl, .json) or plain text,
+a text a line (.txt, and stdin unless it holds JSON). The texts are in the
+columns that the model was trained on, or in "text" (of pairs "text_pair" too),
+"tokens" or "source"; in plain text a tab is between those of a pair.
 
-For a language model, every line of the input is {"source": ...}, and every line
-of the output {"text": ...}.`,
-		Example: `  autolora predict --model roberta-base --adapter out/sst2/adapter --input new.jsonl --output labels.jsonl
-  echo '{"text": "a fine film"}' | autolora predict --model roberta-base --adapter out/sst2/adapter --input -
-  autolora predict --adapter out/jnlpba/adapter --input test.conll --output tagged.conll`,
+The output is a table for a table, else JSON lines, or what the end of --output
+says: .csv, .tsv, .jsonl, .conll for tags. It has all that the input has, and
+
+  label, probabilities, logits   of a text; in a table label and probability
+  tags                           of the words of a sentence
+  text                           that a language model writes for a source
+
+What the input has under one of these names is called input_label and so on. The
+names of labels are those of --task, of the adapter, or of config.json.
+
+Files with a word a line, the form of CoNLL, are read too (.conll, .iob2, .tsv,
+.txt). If their last column holds the right tags, it is kept in a .conll, and
+"autolora score tagging" scores it.
+
+A language model is given the source and its token for the end of a text, with
+nothing else around it: what follows is the text.`,
+		Example: `  autolora predict --adapter out/sst2 --input new.csv --output labels.csv
+  echo 'a fine film' | autolora predict --adapter out/sst2 --input -
+  autolora predict --adapter out/jnlpba --input test.conll --output tagged.conll`,
 	})
 	var adapter, input, output string
 	cmd.settings(settings.Predict)
 	s := cmd.section("Model and data")
 	s.Lookup("model").DefValue = ofAdapter
 	s.StringVar(&adapter, "adapter", "", adapterUsage+" (default: the model as it is)")
-	s.StringVar(&input, "input", "", "`FILE` file of JSON lines with texts or sentences; - is stdin")
+	s.StringVar(&input, "input", "", "`FILE` texts: a table, JSON or plain text; - is stdin")
 	s.StringVar(&output, "output", "", "`FILE` file to write, whole or not at all (default stdout)")
 	cmd.results()
 	cmd.run = func(ctx context.Context, c *console, _ []string) error {
@@ -56,12 +67,16 @@ of the output {"text": ...}.`,
 		if cmd.json && output == "" {
 			return usagef("--json: the output is JSON lines already; give --output FILE to get a summary on stdout")
 		}
+		form, err := outputForm(output)
+		if err != nil {
+			return err
+		}
 		if err := checkOutput("output", output, inputsOf(&cmd.cfg, adapter, input)...); err != nil {
 			return err
 		}
 		var lines bytes.Buffer
-		conll := slices.Contains([]string{".conll", ".iob2"}, strings.ToLower(filepath.Ext(output)))
-		n, err := cmd.predict(ctx, c, adapter, input, conll, &lines)
+		given := cmd.Flags().Changed("text") && cmd.configFile == "" // those of an earlier run are no more than its adapter's
+		n, err := cmd.predict(ctx, c, job.PredictConfig{Adapter: adapter, Input: input, Form: form, TextOnly: given}, &lines)
 		if err != nil {
 			return err
 		}
@@ -115,38 +130,79 @@ func checkOutput(flag, file string, inputs ...runs.Input) error {
 	return nil
 }
 
-// predict writes the lines for the examples of a file, or of stdin for "-".
-func (cmd *command) predict(ctx context.Context, c *console, adapter, input string, conll bool, lines io.Writer) (n int, err error) {
-	if adapter, err = cmd.recall(ctx, c, adapter); err != nil {
+// outputForm returns the form of predictions in a file of that name, "" if it does
+// not say.
+func outputForm(file string) (string, error) {
+	switch ext := strings.ToLower(filepath.Ext(file)); ext {
+	case ".csv", ".tsv":
+		return ext[1:], nil
+	case ".conll", ".iob2", ".iob", ".bio":
+		return job.FormCoNLL, nil
+	case ".parquet", ".arrow", ".feather", ".xlsx", ".xls", ".html", ".xml", ".gz", ".zip":
+		return "", usagef("--output %s: %s files are not written: want .jsonl, .csv, .tsv or .conll", file, ext)
+	case "":
+		return "", nil
+	}
+	return job.FormJSON, nil
+}
+
+// predict writes the predictions for the examples of a file, or of stdin for "-".
+func (cmd *command) predict(ctx context.Context, c *console, p job.PredictConfig, lines io.Writer) (n int, err error) {
+	if p.Adapter, err = cmd.recall(ctx, c, p.Adapter); err != nil {
 		return 0, err
 	}
-	if input == "-" {
-		if input, err = spool(untilDone(ctx, c.in)); err != nil {
+	host := cmd.host(c)
+	if p.Input == "-" {
+		if p.Input, err = spool(untilDone(ctx, c.in)); err != nil {
 			return 0, fmt.Errorf("read stdin: %w", err)
 		}
+		host.Reporter = renamedReporter{host.Reporter, p.Input, "stdin"}
 		defer func() {
-			os.Remove(input)
+			os.Remove(p.Input)
 			if err != nil {
-				err = renamedError{err, input, "stdin"}
+				err = renamedError{err, p.Input, "stdin"}
 			}
 		}()
 	}
 	return onTensors(cmd, func() (int, error) {
-		return job.Predict(ctx, cmd.host(c), cmd.cfg, adapter, input, conll, lines)
+		return job.Predict(ctx, host, cmd.cfg, p, lines)
 	})
 }
 
-// spool copies stdin to a temporary file, whose name says what it holds.
+// spool copies stdin to a temporary file, whose name says what it holds: JSON, or
+// else plain text.
 func spool(in io.Reader) (path string, err error) {
 	f, err := os.CreateTemp("", "autolora-*.jsonl")
 	if err != nil {
 		return "", err
 	}
+	path = f.Name()
 	_, err = io.Copy(f, in)
-	if err = errors.Join(err, f.Close()); err != nil {
-		os.Remove(f.Name())
+	head := make([]byte, 4096)
+	n, _ := f.ReadAt(head, 0)
+	if err = errors.Join(err, f.Close()); err == nil && n > 0 && !jsonRows.Match(head[:n]) {
+		plain := strings.TrimSuffix(path, ".jsonl") + ".txt"
+		if err = os.Rename(path, plain); err == nil {
+			path = plain
+		}
 	}
-	return f.Name(), err
+	if err != nil {
+		os.Remove(path)
+	}
+	return path, err
+}
+
+// jsonRows matches the beginning of a text that holds JSON objects.
+var jsonRows = regexp.MustCompile(`^\x{feff}?\s*(\[\s*)?\{\s*["}]`)
+
+// renamedReporter tells notes about a file under the name that the user knows.
+type renamedReporter struct {
+	job.Reporter
+	path, name string
+}
+
+func (r renamedReporter) Note(line string) {
+	r.Reporter.Note(strings.ReplaceAll(line, r.path, r.name))
 }
 
 // renamedError is an error about a file under the name that the user knows.

@@ -1,8 +1,10 @@
 package tokenizer
 
 import (
+	"cmp"
 	"fmt"
-	"sync/atomic"
+	"slices"
+	"sync"
 
 	"autolora/data"
 )
@@ -12,7 +14,10 @@ type Encoder struct {
 	tok       *Tokenizer
 	maxLength int
 	rows      int
-	truncated atomic.Int64
+
+	mu        sync.Mutex
+	truncated int64
+	first     []data.Example // of those that were cut, by their places
 }
 
 var (
@@ -37,7 +42,7 @@ func NewEncoder(t *Tokenizer, maxLength, positions, rows int) (*Encoder, error) 
 func (e *Encoder) Encode(ex data.Example) (data.Encoded, error) {
 	enc, truncated, err := e.tok.EncodeExample(ex, e.maxLength)
 	if truncated {
-		e.truncated.Add(1)
+		e.count(ex)
 	}
 	if err != nil || e.tok.size <= e.rows {
 		return enc, err
@@ -68,5 +73,34 @@ func (t *Tokenizer) EncodeExample(ex data.Example, maxLength int) (enc data.Enco
 // Split implements data.WordSplitter.
 func (e *Encoder) Split(words []string) ([]int, error) { return e.tok.SplitWords(words, e.maxLength) }
 
+// count takes note of an example that was cut.
+func (e *Encoder) count(ex data.Example) {
+	const most = 3
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.truncated++
+	at, found := slices.BinarySearchFunc(e.first, ex, func(a, b data.Example) int {
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line))
+	})
+	if !found && at < most { // pieces of a sentence have one place
+		e.first = slices.Insert(e.first, at, data.Example{File: ex.File, Line: ex.Line})
+		e.first = e.first[:min(len(e.first), most)]
+	}
+}
+
 // Truncated is how many examples were cut to the maximum length so far.
-func (e *Encoder) Truncated() int64 { return e.truncated.Load() }
+func (e *Encoder) Truncated() int64 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.truncated
+}
+
+// FirstTruncated returns the places of the first few of them.
+func (e *Encoder) FirstTruncated() (places []string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, ex := range e.first {
+		places = append(places, ex.Where())
+	}
+	return places
+}

@@ -48,7 +48,10 @@ func Open(path string) (*os.File, error) {
 // inside returns what path leads to, if that is in its folder or in the cache's
 // blobs.
 func inside(path string) (string, error) {
-	dir, err := filepath.EvalSymlinks(filepath.Dir(path)) // the folder itself may be anywhere
+	dir, err := filepath.Abs(filepath.Dir(path)) // absolute, for links may be
+	if err == nil {
+		dir, err = filepath.EvalSymlinks(dir) // the folder itself may be anywhere
+	}
 	if err != nil {
 		return "", err
 	}

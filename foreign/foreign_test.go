@@ -81,3 +81,26 @@ func TestReadFile(t *testing.T) {
 		t.Error("no error of 4 bytes where 3 are wanted")
 	}
 }
+
+// TestReadFileHere reads a folder by relative paths, as --model . does.
+func TestReadFileHere(t *testing.T) {
+	root := t.TempDir()
+	model := filepath.Join(root, "model")
+	err := errors.Join(os.MkdirAll(filepath.Join(model, "sub"), 0o777), os.WriteFile(filepath.Join(model, "file"), []byte("text"), 0o666),
+		os.WriteFile(filepath.Join(root, "secret"), []byte("text"), 0o666), os.Symlink("file", filepath.Join(model, "link")),
+		os.Symlink(filepath.Join(model, "file"), filepath.Join(model, "absolute")), os.Symlink("../secret", filepath.Join(model, "out")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct{ from, folder string }{{root, "model"}, {model, "."}, {model, ""}, {filepath.Join(model, "sub"), ".."}} {
+		t.Chdir(tc.from)
+		for _, name := range []string{"file", "link", "absolute"} {
+			if data, err := ReadFile(filepath.Join(tc.folder, name), 4); err != nil || string(data) != "text" {
+				t.Errorf("%s in %q: %q, %v", name, tc.folder, data, err)
+			}
+		}
+		if _, err := ReadFile(filepath.Join(tc.folder, "out"), 4); err == nil || !strings.Contains(err.Error(), "out of its folder") {
+			t.Errorf("out of %q: %v", tc.folder, err)
+		}
+	}
+}

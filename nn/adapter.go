@@ -15,7 +15,7 @@ import (
 // them. skipped names modules that were candidates and got rank 0: they are left
 // out, which is exactly the base layer.
 func (m *Model) Adapter(base string, skipped []string) *peft.Adapter {
-	a := &peft.Adapter{Config: peft.Config{TaskType: m.Output.taskType(), BaseModel: base}}
+	a := &peft.Adapter{Config: peft.Config{TaskType: m.Output.TaskType(), BaseModel: base}}
 	if m.Head != nil {
 		a.Config.ModulesToSave = []string{"classifier"}
 		if m.Head.pooler && m.Head.trained {
@@ -82,8 +82,8 @@ func (m *Model) LoadAdapter(dir string) error {
 	if err != nil {
 		return err
 	}
-	if has := a.Config.TaskType; has != "" && has != m.Output.taskType() {
-		return fmt.Errorf("load adapter %s: task_type is %s, want %s", dir, has, m.Output.taskType())
+	if has := a.Config.TaskType; has != "" && has != m.Output.TaskType() {
+		return fmt.Errorf("load adapter %s: task_type is %s, want %s", dir, has, m.Output.TaskType())
 	}
 	for _, l := range a.Layers {
 		if err == nil && l.Rank > 0 {

@@ -58,8 +58,8 @@ const (
 	CausalLM                             // a score for every token of the vocabulary, of every wanted row
 )
 
-// taskType returns PEFT's name.
-func (o Output) taskType() string {
+// TaskType returns PEFT's name.
+func (o Output) TaskType() string {
 	switch o {
 	case TokenClassification:
 		return "TOKEN_CLS"

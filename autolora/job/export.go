@@ -48,7 +48,7 @@ func (j *job) export(model *nn.Model) (string, error) {
 	return name, j.out.Make(name, func(path string) error {
 		err := error(nil)
 		if full {
-			err = model.Write(path, j.session.task.Labels)
+			err = j.session.writeModel(model, path, j.session.origin(), j.card())
 		} else if err = j.writeAdapter(model, path); err == nil {
 			err = nn.CopyTokenizer(j.session.dir, path)
 		}
@@ -69,15 +69,8 @@ func (j *job) writeAdapter(model *nn.Model, path string) error {
 			}
 		}
 	}
-	card := peft.ModelCard{Task: j.session.task.Name, Labels: j.session.task.Labels, Made: []peft.Fact{
-		{Name: "program", Value: "autolora " + Version}, {Name: "method", Value: j.results.Method}, {Name: "seed", Value: strconv.FormatUint(j.cfg.Seed, 10)},
-		{Name: "steps", Value: fmt.Sprintf("%d of search, %d of training", j.results.Steps.Search, j.results.Steps.Train)},
-	}}
-	for _, name := range j.session.task.Metrics {
-		if v, ok := j.results.Scores[name]; ok {
-			card.Scores = append(card.Scores, peft.Score{Name: name, Value: v})
-		}
-	}
+	card := j.card()
+	j.session.origin().describe(&card)
 	base, revision := hub.NameOf(j.cfg.Model)
 	if len(model.Bottlenecks()) > 0 {
 		return adapterhub.Write(path, model.BottleneckAdapter(base, j.session.task.Labels), card)
@@ -88,6 +81,33 @@ func (j *job) writeAdapter(model *nn.Model, path string) error {
 		return err
 	}
 	return peft.Write(path, adapter, card)
+}
+
+// writeModel writes the whole model with a card.
+func (s *session) writeModel(model *nn.Model, path string, o *origin, card peft.ModelCard) error {
+	if err := model.Write(path, s.task.Labels); err != nil {
+		return err
+	}
+	if o != nil {
+		o.describe(&card)
+	}
+	base, _ := hub.NameOf(s.cfg.Model)
+	text := card.Model(base, model.Output.TaskType())
+	return os.WriteFile(filepath.Join(path, "README.md"), []byte(text), 0o666)
+}
+
+// card is what the card of the job's adapter or model says.
+func (j *job) card() peft.ModelCard {
+	card := peft.ModelCard{Task: j.session.task.Name, Labels: j.session.task.Labels, Made: []peft.Fact{
+		{Name: "program", Value: "autolora " + Version}, {Name: "method", Value: j.results.Method}, {Name: "seed", Value: strconv.FormatUint(j.cfg.Seed, 10)},
+		{Name: "steps", Value: fmt.Sprintf("%d of search, %d of training", j.results.Steps.Search, j.results.Steps.Train)},
+	}}
+	for _, name := range j.session.task.Metrics {
+		if v, ok := j.results.Scores[name]; ok {
+			card.Scores = append(card.Scores, peft.Score{Name: name, Value: v})
+		}
+	}
+	return card
 }
 
 // Export writes an adapter in another form: PEFT's own, PEFT's with the
@@ -120,6 +140,11 @@ func Export(ctx context.Context, cfg settings.Config, adapterDir, format, outDir
 		}
 	}
 	card := peft.ModelCard{Labels: stored.Labels, Made: []peft.Fact{{Name: "program", Value: "autolora " + Version}, {Name: "format", Value: format}}}
+	if o, err := readOrigin(AdapterFolder(adapterDir)); err != nil {
+		return nil, err
+	} else if o != nil {
+		o.describe(&card)
+	}
 	err = atomicfile.Make(outDir, func(temp string) error {
 		if err := peft.Write(temp, adapter, card); err != nil {
 			return err
@@ -149,10 +174,13 @@ func exportMerged(ctx context.Context, cfg settings.Config, adapter *StoredAdapt
 	}
 	defer model.Close()
 	err = atomicfile.Make(outDir, func(temp string) error {
-		if err := model.Write(temp, s.task.Labels); err != nil {
-			return err
+		from := AdapterFolder(adapterDir)
+		o, err := readOrigin(from)
+		if err == nil {
+			card := peft.ModelCard{Labels: s.task.Labels, Made: []peft.Fact{{Name: "program", Value: "autolora " + Version}, {Name: "format", Value: FormatMerged}}}
+			err = s.writeModel(model, temp, o, card)
 		}
-		return keepOrigin(AdapterFolder(adapterDir), temp)
+		return errors.Join(err, keepOrigin(from, temp))
 	})
 	if err != nil {
 		return nil, err

@@ -12,6 +12,8 @@ import (
 	"autolora/data"
 	"autolora/data/hub"
 	"autolora/foreign"
+	"autolora/nn/generate"
+	"autolora/nn/peft"
 	"autolora/plainjson"
 )
 
@@ -61,6 +63,28 @@ func (s *session) origin() *origin {
 		o.Pairs = &s.splits.Train.Examples[0].HasPair
 	}
 	return o
+}
+
+// describe tells a card how the model takes its texts and writes its own.
+func (o *origin) describe(card *peft.ModelCard) {
+	cfg := settings.Default()
+	if json.Unmarshal(o.Settings, &cfg) != nil {
+		return // what reads the file says so
+	}
+	card.Pairs, card.Length = o.Pairs != nil && *o.Pairs, cfg.MaxLength
+	d := cfg.Decoding
+	card.Search = fmt.Sprintf("max_new_tokens=%d, ", d.MaxNewTokens)
+	switch early := map[generate.EarlyStopping]string{generate.WhenFull: "True", generate.WhenUnlikely: "False", generate.Never: `"never"`}; {
+	case d.Sample:
+		card.Search += fmt.Sprintf("do_sample=True, temperature=%v, top_k=%d, top_p=%v", d.Temperature, d.TopK, d.TopP)
+	case d.Beams == 1:
+		card.Search += "do_sample=False"
+	default:
+		card.Search += fmt.Sprintf("num_beams=%d, length_penalty=%v, early_stopping=%s", d.Beams, d.LengthPenalty, early[d.EarlyStopping])
+	}
+	if d.NoRepeatNGram > 0 {
+		card.Search += fmt.Sprintf(", no_repeat_ngram_size=%d", d.NoRepeatNGram)
+	}
 }
 
 // write puts the file into a folder.

@@ -363,6 +363,11 @@ adapters.init(model)
 model.load_adapter("path/to/this/folder", use_safetensors=True, set_active=True)
 model.eval()
 tokenizer = AutoTokenizer.from_pretrained(base)
+words = ["A", "sentence", "in", "words", "."]
+inputs = tokenizer(words, is_split_into_words=True, return_tensors="pt")
+best = model(**inputs).logits[0].argmax(-1).tolist()
+first = [inputs.word_ids().index(i) for i in range(len(words))]  # whose token has the word's tag
+print([(word, model.config.id2label[best[at]]) for word, at in zip(words, first)])
 ` + "```" + `
 
 ## Scores

@@ -15,6 +15,9 @@ import (
 type ModelCard struct {
 	Task   string   // what the adapter was trained for, "sst2"
 	Labels []string // in the order of the logits; none for regression
+	Pairs  bool     // a text is a pair of texts
+	Length int      // tokens to which texts are cut; 0: not known
+	Search string   // arguments of transformers' generate, as Python has them; "": its own
 	Scores []Score
 	Made   []Fact // how it was made: settings, seed, version, …
 }
@@ -160,6 +163,81 @@ func (m ModelCard) BaseCode(base, taskType string) string {
 	return b.String()
 }
 
+// AskCode returns Python that gives tokenizer and model, of transformers, an input
+// as they were trained on, and prints what comes of it; "" for a task type that a
+// card cannot show.
+func (m ModelCard) AskCode(taskType string) string {
+	cut := ""
+	if m.Length > 0 {
+		cut = fmt.Sprintf("truncation=True, max_length=%d, ", m.Length)
+	}
+	switch {
+	case taskType == "CAUSAL_LM":
+		search := m.Search
+		if search != "" {
+			search += ", "
+		}
+		return `source = "what to write from"
+inputs = tokenizer(source + tokenizer.eos_token, return_tensors="pt")
+written = model.generate(**inputs, ` + search + `pad_token_id=tokenizer.eos_token_id)
+print(tokenizer.decode(written[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True).strip())
+`
+	case taskType == "TOKEN_CLS":
+		return `words = ["A", "sentence", "in", "words", "."]
+inputs = tokenizer(words, is_split_into_words=True, return_tensors="pt")
+best = model(**inputs).logits[0].argmax(-1).tolist()
+first = [inputs.word_ids().index(i) for i in range(len(words))]  # whose token has the word's tag
+print([(word, model.config.id2label[best[at]]) for word, at in zip(words, first)])
+`
+	case cardTask[taskType].class == "":
+		return ""
+	}
+	text := `"a text"`
+	if m.Pairs {
+		text += `, "the text beside it"`
+	}
+	code := fmt.Sprintf("inputs = tokenizer(%s, %sreturn_tensors=\"pt\")\nlogits = model(**inputs).logits[0]\n", text, cut)
+	if len(m.Labels) == 0 {
+		return code + "print(logits.item())\n"
+	}
+	return code + "print(model.config.id2label[logits.argmax().item()], logits.softmax(-1).tolist())\n"
+}
+
+// tokenizerCode loads the tokenizer of a folder or a name.
+func tokenizerCode(from, taskType string) string {
+	words := ""
+	if taskType == "TOKEN_CLS" {
+		words = ", add_prefix_space=True" // without which that of RoBERTa takes no words
+	}
+	return fmt.Sprintf("tokenizer = AutoTokenizer.from_pretrained(%s%s)\n", from, words)
+}
+
+// asked says what Python does not.
+func (m ModelCard) asked(taskType string) string {
+	if taskType != "CAUSAL_LM" {
+		return ""
+	}
+	return "A prompt is the source and the tokenizer's token for the end of a text, with nothing else around it; what the model writes " +
+		"up to the next such token is the text. `autolora predict` searches by the rules of LoRA's own code unless it is given `--beam-rules transformers`; " +
+		"greedy search (one beam) is the same in both.\n\n"
+}
+
+// Model renders the card of a whole model that was made of base.
+func (m ModelCard) Model(base, taskType string) string {
+	var b strings.Builder
+	b.WriteString(FrontMatter("transformers", base, taskType, "autolora"))
+	b.WriteString(m.Title("Model"))
+	if base != "" {
+		b.WriteString("Made with autolora from " + BaseModel(base) + ".\n\n")
+	}
+	if task, ok := cardTask[taskType]; ok {
+		fmt.Fprintf(&b, "## Use\n\n```python\nfrom transformers import %[1]s, AutoTokenizer\n\nfolder = \"path/to/this/folder\"\nmodel = %[1]s.from_pretrained(folder).eval()\n%[2]s%[3]s```\n\n%[4]s",
+			task.class, tokenizerCode("folder", taskType), m.AskCode(taskType), m.asked(taskType))
+	}
+	b.WriteString(m.ScoreTable() + m.MadeTable())
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
 // usage shows how to load the adapter in PEFT.
 func (m ModelCard) usage(b *strings.Builder, c *Config) {
 	if _, ok := cardTask[c.TaskType]; !ok {
@@ -167,7 +245,7 @@ func (m ModelCard) usage(b *strings.Builder, c *Config) {
 	}
 	fmt.Fprintf(b, "## Use\n\n```python\nfrom peft import PeftModel\n%s", m.BaseCode(c.BaseModel, c.TaskType))
 	b.WriteString("model = PeftModel.from_pretrained(model, \"path/to/this/folder\").eval()\n" +
-		"tokenizer = AutoTokenizer.from_pretrained(base)\n```\n\n")
+		tokenizerCode("base", c.TaskType) + m.AskCode(c.TaskType) + "```\n\n" + m.asked(c.TaskType))
 	switch {
 	case c.TaskType == "CAUSAL_LM":
 	case len(m.Labels) == 0:
@@ -231,8 +309,15 @@ func (m ModelCard) Title(kind string) string {
 	return "# " + Markdown(oneLine(kind)) + "\n\n"
 }
 
-// BaseModel returns "the base model NAME".
-func BaseModel(name string) string { return "the base model " + code(name) }
+// BaseModel returns "the base model NAME", and of a folder that no other machine
+// need have that this is all that is known.
+func BaseModel(name string) string {
+	text := "the base model " + code(name)
+	if !hubName.MatchString(name) {
+		text += " (its folder where this was made: its name on the hub is not known)"
+	}
+	return text
+}
 
 // Markdown returns a line that Markdown and HTML show as it is and do not take for
 // more. Names and texts of somebody else's may have markup.

@@ -42,6 +42,9 @@ model = AutoModelForSequenceClassification.from_pretrained(
 )
 model = PeftModel.from_pretrained(model, "path/to/this/folder").eval()
 tokenizer = AutoTokenizer.from_pretrained(base)
+inputs = tokenizer("a text", return_tensors="pt")
+logits = model(**inputs).logits[0]
+print(model.config.id2label[logits.argmax().item()], logits.softmax(-1).tolist())
 ` + "```" + `
 
 The adapter does not store its labels: the base model must be built with ` + "`num_labels=2`" + `, and the logits are in the order of ` + "`labels`" + `, as above.
@@ -139,5 +142,30 @@ func TestCardForms(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What a card shows was run: a model prompted so gives what autolora predict gives.
+func TestCardOfModel(t *testing.T) {
+	for _, c := range []struct {
+		task string
+		card ModelCard
+		want []string
+	}{
+		{"CAUSAL_LM", ModelCard{Length: 48, Search: "max_new_tokens=20, do_sample=False"}, []string{
+			"model = AutoModelForCausalLM.from_pretrained(folder).eval()\ntokenizer = AutoTokenizer.from_pretrained(folder)\n",
+			`inputs = tokenizer(source + tokenizer.eos_token, return_tensors="pt")`,
+			"model.generate(**inputs, max_new_tokens=20, do_sample=False, pad_token_id=", "A prompt is the source and"}},
+		{"SEQ_CLS", ModelCard{Length: 48, Pairs: true, Labels: []string{"a", "b"}}, []string{
+			`tokenizer("a text", "the text beside it", truncation=True, max_length=48, return_tensors="pt")`, "id2label[logits.argmax()"}},
+		{"SEQ_CLS", ModelCard{}, []string{`tokenizer("a text", return_tensors="pt")`, "print(logits.item())"}},
+		{"TOKEN_CLS", ModelCard{Labels: []string{"O"}}, []string{"add_prefix_space=True", "is_split_into_words=True"}},
+	} {
+		got := c.card.Model("/home/me/model", c.task)
+		for _, want := range append(c.want, "base model `/home/me/model` (its folder where this was made: its name on the hub is not known)") {
+			if !strings.Contains(got, want) {
+				t.Errorf("%s lacks %q:\n%s", c.task, want, got)
+			}
+		}
 	}
 }

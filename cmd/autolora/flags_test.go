@@ -75,8 +75,8 @@ func TestPrecedence(t *testing.T) {
 		{"flags before the file", []string{"--lr", "0.25", "--config", file, "--target", "value"}, func(c *settings.Config) {
 			c.LR, c.BatchSize, c.Targets = 0.25, 4, []string{"value"}
 		}},
-		{"a flag that repeats the default still goes before the file", []string{"--config", file, "--lr", "1e-4"}, func(c *settings.Config) {
-			c.BatchSize, c.Targets = 4, []string{"key"}
+		{"a flag that repeats the default still goes before the file", []string{"--config", file, "--batch-size", "16"}, func(c *settings.Config) {
+			c.LR, c.Targets = 0.5, []string{"key"}
 		}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

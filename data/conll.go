@@ -39,9 +39,12 @@ func isCoNLL(file string) bool {
 // readCoNLL reads the form of the CoNLL shared tasks: on every line a word and its columns, after every
 // sentence an empty line. A sentence is a row. Columns are separated by a tab, or by white space in a file that has
 // lines without tabs. The lines between documents, -DOCSTART- (CoNLL-2003) and ###MEDLINE: (JNLPBA), are left out, and
-// so are comments, which begin with # and have no tab, in a file with tabs; else they cannot be told from the word #.
+// so are a first line with the names of the columns and comments, see comment.
 func readCoNLL(file string, b []byte, spec *tableSpec, yield yieldRow) error {
 	r := conllReader{file: file, spec: spec, yield: yield, tabs: tabbed(b)}
+	if !r.tabs && bytes.Contains(b, []byte{'#'}) {
+		r.learn(b)
+	}
 	err := lines(file, b, r.line)
 	if err == nil {
 		err = r.endSentence()
@@ -91,6 +94,47 @@ type conllReader struct {
 	at      []int  // place of each wanted column, -1 for an optional one that is not there
 	cells   []cell // of the sentence so far
 	first   int    // line of its first word
+
+	usual int             // columns of the lines that do not begin with #; 0 if that is not known
+	last  map[string]bool // what is in the last of these
+}
+
+// learn finds what tells comments from the word # in a file without tabs.
+func (r *conllReader) learn(b []byte) {
+	r.last = map[string]bool{}
+	for line := range bytes.Lines(b) {
+		text := strings.TrimSuffix(string(line), "\n")
+		if row := conllFields(text); !isBreak(text) && row[0] != "#" {
+			r.usual, r.last[row[len(row)-1]] = len(row), true
+		}
+	}
+}
+
+// comment reports whether a line that does not belong to a sentence is a comment: it begins with # and has no tab in a
+// file with tabs. In others it stands before a sentence and has not the columns of a word, or ends with what is no
+// word's tag, as "# id 1 domain=en" does.
+func (r *conllReader) comment(row []string) bool {
+	if r.tabs {
+		return len(row) == 1 && strings.HasPrefix(row[0], "#")
+	}
+	return row[0] == "#" && len(row) > 1 && r.cells == nil && r.usual > 0 &&
+		(len(row) != r.usual || r.usual > 2 && !r.last[row[len(row)-1]])
+}
+
+// The names of a first and a last column, where a file's first line has them.
+var (
+	wordHeads = []string{"word", "words", "token", "tokens", "form"}
+	tagHeads  = []string{"tag", "tags", "label", "labels", "ner", "ner_tag", "ner_tags", "pos", "pos_tag", "pos_tags", "chunk", "bio"}
+)
+
+// isHeader reports whether a row has the names of the columns.
+func isHeader(row []string) bool {
+	return len(row) > 1 && slices.Contains(wordHeads, strings.ToLower(row[0])) && slices.Contains(tagHeads, strings.ToLower(row[len(row)-1]))
+}
+
+// conllFields are the columns of a line in a file without tabs.
+func conllFields(text string) []string {
+	return strings.FieldsFunc(text, func(c rune) bool { return c == ' ' || c == '\t' || c == '\r' })
 }
 
 func (r *conllReader) line(number int, text string) error {
@@ -104,10 +148,10 @@ func (r *conllReader) line(number int, text string) error {
 			row[i] = strings.Trim(row[i], blank)
 		}
 	} else {
-		row = strings.FieldsFunc(text, func(c rune) bool { return c == ' ' || c == '\t' })
+		row = conllFields(text)
 	}
 	switch {
-	case r.tabs && len(row) == 1 && strings.HasPrefix(row[0], "#"):
+	case r.comment(row), r.columns == 0 && isHeader(row):
 		return nil
 	case r.columns == 0:
 		if err := r.locate(number, len(row)); err != nil {

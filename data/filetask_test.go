@@ -20,6 +20,7 @@ func TestFileTaskClasses(t *testing.T) {
 		{"strings in order", "pos neg neutral pos", "neutral pos", nil, []string{"neg", "neutral", "pos"}, []int{2, 0, 1, 2}, []int{1, 2}},
 		{"whole numbers by value", "10 2 -1 2", "2", nil, []string{"-1", "2", "10"}, []int{2, 1, 0, 1}, []int{1}},
 		{"numbers with a point", "1.0 0.0 1", "0", nil, []string{"0", "1"}, []int{1, 0, 1}, []int{0}},
+		{"spaces around", "\u00a0pos\u00a0 neg pos", "pos", nil, []string{"neg", "pos"}, []int{1, 0, 1}, []int{1}},
 		{"not all numbers", "10 2 x", "10", nil, []string{"10", "2", "x"}, []int{0, 1, 2}, []int{0}},
 		{"given names", "b a", "a", []string{"b", "c", "a"}, []string{"b", "c", "a"}, []int{0, 2}, []int{2}},
 	}

@@ -42,8 +42,10 @@ func newClasses(names []string, places bool) *classes {
 	return c
 }
 
-// find returns the class that a label means.
+// find returns the class that a label means. White space around it does not count.
 func (c *classes) find(label cell) (int, error) {
+	written := label
+	label.text = strings.TrimSpace(label.text)
 	if label.text != "" || label.kind == isText {
 		if i, ok := c.byName[label.text]; ok {
 			return i, nil
@@ -65,7 +67,7 @@ func (c *classes) find(label cell) (int, error) {
 	case !c.grow:
 		return 0, fmt.Errorf("label %s%s", shorten(name), c.unknown)
 	case label.blank():
-		return 0, fmt.Errorf("the label is missing: the cell holds %s: give it one, or leave the row out", shorten(name))
+		return 0, fmt.Errorf("the label is missing: the cell holds %s: give it one, or leave the row out", shorten(written.text))
 	}
 	i := len(c.names)
 	c.names = append(c.names, name)

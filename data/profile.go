@@ -315,6 +315,9 @@ func (f FileTask) Complete() (complete FileTask, note string, err error) {
 		}
 		f.Kind = cmp.Or(f.Kind, p.labelKind(f.Label))
 	}
+	if c := p.column(f.Label); f.Kind == Classification && given.Label == "" && c != nil && c.Values[c.Name] > 0 {
+		return given, "", fmt.Errorf("%s: the column %q has %[2]q among its values: is its first line a row? Want one with the names of the columns", f.first(), c.Name)
+	}
 	var missing, guessed []string
 	for _, part := range []struct{ name, given, now string }{
 		{"kind", string(given.Kind), string(f.Kind)}, {"text", strings.Join(given.Text, ","), strings.Join(f.Text, ",")}, {"label", given.Label, f.Label},

@@ -71,6 +71,17 @@ func TestComplete(t *testing.T) {
 	}
 }
 
+// TestFirstLineIsARow finds that a table has no names for its columns.
+func TestFirstLineIsARow(t *testing.T) {
+	for name, content := range map[string]string{"a.csv": "a fine film,pos\nb dull play,neg\nc good one,pos\n", "a.tsv": "1\ta fine film\n0\ta dull play\n1\ta good one\n"} {
+		file := write(t, name, strings.Repeat(content, 5))
+		want := file + ": the column "
+		if _, _, err := (FileTask{Train: file}).Complete(); err == nil || !strings.HasPrefix(err.Error(), want) || !strings.Contains(err.Error(), "is its first line a row?") {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
 func TestParseKind(t *testing.T) {
 	for name, want := range map[string]Kind{
 		"ner": Tagging, "NER": Tagging, "token-classification": Tagging, "TOKEN_CLS": Tagging, "pair": Classification, "sequence_classification": Classification,

@@ -36,7 +36,7 @@ func (c *Config) Settings() []Setting {
 		),
 		of("Method", Train,
 			choice("method", &c.Method, runs.MethodAutoLoRA, runs.MethodNames(), "`METHOD` "+strings.Join(runs.MethodNames(), ", ")).is(Identity),
-			text("ranks", &c.RanksFile, "", "`FILE` ranks.json of autolora search: autolora trains at its ranks, lora-uniform and autolora-shuffled at ranks made of them").is(Identity),
+			text("ranks", &c.RanksFile, "", "`FILE` ranks.json of autolora search: autolora, the method if none is given, trains at its ranks, lora-uniform and autolora-shuffled at ranks made of them; --method lora and the others need none").is(Identity),
 			number("rank", &c.Rank, 4, atLeast(0).upTo(maxRank), "`R` rank of every layer of method lora").alsoFor(Compare),
 		),
 		of("LoRA", Jobs,

@@ -12,7 +12,7 @@ import (
 )
 
 // readJSON reads rows that are JSON objects: one a line, or in a list, as json.dump and pandas' to_json write it, which
-// may stand under "data" or be all that an object has. Strings, numbers and booleans are cells, and lists of them.
+// may stand under "data" or be the only list in an object without values of its own. Strings, numbers and booleans are cells, and lists of them.
 func readJSON(file string, b []byte, spec *tableSpec, yield yieldRow) error {
 	r := jsonReader{file: file, spec: spec, yield: yield, b: b, line: 1}
 	if isJSONLines(b) {
@@ -40,7 +40,7 @@ func isJSONLines(b []byte) bool {
 	case b[0] == '[':
 		return false
 	case json.Valid(first):
-		return len(rest) > 0 || rowsWithin(first) == nil
+		return len(rest) > 0 || rowsWithin(first) == nil && !wrapper(first)
 	}
 	var value json.RawMessage
 	d := json.NewDecoder(bytes.NewReader(b))
@@ -53,15 +53,39 @@ func rowsWithin(object []byte) json.RawMessage {
 	if json.Unmarshal(object, &fields) != nil {
 		return nil
 	}
-	rows, ok := fields["data"]
-	if !ok && len(fields) == 1 {
-		for _, rows = range fields {
+	if rows := fields["data"]; holds(rows, '{') {
+		return rows
+	}
+	var lists []json.RawMessage
+	for _, field := range fields {
+		if holds(field, '{') {
+			lists = append(lists, field)
 		}
 	}
-	if inner, ok := bytes.CutPrefix(rows, []byte{'['}); !ok || !bytes.HasPrefix(bytes.TrimLeft(inner, " \t\r\n"), []byte{'{'}) {
+	if len(lists) != 1 || !wrapper(object) {
 		return nil
 	}
-	return rows
+	return lists[0]
+}
+
+// holds reports whether a value is a list that begins with an object, or with a list.
+func holds(value json.RawMessage, first byte) bool {
+	inner, ok := bytes.CutPrefix(value, []byte{'['})
+	return ok && bytes.HasPrefix(bytes.TrimLeft(inner, " \t\r\n"), []byte{first})
+}
+
+// wrapper reports whether an object is no row: all that it has is objects, and lists of these or of lists.
+func wrapper(object []byte) bool {
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(object, &fields) != nil || len(fields) == 0 {
+		return false
+	}
+	for _, field := range fields {
+		if field[0] != '{' && !holds(field, '{') && !holds(field, '[') {
+			return false
+		}
+	}
+	return true
 }
 
 type jsonReader struct {
@@ -87,10 +111,15 @@ func (r *jsonReader) document() error {
 		if err != nil {
 			return err
 		}
-		rows := rowsWithin(value)
-		if rows == nil {
+		switch rows := rowsWithin(value); {
+		case rows == nil && wrapper(value):
+			var fields map[string]json.RawMessage
+			json.Unmarshal(value, &fields) // wrapper has done so
+			err = fmt.Errorf("%s: the object is no row, and has no list that must be the rows: it has %s: want a list of objects, as pandas writes with orient=\"records\"",
+				place(r.file, line), listNames(slices.Sorted(maps.Keys(fields))))
+		case rows == nil:
 			err = r.row(line, value, "objects")
-		} else {
+		default:
 			before, _, _ := bytes.Cut(value, rows)
 			inner := *r
 			inner.b, inner.line = rows, line+bytes.Count(before, []byte{'\n'})

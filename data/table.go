@@ -120,6 +120,9 @@ func readTable(file string, sum hash.Hash, spec *tableSpec, yield yieldRow) erro
 		read = spec.read
 	}
 	if read == nil {
+		if slices.Contains([]string{".gz", ".zip", ".bz2", ".xz", ".zst"}, strings.ToLower(ext)) {
+			want = "it unpacked"
+		}
 		return fmt.Errorf("%s: unknown kind of file %q: want %s", file, ext, want)
 	}
 	b, err := spec.content, error(nil)
@@ -131,6 +134,9 @@ func readTable(file string, sum hash.Hash, spec *tableSpec, yield yieldRow) erro
 	}
 	sum.Write(b)
 	if !isParquet(file) {
+		if err := checkForm(b); err != nil {
+			return fmt.Errorf("%s: %w", file, err)
+		}
 		if b = bytes.TrimPrefix(b, utf8BOM); bytes.IndexByte(b, '\n') < 0 {
 			b = bytes.ReplaceAll(b, []byte{'\r'}, []byte{'\n'}) // the line ends of old Macintoshes
 		}
@@ -141,6 +147,28 @@ func readTable(file string, sum hash.Hash, spec *tableSpec, yield yieldRow) erro
 	const shortest = 16 // bytes of a row, most often: lines may be empty
 	spec.rows = min(bytes.Count(b, []byte{'\n'})+1, len(b)/shortest)
 	return read(file, b, spec, yield)
+}
+
+// checkForm returns an error for a file that is no text, whatever its name says.
+func checkForm(b []byte) error {
+	forms := []struct{ begins, form, do string }{
+		{"\x1f\x8b", "compressed with gzip", "unpack it"},
+		{"\x28\xb5\x2f\xfd", "compressed with zstd", "unpack it"},
+		{"PK\x03\x04", "a zip archive or an Excel workbook", "unpack it, or save it as CSV"},
+		{"PAR1", "a parquet file", "let its name end with .parquet"},
+		{"\xff\xfe", "UTF-16", "convert it to UTF-8"},
+		{"\xfe\xff", "UTF-16", "convert it to UTF-8"},
+	}
+	for _, f := range forms {
+		if bytes.HasPrefix(b, []byte(f.begins)) {
+			return fmt.Errorf("the file is %s: %s", f.form, f.do)
+		}
+	}
+	head := b[:min(len(b), 1024)]
+	if 3*bytes.Count(head, []byte{0}) > len(head) { // half of the bytes of English
+		return errors.New("the file is UTF-16: convert it to UTF-8")
+	}
+	return nil
 }
 
 func isParquet(file string) bool { return strings.EqualFold(filepath.Ext(file), ".parquet") }

@@ -74,14 +74,19 @@ var errNotQuoted = errors.New("the cells are not quoted")
 
 // readCSV reads RFC 4180: cells with a comma, a quote or a line end are in double quotes, "" is a quote. A quote
 // elsewhere in a cell is a character like any other, as Python's csv and pandas have it: encoding/csv refuses it, or
-// (LazyQuotes) takes all up to the next quote into the cell without a word. Where the first line has no comma, but
-// semicolons or tabs, these are between the cells.
+// (LazyQuotes) takes all up to the next quote into the cell without a word. Where the first row is one cell, but of
+// several with semicolons, tabs or bars between, so are the others.
 func readCSV(file string, b []byte, spec *tableSpec, yield yieldRow) error {
-	first, _, _ := bytes.Cut(b, []byte{'\n'})
 	delimiter := byte(',')
-	for _, other := range []byte(";\t") {
-		if bytes.IndexByte(first, delimiter) < 0 && bytes.IndexByte(first, other) >= 0 {
-			delimiter = other
+	for _, d := range []byte(",;\t|") {
+		several := false
+		splitRows(b, d, true, func(_ int, row []rawCell) error {
+			several = len(row) > 1 && !slices.ContainsFunc(row, func(c rawCell) bool { return c.stray })
+			return errEnough
+		})
+		if several {
+			delimiter = d
+			break
 		}
 	}
 	return newTextTable(file, spec, yield).read(b, delimiter, true)
@@ -96,7 +101,7 @@ type rawCell struct {
 }
 
 // splitRows calls fn with the cells of each row of a table and the line where it begins. Rows end with LF or CRLF, and
-// with a lone CR where cells may be quoted. Empty lines are left out. The slice of cells is reused.
+// with a lone CR where cells may be quoted. Empty lines are left out, and as pandas does, those of white space. The slice of cells is reused.
 func splitRows(b []byte, delimiter byte, quoting bool, fn func(line int, row []rawCell) error) error {
 	ends := string(delimiter) + "\n"
 	if quoting {
@@ -147,7 +152,7 @@ func splitRows(b []byte, delimiter byte, quoting bool, fn func(line int, row []r
 			}
 			row = append(row, rawCell{line: line}) // behind the last delimiter of the file
 		}
-		if len(row) > 1 || row[0].quoted || len(row[0].text) > 0 {
+		if len(row) > 1 || row[0].quoted || len(bytes.TrimSpace(row[0].text)) > 0 {
 			if err := fn(row[0].line, row); err != nil {
 				return err
 			}

@@ -10,6 +10,7 @@ import (
 
 	"autolora/data/metrics"
 	"autolora/data/metrics/nlg/meteor"
+	"autolora/data/metrics/nlg/parallel"
 	"autolora/data/metrics/nlg/tok"
 
 	"github.com/mozillazg/go-unidecode"
@@ -182,12 +183,8 @@ func (p Pipeline) Score(segments []Segment, o Options) (*Report, error) {
 	}
 	// Side by side, so that a second core has something to do.
 	errs := make([]error, len(p.groups))
-	var wg sync.WaitGroup
 	var mu sync.Mutex // guards what the groups write to the report
-	for i, g := range p.groups {
-		wg.Go(func() { errs[i] = g.score(r, segments, o, &mu) })
-	}
-	wg.Wait()
+	parallel.Run(len(p.groups), func(i int) { errs[i] = p.groups[i].score(r, segments, o, &mu) })
 	if r.Segments != nil && p.outputs != nil {
 		p.outputs(r, segments)
 	}

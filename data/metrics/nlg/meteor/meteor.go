@@ -3,10 +3,10 @@ package meteor
 import (
 	"fmt"
 	"runtime"
-	"sync"
 	"sync/atomic"
 	"unicode/utf16"
 
+	"autolora/data/metrics/nlg/parallel"
 	"autolora/data/metrics/nlg/tok"
 
 	"github.com/kljensen/snowball/english"
@@ -64,16 +64,12 @@ func (m *Meteor) Score(outputs []string, references [][]string) (Scores, error) 
 	scores := Scores{Segments: make([]Segment, len(outputs))}
 	// Segments do not depend on each other: whichever core is free takes the next.
 	var next atomic.Int64
-	var wg sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), len(outputs)) {
-		wg.Go(func() {
-			vocabulary := &vocabulary{Meteor: m, words: make(map[string]*word)}
-			for i := next.Add(1) - 1; i < int64(len(outputs)); i = next.Add(1) - 1 {
-				scores.Segments[i] = vocabulary.segment(outputs[i], references[i])
-			}
-		})
-	}
-	wg.Wait()
+	parallel.Run(min(runtime.GOMAXPROCS(0), len(outputs)), func(int) {
+		vocabulary := &vocabulary{Meteor: m, words: make(map[string]*word)}
+		for i := next.Add(1) - 1; i < int64(len(outputs)); i = next.Add(1) - 1 {
+			scores.Segments[i] = vocabulary.segment(outputs[i], references[i])
+		}
+	})
 	var corpus Stats
 	for _, segment := range scores.Segments {
 		corpus.add(segment.Stats)

@@ -1,11 +1,11 @@
 package data
 
 import (
+	"autolora/foreign"
 	"bytes"
 	"errors"
 	"fmt"
 	"hash"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -127,7 +127,7 @@ func readTable(file string, sum hash.Hash, spec *tableSpec, yield yieldRow) erro
 	}
 	b, err := spec.content, error(nil)
 	if b == nil {
-		b, err = os.ReadFile(file)
+		b, err = foreign.ReadNamed(file, foreign.MaxData)
 	}
 	if err != nil {
 		return fmt.Errorf("read data: %w", err)

@@ -6,6 +6,7 @@
 package foreign
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -84,8 +85,13 @@ func ReadFile(path string, most int64) ([]byte, error) {
 	return read(f, path, most)
 }
 
+// MaxData bounds a file of data, all of which is kept in memory.
+const MaxData = 4 << 30
+
+const maxPiped = 1 << 30
+
 // ReadNamed is ReadFile of a file that the user named, which may be a link to
-// anywhere, or a pipe.
+// anywhere, or a pipe. A device, which has no end, it may not be.
 func ReadNamed(path string, most int64) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -103,12 +109,44 @@ func read(f *os.File, path string, most int64) ([]byte, error) {
 	tooLong := func(n int64) error {
 		return &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("is too long: %d bytes or more, want at most %d", n, most)}
 	}
-	if info.Mode().IsRegular() && info.Size() > most {
+	size, r := int64(0), io.Reader(f)
+	switch mode := info.Mode(); {
+	case mode&fs.ModeDevice != 0:
+		return nil, &fs.PathError{Op: "read", Path: path, Err: errors.New("is a device, want a file or a pipe")}
+	case !mode.IsRegular():
+		r = Piped(f)
+	case info.Size() > most:
 		return nil, tooLong(info.Size())
+	default:
+		size = info.Size()
 	}
-	data, err := io.ReadAll(io.LimitReader(f, most+1))
-	if err == nil && int64(len(data)) > most { // it grew
-		err = tooLong(most + 1)
+	b := bytes.NewBuffer(make([]byte, 0, size+bytes.MinRead))
+	if _, err := b.ReadFrom(io.LimitReader(r, most+1)); err != nil {
+		var own *fs.PathError
+		if !errors.As(err, &own) {
+			err = &fs.PathError{Op: "read", Path: path, Err: err}
+		}
+		return nil, err
 	}
-	return data, err
+	if int64(b.Len()) > most { // it grew
+		return nil, tooLong(most + 1)
+	}
+	return b.Bytes(), nil
+}
+
+// Piped is r with an error behind as much as a pipe may bring, which does not say
+// beforehand how much that is.
+func Piped(r io.Reader) io.Reader { return &piped{r, maxPiped} }
+
+type piped struct {
+	io.Reader
+	left int64
+}
+
+func (p *piped) Read(b []byte) (int, error) {
+	n, err := p.Reader.Read(b)
+	if p.left -= int64(n); p.left < 0 {
+		return 0, fmt.Errorf("is too long: want at most %d bytes through a pipe, more in a file", maxPiped)
+	}
+	return n, err
 }

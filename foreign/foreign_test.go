@@ -2,6 +2,7 @@ package foreign
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -67,7 +68,7 @@ func TestReadFile(t *testing.T) {
 			}
 		})
 	}
-	for _, tc := range []struct{ name, want string }{{"model/out", ""}, {"linked/link", ""}, {"model/device", "is too long"}, {"model/sparse", "is too long"}, {"model/sub", "is a directory"}} {
+	for _, tc := range []struct{ name, want string }{{"model/out", ""}, {"linked/link", ""}, {"model/device", "is a device, want a file or a pipe"}, {"model/sparse", "is too long"}, {"model/sub", "is a directory"}} {
 		if data, err := ReadNamed(at(tc.name), 4); tc.want == "" && string(data) != "text" || tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want)) {
 			t.Errorf("%s named: %q, %v", tc.name, data, err)
 		}
@@ -104,3 +105,33 @@ func TestReadFileHere(t *testing.T) {
 		}
 	}
 }
+
+func TestPiped(t *testing.T) {
+	const most = maxPiped
+	for _, tc := range []struct {
+		n    int64
+		want string
+	}{{0, ""}, {5, ""}, {most, ""}, {most + 1, "is too long: want at most 1073741824 bytes through a pipe, more in a file"}} {
+		n, err := io.Copy(io.Discard, Piped(io.LimitReader(zeros{}, tc.n)))
+		if err == nil && (tc.want != "" || n != tc.n) || err != nil && err.Error() != tc.want {
+			t.Errorf("%d bytes: got %d, %v", tc.n, n, err)
+		}
+	}
+	file := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(file, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		if err := os.WriteFile(file, []byte("text"), 0); err != nil {
+			t.Error(err)
+		}
+	}()
+	if text, err := ReadNamed(file, MaxData); err != nil || string(text) != "text" {
+		t.Errorf("got %q, %v", text, err)
+	}
+}
+
+// zeros has no end.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { return len(p), nil }

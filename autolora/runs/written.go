@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"autolora/atomicfile"
+	"autolora/foreign"
 )
 
 // written is what was written into a folder: for every file, by its path there
@@ -58,7 +59,7 @@ func sumOf(file string, n int64) (string, error) {
 // readWritten reads the list of a folder; an empty one if there is none.
 func readWritten(dir string) (written, error) {
 	file := filepath.Join(dir, Own, listFile)
-	text, err := os.ReadFile(file)
+	text, err := foreign.ReadFile(file, MaxFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return written{}, nil
 	}

@@ -69,7 +69,7 @@ func (cmd *command) applyConfigFile(c *console) error {
 		}
 	}
 	if ignored != nil {
-		fmt.Fprintf(c.err, "--config %s: %s: not taken from a file, only from flags\n", path, strings.Join(ignored, ", "))
+		c.note("--config %s: %s: not taken from a file, only from flags", path, strings.Join(ignored, ", "))
 	}
 	return nil
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"slices"
 	"strings"
 
@@ -14,6 +13,7 @@ import (
 	"autolora/autolora/settings"
 	"autolora/data"
 	"autolora/data/metrics"
+	"autolora/foreign"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -161,13 +161,15 @@ var (
 func (in scoreInput) read(file string, columns ...string) (f metrics.File, err error) {
 	if f.Name = file; file == "-" {
 		f.Name = "stdin"
-		f.Text, err = io.ReadAll(in.stdin())
+		f.Text, err = io.ReadAll(foreign.Piped(in.stdin()))
 	} else {
-		f.Text, err = os.ReadFile(file)
+		f.Text, err = foreign.ReadNamed(file, foreign.MaxData)
 	}
 	switch {
+	case err != nil && file == "-":
+		return f, fmt.Errorf("read stdin: %w", err)
 	case err != nil:
-		return f, fmt.Errorf("read %s: %w", f.Name, err)
+		return f, err
 	case len(f.Text) == 0:
 		return f, fmt.Errorf("%s: the file is empty", f.Name)
 	}

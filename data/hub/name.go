@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"autolora/foreign"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -28,7 +29,7 @@ func NameOf(model string) (name, revision string) {
 			continue
 		}
 		revision = parts[3]
-		main, _ := os.ReadFile(filepath.Join(parts[1], "models--"+parts[2], "refs", "main"))
+		main, _ := foreign.ReadFile(filepath.Join(parts[1], "models--"+parts[2], "refs", "main"), maxRef)
 		if strings.TrimSpace(string(main)) == revision {
 			revision = ""
 		}

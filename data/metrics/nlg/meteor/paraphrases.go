@@ -1,6 +1,7 @@
 package meteor
 
 import (
+	"autolora/foreign"
 	"bufio"
 	"bytes"
 	"errors"
@@ -8,7 +9,6 @@ import (
 	"io"
 	"io/fs"
 	"iter"
-	"os"
 	"strconv"
 
 	"github.com/klauspost/compress/gzip"
@@ -107,17 +107,22 @@ func (p *paraphrases) number(word []byte) int32 {
 	return n
 }
 
+// Of METEOR's English table, which has 6 million entries: a hundred bytes each at most.
+const (
+	maxTable   = 1 << 30 // bytes, compressed or not
+	maxEntries = 16 << 20
+)
+
 // readParaphraseFile reads a table as METEOR has it, compressed by gzip or not.
 func readParaphraseFile(file string) (*paraphrases, error) {
-	f, err := os.Open(file)
+	text, err := foreign.ReadNamed(file, maxTable)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s: there is no such table of paraphrases: it is data/paraphrase-en.gz of METEOR 1.5", file)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("table of paraphrases: %w", err)
 	}
-	defer f.Close()
-	p, err := readParaphrases(f)
+	p, err := readParaphrases(bytes.NewReader(text))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
@@ -138,13 +143,17 @@ func readParaphrases(r io.Reader) (*paraphrases, error) {
 		}
 		in = bufio.NewReaderSize(z, 1<<16)
 	}
+	text := &io.LimitedReader{R: in, N: maxTable} // a small file may be compressed from a huge one
 	p := &paraphrases{words: make(map[string]int32), tree: make(map[step]int32), lists: []list{{-1, -1}}}
 	var phrase []byte
 	line := 0
-	lines := bufio.NewScanner(in)
+	lines := bufio.NewScanner(text)
 	for lines.Scan() {
 		line++
 		text := lines.Bytes()
+		if line > 3*maxEntries {
+			return nil, fmt.Errorf("line %d: the table of paraphrases is too long: want at most %d entries", line, maxEntries)
+		}
 		if len(bytes.TrimFunc(text, space)) == 0 {
 			return nil, fmt.Errorf("line %d: the line is empty, want %s", line, entryLines)
 		}
@@ -161,6 +170,9 @@ func readParaphrases(r io.Reader) (*paraphrases, error) {
 	}
 	if err := lines.Err(); err != nil {
 		return nil, fmt.Errorf("line %d: table of paraphrases: %w", line+1, err)
+	}
+	if text.N == 0 {
+		return nil, fmt.Errorf("the table of paraphrases is too long: want at most %d bytes", maxTable)
 	}
 	if line%3 != 0 || line == 0 {
 		return nil, fmt.Errorf("line %d: the table of paraphrases ends: want %s", line+1, entryLines)

@@ -117,6 +117,7 @@ type resolver struct {
 	exclude  func(module string) bool
 	saved    []expression
 	patterns []expression // of LayersPattern, with the block's number as group 1
+	endless  error        // an expression that came to no end: what the others say is of no use
 }
 
 // anyBlock finds the number of a block in the name of a module.
@@ -126,28 +127,28 @@ func newResolver(c *Config) (*resolver, error) {
 	r := &resolver{config: c}
 	var err error
 	var unknown *patternError
-	if r.rank, err = c.RankPattern.compile(); err != nil && !errors.As(err, &unknown) {
+	if r.rank, err = c.RankPattern.compile(&r.endless); err != nil && !errors.As(err, &unknown) {
 		return nil, fmt.Errorf("rank_pattern: %w", err)
 	}
-	if r.alpha, err = c.AlphaPattern.compile(); err != nil {
+	if r.alpha, err = c.AlphaPattern.compile(&r.endless); err != nil {
 		return nil, fmt.Errorf("alpha_pattern: %w", err)
 	}
 	always := func(answer bool) func(string) bool { return func(string) bool { return answer } }
-	if r.target, err = c.TargetModules.compile(); err != nil {
+	if r.target, err = c.TargetModules.compile(&r.endless); err != nil {
 		r.target = always(true)
 	}
-	if r.exclude, err = c.ExcludeModules.compile(); err != nil {
+	if r.exclude, err = c.ExcludeModules.compile(&r.endless); err != nil {
 		r.exclude = always(false)
 	}
 	for _, m := range c.modulesToSave() {
-		re, err := compilePython(`^(^|.*\.)` + m + `($|\..*)`)
+		re, err := compilePython(`^(^|.*\.)`+m+`($|\..*)`, &r.endless)
 		if err != nil {
 			return nil, fmt.Errorf("modules_to_save: %q: %w", m, err)
 		}
 		r.saved = append(r.saved, re)
 	}
 	for _, p := range c.LayersPattern {
-		re, err := compilePython(`^(?:^|.*?\.)` + p + `\.(\d+)\.`)
+		re, err := compilePython(`^(?:^|.*?\.)`+p+`\.(\d+)\.`, &r.endless)
 		if err != nil {
 			return nil, fmt.Errorf("layers_pattern: %q: %w", p, err)
 		}

@@ -124,7 +124,7 @@ func TestMatchingEqualsPEFT(t *testing.T) {
 		t.Fatal("no cases")
 	}
 	for _, g := range golden.Patterns {
-		lookup, err := g.RankPattern.compile()
+		lookup, err := g.RankPattern.compile(new(error))
 		if err != nil {
 			t.Fatal(err)
 		}

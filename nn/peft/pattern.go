@@ -68,13 +68,13 @@ func (p Pattern[V]) sort() {
 // compile returns the lookup of PEFT's get_pattern_key (peft/utils/other.py):
 // the value of the first key that matches the module's name from its start or
 // after a dot to its end, else of a key that is the name, else otherwise.
-func (p Pattern[V]) compile() (func(module string, otherwise V) V, error) {
+func (p Pattern[V]) compile(endless *error) (func(module string, otherwise V) V, error) {
 	keys := make([]expression, len(p))
 	exact := make(map[string]V, len(p))
 	for i, e := range p {
-		re, err := compilePython(`^(.*\.)?(` + e.Key + `)$`)
+		re, err := compilePython(`^(.*\.)?(`+e.Key+`)$`, endless)
 		if err != nil {
-			return nil, fmt.Errorf("key %q: %w", e.Key, err)
+			return nil, fmt.Errorf("key %.200q: %w", e.Key, err)
 		}
 		keys[i], exact[e.Key] = re, e.Value
 	}
@@ -133,13 +133,13 @@ func (m Modules) hasName(module string) bool {
 }
 
 // compile returns whether m chooses a module.
-func (m Modules) compile() (func(module string) bool, error) {
+func (m Modules) compile(endless *error) (func(module string) bool, error) {
 	if m.Regexp == "" {
 		return m.hasName, nil
 	}
-	re, err := compilePython(`^(?:` + m.Regexp + `)$`)
+	re, err := compilePython(`^(?:`+m.Regexp+`)$`, endless)
 	if err != nil {
-		return nil, fmt.Errorf("%q: %w", m.Regexp, err)
+		return nil, fmt.Errorf("%.200q: %w", m.Regexp, err)
 	}
 	return func(module string) bool { return re(module) != nil }, nil
 }
@@ -151,13 +151,26 @@ type expression func(text string) []string
 // maxMatch bounds the search of an expression that goes back and tries again.
 const maxMatch = time.Second
 
+// Of an expression; those in use come to a tenth of it at most.
+const (
+	maxExpression = 1 << 14 // bytes
+	maxGroups     = 200     // each is kept in mind at each place of the expression
+)
+
 // namedReference is a reference back to a group, as only Python writes it.
 var namedReference = regexp.MustCompile(`\(\?P=(\w+)\)`)
 
 // compilePython compiles a Python regular expression. Most over module names are
-// the same in Go; look-around and references back are another engine's.
-func compilePython(expr string) (expression, error) {
+// the same in Go; look-around and references back are another engine's, which may go
+// back and try again without end. Then it says so in endless, and finds no more.
+func compilePython(expr string, endless *error) (expression, error) {
+	if len(expr) > maxExpression {
+		return nil, &patternError{fmt.Errorf("more than %d bytes", maxExpression)}
+	}
 	re, err := regexp.Compile(expr)
+	if err == nil && re.NumSubexp() > maxGroups {
+		return nil, &patternError{fmt.Errorf("more than %d groups", maxGroups)}
+	}
 	if err == nil {
 		return re.FindStringSubmatch, nil
 	}
@@ -167,8 +180,14 @@ func compilePython(expr string) (expression, error) {
 	}
 	full.MatchTimeout = maxMatch
 	return func(text string) []string {
+		if *endless != nil {
+			return nil
+		}
 		m, err := full.FindStringMatch(text)
-		if err != nil || m == nil {
+		if err != nil {
+			*endless = fmt.Errorf("regular expression %.60q: on %q it goes back and tries again for more than %v: write plain module names instead", expr, text, maxMatch)
+		}
+		if m == nil {
 			return nil
 		}
 		var groups []string

@@ -120,7 +120,11 @@ func assemble(c *Config, f *safetensors.File) (*Adapter, error) {
 	}
 	for _, name := range slices.SortedFunc(maps.Keys(layers), compareNames) {
 		l := layers[name]
-		if err := l.resolve(r); err != nil {
+		err := l.resolve(r)
+		if r.endless != nil {
+			err = r.endless
+		}
+		if err != nil {
 			return nil, err
 		}
 		a.Layers = append(a.Layers, *l)

@@ -1,6 +1,7 @@
 package tokenizer
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -18,7 +19,6 @@ func TestBacktracking(t *testing.T) {
 		{"split", `"pre_tokenizer": {"type": "Split", "pattern": {"Regex": "(a+)+$"}, "behavior": "Isolated", "invert": false}`, "a!"},
 		{"within a sequence", `"pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "Split", "pattern": {"Regex": "(a|a)*$"}, "behavior": "Removed", "invert": true}, {"type": "Whitespace"}]}`, "a!"},
 		{"looked ahead", `"pre_tokenizer": {"type": "Split", "pattern": {"Regex": "(?=(a+)+$)|(x+x+)+y"}, "behavior": "Isolated", "invert": false}`, "x!"},
-		{"referred back", `"pre_tokenizer": {"type": "Split", "pattern": {"Regex": "(a+a+)+\\1$"}, "behavior": "Isolated", "invert": false}`, "a!"},
 		{"replace", `"normalizer": {"type": "Replace", "pattern": {"Regex": "(a+)+$"}, "content": "b"}`, "a!"},
 		{"polynomial", `"normalizer": {"type": "Replace", "pattern": {"Regex": "a*a*a*a*a*a*$"}, "content": "b"}`, "a!"},
 	} {
@@ -90,6 +90,9 @@ func TestBombs(t *testing.T) {
 		{"by an expression", normalizers(`{"type": "Replace", "pattern": {"Regex": "x*"}, "content": "` + strings.Repeat("a", 300) + `"}`), "normalizer: makes texts"},
 		{"by a long text", normalizers(`{"type": "Prepend", "prepend": "` + strings.Repeat("a", 17<<20) + `"}`), "normalizer: makes texts"},
 		{"a decoder", wordLevelWith(`"decoder": {"type": "Sequence", "decoders": [` + parts(24, doubled) + `]}`), "decoder: makes texts"},
+		{"bytes of bytes", normalizers(parts(6, `{"type": "ByteLevel"}`)), "normalizer: makes texts more than 256 times as long"},
+		{"bytes of bytes before the tokenizer", wordLevelWith(`"pre_tokenizer": {"type": "Sequence", "pretokenizers": [` + parts(6, `{"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": false}`) + `]}`), "pre_tokenizer: makes texts"},
+		{"by both", wordLevelWith(`"normalizer": {"type": "Sequence", "normalizers": [` + parts(5, doubled) + `]}, "pre_tokenizer": {"type": "Sequence", "pretokenizers": [` + parts(3, `{"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": false}`) + `]}`), "pre_tokenizer: makes texts"},
 		{"many normalizers", normalizers(parts(100, `{"type": "NFKC"}`)), "normalizer: more than 64 parts"},
 		{"many pre-tokenizers", wordLevelWith(`"pre_tokenizer": {"type": "Sequence", "pretokenizers": [` + parts(100, `{"type": "Whitespace"}`) + `]}`), "pre_tokenizer: more than 64 parts"},
 		{"long words", strings.Replace(smallDefinitions[0], `"max_input_chars_per_word": 100`, `"max_input_chars_per_word": 4294967295`, 1), "max_input_chars_per_word 4294967295: want at most 500"},
@@ -106,6 +109,21 @@ func TestBombs(t *testing.T) {
 			}
 		})
 	}
+	t.Run("not regular", func(t *testing.T) {
+		for expression, want := range map[string]string{
+			`(a)\1*\1*b`: `\1`, `(?<n>a)\k<n>`: `\k<`, `(?<n>a\g<n>?b)`: `\g<`, `\g'0'`: `\g'`, `(?~abc)`: "(?~", `(a)?(?(1)b|c)`: "(?(",
+			`\\1`: "", `\\k<`: "", `\(?\(`: "", `\0`: "", `(?:a)(?=b)(?<!c)(?i:d)(?<n>e)`: "",
+		} {
+			quoted, _ := json.Marshal(expression)
+			tok, err := build("tokenizer.json", []byte(normalizers(`{"type": "Replace", "pattern": {"Regex": `+string(quoted)+`}, "content": ""}`)), &settings{})
+			if err == nil {
+				tok.Close()
+			}
+			if (want == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), " has "+want+", for which it may need any time") {
+				t.Errorf("%s: got %v, want %q", expression, err, want)
+			}
+		}
+	})
 	t.Run("a long text that grows", func(t *testing.T) {
 		tok, err := build("tokenizer.json", []byte(normalizers(parts(5, doubled))), &settings{})
 		if err != nil {

@@ -21,7 +21,7 @@ type definition struct {
 	model    *model
 	added    []addedToken
 	template template
-	growth   growth // of a text by the normalizer
+	growth   growth // of a text by normalizer and pre-tokenizer
 }
 
 // sections are the parts of a tokenizer.json that the library reads.
@@ -65,13 +65,14 @@ func parseDefinition(name string, text []byte, set *settings) (*definition, erro
 	if d.model, err = parseModel(file["model"]); err != nil {
 		return fail("model", err)
 	}
+	d.growth = growth{factor: 1}
 	for _, section := range []string{"normalizer", "pre_tokenizer", "decoder"} {
-		grows := growth{factor: 1}
-		if d.sections[section], err = cleanSection(file[section], section, set, &grows); err != nil {
-			return fail(section, err)
+		grows := &d.growth
+		if grows.parts = 0; section == "decoder" {
+			grows = &growth{factor: 1}
 		}
-		if section == "normalizer" {
-			d.growth = grows
+		if d.sections[section], err = cleanSection(file[section], section, set, grows); err != nil {
+			return fail(section, err)
 		}
 	}
 	if d.added, err = parseAdded(file["added_tokens"], d.model.vocab); err != nil {
@@ -283,6 +284,11 @@ func checkValue(value any, depth int) error {
 				return fmt.Errorf("precompiled_charsmap: %w", err)
 			}
 		}
+		if expression, ok := v["Regex"].(string); ok {
+			if part := notRegular(expression); part != "" {
+				return fmt.Errorf("the regular expression %.40q has %s, for which it may need any time: no tokenizer in use has that", expression, part)
+			}
+		}
 		if v["type"] == "Prepend" && v["prepend"] == "" {
 			return errors.New(`Prepend: "prepend" is empty, with which the library aborts: leave the part out`)
 		}
@@ -293,6 +299,21 @@ func checkValue(value any, depth int) error {
 		}
 	}
 	return nil
+}
+
+// irregular finds what takes an expression beyond regular languages: references to a group, calls of it, conditions
+// and absence. Escapes of other characters are found before what looks like one of these.
+var irregular = regexp.MustCompile(`(\\[1-9]|\\[kg]['<]|\(\?[(~])|\\.`)
+
+// notRegular returns the first such part, "" if there is none. One try of these may take as long as the text is, so
+// that a bound on the tries does not bound the time.
+func notRegular(expression string) string {
+	for _, m := range irregular.FindAllStringSubmatch(expression, -1) {
+		if m[1] != "" {
+			return m[1]
+		}
+	}
+	return ""
 }
 
 // checkString refuses NUL characters: the library makes C strings of messages that quote its input, and aborts

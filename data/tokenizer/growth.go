@@ -10,11 +10,11 @@ const (
 	maxWordChars  = 500      // of max_input_chars_per_word: WordPiece takes the third power of it in time
 	maxAffix      = 64       // bytes of a prefix or suffix that every letter of a text may get
 	maxParts      = 64       // of a normalizer, pre-tokenizer or decoder
-	maxGrowth     = 256      // of a text by the Replace parts of a normalizer or decoder
+	maxGrowth     = 256      // of a text by the parts of a normalizer with those of a pre-tokenizer, or of a decoder
 	maxNormalized = 32 << 20 // bytes of a text after them
 )
 
-// growth bounds what the parts of a normalizer or decoder make of a text: of n bytes at most factor·n + added.
+// growth bounds what the parts of a normalizer, pre-tokenizer or decoder make of a text: of n bytes at most factor·n + added.
 type growth struct{ factor, added, parts int }
 
 // follow takes the parts of value into account, in their order.
@@ -38,6 +38,9 @@ func (g *growth) follow(value any) error {
 	case "Prepend":
 		text, _ := part["prepend"].(string)
 		g.added += len(text)
+	case "ByteLevel": // a letter of two bytes for each byte but those of ASCII, and a space before each piece
+		g.factor *= 3
+		g.added = 3*g.added + 3
 	case "Replace":
 		content, _ := part["content"].(string)
 		pattern, _ := part["pattern"].(map[string]any)

@@ -17,8 +17,11 @@ int __real_onig_search_with_param(void *, const unsigned char *, const unsigned 
 
 enum { mismatch = -1, retry_limit_over = -17 };  // as oniguruma.h has them
 
-// Of one search: a second. The expressions in use need some of each letter of a text of spaces alone.
-static const unsigned long max_retries = 20 * 1000 * 1000;
+// Of one search: at most a second. The expressions in use need some of each letter of a text of spaces alone.
+static unsigned long max_retries(size_t bytes) {
+  size_t n = 4 * 1000 * 1000 + 20 * bytes;
+  return n < 20 * 1000 * 1000 ? n : 20 * 1000 * 1000;
+}
 
 static _Thread_local struct {
   double deadline;  // 0: none
@@ -46,8 +49,9 @@ int __wrap_onig_search_with_param(void *regex, const unsigned char *text, const 
   if (work.deadline == 0) return __real_onig_search_with_param(regex, text, end, start, range, region, options, param);
   if (work.error == 0 && now() > work.deadline) work.error = retry_limit_over;
   if (work.error != 0) return mismatch;
-  onig_set_retry_limit_in_match_of_match_param(param, max_retries);
-  onig_set_retry_limit_in_search_of_match_param(param, max_retries);
+  unsigned long most = max_retries(end - text);
+  onig_set_retry_limit_in_match_of_match_param(param, most);
+  onig_set_retry_limit_in_search_of_match_param(param, most);
   int found = __real_onig_search_with_param(regex, text, end, start, range, region, options, param);
   if (found >= mismatch) return found;
   work.error = found;

@@ -14,7 +14,7 @@ func FuzzParaphrases(f *testing.F) {
 	f.Add([]byte("0.5\n\n\n"))
 	f.Add([]byte("\x1f\x8b"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		p, err := readParaphrases(strings.NewReader(string(b)))
+		p, err := readParaphrases(strings.NewReader(string(b)), maxParts)
 		if err != nil || strings.HasPrefix(string(b), "\x1f\x8b") {
 			return
 		}

@@ -2,11 +2,11 @@ package meteor
 
 import (
 	"archive/zip"
+	"autolora/foreign"
 	_ "embed"
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -22,13 +22,15 @@ var builtIn string
 // that is "". METEOR's table of paraphrases (paraphrase-en.gz, compressed or not) is read from a file, none if that is
 // "". Errors name file and line.
 func Load(dir, paraphraseTable string) (*Meteor, error) {
-	l := lists{dir, os.DirFS(dir)}
+	l := lists{dir, func(name string) ([]byte, error) { return foreign.ReadFile(filepath.Join(dir, name), maxList) }}
 	m := &Meteor{matchers: paraphrase}
 	var err error
 	if dir == "" {
-		if l.files, err = zip.NewReader(strings.NewReader(builtIn), int64(len(builtIn))); err != nil {
+		files, err := zip.NewReader(strings.NewReader(builtIn), int64(len(builtIn)))
+		if err != nil {
 			return nil, fmt.Errorf("METEOR's word lists: %w", err)
 		}
+		l.file = func(name string) ([]byte, error) { return fs.ReadFile(files, name) }
 	}
 	if m.functionWords, err = l.functionWords(); err != nil {
 		return nil, err
@@ -48,16 +50,19 @@ func Load(dir, paraphraseTable string) (*Meteor, error) {
 	return m, nil
 }
 
+// maxList bounds a list; METEOR's longest of English has 3 MB.
+const maxList = 256 << 20
+
 // lists are METEOR's word lists in a folder.
 type lists struct {
-	dir   string
-	files fs.FS
+	dir  string
+	file func(name string) ([]byte, error)
 }
 
 // read gives fn each line of a list; what fn says is wrong with one makes the error. A list without any line is one,
 // too.
 func (l lists) read(name string, fn func(line string) (wrong string)) error {
-	text, err := fs.ReadFile(l.files, name)
+	text, err := l.file(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("METEOR needs %s, which is not there: the program has these lists, and takes them if no folder is named", filepath.Join(l.dir, name))
 	}

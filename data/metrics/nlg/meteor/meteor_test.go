@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -214,6 +215,34 @@ func TestLoadMissing(t *testing.T) {
 		}
 		if _, err := Load(dir, table); err == nil || err.Error() != want {
 			t.Errorf("got %v\nwant %s", err, want)
+		}
+	}
+}
+
+// What would fill the memory, or never come to an end.
+func TestLoadUnbounded(t *testing.T) {
+	for _, name := range []string{"function/english.words", "nonbreaking/english.prefixes", "synonym/english.synsets", "synonym/english.exceptions", "paraphrases"} {
+		for what, bad := range map[string]struct {
+			make func(file string) error
+			want string
+		}{
+			"device": {func(file string) error { return os.Symlink("/dev/zero", file) }, " is a "},
+			"sparse": {func(file string) error { return errors.Join(os.WriteFile(file, nil, 0o666), os.Truncate(file, 1<<40)) }, "is too long: 1099511627776 bytes"},
+		} {
+			_, dir, table := writeSample(t)
+			file := filepath.Join(dir, name)
+			if err := errors.Join(os.Remove(file), bad.make(file)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := Load(dir, table); err == nil || !strings.Contains(err.Error(), file+":") || !strings.Contains(err.Error(), bad.want) {
+				t.Errorf("%s in place of %s: got %v, want an error with %q", what, name, err, bad.want)
+			}
+		}
+	}
+	const rows = "0.5\na b\nc d\n0.5\na b c\nd\n"
+	for most, want := range map[int]string{10: "", 9: "line 6: the table of paraphrases is too long: it has more than 9 phrases, paraphrases and words", 8: "line 6", 7: "line 3"} {
+		if _, err := readParaphrases(strings.NewReader(rows), most); (want == "") != (err == nil) || err != nil && !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("at most %d: got %v, want %q", most, err, want)
 		}
 	}
 }

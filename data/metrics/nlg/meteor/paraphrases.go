@@ -107,11 +107,14 @@ func (p *paraphrases) number(word []byte) int32 {
 	return n
 }
 
-// Of METEOR's English table, which has 6 million entries: a hundred bytes each at most.
+// Of a table of paraphrases; METEOR's of English, with 6 million entries, comes to a third.
 const (
-	maxTable   = 1 << 30 // bytes, compressed or not
-	maxEntries = 16 << 20
+	maxTable = 1 << 30  // bytes, compressed or not
+	maxParts = 64 << 20 // see paraphrases.parts
 )
+
+// parts is about how much there is in memory, in some tens of bytes.
+func (p *paraphrases) parts() int { return len(p.lists) + len(p.words) + len(p.ends) + len(p.text)/4 }
 
 // readParaphraseFile reads a table as METEOR has it, compressed by gzip or not.
 func readParaphraseFile(file string) (*paraphrases, error) {
@@ -122,7 +125,7 @@ func readParaphraseFile(file string) (*paraphrases, error) {
 	if err != nil {
 		return nil, fmt.Errorf("table of paraphrases: %w", err)
 	}
-	p, err := readParaphrases(bytes.NewReader(text))
+	p, err := readParaphrases(bytes.NewReader(text), maxParts)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
@@ -134,7 +137,7 @@ const entryLines = "three lines an entry: a probability, a phrase, its paraphras
 
 // readParaphrases reads three lines an entry: a probability, which METEOR does not use, a phrase and one that may
 // stand for it (ParaphraseTransducer.java 108).
-func readParaphrases(r io.Reader) (*paraphrases, error) {
+func readParaphrases(r io.Reader, mostParts int) (*paraphrases, error) {
 	in := bufio.NewReaderSize(r, 1<<16)
 	if magic, _ := in.Peek(2); string(magic) == "\x1f\x8b" {
 		z, err := gzip.NewReader(in)
@@ -151,9 +154,6 @@ func readParaphrases(r io.Reader) (*paraphrases, error) {
 	for lines.Scan() {
 		line++
 		text := lines.Bytes()
-		if line > 3*maxEntries {
-			return nil, fmt.Errorf("line %d: the table of paraphrases is too long: want at most %d entries", line, maxEntries)
-		}
 		if len(bytes.TrimFunc(text, space)) == 0 {
 			return nil, fmt.Errorf("line %d: the line is empty, want %s", line, entryLines)
 		}
@@ -165,7 +165,9 @@ func readParaphrases(r io.Reader) (*paraphrases, error) {
 		case 2:
 			phrase = append(phrase[:0], text...)
 		case 0:
-			p.add(phrase, text)
+			if p.add(phrase, text); p.parts() > mostParts {
+				return nil, fmt.Errorf("line %d: the table of paraphrases is too long: it has more than %d phrases, paraphrases and words", line, mostParts)
+			}
 		}
 	}
 	if err := lines.Err(); err != nil {

@@ -146,7 +146,7 @@ func flagError(c *cobra.Command, err error) error {
 	case errors.As(err, &invalid):
 		kind, ok := map[string]string{
 			"int": "a whole number", "int64": "a whole number", "uint64": "a whole number of at least 0",
-			"float64": "a number", "bool": "true or false", "duration": "a time with its unit, as 30s",
+			"int64Slice": "whole numbers, comma-separated", "float64": "a number", "bool": "true or false", "duration": "a time with its unit, as 30s",
 		}[invalid.GetFlag().Value.Type()]
 		if !ok {
 			kind = invalid.Unwrap().Error()

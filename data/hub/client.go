@@ -40,6 +40,8 @@ type Client struct {
 	user *url.Userinfo
 	// pause is the first pause between two tries; 0 is 500 ms.
 	pause time.Duration
+	// untold bounds a file whose size is not told; 0 is maxUntold.
+	untold int64
 }
 
 // Progress is how far a fetch has come, in bytes over all its files, what was in the cache included.

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha1" // git names its blobs by it
 	"crypto/sha256"
@@ -51,10 +52,14 @@ func (d *download) whole(ctx context.Context) error {
 		return err
 	}
 	for resumed := d.have > 0; ; resumed = false {
-		if err := d.fetch(ctx); err != nil {
+		err := d.fetch(ctx)
+		if errors.Is(err, errNoEnd) {
+			os.Remove(d.path)
+		}
+		if err != nil {
 			return err
 		}
-		err := d.check()
+		err = d.check()
 		if err == nil {
 			return nil
 		}
@@ -180,14 +185,22 @@ func (d *download) fetchOnce(ctx context.Context) error {
 	default:
 		return newStatusError(resp)
 	}
-	body := io.Reader(resp.Body)
-	if d.file.size >= 0 {
-		body = io.LimitReader(body, d.file.size-d.have)
+	most, untold := d.file.size, cmp.Or(d.client.untold, maxUntold)
+	if most < 0 {
+		most = untold + 1
 	}
 	d.alive = alive
-	_, err = io.Copy(d, body)
+	_, err = io.Copy(d, io.LimitReader(resp.Body, most-d.have))
+	if d.file.size < 0 && d.have > untold {
+		err = errNoEnd
+	}
 	return causeOf(watched, err)
 }
+
+// maxUntold bounds a file whose size the hub did not tell, which may have no end. Of large files it tells it.
+const maxUntold int64 = 1 << 30
+
+var errNoEnd = errors.New("the file goes on and on, and its size was not told: set HF_ENDPOINT to a mirror that tells sizes")
 
 // Write takes what came in.
 func (d *download) Write(p []byte) (int, error) {

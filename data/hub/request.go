@@ -44,7 +44,7 @@ func passing(err error) (bool, time.Duration) {
 			status.retryAfter
 	}
 	_, disk := errors.AsType[*os.PathError](err)
-	return !disk && !unreachable(err), 0
+	return !disk && !unreachable(err) && !errors.Is(err, errNoEnd), 0
 }
 
 // unreachable says whether no connection came about. Trying again at once is seldom of use then, and a user

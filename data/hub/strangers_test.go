@@ -227,3 +227,30 @@ func TestAnotherCommit(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// A file without size and end is given up, and nothing of it stays.
+func TestNoEnd(t *testing.T) {
+	h := newFakeHub(t)
+	h.add("models/org/tiny", "main", commitA, tinyModel())
+	h.refuse = func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.HasSuffix(r.URL.Path, "/model.safetensors") {
+			return false
+		}
+		w.Header().Set("Etag", `"`+strings.Repeat("a", 40)+`"`)
+		w.(http.Flusher).Flush() // no Content-Length
+		for r.Method == http.MethodGet {
+			if _, err := w.Write(make([]byte, 1<<16)); err != nil {
+				break
+			}
+		}
+		return true
+	}
+	c := h.client(t)
+	c.untold = 1 << 20
+	if _, err := c.Model(t.Context(), "org/tiny", "", nil); err == nil || !strings.Contains(err.Error(), "model.safetensors: the file goes on and on") {
+		t.Errorf("got %v", err)
+	}
+	if left, _ := filepath.Glob(filepath.Join(c.CacheDir, "*", "blobs", "*.incomplete")); len(left) > 0 {
+		t.Errorf("left %q", left)
+	}
+}

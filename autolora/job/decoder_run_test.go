@@ -237,12 +237,15 @@ func TestDecoderMethods(t *testing.T) {
 				if c.method == runs.MethodFull {
 					cfg.Steps = 30 // after few, all texts are empty
 				}
-				cfg.RanksFile = filepath.Join(t.TempDir(), "ranks.json")
+				ranks := filepath.Join(t.TempDir(), "ranks.json")
+				if NeedsRanks(c.method) {
+					cfg.RanksFile = ranks
+				}
 				text, err := json.Marshal(given)
 				if err != nil {
 					t.Fatal(err)
 				}
-				writeTest(t, cfg.RanksFile, string(text))
+				writeTest(t, ranks, string(text))
 				out := mustRun(t, Train, cfg)
 				switch c.method {
 				case runs.MethodFull:

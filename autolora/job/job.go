@@ -34,7 +34,10 @@ func Search(ctx context.Context, host Host, cfg settings.Config) (*Outcome, erro
 
 // Train trains cfg.Method and evaluates it.
 func Train(ctx context.Context, host Host, cfg settings.Config) (*Outcome, error) {
-	if NeedsRanks(cfg.Method) && cfg.RanksFile == "" {
+	switch needs := NeedsRanks(cfg.Method); {
+	case !needs && cfg.RanksFile != "":
+		return nil, settings.Errorf("ranks", "got %q, but method %s does not train at the ranks of a file: leave it empty, or choose autolora or a control of it", cfg.RanksFile, cfg.Method)
+	case needs && cfg.RanksFile == "":
 		return nil, settings.Errorf("ranks", "method %s trains at the ranks of a file; none is given (autolora search writes one, autolora run does both)", cfg.Method)
 	}
 	return do(ctx, host, cfg, "train", (*job).perform)

@@ -184,6 +184,7 @@ func TestExitCodes(t *testing.T) {
 		{"model not in the cache", append([]string{"run", "--model", "nobody/nothing", "--out", out}, own...), exitFailed, "HF_HUB_OFFLINE is set"},
 		{"full output folder", append([]string{"run", "--model", model, "--out", full}, own...), exitFailed, "is not empty: choose another with --out"},
 		{"missing task data", []string{"run", "--model", model, "--out", out, "--task", "sst2", "--data", filepath.Join(full, "none"), "--max-length", "16"}, exitFailed, "data folder of task sst2"},
+		{"ranks of no use", append([]string{"train", "--method", "lora", "--ranks", "none.json", "--model", model, "--out", out}, own...), exitUsage, "--ranks: got \"none.json\", but method lora does not train at the ranks of a file"},
 		{"missing ranks", append([]string{"train", "--method", "autolora", "--ranks", "none.json", "--model", model, "--out", out}, own...), exitFailed, "none.json"},
 		{"missing input", []string{"predict", "--model", model, "--input", "none.jsonl", "--max-length", "16"}, exitFailed, "none.jsonl"},
 		{"nothing to describe", []string{"info", "nowhere"}, exitFailed, "info: stat nowhere: no such file or directory"},

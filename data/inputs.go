@@ -5,11 +5,11 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"autolora/foreign"
 	"autolora/plainjson"
 )
 
@@ -89,7 +89,7 @@ func ReadTexts(file string, task Task, config InputConfig) (*Inputs, error) {
 }
 
 func readTexts(file string, task Task, config InputConfig) (*Inputs, error) {
-	content, err := os.ReadFile(file)
+	content, err := foreign.ReadNamed(file, foreign.MaxData)
 	if err != nil {
 		return nil, err
 	}

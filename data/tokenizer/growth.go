@@ -8,9 +8,9 @@ import (
 // What a tokenizer.json may ask for. Those in use come to a tenth of it at most.
 const (
 	maxWordChars  = 500      // of max_input_chars_per_word: WordPiece takes the third power of it in time
-	maxAffix      = 64       // bytes of a prefix or suffix that every letter of a text may get
+	maxAffix      = 64       // bytes of a prefix or suffix that every letter or text of a text may get
 	maxParts      = 64       // of a normalizer, pre-tokenizer or decoder
-	maxGrowth     = 256      // of a text by the parts of a normalizer with those of a pre-tokenizer, or of a decoder
+	maxGrowth     = 64       // of a text by the parts of a normalizer with those of a pre-tokenizer, or of a decoder
 	maxNormalized = 32 << 20 // bytes of a text after them
 )
 
@@ -37,6 +37,9 @@ func (g *growth) follow(value any) error {
 	switch part["type"] {
 	case "Prepend":
 		text, _ := part["prepend"].(string)
+		if len(text) > maxAffix {
+			return fmt.Errorf("Prepend of %d bytes: want at most %d", len(text), maxAffix)
+		}
 		g.added += len(text)
 	case "ByteLevel": // a letter of two bytes for each byte but those of ASCII, and a space before each piece
 		g.factor *= 3
@@ -45,7 +48,10 @@ func (g *growth) follow(value any) error {
 		content, _ := part["content"].(string)
 		pattern, _ := part["pattern"].(map[string]any)
 		times := 1 + len(content) // an expression may match between any two letters
-		if text, ok := pattern["String"].(string); ok && text != "" {
+		if text, ok := pattern["String"].(string); ok {
+			if text == "" {
+				return errors.New("Replace of an empty text, which is between any two letters")
+			}
 			times = max(1, (len(content)+len(text)-1)/len(text))
 		}
 		g.factor *= times

@@ -58,6 +58,9 @@ func (m *Model) Adapter(base string, skipped []string) *peft.Adapter {
 	return a
 }
 
+// moduleOf returns the module that has a parameter.
+func moduleOf(name string) string { return name[:max(strings.LastIndexByte(name, '.'), 0)] }
+
 // stored returns a copy of p's values as an F32 tensor under name.
 func (p *Param) stored(name string) safetensors.Tensor {
 	return safetensors.FromFloat32s(name, p.Shape, p.Value.Float32s())
@@ -82,7 +85,7 @@ func (m *Model) LoadAdapter(dir string) error {
 	if err != nil {
 		return err
 	}
-	if has := a.Config.TaskType; has != "" && has != m.Output.TaskType() {
+	if has := a.Config.TaskType; !a.Config.AnyTask() && has != m.Output.TaskType() {
 		return fmt.Errorf("load adapter %s: task_type is %s, want %s", dir, has, m.Output.TaskType())
 	}
 	for _, l := range a.Layers {
@@ -108,6 +111,11 @@ func (m *Model) addLayer(a *peft.Adapter, layer peft.Layer) error {
 				return m.setFused(a, layer, l)
 			}
 		}
+		for _, p := range m.HeadParams() {
+			if p.Name == layer.Name+".weight" {
+				return p.merge(a, layer)
+			}
+		}
 		return fmt.Errorf("layer %q is not in the model %s", layer.Name, m.Dir)
 	}
 	weightA, weightB, err := factors(layer, l.In(), l.Modules[i].Rows)
@@ -120,6 +128,29 @@ func (m *Model) addLayer(a *peft.Adapter, layer peft.Layer) error {
 		l.Adapters[i], err = beyond(m, l, i, lora, layer)
 	}
 	return err
+}
+
+// merge adds a LoRA layer to a weight of the head, which is trained and saved whole here
+// and so has no adapters. PEFT puts one there where an adapter names no task.
+func (p *Param) merge(a *peft.Adapter, layer peft.Layer) error {
+	if a.Config.Form != "" {
+		return fmt.Errorf("layer %q: %s on a layer of the head is not supported", layer.Name, a.Config.Form)
+	}
+	weightA, weightB, err := factors(layer, p.Shape[1], p.Shape[0])
+	if err != nil {
+		return err
+	}
+	s := torchbind.NewScope()
+	defer s.Close()
+	as := func(data []float32, shape ...int64) *torchbind.Tensor {
+		return torchbind.To(s, torchbind.FromSlice(s, data, shape, torchbind.CPU), p.Value.DType(), p.Value.Device())
+	}
+	rank := int64(layer.Rank)
+	torchbind.NoGrad(func() {
+		delta := torchbind.MatMul(s, as(weightB, p.Shape[0], rank), as(weightA, rank, p.Shape[1]))
+		p.Value.CopyInPlace(torchbind.Add(s, p.Value, torchbind.MulScalar(s, delta, a.Config.Scale(layer.Rank, layer.Alpha))))
+	})
+	return nil
 }
 
 // forms has what makes more of the LoRA layer on the i-th module of l than LoRA, by
@@ -170,12 +201,9 @@ func (b byName) take(name string, shape []int64, absent, wrong string) ([]float3
 }
 
 // setHead takes the head that an adapter has saved, and BERT's pooler where that is
-// saved too. An adapter without a head is one of the model's own.
+// saved too. Modules of the model's own head that it has not saved stay.
 func (m *Model) setHead(saved []safetensors.Tensor) error {
 	tensors := tensorsByName(saved)
-	if len(saved) == 0 && m.Head != nil && !m.Head.fresh {
-		return nil
-	}
 	if m.Head != nil && m.Head.pooler {
 		dense := m.Head.Dense
 		if _, stored := tensors[dense.Weight.Name]; stored {
@@ -184,9 +212,16 @@ func (m *Model) setHead(saved []safetensors.Tensor) error {
 			dense.Bias.Value.SetRequiresGrad(true)
 		}
 	}
+	has := make(map[string]bool, len(saved))
+	for _, t := range saved {
+		has[moduleOf(t.Name)] = true
+	}
 	s := torchbind.NewScope()
 	defer s.Close()
 	for _, p := range m.HeadParams() {
+		if !m.Head.fresh && !has[moduleOf(p.Name)] {
+			continue
+		}
 		data, err := tensors.take(p.Name, p.Shape, "neither the adapter nor the model has it",
 			"the adapter was trained for another number of labels or another model")
 		if err != nil {

@@ -467,3 +467,86 @@ func TestTranslatedTargets(t *testing.T) {
 		}
 	})
 }
+
+// An adapter without a task, or of features, serves any head; its LoRA on layers of
+// the head is in the head, as PEFT computes it.
+func TestAdaptersOfNoTask(t *testing.T) {
+	for _, c := range []struct {
+		model, layer, task string
+		output             Output
+	}{
+		{"bert-tiny", "classifier", "", SequenceClassification},
+		{"bert-tiny-tokens", "classifier", "", TokenClassification},
+		{"roberta-tiny", "classifier.dense", "", SequenceClassification},
+		{"roberta-tiny", "classifier.out_proj", "", SequenceClassification},
+		{"roberta-tiny", "classifier.out_proj", "FEATURE_EXTRACTION", SequenceClassification},
+	} {
+		t.Run(c.model+" "+c.layer+" "+c.task, func(t *testing.T) {
+			run(t, func(s *torchbind.Scope) {
+				const rank, alpha = 2, 3
+				labels, err := StoredOutputs(testdata(c.model))
+				if err != nil {
+					t.Fatal(err)
+				}
+				cfg := LoadConfig{Output: c.output, Labels: int64(labels), Head: HeadStored, DType: torchbind.Float32, Device: torchbind.CPU}
+				m := mustLoad(t, testdata(c.model), cfg)
+				defer m.Close()
+				place := slices.IndexFunc(m.HeadParams(), func(p *Param) bool { return p.Name == c.layer+".weight" })
+				shape := m.HeadParams()[place].Shape
+				out, in := shape[0], shape[1]
+				a, b := noise(int(rank*in), 1, 0.3), noise(int(out*rank), 2, 0.3)
+				adapter := &peft.Adapter{
+					Config: peft.Config{TaskType: c.task, BaseModel: "base", R: rank, LoraAlpha: alpha},
+					Layers: []peft.Layer{{Name: c.layer, Rank: rank, Alpha: alpha,
+						A: safetensors.FromFloat32s("", []int64{rank, in}, a), B: safetensors.FromFloat32s("", []int64{out, rank}, b)}},
+				}
+				dir := filepath.Join(t.TempDir(), "adapter")
+				if err := peft.Write(dir, adapter, peft.ModelCard{}); err != nil {
+					t.Fatal(err)
+				}
+				changed := copyModel(t, c.model)
+				rewrite(t, changed, func(m map[string]safetensors.Tensor) {
+					w, err := safetensors.Float32s(m[c.layer+".weight"])
+					if err != nil {
+						t.Fatal(err)
+					}
+					for i := range out {
+						for j := range in {
+							for r := range int64(rank) {
+								w[i*in+j] += alpha / float32(rank) * b[i*rank+r] * a[r*in+j]
+							}
+						}
+					}
+					m[c.layer+".weight"] = safetensors.FromFloat32s(c.layer+".weight", []int64{out, in}, w)
+				})
+				want := mustLoad(t, changed, cfg)
+				defer want.Close()
+				if err := m.LoadAdapter(dir); err != nil {
+					t.Fatal(err)
+				}
+				same := func(m *Model) {
+					t.Helper()
+					for i, p := range want.HeadParams() {
+						near(t, p.Name, m.HeadParams()[i].Value.Float64s(), p.Value.Float64s(), 1e-6)
+					}
+				}
+				same(m)
+
+				again, written := mustLoad(t, testdata(c.model), cfg), filepath.Join(t.TempDir(), "written")
+				defer again.Close()
+				if err := writeAdapter(written, m); err != nil {
+					t.Fatal(err)
+				}
+				if err := again.LoadAdapter(written); err != nil {
+					t.Fatal(err)
+				}
+				same(again)
+
+				cfg.Head = HeadFresh
+				fresh := mustLoad(t, testdata(c.model), cfg)
+				defer fresh.Close()
+				oneLine(t, fresh.LoadAdapter(dir), "neither the adapter nor the model has it")
+			})
+		})
+	}
+}

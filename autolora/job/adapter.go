@@ -37,6 +37,9 @@ func (a *StoredAdapter) Base() string {
 // Tokens reports whether the adapter's head labels tokens.
 func (a *StoredAdapter) Tokens() bool { return a.TaskType == tokenTask }
 
+// anyTask reports whether models of any task can have it.
+func (a *StoredAdapter) anyTask() bool { return a.lora != nil && a.lora.Config.AnyTask() }
+
 // Language reports whether it is an adapter of a language model.
 func (a *StoredAdapter) Language() bool { return a.TaskType == languageTask }
 

@@ -37,11 +37,14 @@ func (s *session) headTask(adapter *StoredAdapter) (data.Task, error) {
 	outputs, tokens := 0, slices.Contains(s.arch.Architectures, s.arch.Architecture(nn.TokenClassification))
 	switch {
 	case generates:
-		if adapter != nil && !adapter.Language() {
+		if adapter != nil && !adapter.Language() && !adapter.anyTask() {
 			return data.Task{}, fmt.Errorf("the adapter is of type %s, and its model generates text: want %s", adapter.TaskType, languageTask)
 		}
 	case adapter != nil && adapter.Outputs > 0:
-		outputs, tokens = adapter.Outputs, adapter.Tokens()
+		outputs = adapter.Outputs
+		if !adapter.anyTask() {
+			tokens = adapter.Tokens()
+		}
 		if adapter.Labels != nil {
 			labels = adapter.Labels
 		}

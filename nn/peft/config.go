@@ -49,6 +49,10 @@ var taskHeads = map[string][]string{
 	"FEATURE_EXTRACTION": nil,
 }
 
+// AnyTask reports whether a model of any task can have the adapter: it names none, or
+// is one of features, which has no head.
+func (c *Config) AnyTask() bool { return c.TaskType == "" || c.TaskType == "FEATURE_EXTRACTION" }
+
 // modulesToSave returns all entries that are in force.
 func (c *Config) modulesToSave() []string {
 	saved := slices.Clone(c.ModulesToSave)

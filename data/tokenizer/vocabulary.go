@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"autolora/foreign"
@@ -72,12 +73,12 @@ func wordPiece(path string, text []byte, set *settings) ([]byte, error) {
 	})
 }
 
-// parseVocabText reads vocab.txt: a token a line, the first one with id 0. Of equal lines the last one counts, as
-// in transformers.
+// parseVocabText reads vocab.txt: a token a line, the first one with id 0. Space at the end of a line is not of the
+// token, and of equal lines the last one counts, as in transformers.
 func parseVocabText(path string, text []byte) (map[string]uint32, error) {
 	vocab := map[string]uint32{}
 	err := eachLine(path, text, func(number int, token string) error {
-		vocab[token] = uint32(number - 1)
+		vocab[strings.TrimRightFunc(token, unicode.IsSpace)] = uint32(number - 1)
 		return nil
 	})
 	if err != nil {

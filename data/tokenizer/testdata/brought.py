@@ -75,6 +75,9 @@ FOLDERS = {
     "no segments by the class": {"tokenizer.json": wordpiece(), "tokenizer_config.json": {"tokenizer_class": "DistilBertTokenizer"}},
     "vocab.txt with added_tokens.json": {"vocab.txt": "\n".join(WORDS) + "\n", "tokenizer_config.json": BERT, "added_tokens.json": {"<new>": N}},
     "vocab.txt without segments": {"vocab.txt": "\n".join(WORDS) + "\n", "tokenizer_config.json": BERT | {"model_input_names": ["input_ids", "attention_mask"]}},
+    "vocab.txt with spaces at the ends of lines": {"vocab.txt": "\n".join(w + " \t" * (i % 2) for i, w in enumerate(WORDS)) + "\n", "tokenizer_config.json": BERT},
+    "vocab.txt with lines of Windows": {"vocab.txt": "\r\n".join(WORDS) + "\r\n", "tokenizer_config.json": BERT},
+    "vocab.txt with a blank line within": {"vocab.txt": "\n".join(WORDS[:8] + [""] + WORDS[8:]), "tokenizer_config.json": BERT},
     "vocab.txt with a blank last line": {"vocab.txt": "\n".join(WORDS) + "\n\n", "tokenizer_config.json": BERT},
 }
 
@@ -83,7 +86,7 @@ for name, files in FOLDERS.items():
     with tempfile.TemporaryDirectory() as folder:
         text = {file: content if isinstance(content, str) else json.dumps(content) for file, content in files.items()}
         for file, content in text.items():
-            pathlib.Path(folder, file).write_text(content)
+            pathlib.Path(folder, file).write_bytes(content.encode())
         pathlib.Path(folder, "config.json").write_text('{"model_type": "bert"}')
         tok = AutoTokenizer.from_pretrained(folder)
         entry = {"name": name, "files": text, "texts": TEXTS, "ids": [], "segments": []}

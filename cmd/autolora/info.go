@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -293,7 +294,7 @@ func inspectAdapter(dir string) (contents, error) {
 		*job.StoredAdapter
 	}{"adapter", a}
 	return contents{about, func(w *writer) {
-		w.row("kind", "%s, %s", a.Form, a.TaskType)
+		w.row("kind", "%s, %s", a.Form, cmp.Or(a.TaskType, "of no task"))
 		w.row("base model", "%s", a.BaseModel)
 		w.row("weights", "%s parameters, and %s of the head", human.Thousands(a.Size), human.Thousands(a.Head))
 		if len(a.Ranks.Layers) > 0 {

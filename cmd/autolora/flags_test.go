@@ -244,7 +244,7 @@ func TestHabits(t *testing.T) {
 		{"train", "max_grad_norm", "--clip"}, {"train", "warmup_ratio warmup-steps", "--warmup"}, {"train", "bf16 fp16 torch_dtype", "--dtype"},
 		{"run", "overwrite_output_dir", "--overwrite"}, {"run", "resume_from_checkpoint", "--resume"}, {"run", "logging_steps", "--log-every"},
 		{"run", "save_steps", "--save-every"}, {"run", "report_to", "--tensorboard"}, {"run", "dataset dataset_name data_dir", "--data"},
-		{"predict", "num_beams", "--beams"}, {"predict", "text prompt test_file", "--input"}, {"predict", "max_tokens", "--max-new-tokens"},
+		{"predict", "num_beams", "--beams"}, {"predict", "texts prompt test_file", "--input"}, {"predict", "max_tokens", "--max-new-tokens"},
 		{"score", "predictions preds", "--hypotheses"}, {"launch", "nproc_per_node num_processes", "--processes"}, {"export", "output_dir", "--out"},
 	} {
 		for _, flag := range strings.Fields(tc.flags) {

@@ -153,8 +153,9 @@ func schemeNames() (names []string) {
 
 // The columns of tables that hold what is scored, as data.ReadColumn takes them.
 var (
-	labelColumns = []string{"label", "labels", "prediction", "class", "target", "score"}
-	textColumns  = []string{"text", "prediction", "hypothesis", "output", "target"}
+	predictionColumns = []string{"prediction", "predicted", "pred"} // of a table that may have the right labels too
+	labelColumns      = []string{"label", "labels", "prediction", "class", "target", "score"}
+	textColumns       = []string{"text", "prediction", "hypothesis", "output", "target"}
 )
 
 // read reads a file, stdin for "-": of a table the first of the columns that it has.

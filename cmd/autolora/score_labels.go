@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"autolora/autolora/human"
 	"autolora/data"
@@ -24,7 +25,7 @@ func pairs[T any](in scoreInput, values func(metrics.File) ([]T, error)) (gold, 
 	if err != nil {
 		return nil, nil, err
 	}
-	predicted, err := in.read(in.hypotheses, labelColumns...)
+	predicted, err := in.read(in.hypotheses, slices.Concat(predictionColumns, labelColumns)...)
 	if err == nil {
 		pred, err = values(predicted)
 	}
@@ -99,18 +100,30 @@ func scoreClasses(in scoreInput) (scoring, error) {
 		return nil, err
 	}
 	classes := map[string]int{"0": 0, "1": 1}
+	folded := map[string][]string{} // the right classes that are alike but for case: true in JSON is True in pandas' tables
 	indices := func(lines []string) []int {
 		out := make([]int, len(lines))
 		for i, class := range lines {
 			class = data.PlainClass(class)
 			if _, ok := classes[class]; !ok {
-				classes[class] = len(classes)
+				lower := strings.ToLower(class)
+				if right := folded[lower]; len(right) == 1 {
+					class = right[0]
+				}
+				if _, ok := classes[class]; !ok {
+					classes[class] = len(classes)
+				}
 			}
 			out[i] = classes[class]
 		}
 		return out
 	}
-	gold, pred := indices(goldLines), indices(predLines)
+	gold := indices(goldLines)
+	for class := range classes {
+		lower := strings.ToLower(class)
+		folded[lower] = append(folded[lower], class)
+	}
+	pred := indices(predLines)
 	names := []string{metrics.NameAccuracy, metrics.NameMatthews, metrics.NameMacroF1}
 	if len(classes) == 2 { // 0 and 1 alone
 		names = append(names, metrics.NameF1)

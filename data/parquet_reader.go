@@ -23,6 +23,7 @@ func readParquet(file string, b []byte, spec *tableSpec, yield yieldRow) error {
 	if err != nil {
 		return err
 	}
+	others, unread := 0, error(nil)                         // columns that cannot be read
 	columns := make([]func(row int) (cell, error), len(at)) // a row's cell of each column, nil for one that is not there
 	for i, k := range at {
 		if k < 0 {
@@ -38,8 +39,13 @@ func readParquet(file string, b []byte, spec *tableSpec, yield yieldRow) error {
 			return fmt.Errorf("%s: %w", file, err)
 		}
 		if err != nil {
+			unread = err
 			columns[i] = func(int) (cell, error) { return cell{kind: isOther}, nil }
+			others++
 		}
+	}
+	if others > 0 && others == len(at) { // by a codec, say
+		return fmt.Errorf("%s: none of the columns can be read: %w", file, unread)
 	}
 	cells := make([]cell, len(at))
 	spec.rows = f.Rows()

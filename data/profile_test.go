@@ -71,6 +71,14 @@ func TestComplete(t *testing.T) {
 	}
 }
 
+// TestDescribeUnread says why no column of a parquet file can be read.
+func TestDescribeUnread(t *testing.T) {
+	_, err := Describe("parquet/testdata/brotli.parquet", false, 0)
+	if err == nil || !strings.Contains(err.Error(), "none of the columns can be read: column ") || !strings.Contains(err.Error(), "decompress brotli: not supported") {
+		t.Errorf("got %v", err)
+	}
+}
+
 // TestFirstLineIsARow finds that a table has no names for its columns.
 func TestFirstLineIsARow(t *testing.T) {
 	for name, content := range map[string]string{"a.csv": "a fine film,pos\nb dull play,neg\nc good one,pos\n", "a.tsv": "1\ta fine film\n0\ta dull play\n1\ta good one\n"} {

@@ -197,7 +197,11 @@ func (cmd *command) inspect(ctx context.Context, c *console, path string) (conte
 	case ext == ".json":
 		about, err := inspectJSON(path)
 		if about.print == nil { // neither ranks nor results: perhaps rows
-			if rows, err := data.Describe(path, false, 2); err == nil && rows.Rows == 2 {
+			rows, dataErr := data.Describe(path, false, 2)
+			switch {
+			case dataErr != nil && err != nil:
+				return about, fmt.Errorf("%w; as data: %w", err, dataErr)
+			case dataErr == nil && rows.Rows == 2:
 				return cmd.inspectData(ctx, c, path)
 			}
 		}

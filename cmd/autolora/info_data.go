@@ -14,7 +14,7 @@ import (
 )
 
 // dataEnds are the ends of the names of files of data.
-var dataEnds = []string{".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".conll", ".iob2", ".iob", ".bio", ".txt"}
+var dataEnds = []string{".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".conll", ".iob2", ".iob", ".bio", ".txt", ".gz", ".zip", ".xlsx"}
 
 func isData(path string) bool {
 	return slices.Contains(dataEnds, strings.ToLower(filepath.Ext(path)))

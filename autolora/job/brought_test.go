@@ -11,6 +11,9 @@ import (
 
 	"autolora/autolora/runs"
 	"autolora/autolora/settings"
+	"autolora/data"
+	"autolora/nn"
+	"autolora/nn/peft"
 	"autolora/torchbind"
 )
 
@@ -142,5 +145,22 @@ func TestTokensBeyondTheEmbedding(t *testing.T) {
 			}
 		})
 		*file = was
+	}
+}
+
+// An adapter that names no task is of the task that its model has.
+func TestTaskOfAdaptersWithoutOne(t *testing.T) {
+	for model, want := range map[string]data.Kind{"gpt2-tiny": data.Generation, "bert-tiny": data.Classification, "bert-tiny-tokens": data.Tagging} {
+		for _, task := range []string{"", "FEATURE_EXTRACTION"} {
+			s := &session{dir: fixturePath(model)}
+			var err error
+			if s.arch, err = nn.ReadConfig(s.dir); err != nil {
+				t.Fatal(err)
+			}
+			a := &StoredAdapter{TaskType: task, Outputs: 3, lora: &peft.Adapter{Config: peft.Config{TaskType: task}}}
+			if got, err := s.headTask(a); err != nil || got.Kind != want {
+				t.Errorf("%s with an adapter of %q: %s, %v; want %s", model, task, got.Kind, err, want)
+			}
+		}
 	}
 }

@@ -88,7 +88,7 @@ func ReadFile(path string, most int64) ([]byte, error) {
 // MaxData bounds a file of data, all of which is kept in memory.
 const MaxData = 4 << 30
 
-const maxPiped = 1 << 30
+const maxPiped = 1 << 29
 
 // ReadNamed is ReadFile of a file that the user named, which may be a link to
 // anywhere, or a pipe. A device, which has no end, it may not be.

@@ -111,7 +111,7 @@ func TestPiped(t *testing.T) {
 	for _, tc := range []struct {
 		n    int64
 		want string
-	}{{0, ""}, {5, ""}, {most, ""}, {most + 1, "is too long: want at most 1073741824 bytes through a pipe, more in a file"}} {
+	}{{0, ""}, {5, ""}, {most, ""}, {most + 1, "is too long: want at most 536870912 bytes through a pipe, more in a file"}} {
 		n, err := io.Copy(io.Discard, Piped(io.LimitReader(zeros{}, tc.n)))
 		if err == nil && (tc.want != "" || n != tc.n) || err != nil && err.Error() != tc.want {
 			t.Errorf("%d bytes: got %d, %v", tc.n, n, err)

@@ -94,6 +94,7 @@ func TestBombs(t *testing.T) {
 		{"bytes of bytes", normalizers(parts(6, `{"type": "ByteLevel"}`)), "normalizer: makes texts more than 64 times as long"},
 		{"bytes of bytes before the tokenizer", wordLevelWith(`"pre_tokenizer": {"type": "Sequence", "pretokenizers": [` + parts(6, `{"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": false}`) + `]}`), "pre_tokenizer: makes texts"},
 		{"by both", wordLevelWith(`"normalizer": {"type": "Sequence", "normalizers": [` + parts(5, doubled) + `]}, "pre_tokenizer": {"type": "Sequence", "pretokenizers": [` + parts(3, `{"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": false}`) + `]}`), "pre_tokenizer: makes texts"},
+		{"special tokens", wordLevelWith(`"post_processor": {"type": "TemplateProcessing", "single": [` + parts(11, `{"SpecialToken": {"id": "a", "type_id": 0}}`) + `, {"Sequence": {"id": "A", "type_id": 0}}], "pair": [], "special_tokens": {"a": {"ids": [` + parts(100, "1") + `]}}}`), "post_processor: single: adds more than 1000 special tokens"},
 		{"many normalizers", normalizers(parts(100, `{"type": "NFKC"}`)), "normalizer: more than 64 parts"},
 		{"many pre-tokenizers", wordLevelWith(`"pre_tokenizer": {"type": "Sequence", "pretokenizers": [` + parts(100, `{"type": "Whitespace"}`) + `]}`), "pre_tokenizer: more than 64 parts"},
 		{"long words", strings.Replace(smallDefinitions[0], `"max_input_chars_per_word": 100`, `"max_input_chars_per_word": 4294967295`, 1), "max_input_chars_per_word 4294967295: want at most 500"},

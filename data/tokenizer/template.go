@@ -200,9 +200,13 @@ type specialTokens map[string]struct {
 	IDs []uint32 `json:"ids"`
 }
 
+// maxAdded bounds the special tokens around a text; those in use are ten at most.
+const maxAdded = 1000
+
 // readPieces reads a list in which the sequences A and B are there as often as want says.
 func readPieces(list []rawPiece, tokens specialTokens, want [2]int) ([]piece, error) {
 	var seen [2]int
+	added := 0
 	pieces := make([]piece, 0, len(list))
 	for i, raw := range list {
 		p, err := raw.read(tokens)
@@ -211,6 +215,9 @@ func readPieces(list []rawPiece, tokens specialTokens, want [2]int) ([]piece, er
 		}
 		if p.text != noText {
 			seen[p.text]++
+		}
+		if added += len(p.ids); added > maxAdded {
+			return nil, fmt.Errorf("adds more than %d special tokens", maxAdded)
 		}
 		pieces = append(pieces, p)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,8 +33,8 @@ a text a line (.txt, and stdin unless it holds JSON). The texts are in the
 columns that the model was trained on, or in "text" (of pairs "text_pair" too),
 "tokens" or "source"; in plain text a tab is between those of a pair.
 
-The output is a table for a table, else JSON lines, or what the end of --output
-says: .csv, .tsv, .jsonl, .conll for tags. It has all that the input has, and
+The output is JSON lines, or what the end of --output says: .csv, .tsv, .jsonl,
+.conll for tags. It has all that the input has, and
 
   label, probabilities, logits   of a text; in a table label and probability
   tags                           of the words of a sentence
@@ -67,7 +68,7 @@ nothing else around it: what follows is the text.`,
 		if cmd.json && output == "" {
 			return usagef("--json: the output is JSON lines already; give --output FILE to get a summary on stdout")
 		}
-		form, err := outputForm(output)
+		form, err := outputForm(cmp.Or(output, ".jsonl")) // stdout is for programs
 		if err != nil {
 			return err
 		}

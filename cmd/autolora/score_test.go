@@ -146,7 +146,7 @@ func TestScoreErrors(t *testing.T) {
 		{"unknown scheme", "tagging --input tags.conll --strict --scheme bio", exitUsage, `--scheme: got "bio", want one of auto, iob1, iob2, ioe2, iobes, bilou, bmes`},
 		{"stdin twice", "regression --hypotheses - --references -", exitUsage, "--hypotheses and --references: - is there 2 times, but only one can be stdin"},
 		{"two files of right answers", "classification --hypotheses two.txt --references two.txt --references two.txt", exitUsage, "--references: got 2 files, want one: there is one right answer in a classification"},
-		{"missing file", "tagging --input none.conll", exitFailed, "read none.conll: open none.conll: no such file or directory"},
+		{"missing file", "tagging --input none.conll", exitFailed, "open none.conll: no such file or directory"},
 		{"empty file", "tagging --input empty.txt", exitFailed, "empty.txt: there are no words in it"},
 		{"empty values", "regression --hypotheses empty.txt --references two.txt", exitFailed, "empty.txt: the file is empty"},
 		{"one column", "tagging --input one.conll", exitFailed, "one.conll: line 1: 1 column: want at least 2"},

@@ -2,6 +2,7 @@ package nn
 
 import (
 	"math/rand/v2"
+	"slices"
 
 	"autolora/nn/safetensors"
 	"autolora/torchbind"
@@ -58,6 +59,9 @@ func (h *Head) reorder(order []int64) {
 	})
 }
 
+// outputWeights are the names that a head's last layer may have in a checkpoint.
+var outputWeights = []string{"classifier.weight", "classifier.out_proj.weight"}
+
 // StoredOutputs returns the number of outputs of the head that a model folder has, 0
 // if it has none.
 func StoredOutputs(dir string) (int, error) {
@@ -67,8 +71,7 @@ func StoredOutputs(dir string) (int, error) {
 	}
 	defer ckpt.Close()
 	for _, name := range ckpt.Names() {
-		switch safetensors.Unwrapped(name) {
-		case "classifier.weight", "classifier.out_proj.weight":
+		if slices.Contains(outputWeights, safetensors.Unwrapped(name)) {
 			if t, _ := ckpt.Tensor(name); len(t.Shape) == 2 {
 				return int(t.Shape[0]), nil
 			}

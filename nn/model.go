@@ -140,7 +140,7 @@ const (
 )
 
 // ErrHead is matched, with errors.Is, by the error of Load about a stored head of
-// the other kind.
+// the other kind, or with another number of outputs.
 var ErrHead = errors.New("a fresh one can be drawn")
 
 // useFreshHead decides, and marks a stored head that is not used as known. A
@@ -157,6 +157,11 @@ func useFreshHead(ld *loader, arch Config, cfg LoadConfig) (bool, error) {
 	}
 	if stored && cfg.Head != HeadFresh {
 		err := arch.CheckHead(cfg.Output)
+		for _, name := range outputWeights {
+			if t, ok := ld.find(name); ok && err == nil && len(t.Shape) == 2 && t.Shape[0] != cfg.Labels {
+				err = fmt.Errorf("its head has %d outputs, want %d", t.Shape[0], cfg.Labels)
+			}
+		}
 		if err != nil && cfg.Head == HeadIfStored {
 			err = fmt.Errorf("%w: %w", err, ErrHead)
 		}

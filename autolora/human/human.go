@@ -6,6 +6,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Significant returns v to three digits: 0.0412, 4.31, 43.1, 431; in powers of
@@ -56,4 +57,18 @@ func Thousands[N ~int | ~int64](n N) string {
 		s = s[:at] + "," + s[at:]
 	}
 	return s
+}
+
+// Duration returns d as "0.4 s", "42 s", "3 min 20 s" or "2 h 5 min".
+func Duration(d time.Duration) string {
+	seconds := int64(d.Round(time.Second).Seconds())
+	switch {
+	case d < 10*time.Second:
+		return fmt.Sprintf("%.1f s", d.Seconds())
+	case seconds < 60:
+		return fmt.Sprintf("%d s", seconds)
+	case seconds < 3600:
+		return fmt.Sprintf("%d min %d s", seconds/60, seconds%60)
+	}
+	return fmt.Sprintf("%d h %d min", seconds/3600, seconds%3600/60)
 }

@@ -3,6 +3,7 @@ package human
 import (
 	"math"
 	"testing"
+	"time"
 )
 
 func TestNumbers(t *testing.T) {
@@ -28,6 +29,11 @@ func TestNumbers(t *testing.T) {
 		{"short number", Thousands(999), "999"},
 		{"long number", Thousands(1234567), "1,234,567"},
 		{"negative number", Thousands(int64(-123456)), "-123,456"},
+		{"no time", Duration(0), "0.0 s"},
+		{"seconds", Duration(42300 * time.Millisecond), "42 s"},
+		{"minutes", Duration(200 * time.Second), "3 min 20 s"},
+		{"almost an hour", Duration(time.Hour - time.Millisecond), "1 h 0 min"},
+		{"hours", Duration(7500 * time.Second), "2 h 5 min"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if tc.got != tc.want {

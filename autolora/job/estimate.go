@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"autolora/autolora/human"
 	"autolora/autolora/runs"
 	"autolora/autolora/settings"
 	"autolora/data"
@@ -41,7 +42,7 @@ func Estimates(ctx context.Context, plan []settings.Config) ([]Estimate, string,
 	if err != nil {
 		return nil, "", err
 	}
-	speed := matrixSpeed()
+	speed := matrixSpeed(8)
 	basis := fmt.Sprintf("%s; %s; %.0f GFLOP/s on %d threads", modelBasis, dataBasis, speed/1e9, torchbind.NumThreads())
 	var all []Estimate
 	for _, c := range plan {
@@ -165,6 +166,11 @@ func sizeOf(c settings.Config) (size, string, error) {
 	if err != nil {
 		return size{}, "", err
 	}
+	return limited(countedSize(splits), c), fmt.Sprintf("the data of %s", splits.Task.Name), nil
+}
+
+// countedSize returns the size of data that are at hand.
+func countedSize(splits *data.Splits) size {
 	z := size{train: splits.Train.Len(), wanted: 1}
 	for _, d := range append(splits.Dev, splits.Test...) {
 		z.scored += d.Len()
@@ -190,7 +196,7 @@ func sizeOf(c settings.Config) (size, string, error) {
 		z.wanted = special/2 + tokensPerWord*mean(targets)
 		z.written = z.wanted
 	}
-	return limited(z, c), fmt.Sprintf("the data of %s", splits.Task.Name), nil
+	return z
 }
 
 func limited(z size, c settings.Config) size {
@@ -201,10 +207,22 @@ func limited(z size, c settings.Config) size {
 	return z
 }
 
+// noteTime says about how long the job will take, where that is worth knowing.
+func (j *job) noteTime() {
+	const slow = 1e10 // FLOP/s that any machine has
+	s := j.session
+	shape, size := newShape(s.arch), limited(countedSize(s.splits), j.cfg)
+	if s.procs.size() > 1 || estimate(j.cfg, shape, size, slow).Seconds < 60 {
+		return
+	}
+	e := estimate(j.cfg, shape, size, matrixSpeed(2))
+	s.rep.Note(fmt.Sprintf("about %s in all, if the machine has nothing else to do", human.Duration(time.Duration(e.Seconds*float64(time.Second)))))
+}
+
 // matrixSpeed times the product that takes most of a step. The fastest of some
 // rounds counts, which others that use the machine disturbed least.
-func matrixSpeed() float64 {
-	const n, c, rounds, products = 1024, 1024, 8, 6
+func matrixSpeed(rounds int) float64 {
+	const n, c, products = 1024, 1024, 6
 	s := torchbind.NewScope()
 	defer s.Close()
 	x := torchbind.FromSlice(s, make([]float32, n*c), []int64{n, c}, torchbind.CPU)

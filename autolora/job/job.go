@@ -127,6 +127,9 @@ func newJob(ctx context.Context, s *session) (*job, error) {
 	if batch, n := min(j.cfg.BatchSize, j.cfg.SearchBatch()), s.procs.size(); batch < n {
 		return nil, settings.Errorf("batch-size", "got %d examples for %d processes, want at least one for each", batch, n)
 	}
+	if j.cfg.TrainFile != "" {
+		j.noteTime()
+	}
 	j.corpus = s.corpus(s.splits.Train)
 	if s.cfg.ClassWeights == settings.BalancedWeights {
 		if s.weights, err = balanced(s.task, s.splits.Train); err != nil {

@@ -122,9 +122,9 @@ func (cmd *command) printPlan(ctx context.Context, c *console, plan []settings.C
 	return cmd.show(c, map[string]any{"runs": list, "seconds": total, "basis": basis}, func(w *writer) {
 		w.printf("%-18s %5s %13s %12s %10s  %s\n", "method", "seed", "search steps", "train steps", "about", "folder")
 		for _, p := range list {
-			w.printf("%-18s %5d %13s %12s %10s  %s\n", p.Method, p.Seed, human.Thousands(p.Steps.Search), human.Thousands(p.Steps.Train), spell(duration(p.Seconds)), p.Out)
+			w.printf("%-18s %5d %13s %12s %10s  %s\n", p.Method, p.Seed, human.Thousands(p.Steps.Search), human.Thousands(p.Steps.Train), human.Duration(duration(p.Seconds)), p.Out)
 		}
-		w.printf("\n%d runs, about %s (%s)\n", len(list), spell(duration(total)), basis)
+		w.printf("\n%d runs, about %s (%s)\n", len(list), human.Duration(duration(total)), basis)
 	})
 }
 

@@ -224,6 +224,38 @@ func TestFromRunToPredictions(t *testing.T) {
 	})
 }
 
+// TestFirstHour gives the commands that README gives for a table of one's own, with
+// no more flags than a model of 40 positions with a head of three classes needs.
+func TestFirstHour(t *testing.T) {
+	model, dir := tinyModel(t), t.TempDir()
+	out, table, labels := filepath.Join(dir, "topics"), filepath.Join(dir, "train.csv"), filepath.Join(dir, "labels.csv")
+	rows := "title,topic\n"
+	for i := range 60 {
+		rows += strings.Repeat("the ", i/2%10) + []string{"good film,praise\n", "bad film,blame\n"}[i%2]
+	}
+	writeFile(t, table, rows)
+
+	got := run(t, program(t, "run", "--model", model, "--train", table, "--out", out, "--max-length", "16", "--new-head"))
+	for _, want := range []string{"guessed from ", "held out as dev set"} {
+		if got.code != exitDone || !strings.Contains(got.stderr, want) {
+			t.Errorf("exit code %d, want %q on stderr: %s", got.code, want, got.stderr)
+		}
+	}
+	if succeed(t, "eval", "--adapter", out, "--dev", table) == "" {
+		t.Error("eval says nothing")
+	}
+	text := filepath.Join(dir, "new.txt")
+	writeFile(t, text, "good film\nbad film\n")
+	for line := range strings.Lines(succeed(t, "predict", "--adapter", out, "--input", text)) {
+		wantKeys(t, decode(t, line), "text", "label", "probabilities")
+	}
+	succeed(t, "predict", "--adapter", out, "--input", table, "--output", labels)
+	written, err := os.ReadFile(labels)
+	if header, _, _ := strings.Cut(string(written), "\n"); err != nil || strings.TrimSpace(header) != "title,topic,label,probability" {
+		t.Errorf("%v: %s", err, header)
+	}
+}
+
 // TestSignals stops a search in its middle: it ends within a step, says so in
 // one line, and every file it leaves is whole.
 func TestSignals(t *testing.T) {

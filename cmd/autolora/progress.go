@@ -100,7 +100,7 @@ func (r *reporter) Advance(done int, note string) {
 		return
 	}
 	r.tenth, r.told = tenth, now
-	r.line(r.phase.text(now) + "  " + spell(r.phase.left(now)) + " left")
+	r.line(r.phase.text(now) + "  " + human.Duration(r.phase.left(now)) + " left")
 }
 
 // draw draws the bar as it should be now.
@@ -154,7 +154,7 @@ func (p phase) summary(now time.Time) string {
 	if p.done < p.total {
 		done += " of " + p.amount(p.total)
 	}
-	return p.label() + joinWords(", ", joinWords(" ", done, p.unit(), "in", spell(now.Sub(p.began))), p.speed(now), p.note)
+	return p.label() + joinWords(", ", joinWords(" ", done, p.unit(), "in", human.Duration(now.Sub(p.began))), p.speed(now), p.note)
 }
 
 // label is the name in a column of its own.
@@ -221,18 +221,4 @@ func fit(text string, width int) string {
 		text = strings.TrimRight(text[:at], " ")
 	}
 	return text
-}
-
-// spell returns a duration as "0.4 s", "42 s", "3 min 20 s" or "2 h 5 min".
-func spell(d time.Duration) string {
-	seconds := int64(d.Round(time.Second).Seconds())
-	switch {
-	case d < 10*time.Second:
-		return fmt.Sprintf("%.1f s", d.Seconds())
-	case seconds < 60:
-		return fmt.Sprintf("%d s", seconds)
-	case seconds < 3600:
-		return fmt.Sprintf("%d min %d s", seconds/60, seconds%60)
-	}
-	return fmt.Sprintf("%d h %d min", seconds/3600, seconds%3600/60)
 }

@@ -144,19 +144,3 @@ func TestFit(t *testing.T) {
 		})
 	}
 }
-
-func TestSpell(t *testing.T) {
-	for _, tc := range []struct{ name, got, want string }{
-		{"no time", spell(0), "0.0 s"},
-		{"seconds", spell(42300 * time.Millisecond), "42 s"},
-		{"minutes", spell(200 * time.Second), "3 min 20 s"},
-		{"almost an hour", spell(time.Hour - time.Millisecond), "1 h 0 min"},
-		{"hours", spell(7500 * time.Second), "2 h 5 min"},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			if tc.got != tc.want {
-				t.Errorf("got %q, want %q", tc.got, tc.want)
-			}
-		})
-	}
-}

@@ -349,7 +349,7 @@ func TestRunErrors(t *testing.T) {
 		}, "d.tsv: line 3"},
 		{"missing column", func(c *settings.Config) { c.Text = []string{"sentence"} }, `sentence`},
 		{"task and files", func(c *settings.Config) { c.Task = "sst2" }, "exclude each other"},
-		{"head of another size", func(c *settings.Config) { c.NewHead = false }, "classifier.weight"},
+		{"head of another size", func(c *settings.Config) { c.NewHead = false }, "its head has 3 outputs, want 2"},
 		{"unknown target", func(c *settings.Config) { c.Targets = []string{"proj"} }, "proj"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -232,15 +232,7 @@ func apart(a, b []float64) float64 {
 // the gradients, and those of α, which Adam has moved.
 func losses(t *testing.T, dir string) (gradients, alphas []float64) {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(dir, runs.MetricsFile))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(text)) {
-		var r runs.Record
-		if err := json.Unmarshal([]byte(line), &r); err != nil {
-			t.Fatal(err)
-		}
+	for _, r := range readRecords(t, dir) {
 		for _, v := range []*float64{r.Loss, r.ValLoss, r.Direct, r.Implicit, r.GradNorm} {
 			if v != nil {
 				gradients = append(gradients, *v)

@@ -22,7 +22,7 @@ func Warnings(r *runs.Results) []string {
 func noBetter(primary string, got, least Number) string {
 	how := scoreOf(primary)
 	if !got.Known() || !least.Known() { // the loss decided
-		return fmt.Sprintf("it has learnt nothing that its loss shows, which is not below that of always giving the commonest answer")
+		return "it has learnt nothing that its loss shows, which is not below that of always giving the commonest answer"
 	}
 	than := "above"
 	if how.Lower {

@@ -56,7 +56,7 @@ demo: build ## set everything up, search ranks and train on real SST-2 data, wri
 .PHONY: test
 test: setup $(DEMO_MODEL) ## check the format, vet, and run all tests with the race detector
 	@failed=; part() { echo "$$*"; "$$@" || failed=yes; }; \
-	unformatted=$$(gofmt -l atomicfile autolora cmd data foreign nn plainjson torchbind); \
+	unformatted=$$(gofmt -l atomicfile autolora cmd data foreign human nn plainjson torchbind); \
 	if [[ -n $$unformatted ]]; then echo "not formatted, run gofmt -w:" $$unformatted >&2; failed=yes; fi; \
 	export GOMP_SPINCOUNT=$(GOMP_SPINCOUNT) GORACE=atexit_sleep_ms=0; \
 	part go test -race -timeout 20m -vet=all $$(go list ./... | grep -vE '/data/(metrics/nlg|tokenizer)(/|$$)'); \

@@ -1,10 +1,10 @@
 package data
 
 import (
+	"autolora/human"
 	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 )
 
 // LabelCount is how often a label is there.
@@ -43,12 +43,8 @@ func (d *Dataset) LabelCounts() []LabelCount {
 // CountsInWords names the first labels with their counts, at most so many.
 func CountsInWords(counts []LabelCount, most int) string {
 	var parts []string
-	for _, c := range counts[:min(len(counts), most)] {
+	for _, c := range counts {
 		parts = append(parts, fmt.Sprintf("%s %d", c.Label, c.Count))
 	}
-	text := strings.Join(parts, ", ")
-	if more := len(counts) - most; more > 0 {
-		text += fmt.Sprintf(" and %d more", more)
-	}
-	return text
+	return human.List(parts, most)
 }

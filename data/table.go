@@ -2,6 +2,7 @@ package data
 
 import (
 	"autolora/foreign"
+	"autolora/human"
 	"bytes"
 	"errors"
 	"fmt"
@@ -227,16 +228,11 @@ func (s *tableSpec) check(i int, c cell) error {
 
 // listNames writes names for an error message, at most the first 20.
 func listNames(names []string) string {
-	const most = 20
 	var quoted []string
-	for _, name := range names[:min(len(names), most)] {
+	for _, name := range names {
 		quoted = append(quoted, shorten(name))
 	}
-	list := strings.Join(quoted, ", ")
-	if len(names) > most {
-		list += fmt.Sprintf(" and %d more", len(names)-most)
-	}
-	return list
+	return human.List(quoted, 20)
 }
 
 // shorten quotes a text of the user's data for an error message, cut to a length that keeps the message one line.

@@ -6,10 +6,10 @@ import (
 	"slices"
 	"strings"
 
-	"autolora/autolora/human"
 	"autolora/autolora/runs"
 	"autolora/data"
 	"autolora/data/metrics"
+	"autolora/human"
 )
 
 // scored is what a model's answers about a data set are worth.

@@ -10,10 +10,10 @@ import (
 	"strings"
 	"time"
 
-	"autolora/autolora/human"
 	"autolora/autolora/runs"
 	"autolora/autolora/settings"
 	"autolora/data"
+	"autolora/human"
 	"autolora/nn"
 	"autolora/torchbind"
 )

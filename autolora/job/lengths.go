@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"slices"
 
-	"autolora/autolora/human"
 	"autolora/autolora/settings"
 	"autolora/data"
 	"autolora/data/tokenizer"
+	"autolora/human"
 )
 
 // Lengths says how long examples are in tokens, special ones included.

@@ -8,10 +8,10 @@ import (
 	"strconv"
 	"time"
 
-	"autolora/autolora/human"
 	"autolora/autolora/settings"
 	"autolora/data"
 	"autolora/data/metrics"
+	"autolora/human"
 	"autolora/nn"
 )
 

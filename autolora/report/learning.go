@@ -3,9 +3,9 @@ package report
 import (
 	"fmt"
 
-	"autolora/autolora/human"
 	"autolora/autolora/runs"
 	"autolora/data/metrics"
+	"autolora/human"
 )
 
 // Warnings says in words what is wrong with a run that has learnt nothing, or

@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"autolora/autolora/human"
+	"autolora/human"
 )
 
 // Number is a float64 that JSON may not have: null where it is not finite.

@@ -8,7 +8,7 @@ import (
 	"io"
 	"strings"
 
-	"autolora/autolora/human"
+	"autolora/human"
 
 	xfont "golang.org/x/image/font"
 	"gonum.org/v1/plot"

@@ -7,8 +7,8 @@ import (
 	"math"
 	"slices"
 
-	"autolora/autolora/human"
 	"autolora/autolora/runs"
+	"autolora/human"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"

@@ -10,7 +10,7 @@ import (
 	"strings"
 	text "text/template"
 
-	"autolora/autolora/human"
+	"autolora/human"
 )
 
 //go:embed page.html tables.md.tmpl

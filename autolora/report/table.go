@@ -6,7 +6,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"autolora/autolora/human"
+	"autolora/human"
 	"autolora/nn/peft"
 )
 

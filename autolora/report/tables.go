@@ -8,9 +8,9 @@ import (
 	"slices"
 	"strings"
 
-	"autolora/autolora/human"
 	"autolora/autolora/runs"
 	"autolora/data/metrics"
+	"autolora/human"
 )
 
 // scoreTables returns the main tables, one per model and family of tasks: the

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"autolora/autolora/human"
+	"autolora/human"
 )
 
 // Method is one way of fine-tuning: an entry of Methods says what it trains and

@@ -4,9 +4,9 @@ import (
 	"context"
 	"strings"
 
-	"autolora/autolora/human"
 	"autolora/autolora/job"
 	"autolora/autolora/settings"
+	"autolora/human"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"

@@ -5,11 +5,11 @@ import (
 	"strings"
 	"time"
 
-	"autolora/autolora/human"
 	"autolora/autolora/job"
 	"autolora/autolora/report"
 	"autolora/autolora/runs"
 	"autolora/autolora/settings"
+	"autolora/human"
 
 	"github.com/spf13/cobra"
 )

@@ -12,12 +12,12 @@ import (
 	"slices"
 	"strings"
 
-	"autolora/autolora/human"
 	"autolora/autolora/job"
 	"autolora/autolora/runs"
 	"autolora/autolora/settings"
 	"autolora/data"
 	"autolora/foreign"
+	"autolora/human"
 	"autolora/nn"
 	"autolora/nn/safetensors"
 	"autolora/plainjson"

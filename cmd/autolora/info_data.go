@@ -8,9 +8,9 @@ import (
 	"slices"
 	"strings"
 
-	"autolora/autolora/human"
 	"autolora/autolora/job"
 	"autolora/data"
+	"autolora/human"
 )
 
 // dataEnds are the ends of the names of files of data.

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"autolora/autolora/human"
+	"autolora/human"
 
 	"github.com/schollz/progressbar/v3"
 )

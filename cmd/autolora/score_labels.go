@@ -7,9 +7,9 @@ import (
 	"strconv"
 	"strings"
 
-	"autolora/autolora/human"
 	"autolora/data"
 	"autolora/data/metrics"
+	"autolora/human"
 )
 
 // pairs returns what values finds in --references and --hypotheses, which have as

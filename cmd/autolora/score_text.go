@@ -8,9 +8,9 @@ import (
 	"strings"
 
 	"autolora/atomicfile"
-	"autolora/autolora/human"
 	"autolora/data/metrics"
 	"autolora/data/metrics/nlg"
+	"autolora/human"
 )
 
 // textScores is the outcome of generated texts.

@@ -9,11 +9,11 @@ import (
 	"slices"
 	"strings"
 
-	"autolora/autolora/human"
 	"autolora/autolora/job"
 	"autolora/autolora/report"
 	"autolora/autolora/runs"
 	"autolora/data/metrics"
+	"autolora/human"
 )
 
 // report prints the outcome of a run: as one JSON object, what results.json

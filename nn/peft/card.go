@@ -1,12 +1,12 @@
 package peft
 
 import (
+	"autolora/human"
 	"fmt"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"unicode"
 )
 
 // ModelCard is what the README.md of an adapter says beyond the adapter itself.
@@ -330,11 +330,4 @@ func code(s string) string { return "`" + strings.ReplaceAll(oneLine(s), "`", "'
 
 // oneLine returns s with single spaces for white space, and without what would
 // steer a terminal or turn the direction of what follows.
-func oneLine(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
-			return unicode.ReplacementChar
-		}
-		return r
-	}, strings.Join(strings.Fields(s), " "))
-}
+func oneLine(s string) string { return human.Line(strings.Join(strings.Fields(s), " ")) }

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"autolora/foreign"
+	"autolora/human"
 	"autolora/nn/safetensors"
 )
 
@@ -116,7 +117,7 @@ func assemble(c *Config, f *safetensors.File) (*Adapter, error) {
 	}
 	if unknown != nil {
 		return nil, fmt.Errorf("has tensors that are neither LoRA factors of linear layers nor in modules_to_save (%s): %s",
-			strings.Join(modulesToSave, ", "), some(unknown))
+			strings.Join(modulesToSave, ", "), human.List(unknown, 5))
 	}
 	for _, name := range slices.SortedFunc(maps.Keys(layers), compareNames) {
 		l := layers[name]
@@ -205,12 +206,3 @@ func checkComplete(r *resolver, layers []Layer) error {
 
 // numbered finds a block number among the parts of a module's name.
 var numbered = regexp.MustCompile(`(?:^|\.)\d+\.`)
-
-// some joins names for an error message, leaving out all but the first few.
-func some(names []string) string {
-	const most = 5
-	if len(names) > most {
-		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
-	}
-	return strings.Join(names, ", ")
-}

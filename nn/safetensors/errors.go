@@ -1,9 +1,11 @@
 package safetensors
 
 import (
+	"autolora/human"
 	"errors"
 	"fmt"
 	"io/fs"
+	"strconv"
 	"strings"
 )
 
@@ -26,19 +28,11 @@ func (e *FormatError) Error() string {
 // listed joins names for an error message, the first few quoted and the rest
 // counted.
 func listed(names []string) string {
-	const most = 5
-	var b strings.Builder
-	for i, n := range names {
-		if i == most {
-			fmt.Fprintf(&b, " and %d more", len(names)-most)
-			break
-		}
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		fmt.Fprintf(&b, "%q", n)
+	var quoted []string
+	for _, n := range names {
+		quoted = append(quoted, strconv.Quote(n))
 	}
-	return b.String()
+	return human.List(quoted, 5)
 }
 
 // otherFormat recognises files that are often given in place of safetensors, and

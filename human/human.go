@@ -72,3 +72,13 @@ func Duration(d time.Duration) string {
 	}
 	return fmt.Sprintf("%d h %d min", seconds/3600, seconds%3600/60)
 }
+
+// List joins names, at most the first so many of them, and counts the rest: "a, b
+// and 3 more".
+func List(names []string, most int) string {
+	list := strings.Join(names[:min(len(names), most)], ", ")
+	if more := len(names) - most; more > 0 {
+		list += fmt.Sprintf(" and %d more", more)
+	}
+	return list
+}

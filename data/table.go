@@ -6,7 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"hash"
+	"io"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -103,8 +103,8 @@ var readers = map[string]reader{
 	".parquet": readParquet,
 }
 
-// readTable reads the rows of one file, whose kind follows from its name, and adds the file's bytes to sum.
-func readTable(file string, sum hash.Hash, spec *tableSpec, yield yieldRow) error {
+// readTable reads the rows of one file, whose kind follows from its name, and writes the file's bytes to sum.
+func readTable(file string, sum io.Writer, spec *tableSpec, yield yieldRow) error {
 	ext := filepath.Ext(file)
 	read := readers[strings.ToLower(ext)]
 	want := ".tsv, .csv, .jsonl or .parquet"

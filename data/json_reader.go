@@ -40,19 +40,27 @@ func isJSONLines(b []byte) bool {
 	case b[0] == '[':
 		return false
 	case json.Valid(first):
-		return len(rest) > 0 || rowsWithin(first) == nil && !wrapper(first)
+		if len(rest) > 0 {
+			return true
+		}
+		object := fieldsOf(first)
+		return rowsWithin(object) == nil && !wrapper(object)
 	}
 	var value json.RawMessage
 	d := json.NewDecoder(bytes.NewReader(b))
 	return d.Decode(&value) != nil || d.InputOffset() <= int64(len(first))
 }
 
-// rowsWithin returns the list of objects that an object holds, nil if it is a row itself.
-func rowsWithin(object []byte) json.RawMessage {
-	var fields map[string]json.RawMessage
-	if json.Unmarshal(object, &fields) != nil {
+// fieldsOf returns the fields of a value, nil if it is no object.
+func fieldsOf(value []byte) (fields map[string]json.RawMessage) {
+	if json.Unmarshal(value, &fields) != nil {
 		return nil
 	}
+	return fields
+}
+
+// rowsWithin returns the list of objects that an object holds, nil if it is a row itself.
+func rowsWithin(fields map[string]json.RawMessage) json.RawMessage {
 	if rows := fields["data"]; holds(rows, '{') {
 		return rows
 	}
@@ -62,7 +70,7 @@ func rowsWithin(object []byte) json.RawMessage {
 			lists = append(lists, field)
 		}
 	}
-	if len(lists) != 1 || !wrapper(object) {
+	if len(lists) != 1 || !wrapper(fields) {
 		return nil
 	}
 	return lists[0]
@@ -75,17 +83,13 @@ func holds(value json.RawMessage, first byte) bool {
 }
 
 // wrapper reports whether an object is no row: all that it has is objects, and lists of these or of lists.
-func wrapper(object []byte) bool {
-	var fields map[string]json.RawMessage
-	if json.Unmarshal(object, &fields) != nil || len(fields) == 0 {
-		return false
-	}
+func wrapper(fields map[string]json.RawMessage) bool {
 	for _, field := range fields {
 		if field[0] != '{' && !holds(field, '{') && !holds(field, '[') {
 			return false
 		}
 	}
-	return true
+	return len(fields) > 0
 }
 
 type jsonReader struct {
@@ -99,7 +103,7 @@ type jsonReader struct {
 
 // document reads the values of a file one after the other: rows, or lists of rows.
 func (r *jsonReader) document() error {
-	for r.skip(" \t\r\n"); len(r.b) > 0; r.skip(" \t\r\n") {
+	for r.skipWhite(); len(r.b) > 0; r.skipWhite() {
 		if r.b[0] == '[' {
 			if err := r.list(); err != nil {
 				return err
@@ -111,10 +115,9 @@ func (r *jsonReader) document() error {
 		if err != nil {
 			return err
 		}
-		switch rows := rowsWithin(value); {
-		case rows == nil && wrapper(value):
-			var fields map[string]json.RawMessage
-			json.Unmarshal(value, &fields) // wrapper has done so
+		fields := fieldsOf(value)
+		switch rows := rowsWithin(fields); {
+		case rows == nil && wrapper(fields):
 			err = fmt.Errorf("%s: the object is no row, and has no list that must be the rows: it has %s: want a list of objects, as pandas writes with orient=\"records\"",
 				place(r.file, line), listNames(slices.Sorted(maps.Keys(fields))))
 		case rows == nil:
@@ -135,7 +138,7 @@ func (r *jsonReader) document() error {
 // list reads the rows of the list that comes next.
 func (r *jsonReader) list() error {
 	for r.advance(1); ; {
-		r.skip(" \t\r\n")
+		r.skipWhite()
 		if bytes.HasPrefix(r.b, []byte{']'}) {
 			r.advance(1)
 			return nil
@@ -148,7 +151,7 @@ func (r *jsonReader) list() error {
 		if err != nil {
 			return err
 		}
-		r.skip(" \t\r\n")
+		r.skipWhite()
 		if bytes.HasPrefix(r.b, []byte{','}) {
 			r.advance(1)
 		}
@@ -174,7 +177,7 @@ func (r *jsonReader) advance(n int) {
 	r.b = r.b[n:]
 }
 
-func (r *jsonReader) skip(white string) { r.advance(len(r.b) - len(bytes.TrimLeft(r.b, white))) }
+func (r *jsonReader) skipWhite() { r.advance(len(r.b) - len(bytes.TrimLeft(r.b, " \t\r\n"))) }
 
 // row takes an object.
 func (r *jsonReader) row(line int, text []byte, want string) error {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -256,19 +257,12 @@ func (p *Profile) labelKind(label string) Kind {
 	}
 	few := c.Values != nil && (2*len(c.Values) <= p.Rows-c.Missing || len(c.Values) <= 3)
 	switch kind := c.kind(); {
-	case kind == numbersToo && (c.Values == nil || slices.ContainsFunc(classNames(keys(c.Values)), func(v string) bool { _, ok := wholeNumber(v); return !ok })):
+	case kind == numbersToo && (c.Values == nil || slices.ContainsFunc(classNames(slices.Collect(maps.Keys(c.Values))), func(v string) bool { _, ok := wholeNumber(v); return !ok })):
 		return Regression
 	case kind == wholes && few && len(c.Values) <= 20, kind == texts && few:
 		return Classification
 	}
 	return ""
-}
-
-func keys(values map[string]int) (names []string) {
-	for name := range values {
-		names = append(names, name)
-	}
-	return names
 }
 
 // Complete returns the task with the kind and the columns that it does not give, guessed from its first file where

@@ -82,6 +82,14 @@ func (e Example) words() []string {
 	return e.Words
 }
 
+// withTarget is the example of a writing with another target, and a writing of its own: copies of examples share theirs.
+func (e Example) withTarget(target string) Example {
+	writing := *e.Writing
+	writing.Target = target
+	e.Writing = &writing
+	return e
+}
+
 // whereWord names the place of word i: of a file with one word a line, its own line.
 func (e Example) whereWord(i int) string {
 	if isCoNLL(e.File) {
@@ -155,9 +163,7 @@ func (d *Dataset) Prompts() *Dataset {
 	p := *d
 	p.Examples = slices.Clone(d.Examples)
 	for i := range p.Examples {
-		prompt := *p.Examples[i].Writing
-		prompt.Target = ""
-		p.Examples[i].Writing = &prompt
+		p.Examples[i] = p.Examples[i].withTarget("")
 	}
 	return &p
 }
@@ -171,10 +177,9 @@ func (d *Dataset) Targets() *Dataset {
 			t.Examples = append(t.Examples, ex)
 		}
 		for _, reference := range ex.References {
-			each := *ex.Writing
-			each.Target, each.References = reference, nil
-			t.Examples = append(t.Examples, ex)
-			t.Examples[len(t.Examples)-1].Writing = &each
+			each := ex.withTarget(reference)
+			each.References = nil
+			t.Examples = append(t.Examples, each)
 		}
 	}
 	return &t

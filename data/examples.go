@@ -176,10 +176,7 @@ func (d *Dataset) joinReferences() {
 		if !ok {
 			i = len(joined)
 			place[ex.Source] = i
-			one := *ex.Writing
-			one.Target = ""
-			joined = append(joined, ex)
-			joined[i].Writing = &one
+			joined = append(joined, ex.withTarget(""))
 		}
 		if ex.Target != "" {
 			joined[i].References = append(joined[i].References, ex.Target)

@@ -224,8 +224,8 @@ func (m *Model) Segments(s *torchbind.Scope, b *Batch, labels *torchbind.Tensor)
 	return append(m.Body.segments(s, b, nil), func(s *torchbind.Scope, h *torchbind.Tensor, rng *DropoutRNG) *torchbind.Tensor {
 		logits := m.scores(s, h, rng)
 		if m.weights != nil {
-			labels = torchbind.To(s, labels, logits.DType(), m.device)
-			return torchbind.MulScalar(s, torchbind.Sum(s, torchbind.Mul(s, torchbind.LogSoftmax(s, logits, -1), labels)), -1)
+			shares := torchbind.To(s, labels, logits.DType(), m.device)
+			return torchbind.MulScalar(s, torchbind.Sum(s, torchbind.Mul(s, torchbind.LogSoftmax(s, logits, -1), shares)), -1)
 		}
 		if m.Output != Regression {
 			smoothing := m.smoothing

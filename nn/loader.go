@@ -205,14 +205,13 @@ const headModule = "lm_head"
 // words loads the embedding of a language model. Where it is the head too, the
 // checkpoint may have it under the head's name alone.
 func (ld *loader) words(cfg *Config, key string) *Param {
-	shape := []int64{cfg.VocabSize, cfg.HiddenSize}
-	if _, ok := ld.find(key); ok || !cfg.TieWordEmbeddings {
-		return ld.param(key, shape...)
+	shape, head := []int64{cfg.VocabSize, cfg.HiddenSize}, headModule+".weight"
+	if _, ok := ld.find(key); !ok && cfg.TieWordEmbeddings {
+		if _, ok := ld.find(head); ok {
+			return ld.add(&Param{Name: key, Shape: shape, Value: ld.read(ld.scope, head, ld.dtype, shape)})
+		}
 	}
-	if _, ok := ld.find(headModule + ".weight"); !ok {
-		return ld.param(key, shape...)
-	}
-	return ld.add(&Param{Name: key, Shape: shape, Value: ld.read(ld.scope, headModule+".weight", ld.dtype, shape)})
+	return ld.param(key, shape...)
 }
 
 // vocabulary loads the head of a language model: a matrix of its own, or the

@@ -164,8 +164,11 @@ func curvePanel(title string, label func(float64) string, curves ...curve) (pane
 		half := max(math.Abs(p.Y.Min)/10, 1e-9)
 		p.Y.Min, p.Y.Max = p.Y.Min-half, p.Y.Max+half
 	}
+	// Where a reader has a wider font, the last label of the axis is longer than
+	// what the plot leaves for it.
+	const labelRoom = 8
 	return panel{title, panelWidth, plotHeight + room, func(c draw.Canvas) {
-		p.Draw(draw.Crop(c, 0, 0, room, 0))
+		p.Draw(draw.Crop(c, 0, -labelRoom, room, 0))
 		legend.Draw(draw.Crop(c, 0, 0, 0, -plotHeight))
 	}}, true
 }

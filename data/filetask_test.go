@@ -2,10 +2,12 @@ package data
 
 import (
 	"math"
+	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -150,6 +152,14 @@ func TestReadInputs(t *testing.T) {
 	}
 	if !reflect.DeepEqual(d.Examples, want) {
 		t.Errorf("got %+v\nwant %+v", d.Examples, want)
+	}
+	pipe := filepath.Join(t.TempDir(), "pipe.jsonl")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	go os.WriteFile(pipe, []byte(`{"sentence": "a", "label": 1}`), 0o600)
+	if d, err := ReadInputs(pipe, sst2); err != nil || d.Examples[0].Text != "a" { // which can be read once only
+		t.Errorf("a pipe: got %+v, %v", d, err)
 	}
 	bad := write(t, "bad.jsonl", `{"text": "a", "label": 2}`)
 	if _, err := ReadInputs(bad, sst2); err == nil || err.Error() != "input: "+bad+`: line 1: label "2": want "negative", "positive", or 0 to 1` {

@@ -20,7 +20,11 @@ import (
 // a line the first column is the words and the last, if there are several, the tags. In generation the lines have
 // "source", and perhaps "target".
 func ReadInputs(file string, task Task) (*Dataset, error) {
-	rows := form{kind: task.Kind, text: []column{{name: "text"}, {name: "text_pair", optional: true}}, label: column{name: "label"}}
+	content, err := foreign.ReadNamed(file, foreign.MaxData)
+	if err != nil {
+		return nil, fmt.Errorf("input: read data: %w", err)
+	}
+	rows := form{kind: task.Kind, text: []column{{name: "text"}, secondText}, label: column{name: "label"}, content: content}
 	switch task.Kind {
 	case Tagging:
 		rows.text, rows.label = []column{wordColumn}, tagColumn
@@ -52,7 +56,7 @@ func (t Task) pairs() *bool {
 // usualColumns are the columns with the texts of an input that does not call them as rows says, but by another usual
 // name: sentence1 and sentence2, say.
 func usualColumns(file string, rows form) []column {
-	p, err := Describe(file, rows.kind == Tagging, 100)
+	p, err := describe(file, rows.content, rows.kind == Tagging, 100)
 	if err != nil || wordLines(file) || p.column(rows.text[0].name) != nil {
 		return rows.text
 	}

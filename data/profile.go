@@ -53,8 +53,13 @@ var errEnough = errors.New("enough")
 // Describe reads all rows of a file, or the first of them if most is not 0. A file with a word a line has sentences as
 // rows; words says that a .tsv or .txt file is one.
 func Describe(file string, words bool, most int) (*Profile, error) {
+	return describe(file, nil, words, most)
+}
+
+// describe is Describe of a file whose content, if it is not nil, is read already.
+func describe(file string, content []byte, words bool, most int) (*Profile, error) {
 	p := &Profile{File: file}
-	spec := &tableSpec{all: true, lists: words || wordLines(file)}
+	spec := &tableSpec{all: true, lists: words || wordLines(file), content: content}
 	err := readTable(file, io.Discard, spec, func(_ int, cells []cell) error {
 		p.add(spec.columns, cells)
 		if p.Rows == most {

@@ -142,14 +142,13 @@ func (p *Param) merge(a *peft.Adapter, layer peft.Layer) error {
 	}
 	s := torchbind.NewScope()
 	defer s.Close()
-	as := func(data []float32, shape ...int64) *torchbind.Tensor {
-		return torchbind.To(s, torchbind.FromSlice(s, data, shape, torchbind.CPU), p.Value.DType(), p.Value.Device())
+	rank, dtype, device := int64(layer.Rank), p.Value.DType(), p.Value.Device()
+	lora := &LoRA{
+		Rank: rank, Alpha: a.Config.Scale(layer.Rank, layer.Alpha) * float64(rank), // as in addLayer
+		A: newParam(s, "", weightA, []int64{rank, p.Shape[1]}, dtype, device),
+		B: newParam(s, "", weightB, []int64{p.Shape[0], rank}, dtype, device),
 	}
-	rank := int64(layer.Rank)
-	torchbind.NoGrad(func() {
-		delta := torchbind.MatMul(s, as(weightB, p.Shape[0], rank), as(weightA, rank, p.Shape[1]))
-		p.Value.CopyInPlace(torchbind.Add(s, p.Value, torchbind.MulScalar(s, delta, a.Config.Scale(layer.Rank, layer.Alpha))))
-	})
+	torchbind.NoGrad(func() { p.Value.CopyInPlace(lora.Merge(s, p.Value)) })
 	return nil
 }
 

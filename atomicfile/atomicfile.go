@@ -2,8 +2,7 @@
 // and are on the disk when a function returns: they are made under a temporary
 // name beside their own, synced and renamed, and then the folder is synced.
 //
-// What a process leaves behind that is killed meanwhile is called ".NAME.*.tmp"
-// or ".NAME.*.old".
+// What a process leaves behind that is killed meanwhile is called ".NAME.*.tmp".
 package atomicfile
 
 import (
@@ -64,23 +63,19 @@ func WriteOutput(path string, fill func(w io.Writer) error) error {
 }
 
 // WriteFolder puts a folder with the files that fill writes at dir, whose parents
-// are made. A folder that is there must be empty or, with replace, goes.
-func WriteFolder(dir string, replace bool, fill func(temp string) error) error {
+// are made. A folder that is there must be empty.
+func WriteFolder(dir string, fill func(temp string) error) error {
 	dir = filepath.Clean(dir)
 	if err := os.MkdirAll(filepath.Dir(dir), 0o777); err != nil {
 		return fmt.Errorf("write %s: %w", dir, err)
 	}
-	return put(dir, replace, func(temp string) error {
+	return Make(dir, func(temp string) error {
 		if err := os.Mkdir(temp, 0o777); err != nil {
 			return err
 		}
 		return fill(temp)
 	})
 }
-
-// Make puts what fill makes at temp, a file or a link, at path, in place of one
-// that is there.
-func Make(path string, fill func(temp string) error) error { return put(path, false, fill) }
 
 // Rename gives a complete file another name in its folder.
 func Rename(from, to string) error {
@@ -102,9 +97,10 @@ func Abandon() {
 	})
 }
 
-func put(path string, replace bool, fill func(temp string) error) error {
-	hidden := filepath.Join(filepath.Dir(path), fmt.Sprintf(".%s.%x", filepath.Base(path), rand.Uint64()))
-	temp, old := hidden+".tmp", hidden+".old"
+// Make puts what fill makes at temp, a file, a link or a folder, at path, in place
+// of a file or a link that is there.
+func Make(path string, fill func(temp string) error) error {
+	temp := filepath.Join(filepath.Dir(path), fmt.Sprintf(".%s.%x.tmp", filepath.Base(path), rand.Uint64()))
 	making.Store(temp, nil)
 	defer making.Delete(temp)
 	defer os.RemoveAll(temp) // what fill leaves in an error, or a panic
@@ -112,27 +108,16 @@ func put(path string, replace bool, fill func(temp string) error) error {
 	if err == nil {
 		err = flush(temp)
 	}
-	moved := false
-	if err == nil && replace { // a folder cannot be renamed to one that has files
-		err = os.Rename(path, old)
-		if moved = err == nil; errors.Is(err, fs.ErrNotExist) {
-			err = nil
-		}
-	}
 	if err == nil {
 		err = move(temp, path)
 	}
 	if err == nil {
-		return os.RemoveAll(old)
+		return nil
 	}
 	if own := (*fs.PathError)(nil); errors.As(err, &own) && own.Path == temp {
 		err = own.Err // of a name that nobody knows
 	}
-	err = fmt.Errorf("write %s: %w", path, err)
-	if moved {
-		err = errors.Join(err, os.Rename(old, path))
-	}
-	return err
+	return fmt.Errorf("write %s: %w", path, err)
 }
 
 func move(from, to string) error {

@@ -63,19 +63,17 @@ func TestFolder(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		name    string
-		replace bool
 		content string
 		err     error
 		ok      bool
 		want    string
 	}{
-		{"an error", false, "a", errFill, false, ""},
-		{"new", true, "a", nil, true, "a"},
-		{"there already", false, "b", nil, false, "a"},
-		{"an error instead of another", true, "b", errFill, false, "a"},
-		{"in place of another", true, "b", nil, true, "b"},
+		{"an error", "a", errFill, false, ""},
+		{"new", "a", nil, true, "a"},
+		{"there already", "b", nil, false, "a"},
+		{"an error instead of another", "b", errFill, false, "a"},
 	} {
-		err := WriteFolder(dir, tt.replace, fill(tt.content, tt.err))
+		err := WriteFolder(dir, fill(tt.content, tt.err))
 		names, got := what(t, parent, filepath.Join(dir, "file"))
 		if (err == nil) != tt.ok || got != tt.want || len(names) > 1 {
 			t.Errorf("%s: error %v, folder beside %q, file %q, want %q", tt.name, err, names, got, tt.want)
@@ -88,7 +86,7 @@ func TestPanic(t *testing.T) {
 	parent := t.TempDir()
 	func() {
 		defer func() { _ = recover() }()
-		_ = WriteFolder(filepath.Join(parent, "folder"), false, func(string) error { panic("no memory") })
+		_ = WriteFolder(filepath.Join(parent, "folder"), func(string) error { panic("no memory") })
 	}()
 	if names, _ := what(t, parent, "none"); len(names) > 0 {
 		t.Errorf("left %q", names)

@@ -45,7 +45,7 @@ func (m *Model) Write(dir string, labels []string) error {
 	if err != nil {
 		return fmt.Errorf("write model %s: %w", dir, err)
 	}
-	return atomicfile.WriteFolder(dir, false, func(temp string) error {
+	return atomicfile.WriteFolder(dir, func(temp string) error {
 		if err := safetensors.WriteSharded(temp, maxShard, map[string]string{"format": "pt"}, m.merged()); err != nil {
 			return err
 		}

@@ -30,7 +30,7 @@ func Write(dir string, a *Bottlenecks, card peft.ModelCard) error {
 	if _, err := os.Lstat(dir); err == nil {
 		return fmt.Errorf("write adapter %s: folder is there already: %w", dir, fs.ErrExist)
 	}
-	return atomicfile.WriteFolder(dir, false, func(dir string) error {
+	return atomicfile.WriteFolder(dir, func(dir string) error {
 		if err := writeModule(dir, configName, adapter, weightsName, weights); err != nil {
 			return err
 		}

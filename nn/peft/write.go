@@ -39,7 +39,7 @@ func Write(dir string, a *Adapter, card ModelCard) error {
 	metadata := map[string]string{}
 	maps.Copy(metadata, a.Metadata)
 	metadata["format"] = "pt"
-	return atomicfile.WriteFolder(dir, false, func(dir string) error {
+	return atomicfile.WriteFolder(dir, func(dir string) error {
 		if err := os.WriteFile(filepath.Join(dir, configName), config, 0o666); err != nil {
 			return err
 		}

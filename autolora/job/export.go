@@ -46,21 +46,22 @@ func (j *job) export(model *nn.Model) (string, error) {
 		name = runs.ModelDir
 	}
 	return name, j.out.Make(name, func(path string) error {
-		err := error(nil)
+		o, card, err := j.session.origin(), j.card(), error(nil)
+		o.describe(&card)
 		if full {
-			err = j.session.writeModel(model, path, j.session.origin(), j.card())
-		} else if err = j.writeAdapter(model, path); err == nil {
+			err = j.session.writeModel(model, path, card)
+		} else if err = j.writeAdapter(model, path, card); err == nil {
 			err = nn.CopyTokenizer(j.session.dir, path)
 		}
 		if err != nil {
 			return err
 		}
-		return j.session.origin().write(path)
+		return o.write(path)
 	})
 }
 
 // writeAdapter writes what the model learnt as an adapter with a card.
-func (j *job) writeAdapter(model *nn.Model, path string) error {
+func (j *job) writeAdapter(model *nn.Model, path string, card peft.ModelCard) error {
 	var skipped []string
 	if j.ranks != nil {
 		for _, l := range j.ranks.Layers {
@@ -69,8 +70,6 @@ func (j *job) writeAdapter(model *nn.Model, path string) error {
 			}
 		}
 	}
-	card := j.card()
-	j.session.origin().describe(&card)
 	base, revision := hub.NameOf(j.cfg.Model)
 	if len(model.Bottlenecks()) > 0 {
 		return adapterhub.Write(path, model.BottleneckAdapter(base, j.session.task.Labels), card)
@@ -84,12 +83,9 @@ func (j *job) writeAdapter(model *nn.Model, path string) error {
 }
 
 // writeModel writes the whole model with a card.
-func (s *session) writeModel(model *nn.Model, path string, o *origin, card peft.ModelCard) error {
+func (s *session) writeModel(model *nn.Model, path string, card peft.ModelCard) error {
 	if err := model.Write(path, s.task.Labels); err != nil {
 		return err
-	}
-	if o != nil {
-		o.describe(&card)
 	}
 	base, _ := hub.NameOf(s.cfg.Model)
 	text := card.Model(base, model.Output.TaskType())
@@ -126,66 +122,63 @@ func Export(ctx context.Context, cfg settings.Config, adapterDir, format, outDir
 	if err := runs.Apart(outDir, runs.Input{What: "adapter", Path: AdapterFolder(adapterDir)}); err != nil {
 		return nil, err
 	}
-	adapter := stored.lora
 	switch {
 	case !slices.Contains([]string{FormatPEFT, FormatFolded, FormatMerged}, format):
 		return nil, settings.Errorf("format", "got %q, want one of %s, %s, %s", format, FormatPEFT, FormatFolded, FormatMerged)
-	case adapter == nil:
+	case stored.lora == nil:
 		return nil, fmt.Errorf("%s holds a %s: only LoRA can be exported as %s", adapterDir, stored.Form, format)
-	case format == FormatMerged:
-		return exportMerged(ctx, cfg, stored, adapterDir, outDir)
-	case format == FormatFolded:
-		if adapter, err = adapter.Fold(); err != nil {
-			return nil, err
-		}
+	}
+	o, err := readOrigin(AdapterFolder(adapterDir))
+	if err != nil {
+		return nil, err
 	}
 	card := peft.ModelCard{Labels: stored.Labels, Made: []peft.Fact{{Name: "program", Value: "autolora " + Version}, {Name: "format", Value: format}}}
-	if o, err := readOrigin(AdapterFolder(adapterDir)); err != nil {
-		return nil, err
-	} else if o != nil {
-		o.describe(&card)
+	o.describe(&card)
+	if format == FormatMerged {
+		err = exportMerged(ctx, cfg, stored, adapterDir, outDir, o, card)
+	} else {
+		err = exportAdapter(stored.lora, adapterDir, format, outDir, o, card)
 	}
-	err = atomicfile.Make(outDir, func(temp string) error {
-		if err := peft.Write(temp, adapter, card); err != nil {
-			return err
-		}
-		from := AdapterFolder(adapterDir)
-		return errors.Join(keepOrigin(from, temp), nn.CopyTokenizer(from, temp))
-	})
 	if err != nil {
 		return nil, err
 	}
 	return filesIn(outDir)
 }
 
+// exportAdapter writes an adapter as it is, or folded.
+func exportAdapter(adapter *peft.Adapter, adapterDir, format, outDir string, o *origin, card peft.ModelCard) (err error) {
+	if format == FormatFolded {
+		if adapter, err = adapter.Fold(); err != nil {
+			return err
+		}
+	}
+	return atomicfile.Make(outDir, func(temp string) error {
+		if err := peft.Write(temp, adapter, card); err != nil {
+			return err
+		}
+		return errors.Join(o.write(temp), nn.CopyTokenizer(AdapterFolder(adapterDir), temp))
+	})
+}
+
 // exportMerged merges an adapter into its base model.
-func exportMerged(ctx context.Context, cfg settings.Config, adapter *StoredAdapter, adapterDir, outDir string) ([]string, error) {
+func exportMerged(ctx context.Context, cfg settings.Config, adapter *StoredAdapter, adapterDir, outDir string, o *origin, card peft.ModelCard) error {
 	s, err := sessionFor(ctx, cfg, adapter)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer s.close()
 	if err := checkOut(settings.Config{Out: outDir}, s.dir); err != nil {
-		return nil, err
+		return err
 	}
 	model, err := s.trained(adapterDir)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer model.Close()
-	err = atomicfile.Make(outDir, func(temp string) error {
-		from := AdapterFolder(adapterDir)
-		o, err := readOrigin(from)
-		if err == nil {
-			card := peft.ModelCard{Labels: s.task.Labels, Made: []peft.Fact{{Name: "program", Value: "autolora " + Version}, {Name: "format", Value: FormatMerged}}}
-			err = s.writeModel(model, temp, o, card)
-		}
-		return errors.Join(err, keepOrigin(from, temp))
+	card.Labels = s.task.Labels
+	return atomicfile.Make(outDir, func(temp string) error {
+		return errors.Join(s.writeModel(model, temp, card), o.write(temp))
 	})
-	if err != nil {
-		return nil, err
-	}
-	return filesIn(outDir)
 }
 
 func filesIn(dir string) ([]string, error) {

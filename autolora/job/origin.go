@@ -65,10 +65,11 @@ func (s *session) origin() *origin {
 	return o
 }
 
-// describe tells a card how the model takes its texts and writes its own.
+// describe tells a card how the model takes its texts and writes its own, if that
+// is kept.
 func (o *origin) describe(card *peft.ModelCard) {
 	cfg := settings.Default()
-	if json.Unmarshal(o.Settings, &cfg) != nil {
+	if o == nil || json.Unmarshal(o.Settings, &cfg) != nil {
 		return // what reads the file says so
 	}
 	card.Pairs, card.Length = o.Pairs != nil && *o.Pairs, cfg.MaxLength
@@ -87,21 +88,14 @@ func (o *origin) describe(card *peft.ModelCard) {
 	}
 }
 
-// write puts the file into a folder.
+// write puts the file into a folder; none of a nil origin.
 func (o *origin) write(dir string) error {
+	if o == nil {
+		return nil
+	}
 	text, err := json.MarshalIndent(o, "", "  ")
 	if err == nil {
 		err = atomicfile.WriteFile(filepath.Join(dir, originFile), append(text, '\n'))
-	}
-	return err
-}
-
-// keepOrigin copies the file from the folder of an adapter to one that was made of
-// it.
-func keepOrigin(from, to string) error {
-	o, err := readOrigin(from)
-	if err == nil && o != nil {
-		err = o.write(to)
 	}
 	return err
 }

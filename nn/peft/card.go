@@ -1,12 +1,13 @@
 package peft
 
 import (
-	"autolora/human"
 	"fmt"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	"autolora/human"
 )
 
 // ModelCard is what the README.md of an adapter says beyond the adapter itself.

@@ -1,12 +1,13 @@
 package safetensors
 
 import (
-	"autolora/human"
 	"errors"
 	"fmt"
 	"io/fs"
 	"strconv"
 	"strings"
+
+	"autolora/human"
 )
 
 // FormatError says why a file is not the safetensors file or checkpoint that

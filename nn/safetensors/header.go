@@ -186,7 +186,7 @@ func parseEntry(tensor plainjson.Member) (entry, error) {
 	return e, nil
 }
 
-// text returns a value that is a string.
+// textOf returns a value that is a string.
 func textOf(m plainjson.Member) (text string, ok bool) {
 	err := plainjson.Unmarshal(m.Value, &text)
 	return text, err == nil && m.Value[0] == '"' // null is no error

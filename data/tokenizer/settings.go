@@ -162,9 +162,6 @@ func (s *settings) extend(tokens []addedToken, vocab map[string]uint32) []addedT
 	place := func(content string) int {
 		return slices.IndexFunc(tokens, func(t addedToken) bool { return t.Content == content })
 	}
-	listed := slices.SortedFunc(slices.Values(s.Added), func(a, b addedToken) int {
-		return cmp.Or(cmp.Compare(a.ID, b.ID), strings.Compare(a.Content, b.Content))
-	})
 	add := func(t addedToken) {
 		var known bool
 		if t.ID, known = vocab[t.Content]; !known {
@@ -175,7 +172,7 @@ func (s *settings) extend(tokens []addedToken, vocab map[string]uint32) []addedT
 		}
 		tokens = append(tokens, t)
 	}
-	for _, t := range listed {
+	for _, t := range slices.SortedFunc(slices.Values(s.Added), byID) {
 		if at := place(t.Content); at >= 0 {
 			t.ID = tokens[at].ID
 			tokens[at] = t
@@ -183,13 +180,13 @@ func (s *settings) extend(tokens []addedToken, vocab map[string]uint32) []addedT
 		}
 		add(t)
 	}
-	named := slices.Clone(s.Additional)
-	for _, part := range []*namedToken{s.Mask, s.CLS, s.Pad, s.Sep, s.Unk, s.EOS, s.BOS} {
+	var named []namedToken
+	for _, part := range []*namedToken{s.BOS, s.EOS, s.Unk, s.Sep, s.Pad, s.CLS, s.Mask} {
 		if part != nil {
-			named = slices.Insert(named, 0, *part)
+			named = append(named, *part)
 		}
 	}
-	for _, t := range named {
+	for _, t := range append(named, s.Additional...) {
 		if t.Content != "" && place(t.Content) < 0 {
 			add(addedToken(t))
 		}

@@ -209,9 +209,11 @@ func (s *settings) addedTokens(vocab map[string]uint32, special ...addedToken) [
 	for _, t := range s.Added {
 		all[t.Content] = t
 	}
-	return slices.SortedFunc(maps.Values(all), func(a, b addedToken) int {
-		return cmp.Or(cmp.Compare(a.ID, b.ID), strings.Compare(a.Content, b.Content))
-	})
+	return slices.SortedFunc(maps.Values(all), byID)
+}
+
+func byID(a, b addedToken) int {
+	return cmp.Or(cmp.Compare(a.ID, b.ID), strings.Compare(a.Content, b.Content))
 }
 
 // checkClass refuses a class of tokenizers that is none of those that a file makes.

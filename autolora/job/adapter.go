@@ -23,6 +23,7 @@ type StoredAdapter struct {
 	Labels    []string   `json:"-"` // in the order of the logits; nil where they are not known
 	Outputs   int        `json:"-"` // of the head
 
+	dir  string        // where it lies
 	lora *peft.Adapter // nil for bottleneck adapters
 }
 
@@ -80,7 +81,7 @@ func ReadAdapter(dir string) (*StoredAdapter, error) {
 	}
 	a := &StoredAdapter{
 		Form: "LoRA adapter in PEFT's form", TaskType: lora.Config.TaskType, BaseModel: lora.Config.BaseModel,
-		Labels: labelsOf(lora), Outputs: outputsOf(lora.Saved), lora: lora,
+		Labels: labelsOf(lora), Outputs: outputsOf(lora.Saved), dir: dir, lora: lora,
 	}
 	a.Size, a.Head = lora.Parameters()
 	for _, l := range lora.Layers {
@@ -96,7 +97,7 @@ func readBottlenecks(dir string) (*StoredAdapter, error) {
 	}
 	a := &StoredAdapter{
 		Form: fmt.Sprintf("bottleneck adapter in AdapterHub's form, %s of size %d", b.Style, b.Size), TaskType: b.TaskType(),
-		BaseModel: b.BaseModel, Labels: b.Labels, Outputs: outputsOf(b.Head),
+		BaseModel: b.BaseModel, Labels: b.Labels, Outputs: outputsOf(b.Head), dir: dir,
 	}
 	a.Size, a.Head = b.Parameters()
 	return a, nil

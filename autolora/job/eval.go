@@ -165,7 +165,13 @@ func Eval(ctx context.Context, host Host, cfg settings.Config, adapterDir string
 		return nil, err
 	}
 	defer s.close()
-	if err := s.knowLabels(adapterDir); err != nil {
+	var adapter *StoredAdapter
+	if adapterDir != "" {
+		if adapter, err = ReadAdapter(adapterDir); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.knowLabels(adapter); err != nil {
 		return nil, err
 	}
 	if err := s.readTask(part); err != nil {
@@ -175,7 +181,7 @@ func Eval(ctx context.Context, host Host, cfg settings.Config, adapterDir string
 	if err != nil {
 		return nil, err
 	}
-	model, err := s.trained(adapterDir)
+	model, err := s.trained(adapter)
 	if err != nil {
 		return nil, err
 	}
@@ -192,16 +198,9 @@ func Eval(ctx context.Context, host Host, cfg settings.Config, adapterDir string
 
 // knowLabels finds out which classes the labels of own files mean: those of the
 // adapter, or of the model's head, unless training data are given that say them.
-func (s *session) knowLabels(adapterDir string) error {
+func (s *session) knowLabels(adapter *StoredAdapter) error {
 	if s.cfg.DevFile == "" {
 		return nil
-	}
-	var adapter *StoredAdapter
-	if adapterDir != "" {
-		var err error
-		if adapter, err = ReadAdapter(adapterDir); err != nil {
-			return err
-		}
 	}
 	task, err := s.headTask(adapter)
 	if err != nil {
@@ -232,15 +231,8 @@ func (s *session) labelled(part data.Part) ([]*data.Dataset, error) {
 
 // trained loads the model as it was trained: with the adapter, or with its own
 // head.
-func (s *session) trained(adapterDir string) (*nn.Model, error) {
-	ownHead := adapterDir == ""
-	if !ownHead {
-		adapter, err := ReadAdapter(adapterDir)
-		if err != nil {
-			return nil, err
-		}
-		ownHead = adapter.Outputs == 0
-	}
+func (s *session) trained(adapter *StoredAdapter) (*nn.Model, error) {
+	ownHead := adapter == nil || adapter.Outputs == 0
 	head := nn.HeadFresh
 	if ownHead {
 		head = nn.HeadStored
@@ -249,8 +241,8 @@ func (s *session) trained(adapterDir string) (*nn.Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	if adapterDir != "" {
-		err = s.fitAdapter(model, adapterDir)
+	if adapter != nil {
+		err = s.fitAdapter(model, adapter.dir)
 	}
 	if err == nil && ownHead {
 		err = s.fitHead(model)
@@ -264,7 +256,6 @@ func (s *session) trained(adapterDir string) (*nn.Model, error) {
 
 // fitAdapter loads the adapter into a model.
 func (s *session) fitAdapter(model *nn.Model, dir string) error {
-	dir = AdapterFolder(dir)
 	if err := model.LoadAdapter(dir); err != nil {
 		return err
 	}

@@ -119,7 +119,7 @@ func Export(ctx context.Context, cfg settings.Config, adapterDir, format, outDir
 	if err != nil {
 		return nil, err
 	}
-	if err := runs.Apart(outDir, runs.Input{What: "adapter", Path: AdapterFolder(adapterDir)}); err != nil {
+	if err := runs.Apart(outDir, runs.Input{What: "adapter", Path: stored.dir}); err != nil {
 		return nil, err
 	}
 	switch {
@@ -128,16 +128,16 @@ func Export(ctx context.Context, cfg settings.Config, adapterDir, format, outDir
 	case stored.lora == nil:
 		return nil, fmt.Errorf("%s holds a %s: only LoRA can be exported as %s", adapterDir, stored.Form, format)
 	}
-	o, err := readOrigin(AdapterFolder(adapterDir))
+	o, err := readOrigin(stored.dir)
 	if err != nil {
 		return nil, err
 	}
 	card := peft.ModelCard{Labels: stored.Labels, Made: []peft.Fact{{Name: "program", Value: "autolora " + Version}, {Name: "format", Value: format}}}
 	o.describe(&card)
 	if format == FormatMerged {
-		err = exportMerged(ctx, cfg, stored, adapterDir, outDir, o, card)
+		err = exportMerged(ctx, cfg, stored, outDir, o, card)
 	} else {
-		err = exportAdapter(stored.lora, adapterDir, format, outDir, o, card)
+		err = exportAdapter(stored, format, outDir, o, card)
 	}
 	if err != nil {
 		return nil, err
@@ -146,7 +146,8 @@ func Export(ctx context.Context, cfg settings.Config, adapterDir, format, outDir
 }
 
 // exportAdapter writes an adapter as it is, or folded.
-func exportAdapter(adapter *peft.Adapter, adapterDir, format, outDir string, o *origin, card peft.ModelCard) (err error) {
+func exportAdapter(stored *StoredAdapter, format, outDir string, o *origin, card peft.ModelCard) (err error) {
+	adapter := stored.lora
 	if format == FormatFolded {
 		if adapter, err = adapter.Fold(); err != nil {
 			return err
@@ -156,12 +157,12 @@ func exportAdapter(adapter *peft.Adapter, adapterDir, format, outDir string, o *
 		if err := peft.Write(temp, adapter, card); err != nil {
 			return err
 		}
-		return errors.Join(o.write(temp), nn.CopyTokenizer(AdapterFolder(adapterDir), temp))
+		return errors.Join(o.write(temp), nn.CopyTokenizer(stored.dir, temp))
 	})
 }
 
 // exportMerged merges an adapter into its base model.
-func exportMerged(ctx context.Context, cfg settings.Config, adapter *StoredAdapter, adapterDir, outDir string, o *origin, card peft.ModelCard) error {
+func exportMerged(ctx context.Context, cfg settings.Config, adapter *StoredAdapter, outDir string, o *origin, card peft.ModelCard) error {
 	s, err := sessionFor(ctx, cfg, adapter)
 	if err != nil {
 		return err
@@ -170,7 +171,7 @@ func exportMerged(ctx context.Context, cfg settings.Config, adapter *StoredAdapt
 	if err := checkOut(settings.Config{Out: outDir}, s.dir); err != nil {
 		return err
 	}
-	model, err := s.trained(adapterDir)
+	model, err := s.trained(adapter)
 	if err != nil {
 		return err
 	}

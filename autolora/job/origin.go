@@ -115,7 +115,7 @@ func Recall(cfg *settings.Config, adapterDir string, given func(setting string) 
 		if err != nil {
 			return nil, err
 		}
-		dir, what = AdapterFolder(adapterDir), "adapter"
+		dir, what = adapter.dir, "adapter"
 		if own && !given("kind") {
 			cfg.Kind = adapter.kind()
 		}

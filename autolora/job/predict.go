@@ -65,8 +65,8 @@ func Predict(ctx context.Context, host Host, cfg settings.Config, p PredictConfi
 		return 0, err
 	}
 	from := s.dir
-	if p.Adapter != "" {
-		from = AdapterFolder(p.Adapter)
+	if adapter != nil {
+		from = adapter.dir
 	}
 	made, err := readOrigin(from)
 	if err != nil {
@@ -83,7 +83,7 @@ func Predict(ctx context.Context, host Host, cfg settings.Config, p PredictConfi
 	if inputs.Note != "" {
 		s.rep.Note(inputs.Note)
 	}
-	model, err := s.trained(p.Adapter)
+	model, err := s.trained(adapter)
 	if err != nil {
 		return 0, err
 	}

@@ -362,7 +362,7 @@ model = AutoModelForTokenClassification.from_pretrained(
 adapters.init(model)
 model.load_adapter("path/to/this/folder", use_safetensors=True, set_active=True)
 model.eval()
-tokenizer = AutoTokenizer.from_pretrained(base)
+tokenizer = AutoTokenizer.from_pretrained(base, add_prefix_space=True)
 words = ["A", "sentence", "in", "words", "."]
 inputs = tokenizer(words, is_split_into_words=True, return_tensors="pt")
 best = model(**inputs).logits[0].argmax(-1).tolist()
@@ -391,7 +391,7 @@ func TestCardOfLanguageModel(t *testing.T) {
 	card := mustRead(t, testdata("gpt2-tiny-houlsby")).markdown(peft.ModelCard{})
 	for _, want := range []string{
 		"pipeline_tag: text-generation\n", "model = AutoModelForCausalLM.from_pretrained(base)\nadapters.init(model)\n",
-		"Together they have 880 parameters. They were made",
+		"Together they have 880 parameters. They were made", "A prompt is the source and",
 	} {
 		if !strings.Contains(card, want) {
 			t.Errorf("%q is not in the card\n%s", want, card)

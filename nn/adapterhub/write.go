@@ -105,7 +105,7 @@ func (a *Bottlenecks) markdown(card peft.ModelCard) string {
 	b.WriteString(". They were made with autolora.\n\n")
 	fmt.Fprintf(&b, "## Use\n\n```python\nimport adapters\n%sadapters.init(model)\n"+
 		"model.load_adapter(\"path/to/this/folder\", use_safetensors=True, set_active=True)\nmodel.eval()\n"+
-		"tokenizer = AutoTokenizer.from_pretrained(base)\n%s```\n\n", card.BaseCode(a.BaseModel, task), card.AskCode(task))
+		"%s", card.BaseCode(a.BaseModel, task), card.Ask("base", task))
 	b.WriteString(card.ScoreTable() + card.MadeTable())
 	return strings.TrimSuffix(b.String(), "\n")
 }

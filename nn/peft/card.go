@@ -164,16 +164,24 @@ func (m ModelCard) BaseCode(base, taskType string) string {
 	return b.String()
 }
 
-// AskCode returns Python that gives tokenizer and model, of transformers, an input
-// as they were trained on, and prints what comes of it; "" for a task type that a
-// card cannot show.
-func (m ModelCard) AskCode(taskType string) string {
+// Ask ends the Python of a card, which has made model: it loads the tokenizer of a
+// folder or a name, gives both an input as they were trained on, and prints what
+// comes of it. After that comes what Python does not say.
+func (m ModelCard) Ask(from, taskType string) string {
+	words := ""
+	if taskType == "TOKEN_CLS" {
+		words = ", add_prefix_space=True" // without which that of RoBERTa takes no words
+	}
+	return fmt.Sprintf("tokenizer = AutoTokenizer.from_pretrained(%s%s)\n%s```\n\n%s", from, words, m.askCode(taskType), asked(taskType))
+}
+
+func (m ModelCard) askCode(taskType string) string {
 	cut := ""
 	if m.Length > 0 {
 		cut = fmt.Sprintf("truncation=True, max_length=%d, ", m.Length)
 	}
-	switch {
-	case taskType == "CAUSAL_LM":
+	switch taskType {
+	case "CAUSAL_LM":
 		search := m.Search
 		if search != "" {
 			search += ", "
@@ -183,15 +191,13 @@ inputs = tokenizer(source + tokenizer.eos_token, return_tensors="pt")
 written = model.generate(**inputs, ` + search + `pad_token_id=tokenizer.eos_token_id)
 print(tokenizer.decode(written[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True).strip())
 `
-	case taskType == "TOKEN_CLS":
+	case "TOKEN_CLS":
 		return `words = ["A", "sentence", "in", "words", "."]
 inputs = tokenizer(words, is_split_into_words=True, return_tensors="pt")
 best = model(**inputs).logits[0].argmax(-1).tolist()
 first = [inputs.word_ids().index(i) for i in range(len(words))]  # whose token has the word's tag
 print([(word, model.config.id2label[best[at]]) for word, at in zip(words, first)])
 `
-	case cardTask[taskType].class == "":
-		return ""
 	}
 	text := `"a text"`
 	if m.Pairs {
@@ -204,17 +210,8 @@ print([(word, model.config.id2label[best[at]]) for word, at in zip(words, first)
 	return code + "print(model.config.id2label[logits.argmax().item()], logits.softmax(-1).tolist())\n"
 }
 
-// tokenizerCode loads the tokenizer of a folder or a name.
-func tokenizerCode(from, taskType string) string {
-	words := ""
-	if taskType == "TOKEN_CLS" {
-		words = ", add_prefix_space=True" // without which that of RoBERTa takes no words
-	}
-	return fmt.Sprintf("tokenizer = AutoTokenizer.from_pretrained(%s%s)\n", from, words)
-}
-
 // asked says what Python does not.
-func (m ModelCard) asked(taskType string) string {
+func asked(taskType string) string {
 	if taskType != "CAUSAL_LM" {
 		return ""
 	}
@@ -232,8 +229,8 @@ func (m ModelCard) Model(base, taskType string) string {
 		b.WriteString("Made with autolora from " + BaseModel(base) + ".\n\n")
 	}
 	if task, ok := cardTask[taskType]; ok {
-		fmt.Fprintf(&b, "## Use\n\n```python\nfrom transformers import %[1]s, AutoTokenizer\n\nfolder = \"path/to/this/folder\"\nmodel = %[1]s.from_pretrained(folder).eval()\n%[2]s%[3]s```\n\n%[4]s",
-			task.class, tokenizerCode("folder", taskType), m.AskCode(taskType), m.asked(taskType))
+		fmt.Fprintf(&b, "## Use\n\n```python\nfrom transformers import %[1]s, AutoTokenizer\n\nfolder = \"path/to/this/folder\"\nmodel = %[1]s.from_pretrained(folder).eval()\n%[2]s",
+			task.class, m.Ask("folder", taskType))
 	}
 	b.WriteString(m.ScoreTable() + m.MadeTable())
 	return strings.TrimSuffix(b.String(), "\n")
@@ -245,8 +242,7 @@ func (m ModelCard) usage(b *strings.Builder, c *Config) {
 		return
 	}
 	fmt.Fprintf(b, "## Use\n\n```python\nfrom peft import PeftModel\n%s", m.BaseCode(c.BaseModel, c.TaskType))
-	b.WriteString("model = PeftModel.from_pretrained(model, \"path/to/this/folder\").eval()\n" +
-		tokenizerCode("base", c.TaskType) + m.AskCode(c.TaskType) + "```\n\n" + m.asked(c.TaskType))
+	b.WriteString("model = PeftModel.from_pretrained(model, \"path/to/this/folder\").eval()\n" + m.Ask("base", c.TaskType))
 	switch {
 	case c.TaskType == "CAUSAL_LM":
 	case len(m.Labels) == 0:

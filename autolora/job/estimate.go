@@ -162,6 +162,10 @@ func sizeOf(c settings.Config) (size, string, error) {
 		}
 		return limited(sizes[task.Name], c), fmt.Sprintf("the known size of %s", task.Name), nil
 	}
+	c, _, err := completeFiles(c)
+	if err != nil {
+		return size{}, "", err
+	}
 	splits, err := readSplits(c, nil, data.Train, c.EvalOn)
 	if err != nil {
 		return size{}, "", err

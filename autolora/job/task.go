@@ -165,7 +165,8 @@ func (s *session) noteData(train *data.Dataset) error {
 }
 
 // readSplits reads parts of the data of the named task, or of the user's own
-// files; labels are those of a model that is trained already.
+// files, whose settings are complete; labels are those of a model that is trained
+// already.
 func readSplits(cfg settings.Config, labels []string, parts ...data.Part) (*data.Splits, error) {
 	switch own := cfg.TrainFile != "" || cfg.DevFile != ""; {
 	case own && cfg.Task != "":
@@ -181,10 +182,6 @@ func readSplits(cfg settings.Config, labels []string, parts ...data.Part) (*data
 }
 
 func readFiles(cfg settings.Config, labels []string, parts []data.Part) (*data.Splits, error) {
-	cfg, _, err := completeFiles(cfg)
-	if err != nil {
-		return nil, err
-	}
 	files := ownFiles(cfg)
 	files.Dev = ""
 	if files.Labels = labels; labels != nil {
@@ -194,9 +191,7 @@ func readFiles(cfg settings.Config, labels []string, parts []data.Part) (*data.S
 		switch {
 		case part == data.Train && cfg.TrainFile == "":
 			return nil, settings.Errorf("train", "no file is given")
-		case part == data.Dev && cfg.DevFile == "" && cfg.TrainFile == "":
-			return nil, settings.Errorf("dev", "no file is given")
-		case part == data.Dev && cfg.DevFile == "" && !slices.Contains(parts, data.Train):
+		case part == data.Dev && cfg.DevFile == "" && (cfg.TrainFile == "" || !slices.Contains(parts, data.Train)):
 			return nil, settings.Errorf("dev", "no file is given")
 		case part == data.Dev && cfg.DevFile == "":
 			files.HoldOut, files.Seed = heldOut, cfg.Seed

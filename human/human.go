@@ -59,6 +59,14 @@ func Thousands[N ~int | ~int64](n N) string {
 	return s
 }
 
+// Count returns a number of things: "1 line", "2,000 lines".
+func Count(n int, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return Thousands(n) + " " + thing
+}
+
 // Duration returns d as "0.4 s", "42 s", "3 min 20 s" or "2 h 5 min".
 func Duration(d time.Duration) string {
 	seconds := int64(d.Round(time.Second).Seconds())

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"autolora/autolora/runs"
+	"autolora/human"
 )
 
 // size fills in the numbers of examples and what was limited.
@@ -44,7 +45,7 @@ func (t *Task) size() {
 func (r *Report) note() {
 	r.Notes = []string{}
 	if n := len(r.Missing); n > 0 {
-		r.Notes = append(r.Notes, fmt.Sprintf("Not complete, and not counted: %d of %s: %s.", n, plural(n+len(r.runs), "run", "runs"), strings.Join(r.Missing, ", ")))
+		r.Notes = append(r.Notes, fmt.Sprintf("Not complete, and not counted: %d of %s: %s.", n, human.Count(n+len(r.runs), "run"), strings.Join(r.Missing, ", ")))
 	}
 	for _, d := range r.Replaced {
 		r.Notes = append(r.Notes, fmt.Sprintf("%s is not counted: %s has the same model, task, method, seed and settings, and is newer, with %s results.", d.Dir, d.Newer, d.Results))
@@ -127,7 +128,7 @@ func (m *Method) remarks(t *Task) []string {
 	seeds("the score is undefined with seed %s and left out of the mean", func(r *Run) bool { return scored(r) && math.IsNaN(r.score(r.Results.Primary)) })
 	seeds("the ranks of seed %s were read from a file, so its cost is without their search", func(r *Run) bool { return methodOf(m.Method).Ranks == runs.Searched && r.Results.Steps.Search == 0 })
 	if m.Grid > 0 {
-		text := fmt.Sprintf("the grid has %s", plural(m.Grid, "configuration", "configurations"))
+		text := fmt.Sprintf("the grid has %s", human.Count(m.Grid, "configuration"))
 		if t.Family != familyOwn {
 			text += " (the paper's: 16)"
 		}

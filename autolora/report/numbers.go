@@ -88,14 +88,6 @@ func significant(v Number) string {
 	return human.Significant(float64(v))
 }
 
-// plural returns "1 seed", "3 seeds".
-func plural(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return human.Thousands(n) + " " + many
-}
-
 // seedList returns "1, 2, 7".
 func seedList(seeds []uint64) string {
 	return strings.ReplaceAll(strings.Trim(fmt.Sprint(seeds), "[]"), " ", ", ")

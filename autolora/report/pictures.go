@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"autolora/autolora/runs"
+	"autolora/human"
 
 	"gonum.org/v1/plot/vg"
 )
@@ -82,7 +83,7 @@ func (r *Report) differencePicture() picture {
 		}
 	}
 	for _, o := range r.Overall {
-		add(fmt.Sprintf("Average of %s on %s", plural(len(o.Tasks), "task", "tasks"), o.Model), o.Comparisons)
+		add(fmt.Sprintf("Average of %s on %s", human.Count(len(o.Tasks), "task"), o.Model), o.Comparisons)
 	}
 	for _, t := range r.Tasks {
 		add(r.name(t)+", "+scoreOf(t.Primary).head(), t.Comparisons)

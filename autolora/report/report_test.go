@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"autolora/autolora/runs"
+	"autolora/human"
 )
 
 // seeds writes runs of one task and method with these scores, seeds from 1.
@@ -368,7 +369,7 @@ func TestNumbersInWords(t *testing.T) {
 		"0.05 below": position(scoreOf("ter"), -0.05), "0.003 above": position(scoreOf("nist"), 0.003), "0.0001": pValue(0.0001), "< 0.0001": pValue(0.00009), "0.046": pValue(0.0459), "1": pValue(0.999),
 		"124.6M": count(124_645_632), "9,000,000": count(9e6), "1.5G": count(1.5e9), "1, 2, 3, 7": seedList([]uint64{1, 2, 3, 7}), "4, 5": seedList([]uint64{4, 5}), "": seedList(nil),
 		"−0.50": decimals(-0.5), "0.00": decimals(-0.0001), "–": decimals(unknown), "p < 0.0001": pEquals(0), "p = 1": pEquals(1),
-		"3 seeds": plural(3, "seed", "seeds"), "1 seed": plural(1, "seed", "seeds"),
+		"3 seeds": human.Count(3, "seed"), "1 seed": human.Count(1, "seed"),
 	} {
 		if got != want {
 			t.Errorf("got %q, want %q", got, want)

@@ -5,6 +5,8 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"autolora/human"
 )
 
 // Headlines returns what a reader wants first, in sentences: over the tasks
@@ -205,7 +207,7 @@ func (s *RankStudy) sentence() string {
 		text += fmt.Sprintf(". Seeds %s.", a.words())
 	}
 	if s.Unlike > 0 {
-		text += fmt.Sprintf(" Left out: %s with other layers.", plural(s.Unlike, "seed", "seeds"))
+		text += fmt.Sprintf(" Left out: %s with other layers.", human.Count(s.Unlike, "seed"))
 	}
 	return text
 }

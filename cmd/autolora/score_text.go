@@ -89,13 +89,5 @@ func (s textScores) print(w *writer) {
 	for i, name := range s.Metrics {
 		labels[i] = s.Label(name)
 	}
-	w.scores(s.Scores, s.Metrics, labels, fmt.Sprintf("on %s with %s", count(s.outputs, "text"), count(s.references, "reference")))
-}
-
-// count writes a number of things: "1 line", "2,000 lines".
-func count(n int, thing string) string {
-	if n != 1 {
-		thing += "s"
-	}
-	return human.Thousands(n) + " " + thing
+	w.scores(s.Scores, s.Metrics, labels, fmt.Sprintf("on %s with %s", human.Count(s.outputs, "text"), human.Count(s.references, "reference")))
 }

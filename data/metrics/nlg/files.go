@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"autolora/data/metrics"
+	"autolora/human"
 	"autolora/plainjson"
 )
 
@@ -32,20 +33,12 @@ func ReadSegments(outputs metrics.File, references ...metrics.File) ([]Segment, 
 		return nil, err
 	}
 	if len(read) != len(segments) {
-		return nil, fmt.Errorf("%s has %s, %s has references for %d: want as many", outputs.Name, count(len(segments), "output"), references[0].Name, len(read))
+		return nil, fmt.Errorf("%s has %s, %s has references for %s: want as many", outputs.Name, human.Count(len(segments), "output"), references[0].Name, human.Thousands(len(read)))
 	}
 	for i, texts := range read {
 		segments[i].References = texts
 	}
 	return segments, nil
-}
-
-// count returns a number of things: "1 line", "2 lines".
-func count(n int, thing string) string {
-	if n != 1 {
-		thing += "s"
-	}
-	return fmt.Sprintf("%d %s", n, thing)
 }
 
 // addColumns adds the references of several files, each with a line for every output.
@@ -56,7 +49,7 @@ func addColumns(outputs string, segments []Segment, files []metrics.File) error 
 			return err
 		}
 		if len(lines) != len(segments) {
-			return fmt.Errorf("%s has %s, %s has %s: want as many", outputs, count(len(segments), "line"), f.Name, count(len(lines), "line"))
+			return fmt.Errorf("%s has %s, %s has %s: want as many", outputs, human.Count(len(segments), "line"), f.Name, human.Count(len(lines), "line"))
 		}
 		for i, line := range lines {
 			if line != "" {

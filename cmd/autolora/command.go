@@ -231,7 +231,7 @@ func (cmd *command) need(names ...string) error {
 	case 1:
 		return usagef("%s is missing: %s", missing[0], usage)
 	}
-	return usagef("%s are missing; see %s --help", enumerate(missing, "and"), cmd.CommandPath())
+	return usagef("%s are missing; see %s --help", enumerate(missing), cmd.CommandPath())
 }
 
 // has reports whether the command has a flag of that name.

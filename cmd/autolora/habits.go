@@ -201,13 +201,13 @@ func takers(c *cobra.Command, flag string) string {
 			names = append(names, other.Name())
 		}
 	}
-	return enumerate(names, "and")
+	return enumerate(names)
 }
 
 // enumerate joins words as a sentence does.
-func enumerate(words []string, last string) string {
+func enumerate(words []string) string {
 	if n := len(words); n > 1 {
-		words = append(words[:n-2:n-2], words[n-2]+" "+last+" "+words[n-1])
+		words = append(words[:n-2:n-2], words[n-2]+" and "+words[n-1])
 	}
 	return strings.Join(words, ", ")
 }

@@ -116,15 +116,10 @@ func adapterFiles(listed []string) ([]string, error) {
 
 // completeAdapter says what an adapter's folder lacks.
 func completeAdapter(dir string) error {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return err
+	names, err := walk(dir)
+	if err == nil {
+		_, err = adapterFiles(names)
 	}
-	var names []string
-	for _, e := range entries {
-		names = append(names, e.Name())
-	}
-	_, err = adapterFiles(names)
 	return err
 }
 

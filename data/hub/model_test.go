@@ -375,6 +375,20 @@ func TestResolveAdapter(t *testing.T) {
 		t.Errorf("from the cache %s, %v, %d requests; want %s and none", again, err, len(h.requests)-asked, dir)
 	}
 	c.Offline = false
+	weights := filepath.Join(dir, "adapter_model.safetensors")
+	blob, err := filepath.EvalSymlinks(weights)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(blob); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.ResolveAdapter(t.Context(), "org/lora", nil); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := os.ReadFile(weights); string(text) != "weights" {
+		t.Errorf("after its blob was removed: %q, %v", text, err)
+	}
 	for name, want := range map[string]string{
 		"org/pickle": "never pickle", "org/model": "no adapter_config.json", "org/none": `adapter "org/none" is neither a folder nor in the cache`,
 		"a/b/c": `adapter "a/b/c": no such folder`,

@@ -1,12 +1,13 @@
 package report
 
 import (
-	"autolora/autolora/runs"
 	"encoding/json"
 	"fmt"
 	"math"
 	"os"
 	"testing"
+
+	"autolora/autolora/runs"
 )
 
 // Sums of a few numbers, and distributions that gonum and SciPy compute by

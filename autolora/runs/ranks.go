@@ -1,11 +1,11 @@
 package runs
 
 import (
-	"autolora/plainjson"
 	"errors"
 	"fmt"
 
 	"autolora/foreign"
+	"autolora/plainjson"
 )
 
 // LayerRank is one layer's entry of ranks.json.

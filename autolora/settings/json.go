@@ -1,12 +1,12 @@
 package settings
 
 import (
-	"autolora/plainjson"
 	"bytes"
 	"encoding/json"
 	"fmt"
 
 	"autolora/data"
+	"autolora/plainjson"
 )
 
 // MarshalJSON writes every setting, but for those of a comparison that are

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"autolora/autolora/settings"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -12,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"autolora/autolora/settings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"

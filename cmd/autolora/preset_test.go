@@ -1,12 +1,13 @@
 package main
 
 import (
-	"autolora/autolora/settings"
 	"encoding/json"
 	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
+
+	"autolora/autolora/settings"
 )
 
 // A preset gives way to flags, wherever they stand, and to a file's settings.

@@ -58,7 +58,7 @@ func (g *growth) follow(value any) error {
 		g.added = g.added*times + len(content) // before, between and behind the letters
 	}
 	if g.factor > maxGrowth || g.added > maxNormalized/2 {
-		return errors.New("makes texts more than " + fmt.Sprint(maxGrowth) + " times as long")
+		return fmt.Errorf("makes texts more than %d times as long", maxGrowth)
 	}
 	return nil
 }

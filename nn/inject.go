@@ -83,7 +83,7 @@ func (m *Model) setLoRA(l *Linear, i int, a, b []float32, alpha, dropout float64
 
 // trained returns a parameter of an adapter.
 func (m *Model) trained(name string, data []float32, shape ...int64) *Param {
-	p := newParam(m.scope, name, data, shape, factorType(m.dtype), m.device)
+	p := newParam(m.added, name, data, shape, factorType(m.dtype), m.device)
 	p.Value.SetRequiresGrad(true)
 	return p
 }
@@ -115,7 +115,7 @@ func (m *Model) fold(l *LoRA, keep []bool) *LoRA {
 	}
 	plain := &LoRA{Module: l.Module, Rank: int64(len(kept)), Alpha: l.Alpha, Dropout: l.Dropout}
 	part := func(p *Param, value *torchbind.Tensor, dim int) *Param {
-		value = m.scope.Tidy(func(s *torchbind.Scope) *torchbind.Tensor {
+		value = m.added.Tidy(func(s *torchbind.Scope) *torchbind.Tensor {
 			return torchbind.IndexSelect(s, value, dim, indices(s, kept, m.device))
 		})
 		return &Param{Name: p.Name, Shape: value.Shape(), Value: value.SetRequiresGrad(true)}

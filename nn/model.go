@@ -25,6 +25,7 @@ type Model struct {
 
 	params    []*Param // body and head, in the order of the architecture
 	scope     *torchbind.Scope
+	added     *torchbind.Scope // of what training adds
 	dtype     torchbind.DType
 	device    torchbind.Device
 	full      bool
@@ -95,7 +96,7 @@ func Load(dir string, cfg LoadConfig) (model *Model, err error) {
 
 	m := &Model{
 		Config: &arch, Output: cfg.Output, Dir: dir, smoothing: cfg.LabelSmoothing, weights: cfg.ClassWeights,
-		scope: torchbind.NewScope(), dtype: cfg.DType, device: cfg.Device, full: cfg.Full, round: cfg.Round,
+		scope: torchbind.NewScope(), added: torchbind.NewScope(), dtype: cfg.DType, device: cfg.Device, full: cfg.Full, round: cfg.Round,
 	}
 	defer func() {
 		if model == nil { // an error, or a panic of an operation
@@ -173,7 +174,10 @@ func useFreshHead(ld *loader, arch Config, cfg LoadConfig) (bool, error) {
 }
 
 // Close frees the model's memory.
-func (m *Model) Close() { m.scope.Close() }
+func (m *Model) Close() {
+	m.added.Close()
+	m.scope.Close()
+}
 
 // DType returns the type of the base model's weights.
 func (m *Model) DType() torchbind.DType { return m.dtype }
@@ -181,9 +185,9 @@ func (m *Model) DType() torchbind.DType { return m.dtype }
 // Device returns where the model is.
 func (m *Model) Device() torchbind.Device { return m.device }
 
-// Scope returns the scope of the model's life, for what lives as long:
-// optimiser states and the like.
-func (m *Model) Scope() *torchbind.Scope { return m.scope }
+// Scope returns the scope of what training adds to the model, for what lives as
+// long as its adapters: optimiser states and the like.
+func (m *Model) Scope() *torchbind.Scope { return m.added }
 
 // Logits returns the scores [Wanted, K] of the wanted rows of b, which are one for
 // each sequence unless b says otherwise, in the head's type: float32, or float64

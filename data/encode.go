@@ -21,6 +21,13 @@ type Encoder interface {
 	Encode(ex Example) (Encoded, error)
 }
 
+// TokenizerFiles are those of a model's folder that say how texts become tokens: what is fetched with a model, and
+// copied beside what is made of it.
+var TokenizerFiles = []string{
+	"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
+	"vocab.txt", "vocab.json", "merges.txt", "sentencepiece.bpe.model", "tokenizer.model", "chat_template.jinja",
+}
+
 // Corpus is a data set with its tokens. Each example is encoded once, when it is first needed, and kept.
 // All methods may be called from several goroutines.
 type Corpus struct {

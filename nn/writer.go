@@ -11,6 +11,7 @@ import (
 	"strconv"
 
 	"autolora/atomicfile"
+	"autolora/data"
 	"autolora/foreign"
 	"autolora/nn/safetensors"
 	"autolora/torchbind"
@@ -22,12 +23,6 @@ const maxShard = 5 << 30
 
 // maxCopied bounds a file that is copied: a tokenizer has 35 MB at most.
 const maxCopied = 512 << 20
-
-// tokenizerFiles are those of a model folder that say how texts become tokens.
-var tokenizerFiles = []string{
-	"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
-	"vocab.txt", "vocab.json", "merges.txt", "sentencepiece.bpe.model", "tokenizer.model", "chat_template.jinja",
-}
 
 // Write writes the whole model as a Hugging Face folder that transformers
 // loads: weights in float32 with every LoRA layer merged into its base weight,
@@ -57,17 +52,17 @@ func (m *Model) Write(dir string, labels []string) error {
 }
 
 // CopyTokenizer copies the files of a tokenizer that are in a folder into another.
-func CopyTokenizer(from, to string) error { return copyFiles(from, to, tokenizerFiles...) }
+func CopyTokenizer(from, to string) error { return copyFiles(from, to, data.TokenizerFiles...) }
 
 // copyFiles copies those of the files that there are.
 func copyFiles(from, to string, names ...string) error {
 	for _, name := range names {
-		data, err := foreign.ReadFile(filepath.Join(from, name), maxCopied)
+		content, err := foreign.ReadFile(filepath.Join(from, name), maxCopied)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err == nil {
-			err = os.WriteFile(filepath.Join(to, name), data, 0o666)
+			err = os.WriteFile(filepath.Join(to, name), content, 0o666)
 		}
 		if err != nil {
 			return err
@@ -126,8 +121,8 @@ func (m *Model) configJSON(labels []string) ([]byte, error) {
 	config["dtype"] = "float32"
 	switch m.Output {
 	case CausalLM:
-		data, err := json.MarshalIndent(config, "", "  ")
-		return append(data, '\n'), err
+		text, err := json.MarshalIndent(config, "", "  ")
+		return append(text, '\n'), err
 	case TokenClassification:
 		delete(config, "problem_type") // of sequences
 	case Regression:
@@ -141,6 +136,6 @@ func (m *Model) configJSON(labels []string) ([]byte, error) {
 		label2id[label] = i
 	}
 	config["id2label"], config["label2id"] = id2label, label2id
-	data, err := json.MarshalIndent(config, "", "  ")
-	return append(data, '\n'), err
+	text, err := json.MarshalIndent(config, "", "  ")
+	return append(text, '\n'), err
 }

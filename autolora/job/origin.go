@@ -17,11 +17,7 @@ import (
 	"autolora/plainjson"
 )
 
-// originFile is what the folder of an adapter or a model has beside the files of
-// PEFT or transformers, which pass over it.
-const originFile = "autolora.json"
-
-// maxOrigin bounds its size.
+// maxOrigin bounds the size of hub.OriginFile.
 const maxOrigin = 1 << 20
 
 // origin is what is kept of the run that made an adapter or a model.
@@ -36,7 +32,7 @@ func readOrigin(dir string) (*origin, error) {
 	if dir == "" {
 		return nil, nil
 	}
-	path := filepath.Join(dir, originFile)
+	path := filepath.Join(dir, hub.OriginFile)
 	text, err := foreign.ReadFile(path, maxOrigin)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -95,7 +91,7 @@ func (o *origin) write(dir string) error {
 	}
 	text, err := json.MarshalIndent(o, "", "  ")
 	if err == nil {
-		err = atomicfile.WriteFile(filepath.Join(dir, originFile), append(text, '\n'))
+		err = atomicfile.WriteFile(filepath.Join(dir, hub.OriginFile), append(text, '\n'))
 	}
 	return err
 }
@@ -144,7 +140,7 @@ func Recall(cfg *settings.Config, adapterDir string, given func(setting string) 
 			into = cfg
 		}
 		if err := into.Set(s.Name, string(value)); err != nil {
-			return nil, fmt.Errorf("%s: %w", filepath.Join(dir, originFile), err)
+			return nil, fmt.Errorf("%s: %w", filepath.Join(dir, hub.OriginFile), err)
 		}
 		if its, _ := into.Find(s.Name); its.String() != s.String() && into == &run {
 			differs(s.Name, s.String(), its.String())

@@ -10,6 +10,7 @@ import (
 
 	"autolora/autolora/runs"
 	"autolora/autolora/settings"
+	"autolora/data/hub"
 	"autolora/torchbind"
 )
 
@@ -73,7 +74,7 @@ func TestRecall(t *testing.T) {
 		}
 	}
 
-	damaged := filepath.Join(cfg.Out, runs.AdapterDir, originFile)
+	damaged := filepath.Join(cfg.Out, runs.AdapterDir, hub.OriginFile)
 	for _, text := range []string{"{", `{"settings": []}`, `{}`, `{"settings": {"max-length": "long"}}`} {
 		writeTest(t, damaged, text)
 		if _, err := Recall(new(settings.Config), cfg.Out, none); err == nil || !strings.HasPrefix(err.Error(), damaged+": ") || strings.Contains(err.Error(), "Go ") {
@@ -85,7 +86,7 @@ func TestRecall(t *testing.T) {
 // An adapter of a named task scores own files too.
 func TestRecallOfNamedTask(t *testing.T) {
 	dir := t.TempDir()
-	writeTest(t, filepath.Join(dir, originFile), `{"program": "x", "settings": {"task": "sst2", "kind": "classification", "max-length": 9, "of-the-future": 1}}`)
+	writeTest(t, filepath.Join(dir, hub.OriginFile), `{"program": "x", "settings": {"task": "sst2", "kind": "classification", "max-length": 9, "of-the-future": 1}}`)
 	for _, c := range []struct {
 		dev, task string
 	}{{"", "sst2"}, {"dev.csv", ""}} {

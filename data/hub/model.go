@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 
+	"autolora/data"
 	"autolora/foreign"
 	"autolora/plainjson"
 )
@@ -102,7 +103,7 @@ var adapterWeights = []string{"adapter_model.safetensors", "adapter.safetensors"
 
 // adapterFiles picks the files of an adapter, whatever else its repository holds.
 func adapterFiles(listed []string) ([]string, error) {
-	wanted := append([]string{"adapter_config.json", "head_config.json", "model_head.safetensors"}, adapterWeights...)
+	wanted := append([]string{"adapter_config.json", "head_config.json", "model_head.safetensors", OriginFile}, adapterWeights...)
 	paths := slices.DeleteFunc(wanted, func(name string) bool { return !slices.Contains(listed, name) })
 	if !slices.Contains(paths, "adapter_config.json") {
 		return nil, fmt.Errorf("%w: it has no adapter_config.json: is it an adapter?", ErrNotFound)
@@ -127,11 +128,12 @@ var (
 	shardPattern = regexp.MustCompile(`^(.+)-\d{5}-of-\d{5}\.safetensors$`)
 
 	// sideFiles are what a model may have beside its weights, as far as this project or transformers reads them.
-	sideFiles = []string{
-		"config.json", "generation_config.json", "adapter_config.json", "tokenizer.json", "tokenizer_config.json",
-		"special_tokens_map.json", "added_tokens.json", "vocab.txt", "vocab.json", "merges.txt", "tokenizer.model",
-	}
+	sideFiles = append([]string{"config.json", "generation_config.json", "adapter_config.json", OriginFile}, data.TokenizerFiles...)
 )
+
+// OriginFile is what this program keeps beside an adapter or a model of the run that made it; PEFT and transformers pass
+// over it.
+const OriginFile = "autolora.json"
 
 // weightIndex is the file that tells which shard a tensor is in; weights is "model" or "adapter_model".
 func weightIndex(weights string) string { return weights + ".safetensors.index.json" }

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"autolora/data"
 )
 
 func TestModelLayout(t *testing.T) {
@@ -100,6 +102,8 @@ func TestModelFileChoice(t *testing.T) {
 			[]string{"config.json", "vocab.json", "merges.txt", "model.safetensors.index.json", "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"}, nil, ""},
 		{"adapter", []string{"adapter_config.json", "adapter_model.safetensors", "README.md"},
 			[]string{"adapter_config.json", "adapter_model.safetensors"}, nil, ""},
+		{"all of a tokenizer", slices.Concat([]string{"config.json", "model.safetensors", OriginFile}, data.TokenizerFiles),
+			slices.Concat([]string{"config.json", OriginFile}, data.TokenizerFiles, []string{"model.safetensors"}), nil, ""},
 		{"weights in a folder", []string{"config.json", "onnx/model.safetensors"}, nil, ErrNoSafetensors, "none at all"},
 		{"pickle", []string{"config.json", "pytorch_model.bin"}, nil, ErrNoSafetensors, "only pytorch_model.bin"},
 		{"no config", []string{"model.safetensors"}, nil, ErrNotFound, "config.json"},
@@ -352,7 +356,7 @@ func TestResolveAdapter(t *testing.T) {
 	h := newFakeHub(t)
 	h.add("models/org/lora", "main", commitA, map[string][]byte{
 		"adapter_config.json": []byte("{}"), "adapter_model.safetensors": []byte("weights"), "config.json": []byte("{}"),
-		"training_args.bin": []byte("PK"), "tokenizer.json": []byte("{}"), "README.md": []byte("a card"),
+		"training_args.bin": []byte("PK"), "tokenizer.json": []byte("{}"), "README.md": []byte("a card"), OriginFile: []byte("{}"),
 	})
 	h.add("models/org/pickle", "main", commitA, map[string][]byte{"adapter_config.json": []byte("{}"), "adapter_model.bin": []byte("PK")})
 	h.add("models/org/model", "main", commitA, map[string][]byte{"config.json": []byte("{}"), "model.safetensors": []byte("weights")})
@@ -366,7 +370,7 @@ func TestResolveAdapter(t *testing.T) {
 	for _, e := range entries {
 		names = append(names, e.Name())
 	}
-	if want := []string{"adapter_config.json", "adapter_model.safetensors"}; err != nil || !slices.Equal(names, want) {
+	if want := []string{"adapter_config.json", "adapter_model.safetensors", OriginFile}; err != nil || !slices.Equal(names, want) {
 		t.Errorf("fetched %v, %v; want %v", names, err, want)
 	}
 	asked := len(h.requests)

@@ -120,14 +120,17 @@ func (c *Client) describe(ctx context.Context, r repo, commit, name string) (fil
 			etag = resp.Header.Get("Etag")
 		}
 		f.etag = strings.ToLower(strings.Trim(strings.TrimPrefix(etag, "W/"), `"`))
-		if !sumPattern.MatchString(f.etag) {
-			return fmt.Errorf("%s: the ETag %q is no sum of the file (git's SHA-1, or SHA-256), by which it could be checked: "+
-				"set HF_ENDPOINT to a mirror that passes on the hub's own ETags", f.url, etag)
+		switch {
+		case etag == "" && (isPage(resp) || resp.StatusCode >= 300):
+			return answerError{fmt.Errorf("%s: %w", f.url, errElsewhere)}
+		case !sumPattern.MatchString(f.etag):
+			return answerError{fmt.Errorf("%s: the ETag %q is no sum of the file (git's SHA-1, or SHA-256), by which it could be checked: "+
+				"set HF_ENDPOINT to a mirror that passes on the hub's own ETags", f.url, etag)}
 		}
 		if size := resp.Header.Get("X-Linked-Size"); size != "" {
 			var err error
 			if f.size, err = strconv.ParseInt(size, 10, 64); err != nil || f.size < 0 {
-				return fmt.Errorf("%s: unusable X-Linked-Size %q", f.url, size)
+				return answerError{fmt.Errorf("%s: unusable X-Linked-Size %q", f.url, size)}
 			}
 		} else if resp.StatusCode == http.StatusOK {
 			f.size = resp.ContentLength

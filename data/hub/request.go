@@ -23,10 +23,11 @@ type statusError struct {
 	status     int
 	code       string        // the hub's X-Error-Code
 	retryAfter time.Duration // what the hub asks for with 429 and 503
+	page       bool          // for people, as no program of the hub answers
 }
 
 func newStatusError(resp *http.Response) *statusError {
-	e := &statusError{status: resp.StatusCode, code: resp.Header.Get("X-Error-Code")}
+	e := &statusError{status: resp.StatusCode, code: resp.Header.Get("X-Error-Code"), page: isPage(resp)}
 	if s, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && s > 0 {
 		e.retryAfter = min(time.Duration(s)*time.Second, time.Minute)
 	}
@@ -37,14 +38,39 @@ func (e *statusError) Error() string {
 	return strings.TrimSpace(fmt.Sprintf("status %d %s %s", e.status, http.StatusText(e.status), e.code))
 }
 
+// elsewhere says whether somebody between here and the hub answered: a proxy, or a network that wants to be signed in to.
+func (e *statusError) elsewhere() bool {
+	switch e.status {
+	case http.StatusProxyAuthRequired, http.StatusNetworkAuthenticationRequired:
+		return true
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return e.page && e.code == ""
+	}
+	return false
+}
+
+// answerError is an answer that would be the same at the next try.
+type answerError struct{ error }
+
+func (e answerError) Unwrap() error { return e.error }
+
+// errElsewhere is what to do where not the hub answered.
+var errElsewhere = errors.New("a web page answered, or nothing of the hub's: open the address in a browser, where a network may want you to sign in; " +
+	"set HTTPS_PROXY to a proxy that leads to the hub, or HF_ENDPOINT to a mirror")
+
+// isPage says whether an answer is meant for people.
+func isPage(resp *http.Response) bool {
+	return strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html")
+}
+
 // passing says whether a failure may be gone at the next try, and how long to wait at least.
 func passing(err error) (bool, time.Duration) {
 	if status, ok := errors.AsType[*statusError](err); ok {
-		return status.status == http.StatusTooManyRequests || status.status == http.StatusRequestTimeout || status.status >= 500,
+		return status.status == http.StatusTooManyRequests || status.status == http.StatusRequestTimeout || status.status >= 500 && !status.elsewhere(),
 			status.retryAfter
 	}
 	_, disk := errors.AsType[*os.PathError](err)
-	return !disk && !unreachable(err) && !errors.Is(err, errNoEnd), 0
+	return !disk && !unreachable(err) && !errors.Is(err, errNoEnd) && !errors.As(err, new(answerError)), 0
 }
 
 // unreachable says whether no connection came about. Trying again at once is seldom of use then, and a user
@@ -95,10 +121,14 @@ func (c *Client) askJSON(ctx context.Context, address string, v any) error {
 		if len(body) > limit {
 			return fmt.Errorf("%s: answer is longer than %d bytes", address, limit)
 		}
-		if err := plainjson.Unmarshal(body, v); err != nil {
-			return fmt.Errorf("%s: answer is not the hub's JSON: %w", address, err)
+		err = plainjson.Unmarshal(body, v)
+		switch {
+		case err == nil:
+			return nil
+		case isPage(resp):
+			err = errElsewhere
 		}
-		return nil
+		return answerError{fmt.Errorf("%s: the answer is not the hub's JSON: %w", address, err)}
 	})
 }
 
@@ -115,6 +145,8 @@ func (c *Client) explain(r repo, err error) error {
 		return fmt.Errorf("%v: %w", r, err)
 	}
 	switch {
+	case status.elsewhere():
+		return fmt.Errorf("%v: %s: %w: %w", r, c.Endpoint, status, errElsewhere)
 	case status.code == "RevisionNotFound":
 		return fmt.Errorf("%v: %w: there is no revision %q", r, ErrNotFound, r.revision)
 	case status.code == "RepoNotFound" || status.status == http.StatusNotFound:

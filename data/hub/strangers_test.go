@@ -2,8 +2,11 @@ package hub
 
 import (
 	"crypto/sha1"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -30,6 +33,58 @@ func TestETagsAreSums(t *testing.T) {
 		if left, _ := filepath.Glob(filepath.Join(c.CacheDir, "*")); len(left) > 0 {
 			t.Errorf("ETag %q: left %q", etag, left)
 		}
+	}
+}
+
+// Who answers in the place of the hub, with a page for people, is found out at the first answer.
+func TestElsewhere(t *testing.T) {
+	page := func(status int) func(w http.ResponseWriter, r *http.Request) {
+		return func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "text/html; charset=utf-8")
+			w.WriteHeader(status)
+			io.WriteString(w, "<html><body>Please sign in</body></html>")
+		}
+	}
+	portal := httptest.NewServer(http.HandlerFunc(page(http.StatusOK)))
+	defer portal.Close()
+	toPortal := func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, portal.URL, http.StatusFound) }
+	for _, test := range []struct {
+		name     string
+		from     string // of the path that is answered so
+		answer   func(w http.ResponseWriter, r *http.Request)
+		requests int
+	}{
+		{"a page for the listing", "/api/", page(http.StatusOK), 1},
+		{"a redirect of the listing", "/api/", toPortal, 1},
+		{"a page for a file", "/org/", page(http.StatusOK), 2},
+		{"a redirect of a file", "/org/", toPortal, 2},
+		{"a proxy that forbids", "/api/", page(http.StatusForbidden), 1},
+		{"a proxy that forbids a file", "/org/", page(http.StatusForbidden), 2},
+		{"a proxy that wants a password", "/api/", page(http.StatusProxyAuthRequired), 1},
+		{"a network that wants to be signed in to", "/api/", page(http.StatusNetworkAuthenticationRequired), 1},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			h := newFakeHub(t)
+			h.add("models/org/tiny", "main", commitA, tinyModel())
+			h.refuse = func(w http.ResponseWriter, r *http.Request) bool {
+				if !strings.HasPrefix(r.URL.Path, test.from) {
+					return false
+				}
+				test.answer(w, r)
+				return true
+			}
+			c := h.client(t)
+			_, err := c.Model(t.Context(), "org/tiny", "", nil)
+			if !errors.Is(err, errElsewhere) || strings.ContainsAny(err.Error(), "<\n") || !strings.Contains(err.Error(), h.URL) {
+				t.Errorf("got %v", err)
+			}
+			if n := len(h.seen("")); n != test.requests {
+				t.Errorf("%d requests, want %d", n, test.requests)
+			}
+			if left, _ := filepath.Glob(filepath.Join(c.CacheDir, "*")); len(left) > 0 {
+				t.Errorf("left %q", left)
+			}
+		})
 	}
 }
 

@@ -141,6 +141,9 @@ func completeRun(procs *Processes, cfg settings.Config) (*Outcome, error) {
 	if err != nil || results == nil {
 		return nil, err
 	}
+	if length, _ := cfg.Find("max-length"); length.IsDefault() {
+		cfg.MaxLength = min(cfg.MaxLength, before.Settings.MaxLength) // see fitLength
+	}
 	if err := sameSettings(before.Settings, cfg); err != nil {
 		return nil, err
 	}

@@ -405,3 +405,40 @@ func TestHeadOrder(t *testing.T) {
 		}
 	})
 }
+
+// A max-length that nobody chose is no more than the model has positions for.
+func TestLengthFitsPositions(t *testing.T) {
+	cfg := tinyConfig(t, "exact")
+	cfg.Method, cfg.MaxLength, cfg.Steps = runs.MethodLoRA, settings.Default().MaxLength, 2
+	arch, err := nn.ReadConfig(cfg.Model)
+	if err != nil {
+		t.Fatal(err)
+	}
+	most := int(arch.MaxTokens())
+	if most >= cfg.MaxLength {
+		t.Fatalf("the model has positions for %d tokens: not the case to test", most)
+	}
+	said := &notes{}
+	run(t, func(*torchbind.Scope) {
+		if _, err := Train(context.Background(), Host{Reporter: said}, cfg); err != nil {
+			t.Fatal(err)
+		}
+	})
+	note := fmt.Sprintf("max-length is %d: the model has positions for %[1]d tokens", most)
+	if !slices.Contains(said.lines, note) {
+		t.Errorf("notes %q, want %q", said.lines, note)
+	}
+	if saved, err := readSavedConfig(cfg.Out); err != nil || saved.Settings.MaxLength != most {
+		t.Errorf("config.json: %+v, %v", saved, err)
+	}
+	cfg.Resume = true // as a comparison does with a run that is complete
+	mustRun(t, Train, cfg)
+
+	splits, _, err := ReadFile(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if lengths, err := TokenLengths(t.Context(), cfg, splits.Train, 0); err != nil || lengths.Limit != most {
+		t.Errorf("lengths %+v, %v; want the limit %d", lengths, err, most)
+	}
+}

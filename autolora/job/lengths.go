@@ -10,6 +10,7 @@ import (
 	"autolora/data"
 	"autolora/data/tokenizer"
 	"autolora/human"
+	"autolora/nn"
 )
 
 // Lengths says how long examples are in tokens, special ones included.
@@ -45,12 +46,37 @@ func TokenLengths(ctx context.Context, cfg settings.Config, d *data.Dataset, mos
 	if err != nil {
 		return nil, err
 	}
+	arch, err := nn.ReadConfig(dir)
+	if err != nil {
+		return nil, err
+	}
+	fitLength(&cfg, arch)
 	tok, err := tokenizer.Load(dir)
 	if err != nil {
 		return nil, err
 	}
 	defer tok.Close()
 	return tokenLengths(ctx, tok, cfg, d, most)
+}
+
+// fitLength lowers a max-length that nobody chose to what the model has positions
+// for, in generation beside what is written, and returns a note about it. One
+// that was chosen is an error where it does not fit.
+func fitLength(cfg *settings.Config, arch nn.Config) (note string) {
+	room := int(arch.MaxTokens())
+	if arch.Generates() {
+		room -= cfg.Decoding.MaxNewTokens
+	}
+	length, _ := cfg.Find("max-length")
+	if !length.IsDefault() || room >= cfg.MaxLength || room < 3 { // the least that a text takes: the error about it comes later
+		return ""
+	}
+	cfg.MaxLength = room
+	note = fmt.Sprintf("max-length is %d: the model has positions for %d tokens", room, arch.MaxTokens())
+	if arch.Generates() {
+		note += fmt.Sprintf(", %d of them for what it writes (max-new-tokens)", cfg.Decoding.MaxNewTokens)
+	}
+	return note
 }
 
 func tokenLengths(ctx context.Context, tok *tokenizer.Tokenizer, cfg settings.Config, d *data.Dataset, most int) (*Lengths, error) {

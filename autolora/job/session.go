@@ -91,6 +91,9 @@ func newSession(ctx context.Context, host Host, cfg settings.Config) (*session, 
 	if s.arch, err = nn.ReadConfig(s.dir); err != nil {
 		return nil, err
 	}
+	if note := fitLength(&s.cfg, s.arch); note != "" {
+		s.rep.Note(note)
+	}
 	s.loaded = time.Since(began)
 	return s, nil
 }

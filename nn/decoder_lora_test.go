@@ -44,6 +44,29 @@ func queriesAndValues(t *testing.T, m *Model) []string {
 	return paths
 }
 
+// The kinds of layers are those of every architecture: GPT-2's parts of one matrix,
+// and LLaMA's gate.
+func TestDecoderTargetSets(t *testing.T) {
+	for name, want := range map[string]map[string]int{
+		"gpt2-tiny":  {"query+value": 2, "attention": 4, "feed-forward": 2, "all-linear": 6},
+		"llama-tiny": {"query+value": 2, "attention": 4, "feed-forward": 3, "all-linear": 7},
+	} {
+		run(t, func(*torchbind.Scope) {
+			m := loadDecoder(t, name, LoadConfig{DType: torchbind.Float32})
+			defer m.Close()
+			for target, layers := range want {
+				paths, err := m.Modules([]string{target})
+				if err != nil || len(paths) != layers*m.NumHiddenLayers {
+					t.Errorf("%s: target %s is %q (%v), want %d layers a block", name, target, paths, err, layers)
+				}
+				if notes := m.Translated([]string{target}); len(notes) > 0 {
+					t.Errorf("%s: target %s: notes %q", name, target, notes)
+				}
+			}
+		})
+	}
+}
+
 // The value of a layer may have fewer rows than its query, and what a rank costs
 // there is less.
 func TestDecoderRankSizes(t *testing.T) {

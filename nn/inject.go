@@ -11,9 +11,9 @@ import (
 
 // LoRAConfig says which modules get LoRA, and how large.
 type LoRAConfig struct {
-	// Targets names modules as PEFT's target_modules does: by full path or by
-	// their last components ("query", "output.dense"); "all-linear" is every
-	// linear layer of the blocks. Without Targets, the keys of Ranks are it.
+	// Targets names modules as Model.Modules takes them: by full path or by their
+	// last components ("query", "output.dense"), as PEFT's target_modules, or a
+	// kind of them ("all-linear"). Without Targets, the keys of Ranks are it.
 	Targets []string
 	Rank    int64            // of every target
 	Ranks   map[string]int64 // by full path, in place of Rank; 0 is no LoRA

@@ -124,6 +124,11 @@ func TestTargets(t *testing.T) {
 			{[]string{"attention.output.dense"}, 2},
 			{[]string{"output.dense"}, 4}, // of attention and of the feed-forward layer, as PEFT matches
 			{[]string{"all-linear"}, 12},
+			{[]string{"attention"}, 8},
+			{[]string{"feed-forward"}, 4},
+			{[]string{"query+value"}, 4},
+			{[]string{"feed-forward+output.dense+pooler.dense"}, 7},
+			{[]string{"query+proj"}, 0},
 			{[]string{"bert.encoder.layer.1.attention.self.key"}, 1},
 			{[]string{"dense"}, 7}, // and the pooler
 			{[]string{"pooler.dense"}, 1},

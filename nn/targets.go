@@ -38,17 +38,27 @@ func partOf(target string) string {
 
 var blockNumber = regexp.MustCompile(`(^|\.)\d+(\.|$)`)
 
-// targeted returns the full paths of the linear modules that one target names, in
-// the order of the architecture. translated says that the name is another
+// targetSets has the parts of a block that a target names in every architecture.
+var targetSets = map[string]string{"all-linear": "qkvoud", "attention": "qkvo", "feed-forward": "ud"}
+
+// targeted returns the full paths of the linear modules that one target names, which
+// may be several joined by "+". translated says that a name is another
 // architecture's.
 func (m *Model) targeted(target string) (paths []string, translated bool) {
-	layers := m.linears()
-	if target == "all-linear" {
-		layers = m.Body.linears()
+	if first, others, joined := strings.Cut(target, "+"); joined {
+		a, translatedA := m.targeted(first)
+		b, translatedB := m.targeted(others)
+		if len(a) == 0 || len(b) == 0 {
+			return nil, false
+		}
+		return append(a, b...), translatedA || translatedB
 	}
-	for _, l := range layers {
+	if parts, isSet := targetSets[target]; isSet {
+		return m.parts(parts), false
+	}
+	for _, l := range m.linears() {
 		for _, module := range l.Modules {
-			if target == "all-linear" || module.Path == target || strings.HasSuffix(module.Path, "."+target) {
+			if module.Path == target || strings.HasSuffix(module.Path, "."+target) {
 				paths = append(paths, module.Path)
 			}
 		}
@@ -56,7 +66,11 @@ func (m *Model) targeted(target string) (paths []string, translated bool) {
 	if len(paths) > 0 {
 		return paths, false
 	}
-	part := partOf(target)
+	return m.parts(partOf(target)), !slices.Contains([]string{"query", "key", "value"}, target) // which are every architecture's
+}
+
+// parts returns the full paths of parts of every block.
+func (m *Model) parts(letters string) (paths []string) {
 	for _, b := range m.Body.Blocks {
 		attention := b.Attention.linears() // q, k and v; the output
 		for i, l := range []*Linear{attention[0], attention[1], b.Up, b.Down} {
@@ -65,22 +79,23 @@ func (m *Model) targeted(target string) (paths []string, translated bool) {
 				if i == 0 {
 					letter = "qkv"[j]
 				}
-				if strings.IndexByte(part, letter) >= 0 {
+				if strings.IndexByte(letters, letter) >= 0 {
 					paths = append(paths, module.Path)
 				}
 			}
 		}
 	}
-	return paths, true
+	return paths
 }
 
 // ErrTarget says that a target of LoRA is not there.
 var ErrTarget = errors.New("names no linear layer of the model")
 
 // Modules returns the full paths of the linear modules that targets name, in the
-// order of the architecture: by PEFT's rule, and where that finds none, by what
-// another architecture calls the same part of a block. A target that names no
-// module is an error.
+// order of the architecture: "all-linear", "attention" or "feed-forward" of the
+// blocks, else by PEFT's rule, and where that finds none, by what another
+// architecture calls the same part of a block. Targets may be joined by "+". One that
+// names no module is an error.
 func (m *Model) Modules(targets []string) ([]string, error) {
 	chosen := make(map[string]bool)
 	for _, t := range targets {
@@ -104,12 +119,12 @@ func (m *Model) Modules(targets []string) ([]string, error) {
 }
 
 // Translated returns a sentence on each of targets that is another architecture's
-// name; "query", "key" and "value" are every architecture's.
+// name.
 func (m *Model) Translated(targets []string) []string {
 	var notes []string
 	for _, t := range targets {
 		paths, translated := m.targeted(t)
-		if translated && len(paths) > 0 && !slices.Contains([]string{"query", "key", "value"}, t) {
+		if translated && len(paths) > 0 {
 			notes = append(notes, fmt.Sprintf("target %s is another architecture's name for %s", t, strings.Join(m.inBlocks(paths), ", ")))
 		}
 	}

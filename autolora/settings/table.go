@@ -40,7 +40,7 @@ func (c *Config) Settings() []Setting {
 			number("rank", &c.Rank, 4, atLeast(0).upTo(maxRank), "`R` rank of every layer of method lora").alsoFor(Compare),
 		),
 		of("LoRA", Jobs,
-			list("target", &c.Targets, []string{"query", "value"}, "`LAYERS` layers that get LoRA, by the end of their names, comma-separated; all-linear is every one").alsoFor(Bench),
+			list("target", &c.Targets, []string{"query", "value"}, "`LAYERS` layers that get LoRA, by the end of their names, comma-separated; attention, feed-forward and all-linear are every layer of the kind").alsoFor(Bench),
 			number("lora-alpha", &c.LoRAAlpha, 16, above(0), "`A` lora_alpha: a layer's update is scaled by A/rank").alsoFor(Bench),
 			number("lora-dropout", &c.LoRADropout, 0, share, "`P` dropout before the LoRA layers, 0 to 1").unset("none").alsoFor(Bench),
 			number("dropout", &c.Dropout, -1, orUnset(share), "`P` dropout in the model, 0 to 1").unset("as its config.json says").alsoFor(Bench),

@@ -93,7 +93,7 @@ func describe(err error, has func(flag string) bool) string {
 	case errors.Is(err, nn.ErrPositions):
 		text += ": lower --max-length or --max-new-tokens"
 	case errors.Is(err, nn.ErrTarget):
-		text += ": give --target some of them, or all-linear"
+		text += ": give --target some of them, or attention, feed-forward or all-linear"
 	case errors.Is(err, nn.ErrHead):
 		text += ": use --new-head"
 	}

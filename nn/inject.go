@@ -94,19 +94,37 @@ func (m *Model) trained(name string, data []float32, shape ...int64) *Param {
 // stays and ΔW is the same if E is zero wherever keep is false. A layer of which
 // nothing stays is gone: it is exactly the base.
 func (m *Model) FoldSVD(keep [][]bool) {
+	m.keep(keep, func(s *torchbind.Scope, l, plain *LoRA) *torchbind.Tensor {
+		return torchbind.MulScalar(s, torchbind.Mul(s, l.B.Value, l.E.Value), l.Scale()/plain.Scale())
+	})
+}
+
+// Keep leaves of plain LoRA layers only some of their rank-1 parts: keep has a row
+// per layer of LoRAs and a column per part. The scale of a layer stays: its Alpha
+// becomes that of the smaller rank. A layer of which nothing stays is gone.
+func (m *Model) Keep(keep [][]bool) {
+	m.keep(keep, func(_ *torchbind.Scope, l, plain *LoRA) *torchbind.Tensor {
+		plain.Alpha = l.Scale() * float64(plain.Rank)
+		return l.B.Value
+	})
+}
+
+// keep puts plain layers of the kept parts in the place of the model's LoRA layers.
+// factor returns B before parts are left out, and may set the plain layer's Alpha.
+func (m *Model) keep(keep [][]bool, factor func(s *torchbind.Scope, l, plain *LoRA) *torchbind.Tensor) {
 	torchbind.NoGrad(func() {
 		for i, l := range m.LoRAs() {
 			linear, part := m.linear(l.Module)
 			linear.Adapters[part] = nil
 			if slices.Contains(keep[i], true) {
-				linear.Adapters[part] = m.fold(l, keep[i])
+				linear.Adapters[part] = m.kept(l, keep[i], factor)
 			}
 		}
 	})
 }
 
-// fold returns the plain layer of the kept triplets of l.
-func (m *Model) fold(l *LoRA, keep []bool) *LoRA {
+// kept returns the plain layer of the kept parts of l.
+func (m *Model) kept(l *LoRA, keep []bool, factor func(s *torchbind.Scope, l, plain *LoRA) *torchbind.Tensor) *LoRA {
 	var kept []int64
 	for j, stays := range keep {
 		if stays {
@@ -122,8 +140,7 @@ func (m *Model) fold(l *LoRA, keep []bool) *LoRA {
 	}
 	s := torchbind.NewScope()
 	defer s.Close()
-	b := torchbind.MulScalar(s, torchbind.Mul(s, l.B.Value, l.E.Value), l.Scale()/plain.Scale())
-	plain.A, plain.B = part(l.A, l.A.Value, 0), part(l.B, b, 1)
+	plain.A, plain.B = part(l.A, l.A.Value, 0), part(l.B, factor(s, l, plain), 1)
 	return plain
 }
 
@@ -147,13 +164,19 @@ func (m *Model) RankSize(path string) (int64, error) {
 	return l.In() + l.Modules[part].Rows, nil
 }
 
-// Select makes alpha [layers, k] the selection variables of the model's LoRA
-// layers, row by row; nil takes them away. The rows live in s.
+// Select makes alpha the selection variables of the model's LoRA layers: a number
+// for every rank-1 part, layer by layer, as [layers, k] has them where all ranks are
+// k; nil takes them away. The rows live in s.
 func (m *Model) Select(s *torchbind.Scope, alpha *torchbind.Tensor) {
-	for i, l := range m.LoRAs() {
+	if alpha != nil {
+		alpha = torchbind.Reshape(s, alpha, -1)
+	}
+	first := int64(0)
+	for _, l := range m.LoRAs() {
 		l.Select = nil
 		if alpha != nil {
-			l.Select = torchbind.Reshape(s, torchbind.Narrow(s, alpha, 0, int64(i), 1), l.Rank)
+			l.Select = torchbind.Narrow(s, alpha, 0, first, l.Rank)
+			first += l.Rank
 		}
 	}
 }

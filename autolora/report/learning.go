@@ -73,12 +73,12 @@ func advice(course runs.Course, rate, usual float64, steps int) string {
 	case high:
 		try = rate / 4
 	case rate > usual/far: // neither high nor low for most
-		return fmt.Sprintf("try more steps than %s, or another rate than --lr %s: %s or %s", human.Thousands(steps), human.Rate(rate), human.Rate(rate/4), human.Rate(rate*4))
+		return fmt.Sprintf("try more steps than %s, or another learning rate than %s: %s or %s", human.Thousands(steps), human.Rate(rate), human.Rate(rate/4), human.Rate(rate*4))
 	}
 	if high {
-		return fmt.Sprintf("--lr %s is high: try --lr %s", human.Rate(rate), human.Rate(try))
+		return fmt.Sprintf("the learning rate %s is high: try %s", human.Rate(rate), human.Rate(try))
 	}
-	return fmt.Sprintf("--lr %s is low for %s steps: try --lr %s", human.Rate(rate), human.Thousands(steps), human.Rate(try))
+	return fmt.Sprintf("the learning rate %s is low for %s steps: try %s", human.Rate(rate), human.Thousands(steps), human.Rate(try))
 }
 
 // detailTables returns what stands behind the scores of a single run.

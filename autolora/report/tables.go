@@ -151,7 +151,7 @@ func footnote(heads []string) string {
 		return ""
 	}
 	// Of METEOR 1.5 on the outputs of 39 systems of E2E: 0.0026 lower, at most 0.0036.
-	return " " + dagger + " Without METEOR's table of paraphrases (--paraphrases), which the official score has: it is lower for that, on E2E by about 0.3 points."
+	return " " + dagger + " Without METEOR's table of paraphrases, which the official score has: it is lower for that, on E2E by about 0.3 points."
 }
 
 // average returns the mean over the columns of a method's mean scores, with

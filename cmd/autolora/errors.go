@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"autolora/autolora/job"
@@ -109,16 +110,17 @@ func goesOn(has func(flag string) bool) string {
 }
 
 // afterDivergence says which rate to lower. A run does not go on at another rate
-// than its results say: it begins anew.
+// than its results say, and its last good weights are of a training that was
+// already on its way out: it begins anew.
 func afterDivergence(e *job.DivergedError, has func(flag string) bool) string {
 	rate := "--lr"
 	if e.Phase == "search" {
 		rate = "--search-lr or --alpha-lr"
 	}
-	if has("overwrite") {
-		return "begin anew with a lower " + rate + " and --overwrite"
+	if !has("overwrite") {
+		return "begin anew with a lower " + rate + " and another --out"
 	}
-	return "begin anew with a lower " + rate + " and another --out"
+	return fmt.Sprintf("begin anew with a lower %s and --overwrite; --config %s has the other settings", rate, filepath.Join(filepath.Dir(e.Saved), runs.ConfigFile))
 }
 
 // oneLine joins the lines of errors that were joined.

@@ -14,6 +14,7 @@ import (
 	"autolora/autolora/runs"
 	"autolora/data/metrics"
 	"autolora/human"
+	"autolora/nn"
 )
 
 // report prints the outcome of a run: as one JSON object, what results.json
@@ -29,9 +30,7 @@ func (cmd *command) report(c *console, o *job.Outcome) error {
 	return c.print(func(w *writer) {
 		w.printf("\n")
 		printOutcome(w, cmd.cfg.Out, o)
-		if slices.Contains(o.Files, runs.AdapterDir) {
-			printPython(w, filepath.Join(cmd.cfg.Out, runs.AdapterDir))
-		}
+		printPython(w, cmd.cfg.Out, o.Files)
 		if searchOnly {
 			w.printf("\nTrain at these ranks with autolora train --method autolora --ranks %s\n", filepath.Join(cmd.cfg.Out, runs.RanksFile))
 		}
@@ -152,6 +151,9 @@ func printDetails(w *writer, r *runs.Results) {
 		if i == 0 {
 			w.printf("\n")
 		}
+		if strings.Contains(warning, "learning rate") {
+			warning += " (--lr)" // flags have names here alone
+		}
 		w.printf("%s %s\n", w.bold("Warning:"), warning)
 	}
 }
@@ -246,8 +248,16 @@ func printFiles(w *writer, dir string, o *job.Outcome) {
 	}
 }
 
-// printPython prints how to load the adapter in Python.
-func printPython(w *writer, dir string) {
+// printPython prints how to load what was trained in Python, and how a language
+// model is asked.
+func printPython(w *writer, dir string, files []string) {
+	if slices.Contains(files, runs.ModelDir) {
+		printModelPython(w, filepath.Join(dir, runs.ModelDir))
+	}
+	if !slices.Contains(files, runs.AdapterDir) {
+		return
+	}
+	dir = filepath.Join(dir, runs.AdapterDir)
 	a, err := job.ReadAdapter(dir)
 	if err != nil {
 		return // it was written a moment ago: whoever removed it does not want it loaded
@@ -267,10 +277,32 @@ func printPython(w *writer, dir string) {
 		w.printf("  import adapters, transformers\n")
 		w.printf("  model = transformers.AutoModelFor%s.from_pretrained(%q%s)\n", class, a.BaseModel, labels)
 		w.printf("  adapters.init(model); model.load_adapter(%q, set_active=True, use_safetensors=True)\n", dir)
-		return
+	} else {
+		w.printf("  from peft import AutoPeftModelFor%s as AutoPeft\n", class)
+		w.printf("  model = AutoPeft.from_pretrained(%q%s)\n", dir, labels)
 	}
-	w.printf("  from peft import AutoPeftModelFor%s as AutoPeft\n", class)
-	w.printf("  model = AutoPeft.from_pretrained(%q%s)\n", dir, labels)
+	printAsking(w, dir, a.Language())
+}
+
+// printModelPython prints how to load a whole model.
+func printModelPython(w *writer, dir string) {
+	arch, err := nn.ReadConfig(dir)
+	if err != nil || len(arch.Architectures) == 0 {
+		return // as above
+	}
+	class := arch.Architectures[0]
+	w.printf("\nLoad it in Python:\n")
+	w.printf("  from transformers import %s\n", class)
+	w.printf("  model = %s.from_pretrained(%q)\n", class, dir)
+	printAsking(w, dir, arch.Generates())
+}
+
+// printAsking prints how a model is asked.
+func printAsking(w *writer, dir string, writes bool) {
+	if writes {
+		w.printf("A prompt is the source and the end-of-text token: tokenizer(source + tokenizer.eos_token).\n")
+	}
+	w.printf("%s has a whole example.\n", filepath.Join(dir, "README.md"))
 }
 
 // bold marks text on a terminal.

@@ -1,6 +1,10 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"autolora/autolora/job"
@@ -71,6 +75,56 @@ files       out/model          the trained model
 		t.Run(tc.name, func(t *testing.T) {
 			if got := text(80, false, func(w *writer) { printOutcome(w, "out", &tc.outcome) }); got != tc.want {
 				t.Errorf("got\n%s\nwant\n%s", got, tc.want)
+			}
+		})
+	}
+}
+
+// The last lines of a run say how to load what it trained, and how a language
+// model is asked.
+func TestPython(t *testing.T) {
+	model, table := tinyModel(t), tinyTable(t, 12)
+	pairs := filepath.Join(t.TempDir(), "pairs.csv")
+	writeFile(t, pairs, "source,target\na,b\nb,c\nc,d\nd,e\n")
+	few := []string{"--threads", "1", "--steps", "1", "--batch-size", "2"}
+	for _, tc := range []struct {
+		name string
+		args []string
+		want string // OUT is the results folder
+	}{
+		{"an adapter", append(ownFiles(model, table), "--method", "lora"), `
+Load it in Python:
+  from peft import AutoPeftModelForSequenceClassification as AutoPeft
+  model = AutoPeft.from_pretrained("OUT/adapter", num_labels=3)
+OUT/adapter/README.md has a whole example.
+`},
+		{"a whole model", append(ownFiles(model, table), "--method", "full"), `
+Load it in Python:
+  from transformers import BertForSequenceClassification
+  model = BertForSequenceClassification.from_pretrained("OUT/model")
+OUT/model/README.md has a whole example.
+`},
+		{"a language model", []string{"--method", "lora", "--model", tinyDecoder(t), "--train", pairs, "--dev", pairs, "--kind", "generation", "--text", "source",
+			"--label", "target", "--max-length", "16", "--max-new-tokens", "2", "--beams", "1"}, `
+Load it in Python:
+  from peft import AutoPeftModelForCausalLM as AutoPeft
+  model = AutoPeft.from_pretrained("OUT/adapter")
+A prompt is the source and the end-of-text token: tokenizer(source + tokenizer.eos_token).
+OUT/adapter/README.md has a whole example.
+`},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			out := filepath.Join(t.TempDir(), "out")
+			got := succeed(t, slices.Concat([]string{"train", "--out", out}, tc.args, few)...)
+			if want := strings.ReplaceAll(tc.want, "OUT", out); !strings.HasSuffix(got, want) {
+				t.Errorf("got\n%s\nwant at its end\n%s", got, want)
+			}
+			for line := range strings.Lines(tc.want) {
+				if name, ok := strings.CutSuffix(line, " has a whole example.\n"); ok {
+					if _, err := os.Stat(strings.Replace(name, "OUT", out, 1)); err != nil {
+						t.Error(err)
+					}
+				}
 			}
 		})
 	}

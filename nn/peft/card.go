@@ -216,7 +216,7 @@ func asked(taskType string) string {
 		return ""
 	}
 	return "A prompt is the source and the tokenizer's token for the end of a text, with nothing else around it; what the model writes " +
-		"up to the next such token is the text. `autolora predict` searches by the rules of LoRA's own code unless it is given `--beam-rules transformers`; " +
+		"up to the next such token is the text. `autolora predict` searches by the rules of LoRA's own code unless its beam-rules are `transformers`; " +
 		"greedy search (one beam) is the same in both.\n\n"
 }
 

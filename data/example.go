@@ -1,6 +1,8 @@
 package data
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"math"
 	"path/filepath"
@@ -199,4 +201,22 @@ func (d *Dataset) Subsets() []string {
 	}
 	slices.Sort(names)
 	return names
+}
+
+// Digest is the SHA-256 of the examples, in hex: two data sets that have the same have the same examples in the same
+// order, wherever they were read.
+func (d *Dataset) Digest() string {
+	h := sha256.New()
+	for i := range d.Examples {
+		ex := &d.Examples[i]
+		fmt.Fprintf(h, "%q %q %v %d %v", ex.Text, ex.Pair, ex.HasPair, ex.Label, ex.Value)
+		if ex.Sentence != nil {
+			fmt.Fprintf(h, " %q %v", ex.Words, ex.Tags)
+		}
+		if ex.Writing != nil {
+			fmt.Fprintf(h, " %q %q %q", ex.Source, ex.Target, ex.References)
+		}
+		fmt.Fprintln(h)
+	}
+	return hex.EncodeToString(h.Sum(nil))
 }

@@ -49,6 +49,7 @@ const (
 	RanksFile   = "ranks.json"
 	GridFile    = "grid.json" // configurations of a grid search and their scores
 	ResultsFile = "results.json"
+	LossesFile  = "losses.json" // the loss of every example that was evaluated
 	// HypothesesFile has what was generated, a line for every example.
 	HypothesesFile = "hypotheses.txt"
 	AdapterDir     = "adapter"
@@ -62,7 +63,7 @@ const (
 )
 
 // Names lists the files and folders that a run writes.
-var Names = []string{ConfigFile, MetricsFile, RanksFile, GridFile, ResultsFile, HypothesesFile, AdapterDir, ModelDir, Checkpoint, TensorBoard, ReportFile}
+var Names = []string{ConfigFile, MetricsFile, RanksFile, GridFile, ResultsFile, LossesFile, HypothesesFile, AdapterDir, ModelDir, Checkpoint, TensorBoard, ReportFile}
 
 // Own is the folder in a folder of results that is not for people: the list of
 // what was written, the lock, and what is being written.

@@ -16,6 +16,7 @@ import (
 type scored struct {
 	scores, baseline metrics.Scores // baseline: of the commonest answer
 	details          runs.Details
+	losses           runs.Losses
 }
 
 // scoreClasses scores one class an example.
@@ -24,7 +25,8 @@ func scoreClasses(task data.Task, d *data.Dataset, a answers) (out scored, err e
 	for i, ex := range d.Examples {
 		gold[i] = ex.Label
 	}
-	if out.scores, err = metrics.Classification(task.Metrics, gold, a.best); err != nil {
+	best := a.best(0, len(gold))
+	if out.scores, err = metrics.Classification(task.Metrics, gold, best); err != nil {
 		return out, err
 	}
 	always := slices.Repeat([]int{metrics.Commonest(gold)}, len(gold))
@@ -34,8 +36,8 @@ func scoreClasses(task data.Task, d *data.Dataset, a answers) (out scored, err e
 	if _, ok := out.scores[metrics.NameF1]; ok {
 		out.details.F1Class = task.Labels[1]
 	}
-	out.perClass(task, gold, a.best)
-	out.losses(task, gold, a, func(i int) runs.Mistake { return mistake(d.Examples[i]) })
+	out.perClass(task, gold, best)
+	out.mistakes(task, d, gold, a, func(i int) runs.Mistake { return mistake(d.Examples[i]) })
 	return out, nil
 }
 
@@ -57,7 +59,8 @@ func scoreTags(task data.Task, d *data.Dataset, a answers) (out scored, err erro
 		}
 		return all
 	}
-	right, given := names(gold), names(a.best)
+	best := a.best(0, len(gold))
+	right, given := names(gold), names(best)
 	if out.scores, err = metrics.Tagging(task.Metrics, right, given); err != nil {
 		return out, err
 	}
@@ -73,9 +76,9 @@ func scoreTags(task data.Task, d *data.Dataset, a answers) (out scored, err erro
 			out.details.Classes = append(out.details.Classes, metrics.ClassScores{Name: kind, EntityScores: report.PerType[kind], Predicted: report.Predicted[kind]})
 		}
 	} else {
-		out.perClass(task, gold, a.best)
+		out.perClass(task, gold, best)
 	}
-	out.losses(task, gold, a, func(row int) runs.Mistake {
+	out.mistakes(task, d, gold, a, func(row int) runs.Mistake {
 		i, _ := slices.BinarySearch(at, row+1) // at[i-1] ≤ row < at[i]
 		ex, k := d.Examples[i-1], row-at[i-1]
 		ex.Text = strings.Join(ex.Words[max(0, k-wordsBefore):], " ")
@@ -90,7 +93,7 @@ func scoreTags(task data.Task, d *data.Dataset, a answers) (out scored, err erro
 func scoreNumbers(task data.Task, d *data.Dataset, a answers) (out scored, err error) {
 	gold, pred, mean := make([]float64, d.Len()), make([]float64, d.Len()), 0.0
 	for i, ex := range d.Examples {
-		gold[i], pred[i] = ex.Value, a.logits[i][0]
+		gold[i], pred[i] = ex.Value, a.rows[i].Value
 		mean += ex.Value / float64(d.Len())
 	}
 	if out.scores, err = metrics.Regression(task.Metrics, gold, pred); err != nil {
@@ -99,17 +102,16 @@ func scoreNumbers(task data.Task, d *data.Dataset, a answers) (out scored, err e
 	if out.baseline, err = metrics.Regression(task.Metrics, gold, slices.Repeat([]float64{mean}, len(gold))); err != nil {
 		return out, err
 	}
-	loss, least := 0.0, 0.0
+	least := 0.0
 	for i, v := range gold {
-		off := (pred[i] - v) * (pred[i] - v)
-		loss, least = loss+off, least+(mean-v)*(mean-v)
-		if off > 0 && out.worse(off) {
+		least += (mean - v) * (mean - v)
+		if loss := a.rows[i].Loss; loss > 0 && out.worse(loss) {
 			m := mistake(d.Examples[i])
-			m.Gold, m.Predicted, m.Loss = v, pred[i], off
+			m.Gold, m.Predicted, m.Loss = v, pred[i], loss
 			out.keep(m)
 		}
 	}
-	out.scores[metrics.NameLoss], out.baseline[metrics.NameLoss] = loss/float64(len(gold)), least/float64(len(gold))
+	out.losses, out.baseline[metrics.NameLoss] = a.losses(d), least/float64(len(gold))
 	return out, nil
 }
 
@@ -124,20 +126,18 @@ func (out *scored) perClass(task data.Task, gold, pred []int) {
 	}
 }
 
-// losses fills in the mean loss, and the worst of the wrong answers.
-func (out *scored) losses(task data.Task, gold []int, a answers, of func(row int) runs.Mistake) {
-	sum := 0.0
+// mistakes fills in the losses, and the worst of the wrong answers.
+func (out *scored) mistakes(task data.Task, d *data.Dataset, gold []int, a answers, of func(row int) runs.Mistake) {
 	for row, class := range gold {
-		loss, most := metrics.CrossEntropy(a.logits[row], class)
-		sum += loss
-		if class == a.best[row] || !out.worse(loss) {
+		said := a.rows[row]
+		if class == said.Best || !out.worse(said.Loss) {
 			continue
 		}
 		m := of(row)
-		m.Gold, m.Predicted, m.Probability, m.Loss = task.Labels[class], task.Labels[a.best[row]], &most, loss
+		m.Gold, m.Predicted, m.Probability, m.Loss = task.Labels[class], task.Labels[said.Best], &said.Probability, said.Loss
 		out.keep(m)
 	}
-	out.scores[metrics.NameLoss], out.baseline[metrics.NameLoss] = sum/float64(len(gold)), metrics.Entropy(gold)
+	out.losses, out.baseline[metrics.NameLoss] = a.losses(d), metrics.Entropy(gold)
 }
 
 // worse reports whether a mistake with that loss is among the worst so far.

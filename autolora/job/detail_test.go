@@ -24,15 +24,19 @@ func logit(k, class int, p float64) []float64 {
 	return row
 }
 
-func answersOf(t *testing.T, rows ...[]float64) answers {
+// answersOf returns what logits say of the rows of d.
+func answersOf(t *testing.T, d *data.Dataset, rows ...[]float64) answers {
 	t.Helper()
-	a := answers{logits: rows}
-	for _, row := range rows {
-		best, err := metrics.ArgMax(row)
-		if err != nil {
-			t.Fatal(err)
+	var a answers
+	at := d.Rows()
+	for i := range d.Examples {
+		for row := at[i]; row < at[i+1]; row++ {
+			said, err := newAnswer(&d.Examples[i], row-at[i], d.Kind, rows[row])
+			if err != nil {
+				t.Fatal(err)
+			}
+			a.rows = append(a.rows, said)
 		}
-		a.best = append(a.best, best)
 	}
 	return a
 }
@@ -54,11 +58,11 @@ func TestScoreClasses(t *testing.T) {
 		ex.File, ex.Line = "dev.csv", i+2
 		d.Examples = append(d.Examples, ex)
 	}
-	got, err := scoreClasses(task, d, answersOf(t, logit(2, 0, 0.9), logit(2, 0, 0.8), logit(2, 1, 0.99), logit(2, 0, 0.7)))
+	got, err := scoreClasses(task, d, answersOf(t, d, logit(2, 0, 0.9), logit(2, 0, 0.8), logit(2, 1, 0.99), logit(2, 0, 0.7)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	near(t, "loss", got.scores[metrics.NameLoss], -(math.Log(0.9)+math.Log(0.2)+math.Log(0.01)+math.Log(0.7))/4)
+	near(t, "loss", got.losses.Mean(), -(math.Log(0.9)+math.Log(0.2)+math.Log(0.01)+math.Log(0.7))/4)
 	near(t, "accuracy", got.scores[metrics.NameAccuracy], 0.5)
 	near(t, "accuracy of ham", got.baseline[metrics.NameAccuracy], 0.75)
 	near(t, "f1 of ham", got.baseline[metrics.NameF1], 0)
@@ -85,7 +89,7 @@ func TestScoreClasses(t *testing.T) {
 			d.Examples = append(d.Examples, data.Example{Label: i})
 			rows = append(rows, logit(k, (i+1)%k, 0.5+float64(i)/float64(3*k)))
 		}
-		got, err := scoreClasses(many, d, answersOf(t, rows...))
+		got, err := scoreClasses(many, d, answersOf(t, d, rows...))
 		if x := got.details; err != nil || x.Confusion != nil || (x.Classes != nil) != (k <= runs.MaxClasses) || len(x.Mistakes) != runs.MaxMistakes || x.Mistakes[0].Gold != fmt.Sprint(k-1) || x.Mistakes[9].Gold != fmt.Sprint(k-10) {
 			t.Errorf("%d classes: %v, %d classes, mistakes %+v", k, err, len(x.Classes), x.Mistakes)
 		}
@@ -104,13 +108,13 @@ func TestScoreTags(t *testing.T) {
 		rows[i] = logit(3, 1, 0.5)
 	}
 	rows[10], rows[12] = logit(3, 2, 0.9), logit(3, 0, 0.6)
-	got, err := scoreTags(task, d, answersOf(t, rows...))
+	got, err := scoreTags(task, d, answersOf(t, d, rows...))
 	if err != nil {
 		t.Fatal(err)
 	}
 	near(t, "f1 of O", got.baseline[metrics.NameF1], 0)
 	near(t, "accuracy of O", got.baseline[metrics.NameAccuracy], 2.0/13)
-	near(t, "loss", got.scores[metrics.NameLoss], -(10*math.Log(0.5)+math.Log(0.05)+math.Log(0.25)+math.Log(0.6))/13)
+	near(t, "loss", got.losses.Mean(), -(10*math.Log(0.5)+math.Log(0.05)+math.Log(0.25)+math.Log(0.6))/13)
 	near(t, "loss of the shares", got.baseline[metrics.NameLoss], -(10*math.Log(10.0/13)+2*math.Log(2.0/13)+math.Log(1.0/13))/13)
 	if x := got.details; x.Confusion != nil || len(x.Classes) != 2 || x.Classes[0].Name != "x" || x.Classes[0].Support != 10 || x.Classes[0].Predicted != 11 || x.Classes[1].F1 != 0 || x.Classes[1].Predicted != 1 {
 		t.Errorf("details %+v", x)
@@ -121,7 +125,7 @@ func TestScoreTags(t *testing.T) {
 	}
 
 	task.Labels, task.Metrics, task.Primary = []string{"VERB", "NOUN", "X"}, []string{metrics.NameAccuracy}, metrics.NameAccuracy
-	if got, err = scoreTags(task, d, answersOf(t, rows...)); err != nil {
+	if got, err = scoreTags(task, d, answersOf(t, d, rows...)); err != nil {
 		t.Fatal(err)
 	}
 	near(t, "accuracy of NOUN", got.baseline[metrics.NameAccuracy], 10.0/13)
@@ -134,16 +138,16 @@ func TestScoreTags(t *testing.T) {
 func TestScoreNumbers(t *testing.T) {
 	task := data.Task{Kind: data.Regression, Metrics: []string{metrics.NamePearson}, Primary: metrics.NamePearson}
 	d := &data.Dataset{Kind: data.Regression, Examples: []data.Example{{Text: "a", Value: 1}, {Text: "b", Value: 2}, {Text: "c", Value: 6}}}
-	got, err := scoreNumbers(task, d, answers{logits: [][]float64{{1}, {3}, {4}}})
+	got, err := scoreNumbers(task, d, answersOf(t, d, []float64{1}, []float64{3}, []float64{4}))
 	if err != nil {
 		t.Fatal(err)
 	}
-	near(t, "loss", got.scores[metrics.NameLoss], 5.0/3)
+	near(t, "loss", got.losses.Mean(), 5.0/3)
 	near(t, "loss of the mean", got.baseline[metrics.NameLoss], 14.0/3)
 	if !math.IsNaN(got.baseline[metrics.NamePearson]) || len(got.details.Mistakes) != 2 || got.details.Mistakes[0].Text != "c" || got.details.Mistakes[0].Predicted != 4.0 {
 		t.Errorf("%+v", got)
 	}
-	if runs.NoBetter(got.scores, got.baseline, metrics.NamePearson) || !runs.NoBetter(metrics.Scores{"pearson": math.NaN(), "loss": 5}, got.baseline, metrics.NamePearson) {
+	if runs.NoBetter(metrics.Scores{"pearson": 1, "loss": got.losses.Mean()}, got.baseline, metrics.NamePearson) || !runs.NoBetter(metrics.Scores{"pearson": math.NaN(), "loss": 5}, got.baseline, metrics.NamePearson) {
 		t.Error("the loss does not decide where the score is not defined")
 	}
 }

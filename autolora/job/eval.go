@@ -72,9 +72,9 @@ func together[T any](p *Processes, own []T, filled func(T) bool) ([]T, error) {
 
 // score evaluates model on data sets, and puts into r what comes of it and what it
 // took. The scores have the task's plain names for the first set, and for another
-// its variant after the name ("accuracy_mismatched"). It returns what was
-// generated for each example.
-func (s *session) score(ctx context.Context, model *nn.Model, sets []*data.Dataset, r *runs.Results) (texts []string, err error) {
+// its variant after the name ("accuracy_mismatched"). It returns the losses of the
+// first set, and what was generated for each example.
+func (s *session) score(ctx context.Context, model *nn.Model, sets []*data.Dataset, r *runs.Results) (losses runs.Losses, texts []string, err error) {
 	began := time.Now()
 	scores, baseline, done, total := metrics.Scores{}, metrics.Scores{}, 0, 0
 	for _, d := range sets {
@@ -85,18 +85,19 @@ func (s *session) score(ctx context.Context, model *nn.Model, sets []*data.Datas
 	var work runs.Work // that counts when all is done: an evaluation that is interrupted is done anew
 	for i, d := range sets {
 		kind := kinds[s.task.Kind]
-		a, err := kind.compute(s, ctx, model, d, &work, func(n int) { s.rep.Advance(done+n, "") })
+		a, err := kind.compute(s, ctx, model, d, computing{work: &work, progress: func(n int) { s.rep.Advance(done+n, "") }})
 		if err != nil {
-			return nil, err
+			return losses, nil, err
 		}
 		part, err := kind.score(s, ctx, model, d, a, &work)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", d.Name, err)
+			return losses, nil, fmt.Errorf("%s: %w", d.Name, err)
 		}
+		part.scores[metrics.NameLoss] = part.losses.Mean()
 		texts = append(texts, a.texts...)
 		done += d.Len()
 		if i == 0 {
-			r.Details = part.details
+			r.Details, losses = part.details, part.losses
 		}
 		for _, of := range []struct{ from, to metrics.Scores }{{part.scores, scores}, {part.baseline, baseline}} {
 			for name, v := range of.from {
@@ -110,50 +111,101 @@ func (s *session) score(ctx context.Context, model *nn.Model, sets []*data.Datas
 	r.Cost.Eval.Add(work)
 	r.Scores, r.Baseline, r.Examples, r.Paraphrases = scores, baseline, total, s.scorer.paraphrases()
 	r.Seconds.Eval += time.Since(began).Seconds()
-	return texts, nil
+	return losses, texts, nil
 }
 
-// classify returns the logits of every example of d, in its order: one row of K
-// numbers each, in tagging one for every word (data.Dataset.Rows). Every process
-// gets all of them. What it computed is added to work.
-func (s *session) classify(ctx context.Context, model *nn.Model, d *data.Dataset, work *runs.Work, progress func(done int)) (a answers, err error) {
+// losses returns the loss of every example of d: that of its right answer,
+// without dropout, label smoothing and the weights of classes. What it computed is
+// added to work.
+func (s *session) losses(ctx context.Context, model *nn.Model, d *data.Dataset, work *runs.Work) (runs.Losses, error) {
+	return kinds[s.task.Kind].losses(s, ctx, model, d, work)
+}
+
+// rowLosses are the losses of answers that are classes or numbers.
+func (s *session) rowLosses(ctx context.Context, model *nn.Model, d *data.Dataset, work *runs.Work) (runs.Losses, error) {
+	a, err := s.classify(ctx, model, d, computing{work: work, progress: func(int) {}})
+	return a.losses(d), err
+}
+
+// losses returns those of the examples of d.
+func (a answers) losses(d *data.Dataset) runs.Losses {
+	l := runs.Losses{Data: d.Digest()}
+	at := d.Rows()
+	for i := range at[1:] {
+		sum := 0.0
+		for _, row := range a.rows[at[i]:at[i+1]] {
+			sum += row.Loss
+		}
+		l.Add(sum, at[i+1]-at[i])
+	}
+	return l
+}
+
+// classify returns the answers about every example of d, in its order. Every
+// process gets all of them.
+func (s *session) classify(ctx context.Context, model *nn.Model, d *data.Dataset, how computing) (a answers, err error) {
 	computed, err := s.pieces(d) // their words are those of d, in its order
 	if err != nil {
 		return a, err
 	}
-	corpus, rows := s.corpus(computed), computed.Rows()
-	logits := make([][]float64, rows[len(rows)-1])
+	corpus, at := s.corpus(computed), computed.Rows()
+	a.rows = make([]answer, at[len(at)-1])
+	if how.logits {
+		a.logits = make([][]float64, len(a.rows))
+	}
 	err = s.eachBatch(ctx, model, corpus, func(scope *torchbind.Scope, b *autolora.Batch, packed *data.Batch, done int) error {
 		flat := model.Logits(scope, b.Batch, nil).Float64s()
 		k := len(flat) / b.Size
 		for _, i := range packed.Index {
-			for row := rows[i]; row < rows[i+1]; row++ {
-				logits[row], flat = flat[:k:k], flat[k:]
-				for _, v := range logits[row] {
-					if !autolora.Finite(v) {
-						return fmt.Errorf("example %d: the model's output is %v: its weights are broken", i, v)
-					}
+			for row := at[i]; row < at[i+1]; row++ {
+				logits := flat[:k:k]
+				if flat = flat[k:]; how.logits {
+					a.logits[row] = logits
+				}
+				if a.rows[row], err = newAnswer(&computed.Examples[i], row-at[i], computed.Kind, logits); err != nil {
+					return fmt.Errorf("example %d: %w", i, err)
 				}
 			}
 		}
-		progress(min(done, d.Len()))
+		how.progress(min(done, d.Len()))
 		return nil
 	})
 	if err != nil {
 		return a, err
 	}
-	if a.logits, err = together(s.procs, logits, func(row []float64) bool { return row != nil }); err != nil {
+	if a.rows, err = together(s.procs, a.rows, func(row answer) bool { return row.Probability > 0 }); err != nil {
 		return a, err
 	}
-	a.best = make([]int, len(a.logits))
-	for i, row := range a.logits {
-		if a.best[i], err = metrics.ArgMax(row); err != nil {
-			return a, err
+	tokens, err := corpus.Tokens()
+	how.work.Add(runs.Work{Tokens: tokens, Forward: int64((computed.Len() + s.cfg.BatchSize - 1) / s.cfg.BatchSize)})
+	return a, err
+}
+
+// newAnswer returns what logits say of an example, in tagging of its k-th word.
+func newAnswer(ex *data.Example, k int, kind data.Kind, logits []float64) (a answer, err error) {
+	for _, v := range logits {
+		if !autolora.Finite(v) {
+			return a, fmt.Errorf("the model's output is %v: its weights are broken", v)
 		}
 	}
-	tokens, err := corpus.Tokens()
-	work.Add(runs.Work{Tokens: tokens, Forward: int64((computed.Len() + s.cfg.BatchSize - 1) / s.cfg.BatchSize)})
-	return a, err
+	if a.Best, err = metrics.ArgMax(logits); err != nil {
+		return a, err
+	}
+	gold := ex.Label
+	switch {
+	case kind == data.Tagging:
+		gold = ex.Tags[k]
+	case kind == data.Regression:
+		a.Value, gold = logits[0], data.NoLabel
+		if off := a.Value - ex.Value; off == off {
+			a.Loss = off * off
+		}
+	}
+	loss, most := metrics.CrossEntropy(logits, max(gold, 0))
+	if a.Probability = most; gold != data.NoLabel {
+		a.Loss = loss
+	}
+	return a, nil
 }
 
 // Eval scores a model with an adapter on the task's dev or test set. The
@@ -187,7 +239,7 @@ func Eval(ctx context.Context, host Host, cfg settings.Config, adapterDir string
 	}
 	defer model.Close()
 	r := &runs.Results{Task: s.task.Name, Method: "eval", Seed: cfg.Seed, Primary: s.task.Primary, Part: string(part), Parameters: countParameters(model)}
-	if _, err := s.score(ctx, model, sets, r); err != nil {
+	if _, _, err := s.score(ctx, model, sets, r); err != nil {
 		return nil, err
 	}
 	s.noteTruncated()

@@ -45,9 +45,8 @@ func (s *session) prompts(ctx context.Context, d *data.Dataset) ([][]int64, erro
 // step takes longer to read the weights than to multiply by them.
 const textsAtATime = 128
 
-// write generates a text for the source of every example of d. What it computed
-// is added to work.
-func (s *session) write(ctx context.Context, model *nn.Model, d *data.Dataset, work *runs.Work, progress func(done int)) (a answers, err error) {
+// write generates a text for the source of every example of d.
+func (s *session) write(ctx context.Context, model *nn.Model, d *data.Dataset, how computing) (a answers, err error) {
 	cfg := s.cfg.Generation()
 	// A token that stands for the text that ends a task's outputs ends a text, as
 	// LoRA's decoder has it for GPT-2's empty line.
@@ -66,7 +65,7 @@ func (s *session) write(ctx context.Context, model *nn.Model, d *data.Dataset, w
 		}
 	}
 	written, computed, err := generate.Generate(ctx, model, ownPrompts, max(s.cfg.BatchSize, textsAtATime/s.cfg.Decoding.Beams), cfg, func(done int) {
-		progress(done * len(prompts) / len(ownPrompts))
+		how.progress(done * len(prompts) / len(ownPrompts))
 	})
 	if err != nil {
 		return a, err
@@ -75,7 +74,7 @@ func (s *session) write(ctx context.Context, model *nn.Model, d *data.Dataset, w
 	if err != nil {
 		return a, err
 	}
-	work.Add(total)
+	how.work.Add(total)
 	texts := make([]string, len(prompts))
 	for k, best := range written {
 		i := own[k]
@@ -88,41 +87,50 @@ func (s *session) write(ctx context.Context, model *nn.Model, d *data.Dataset, w
 	return a, err
 }
 
-// part is what one process adds to a mean loss.
-type part struct {
-	Sum  float64 // of the rows' losses
-	Rows int
-	Work runs.Work
-}
-
-// meanLoss returns the mean loss of the targets' tokens of d.
-func (s *session) meanLoss(ctx context.Context, model *nn.Model, d *data.Dataset, work *runs.Work) (float64, error) {
-	var own part
-	err := s.eachBatch(ctx, model, s.corpus(d), func(scope *torchbind.Scope, b *autolora.Batch, packed *data.Batch, _ int) error {
-		own.Sum += float64(b.Size) * model.Loss(scope, b.Batch, b.Labels, nil).Item()
-		own.Rows += b.Size
-		own.Work.Add(runs.Work{Tokens: int64(len(packed.IDs)), Forward: 1})
+// targetLosses returns the mean loss of the tokens of every example's targets.
+func (s *session) targetLosses(ctx context.Context, model *nn.Model, d *data.Dataset, work *runs.Work) (l runs.Losses, err error) {
+	targets := d.Targets()
+	corpus := s.corpus(targets)
+	type target struct {
+		Loss   float64 // the sum over its tokens
+		Tokens int
+	}
+	all := make([]target, targets.Len())
+	err = s.eachBatch(ctx, model, corpus, func(scope *torchbind.Scope, b *autolora.Batch, packed *data.Batch, _ int) error {
+		logits, at := model.Logits(scope, b.Batch, nil), int64(0)
+		for k, i := range packed.Index {
+			n := int64(packed.WantPer[k])
+			loss := torchbind.CrossEntropy(scope, torchbind.Narrow(scope, logits, 0, at, n), torchbind.Narrow(scope, b.Labels, 0, at, n), 0)
+			all[i] = target{float64(n) * loss.Item(), int(n)}
+			at += n
+		}
 		return nil
 	})
 	if err != nil {
-		return 0, err
+		return l, err
 	}
-	all, err := gather(s.procs, own)
-	if err != nil {
-		return 0, err
+	if all, err = together(s.procs, all, func(t target) bool { return t.Tokens > 0 }); err != nil {
+		return l, err
 	}
-	sum, rows := 0.0, 0
-	for _, p := range all {
-		sum, rows = sum+p.Sum, rows+p.Rows
-		work.Add(p.Work) // not what is computed anew after an interrupt
+	l.Data = d.Digest()
+	for _, ex := range d.Examples {
+		var sum target
+		own := max(len(ex.References), 1)
+		for _, t := range all[:own] {
+			sum.Loss, sum.Tokens = sum.Loss+t.Loss, sum.Tokens+t.Tokens
+		}
+		l.Add(sum.Loss, sum.Tokens)
+		all = all[own:]
 	}
-	return sum / float64(rows), nil
+	tokens, err := corpus.Tokens()
+	work.Add(runs.Work{Tokens: tokens, Forward: int64((targets.Len() + s.cfg.BatchSize - 1) / s.cfg.BatchSize)})
+	return l, err
 }
 
 // scoreTexts scores what was written, and the loss of what is right.
 func (s *session) scoreTexts(ctx context.Context, model *nn.Model, d *data.Dataset, a answers, work *runs.Work) (out scored, err error) {
 	if out.scores, err = s.scorer.score(d, a.texts); err == nil {
-		out.scores[metrics.NameLoss], err = s.meanLoss(ctx, model, d.Targets(), work)
+		out.losses, err = s.targetLosses(ctx, model, d, work)
 	}
 	return out, err
 }

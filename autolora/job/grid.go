@@ -132,11 +132,11 @@ func (j *job) gridMetric() string {
 // gridScore returns the score of a configuration; higher is better.
 func (j *job) gridScore(model *nn.Model, validation *data.Dataset) (float64, error) {
 	if j.session.task.Kind == data.Generation {
-		loss, err := j.session.meanLoss(j.ctx, model, validation, &j.results.Cost.Search)
-		return -loss, err
+		l, err := j.session.losses(j.ctx, model, validation, &j.results.Cost.Search)
+		return -l.Mean(), err
 	}
 	var r runs.Results
-	_, err := j.session.score(j.ctx, model, []*data.Dataset{validation}, &r)
+	_, _, err := j.session.score(j.ctx, model, []*data.Dataset{validation}, &r)
 	j.results.Cost.Search.Add(r.Cost.Eval)
 	return r.Scores[j.session.task.Primary], err
 }

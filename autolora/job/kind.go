@@ -15,16 +15,41 @@ import (
 type kind struct {
 	head    nn.Output // what a model makes of its hidden states
 	cut     string    // what is left out of texts that are too long
-	compute func(s *session, ctx context.Context, model *nn.Model, d *data.Dataset, work *runs.Work, progress func(done int)) (answers, error)
+	compute func(s *session, ctx context.Context, model *nn.Model, d *data.Dataset, how computing) (answers, error)
 	score   func(s *session, ctx context.Context, model *nn.Model, d *data.Dataset, a answers, work *runs.Work) (scored, error)
+	losses  func(s *session, ctx context.Context, model *nn.Model, d *data.Dataset, work *runs.Work) (runs.Losses, error)
 	say     func(task data.Task, a answers, from, to int) []saying // what predict writes for the example with these rows
+}
+
+// computing says what to do beside computing answers.
+type computing struct {
+	logits   bool           // keep them
+	work     *runs.Work     // what is computed is added to it
+	progress func(done int) // told how many examples are done
 }
 
 // answers are what a model says about the examples of a data set.
 type answers struct {
-	logits [][]float64 // a row for every example, in tagging for every word
-	best   []int       // place of the largest in each row
-	texts  []string    // in generation
+	rows   []answer    // one for every example, in tagging for every word (data.Dataset.Rows); nil in generation
+	logits [][]float64 // of each row, where they are kept
+	texts  []string    // in generation, of every example
+}
+
+// answer is what a model says of an example, in tagging of a word.
+type answer struct {
+	Best        int     // the class with the largest logit
+	Probability float64 // of it
+	Value       float64 // in regression
+	Loss        float64 // of the right answer; 0 where that is not known
+}
+
+// best returns the classes of the rows from one to another.
+func (a answers) best(from, to int) []int {
+	classes := make([]int, to-from)
+	for i := range classes {
+		classes[i] = a.rows[from+i].Best
+	}
+	return classes
 }
 
 // saying is a part of what is said of an example.
@@ -45,14 +70,14 @@ const (
 var kinds = map[data.Kind]kind{
 	data.Classification: {
 		head: nn.SequenceClassification, cut: "examples", compute: (*session).classify,
-		score: labelled(scoreClasses),
+		score: labelled(scoreClasses), losses: (*session).rowLosses,
 		say: func(task data.Task, a answers, i, _ int) []saying {
 			all := softmax(a.logits[i])
 			each := make([]plainjson.Member, len(all))
 			for k, p := range all {
 				each[k] = plainjson.Member{Key: task.Labels[k], Value: strconv.AppendFloat(nil, p, 'g', -1, 64)}
 			}
-			best := a.best[i]
+			best := a.rows[i].Best
 			return []saying{
 				{"logits", a.logits[i], inLines}, {"label", task.Labels[best], inLines | inTable},
 				{"probabilities", jsonObject(each), inLines}, {"probability", json.Number(strconv.FormatFloat(all[best], 'f', 6, 64)), inTable},
@@ -61,21 +86,21 @@ var kinds = map[data.Kind]kind{
 	},
 	data.Regression: {
 		head: nn.Regression, cut: "examples", compute: (*session).classify,
-		score: labelled(scoreNumbers),
+		score: labelled(scoreNumbers), losses: (*session).rowLosses,
 		say: func(_ data.Task, a answers, i, _ int) []saying {
-			return []saying{{"logits", a.logits[i], inLines}, {"label", a.logits[i][0], inLines | inTable}}
+			return []saying{{"logits", a.logits[i], inLines}, {"label", a.rows[i].Value, inLines | inTable}}
 		},
 	},
 	data.Tagging: {
 		head: nn.TokenClassification, cut: "words", compute: (*session).classify,
-		score: labelled(scoreTags),
+		score: labelled(scoreTags), losses: (*session).rowLosses,
 		say: func(task data.Task, a answers, from, to int) []saying {
-			return []saying{{"tags", task.Names(a.best[from:to]), inLines}}
+			return []saying{{"tags", task.Names(a.best(from, to)), inLines}}
 		},
 	},
 	data.Generation: {
 		head: nn.CausalLM, cut: "examples", compute: (*session).write,
-		score: (*session).scoreTexts,
+		score: (*session).scoreTexts, losses: (*session).targetLosses,
 		say: func(_ data.Task, a answers, i, _ int) []saying {
 			return []saying{{"text", a.texts[i], inLines | inTable}}
 		},

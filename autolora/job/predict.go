@@ -89,7 +89,9 @@ func Predict(ctx context.Context, host Host, cfg settings.Config, p PredictConfi
 	}
 	defer model.Close()
 	s.rep.Begin("predict", 0, inputs.Len())
-	a, err := kinds[s.task.Kind].compute(s, ctx, model, inputs.Dataset, new(runs.Work), func(done int) { s.rep.Advance(done, "") })
+	a, err := kinds[s.task.Kind].compute(s, ctx, model, inputs.Dataset, computing{
+		logits: true, work: new(runs.Work), progress: func(done int) { s.rep.Advance(done, "") },
+	})
 	s.rep.End()
 	if err != nil {
 		return 0, err
@@ -97,7 +99,7 @@ func Predict(ctx context.Context, host Host, cfg settings.Config, p PredictConfi
 	s.noteTruncated()
 	switch form {
 	case FormCoNLL:
-		err = writeTagged(out, s.task, inputs.Dataset, a.best)
+		err = writeTagged(out, s.task, inputs.Dataset, a.best(0, len(a.rows)))
 	case FormJSON:
 		err = writeLines(out, s.task, inputs, a)
 	default:

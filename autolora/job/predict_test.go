@@ -13,7 +13,7 @@ import (
 // TestPredictions writes answers of every kind in every form that it has.
 func TestPredictions(t *testing.T) {
 	classes := data.Task{Kind: data.Classification, Labels: []string{"no", "yes"}}
-	said := answers{logits: [][]float64{{0, 0}, {3, -1}}, best: []int{1, 0}}
+	said := answers{logits: [][]float64{{0, 0}, {3, -1}}, rows: []answer{{Best: 1}, {}}}
 	for _, c := range []struct {
 		name, file, content, form string
 		task                      data.Task
@@ -29,10 +29,10 @@ func TestPredictions(t *testing.T) {
 			"text,x,z,label,probability\na,\"{\"\"y\"\":[1]}\",,yes,0.500000\nc,,1.50,no,0.982014\n"},
 		{"lines of a table", "in.csv", "text\na\nc\n", FormJSON, classes, said, `{"logits":[0,0],"label":"yes","probabilities":{"no":0.5,"yes":0.5},"text":"a"}` + "\n" +
 			`{"logits":[3,-1],"label":"no","probabilities":{"no":0.9820137900379085,"yes":0.017986209962091555},"text":"c"}` + "\n"},
-		{"numbers", "in.csv", "text\na\n", "", data.Task{Kind: data.Regression}, answers{logits: [][]float64{{2.5}}}, "text,label\na,2.5\n"},
-		{"numbers in lines", "in.txt", "a\n", "", data.Task{Kind: data.Regression}, answers{logits: [][]float64{{2.5}}}, `{"logits":[2.5],"label":2.5,"text":"a"}` + "\n"},
-		{"tags", "in.txt", "a b\n", "", data.Task{Kind: data.Tagging, Labels: []string{"O", "B-x"}}, answers{best: []int{1, 0}}, `{"tags":["B-x","O"],"tokens":["a","b"]}` + "\n"},
-		{"tags beside others", "in.jsonl", `{"words": ["a"], "tags": ["O"]}`, "", data.Task{Kind: data.Tagging, Labels: []string{"O", "B-x"}}, answers{best: []int{1}},
+		{"numbers", "in.csv", "text\na\n", "", data.Task{Kind: data.Regression}, answers{logits: [][]float64{{2.5}}, rows: []answer{{Value: 2.5}}}, "text,label\na,2.5\n"},
+		{"numbers in lines", "in.txt", "a\n", "", data.Task{Kind: data.Regression}, answers{logits: [][]float64{{2.5}}, rows: []answer{{Value: 2.5}}}, `{"logits":[2.5],"label":2.5,"text":"a"}` + "\n"},
+		{"tags", "in.txt", "a b\n", "", data.Task{Kind: data.Tagging, Labels: []string{"O", "B-x"}}, answers{rows: []answer{{Best: 1}, {}}}, `{"tags":["B-x","O"],"tokens":["a","b"]}` + "\n"},
+		{"tags beside others", "in.jsonl", `{"words": ["a"], "tags": ["O"]}`, "", data.Task{Kind: data.Tagging, Labels: []string{"O", "B-x"}}, answers{rows: []answer{{Best: 1}}},
 			`{"tags":["B-x"],"words":["a"],"input_tags":["O"]}` + "\n"},
 		{"texts", "in.csv", "source,text\na,b\n", "", data.Task{Kind: data.Generation}, answers{texts: []string{"c"}}, "source,input_text,text\na,b,c\n"},
 		{"tags in a table", "in.txt", "a b\n", FormCSV, data.Task{Kind: data.Tagging, Labels: []string{"O"}}, answers{}, "a table has no place for the tags of words: write JSON lines or CoNLL"},

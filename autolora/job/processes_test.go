@@ -326,6 +326,12 @@ func TestProcessesAreOne(t *testing.T) {
 			if !maps.EqualFunc(a.Scores, b.Scores, func(x, y float64) bool { return math.Abs(x-y) <= tolProcesses }) || a.Steps != b.Steps || a.Examples != b.Examples {
 				t.Errorf("results: %v, want %v", b, a)
 			}
+			l, err := runs.ReadLosses(cfg.Out)
+			m, err2 := runs.ReadLosses(several.Out)
+			const tolFile = 1e-6 // losses.json rounds to float32
+			if d := apart(l.Loss, m.Loss); !(d <= tolFile) || l.Data != m.Data || err != nil || err2 != nil {
+				t.Errorf("the losses of the examples are %.1e apart (%v, %v)", d, err, err2)
+			}
 			if b.Processes != tt.size {
 				t.Errorf("results.json has %d processes, want %d", b.Processes, tt.size)
 			}

@@ -109,10 +109,15 @@ func (j *job) settle(model *nn.Model, allocator *autolora.RankAllocator) error {
 
 // evaluate scores model on the dev or test sets.
 func (j *job) evaluate(model *nn.Model) error {
-	texts, err := j.session.score(j.ctx, model, j.scored, &j.results)
+	losses, texts, err := j.session.score(j.ctx, model, j.scored, &j.results)
 	if err != nil {
 		return err
 	}
+	losses.Part = string(j.cfg.EvalOn)
+	if err := losses.Write(j.out); err != nil {
+		return err
+	}
+	j.wrote(runs.LossesFile)
 	if texts != nil {
 		if err := j.out.Write(runs.HypothesesFile, []byte(strings.Join(texts, "\n")+"\n")); err != nil {
 			return err

@@ -10,6 +10,25 @@ import (
 // This file makes the ranks of the two controls of a comparison out of learned
 // ones. It is plain arithmetic.
 
+// EvenRanks spreads a budget of parameters evenly, as far as it goes: every layer
+// gets the same rank r, or r+1 where the budget leaves something, and the layers
+// with r+1 are spread over the model. sizes[i] is the number of parameters that
+// one rank of layer i costs.
+func EvenRanks(budget int64, sizes []int64) []int {
+	var total, wanted, given int64 // wanted: total times what the layers so far would get of the budget
+	for _, size := range sizes {
+		total += size
+	}
+	ranks := make([]int, len(sizes))
+	for i, size := range sizes {
+		wanted += budget * size
+		rank := min((wanted-given*total)/(size*total), (budget+total-1)/total)
+		given += rank * size
+		ranks[i] = int(rank)
+	}
+	return ranks
+}
+
 // UniformRanks spreads the parameters of the given ranks evenly: every layer
 // gets the same rank r, or r+1 where the budget does not divide, and the layers
 // with r+1 are spread over the model. sizes[i] is the number of parameters that

@@ -2,6 +2,7 @@ package autolora
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"testing"
 )
@@ -78,5 +79,25 @@ func TestShuffledRanks(t *testing.T) {
 	}
 	if len(seen) < 30 {
 		t.Errorf("50 seeds give only %d results", len(seen))
+	}
+}
+
+// A budget spread evenly is never passed, leaves less than one rank of the largest
+// layer, and gives ranks that differ by one at most.
+func TestEvenRanks(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 6))
+	for range 2000 {
+		sizes := make([]int64, 1+rng.IntN(6))
+		for i := range sizes {
+			sizes[i] = 1 + rng.Int64N(40)
+		}
+		budget := rng.Int64N(400)
+		ranks := EvenRanks(budget, sizes)
+		if left := budget - cost(ranks, sizes); left < 0 || left >= slices.Max(sizes) {
+			t.Fatalf("%d over sizes %v: ranks %v leave %d", budget, sizes, ranks, left)
+		}
+		if slices.Max(ranks)-slices.Min(ranks) > 1 {
+			t.Fatalf("%d over sizes %v: ranks %v are not even", budget, sizes, ranks)
+		}
 	}
 }

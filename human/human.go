@@ -59,6 +59,23 @@ func Thousands[N ~int | ~int64](n N) string {
 	return s
 }
 
+// ParseThousands reads a whole number of at least 0 as people write large ones:
+// 50000, 50,000, 50k or 1.5M.
+func ParseThousands(text string) (int64, error) {
+	digits, unit := strings.ReplaceAll(strings.TrimSpace(text), ",", ""), 1.0
+	for suffix, size := range map[string]float64{"k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "B": 1e9} {
+		if rest, ok := strings.CutSuffix(digits, suffix); ok {
+			digits, unit = rest, size
+		}
+	}
+	v, err := strconv.ParseFloat(digits, 64)
+	v = math.Round(v*unit*1e3) / 1e3 // 1.1·10⁶ is not quite 1,100,000
+	if err != nil || !(v >= 0 && v < 1<<53) || v != math.Trunc(v) {
+		return 0, fmt.Errorf("got %q, want a whole number, as 50000, 50k or 1.5M", text)
+	}
+	return int64(v), nil
+}
+
 // Count returns a number of things: "1 line", "2,000 lines".
 func Count(n int, thing string) string {
 	if n != 1 {

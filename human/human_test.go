@@ -6,6 +6,19 @@ import (
 	"time"
 )
 
+func TestParseThousands(t *testing.T) {
+	for text, want := range map[string]int64{"0": 0, "50000": 50000, "50,000": 50000, "50k": 50000, "1.5M": 1_500_000, "1.1M": 1_100_000, "2B": 2_000_000_000, " 8K": 8000} {
+		if got, err := ParseThousands(text); err != nil || got != want {
+			t.Errorf("%q: %d, %v, want %d", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "k", "-1", "1.5", "50 kB", "1e99", "NaN", "0.0001k", "0x1p3k2"} {
+		if got, err := ParseThousands(text); err == nil {
+			t.Errorf("%q is taken for %d", text, got)
+		}
+	}
+}
+
 func TestNumbers(t *testing.T) {
 	for _, tc := range []struct{ name, got, want string }{
 		{"zero", Significant(0), "0"},

@@ -2,6 +2,7 @@ package job
 
 import (
 	"context"
+	"slices"
 
 	"autolora/autolora/runs"
 	"autolora/autolora/settings"
@@ -39,6 +40,9 @@ func Train(ctx context.Context, host Host, cfg settings.Config) (*Outcome, error
 		return nil, settings.Errorf("ranks", "got %q, but method %s does not train at the ranks of a file: leave it empty, or choose autolora or a control of it", cfg.RanksFile, cfg.Method)
 	case needs && cfg.RanksFile == "":
 		return nil, settings.Errorf("ranks", "method %s trains at the ranks of a file; none is given (autolora search writes one, autolora run does both)", cfg.Method)
+	}
+	if m, _ := runs.FindMethod(cfg.Method); cfg.Parameters > 0 && !m.Budgets() {
+		return nil, settings.Errorf("parameters", "method %s has no ranks that a budget could be spent on: choose lora, or a method that searches ranks", cfg.Method)
 	}
 	return do(ctx, host, cfg, "train", (*job).perform)
 }
@@ -175,7 +179,14 @@ func (j *job) finish() error {
 	return j.out.Finish()
 }
 
-func (j *job) wrote(names ...string) { j.files = append(j.files, names...) }
+// wrote notes files that a run leaves, each once.
+func (j *job) wrote(names ...string) {
+	for _, name := range names {
+		if !slices.Contains(j.files, name) {
+			j.files = append(j.files, name)
+		}
+	}
+}
 
 // perform does the whole of the job's method.
 func (j *job) perform() error {

@@ -2,9 +2,11 @@ package job
 
 import (
 	"fmt"
+	"slices"
 
 	"autolora/autolora"
 	"autolora/autolora/runs"
+	"autolora/autolora/settings"
 	"autolora/nn"
 )
 
@@ -27,15 +29,91 @@ func (j *job) setRanks(ranks runs.Ranks) error {
 	return nil
 }
 
+// rankSizes returns the parameters that one rank of each of the modules costs.
+func rankSizes(model *nn.Model, modules []string) ([]int64, error) {
+	sizes := make([]int64, len(modules))
+	for i, name := range modules {
+		var err error
+		if sizes[i], err = model.RankSize(name); err != nil {
+			return nil, err
+		}
+	}
+	return sizes, nil
+}
+
+// checkBudget returns an error about a budget that not even one rank of a target
+// fits into.
+func (j *job) checkBudget(model *nn.Model) error {
+	if j.cfg.Parameters == 0 {
+		return nil
+	}
+	modules, err := model.Modules(j.cfg.Targets)
+	if err != nil {
+		return err
+	}
+	sizes, err := rankSizes(model, modules)
+	if err != nil {
+		return err
+	}
+	if least := slices.Min(sizes); least > int64(j.cfg.Parameters) {
+		return settings.Errorf("parameters", "got %d, want at least %d: the smallest adapter of these targets is one rank of %s", j.cfg.Parameters, least, modules[slices.Index(sizes, least)])
+	}
+	return nil
+}
+
+// spreadBudget makes the ranks of --parameters, spread evenly over the targets,
+// those to train at.
+func (j *job) spreadBudget(model *nn.Model) error {
+	if err := j.checkBudget(model); err != nil {
+		return err
+	}
+	modules, err := model.Modules(j.cfg.Targets)
+	if err != nil {
+		return err
+	}
+	sizes, err := rankSizes(model, modules)
+	if err != nil {
+		return err
+	}
+	budget := int64(j.cfg.Parameters)
+	return j.setRanks(j.newRanks(runs.Rule{Name: runs.RuleSpread, Budget: budget}, modules, autolora.EvenRanks(budget, sizes)))
+}
+
+// cutRanks leaves as much of the ranks of a file as the budget pays for, by what
+// the file says of the worth of their parts.
+func (j *job) cutRanks(model *nn.Model) error {
+	budget, total := int64(j.cfg.Parameters), int64(0)
+	sizes, err := rankSizes(model, j.ranks.Names())
+	if err != nil {
+		return fmt.Errorf("%s: %w", j.cfg.RanksFile, err)
+	}
+	var worth [][]float64
+	for i, l := range j.ranks.Layers {
+		worth = append(worth, l.Alpha)
+		total += int64(l.Rank) * sizes[i]
+	}
+	if budget == 0 || total <= budget {
+		return nil
+	}
+	for i, row := range worth {
+		if len(row) == 0 {
+			return settings.Errorf("parameters", "got %d, but the ranks of %s have %d, and the file does not say what the parts of %s are worth (alpha): search with this budget", budget, j.cfg.RanksFile, total, j.ranks.Layers[i].Name)
+		}
+	}
+	ranks := *j.ranks
+	ranks.Layers = slices.Clone(ranks.Layers)
+	ranks.Rule.Threshold, ranks.Rule.Budget = "", budget
+	for i, rank := range autolora.WithinBudget(worth, sizes, budget) {
+		ranks.Layers[i].Rank = rank
+	}
+	return j.setRanks(ranks)
+}
+
 // deriveRanks makes the ranks of a control out of those of --ranks.
 func (j *job) deriveRanks(model *nn.Model) error {
-	sizes := make([]int64, len(j.ranks.Layers))
-	for i, l := range j.ranks.Layers {
-		size, err := model.RankSize(l.Name)
-		if err != nil {
-			return fmt.Errorf("%s: %w", j.cfg.RanksFile, err)
-		}
-		sizes[i] = size
+	sizes, err := rankSizes(model, j.ranks.Names())
+	if err != nil {
+		return fmt.Errorf("%s: %w", j.cfg.RanksFile, err)
 	}
 	rule, ranks := runs.Rule{From: j.cfg.RanksFile}, j.ranks.List()
 	switch j.method.Ranks {

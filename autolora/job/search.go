@@ -30,6 +30,9 @@ func (j *job) search() error {
 		return err
 	}
 	defer model.Close()
+	if err := j.checkBudget(model); err != nil {
+		return err
+	}
 	train, perEpoch, err := j.loader(trainHalf, j.cfg.SearchBatch(), "search train", 0)
 	if err != nil {
 		return err

@@ -75,9 +75,15 @@ func (j *job) equip(model *nn.Model, steps int) (allocator *autolora.RankAllocat
 	case runs.TrainsSVD:
 		return autolora.NewRankAllocator(model, lora, j.cfg.AdaLoRA(steps))
 	}
+	if j.ranks != nil {
+		err = j.cutRanks(model)
+	}
 	switch {
+	case err != nil:
 	case j.method.Ranks == runs.BestOfGrid:
 		err = j.bestOfGrid(model)
+	case j.method.Ranks == runs.OneRank && j.cfg.Parameters > 0:
+		err = j.spreadBudget(model)
 	case j.method.Ranks.Derived():
 		err = j.deriveRanks(model)
 	}

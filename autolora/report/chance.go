@@ -3,6 +3,7 @@ package report
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 
 	"autolora/autolora/runs"
 
@@ -22,9 +23,14 @@ const (
 // raw reports whether entries of a are counted, and not of α.
 func (r rankRule) raw() bool { return r.Counts == runs.CountsRaw }
 
-// threshold returns the value from which on the α of a layer count.
-func (r rankRule) threshold(alpha []float64) float64 {
+// threshold returns the value from which on the α of a layer of that rank count.
+// Within a budget it is the last one that does; infinity where none does.
+func (r rankRule) threshold(alpha []float64, rank int) float64 {
 	switch {
+	case r.Budget > 0 && rank == 0:
+		return math.Inf(1)
+	case r.Budget > 0:
+		return slices.Sorted(slices.Values(alpha))[len(alpha)-rank]
 	case r.raw() && r.Form == softmax: // α/Σα = softmax(a): the mean of a is that of log α
 		return stat.GeometricMean(alpha, nil)
 	case r.raw() && r.Form == sigmoid:

@@ -315,9 +315,11 @@ func (r *Run) alphaPanel(title string) panel {
 				}
 				p.Add(line)
 			}
-			threshold := plotter.NewFunction(func(float64) float64 { return rankRule(r.Ranks.Rule).threshold(final) })
-			threshold.LineStyle = stroke(ink, 0.8, 3, 2)
-			p.Add(threshold)
+			if at := rankRule(r.Ranks.Rule).threshold(final, r.Ranks.Layers[layer].Rank); !math.IsInf(at, 0) {
+				threshold := plotter.NewFunction(func(float64) float64 { return at })
+				threshold.LineStyle = stroke(ink, 0.8, 3, 2)
+				p.Add(threshold)
+			}
 			p.Y.Min, p.Y.Max = low, high
 			p.Draw(tiles.At(c, n%columns, n/columns))
 		}

@@ -264,7 +264,13 @@ func TestRules(t *testing.T) {
 		{runs.Rule{Name: runs.RuleAdaLoRA}, 0.25},
 		{runs.Rule{}, 0.25},
 	} {
-		near(t, tc.rule.String(), Number(rankRule(tc.rule).threshold(alpha)), tc.threshold, 1e-12)
+		near(t, tc.rule.String(), Number(rankRule(tc.rule).threshold(alpha, 0)), tc.threshold, 1e-12)
+	}
+	within := rankRule{Form: softmax, Counts: runs.CountsAlpha, Budget: 5000} // whatever reaches it
+	for rank, want := range []float64{math.Inf(1), 0.5, 0.25, 0.125} {
+		if got := within.threshold(alpha, rank); got != want {
+			t.Errorf("rank %d within a budget: threshold %v, want %v", rank, got, want)
+		}
 	}
 	raw := rankRule{Form: softmax, Counts: runs.CountsRaw}
 	if mean, sd := raw.chance(8, 3); mean != 4 || math.Abs(sd-0.85) > 0.001 { // whatever the spread

@@ -52,6 +52,11 @@ const (
 // Derived reports whether the ranks are made of those of another run.
 func (s RankSource) Derived() bool { return s == Spread || s == Permuted }
 
+// Budgets reports whether a budget of parameters decides the method's ranks.
+func (m Method) Budgets() bool {
+	return m.Trains == TrainsLoRA && m.Ranks != BestOfGrid
+}
+
 // The names of the methods.
 const (
 	MethodFull     = "full"      // full fine-tuning

@@ -43,6 +43,8 @@ func (r Rule) String() string {
 		return "adalora: parts that the budget left"
 	case r.Name == RuleGrid:
 		return fmt.Sprintf("grid search: the best of %d configurations by %s", r.Tried, r.Metric)
+	case r.Name == RuleSpread && r.From == "":
+		return fmt.Sprintf("%d parameters spread evenly", r.Budget)
 	case r.Name == RuleSpread:
 		return fmt.Sprintf("control: the parameters of %s spread evenly", r.From)
 	case r.Name == RulePermuted:

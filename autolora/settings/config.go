@@ -43,6 +43,7 @@ type Config struct {
 
 	Targets     []string
 	Rank        int64
+	Parameters  Amount // of all LoRA layers together; 0: no budget
 	LoRAAlpha   float64
 	LoRADropout float64
 	Dropout     float64 // negative: the model's own

@@ -44,7 +44,7 @@ func (c Config) Search(steps int) autolora.SearchConfig {
 	optimA.Beta1 = c.AlphaBeta1
 	return autolora.SearchConfig{
 		K: c.K, LoRADropout: or(c.SearchLoRADropout, c.LoRADropout),
-		Form: c.AlphaForm, Scale: scale, Init: or(c.AlphaInit, init), Rule: c.RankRule,
+		Form: c.AlphaForm, Scale: scale, Init: or(c.AlphaInit, init), Rule: c.RankRule, Budget: int64(c.Parameters),
 		Mode: c.Hypergradient, LookAhead: c.LookAhead, Eta: or(c.Eta, c.SearchLR),
 		Factor: c.ImplicitFactor, At: c.ImplicitAt, FDMasks: c.FDMasks, Order: c.UpdateOrder, Unroll: c.Unroll,
 		Steps: steps, LRWeights: c.SearchLR, LRAlpha: c.AlphaLR,

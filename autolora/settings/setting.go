@@ -32,7 +32,7 @@ type Setting struct {
 	// Choices are the words that it takes, or the usual ones of them.
 	Choices []string
 	// Value points into the Config: *string, *[]string, *bool, *int, *int64,
-	// *[]int64, *uint64 or *float64.
+	// *[]int64, *uint64, *float64 or *Amount.
 	Value any
 
 	fallback any          // default, of Value's type
@@ -125,7 +125,7 @@ func (s Setting) set(value json.RawMessage) error {
 
 var kinds = map[string]string{
 	"string": "a text", "bool": "true or false", "int": "a whole number", "int64": "a whole number", "uint64": "a whole number of at least 0",
-	"float64": "a number", "[]string": "a list of texts", "[]int64": "a list of whole numbers",
+	"float64": "a number", "settings.Amount": "a whole number, as 50000, 50k or 1.5M", "[]string": "a list of texts", "[]int64": "a list of whole numbers",
 }
 
 // of makes settings those of a group, which the commands read.
@@ -160,6 +160,10 @@ func text(name string, value *string, fallback, usage string) Setting {
 
 func flag(name string, value *bool, fallback bool, usage string) Setting {
 	return Setting{Name: name, Value: value, fallback: fallback, Usage: usage}
+}
+
+func amount(name string, value *Amount, usage string) Setting {
+	return Setting{Name: name, Value: value, fallback: Amount(0), Usage: usage}
 }
 
 func list(name string, value *[]string, fallback []string, usage string) Setting {

@@ -41,6 +41,7 @@ func (c *Config) Settings() []Setting {
 		),
 		of("LoRA", Jobs,
 			list("target", &c.Targets, []string{"query", "value"}, "`LAYERS` layers that get LoRA, by the end of their names, comma-separated; attention, feed-forward and all-linear are every layer of the kind").alsoFor(Bench),
+			amount("parameters", &c.Parameters, "`N` parameters that the LoRA layers may have in all, as 50000, 50k or 1.5M: they go to the rank-1 parts of all layers that are worth most for what they cost, in method lora to all layers alike").unset("no budget"),
 			number("lora-alpha", &c.LoRAAlpha, 16, above(0), "`A` lora_alpha: a layer's update is scaled by A/rank").alsoFor(Bench),
 			number("lora-dropout", &c.LoRADropout, 0, share, "`P` dropout before the LoRA layers, 0 to 1").unset("none").alsoFor(Bench),
 			number("dropout", &c.Dropout, -1, orUnset(share), "`P` dropout in the model, 0 to 1").unset("as its config.json says").alsoFor(Bench),

@@ -53,6 +53,8 @@ func bind(s *pflag.FlagSet, about settings.Setting) {
 		s.Uint64Var(p, name, *p, usage)
 	case *float64:
 		s.Float64Var(p, name, *p, usage)
+	case *settings.Amount:
+		s.Var(p, name, usage)
 	default:
 		panic(fmt.Sprintf("no flag type for %T of --%s", p, name))
 	}

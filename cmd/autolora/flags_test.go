@@ -58,6 +58,20 @@ func helpOf(tree *tree, cmd *cobra.Command, width int) string {
 	return text(width, false, func(w *writer) { help(w, cmd, tree.commands[cmd]) })
 }
 
+func TestParametersHaveUnits(t *testing.T) {
+	for _, tc := range []struct {
+		given string
+		want  settings.Amount
+		err   string
+	}{{"50k", 50_000, ""}, {"1.5M", 1_500_000, ""}, {"lots", 0, `--parameters: got "lots", want a whole number, as 50000, 50k or 1.5M`}} {
+		cfg, err := configOf(t, "--parameters", tc.given)
+		if cfg.Parameters != tc.want || (err == nil) != (tc.err == "") || err != nil && !strings.Contains(err.Error(), tc.err) {
+			t.Errorf("%s: %d, %v", tc.given, cfg.Parameters, err)
+		}
+	}
+}
+
+// What is given as a flag goes first, then a file, then a preset.
 func TestPrecedence(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "config.json")
 	writeFile(t, file, `{"lr": 0.5, "batch-size": 4, "target": ["key"], "rank": 9, "about": {"version": "1"}}`)

@@ -57,6 +57,7 @@ var habits = map[string]string{
 	"output":                 "output-file output-path output-dir prediction-file predictions out save-to o",
 	"overwrite":              "overwrite-output-dir force overwrite-output",
 	"processes":              "num-processes nproc-per-node nproc num-gpus n-gpu nprocs world-size",
+	"parameters":             "budget parameter-budget max-parameters num-parameters trainable-parameters params",
 	"quiet":                  "silent no-progress disable-tqdm q",
 	"rank":                   "r lora-r lora-rank lora-dim adapter-rank k",
 	"references":             "reference refs ref gold golds targets target labels label answers",
@@ -145,7 +146,7 @@ func flagError(c *cobra.Command, err error) error {
 		}
 	case errors.As(err, &invalid):
 		kind, ok := map[string]string{
-			"int": "a whole number", "int64": "a whole number", "uint64": "a whole number of at least 0",
+			"int": "a whole number", "int64": "a whole number", "uint64": "a whole number of at least 0", "amount": "a whole number, as 50000, 50k or 1.5M",
 			"int64Slice": "whole numbers, comma-separated", "float64": "a number", "bool": "true or false", "duration": "a time with its unit, as 30s",
 		}[invalid.GetFlag().Value.Type()]
 		if !ok {

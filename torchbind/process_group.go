@@ -69,6 +69,9 @@ func NewProcessGroup(cfg GroupConfig) (_ *ProcessGroup, err error) {
 	}
 	host, err := cfg.ownAddress()
 	if err != nil {
+		if listener >= 0 {
+			syscall.Close(listener)
+		}
 		return nil, err
 	}
 	c := C.tb_group_config{

@@ -483,6 +483,19 @@ func TestProcessGroupFailures(t *testing.T) {
 			}
 		})
 	}
+	t.Run("no way to process 0", func(t *testing.T) { // which listens and lets go of the port
+		t.Parallel()
+		port := torchtest.FreePort(t)
+		config := torchbind.GroupConfig{Size: 1, Addr: "fe80::1%none", Port: port, Timeout: patience, Device: torchbind.CPU}
+		if _, err := torchbind.NewProcessGroup(config); err == nil || !strings.Contains(err.Error(), "find the way to process 0") {
+			t.Fatalf("error %v", err)
+		}
+		l, err := net.Listen("tcp", fmt.Sprintf(":%d", port))
+		if err != nil {
+			t.Fatalf("the socket was left open: %v", err)
+		}
+		l.Close()
+	})
 	t.Run("an input is not used", func(t *testing.T) {
 		t.Parallel()
 		all, _ := startGroup(t, patience, "unused", "unused")

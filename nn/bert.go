@@ -3,7 +3,6 @@ package nn
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"autolora/plainjson"
 )
@@ -26,15 +25,13 @@ func readBERT(data []byte, cfg *Config) error {
 	if cfg.NumAttentionHeads > 0 {
 		cfg.HeadDim = cfg.HiddenSize / cfg.NumAttentionHeads
 	}
-	return nil
+	return cfg.readActivation("hidden_act", "gelu", "gelu_new")
 }
 
 func checkBERT(c Config) error {
 	switch {
 	case c.HiddenSize%c.NumAttentionHeads != 0:
 		return fmt.Errorf("num_attention_heads: %d does not divide hidden_size %d", c.NumAttentionHeads, c.HiddenSize)
-	case !slices.Contains(geluNames, c.HiddenAct):
-		return fmt.Errorf("hidden_act: got %q, want gelu or gelu_new", c.HiddenAct)
 	case c.PositionEmbeddingType != "absolute":
 		return fmt.Errorf("position_embedding_type: got %q, want absolute", c.PositionEmbeddingType)
 	case c.IsDecoder:

@@ -178,8 +178,31 @@ func quantisedError(what string) error {
 		"or write one with model.dequantize() and save_pretrained in Python", what)
 }
 
-// geluNames are what config.json calls GELU: exactly, and twice in its tanh form.
-var geluNames = []string{"gelu", "gelu_new", "gelu_pytorch_tanh"}
+// activations has transformers' names (ACT2FN) of each activation that there is,
+// the one that Config.HiddenAct has first: exact GELU, its tanh form, and SiLU.
+// What has two names differs by rounding alone.
+var activations = [][]string{
+	{"gelu", "gelu_python"},
+	{"gelu_new", "gelu_pytorch_tanh", "gelu_python_tanh", "gelu_fast", "gelu_accurate"},
+	{"silu", "swish"},
+}
+
+// readActivation makes HiddenAct the first of its names if it is one of these, and
+// returns an error if not.
+func (c *Config) readActivation(key string, of ...string) error {
+	var all []string
+	for _, names := range activations {
+		if !slices.Contains(of, names[0]) {
+			continue
+		}
+		if slices.Contains(names, c.HiddenAct) {
+			c.HiddenAct = names[0]
+			return nil
+		}
+		all = append(all, names...)
+	}
+	return fmt.Errorf("%s: got %q, want %s", key, c.HiddenAct, strings.Join(all, " or "))
+}
 
 // Generates reports whether the model writes text.
 func (c Config) Generates() bool { return c.family.generator != "" }

@@ -2,7 +2,6 @@ package nn
 
 import (
 	"fmt"
-	"slices"
 
 	"autolora/plainjson"
 )
@@ -41,9 +40,11 @@ func readGPT2(data []byte, cfg *Config) error {
 	if err := plainjson.Unmarshal(cfg.raw["architectures"], &cfg.Architectures); err != nil && cfg.raw["architectures"] != nil {
 		return fmt.Errorf("architectures: %w", err)
 	}
+	cfg.HiddenAct = keys.Act
+	if err := cfg.readActivation("activation_function", "gelu", "gelu_new"); err != nil {
+		return err
+	}
 	switch {
-	case !slices.Contains(geluNames, keys.Act):
-		return fmt.Errorf("activation_function: got %q, want gelu or gelu_new", keys.Act)
 	case !keys.ScaleAttn || keys.ByLayer || keys.Cross:
 		return fmt.Errorf("scale_attn_weights, scale_attn_by_inverse_layer_idx and add_cross_attention are %v, %v and %v, want true, false and false",
 			keys.ScaleAttn, keys.ByLayer, keys.Cross)
@@ -55,7 +56,7 @@ func readGPT2(data []byte, cfg *Config) error {
 	if keys.Inner != nil {
 		cfg.IntermediateSize = *keys.Inner
 	}
-	cfg.HiddenAct, cfg.LayerNormEps, cfg.InitializerRange = keys.Act, keys.Eps, keys.Init
+	cfg.LayerNormEps, cfg.InitializerRange = keys.Eps, keys.Init
 	cfg.HiddenDropout, cfg.EmbedDropout, cfg.AttentionDropout = keys.Resid, keys.EmbedDropout, keys.Attn
 	cfg.NumKeyValueHeads, cfg.HeadDim, cfg.TieWordEmbeddings = keys.Heads, keys.Embed/keys.Heads, keys.Tied
 	return nil

@@ -46,10 +46,10 @@ func readLlama(data []byte, cfg *Config) error {
 	if cfg.Rope, err = readRope(data); err != nil {
 		return err
 	}
-	switch {
-	case cfg.HiddenAct != "silu":
-		return fmt.Errorf("hidden_act: got %q, want silu", cfg.HiddenAct)
-	case cfg.HeadDim%2 != 0:
+	if err := cfg.readActivation("hidden_act", "silu"); err != nil {
+		return err
+	}
+	if cfg.HeadDim%2 != 0 {
 		return fmt.Errorf("head_dim: got %d, want an even number", cfg.HeadDim)
 	}
 	return cfg.Rope.check()

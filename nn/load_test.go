@@ -2,6 +2,7 @@ package nn
 
 import (
 	"encoding/json"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -144,6 +145,60 @@ func TestLoadErrors(t *testing.T) {
 				oneLine(t, err, c.want)
 			})
 		})
+	}
+}
+
+// Every name of transformers for an activation that there is gives what its
+// ACT2FN[name](tensor([-1.25, 1.5])) is in float64; others are refused, those of
+// SiLU by an encoder too.
+func TestActivations(t *testing.T) {
+	const ulps, constant = 1e-15, 2e-12 // gelu_fast has ten digits of √(2/π)
+	for _, c := range []struct {
+		act       string
+		values    []float64
+		tolerance float64
+	}{
+		{"gelu", []float64{-0.13206221708356905, 1.399789198096713}, ulps},
+		{"gelu_python", []float64{-0.13206221708356913, 1.399789198096713}, ulps},
+		{"gelu_new", []float64{-0.13228579703028537, 1.3995715769802328}, ulps},
+		{"gelu_pytorch_tanh", []float64{-0.13228579703028542, 1.3995715769802328}, ulps},
+		{"gelu_python_tanh", []float64{-0.13228579703028537, 1.3995715769802328}, ulps},
+		{"gelu_fast", []float64{-0.13228579703119192, 1.3995715769793464}, constant},
+		{"gelu_accurate", []float64{-0.13228579703028537, 1.3995715769802328}, ulps},
+	} {
+		for model, key := range map[string]string{"bert-tiny": "hidden_act", "gpt2-tiny": "activation_function"} {
+			dir := copyModel(t, model)
+			setConfig(t, dir, key, c.act)
+			cfg, err := ReadConfig(dir)
+			if err != nil {
+				t.Errorf("%s of %s: %v", c.act, model, err)
+				continue
+			}
+			run(t, func(s *torchbind.Scope) {
+				x := torchbind.FromSlice(s, []float64{-1.25, 1.5}, []int64{2}, torchbind.CPU)
+				for i, got := range gelu(cfg.HiddenAct)(s, x).Float64s() {
+					if math.Abs(got-c.values[i]) > c.tolerance {
+						t.Errorf("%s of %s: got %v, want %v", c.act, model, got, c.values[i])
+					}
+				}
+			})
+		}
+	}
+	for _, c := range []struct{ model, key, act, want string }{
+		{"llama-tiny", "hidden_act", "swish", ""},
+		{"llama-tiny", "hidden_act", "gelu", `hidden_act: got "gelu", want silu or swish`},
+		{"bert-tiny", "hidden_act", "silu", `hidden_act: got "silu", want gelu or gelu_python or gelu_new`},
+		{"bert-tiny", "hidden_act", "quick_gelu", `hidden_act: got "quick_gelu"`},
+		{"gpt2-tiny", "activation_function", "gelu_10", `activation_function: got "gelu_10"`},
+	} {
+		dir := copyModel(t, c.model)
+		setConfig(t, dir, c.key, c.act)
+		cfg, err := ReadConfig(dir)
+		if c.want != "" {
+			oneLine(t, err, c.want)
+		} else if err != nil || cfg.HiddenAct != "silu" {
+			t.Errorf("%s of %s: %q, %v", c.act, c.model, cfg.HiddenAct, err)
+		}
 	}
 }
 

@@ -1,0 +1,210 @@
+// Package halving is successive halving (Jamieson and Talwalkar 2016,
+// arXiv:1502.07943) over a lattice of settings, without what a trial is: how many
+// trials train for how long, which of them go on, and which is chosen in the end.
+// It knows nothing but numbers, and comes to the same from the same.
+package halving
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+)
+
+// Rung is a stage that so many trials reach: each has taken Steps steps at its end,
+// those of the rungs before among them.
+type Rung struct {
+	Trials int `json:"trials"`
+	Steps  int `json:"steps"`
+}
+
+const (
+	// keep is the share of a rung's trials that go on, and of its steps that the rung
+	// before had: 1/3 and 1/3, so that all rungs cost about the same.
+	keep = 3
+	// first is the least share of the final training that a trial of the first rung
+	// takes: with less the points of the lattice are thinned out.
+	first = 1. / 25
+)
+
+// Plan thins a lattice out until its points fit the budget, and returns those that
+// stay, with the rungs that they go through. sizes are the lengths of its axes,
+// budget the steps of all trials together, final those of the training that is to
+// come, which no trial exceeds. A point has an index for each axis.
+func Plan(sizes []int, budget, final int) (points [][]int, rungs []Rung, err error) {
+	all := lattice(sizes)
+	if len(all) == 0 {
+		return nil, nil, fmt.Errorf("there is nothing to try")
+	}
+	if points, rungs = fitting(all, budget, final); rungs != nil {
+		return points, rungs, nil
+	}
+	more := budget
+	for rungs == nil {
+		more += max(1, final/100)
+		_, rungs = fitting(all, more, final)
+	}
+	return nil, nil, &BudgetError{Budget: budget, Least: more}
+}
+
+// fitting returns as many of the points as the budget allows, at least two if there
+// are, and their rungs; nil if it is too small.
+func fitting(all [][]int, budget, final int) ([][]int, []Rung) {
+	for thin := 1; thin <= len(all); thin++ {
+		points := thinned(all, thin)
+		if len(points) < 2 && len(all) > 1 {
+			break
+		}
+		most := 1 + int(math.Log(float64(len(points))/2)/math.Log(keep)+1e-9) // two or more come to the last
+		for stages := max(1, most); stages > 0; stages-- {
+			rungs := fit(len(points), stages, budget, final)
+			if rungs == nil {
+				continue
+			}
+			if float64(rungs[0].Steps) >= first*float64(final) {
+				return points, rungs
+			}
+			if rungs[stages-1].Steps < final { // the budget is spent; else fewer rungs may spend more of it
+				break
+			}
+		}
+	}
+	return nil, nil
+}
+
+// BudgetError says that a budget of steps is too small.
+type BudgetError struct{ Budget, Least int }
+
+func (e *BudgetError) Error() string {
+	return fmt.Sprintf("%d steps for all trials are too few: want at least %d", e.Budget, e.Least)
+}
+
+// lattice returns all points, the last index changing fastest.
+func lattice(sizes []int) [][]int {
+	points := [][]int{{}}
+	for _, size := range sizes {
+		var longer [][]int
+		for _, p := range points {
+			for i := range size {
+				longer = append(longer, append(slices.Clone(p), i))
+			}
+		}
+		points = longer
+	}
+	return points
+}
+
+// thinned returns every n-th point, in diagonals: those with an index sum that n
+// divides, so that of neighbours on each axis it is every n-th, too, and each axis
+// has points of all its places. With n = 2 they are the black squares of a
+// chess board.
+func thinned(points [][]int, n int) (some [][]int) {
+	for _, p := range points {
+		sum := 0
+		for _, i := range p {
+			sum += i
+		}
+		if sum%n == 0 {
+			some = append(some, p)
+		}
+	}
+	return some
+}
+
+// fit returns the longest rungs for so many trials within the budget; nil if there
+// are none.
+func fit(trials, stages, budget, final int) []Rung {
+	rungs := make([]Rung, stages)
+	for longest := min(final, budget); longest > 0; longest-- {
+		share := 1.
+		for i := range rungs {
+			r := &rungs[len(rungs)-1-i]
+			r.Steps = int(math.Round(float64(longest) / share))
+			share *= keep
+		}
+		left := trials
+		for i := range rungs {
+			rungs[i].Trials = left
+			left = (left + keep - 1) / keep
+		}
+		if rungs[0].Steps > 0 && Steps(rungs) <= budget {
+			return rungs
+		}
+	}
+	return nil
+}
+
+// Steps returns those of all trials: a trial goes on from where it was.
+func Steps(rungs []Rung) (sum int) {
+	before := 0
+	for _, r := range rungs {
+		sum += r.Trials * (r.Steps - before)
+		before = r.Steps
+	}
+	return sum
+}
+
+// Trial is what came of one, at its latest rung.
+type Trial struct {
+	Loss       float64 // held-out; of no meaning where it failed
+	Parameters int64
+	Failed     bool // diverged, or learnt nothing
+}
+
+// Survivors returns the places of the n trials that go on, best first: those that
+// the choice may fall on in the end. Trials of which none is both smaller, or as
+// small, and better make a front; all of the first front come before the second,
+// which is the front of the rest, and so on (non-dominated sorting, Deb et al.
+// 2002); within one, lower loss comes first. So the best goes on, and the best of
+// those smaller than it, which a rank by loss alone would drop for being slower.
+func Survivors(trials []Trial, n int) []int {
+	var order, rest []int
+	for i, t := range trials {
+		if !t.Failed {
+			rest = append(rest, i)
+		}
+	}
+	slices.SortStableFunc(rest, func(a, b int) int {
+		return cmp.Or(cmp.Compare(trials[a].Loss, trials[b].Loss), cmp.Compare(trials[a].Parameters, trials[b].Parameters))
+	})
+	for len(rest) > 0 && len(order) < n {
+		var front, others []int
+		for _, i := range rest { // by rising loss: on the front are those that are smaller than all before
+			if len(front) == 0 || trials[i].Parameters < trials[front[len(front)-1]].Parameters {
+				front = append(front, i)
+			} else {
+				others = append(others, i)
+			}
+		}
+		order, rest = append(order, front...), others
+	}
+	return order[:min(n, len(order))]
+}
+
+// Choose returns the places of the trial with the lowest loss, and of the smallest
+// one whose loss is at most within more; of equally small ones that with the lower
+// loss. They are -1 if all have failed.
+func Choose(trials []Trial, within func(best int) float64) (best, chosen int) {
+	best, chosen = -1, -1
+	for i, t := range trials {
+		if !t.Failed && (best < 0 || t.Loss < trials[best].Loss) {
+			best = i
+		}
+	}
+	if best < 0 {
+		return best, chosen
+	}
+	limit := trials[best].Loss
+	if w := within(best); w > 0 { // not NaN, of a single example
+		limit += w
+	}
+	for i, t := range trials {
+		if t.Failed || t.Loss > limit {
+			continue
+		}
+		if chosen < 0 || cmp.Or(cmp.Compare(t.Parameters, trials[chosen].Parameters), cmp.Compare(t.Loss, trials[chosen].Loss)) < 0 {
+			chosen = i
+		}
+	}
+	return best, chosen
+}

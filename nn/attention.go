@@ -38,13 +38,16 @@ type MultiHead struct {
 	// query and keyValue are parts of QKV in the last block, which reads queries of
 	// the wanted rows only; nil in the others.
 	query, keyValue *Linear
-	frequencies     *torchbind.Tensor // of rotary embeddings [D/2] float32; nil: none
+	rotary          *rotary // nil: none
 	config          *Config
 }
 
 // attention returns the attention of a block with matrices qkv and out.
 func (ld *loader) attention(cfg *Config, block int, qkv, out *Linear) *MultiHead {
-	a := &MultiHead{QKV: qkv, Out: ld.layer(out), Window: cfg.SlidingWindow, Scale: 1 / math.Sqrt(float64(cfg.HeadDim)), config: cfg}
+	a := &MultiHead{QKV: qkv, Out: ld.layer(out), Scale: 1 / math.Sqrt(float64(cfg.HeadDim)), config: cfg}
+	if cfg.LayerTypes != nil {
+		a.Window, a.rotary = cfg.LayerTypes[block].Window, ld.rotary(cfg.LayerTypes[block].Rope, cfg.HeadDim)
+	}
 	if block < cfg.NumHiddenLayers-1 {
 		ld.layer(qkv)
 	} else {
@@ -60,7 +63,7 @@ func (a *MultiHead) window() int64 { return a.Window }
 // Forward implements Attention.
 func (a *MultiHead) Forward(s *torchbind.Scope, h, all *torchbind.Tensor, p Pass, rng *DropoutRNG) *torchbind.Tensor {
 	b, heads, groups, d := p.batch, a.config.NumAttentionHeads, a.config.NumKeyValueHeads, a.config.HeadDim
-	rotation := p.rotations.of(a.frequencies)
+	rotation := p.rotations.of(a.rotary)
 	rows, keys := b.rows(a.Window, p.wanted), b.Offsets
 	queryHeads, keyHeads, valueHeads := headNorm{a.QueryNorm, heads}, headNorm{a.KeyNorm, groups}, headNorm{nil, groups}
 	var qkv, q, kv *torchbind.Tensor

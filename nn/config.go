@@ -45,14 +45,24 @@ type Config struct {
 	NumKeyValueHeads          int64   `json:"-"` // G, heads of keys and values
 	HeadDim                   int64   `json:"-"` // D
 	EmbedDropout              float64 `json:"-"` // after the embeddings
-	SlidingWindow             int64   `json:"-"` // tokens that attention looks back on; 0: all
 	TieWordEmbeddings         bool    `json:"-"` // the embedding is the vocabulary's head too
 	QKVBias, OutBias, MLPBias bool    `json:"-"`
-	Rope                      Rope    `json:"-"`
+	// LayerTypes are those of the blocks, in order; nil: all tokens are seen, and no
+	// rotary embeddings.
+	LayerTypes []LayerType `json:"-"`
 
 	family family
 	raw    map[string]json.RawMessage // every key, for the writer of merged models
 }
+
+// LayerType says how the attention of a block looks back on the tokens of a text.
+type LayerType struct {
+	Window int64 // tokens that it sees, itself the last; 0: all
+	Rope   *Rope // of queries and keys; nil: none
+}
+
+// maxLayers bounds num_hidden_layers.
+const maxLayers = 1000
 
 // maxConfigSize bounds config.json, which is a few kilobytes.
 const maxConfigSize = 16 << 20
@@ -127,8 +137,8 @@ func (c Config) check() error {
 		}
 	}
 	switch {
-	case c.NumHiddenLayers > 1000:
-		return fmt.Errorf("num_hidden_layers: got %d, want at most 1000", c.NumHiddenLayers)
+	case c.NumHiddenLayers > maxLayers:
+		return fmt.Errorf("num_hidden_layers: got %d, want at most %d", c.NumHiddenLayers, maxLayers)
 	case !(c.LayerNormEps > 0 && c.LayerNormEps < 1):
 		return fmt.Errorf("layer_norm_eps: got %v, want a small positive number", c.LayerNormEps)
 	}
@@ -142,8 +152,6 @@ func checkDecoder(c Config) error {
 		return fmt.Errorf("num_key_value_heads: got %d, want a divisor of num_attention_heads %d", c.NumKeyValueHeads, c.NumAttentionHeads)
 	case c.HeadDim < 1 || c.HeadDim > c.HiddenSize*16:
 		return fmt.Errorf("head_dim: got %d for hidden_size %d", c.HeadDim, c.HiddenSize)
-	case c.SlidingWindow < 0:
-		return fmt.Errorf("sliding_window: got %d, want at least 1, or null", c.SlidingWindow)
 	case c.MaxPositionEmbeddings < 3:
 		return fmt.Errorf("max_position_embeddings: got %d, want at least 3", c.MaxPositionEmbeddings)
 	}

@@ -23,6 +23,7 @@ type loader struct {
 
 	params   []*Param
 	linears  []*Linear
+	rotaries map[*Rope]*rotary
 	stored   map[string]string // the checkpoint's names by those without a training's wrappers
 	used     map[string]bool   // of the names in stored
 	problems []string
@@ -33,7 +34,7 @@ type loader struct {
 // newLoader returns a loader of ckpt's tensors into s.
 func newLoader(s *torchbind.Scope, ckpt *safetensors.Checkpoint, family family, dtype torchbind.DType, device torchbind.Device) *loader {
 	ld := &loader{
-		scope: s, ckpt: ckpt, family: family, dtype: dtype, device: device, stored: map[string]string{}, used: map[string]bool{},
+		scope: s, ckpt: ckpt, family: family, dtype: dtype, device: device, stored: map[string]string{}, used: map[string]bool{}, rotaries: map[*Rope]*rotary{},
 		advice: "the weights are not those of config.json's model",
 	}
 	for _, name := range ckpt.Names() {

@@ -92,9 +92,21 @@ func (r Rope) frequencies(d int64) []float32 {
 	return out
 }
 
-// frequencies returns those of r on the model's device.
-func (ld *loader) frequencies(r Rope, d int64) *torchbind.Tensor {
-	return torchbind.FromSlice(ld.scope, r.frequencies(d), []int64{d / 2}, ld.device)
+// rotary is a Rope on the model's device.
+type rotary struct {
+	frequencies *torchbind.Tensor // [D/2] float32
+}
+
+// rotary returns that of r for heads of size d, the same for the same r; nil for
+// nil.
+func (ld *loader) rotary(r *Rope, d int64) *rotary {
+	if r == nil {
+		return nil
+	}
+	if ld.rotaries[r] == nil {
+		ld.rotaries[r] = &rotary{torchbind.FromSlice(ld.scope, r.frequencies(d), []int64{d / 2}, ld.device)}
+	}
+	return ld.rotaries[r]
 }
 
 // llama3 slows frequency f down by Factor where its turn is longer than the
@@ -117,24 +129,24 @@ func (r Rope) llama3(f float32) float32 {
 type rotation struct{ cos, sin *torchbind.Tensor } // [N, D/2] float32
 
 // rotations are those of rows at positions [N], made once for all blocks with the
-// same frequencies.
+// same rotary.
 type rotations struct {
 	scope     *torchbind.Scope
 	positions *torchbind.Tensor
-	made      map[*torchbind.Tensor]*rotation
+	made      map[*rotary]*rotation
 }
 
-// of returns the rotation by frequencies [D/2]; nil for nil.
-func (r *rotations) of(frequencies *torchbind.Tensor) *rotation {
-	if frequencies == nil {
+// of returns the rotation by a rotary; nil for nil.
+func (r *rotations) of(by *rotary) *rotation {
+	if by == nil {
 		return nil
 	}
-	turned, ok := r.made[frequencies]
+	turned, ok := r.made[by]
 	if !ok {
 		at := torchbind.Reshape(r.scope, torchbind.To(r.scope, r.positions, torchbind.Float32, r.positions.Device()), r.positions.Size(0), 1)
-		angles := torchbind.Mul(r.scope, at, frequencies) // [N, D/2]
+		angles := torchbind.Mul(r.scope, at, by.frequencies) // [N, D/2]
 		turned = &rotation{torchbind.Cos(r.scope, angles), torchbind.Sin(r.scope, angles)}
-		r.made[frequencies] = turned
+		r.made[by] = turned
 	}
 	return turned
 }

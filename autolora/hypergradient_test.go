@@ -40,7 +40,7 @@ func checkCentralDifferences(t *testing.T, s *torchbind.Scope, x *Search, bt, bv
 	value := func(a []float64) float64 {
 		x.dropout.State = masks
 		torchbind.NoGrad(func() {
-			x.a.CopyInPlace(torchbind.FromSlice(s, a, []int64{searchLayers, searchK}, torchbind.CPU))
+			x.a.CopyInPlace(torchbind.FromSlice(s, a, x.a.Shape(), torchbind.CPU))
 		})
 		_, lossV, _, _, _, _, _ := x.hypergradient(s, bt, bv)
 		return lossV

@@ -40,6 +40,7 @@ func TestReferencesWithGradientCheckpointing(t *testing.T) {
 	t.Run("decoders/float32", TestDecoderHypergradientInFloat32)
 	t.Run("decoders/steps", TestDecoderSearchStepsAgainstPyTorch)
 	t.Run("decoders/central differences", TestDecoderExactAgainstCentralDifferences)
+	t.Run("decoders/central differences of today's", TestTodaysDecodersAgainstCentralDifferences)
 }
 
 // recomputeModels are models of every family and every kind of output.
@@ -56,6 +57,7 @@ var recomputeModels = []struct {
 	{"gpt2-tiny", nn.CausalLM, 0},
 	{"llama-tiny", nn.CausalLM, 0},
 	{"llama-tied", nn.CausalLM, 0},
+	{"qwen3-tiny", nn.CausalLM, 0},
 }
 
 // loadRecomputed returns a model with every dropout on.

@@ -116,7 +116,7 @@ func TestDecoderRanksRoundTrip(t *testing.T) {
 
 // LoRA on every kind of matrix, stored [in, out] or not.
 func TestDecoderAllLinear(t *testing.T) {
-	for _, name := range append(loraDecoders, "llama-bias", "mistral-tiny") {
+	for _, name := range slices.Concat(loraDecoders, todaysDecoders, []string{"llama-bias", "mistral-tiny"}) {
 		t.Run(name, func(t *testing.T) {
 			run(t, func(s *torchbind.Scope) {
 				m := loadDecoder(t, name, LoadConfig{DType: torchbind.Float64})
@@ -278,7 +278,7 @@ func TestDecoderFoldSVD(t *testing.T) {
 // folder that it came from, and gives the same logits, to the bit, when it is read
 // again.
 func TestFullDecoderRoundTrip(t *testing.T) {
-	for _, name := range append(loraDecoders, "gpt2-hub", "llama-linear", "llama-bias", "mistral-tiny") {
+	for _, name := range slices.Concat(loraDecoders, todaysDecoders, []string{"gpt2-hub", "llama-linear", "llama-bias", "mistral-tiny"}) {
 		t.Run(name, func(t *testing.T) {
 			run(t, func(s *torchbind.Scope) {
 				m := loadDecoder(t, name, LoadConfig{Full: true, DType: torchbind.Float32})
@@ -442,7 +442,7 @@ func ramp(n int64) []float32 {
 func TestDecodingWithAdapters(t *testing.T) {
 	text := []int64{5, 9, 31, 7, 2, 12, 30}
 	const prompt = 3
-	for _, name := range append(loraDecoders, "mistral-tiny") {
+	for _, name := range slices.Concat(loraDecoders, todaysDecoders, []string{"mistral-tiny"}) {
 		for kind, add := range map[string]func(m *Model) error{
 			"lora": func(m *Model) error { return m.AddLoRA(LoRAConfig{Targets: []string{"all-linear"}, Rank: 2, Alpha: 4}) },
 			"svd": func(m *Model) error {

@@ -46,6 +46,7 @@ var families = map[string]family{
 	"llama":       llama,
 	"mistral":     mistral,
 	"qwen2":       qwen2,
+	"qwen3":       qwen3,
 }
 
 // Output is what a model makes of its hidden states.

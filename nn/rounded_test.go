@@ -23,6 +23,7 @@ var roundedCases = []struct {
 	{"gpt2-tiny", 0, false, "expected-gpt2-tiny"},
 	{"llama-tiny", 0, false, "expected-llama-tiny"},
 	{"mistral-tiny", 0, false, "expected-mistral-tiny-lora"},
+	{"qwen3-tiny", 0, false, "expected-qwen3-tiny"},
 }
 
 // loadRounded loads a model of testdata whose every weight is trained, or that
@@ -200,7 +201,7 @@ func TestRoundedDecoding(t *testing.T) {
 		})
 		return all
 	}
-	for _, name := range []string{"gpt2-tiny", "llama-tiny", "mistral-tiny"} {
+	for _, name := range append(todaysDecoders, "gpt2-tiny", "llama-tiny", "mistral-tiny") {
 		t.Run(name, func(t *testing.T) {
 			run(t, func(s *torchbind.Scope) {
 				near(t, "scores", scores(s, name, true), scores(s, name, false), tolerance64)

@@ -19,7 +19,7 @@ def fill(model, seed, bound=0.35):
     with torch.no_grad():
         for n, (name, p) in enumerate(model.named_parameters()):
             p.copy_(noise(p.shape, seed + n, bound))
-            if p.dim() == 1 and name.endswith("weight"):
+            if p.dim() == 1 and name.endswith("weight") and not type(model).__name__.startswith("Gemma"):  # it adds 1
                 p.add_(1)
 
 
@@ -92,6 +92,8 @@ def same_type_softmax(x, dim=None, dtype=None, **options):
 
 def same_type_norm(self, x):
     """The like of its RMS norms."""
+    if hasattr(self, "eps"):  # Gemma's
+        return self._norm(x) * (1 + self.weight)
     return self.weight * (x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + self.variance_epsilon))
 
 

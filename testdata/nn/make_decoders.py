@@ -1,7 +1,7 @@
-"""Tiny GPT-2, LLaMA, Qwen2 and Mistral checkpoints in Hugging Face form, and what transformers and PEFT compute with them.
+"""Tiny decoders in Hugging Face form, and what transformers and PEFT compute with them.
 
-    pip install torch==2.11.0 transformers==5.23.0 peft==0.21.2
-    python testdata/nn/make_decoders.py
+    pip install torch==2.11.0 transformers==5.23.0 peft==0.21.2    # from qwen3-tiny on: 2.15.0, 5.24.0, 0.21.0
+    python testdata/nn/make_decoders.py                            # [NAME…]: of these models alone
 
 Folders (config.json, model.safetensors), all float32:
   gpt2-tiny      GPT2LMHeadModel, tied head, feed-forward 4·C; LoRA's own GPT-2 can be built from it too
@@ -13,8 +13,9 @@ Folders (config.json, model.safetensors), all float32:
   llama-tied     a tied head, and 3 heads to 1 of keys (as SmolLM)
   qwen2-tiny     Qwen2ForCausalLM: biases of query, key and value, a tied head
   mistral-tiny   MistralForCausalLM: a sliding window of 4 tokens, its own included
-llama-tiny, llama-bias, llama-tied, qwen2-tiny and mistral-tiny have config.json as transformers 5 writes it, with
-rope_parameters.
+  qwen3-tiny     Qwen3ForCausalLM: norms of queries and keys, head_dim is not C/H, a window of 4 tokens in the last block
+  qwen2-window   Qwen2 with a window of 3 tokens in the last block, in the form of the hub's folders: no layer_types
+They have config.json as transformers 5 writes it, with rope_parameters and layer_types, where nothing else is said.
 
 Adapters as PEFT writes them:
   gpt2-tiny-lora        query and value of c_attn with a LoRA each, r = 3, in PEFT's only form for that: one A for c_attn,
@@ -22,13 +23,13 @@ Adapters as PEFT writes them:
                         lora_alpha / r in float32, and zeros else; rank = alpha for every layer, so that PEFT scales by 1
   gpt2-tiny-lora-ranks  likewise, layer 0: query 3, value 1; layer 1: query 0, value 5
   gpt2-tiny-lora-whole  PEFT's LoRA on the whole of c_attn, r = 2: B is full
-  NAME-lora             r = 3 on q_proj and v_proj, NAME a folder of the LLaMA family
+  NAME-lora             r = 3 on q_proj and v_proj, NAME a folder of the LLaMA family; from qwen3-tiny on r = 2 on all-linear
 
 A batch holds texts of a context and a target; `want` are the rows that predict a token of a target (see
 decoder_fixture.batch). transformers gets it padded on the right, with its mask. The loss is the mean cross entropy over
 the wanted rows.
 
-expected-gpt2-tiny, expected-llama-tiny: the batch, the logits of the wanted rows [M, V], loss, loss.smoothed (labels
+expected-NAME, for gpt2-tiny, llama-tiny and from qwen3-tiny on: the batch, the logits of the wanted rows [M, V], loss, loss.smoothed (labels
 smoothed by 0.1), the gradient of every parameter; …-adamw: the losses before each of ten AdamW steps on that batch and
 the parameters after them (lr 1e-3, weight decay 0.01 on all of them). expected-ADAPTER has all of that for A and B, and
 the logits and loss without the adapter (`base.logits`, `base.loss`). expected-gpt2-hub and expected-gpt2-tiny-lora-whole
@@ -50,6 +51,7 @@ what is computed is rounding noise, which Adam scales up. (With rotary embedding
 import json
 import os
 import shutil
+import sys
 import warnings
 
 import torch
@@ -63,6 +65,8 @@ from transformers import (
     MistralForCausalLM,
     Qwen2Config,
     Qwen2ForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
 )
 
 from decoder_fixture import SMOOTHING, PartsLoRA, batch, fill, load, loss_of, wanted_logits, with_parts, write_folder
@@ -101,6 +105,11 @@ def folders():
     tied = LlamaConfig(**grouped | {"hidden_size": 18, "num_attention_heads": 3}, tie_word_embeddings=True)
     qwen2 = Qwen2Config(**grouped, tie_word_embeddings=True)
     mistral = MistralConfig(**grouped, sliding_window=4, tie_word_embeddings=False)
+    qwen3 = Qwen3Config(
+        **grouped | {"num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 6},
+        use_sliding_window=True, sliding_window=4, max_window_layers=1, tie_word_embeddings=True,
+    )
+    window = Qwen2Config(**grouped, use_sliding_window=True, sliding_window=3, max_window_layers=1, tie_word_embeddings=True)
     old = lambda theta, scaling: {"rope_parameters": None, "rope_theta": theta, "rope_scaling": scaling}
     return {
         "gpt2-tiny": (GPT2LMHeadModel(gpt2), {}),
@@ -112,6 +121,8 @@ def folders():
         "llama-tied": (LlamaForCausalLM(tied), {}),
         "qwen2-tiny": (Qwen2ForCausalLM(qwen2), {}),
         "mistral-tiny": (MistralForCausalLM(mistral), {}),
+        "qwen3-tiny": (Qwen3ForCausalLM(qwen3), {}),
+        "qwen2-window": (Qwen2ForCausalLM(window), {"layer_types": None}),
     }
 
 
@@ -223,8 +234,8 @@ def base_values(base, b):
     return {"base.logits": logits, "base.loss": loss_of(logits, b["labels"])[None]}
 
 
-def expect_adapter(name, base, b, seed):
-    model = get_peft_model(load(base, torch.float32), lora_config(base, r=RANK, target_modules=["q_proj", "v_proj"]))
+def expect_adapter(name, base, b, seed, **options):
+    model = get_peft_model(load(base, torch.float32), lora_config(base, **options))
     fill_adapter(trainable(model), seed)
     save_adapter(name, base, model)
 
@@ -280,7 +291,12 @@ def main():
     setup()
     warnings.filterwarnings("ignore", ".*(fetch remote file|find a config file)")  # PEFT looks for the base on the hub
     models = folders()
+    first = list(models).index("qwen3-tiny")  # and those after it have everything
+    names = sys.argv[1:] or list(models)
+    sys.argv = sys.argv[:1]
     for n, (name, (model, keys)) in enumerate(models.items()):
+        if name not in names:
+            continue
         fill(model, seed=8000 + 100 * n)
         write_folder(name, model, keys, hub_tensors(model) if name == "gpt2-hub" else None)
         for key, p in model.state_dict().items():
@@ -288,6 +304,8 @@ def main():
     large = batch([6, 3, 11, 1], [9, 3, 13, 6], 60, seed=7000)
     small = batch([4, 9, 2], [5, 12, 2], 40, seed=7100)
     for n, name in enumerate(models):
+        if name not in names:
+            continue
         if name == "gpt2-hub":
             b = batch([4, 9, 2], [5, 8, 2], 40, seed=7100)
             with torch.no_grad():
@@ -298,14 +316,15 @@ def main():
             })
             continue
         b = large if name in ("gpt2-tiny", "llama-tiny") else small
-        if b is large:
+        if b is large or n >= first:
             expect_full(name, b)
         if name == "gpt2-tiny":
             for m, adapter in enumerate(PARTS):
                 expect_parts(adapter, name, b, seed=9000 + 50 * m)
             expect_whole("gpt2-tiny-lora-whole", name, b, seed=9150)
         else:
-            expect_adapter(f"{name}-lora", name, b, seed=9000 + 100 * n)
+            options = {"r": 2, "target_modules": "all-linear"} if n >= first else {"r": RANK, "target_modules": ["q_proj", "v_proj"]}
+            expect_adapter(f"{name}-lora", name, b, seed=9000 + 100 * n, **options)
 
 
 if __name__ == "__main__":

@@ -2,11 +2,12 @@
 
     pip install torch==2.11.0 transformers==5.23.0 peft==0.21.2 loralib==0.1.2   # after make_decoders.py
     python testdata/nn/make_generate.py LORA      # a checkout of github.com/microsoft/LoRA, commit c4593f0
+    python testdata/nn/make_generate.py NAME…     # generate-NAME.json of these, of TODAYS, alone
 
 gpt2-generate (config.json, model.safetensors) is a GPT2LMHeadModel whose weights are large enough for its texts not to
 repeat one token; for LLaMA it is llama-tiny of make_decoders.py.
 
-generate-gpt2.json, generate-llama.json: `prompts`, and `cases`, each with
+generate-gpt2.json, generate-llama.json, and with fewer cases generate-NAME.json of NAME-tiny: `prompts`, and `cases`, each with
   by           transformers or lora
   settings     the arguments of generate, or of gpt2_beam.py
   outputs      for each prompt the best hypotheses, best first (one of greedy search and of lora): `ids`, the new tokens up
@@ -88,10 +89,21 @@ TRANSFORMERS = {
     "generate-llama": ("llama-tiny", 3, [3, 18], [3, 55, 24]),
 }
 
+TODAYS = {"qwen3": [3, 18]}  # and their ends
+GREEDY = {"num_beams": 1}
+BEAM = {"num_beams": 4, "length_penalty": 1.0, "early_stopping": False, "no_repeat_ngram_size": 0}
+
+
+def todays_cases(ends):
+    return [
+        GREEDY | {"max_new_tokens": 20, "eos_token_id": None, "no_repeat_ngram_size": 2},
+        GREEDY | {"max_new_tokens": 20, "eos_token_id": ends, "no_repeat_ngram_size": 3},
+        BEAM | {"max_new_tokens": 20, "eos_token_id": ends, "length_penalty": 0.8, "no_repeat_ngram_size": 3},
+    ]
+
 
 def transformers_cases(one, two, three):
-    greedy = {"num_beams": 1}
-    beam = {"num_beams": 4, "length_penalty": 1.0, "early_stopping": False, "no_repeat_ngram_size": 0}
+    greedy, beam = GREEDY, BEAM
     return [
         greedy | {"max_new_tokens": 20, "eos_token_id": [one], "no_repeat_ngram_size": 0},
         greedy | {"max_new_tokens": 20, "eos_token_id": two, "no_repeat_ngram_size": 3},
@@ -342,8 +354,14 @@ def write(name, prompts, cases, **more):
 
 def main():
     setup()
-    checkout = sys.argv[1]
+    names = sys.argv[1:]
     sys.argv = sys.argv[:1]
+    if names[0] in TODAYS:
+        prompts = [token_ids(n, 40, 600 + i).tolist() for i, n in enumerate((5, 9, 2))]
+        for name in names:
+            write(f"generate-{name}", prompts, run_transformers(f"{name}-tiny", prompts, todays_cases(TODAYS[name])))
+        return
+    checkout = names[0]
     write_model()
     prompts = [token_ids(n, 60, 500 + i).tolist() for i, n in enumerate((5, 12, 2, 8, 1))]
     prompts[3] = prompts[3][:5] + prompts[3][2:5]  # its n-grams can come again

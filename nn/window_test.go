@@ -1,0 +1,68 @@
+package nn
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// configOf returns the text of a tiny configuration of a family, with more keys.
+func configOf(modelType, more string) []byte {
+	return fmt.Appendf(nil, `{"model_type": %q, "hidden_size": 16, "num_hidden_layers": 4, "num_attention_heads": 2, "num_key_value_heads": 1,
+		"intermediate_size": 24, "vocab_size": 40, "max_position_embeddings": 64%s}`, modelType, more)
+}
+
+// Which blocks have a window, in each form that configurations have.
+func TestWindows(t *testing.T) {
+	for _, c := range []struct {
+		modelType, more string
+		want            []int64
+	}{
+		{"llama", `, "sliding_window": 4`, []int64{0, 0, 0, 0}},
+		{"mistral", ``, []int64{4096, 4096, 4096, 4096}},
+		{"mistral", `, "sliding_window": 4`, []int64{4, 4, 4, 4}},
+		{"mistral", `, "sliding_window": null`, []int64{0, 0, 0, 0}},
+		{"qwen2", `, "sliding_window": 4, "use_sliding_window": false, "max_window_layers": 1`, []int64{0, 0, 0, 0}},
+		{"qwen2", `, "sliding_window": 4, "use_sliding_window": true`, []int64{0, 0, 0, 0}},
+		{"qwen2", `, "sliding_window": 4, "use_sliding_window": true, "max_window_layers": 3`, []int64{0, 0, 0, 4}},
+		{"qwen2", `, "sliding_window": null, "use_sliding_window": true, "max_window_layers": 0`, []int64{0, 0, 0, 0}},
+		{"qwen3", `, "sliding_window": 4, "use_sliding_window": true, "max_window_layers": 0,
+			"layer_types": ["full_attention", "sliding_attention", "full_attention", "sliding_attention"]`, []int64{0, 4, 0, 4}},
+	} {
+		t.Run(c.modelType+c.more, func(t *testing.T) {
+			cfg, err := ParseConfig(configOf(c.modelType, c.more))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []int64
+			for _, l := range cfg.LayerTypes {
+				got = append(got, l.Window)
+			}
+			if !slices.Equal(got, c.want) {
+				t.Errorf("windows %v, want %v", got, c.want)
+			}
+		})
+	}
+}
+
+// Configurations of a known family that this program does not compute.
+func TestConfigErrors(t *testing.T) {
+	for _, c := range []struct{ modelType, more, want string }{
+		{"mistral", `, "sliding_window": -1`, "sliding_window: got -1, want at least 1 for a block of sliding_attention"},
+		{"qwen3", `, "layer_types": ["full_attention"]`, "layer_types: got 1 for num_hidden_layers 4"},
+		{"qwen2", `, "layer_types": ["full_attention", "chunked_attention", "full_attention", "full_attention"]`,
+			`layer_types: got "chunked_attention", want full_attention or sliding_attention`},
+		{"qwen2", `, "layer_types": ["full_attention", "sliding_attention", "full_attention", "full_attention"]`,
+			"sliding_window: got 0, want at least 1 for a block of sliding_attention"},
+		{"llama", `, "hidden_act": "gelu"`, `hidden_act: got "gelu", want silu`},
+		{"llama", `, "rope_scaling": {"rope_type": "magic"}`, `rope_scaling: got type "magic"`},
+	} {
+		t.Run(c.modelType+c.more, func(t *testing.T) {
+			_, err := ParseConfig(configOf(c.modelType, c.more))
+			if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("got %v, want %q in one line", err, c.want)
+			}
+		})
+	}
+}

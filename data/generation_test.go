@@ -8,12 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
+
+	"autolora/data/datatest"
 )
 
 // lines of LoRA's form: the source of every example, as often as it has texts.
@@ -425,24 +426,6 @@ func TestGenerationBatch(t *testing.T) {
 	}
 }
 
-// unpack unpacks an archive of the real data sets, which are not in the repository.
-func unpack(t *testing.T, name string) string {
-	t.Helper()
-	shared := os.Getenv("AUTOLORA_SHARED")
-	if shared == "" {
-		shared = filepath.Join("..", "..", "shared")
-	}
-	archive := filepath.Join(shared, "datasets", name)
-	if _, err := os.Stat(archive); err != nil {
-		t.Skipf("no data set: %v", err)
-	}
-	dir := t.TempDir()
-	if out, err := exec.Command("tar", "-xJf", archive, "-C", dir).CombinedOutput(); err != nil {
-		t.Skipf("cannot unpack %s: %v: %s", archive, err, bytes.TrimSpace(out))
-	}
-	return dir
-}
-
 // counts are the examples of a data set and their texts.
 func counts(d *Dataset) [2]int {
 	texts := 0
@@ -458,7 +441,7 @@ func counts(d *Dataset) [2]int {
 // TestE2EFiles reads all of E2E: the counts are those of the challenge (42,061 texts for 4,862 meanings, 4,672 for
 // 547, 4,693 for 630), and the sources of the dev and test sets the very same lines as in LoRA's files.
 func TestE2EFiles(t *testing.T) {
-	dir := unpack(t, "e2e.tar.xz")
+	dir := datatest.Unpack(t, "datasets/e2e.tar.xz")
 	s := loadTask(t, "e2e", dir, Train, Dev, Test)
 	distinct := map[string]bool{}
 	for _, ex := range s.Train.Examples {
@@ -493,7 +476,7 @@ func TestE2EFiles(t *testing.T) {
 
 // TestWebNLGFiles reads all of WebNLG: every text and its category's subset are those of LoRA's script.
 func TestWebNLGFiles(t *testing.T) {
-	s := loadTask(t, "webnlg", unpack(t, "webnlg2017.tar.xz"), Train, Dev, Test)
+	s := loadTask(t, "webnlg", datatest.Unpack(t, "datasets/webnlg2017.tar.xz"), Train, Dev, Test)
 	want := webnlgWant(t)
 	for _, c := range []struct {
 		part    Part

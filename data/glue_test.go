@@ -1,7 +1,6 @@
 package data
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -10,12 +9,13 @@ import (
 	"maps"
 	"math"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
+
+	"autolora/data/datatest"
 )
 
 func loadGLUE(t *testing.T, name, dir string, parts ...Part) *Splits {
@@ -311,19 +311,7 @@ func digest(d *Dataset) string {
 // TestOfficialFiles reads all of the real GLUE that the developers have: every text and label is what the
 // official loader reads, and the sizes are those of the paper's Table 6 where a file is whole.
 func TestOfficialFiles(t *testing.T) {
-	shared := os.Getenv("AUTOLORA_SHARED")
-	if shared == "" {
-		shared = filepath.Join("..", "..", "shared")
-	}
-	archive := filepath.Join(shared, "datasets", "glue.tar.xz")
-	if _, err := os.Stat(archive); err != nil {
-		t.Skipf("no GLUE: %v", err)
-	}
-	dir := t.TempDir()
-	if out, err := exec.Command("tar", "-xJf", archive, "-C", dir).CombinedOutput(); err != nil {
-		t.Skipf("cannot unpack %s: %v: %s", archive, err, bytes.TrimSpace(out))
-	}
-	dir = filepath.Join(dir, "glue")
+	dir := filepath.Join(datatest.Unpack(t, "datasets/glue.tar.xz"), "glue")
 	table6 := map[string][2]int{ // 0: only a part of the set is at hand
 		"cola": {8551, 1043}, "rte": {2490, 277}, "qnli": {0, 5463}, "stsb": {5749, 1500}, "mrpc": {3668, 408},
 		"wnli": {635, 71}, "sst2": {67349, 872}, "mnli": {0, 9815}, "qqp": {0, 0},

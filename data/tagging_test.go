@@ -7,12 +7,13 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
+
+	"autolora/data/datatest"
 )
 
 // sentences reads a file of sentences into one string a row: the line, then word/tag pairs.
@@ -488,18 +489,7 @@ func TestWriteCoNLL(t *testing.T) {
 // TestJNLPBAFiles reads all of JNLPBA: the counts are those that grep and wc find in the files, and writing what
 // was read gives the same bytes.
 func TestJNLPBAFiles(t *testing.T) {
-	shared := os.Getenv("AUTOLORA_SHARED")
-	if shared == "" {
-		shared = filepath.Join("..", "..", "shared")
-	}
-	archive := filepath.Join(shared, "datasets", "jnlpba.tar.xz")
-	if _, err := os.Stat(archive); err != nil {
-		t.Skipf("no JNLPBA: %v", err)
-	}
-	dir := t.TempDir()
-	if out, err := exec.Command("tar", "-xJf", archive, "-C", dir).CombinedOutput(); err != nil {
-		t.Skipf("cannot unpack %s: %v: %s", archive, err, bytes.TrimSpace(out))
-	}
+	dir := datatest.Unpack(t, "datasets/jnlpba.tar.xz")
 	s, err := LoadTask("jnlpba", dir, Train, Dev, Test)
 	if err != nil {
 		t.Fatal(err)

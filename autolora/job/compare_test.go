@@ -180,15 +180,18 @@ func TestCompareFolder(t *testing.T) {
 	}
 }
 
+// evalOwn scores the adapter that a run left, on its dev set.
+func evalOwn(ctx context.Context, host Host, cfg settings.Config) (*Outcome, error) {
+	return Eval(ctx, host, cfg, cfg.Out, "dev")
+}
+
 // AdaLoRA's adapter, and the model that was trained, give the same predictions:
 // what is exported is plain LoRA at the ranks it came to.
 func TestAdaLoRAIsExportedAsLoRA(t *testing.T) {
 	cfg := tinyConfig(t, "exact")
 	cfg.Method, cfg.Steps, cfg.AdaLoRADeltaT = runs.MethodAdaLoRA, 20, 2
 	out := mustRun(t, Train, cfg)
-	eval := mustRun(t, func(ctx context.Context, host Host, c settings.Config) (*Outcome, error) {
-		return Eval(ctx, host, c, c.Out, "dev")
-	}, cfg)
+	eval := mustRun(t, evalOwn, cfg)
 	if got, want := eval.Results.Scores["accuracy"], out.Results.Scores["accuracy"]; got != want {
 		t.Errorf("accuracy of the exported adapter: %v, want %v", got, want)
 	}
@@ -213,9 +216,7 @@ func TestBottleneckAdapters(t *testing.T) {
 			cfg := tinyConfig(t, "exact")
 			cfg.Method, cfg.AdapterStyle, cfg.AdapterSize = runs.MethodAdapter, style, 3
 			out := mustRun(t, Train, cfg)
-			eval := mustRun(t, func(ctx context.Context, host Host, c settings.Config) (*Outcome, error) {
-				return Eval(ctx, host, c, c.Out, "dev")
-			}, cfg)
+			eval := mustRun(t, evalOwn, cfg)
 			if got, want := eval.Results.Scores["accuracy"], out.Results.Scores["accuracy"]; got != want || eval.Results.Parameters != out.Results.Parameters {
 				t.Errorf("eval %+v, want the run's %+v", eval.Results, out.Results)
 			}

@@ -277,24 +277,11 @@ func TestDivergence(t *testing.T) {
 	}
 }
 
-// counter cancels a run after some steps.
-type counter struct {
-	silent
-	left   int
-	cancel context.CancelFunc
-}
-
-func (c *counter) Advance(int, string) {
-	if c.left--; c.left == 0 {
-		c.cancel()
-	}
-}
-
 func TestCancelEndsWithinAStep(t *testing.T) {
 	for _, steps := range []int{1, 3, 8} {
 		cfg := tinyConfig(t, "exact")
 		ctx, cancel := context.WithCancel(context.Background())
-		rep := &counter{left: steps, cancel: cancel}
+		rep := &stopper{left: steps, cancel: cancel}
 		run(t, func(*torchbind.Scope) {
 			if _, err := Run(ctx, Host{Reporter: rep}, cfg); !errors.Is(err, context.Canceled) {
 				t.Errorf("error %v, want context.Canceled", err)

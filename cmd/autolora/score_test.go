@@ -3,11 +3,11 @@ package main
 import (
 	"encoding/json"
 	"math"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"autolora/data/datatest"
 )
 
 // twoSentences has one entity found, one of another type, and one too many.
@@ -175,19 +175,7 @@ func TestScoreErrors(t *testing.T) {
 
 // TestScoreShared scores the tags of a real system on JNLPBA, of the developers' golden set.
 func TestScoreShared(t *testing.T) {
-	shared := os.Getenv("AUTOLORA_SHARED")
-	if shared == "" {
-		shared = filepath.Join("..", "..", "..", "shared")
-	}
-	archive := filepath.Join(shared, "metrics", "golden.tar.xz")
-	if _, err := os.Stat(archive); err != nil {
-		t.Skipf("no golden set: %v", err)
-	}
-	dir := t.TempDir()
-	if out, err := exec.Command("tar", "-xJf", archive, "-C", dir, "dev/ner").CombinedOutput(); err != nil {
-		t.Skipf("cannot unpack %s: %v: %s", archive, err, out)
-	}
-	got := run(t, program(t, "score", "tagging", "--input", filepath.Join(dir, "dev", "ner", "jnlpba_perceptron_a.tags"), "--json"))
+	got := run(t, program(t, "score", "tagging", "--input", filepath.Join(datatest.Golden(t, "ner"), "jnlpba_perceptron_a.tags"), "--json"))
 	var scores struct{ Precision, Recall, F1 float64 }
 	if err := json.Unmarshal([]byte(got.stdout), &scores); err != nil {
 		t.Fatalf("%v: %s", err, got.stderr)

@@ -7,11 +7,12 @@ import (
 	"maps"
 	"math"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"autolora/data/datatest"
 )
 
 // wantScores are scores of testdata/entities.json; null is what seqeval cannot give.
@@ -140,19 +141,7 @@ func splitTags(sentences []string) [][]string {
 // TestSharedEntities runs the part of the developers' golden set with the tags of JNLPBA: seqeval's values, and
 // what conlleval printed.
 func TestSharedEntities(t *testing.T) {
-	shared := os.Getenv("AUTOLORA_SHARED")
-	if shared == "" {
-		shared = filepath.Join("..", "..", "..", "shared")
-	}
-	archive := filepath.Join(shared, "metrics", "golden.tar.xz")
-	if _, err := os.Stat(archive); err != nil {
-		t.Skipf("no golden set: %v", err)
-	}
-	dir := t.TempDir()
-	if out, err := exec.Command("tar", "-xJf", archive, "-C", dir, "dev/ner").CombinedOutput(); err != nil {
-		t.Skipf("cannot unpack %s: %v: %s", archive, err, bytes.TrimSpace(out))
-	}
-	dir = filepath.Join(dir, "dev", "ner")
+	dir := datatest.Golden(t, "ner")
 	b, err := os.ReadFile(filepath.Join(dir, "expected.json"))
 	if err != nil {
 		t.Fatal(err)

@@ -5,10 +5,11 @@ import (
 	"fmt"
 	"math"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"autolora/data/datatest"
 )
 
 // The formulas agree up to the order of additions; sums of some hundred terms lose at most a few last digits.
@@ -82,17 +83,9 @@ func TestGolden(t *testing.T) {
 
 // TestSharedGolden runs the GLUE part of the developers' golden set.
 func TestSharedGolden(t *testing.T) {
-	shared := os.Getenv("AUTOLORA_SHARED")
-	if shared == "" {
-		shared = filepath.Join("..", "..", "..", "shared")
-	}
-	archive := filepath.Join(shared, "metrics", "golden.tar.xz")
-	if _, err := os.Stat(archive); err != nil {
-		t.Skipf("no golden set: %v", err)
-	}
-	out, err := exec.Command("tar", "-xJOf", archive, "dev/glue/cases.json").Output()
+	out, err := os.ReadFile(filepath.Join(datatest.Golden(t, "glue"), "cases.json"))
 	if err != nil {
-		t.Skipf("cannot unpack %s: %v", archive, err)
+		t.Fatal(err)
 	}
 	var file struct {
 		Cases map[string]struct {

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"autolora/data"
+	"autolora/data/datatest"
 )
 
 // generationGoldens is what testdata/golden_generation.py writes.
@@ -94,7 +95,7 @@ func TestGenerationGolden(t *testing.T) {
 
 // TestGenerationGoldenReal takes the real tokenizer of GPT-2, all rows of E2E and WebNLG included.
 func TestGenerationGoldenReal(t *testing.T) {
-	tok := mustLoad(t, filepath.Join(unpack(t, "models/tokenizers.tar.xz"), "tokenizers", "gpt2"))
+	tok := mustLoad(t, filepath.Join(datatest.Unpack(t, "models/tokenizers.tar.xz"), "tokenizers", "gpt2"))
 	g := readGenerationGoldens(t)
 	g.check(t, "gpt2 real", tok)
 	if end, err := tok.EndTokens("\n\n"); err != nil || !slices.Equal(end, []int64{50256, 628}) {
@@ -103,7 +104,7 @@ func TestGenerationGoldenReal(t *testing.T) {
 	if testing.Short() {
 		t.Skip("all rows take half a minute")
 	}
-	folders := map[string]string{"e2e": unpack(t, "datasets/e2e.tar.xz"), "webnlg": unpack(t, "datasets/webnlg2017.tar.xz")}
+	folders := map[string]string{"e2e": datatest.Unpack(t, "datasets/e2e.tar.xz"), "webnlg": datatest.Unpack(t, "datasets/webnlg2017.tar.xz")}
 	for _, name := range []string{"e2e", "webnlg"} {
 		s, err := data.LoadTask(name, folders[name], data.Train, data.Dev, data.Test)
 		if err != nil {

@@ -6,11 +6,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"autolora/data/datatest"
 )
 
 // goldens is what testdata/golden.py writes: the same texts encoded by transformers with several tokenizers.
@@ -83,8 +84,8 @@ func TestGolden(t *testing.T) {
 }
 
 func TestGoldenRealTokenizers(t *testing.T) {
-	models := unpack(t, "models/tokenizers.tar.xz")
-	glue := unpack(t, "datasets/glue.tar.xz")
+	models := datatest.Unpack(t, "models/tokenizers.tar.xz")
+	glue := datatest.Unpack(t, "datasets/glue.tar.xz")
 	g := readGoldens(t, "golden_real.json.gz")
 	for _, r := range g.Rows {
 		text, err := os.ReadFile(filepath.Join(glue, "glue", r.File))
@@ -145,24 +146,6 @@ func (c goldenCase) check(t *testing.T, tok *Tokenizer, want goldenResult) {
 	case truncated != want.Truncated:
 		t.Errorf("%s: truncated %v, want %v", where, truncated, want.Truncated)
 	}
-}
-
-// unpack unpacks an archive of the shared folder, which is not on every machine.
-func unpack(t *testing.T, name string) string {
-	t.Helper()
-	shared := os.Getenv("AUTOLORA_SHARED")
-	if shared == "" {
-		shared = filepath.Join("..", "..", "..", "shared")
-	}
-	archive := filepath.Join(shared, filepath.FromSlash(name))
-	if _, err := os.Stat(archive); err != nil {
-		t.Skipf("needs the shared folder: %v", err)
-	}
-	dir := t.TempDir()
-	if out, err := exec.Command("tar", "-xf", archive, "-C", dir).CombinedOutput(); err != nil {
-		t.Fatalf("tar -xf %s: %v: %s", archive, err, out)
-	}
-	return dir
 }
 
 // folder copies files of a folder to a new one.

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"autolora/data"
+	"autolora/data/datatest"
 )
 
 // TestSentencePiece compares the tokenizer made from tokenizer.model with the one that transformers made of it.
@@ -36,8 +37,8 @@ func TestSentencePiece(t *testing.T) {
 
 // TestSentencePieceReal compares the real tokenizer of LLaMA with sentencepiece itself.
 func TestSentencePieceReal(t *testing.T) {
-	tok := mustLoad(t, filepath.Join(unpack(t, "models/tokenizers.tar.xz"), "tokenizers", "llama"))
-	s, err := data.LoadTask("webnlg", unpack(t, "datasets/webnlg2017.tar.xz"), data.Test)
+	tok := mustLoad(t, filepath.Join(datatest.Unpack(t, "models/tokenizers.tar.xz"), "tokenizers", "llama"))
+	s, err := data.LoadTask("webnlg", datatest.Unpack(t, "datasets/webnlg2017.tar.xz"), data.Test)
 	if err != nil {
 		t.Fatal(err)
 	}

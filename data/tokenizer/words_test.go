@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"autolora/data"
+	"autolora/data/datatest"
 )
 
 // wordGoldens is what testdata/golden_words.py writes.
@@ -98,8 +99,8 @@ func TestGoldenWords(t *testing.T) {
 // TestGoldenWordsJNLPBA encodes all sentences of JNLPBA with the real tokenizers.
 func TestGoldenWordsJNLPBA(t *testing.T) {
 	g := readWordGoldens(t)
-	root := filepath.Join(unpack(t, "models/tokenizers.tar.xz"), "tokenizers")
-	splits, err := data.LoadTask("jnlpba", unpack(t, "datasets/jnlpba.tar.xz"), data.Train, data.Dev, data.Test)
+	root := filepath.Join(datatest.Unpack(t, "models/tokenizers.tar.xz"), "tokenizers")
+	splits, err := data.LoadTask("jnlpba", datatest.Unpack(t, "datasets/jnlpba.tar.xz"), data.Train, data.Dev, data.Test)
 	if err != nil {
 		t.Fatal(err)
 	}

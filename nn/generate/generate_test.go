@@ -1,17 +1,16 @@
 package generate
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"math"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"testing"
 
+	"autolora/data/datatest"
 	"autolora/nn"
 	"autolora/torchbind"
 )
@@ -140,15 +139,7 @@ func (r reference) check(t *testing.T, m *nn.Model, batch int) {
 
 // stories260K is a trained LLaMA, of the shared folder.
 func TestStories260K(t *testing.T) {
-	shared := cmp.Or(os.Getenv("AUTOLORA_SHARED"), filepath.Join("..", "..", "..", "shared"))
-	archive := filepath.Join(shared, "models", "stories260K.tar.xz")
-	if _, err := os.Stat(archive); err != nil {
-		t.Skipf("needs the shared folder: %v", err)
-	}
-	dir := t.TempDir()
-	if out, err := exec.Command("tar", "-xf", archive, "-C", dir).CombinedOutput(); err != nil {
-		t.Fatalf("tar -xf %s: %v: %s", archive, err, out)
-	}
+	dir := datatest.Unpack(t, "models/stories260K.tar.xz")
 	withModel(t, filepath.Join(dir, "stories260K"), torchbind.Float32, func(m *nn.Model) {
 		ref := openReference(t, "generate-stories260K")
 		ref.check(t, m, len(ref.Prompts))

@@ -1,39 +1,20 @@
 package nlg
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"math"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"autolora/data/datatest"
 	"autolora/data/metrics/nlg/tok"
 )
 
 const tolerance = 1e-9
-
-// sharedGolden unpacks a folder of the developers' golden set.
-func sharedGolden(tb testing.TB, name string) string {
-	tb.Helper()
-	shared := os.Getenv("AUTOLORA_SHARED")
-	if shared == "" {
-		shared = filepath.Join("..", "..", "..", "..", "shared")
-	}
-	archive := filepath.Join(shared, "metrics", "golden.tar.xz")
-	if _, err := os.Stat(archive); err != nil {
-		tb.Skipf("no golden set: %v", err)
-	}
-	dir := tb.TempDir()
-	if out, err := exec.Command("tar", "-xJf", archive, "-C", dir, "dev/"+name).CombinedOutput(); err != nil {
-		tb.Skipf("cannot unpack %s: %v: %s", archive, err, bytes.TrimSpace(out))
-	}
-	return filepath.Join(dir, "dev", name)
-}
 
 func readJSON(tb testing.TB, file string, v any) {
 	tb.Helper()
@@ -166,7 +147,7 @@ func (c *e2eCase) segments(tb testing.TB, dir string) []Segment {
 
 // TestSharedE2E compares with e2e-metrics.
 func TestSharedE2E(t *testing.T) {
-	dir := sharedGolden(t, "e2e")
+	dir := datatest.Golden(t, "e2e")
 	var cases map[string]*e2eCase
 	readJSON(t, filepath.Join(dir, "expected.json"), &cases)
 	for name, c := range cases {
@@ -201,7 +182,7 @@ func TestSharedE2E(t *testing.T) {
 // TestSharedMultiBLEU compares with what multi-bleu.perl printed for WebNLG 2017 and multi-bleu-detok.perl for LoRA's.
 func TestSharedMultiBLEU(t *testing.T) {
 	type printed struct{ BLEU float64 }
-	dir := sharedGolden(t, "webnlg2017-official")
+	dir := datatest.Golden(t, "webnlg2017-official")
 	var official map[string]struct {
 		Outputs string
 		Old     struct {
@@ -223,7 +204,7 @@ func TestSharedMultiBLEU(t *testing.T) {
 			near(t, "BLEU", MultiBLEU(segments), &want)
 		})
 	}
-	dir = sharedGolden(t, "webnlg-lora-generationeval")
+	dir = datatest.Golden(t, "webnlg-lora-generationeval")
 	var lora map[string]struct {
 		Seen struct {
 			BLEU printed `json:"multi_bleu_detok"`
@@ -249,7 +230,7 @@ func TestSharedMultiBLEU(t *testing.T) {
 
 // TestSharedWords compares with the words that the official tokenisers give.
 func TestSharedWords(t *testing.T) {
-	dir := sharedGolden(t, "tok")
+	dir := datatest.Golden(t, "tok")
 	for _, name := range []string{"e2e", "webnlg", "stress"} {
 		t.Run(name, func(t *testing.T) {
 			type line struct {
@@ -300,7 +281,7 @@ func TestNoSegments(t *testing.T) {
 }
 
 func BenchmarkE2E(b *testing.B) {
-	dir := sharedGolden(b, "e2e")
+	dir := datatest.Golden(b, "e2e")
 	var cases map[string]*e2eCase
 	readJSON(b, filepath.Join(dir, "expected.json"), &cases)
 	segments := cases["ukp-seed1"].segments(b, dir)

@@ -5,23 +5,15 @@ import (
 	"fmt"
 	"math"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"autolora/data/datatest"
 	"autolora/data/metrics"
 	"autolora/data/metrics/nlg/meteor"
 )
-
-// sharedDir is where the developers' data lies.
-func sharedDir() string {
-	if shared := os.Getenv("AUTOLORA_SHARED"); shared != "" {
-		return shared
-	}
-	return filepath.Join("..", "..", "..", "..", "shared")
-}
 
 // loadMETEOR loads METEOR without paraphrases.
 func loadMETEOR(t *testing.T) *meteor.Meteor {
@@ -76,7 +68,7 @@ func deref(v *float64) any {
 
 // The golden texts of E2E are as they came from the systems.
 func TestPipelineE2E(t *testing.T) {
-	m, dir := loadMETEOR(t), sharedGolden(t, "e2e")
+	m, dir := loadMETEOR(t), datatest.Golden(t, "e2e")
 	var cases map[string]struct {
 		e2eCase
 		METEOR *float64 `json:"METEOR_noparaphrase"`
@@ -117,7 +109,7 @@ func TestPipelineE2E(t *testing.T) {
 
 // The golden texts of WebNLG are prepared already, which a second time changes nothing.
 func TestPipelineWebNLG(t *testing.T) {
-	m, dir := loadMETEOR(t), sharedGolden(t, "webnlg-lora-generationeval")
+	m, dir := loadMETEOR(t), datatest.Golden(t, "webnlg-lora-generationeval")
 	var cases map[string]struct {
 		Seen struct {
 			BLEU    struct{ BLEU float64 } `json:"multi_bleu_detok"`
@@ -153,7 +145,7 @@ func TestPipelineWebNLG(t *testing.T) {
 }
 
 func TestPipelineWebNLG2017(t *testing.T) {
-	m, dir := loadMETEOR(t), sharedGolden(t, "webnlg2017-official")
+	m, dir := loadMETEOR(t), datatest.Golden(t, "webnlg2017-official")
 	var cases map[string]struct {
 		Old struct {
 			BLEU    struct{ BLEU float64 } `json:"multi_bleu_lc"`
@@ -236,11 +228,10 @@ func TestPreparedTexts(t *testing.T) {
 
 // The references of the challenge's test set come out of its raw texts as the challenge and LoRA's scripts wrote them.
 func TestPreparedSharedReferences(t *testing.T) {
-	golden, official := sharedGolden(t, "webnlg-lora-generationeval"), sharedGolden(t, "webnlg2017-official")
-	archive := filepath.Join(sharedDir(), "datasets", "webnlg2017.tar.xz")
-	text, err := exec.Command("tar", "-xJOf", archive, "webnlg2017/test.json").Output()
+	golden, official := datatest.Golden(t, "webnlg-lora-generationeval"), datatest.Golden(t, "webnlg2017-official")
+	text, err := os.ReadFile(filepath.Join(datatest.Unpack(t, "datasets/webnlg2017.tar.xz", "webnlg2017/test.json"), "webnlg2017", "test.json"))
 	if err != nil {
-		t.Skipf("cannot unpack %s: %v", archive, err)
+		t.Fatal(err)
 	}
 	var raw struct {
 		Entries []map[string]struct{ Lexicalisations []struct{ Lex string } }

@@ -1,17 +1,17 @@
 package meteor
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"math"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+
+	"autolora/data/datatest"
 )
 
 // tolerance is that of the golden set. The scores of E2E's segments are rounded there, to ten decimals and then to eight.
@@ -20,34 +20,13 @@ const (
 	rounding  = 0.5e-8 + 0.5e-10
 )
 
-// unpack unpacks an archive of the developers' data, or those members of it.
-func unpack(tb testing.TB, name string, members ...string) string {
+// golden returns a folder of the golden set.
+func golden(tb testing.TB, folder string) string {
 	tb.Helper()
 	if testing.Short() {
 		tb.Skip("the developers' data take a minute under the race detector")
 	}
-	shared := os.Getenv("AUTOLORA_SHARED")
-	if shared == "" {
-		shared = filepath.Join("..", "..", "..", "..", "..", "shared")
-	}
-	archive := filepath.Join(shared, "metrics", name)
-	if _, err := os.Stat(archive); err != nil {
-		tb.Skipf("no developers' data: %v", err)
-	}
-	if _, err := exec.LookPath("xz"); err != nil {
-		tb.Skipf("cannot unpack %s: %v", archive, err)
-	}
-	dir := tb.TempDir()
-	if out, err := exec.Command("tar", append([]string{"-xJf", archive, "-C", dir}, members...)...).CombinedOutput(); err != nil {
-		tb.Fatalf("cannot unpack %s: %v: %s", archive, err, bytes.TrimSpace(out))
-	}
-	return dir
-}
-
-// golden returns a folder of the golden set.
-func golden(tb testing.TB, folder string) string {
-	tb.Helper()
-	return filepath.Join(unpack(tb, "golden.tar.xz", "dev/"+folder), "dev", folder)
+	return datatest.Golden(tb, folder)
 }
 
 func load(tb testing.TB, dir, table string) *Meteor {

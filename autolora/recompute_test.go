@@ -58,6 +58,7 @@ var recomputeModels = []struct {
 	{"llama-tiny", nn.CausalLM, 0},
 	{"llama-tied", nn.CausalLM, 0},
 	{"qwen3-tiny", nn.CausalLM, 0},
+	{"gemma3-tiny", nn.CausalLM, 0},
 }
 
 // loadRecomputed returns a model with every dropout on.

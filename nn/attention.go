@@ -1,6 +1,7 @@
 package nn
 
 import (
+	"cmp"
 	"math"
 	"slices"
 
@@ -44,7 +45,7 @@ type MultiHead struct {
 
 // attention returns the attention of a block with matrices qkv and out.
 func (ld *loader) attention(cfg *Config, block int, qkv, out *Linear) *MultiHead {
-	a := &MultiHead{QKV: qkv, Out: ld.layer(out), Scale: 1 / math.Sqrt(float64(cfg.HeadDim)), config: cfg}
+	a := &MultiHead{QKV: qkv, Out: ld.layer(out), Scale: cmp.Or(cfg.AttentionScale, 1/math.Sqrt(float64(cfg.HeadDim))), config: cfg}
 	if cfg.LayerTypes != nil {
 		a.Window, a.rotary = cfg.LayerTypes[block].Window, ld.rotary(cfg.LayerTypes[block].Rope, cfg.HeadDim)
 	}

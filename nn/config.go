@@ -47,6 +47,8 @@ type Config struct {
 	EmbedDropout              float64 `json:"-"` // after the embeddings
 	TieWordEmbeddings         bool    `json:"-"` // the embedding is the vocabulary's head too
 	QKVBias, OutBias, MLPBias bool    `json:"-"`
+	Gated                     bool    `json:"-"` // the feed-forward layer multiplies what it activates by as much
+	AttentionScale            float64 `json:"-"` // of the scores; 0: 1/√D
 	// LayerTypes are those of the blocks, in order; nil: all tokens are seen, and no
 	// rotary embeddings.
 	LayerTypes []LayerType `json:"-"`

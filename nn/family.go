@@ -47,6 +47,7 @@ var families = map[string]family{
 	"mistral":     mistral,
 	"qwen2":       qwen2,
 	"qwen3":       qwen3,
+	"gemma3_text": gemma3,
 }
 
 // Output is what a model makes of its hidden states.

@@ -33,9 +33,8 @@ func testdata(name string) string { return filepath.Join("..", "testdata", "nn",
 // outputOf returns what a model of testdata makes of its hidden states, by its
 // name.
 func outputOf(name string, regression bool) Output {
-	family, _, _ := strings.Cut(name, "-")
-	switch {
-	case families[family].generator != "":
+	switch cfg, err := ReadConfig(testdata(name)); {
+	case err == nil && cfg.Generates():
 		return CausalLM
 	case strings.HasSuffix(name, "-tokens"):
 		return TokenClassification

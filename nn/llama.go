@@ -1,10 +1,10 @@
 package nn
 
 import (
+	"cmp"
 	"fmt"
 
 	"autolora/plainjson"
-	"autolora/torchbind"
 )
 
 var llama = family{
@@ -23,11 +23,13 @@ type llamaKeys struct {
 	AttentionBias bool    `json:"attention_bias"`
 	MLPBias       bool    `json:"mlp_bias"`
 	Tied          bool    `json:"tie_word_embeddings"`
+
+	gelu bool // GELU in its tanh form, under hidden_activation, and not SiLU
 }
 
 // read reads a configuration of LLaMA's kind.
 func (keys llamaKeys) read(data []byte, cfg *Config) error {
-	cfg.HiddenAct, cfg.InitializerRange, cfg.TypeVocabSize = "silu", 0.02, 1
+	cfg.InitializerRange, cfg.TypeVocabSize, cfg.Gated = 0.02, 1, true
 	if err := plainjson.Unmarshal(data, cfg); err != nil {
 		return err
 	}
@@ -54,7 +56,15 @@ func (keys llamaKeys) read(data []byte, cfg *Config) error {
 	for i := range cfg.LayerTypes {
 		cfg.LayerTypes[i].Rope = &rope
 	}
-	if err := cfg.readActivation("hidden_act", "silu"); err != nil {
+	act, key := "silu", "hidden_act"
+	if keys.gelu {
+		act, key = "gelu_new", "hidden_activation"
+	}
+	cfg.HiddenAct = act
+	if err := plainjson.Unmarshal(cfg.raw[key], &cfg.HiddenAct); err != nil && cfg.raw[key] != nil {
+		return fmt.Errorf("%s: %w", key, err)
+	}
+	if err := cfg.readActivation(key, act); err != nil {
 		return err
 	}
 	if cfg.HeadDim%2 != 0 {
@@ -67,32 +77,57 @@ func (keys llamaKeys) read(data []byte, cfg *Config) error {
 // of keys and values than of queries, and a gate in the feed-forward layer are
 // common to all. The zero llamaForm is LLaMA's.
 type llamaForm struct {
-	headNorms bool // q_norm and k_norm, of each head
+	// norms are the names of the norms around attention and around the feed-forward
+	// layer; nil: LLaMA's.
+	norms     *[2]blockNorms
+	plus      float64 // what norms add to their weights
+	headNorms bool    // q_norm and k_norm, of each head
 }
+
+// blockNorms are the names of the norms of a Residual; "": none.
+type blockNorms struct{ before, within string }
+
+var llamaNorms = [2]blockNorms{{before: "input_layernorm"}, {before: "post_attention_layernorm"}}
 
 // build builds the body.
 func (f llamaForm) build(ld *loader, cfg *Config, prefix string) *Transformer {
 	c, inner, eps := cfg.HiddenSize, cfg.IntermediateSize, cfg.LayerNormEps
 	heads, groups := cfg.NumAttentionHeads*cfg.HeadDim, cfg.NumKeyValueHeads*cfg.HeadDim
 	t := &Transformer{config: cfg, Embedding: Embedding{Words: ld.words(cfg, prefix+".embed_tokens.weight")}}
+	norm := func(name string, size int64) *Norm {
+		n := ld.rmsNorm(name, size, eps)
+		n.Plus = f.plus
+		return n
+	}
+	norms := cmp.Or(f.norms, &llamaNorms)
 	for i := range cfg.NumHiddenLayers {
 		name := fmt.Sprintf("%s.layers.%d.", prefix, i)
-		l := &Block{Activate: torchbind.SwiGLU}
+		l := &Block{Activate: gated(cfg.HiddenAct)}
 		at := func(module string, rows int64) Module { return Module{name + module, rows} }
-		l.AroundAttention = Residual{Before: ld.rmsNorm(name+"input_layernorm", c, eps), module: name + "attention_adapters"}
+		around := func(names blockNorms, adapters string) Residual {
+			r := Residual{module: name + adapters}
+			if names.before != "" {
+				r.Before = norm(name+names.before, c)
+			}
+			if names.within != "" {
+				r.Within = norm(name+names.within, c)
+			}
+			return r
+		}
+		l.AroundAttention = around(norms[0], "attention_adapters")
 		attention := ld.attention(cfg, i,
 			ld.linear(c, cfg.QKVBias, at("self_attn.q_proj", heads), at("self_attn.k_proj", groups), at("self_attn.v_proj", groups)),
 			ld.linear(heads, cfg.OutBias, at("self_attn.o_proj", c)))
 		if f.headNorms {
-			attention.QueryNorm = ld.rmsNorm(name+"self_attn.q_norm", cfg.HeadDim, eps)
-			attention.KeyNorm = ld.rmsNorm(name+"self_attn.k_norm", cfg.HeadDim, eps)
+			attention.QueryNorm = norm(name+"self_attn.q_norm", cfg.HeadDim)
+			attention.KeyNorm = norm(name+"self_attn.k_norm", cfg.HeadDim)
 		}
 		l.Attention = attention
-		l.AroundFeedForward = Residual{Before: ld.rmsNorm(name+"post_attention_layernorm", c, eps), module: name + "output_adapters"}
+		l.AroundFeedForward = around(norms[1], "output_adapters")
 		l.Up = ld.layer(ld.linear(c, cfg.MLPBias, at("mlp.gate_proj", inner), at("mlp.up_proj", inner)))
 		l.Down = ld.layer(ld.linear(inner, cfg.MLPBias, at("mlp.down_proj", c)))
 		t.Blocks = append(t.Blocks, l)
 	}
-	t.Norm = ld.rmsNorm(prefix+".norm", c, eps)
+	t.Norm = norm(prefix+".norm", c)
 	return t
 }

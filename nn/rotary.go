@@ -36,7 +36,12 @@ func readRope(data []byte) (Rope, error) {
 	if keys.Theta != nil {
 		r.Theta = *keys.Theta
 	}
-	for _, part := range []json.RawMessage{keys.Scaling, keys.Parameters} {
+	return r, r.read(keys.Scaling, keys.Parameters)
+}
+
+// read reads objects of rope_scaling's kind over r.
+func (r *Rope) read(parts ...json.RawMessage) error {
+	for _, part := range parts {
 		if part == nil || string(part) == "null" {
 			continue
 		}
@@ -44,16 +49,16 @@ func readRope(data []byte) (Rope, error) {
 			Type string `json:"type"` // before transformers 4.45
 		}{}
 		if err := plainjson.Unmarshal(part, &older); err != nil {
-			return Rope{}, fmt.Errorf("rope_scaling: %w", err)
+			return fmt.Errorf("rope_scaling: %w", err)
 		}
 		if older.Type != "" {
 			r.Type = older.Type
 		}
-		if err := plainjson.Unmarshal(part, &r); err != nil {
-			return Rope{}, fmt.Errorf("rope_scaling: %w", err)
+		if err := plainjson.Unmarshal(part, r); err != nil {
+			return fmt.Errorf("rope_scaling: %w", err)
 		}
 	}
-	return r, nil
+	return nil
 }
 
 func (r Rope) check() error {

@@ -24,6 +24,7 @@ var roundedCases = []struct {
 	{"llama-tiny", 0, false, "expected-llama-tiny"},
 	{"mistral-tiny", 0, false, "expected-mistral-tiny-lora"},
 	{"qwen3-tiny", 0, false, "expected-qwen3-tiny"},
+	{"gemma3-tiny", 0, false, "expected-gemma3-tiny"},
 }
 
 // loadRounded loads a model of testdata whose every weight is trained, or that

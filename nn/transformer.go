@@ -58,8 +58,10 @@ func (n *Norm) Forward(s *torchbind.Scope, x *torchbind.Tensor) *torchbind.Tenso
 	switch {
 	case n == nil:
 		return x
-	case n.Plus != 0:
-		return torchbind.RMSNorm(s, x, torchbind.AddScalar(s, n.Weight.Value, n.Plus), n.Eps)
+	case n.Plus != 0: // in float32 at least, and as a whole: the sum has no room in bfloat16
+		dtype := factorType(x.DType())
+		w := torchbind.AddScalar(s, torchbind.To(s, n.Weight.Value, dtype, x.Device()), n.Plus)
+		return torchbind.To(s, torchbind.RMSNorm(s, torchbind.To(s, x, dtype, x.Device()), w, n.Eps), x.DType(), x.Device())
 	case n.Bias == nil:
 		return torchbind.RMSNorm(s, x, n.Weight.Value, n.Eps)
 	}
@@ -189,5 +191,17 @@ func (t *Transformer) windows() []int64 {
 func gelu(act string) func(s *torchbind.Scope, x *torchbind.Tensor) *torchbind.Tensor {
 	return func(s *torchbind.Scope, x *torchbind.Tensor) *torchbind.Tensor {
 		return torchbind.GELU(s, x, act != "gelu")
+	}
+}
+
+// gated returns the activation that config.json calls act of the first half of the
+// columns, times the second.
+func gated(act string) func(s *torchbind.Scope, x *torchbind.Tensor) *torchbind.Tensor {
+	if act == "silu" {
+		return torchbind.SwiGLU
+	}
+	return func(s *torchbind.Scope, x *torchbind.Tensor) *torchbind.Tensor {
+		inner := x.Size(1) / 2
+		return torchbind.Mul(s, gelu(act)(s, torchbind.Narrow(s, x, 1, 0, inner)), torchbind.Narrow(s, x, 1, inner, inner))
 	}
 }

@@ -27,6 +27,8 @@ func TestWindows(t *testing.T) {
 		{"qwen2", `, "sliding_window": 4, "use_sliding_window": true`, []int64{0, 0, 0, 0}},
 		{"qwen2", `, "sliding_window": 4, "use_sliding_window": true, "max_window_layers": 3`, []int64{0, 0, 0, 4}},
 		{"qwen2", `, "sliding_window": null, "use_sliding_window": true, "max_window_layers": 0`, []int64{0, 0, 0, 0}},
+		{"gemma3_text", `, "sliding_window": 4, "sliding_window_pattern": 3`, []int64{4, 4, 0, 4}},
+		{"gemma3_text", `, "_sliding_window_pattern": 6, "layer_types": ["full_attention", "full_attention", "full_attention", "full_attention"]`, []int64{0, 0, 0, 0}},
 		{"qwen3", `, "sliding_window": 4, "use_sliding_window": true, "max_window_layers": 0,
 			"layer_types": ["full_attention", "sliding_attention", "full_attention", "sliding_attention"]`, []int64{0, 4, 0, 4}},
 	} {
@@ -55,6 +57,14 @@ func TestConfigErrors(t *testing.T) {
 			`layer_types: got "chunked_attention", want full_attention or sliding_attention`},
 		{"qwen2", `, "layer_types": ["full_attention", "sliding_attention", "full_attention", "full_attention"]`,
 			"sliding_window: got 0, want at least 1 for a block of sliding_attention"},
+		{"gemma3_text", `, "final_logit_softcapping": 30`, "final_logit_softcapping: got 30, want null: soft caps are not computed here"},
+		{"gemma3_text", `, "use_bidirectional_attention": true`, "use_bidirectional_attention: got true, want false"},
+		{"gemma3_text", `, "query_pre_attn_scalar": 0`, "query_pre_attn_scalar: got 0, want more than 0"},
+		{"gemma3_text", `, "sliding_window": null`, "sliding_window: got 0, want at least 1"},
+		{"gemma3_text", `, "sliding_window_pattern": 0`, "sliding_window_pattern: got 0, want at least 1"},
+		{"gemma3_text", `, "rope_parameters": {"rope_theta": 10}`, "rope_parameters: want full_attention and sliding_attention"},
+		{"gemma3_text", `, "rope_local_base_freq": 0`, "rope_theta: got 0, want a number of at least 1"},
+		{"gemma3_text", `, "hidden_activation": "silu"`, `hidden_activation: got "silu", want gelu_new`},
 		{"llama", `, "hidden_act": "gelu"`, `hidden_act: got "gelu", want silu`},
 		{"llama", `, "rope_scaling": {"rope_type": "magic"}`, `rope_scaling: got type "magic"`},
 	} {

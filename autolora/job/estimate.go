@@ -54,17 +54,18 @@ func Estimates(ctx context.Context, plan []settings.Config) ([]Estimate, string,
 // shape is what of a model decides its cost.
 type shape struct {
 	layers, hidden, inner, vocab int64
-	keys                         int64 // size of a token's keys, as of its values
-	gated                        bool  // SwiGLU: a third matrix in the feed-forward layer
+	queries                      int64 // size of a token's queries
+	keys                         int64 // size of its keys, as of its values
+	gated                        bool  // a third matrix in the feed-forward layer
 	language                     bool  // scores the vocabulary
 }
 
 func encoderShape(layers, hidden, inner, vocab int64) shape {
-	return shape{layers: layers, hidden: hidden, inner: inner, vocab: vocab, keys: hidden}
+	return shape{layers: layers, hidden: hidden, inner: inner, vocab: vocab, queries: hidden, keys: hidden}
 }
 
 func gpt2Shape(layers, hidden int64) shape {
-	return shape{layers: layers, hidden: hidden, inner: 4 * hidden, vocab: 50257, keys: hidden, language: true}
+	return shape{layers: layers, hidden: hidden, inner: 4 * hidden, vocab: 50257, queries: hidden, keys: hidden, language: true}
 }
 
 // shapes are those of models that the scripts name, by the last part of their
@@ -73,7 +74,7 @@ var shapes = map[string]shape{
 	"bert-base-uncased": encoderShape(12, 768, 3072, 30522), "all-MiniLM-L6-v2": encoderShape(6, 384, 1536, 30522),
 	"roberta-base": encoderShape(12, 768, 3072, 50265), "roberta-large": encoderShape(24, 1024, 4096, 50265),
 	"gpt2": gpt2Shape(12, 768), "gpt2-medium": gpt2Shape(24, 1024), "gpt2-large": gpt2Shape(36, 1280), "gpt2-xl": gpt2Shape(48, 1600),
-	"SmolLM2-135M": {layers: 30, hidden: 576, inner: 1536, vocab: 49152, keys: 192, gated: true, language: true},
+	"SmolLM2-135M": {layers: 30, hidden: 576, inner: 1536, vocab: 49152, queries: 576, keys: 192, gated: true, language: true},
 }
 
 // layer returns the weights of a block's matrices.
@@ -82,7 +83,7 @@ func (s shape) layer() int64 {
 	if s.gated {
 		feedForward = 3
 	}
-	return 2*s.hidden*s.hidden + 2*s.hidden*s.keys + feedForward*s.hidden*s.inner
+	return 2*s.hidden*s.queries + 2*s.hidden*s.keys + feedForward*s.hidden*s.inner
 }
 
 // parameters returns about how many weights there are.
@@ -119,11 +120,10 @@ func shapeOf(ctx context.Context, model string) (shape, string, error) {
 
 // newShape returns the shape of a model.
 func newShape(cfg nn.Config) shape {
-	s := encoderShape(int64(cfg.NumHiddenLayers), cfg.HiddenSize, cfg.IntermediateSize, cfg.VocabSize)
-	if s.language = cfg.Generates(); s.language {
-		s.keys, s.gated = cfg.NumKeyValueHeads*cfg.HeadDim, cfg.HiddenAct == "silu"
+	return shape{
+		layers: int64(cfg.NumHiddenLayers), hidden: cfg.HiddenSize, inner: cfg.IntermediateSize, vocab: cfg.VocabSize,
+		queries: cfg.NumAttentionHeads * cfg.HeadDim, keys: cfg.NumKeyValueHeads * cfg.HeadDim, gated: cfg.Gated, language: cfg.Generates(),
 	}
-	return s
 }
 
 // size is how much data a task has.

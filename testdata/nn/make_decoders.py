@@ -14,6 +14,9 @@ Folders (config.json, model.safetensors), all float32:
   qwen2-tiny     Qwen2ForCausalLM: biases of query, key and value, a tied head
   mistral-tiny   MistralForCausalLM: a sliding window of 4 tokens, its own included
   qwen3-tiny     Qwen3ForCausalLM: norms of queries and keys, head_dim is not C/H, a window of 4 tokens in the last block
+  gemma3-tiny    Gemma3ForCausalLM: norms of 1 + w, also after each layer, GELU, embeddings times √18, a window of 4 tokens in the
+                 first and the last of three blocks, with another base of rotary embeddings, which are linear in the other
+  gemma3-hub     in the form of the first hub's folders: sliding_window_pattern, rope_theta, rope_local_base_freq
   qwen2-window   Qwen2 with a window of 3 tokens in the last block, in the form of the hub's folders: no layer_types
 They have config.json as transformers 5 writes it, with rope_parameters and layer_types, where nothing else is said.
 
@@ -57,6 +60,8 @@ import warnings
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import (
+    Gemma3ForCausalLM,
+    Gemma3TextConfig,
     GPT2Config,
     GPT2LMHeadModel,
     LlamaConfig,
@@ -110,6 +115,18 @@ def folders():
         use_sliding_window=True, sliding_window=4, max_window_layers=1, tie_word_embeddings=True,
     )
     window = Qwen2Config(**grouped, use_sliding_window=True, sliding_window=3, max_window_layers=1, tie_word_embeddings=True)
+    gemma3 = Gemma3TextConfig(
+        **grouped | {"hidden_size": 18, "num_hidden_layers": 3, "num_attention_heads": 3, "pad_token_id": 0}, head_dim=8, query_pre_attn_scalar=6,
+        sliding_window=4, layer_types=["sliding_attention", "full_attention", "sliding_attention"],
+        rope_parameters={
+            "full_attention": {"rope_type": "linear", "factor": 4.0, "rope_theta": 5000.0},
+            "sliding_attention": {"rope_type": "default", "rope_theta": 100.0},
+        },
+    )
+    gemma3_hub = Gemma3TextConfig(
+        **grouped | {"num_hidden_layers": 2, "pad_token_id": 0}, head_dim=8, query_pre_attn_scalar=8, sliding_window=5,
+        sliding_window_pattern=2, rope_theta=1e6, rope_local_base_freq=1e4,
+    )
     old = lambda theta, scaling: {"rope_parameters": None, "rope_theta": theta, "rope_scaling": scaling}
     return {
         "gpt2-tiny": (GPT2LMHeadModel(gpt2), {}),
@@ -122,6 +139,11 @@ def folders():
         "qwen2-tiny": (Qwen2ForCausalLM(qwen2), {}),
         "mistral-tiny": (MistralForCausalLM(mistral), {}),
         "qwen3-tiny": (Qwen3ForCausalLM(qwen3), {}),
+        "gemma3-tiny": (Gemma3ForCausalLM(gemma3), {}),
+        "gemma3-hub": (
+            Gemma3ForCausalLM(gemma3_hub),
+            {"layer_types": None, "sliding_window_pattern": 2} | old(1e6, None) | {"rope_scaling": None, "rope_local_base_freq": 1e4},
+        ),
         "qwen2-window": (Qwen2ForCausalLM(window), {"layer_types": None}),
     }
 

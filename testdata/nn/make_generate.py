@@ -89,7 +89,7 @@ TRANSFORMERS = {
     "generate-llama": ("llama-tiny", 3, [3, 18], [3, 55, 24]),
 }
 
-TODAYS = {"qwen3": [3, 18]}  # and their ends
+TODAYS = {"qwen3": [3, 18], "gemma3": [3, 18]}  # and their ends
 GREEDY = {"num_beams": 1}
 BEAM = {"num_beams": 4, "length_penalty": 1.0, "early_stopping": False, "no_repeat_ngram_size": 0}
 

@@ -159,6 +159,13 @@ func (d *Dataset) Select(indices []int) *Dataset {
 	return &s
 }
 
+// Range returns the data set of the examples from one to another, which it shares.
+func (d *Dataset) Range(from, to int) *Dataset {
+	r := *d
+	r.Examples = d.Examples[from:to:to]
+	return &r
+}
+
 // Prompts returns the data set without the targets: a Corpus of it has the tokens from which to generate. The
 // references stay.
 func (d *Dataset) Prompts() *Dataset {

@@ -74,6 +74,11 @@ type Inputs struct {
 	Note   string               // how plain text was read, where that is not plain; else ""
 }
 
+// Range returns the inputs from one to another, which it shares.
+func (in *Inputs) Range(from, to int) *Inputs {
+	return &Inputs{Dataset: in.Dataset.Range(from, to), Fields: in.Fields[from:to:to]}
+}
+
 // InputConfig says what is known of the inputs.
 type InputConfig struct {
 	Text  []string // columns, as of FileTask; others with usual names are taken where a file has not all of these

@@ -10,21 +10,21 @@ type WordSplitter interface {
 
 // Pieces returns the data set of the pieces of d's sentences: those that are too long for a model are cut between
 // words into several examples, those without words are in no piece. The words of all pieces, one after the other,
-// are those of d, with which they are shared, and so is what is predicted for them. Cut is the number of sentences
-// that were cut. A data set of another kind is its own pieces.
-func Pieces(d *Dataset, splitter WordSplitter) (pieces *Dataset, cut int, err error) {
+// are those of d, with which they are shared, and so is what is predicted for them. Cut are the places in d of
+// the sentences that were cut. A data set of another kind is its own pieces.
+func Pieces(d *Dataset, splitter WordSplitter) (pieces *Dataset, cut []int, err error) {
 	if d.Kind != Tagging {
-		return d, 0, nil
+		return d, nil, nil
 	}
 	p := *d
 	p.Examples = nil
-	for _, ex := range d.Examples {
+	for i, ex := range d.Examples {
 		lengths, err := splitter.Split(ex.Words)
 		if err != nil {
-			return nil, 0, fmt.Errorf("%s: %w", ex.Where(), err)
+			return nil, nil, fmt.Errorf("%s: %w", ex.Where(), err)
 		}
 		if len(lengths) > 1 {
-			cut++
+			cut = append(cut, i)
 		}
 		words, tags := ex.Words, ex.Tags
 		for _, n := range lengths {

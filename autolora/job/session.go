@@ -3,6 +3,7 @@ package job
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"runtime/debug"
 	"slices"
@@ -53,8 +54,9 @@ type session struct {
 	weights []float64
 	device  torchbind.Device
 	dtype   torchbind.DType
-	noted   []string      // on models
-	loaded  time.Duration // spent on data, tokenizer and weights
+	noted   []string                // on models
+	cut     map[string]map[int]bool // lines of sentences that are cut into pieces, by data set; an evaluation may come again
+	loaded  time.Duration           // spent on data, tokenizer and weights
 }
 
 // newSession checks cfg and reads the model's configuration.
@@ -68,7 +70,7 @@ func newSession(ctx context.Context, host Host, cfg settings.Config) (*session, 
 	if err != nil {
 		return nil, err
 	}
-	s := &session{cfg: cfg, procs: host.Processes, rep: host.Processes.reporter(host.Reporter)}
+	s := &session{cfg: cfg, cut: map[string]map[int]bool{}, procs: host.Processes, rep: host.Processes.reporter(host.Reporter)}
 	if guessed != "" {
 		s.rep.Note(guessed)
 	}
@@ -150,17 +152,30 @@ func (s *session) close() {
 	}
 }
 
-// pieces cuts the sentences of d that are longer than --max-length.
+// pieces cuts the sentences of d that are longer than the setting says.
 func (s *session) pieces(d *data.Dataset) (*data.Dataset, error) {
 	pieces, cut, err := data.Pieces(d, s.enc)
-	if cut > 0 {
-		s.rep.Note(fmt.Sprintf("%s: %d sentences are longer than max-length %d and cut between words", d.Name, cut, s.cfg.MaxLength))
+	for _, i := range cut {
+		if s.cut[d.Name] == nil {
+			s.cut[d.Name] = map[int]bool{}
+		}
+		s.cut[d.Name][d.Examples[i].Line] = true
 	}
 	return pieces, err
 }
 
-// noteTruncated says how much of the data was left out for its length.
+// noteCut says how many sentences were cut into pieces, but for those of which it
+// has been said.
+func (s *session) noteCut() {
+	for _, name := range slices.Sorted(maps.Keys(s.cut)) {
+		s.rep.Note(fmt.Sprintf("%s: %d sentences are longer than max-length %d and cut between words", name, len(s.cut[name]), s.cfg.MaxLength))
+	}
+	clear(s.cut)
+}
+
+// noteTruncated says how much of the data was cut for its length.
 func (s *session) noteTruncated() {
+	s.noteCut()
 	if n := s.enc.Truncated(); n > 0 {
 		s.rep.Note(fmt.Sprintf("%d %s were longer than max-length %d and cut; the first: %s", n, kinds[s.task.Kind].cut, s.cfg.MaxLength, strings.Join(s.enc.FirstTruncated(), ", ")))
 	}

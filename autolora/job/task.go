@@ -145,6 +145,7 @@ func (s *session) readTask(parts ...data.Part) error {
 	}
 	if s.splits.Train != nil {
 		s.splits.Train, err = s.pieces(s.splits.Train)
+		s.noteCut()
 	}
 	return err
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"unsafe"
 
 	"autolora/data"
 )
@@ -16,8 +17,16 @@ type Encoder struct {
 	rows      int
 
 	mu        sync.Mutex
-	truncated int64
+	truncated map[cutAt]bool
 	first     []data.Example // of those that were cut, by their places
+}
+
+// cutAt tells an example that was cut from others: a prompt is at the place of its target, the pieces of a
+// sentence have one place, and an example may be encoded again.
+type cutAt struct {
+	file  string
+	line  int
+	piece *string // its first word
 }
 
 var (
@@ -35,7 +44,7 @@ func NewEncoder(t *Tokenizer, maxLength, positions, rows int) (*Encoder, error) 
 	if least := t.template.added(true) + 1; maxLength < least {
 		return nil, fmt.Errorf("got %d tokens, want at least %d: the tokenizer adds %d special tokens to a pair of texts", maxLength, least, least-1)
 	}
-	return &Encoder{tok: t, maxLength: maxLength, rows: rows}, nil
+	return &Encoder{tok: t, maxLength: maxLength, rows: rows, truncated: map[cutAt]bool{}}, nil
 }
 
 // Encode implements data.Encoder.
@@ -78,7 +87,11 @@ func (e *Encoder) count(ex data.Example) {
 	const most = 3
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.truncated++
+	key := cutAt{file: ex.File, line: ex.Line}
+	if ex.Sentence != nil {
+		key.piece = unsafe.SliceData(ex.Words)
+	}
+	e.truncated[key] = true
 	at, found := slices.BinarySearchFunc(e.first, ex, func(a, b data.Example) int {
 		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line))
 	})
@@ -89,10 +102,10 @@ func (e *Encoder) count(ex data.Example) {
 }
 
 // Truncated is how many examples were cut to the maximum length so far.
-func (e *Encoder) Truncated() int64 {
+func (e *Encoder) Truncated() int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.truncated
+	return len(e.truncated)
 }
 
 // FirstTruncated returns the places of the first few of them.

@@ -206,13 +206,16 @@ func TestGenerationEncoder(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := data.NewCorpus(&data.Dataset{Kind: data.Generation, Examples: []data.Example{
-		{Writing: &data.Writing{Source: "ab", Target: "c"}}, {Writing: &data.Writing{Source: "ab"}}, {Writing: &data.Writing{Source: strings.Repeat("a", 20), Target: "c"}},
+		{Writing: &data.Writing{Source: "ab", Target: "c"}}, {Writing: &data.Writing{Source: "ab"}}, {Writing: &data.Writing{Source: strings.Repeat("a", 20), Target: "c"}, Line: 3},
 	}}, enc)
 	b, err := c.Batch([]int{0, 1, 2})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if enc.Truncated() != 1 {
+	if _, err := data.NewCorpus(c.Data.Prompts(), enc).Batch([]int{2}); err != nil {
+		t.Fatal(err)
+	}
+	if enc.Truncated() != 1 { // source and target are one example
 		t.Errorf("%d truncated, want 1", enc.Truncated())
 	}
 	const end = 763

@@ -219,8 +219,8 @@ func TestPiecesOfSentences(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if cut != 2 || pieces.Len() < 5 {
-		t.Errorf("%d sentences were cut into pieces, %d pieces in all", cut, pieces.Len())
+	if len(cut) != 2 || pieces.Len() < 5 {
+		t.Errorf("sentences %v were cut into pieces, %d pieces in all", cut, pieces.Len())
 	}
 	corpus := data.NewCorpus(pieces, enc)
 	batches, err := corpus.EvalBatches(t.Context(), 2, 2)

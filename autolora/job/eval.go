@@ -3,6 +3,7 @@ package job
 import (
 	"context"
 	"fmt"
+	"iter"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,38 +19,66 @@ import (
 	"autolora/torchbind"
 )
 
-// eachBatch calls do, in inference mode, with every batch of corpus that is this
-// process's to compute. Examples of similar length are together, each once; done
-// counts those of all processes up to the batch.
-func (s *session) eachBatch(ctx context.Context, model *nn.Model, corpus *data.Corpus, do func(scope *torchbind.Scope, b *autolora.Batch, packed *data.Batch, done int) error) error {
-	batches, err := corpus.EvalBatches(ctx, s.cfg.BatchSize, workers)
-	if err != nil {
-		return err
-	}
-	done := 0
-	for i, indices := range batches {
-		done += len(indices)
-		if !s.procs.share(i) {
-			continue
-		}
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		packed, err := corpus.Batch(indices)
-		if err != nil {
-			return err
-		}
-		err = torchbind.Run(func(scope *torchbind.Scope) error {
-			b, err := autolora.NewBatch(scope, model, packed)
-			if err == nil {
-				torchbind.InferenceMode(func() { err = do(scope, b, packed, done) })
+// window is how many examples are evaluated, or predicted for, at a time. Their
+// tokens are in memory together, and batches are of similar length among them.
+var window = 1 << 16
+
+// windows returns d in parts of so many examples, by the place of their first.
+func windows(d *data.Dataset) iter.Seq2[int, *data.Dataset] {
+	return func(yield func(int, *data.Dataset) bool) {
+		for from := 0; from < d.Len(); from += window {
+			if !yield(from, d.Range(from, min(from+window, d.Len()))) {
+				return
 			}
-			return err
-		})
+		}
+	}
+}
+
+// eachBatch calls do, in inference mode, with every batch of d that is this
+// process's to compute. Each example is in one; done counts those of all processes
+// up to the batch. What all processes compute is added to work.
+func (s *session) eachBatch(ctx context.Context, model *nn.Model, d *data.Dataset, work *runs.Work, do func(scope *torchbind.Scope, b *autolora.Batch, packed *data.Batch, done int) error) error {
+	var all runs.Work // not added where it is interrupted, and done anew
+	for from, part := range windows(d) {
+		corpus := s.corpus(part)
+		batches, err := corpus.EvalBatches(ctx, s.cfg.BatchSize, workers)
 		if err != nil {
 			return err
 		}
+		done := from
+		for i, indices := range batches {
+			done += len(indices)
+			if !s.procs.share(i) {
+				continue
+			}
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			packed, err := corpus.Batch(indices)
+			if err != nil {
+				return err
+			}
+			for k := range packed.Index {
+				packed.Index[k] += from
+			}
+			err = torchbind.Run(func(scope *torchbind.Scope) error {
+				b, err := autolora.NewBatch(scope, model, packed)
+				if err == nil {
+					torchbind.InferenceMode(func() { err = do(scope, b, packed, done) })
+				}
+				return err
+			})
+			if err != nil {
+				return err
+			}
+		}
+		tokens, err := corpus.Tokens()
+		if err != nil {
+			return err
+		}
+		all.Add(runs.Work{Tokens: tokens, Forward: int64(len(batches))})
 	}
+	work.Add(all)
 	return nil
 }
 
@@ -148,12 +177,12 @@ func (s *session) classify(ctx context.Context, model *nn.Model, d *data.Dataset
 	if err != nil {
 		return a, err
 	}
-	corpus, at := s.corpus(computed), computed.Rows()
+	at := computed.Rows()
 	a.rows = make([]answer, at[len(at)-1])
 	if how.logits {
 		a.logits = make([][]float64, len(a.rows))
 	}
-	err = s.eachBatch(ctx, model, corpus, func(scope *torchbind.Scope, b *autolora.Batch, packed *data.Batch, done int) error {
+	err = s.eachBatch(ctx, model, computed, how.work, func(scope *torchbind.Scope, b *autolora.Batch, packed *data.Batch, done int) error {
 		flat := model.Logits(scope, b.Batch, nil).Float64s()
 		k := len(flat) / b.Size
 		for _, i := range packed.Index {
@@ -173,11 +202,7 @@ func (s *session) classify(ctx context.Context, model *nn.Model, d *data.Dataset
 	if err != nil {
 		return a, err
 	}
-	if a.rows, err = together(s.procs, a.rows, func(row answer) bool { return row.Probability > 0 }); err != nil {
-		return a, err
-	}
-	tokens, err := corpus.Tokens()
-	how.work.Add(runs.Work{Tokens: tokens, Forward: int64((computed.Len() + s.cfg.BatchSize - 1) / s.cfg.BatchSize)})
+	a.rows, err = together(s.procs, a.rows, func(row answer) bool { return row.Probability > 0 })
 	return a, err
 }
 

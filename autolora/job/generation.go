@@ -90,13 +90,12 @@ func (s *session) write(ctx context.Context, model *nn.Model, d *data.Dataset, h
 // targetLosses returns the mean loss of the tokens of every example's targets.
 func (s *session) targetLosses(ctx context.Context, model *nn.Model, d *data.Dataset, work *runs.Work) (l runs.Losses, err error) {
 	targets := d.Targets()
-	corpus := s.corpus(targets)
 	type target struct {
 		Loss   float64 // the sum over its tokens
 		Tokens int
 	}
 	all := make([]target, targets.Len())
-	err = s.eachBatch(ctx, model, corpus, func(scope *torchbind.Scope, b *autolora.Batch, packed *data.Batch, _ int) error {
+	err = s.eachBatch(ctx, model, targets, work, func(scope *torchbind.Scope, b *autolora.Batch, packed *data.Batch, _ int) error {
 		logits, at := model.Logits(scope, b.Batch, nil), int64(0)
 		for k, i := range packed.Index {
 			n := int64(packed.WantPer[k])
@@ -122,9 +121,7 @@ func (s *session) targetLosses(ctx context.Context, model *nn.Model, d *data.Dat
 		l.Add(sum.Loss, sum.Tokens)
 		all = all[own:]
 	}
-	tokens, err := corpus.Tokens()
-	work.Add(runs.Work{Tokens: tokens, Forward: int64((targets.Len() + s.cfg.BatchSize - 1) / s.cfg.BatchSize)})
-	return l, err
+	return l, nil
 }
 
 // scoreTexts scores what was written, and the loss of what is right.

@@ -55,7 +55,7 @@ func TestLossesOfExamples(t *testing.T) {
 					t.Fatal(err)
 				}
 				sum, rows := 0.0, 0
-				err = s.eachBatch(context.Background(), model, s.corpus(computed), func(scope *torchbind.Scope, b *autolora.Batch, _ *data.Batch, _ int) error {
+				err = s.eachBatch(context.Background(), model, computed, new(runs.Work), func(scope *torchbind.Scope, b *autolora.Batch, _ *data.Batch, _ int) error {
 					sum += float64(b.Size) * model.Loss(scope, b.Batch, b.Labels, nil).Item()
 					rows += b.Size
 					return nil

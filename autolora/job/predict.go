@@ -88,26 +88,21 @@ func Predict(ctx context.Context, host Host, cfg settings.Config, p PredictConfi
 		return 0, err
 	}
 	defer model.Close()
+	w := newPredictionWriter(out, form, s.task, inputs)
 	s.rep.Begin("predict", 0, inputs.Len())
-	a, err := kinds[s.task.Kind].compute(s, ctx, model, inputs.Dataset, computing{
-		logits: true, work: new(runs.Work), progress: func(done int) { s.rep.Advance(done, "") },
-	})
-	s.rep.End()
-	if err != nil {
-		return 0, err
+	defer s.rep.End()
+	for from, part := range windows(inputs.Dataset) {
+		a, err := kinds[s.task.Kind].compute(s, ctx, model, part, computing{
+			logits: s.task.Kind != data.Tagging, work: new(runs.Work), progress: func(done int) { s.rep.Advance(from+done, "") },
+		})
+		if err != nil {
+			return 0, err
+		}
+		if err := w.write(inputs.Range(from, from+part.Len()), a); err != nil {
+			return 0, fmt.Errorf("write predictions: %w", err)
+		}
 	}
 	s.noteTruncated()
-	switch form {
-	case FormCoNLL:
-		err = writeTagged(out, s.task, inputs.Dataset, a.best(0, len(a.rows)))
-	case FormJSON:
-		err = writeLines(out, s.task, inputs, a)
-	default:
-		err = writeTable(out, form, s.task, inputs, a)
-	}
-	if err != nil {
-		return 0, fmt.Errorf("write predictions: %w", err)
-	}
 	return inputs.Len(), nil
 }
 
@@ -134,31 +129,56 @@ func (p PredictConfig) form(kind data.Kind) (string, error) {
 // name.
 const inputPrefix = "input_"
 
-// rows calls do for every example with what its row has and what is said of it.
-func (in output) rows(task data.Task, inputs *data.Inputs, a answers, do func(fields []plainjson.Member, said []saying) error) error {
-	at := inputs.Rows()
-	for i, fields := range inputs.Fields {
-		said := kinds[task.Kind].say(task, a, at[i], at[i+1])
-		said = slices.DeleteFunc(said, func(s saying) bool { return s.in&in == 0 })
-		row := slices.Clone(fields)
-		for k := range row {
-			taken := slices.ContainsFunc(said, func(s saying) bool { return s.name == row[k].Key })
-			for taken {
-				row[k].Key = inputPrefix + row[k].Key
-				taken = slices.ContainsFunc(fields, func(f plainjson.Member) bool { return f.Key == row[k].Key })
-			}
-		}
-		if err := do(row, said); err != nil {
-			return err
-		}
-	}
-	return nil
+// said returns what is said in one form of the example with the rows from one to
+// another.
+func (in output) said(task data.Task, a answers, from, to int) []saying {
+	return slices.DeleteFunc(kinds[task.Kind].say(task, a, from, to), func(s saying) bool { return s.in&in == 0 })
 }
 
-// writeLines writes a JSON line for every example.
-func writeLines(out io.Writer, task data.Task, inputs *data.Inputs, a answers) error {
-	return inLines.rows(task, inputs, a, func(fields []plainjson.Member, said []saying) error {
+// beside returns the fields of a row, renamed where what is said has their names.
+func beside(said []saying, fields []plainjson.Member) []plainjson.Member {
+	row := slices.Clone(fields)
+	for k := range row {
+		taken := slices.ContainsFunc(said, func(s saying) bool { return s.name == row[k].Key })
+		for taken {
+			row[k].Key = inputPrefix + row[k].Key
+			taken = slices.ContainsFunc(fields, func(f plainjson.Member) bool { return f.Key == row[k].Key })
+		}
+	}
+	return row
+}
+
+// predictionWriter writes predictions in one of the forms, as they come.
+type predictionWriter struct {
+	out    io.Writer
+	form   string
+	task   data.Task
+	inputs *data.Inputs // all of them
+	tagged bool         // the inputs have tags
+	names  []string     // of a table's columns, but for what is said; nil before the first row
+}
+
+func newPredictionWriter(out io.Writer, form string, task data.Task, inputs *data.Inputs) *predictionWriter {
+	return &predictionWriter{out: out, form: form, task: task, inputs: inputs, tagged: form == FormCoNLL && inputs.Labelled()}
+}
+
+// write writes what is said of a part of the inputs, after what was written.
+func (w *predictionWriter) write(part *data.Inputs, a answers) error {
+	switch w.form {
+	case FormCoNLL:
+		return w.sentences(part.Dataset, a)
+	case FormJSON:
+		return w.lines(part, a)
+	}
+	return w.table(part, a)
+}
+
+// lines writes a JSON line for every example.
+func (w *predictionWriter) lines(part *data.Inputs, a answers) error {
+	at := part.Rows()
+	for i, fields := range part.Fields {
 		var line []plainjson.Member
+		said := inLines.said(w.task, a, at[i], at[i+1])
 		for _, s := range said {
 			value, err := json.Marshal(s.value)
 			if err != nil {
@@ -166,9 +186,11 @@ func writeLines(out io.Writer, task data.Task, inputs *data.Inputs, a answers) e
 			}
 			line = append(line, plainjson.Member{Key: s.name, Value: value})
 		}
-		_, err := out.Write(append(jsonObject(append(line, fields...)), '\n'))
-		return err
-	})
+		if _, err := w.out.Write(append(jsonObject(append(line, beside(said, fields)...)), '\n')); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // jsonObject writes members as an object, in their order.
@@ -184,47 +206,55 @@ func jsonObject(members []plainjson.Member) json.RawMessage {
 	return append(b, '}')
 }
 
-// writeTable writes the columns of the inputs, and those of what is said.
-func writeTable(out io.Writer, form string, task data.Task, inputs *data.Inputs, a answers) error {
-	w := csv.NewWriter(out)
-	if form == FormTSV {
-		w.Comma = '\t'
+// table writes the columns of the inputs, and those of what is said.
+func (w *predictionWriter) table(part *data.Inputs, a answers) error {
+	out := csv.NewWriter(w.out)
+	if w.form == FormTSV {
+		out.Comma = '\t'
 	}
-	var names []string
-	err := inTable.rows(task, inputs, a, func(fields []plainjson.Member, _ []saying) error {
-		for _, f := range fields {
-			if !slices.Contains(names, f.Key) {
-				names = append(names, f.Key)
+	at := part.Rows()
+	for i, fields := range part.Fields {
+		said := inTable.said(w.task, a, at[i], at[i+1])
+		if w.names == nil {
+			w.names = w.columns(said)
+			head := slices.Clone(w.names)
+			for _, s := range said {
+				head = append(head, s.name)
+			}
+			if err := out.Write(head); err != nil {
+				return err
 			}
 		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	begun := false
-	err = inTable.rows(task, inputs, a, func(fields []plainjson.Member, said []saying) error {
-		head, row := slices.Clone(names), make([]string, len(names))
-		for _, f := range fields {
-			row[slices.Index(names, f.Key)] = tableCell(f.Value)
+		row := make([]string, len(w.names))
+		for _, f := range beside(said, fields) {
+			row[slices.Index(w.names, f.Key)] = tableCell(f.Value)
 		}
 		for _, s := range said {
 			value, err := json.Marshal(s.value)
 			if err != nil {
 				return err
 			}
-			head, row = append(head, s.name), append(row, tableCell(value))
+			row = append(row, tableCell(value))
 		}
-		if !begun {
-			begun = true
-			if err := w.Write(head); err != nil {
-				return err
+		if err := out.Write(row); err != nil {
+			return err
+		}
+	}
+	out.Flush()
+	return out.Error()
+}
+
+// columns returns the names of all columns of the inputs, beside what is said of
+// each.
+func (w *predictionWriter) columns(said []saying) (names []string) {
+	for _, fields := range w.inputs.Fields {
+		for _, f := range beside(said, fields) {
+			if !slices.Contains(names, f.Key) {
+				names = append(names, f.Key)
 			}
 		}
-		return w.Write(row)
-	})
-	w.Flush()
-	return errors.Join(err, w.Error())
+	}
+	return names
 }
 
 // tableCell is a JSON value as a table has it: a text as it is, nothing for null.
@@ -250,18 +280,18 @@ func softmax(logits []float64) []float64 {
 	return p
 }
 
-// writeTagged writes a CoNLL file of the sentences with the tags best.
-func writeTagged(out io.Writer, task data.Task, sentences *data.Dataset, best []int) error {
+// sentences writes sentences as a CoNLL file has them.
+func (w *predictionWriter) sentences(part *data.Dataset, a answers) error {
 	var words, gold, tags [][]string
-	known, at := sentences.Labelled(), sentences.Rows()
-	for i, ex := range sentences.Examples {
-		words, tags = append(words, ex.Words), append(tags, task.Names(best[at[i]:at[i+1]]))
-		if known {
-			gold = append(gold, task.Names(ex.Tags))
+	at := part.Rows()
+	for i, ex := range part.Examples {
+		words, tags = append(words, ex.Words), append(tags, w.task.Names(a.best(at[i], at[i+1])))
+		if w.tagged {
+			gold = append(gold, w.task.Names(ex.Tags))
 		}
 	}
-	if !known {
-		return data.WriteCoNLL(out, words, tags)
+	if !w.tagged {
+		return data.WriteCoNLL(w.out, words, tags)
 	}
-	return data.WriteCoNLL(out, words, gold, tags)
+	return data.WriteCoNLL(w.out, words, gold, tags)
 }

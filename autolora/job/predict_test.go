@@ -2,12 +2,20 @@ package job
 
 import (
 	"bytes"
+	"context"
+	"maps"
+	"math"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
+	"autolora/autolora/runs"
+	"autolora/autolora/settings"
 	"autolora/data"
+	"autolora/torchbind"
 )
 
 // TestPredictions writes answers of every kind in every form that it has.
@@ -55,13 +63,63 @@ func TestPredictions(t *testing.T) {
 				t.Fatal(err)
 			}
 			var b bytes.Buffer
-			if form == FormJSON {
-				err = writeLines(&b, c.task, inputs, c.said)
-			} else {
-				err = writeTable(&b, form, c.task, inputs, c.said)
-			}
-			if err != nil || b.String() != c.want {
+			w := newPredictionWriter(&b, form, c.task, inputs)
+			if err = w.write(inputs, c.said); err != nil || b.String() != c.want {
 				t.Errorf("%v\ngot  %s\nwant %s", err, b.String(), strings.TrimSpace(c.want))
+			}
+		})
+	}
+}
+
+// What is evaluated and predicted for in parts is what it is in one, in every kind
+// and form, but for rounding where batches are others.
+func TestWindows(t *testing.T) {
+	tagging, generation := tinyTagging(t), tinyGeneration(t, "gpt2")
+	for _, c := range []struct {
+		name, form string
+		cfg        settings.Config
+	}{{"lines", FormJSON, tinyConfig(t, "exact")}, {"a table", FormCSV, tinyConfig(t, "exact")}, {"words", FormCoNLL, tagging}, {"words in lines", FormJSON, tagging}, {"texts", FormJSON, generation}} {
+		t.Run(c.name, func(t *testing.T) {
+			cfg := c.cfg
+			cfg.Method, cfg.DType, cfg.Out = runs.MethodLoRA, "float64", filepath.Join(t.TempDir(), "out")
+			mustRun(t, Train, cfg)
+			input := cfg.DevFile
+			if c.form == FormCoNLL {
+				text, err := os.ReadFile(input)
+				if err != nil {
+					t.Fatal(err)
+				}
+				input = filepath.Join(t.TempDir(), "in.conll")
+				writeTest(t, input, toCoNLL(t, string(text)))
+			}
+			both := func() (*Outcome, string, []string) {
+				var b bytes.Buffer
+				var scores *Outcome
+				said := &notes{}
+				run(t, func(*torchbind.Scope) {
+					_, err := Predict(context.Background(), Host{Reporter: said}, cfg, PredictConfig{Adapter: cfg.Out, Input: input, Form: c.form}, &b)
+					if err == nil {
+						scores, err = Eval(context.Background(), quiet, cfg, cfg.Out, data.Dev)
+					}
+					if err != nil {
+						t.Fatal(err)
+					}
+				})
+				return scores, b.String(), said.lines
+			}
+			whole, want, notes := both()
+			defer func(all int) { window = all }(window)
+			window = 5
+			parts, got, notesOfParts := both()
+			if number := regexp.MustCompile(`\d\.\d{9}\d*`); number.ReplaceAllString(got, "") != number.ReplaceAllString(want, "") || strings.Count(got, "\n") < 6 {
+				t.Errorf("got\n%swant\n%s", got, want)
+			}
+			if !slices.Equal(notesOfParts, notes) {
+				t.Errorf("notes %q, want %q", notesOfParts, notes)
+			}
+			a, b := whole.Results, parts.Results
+			if !maps.EqualFunc(a.Scores, b.Scores, func(x, y float64) bool { return math.Abs(x-y) < 1e-9 }) || a.Cost.Eval.Tokens != b.Cost.Eval.Tokens {
+				t.Errorf("scores %v and %+v, want %v and %+v", b.Scores, b.Cost, a.Scores, a.Cost)
 			}
 		})
 	}

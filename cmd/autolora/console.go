@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"cmp"
 	"encoding/json"
 	"fmt"
@@ -75,12 +76,26 @@ func (c *console) print(fn func(w *writer)) error {
 	return c.write(b.String() + plain(text[from:]))
 }
 
-// printData writes data to stdout: as they are, but on a terminal as plain text.
-func (c *console) printData(data []byte) error {
+// printData writes what fill writes to stdout: as it is, but on a terminal, line by
+// line, as plain text.
+func (c *console) printData(fill func(w io.Writer) error) error {
 	if c.terminal {
-		return c.write(plain(string(data)))
+		return fill(dataWriter{c})
 	}
-	return c.write(string(data))
+	w := bufio.NewWriter(dataWriter{c})
+	err := fill(w)
+	return cmp.Or(err, w.Flush()) // whole lines, also before an error
+}
+
+// dataWriter is the console as a writer of data.
+type dataWriter struct{ *console }
+
+func (w dataWriter) Write(data []byte) (int, error) {
+	text := string(data)
+	if w.terminal {
+		text = plain(text)
+	}
+	return len(data), w.write(text)
 }
 
 func (c *console) write(text string) error {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"io"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -52,7 +53,7 @@ func TestConsoleIsPlain(t *testing.T) {
 			t.Errorf("JSON %q: %v", out.String(), err)
 		}
 		out.Reset()
-		if err := c.printData([]byte(name)); err != nil {
+		if err := c.printData(func(w io.Writer) error { _, err := io.WriteString(w, name); return err }); err != nil {
 			t.Fatal(err)
 		}
 		if got := out.String() == name; got == color { // only a terminal gets other bytes

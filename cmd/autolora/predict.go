@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -75,16 +74,16 @@ nothing else around it: what follows is the text.`,
 		if err := checkOutput("output", output, inputsOf(&cmd.cfg, adapter, input)...); err != nil {
 			return err
 		}
-		var lines bytes.Buffer
 		given := cmd.Flags().Changed("text") && cmd.configFile == "" // those of an earlier run are no more than its adapter's
-		n, err := cmd.predict(ctx, c, job.PredictConfig{Adapter: adapter, Input: input, Form: form, TextOnly: given}, &lines)
-		if err != nil {
+		n := 0
+		predict := func(w io.Writer) (err error) {
+			n, err = cmd.predict(ctx, c, job.PredictConfig{Adapter: adapter, Input: input, Form: form, TextOnly: given}, w)
 			return err
 		}
 		if output == "" {
-			return c.printData(lines.Bytes())
+			return c.printData(predict)
 		}
-		if err := atomicfile.WriteOutput(output, func(w io.Writer) error { _, err := lines.WriteTo(w); return err }); err != nil {
+		if err := writeOutput(output, predict); err != nil {
 			return err
 		}
 		written := struct {
@@ -129,6 +128,32 @@ func checkOutput(flag, file string, inputs ...runs.Input) error {
 		return usagef("--%s: %w", flag, err)
 	}
 	return nil
+}
+
+// writeOutput writes what fill writes to a file. An error of fill's own is not one
+// of the file.
+func writeOutput(file string, fill func(w io.Writer) error) error {
+	var own error
+	err := atomicfile.WriteOutput(file, func(w io.Writer) error {
+		to := &writing{Writer: w}
+		err := fill(to)
+		if to.err == nil {
+			own = err
+		}
+		return err
+	})
+	return cmp.Or(own, err)
+}
+
+// writing keeps the error of a writer.
+type writing struct {
+	io.Writer
+	err error
+}
+
+func (w *writing) Write(p []byte) (n int, err error) {
+	n, w.err = w.Writer.Write(p)
+	return n, w.err
 }
 
 // outputForm returns the form of predictions in a file of that name, "" if it does

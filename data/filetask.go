@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"autolora/data/metrics"
+	"autolora/human"
 )
 
 // FileTask is a task on the user's own files. The name's end says what a file is: .tsv (quoted or
@@ -76,7 +77,7 @@ func (s *Splits) holdOut(fraction float64, seed uint64) error {
 		return err
 	}
 	dev.Name = s.Task.Name + "/" + string(Dev)
-	s.note("%s: %d of the %d examples are held out as dev set, drawn by seed %d: no dev file is given", all.Files[0], dev.Len(), all.Len(), seed)
+	s.note("%s: %s of the %s examples are held out as dev set, drawn by seed %d: no dev file is given", all.Files[0], human.Thousands(dev.Len()), human.Thousands(all.Len()), seed)
 	if s.Task.Kind == Generation {
 		dev.joinReferences()
 	}

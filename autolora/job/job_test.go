@@ -425,7 +425,9 @@ func TestLengthFitsPositions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if lengths, err := TokenLengths(t.Context(), cfg, splits.Train, 0); err != nil || lengths.Limit != most {
-		t.Errorf("lengths %+v, %v; want the limit %d", lengths, err, most)
+	for drawn, want := range map[int]string{0: "0 of 61 longer", 40: "0 of the 40 drawn longer"} {
+		if lengths, err := TokenLengths(t.Context(), cfg, splits.Train, drawn); err != nil || lengths.Limit != most || !strings.Contains(lengths.String(), want) {
+			t.Errorf("lengths %v, %v; want the limit %d, and %q", lengths, err, most, want)
+		}
 	}
 }

@@ -21,11 +21,16 @@ type Lengths struct {
 	Longest  int `json:"longest"`
 	Limit    int `json:"max_length"`
 	Cut      int `json:"longer"` // than the limit
+
+	drawn bool // of more
 }
 
 func (l Lengths) String() string {
-	return fmt.Sprintf("median %d, 95 %% up to %d, longest %d; %s of %s longer than max-length %d",
-		l.Median, l.Most95, l.Longest, human.Thousands(l.Cut), human.Thousands(l.Examples), l.Limit)
+	of := human.Thousands(l.Examples)
+	if l.drawn {
+		of = "the " + of + " drawn"
+	}
+	return fmt.Sprintf("median %d, 95 %% up to %d, longest %d; %s of %s longer than max-length %d", l.Median, l.Most95, l.Longest, human.Thousands(l.Cut), of, l.Limit)
 }
 
 // ReadFile reads the user's own training file alone, with what is guessed of its
@@ -98,7 +103,7 @@ func tokenLengths(ctx context.Context, tok *tokenizer.Tokenizer, cfg settings.Co
 	}
 	slices.Sort(lengths)
 	if n := len(lengths); n > 0 {
-		l.Examples, l.Median, l.Most95, l.Longest = n, lengths[n/2], lengths[n*95/100], lengths[n-1]
+		l.Examples, l.Median, l.Most95, l.Longest, l.drawn = n, lengths[n/2], lengths[n*95/100], lengths[n-1], n < d.Len()
 	}
 	return l, nil
 }

@@ -12,6 +12,7 @@ import (
 	"autolora/autolora/job"
 	"autolora/autolora/report"
 	"autolora/autolora/runs"
+	"autolora/data"
 	"autolora/data/metrics"
 	"autolora/human"
 	"autolora/nn"
@@ -230,11 +231,17 @@ func printFiles(w *writer, dir string, o *job.Outcome) {
 	if slices.Contains(o.Files, runs.HypothesesFile) {
 		width = len(runs.HypothesesFile)
 	}
+	beside := ""
+	if o.Results != nil {
+		if _, err := data.NamedTask(o.Results.Task); err == nil {
+			beside = " beside the paper's"
+		}
+	}
 	label := "files"
 	for _, file := range []struct{ name, what string }{
 		{runs.AdapterDir, adapter},
 		{runs.ModelDir, "the trained model"},
-		{runs.ReportFile, "heat map, curves, scores beside the paper's"},
+		{runs.ReportFile, "heat map, curves, scores" + beside},
 		{runs.HypothesesFile, "what was generated, a line for every source"},
 		{runs.RanksFile, "rank and selection variables of every layer"},
 		{runs.ResultsFile, "scores, parameters, times"},

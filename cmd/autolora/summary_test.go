@@ -71,6 +71,18 @@ time        train    3600.0 s   90 %   3,600 steps of 1000 ms
 files       out/model          the trained model
             out/results.json   scores, parameters, times
 `},
+		{"own data", job.Outcome{Results: &runs.Results{Task: "topics", Method: "lora", Seconds: runs.Seconds{Train: 1}}, Files: []string{"report.html"}},
+			`time        train       1.0 s  100 %
+            total       1.0 s          peak memory 0 B
+
+files       out/report.html    heat map, curves, scores
+`},
+		{"a task of the paper", job.Outcome{Results: &runs.Results{Task: "sst2", Method: "lora", Seconds: runs.Seconds{Train: 1}}, Files: []string{"report.html"}},
+			`time        train       1.0 s  100 %
+            total       1.0 s          peak memory 0 B
+
+files       out/report.html    heat map, curves, scores beside the paper's
+`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if got := text(80, false, func(w *writer) { printOutcome(w, "out", &tc.outcome) }); got != tc.want {

@@ -1,10 +1,11 @@
 package data
 
 import (
-	"autolora/human"
 	"cmp"
 	"fmt"
 	"slices"
+
+	"autolora/human"
 )
 
 // LabelCount is how often a label is there.

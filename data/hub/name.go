@@ -1,11 +1,12 @@
 package hub
 
 import (
-	"autolora/foreign"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
+
+	"autolora/foreign"
 )
 
 // snapshotPattern finds the parts of a model's folder in a cache.

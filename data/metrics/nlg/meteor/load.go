@@ -2,7 +2,6 @@ package meteor
 
 import (
 	"archive/zip"
-	"autolora/foreign"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -10,6 +9,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"autolora/foreign"
 )
 
 // builtIn is METEOR's word lists of English as METEOR 1.5 has them, with the licences that they are under.

@@ -1,7 +1,6 @@
 package meteor
 
 import (
-	"autolora/foreign"
 	"bufio"
 	"bytes"
 	"errors"
@@ -10,6 +9,8 @@ import (
 	"io/fs"
 	"iter"
 	"strconv"
+
+	"autolora/foreign"
 
 	"github.com/klauspost/compress/gzip"
 )

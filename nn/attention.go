@@ -82,8 +82,8 @@ func (a *MultiHead) Forward(s *torchbind.Scope, h, all *torchbind.Tensor, p Pass
 		kv = rotation.apply(s, perHead(s, a.keyValue.Forward(s, all, rng), d, keyHeads, valueHeads), groups)
 	}
 	if p.cache != nil {
-		if seen := p.cache.add(s, p.block, kv); seen != nil { // with what was read before
-			qkv, kv, keys = nil, seen, p.cache.offsets
+		if seen, offsets := p.cache.add(s, p.block, a.Window, kv); seen != nil { // with what was read before
+			qkv, kv, keys = nil, seen, offsets
 		}
 	}
 	dropout, seed := rng.draw(a.config.AttentionDropout)

@@ -61,9 +61,8 @@ func (d *Decoding) Len(row int) int { return len(d.rows[row]) }
 func (d *Decoding) Step(s *torchbind.Scope, from []int, tokens []int64) (*torchbind.Tensor, error) {
 	m, n := d.model, int64(len(from))
 	rows, positions := make([][]int64, n), make([]int64, n)
-	var places []int64
 	longest := 0
-	offsets, each := make([]int64, 1, n+1), make([]int64, 1, n+1)
+	each := make([]int64, 1, n+1)
 	for i, f := range from {
 		old := d.rows[f]
 		if int64(len(old)) >= m.MaxTokens() {
@@ -72,18 +71,28 @@ func (d *Decoding) Step(s *torchbind.Scope, from []int, tokens []int64) (*torchb
 		positions[i] = m.firstPosition() + int64(len(old))
 		rows[i] = append(old[:len(old):len(old)], d.cache.size+int64(i))
 		longest = max(longest, len(rows[i]))
-		places = append(places, rows[i]...)
-		offsets, each = append(offsets, int64(len(places))), append(each, int64(i+1))
+		each = append(each, int64(i+1))
 	}
 	b := &Batch{
 		IDs: indices(s, tokens, m.device), Positions: indices(s, positions, m.device), Offsets: indices(s, each, torchbind.CPU),
 		Tokens: len(from), Wanted: len(from),
 	}
-	d.cache.places, d.cache.offsets = indices(s, places, m.device), indices(s, offsets, torchbind.CPU)
-	if m.device != torchbind.CPU {
-		for _, window := range m.Body.windows() {
-			b.plans = append(b.plans, plans{window: window, all: torchbind.NewAttentionPlan(s, b.Offsets, d.cache.offsets, torchbind.PlanConfig{
-				Window: window, Rows: n, QueryLength: 1, KeyLength: roundLength(int64(longest)), DType: m.dtype, Device: m.device,
+	d.cache.views = nil
+	for _, window := range m.Body.windows() {
+		var places []int64
+		offsets, most := make([]int64, 1, n+1), longest
+		if window > 0 {
+			most = min(longest, int(window))
+		}
+		for _, row := range rows {
+			places = append(places, row[max(0, len(row)-most):]...)
+			offsets = append(offsets, int64(len(places)))
+		}
+		v := view{window, indices(s, places, m.device), indices(s, offsets, torchbind.CPU)}
+		d.cache.views = append(d.cache.views, v)
+		if m.device != torchbind.CPU {
+			b.plans = append(b.plans, plans{window: window, all: torchbind.NewAttentionPlan(s, b.Offsets, v.offsets, torchbind.PlanConfig{
+				Window: window, Rows: n, QueryLength: 1, KeyLength: roundLength(int64(most)), DType: m.dtype, Device: m.device,
 			})})
 		}
 	}

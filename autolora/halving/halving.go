@@ -27,15 +27,11 @@ const (
 	first = 1. / 25
 )
 
-// Plan thins a lattice out until its points fit the budget, and returns those that
-// stay, with the rungs that they go through. sizes are the lengths of its axes,
-// budget the steps of all trials together, final those of the training that is to
-// come, which no trial exceeds. A point has an index for each axis.
-func Plan(sizes []int, budget, final int) (points [][]int, rungs []Rung, err error) {
-	all := lattice(sizes)
-	if len(all) == 0 {
-		return nil, nil, fmt.Errorf("there is nothing to try")
-	}
+// Plan thins out the points of a lattice, of which there is one at least, until they
+// fit the budget, and returns those that stay, with the rungs that they go through.
+// budget is the steps of all trials together, final those of the training that is to
+// come, which no trial exceeds.
+func Plan(all [][]int, budget, final int) (points [][]int, rungs []Rung, err error) {
 	if points, rungs = fitting(all, budget, final); rungs != nil {
 		return points, rungs, nil
 	}
@@ -79,8 +75,9 @@ func (e *BudgetError) Error() string {
 	return fmt.Sprintf("%d steps for all trials are too few: want at least %d", e.Budget, e.Least)
 }
 
-// lattice returns all points, the last index changing fastest.
-func lattice(sizes []int) [][]int {
+// Lattice returns all points with an index for each axis of these sizes, the last one
+// changing fastest.
+func Lattice(sizes []int) [][]int {
 	points := [][]int{{}}
 	for _, size := range sizes {
 		var longer [][]int
@@ -179,6 +176,24 @@ func Survivors(trials []Trial, n int) []int {
 		order, rest = append(order, front...), others
 	}
 	return order[:min(n, len(order))]
+}
+
+// Dominated returns the places of the trials that are not among n survivors, whatever
+// comes of others: those that failed, and those of which so many are both smaller, or
+// as small, and better.
+func Dominated(trials []Trial, n int) (places []int) {
+	for i, t := range trials {
+		by := 0
+		for _, o := range trials {
+			if !o.Failed && o.Loss <= t.Loss && o.Parameters <= t.Parameters && (o.Loss < t.Loss || o.Parameters < t.Parameters) {
+				by++
+			}
+		}
+		if t.Failed || by >= n {
+			places = append(places, i)
+		}
+	}
+	return places
 }
 
 // Choose returns the places of the trial with the lowest loss, and of the smallest

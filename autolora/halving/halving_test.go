@@ -24,19 +24,16 @@ func TestPlan(t *testing.T) {
 		{"more than is needed", []int{2}, 10000, 100, 2, "[{2 100}]"},
 		{"one point", []int{1, 1}, 50, 100, 1, "[{1 50}]"},
 	} {
-		points, rungs, err := Plan(c.sizes, c.budget, c.final)
+		points, rungs, err := Plan(Lattice(c.sizes), c.budget, c.final)
 		if err != nil || len(points) != c.points || fmt.Sprint(rungs) != c.rungs {
 			t.Errorf("%s: %d points, %v, %v; want %d, %s", c.name, len(points), rungs, err, c.points, c.rungs)
 		}
 	}
-	if _, _, err := Plan([]int{2, 0}, 100, 100); err == nil {
-		t.Error("an axis without values has a plan")
-	}
 	var short *BudgetError
-	if _, _, err := Plan([]int{4, 6}, 10, 400); !errors.As(err, &short) {
+	if _, _, err := Plan(Lattice([]int{4, 6}), 10, 400); !errors.As(err, &short) {
 		t.Fatalf("got %v, want that the budget is too small", err)
 	}
-	if _, _, err := Plan([]int{4, 6}, short.Least, 400); err != nil {
+	if _, _, err := Plan(Lattice([]int{4, 6}), short.Least, 400); err != nil {
 		t.Errorf("with the least budget, %d: %v", short.Least, err)
 	}
 }
@@ -52,7 +49,7 @@ func TestPlanWithinBudget(t *testing.T) {
 			sizes[i] = 1 + rng.IntN(6)
 		}
 		final, budget := 1+rng.IntN(500), 1+rng.IntN(3000)
-		points, rungs, err := Plan(sizes, budget, final)
+		points, rungs, err := Plan(Lattice(sizes), budget, final)
 		if err != nil {
 			continue
 		}
@@ -75,7 +72,7 @@ func TestPlanWithinBudget(t *testing.T) {
 
 // On a chess board each row and each column has every second place.
 func TestThinned(t *testing.T) {
-	points := thinned(lattice([]int{4, 3, 6}), 2)
+	points := thinned(Lattice([]int{4, 3, 6}), 2)
 	if len(points) != 36 {
 		t.Fatalf("%d points, want 36", len(points))
 	}
@@ -127,6 +124,12 @@ func TestSurvivorsInOrder(t *testing.T) {
 			trials[i] = Trial{Loss: float64(rng.IntN(20)), Parameters: int64(rng.IntN(20))}
 		}
 		order := Survivors(trials, len(trials))
+		n := 1 + rng.IntN(len(trials))
+		for _, i := range Dominated(trials[:len(trials)/2], n) { // the others are to come
+			if slices.Contains(Survivors(trials, n), i) {
+				t.Fatalf("%v: %d survives with %d others and is among the dominated", trials, i, n-1)
+			}
+		}
 		for i, a := range order {
 			for _, b := range order[i+1:] {
 				if a, b := trials[a], trials[b]; b.Loss <= a.Loss && b.Parameters <= a.Parameters && a != b {

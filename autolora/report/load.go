@@ -84,7 +84,7 @@ func Load(dirs ...string) (*Runs, error) {
 				return nil // removed meanwhile, by a run that goes on
 			case err != nil || !entry.IsDir() || seen[path]:
 				return err
-			case entry.Name() == runs.Own: // a run there is not complete
+			case entry.Name() == runs.Own || runs.IsShard(entry.Name()): // a run there is not complete, or a part of one
 				return fs.SkipDir
 			}
 			seen[path] = true

@@ -48,6 +48,8 @@ const (
 	MetricsFile = "metrics.jsonl"
 	RanksFile   = "ranks.json"
 	GridFile    = "grid.json" // configurations of a grid search and their scores
+	TuneFile    = "tune.json" // trials of settings, and what was chosen
+	TuneDir     = "tune"      // states of trials
 	ResultsFile = "results.json"
 	LossesFile  = "losses.json" // the loss of every example that was evaluated
 	// HypothesesFile has what was generated, a line for every example.
@@ -63,7 +65,16 @@ const (
 )
 
 // Names lists the files and folders that a run writes.
-var Names = []string{ConfigFile, MetricsFile, RanksFile, GridFile, ResultsFile, LossesFile, HypothesesFile, AdapterDir, ModelDir, Checkpoint, TensorBoard, ReportFile}
+var Names = []string{ConfigFile, MetricsFile, RanksFile, GridFile, TuneFile, TuneDir, ResultsFile, LossesFile, HypothesesFile, AdapterDir, ModelDir, Checkpoint, TensorBoard, ReportFile}
+
+// ShardFolder is the folder in which a shard of a choice by trials works, below that
+// of the first.
+func ShardFolder(index int) string { return fmt.Sprintf("%s%d", shardPrefix, index) }
+
+// IsShard reports whether that is the name of a shard's folder.
+func IsShard(name string) bool { return strings.HasPrefix(name, shardPrefix) }
+
+const shardPrefix = "shard-"
 
 // Own is the folder in a folder of results that is not for people: the list of
 // what was written, the lock, and what is being written.
@@ -204,7 +215,7 @@ func (f *Folder) entries() (names []string, others bool, err error) {
 	for _, e := range entries {
 		if slices.Contains(Names, e.Name()) {
 			names = append(names, e.Name())
-		} else if e.Name() != Own {
+		} else if e.Name() != Own && !IsShard(e.Name()) {
 			others = true
 		}
 	}

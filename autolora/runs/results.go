@@ -72,7 +72,8 @@ type ParameterCount struct {
 
 // Seconds is wall time by phase.
 type Seconds struct {
-	Load   float64 `json:"load"` // data, tokenizer, weights
+	Load   float64 `json:"load"`           // data, tokenizer, weights
+	Tune   float64 `json:"tune,omitempty"` // trials of settings, with their evaluations
 	Search float64 `json:"search"`
 	Train  float64 `json:"train"`
 	Eval   float64 `json:"eval"`
@@ -80,6 +81,7 @@ type Seconds struct {
 
 // StepCount counts optimiser steps of W.
 type StepCount struct {
+	Tune   int `json:"tune,omitempty"` // of all trials of settings
 	Search int `json:"search"`
 	Train  int `json:"train"`
 }
@@ -88,7 +90,8 @@ type StepCount struct {
 // model: forwards of the loss, and backwards, of which the exact
 // hypergradient's product through the graph of g is one.
 type Cost struct {
-	Search Work `json:"search"` // search of ranks, or of a grid
+	Tune   Work `json:"tune,omitzero"` // trials of settings
+	Search Work `json:"search"`        // search of ranks, or of a grid
 	Train  Work `json:"train"`
 	Eval   Work `json:"eval"`
 }
@@ -105,6 +108,13 @@ func (w *Work) Add(other Work) {
 	w.Tokens += other.Tokens
 	w.Forward += other.Forward
 	w.Backward += other.Backward
+}
+
+// Subtract takes other from w.
+func (w *Work) Subtract(other Work) {
+	w.Tokens -= other.Tokens
+	w.Forward -= other.Forward
+	w.Backward -= other.Backward
 }
 
 // Record is one line of metrics.jsonl. Absent numbers are nil: JSON has no NaN.

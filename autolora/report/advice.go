@@ -1,0 +1,160 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"autolora/autolora/runs"
+	"autolora/human"
+)
+
+// Advice says in words what trials of settings have shown: what was chosen and why,
+// what made a difference and what did not, and what came to nothing.
+func Advice(u *runs.Tune) []string {
+	if u.Chosen == nil || u.Chosen.Loss == nil || u.Best < 0 || u.Best >= len(u.Trials) || u.Trials[u.Best].Loss == nil {
+		return nil
+	}
+	all := []string{choice(u)}
+	for _, axis := range trialAxes {
+		if text := axis.verdict(u); text != "" {
+			all = append(all, text)
+		}
+	}
+	return append(all, failures(u)...)
+}
+
+// choice says what was chosen, and on what grounds.
+func choice(u *runs.Tune) string {
+	best := u.Trials[u.Best]
+	text := "chosen: " + u.Words(u.Choice)
+	switch {
+	case len(u.Trials) == 1:
+		return text + ", the only trial"
+	case u.Choice == u.Best && standardError(best) > 0:
+		return fmt.Sprintf("%s, with the lowest held-out loss, %s; no smaller adapter is within its standard error, %s", text, human.Significant(*best.Loss), human.Significant(standardError(best)))
+	case u.Choice == u.Best:
+		return fmt.Sprintf("%s, with the lowest held-out loss, %s", text, human.Significant(*best.Loss))
+	case u.Chosen.Parameters == best.Parameters:
+		return text
+	}
+	return fmt.Sprintf("%s, the smallest adapter whose held-out loss (%s) is within one standard error (%s) of the lowest, %s, of %s with %s parameters in place of %s",
+		text, human.Significant(*u.Chosen.Loss), human.Significant(standardError(best)), human.Significant(*best.Loss), u.Words(u.Best), human.Thousands(best.Parameters), human.Thousands(u.Chosen.Parameters))
+}
+
+func standardError(t runs.Trial) float64 {
+	if t.StandardError == nil {
+		return 0
+	}
+	return *t.StandardError
+}
+
+// trialAxis is one thing in which trials differ.
+type trialAxis struct {
+	name string // in front of a value; "" where it says itself what it is
+	of   func(runs.TrialSettings) string
+}
+
+var trialAxes = []trialAxis{
+	{"", func(s runs.TrialSettings) string { return s.Method }},
+	{"", func(s runs.TrialSettings) string { return strings.Join(s.Targets, "+") }},
+	{"rank ", func(s runs.TrialSettings) string { return fmt.Sprint(s.Rank) }},
+}
+
+// verdict says of the values of an axis how good the best trial of each was, at the
+// last rung that several of them reached; "" if there is one value only.
+func (a trialAxis) verdict(u *runs.Tune) string {
+	type value struct {
+		name string
+		loss float64
+	}
+	for rung := len(u.Rungs) - 1; rung >= 0; rung-- {
+		var values []value
+		within := 0.0
+		_, at := u.AtRung(rung)
+		for _, n := range at {
+			r := u.Trials[n].Rungs[rung]
+			s, err := u.Trials[n].Read()
+			if err != nil || r.Loss == nil || r.State != "" {
+				continue
+			}
+			name := a.of(s)
+			i := slices.IndexFunc(values, func(v value) bool { return v.name == name })
+			if i < 0 {
+				values, i = append(values, value{name, *r.Loss}), len(values)
+			}
+			values[i].loss = min(values[i].loss, *r.Loss)
+			if r.StandardError != nil && !slices.ContainsFunc(values, func(v value) bool { return v.loss < *r.Loss }) {
+				within = *r.StandardError // of the best so far
+			}
+		}
+		if len(values) < 2 {
+			continue
+		}
+		slices.SortStableFunc(values, func(a, b value) int { return cmp.Compare(a.loss, b.loss) })
+		best := values[0]
+		var same, worse []string
+		for _, v := range values[1:] {
+			text := fmt.Sprintf("%s%s (%s)", a.name, v.name, human.Significant(v.loss))
+			if v.loss <= best.loss+within {
+				same = append(same, text)
+			} else {
+				worse = append(worse, text)
+			}
+		}
+		var parts []string
+		if same != nil {
+			parts = append(parts, fmt.Sprintf("%s %s as good as %s%s", strings.Join(same, " and "), isOrAre(len(same)), a.name, best.name))
+		}
+		if worse != nil {
+			parts = append(parts, fmt.Sprintf("%s %s worse than %s%s", strings.Join(worse, " and "), isOrAre(len(worse)), a.name, best.name))
+		}
+		return fmt.Sprintf("%s (%s), each at its best of the trials of %s steps; standard error %s", strings.Join(parts, ", "), human.Significant(best.loss), human.Thousands(u.Rungs[rung].Steps), human.Significant(within))
+	}
+	return ""
+}
+
+func isOrAre(n int) string {
+	if n == 1 {
+		return "is"
+	}
+	return "are"
+}
+
+// failures says which trials came to nothing, and whether the chosen rate is at the
+// edge of those that were tried.
+func failures(u *runs.Tune) (all []string) {
+	var rates []float64
+	of := map[runs.State][]float64{}
+	chosen := 0.0
+	for n, t := range u.Trials {
+		s, err := t.Read()
+		if err != nil {
+			return nil
+		}
+		rates = append(rates, s.LR)
+		of[t.State] = append(of[t.State], s.LR)
+		if n == u.Choice {
+			chosen = s.LR
+		}
+	}
+	for _, state := range []runs.State{runs.Diverged, runs.LearntNothing} {
+		if failed := of[state]; failed != nil {
+			low, high := slices.Min(failed), slices.Max(failed)
+			at := "at learning rate " + human.Rate(low)
+			if low < high {
+				at = fmt.Sprintf("at learning rates of %s to %s", human.Rate(low), human.Rate(high))
+			}
+			all = append(all, fmt.Sprintf("%s %s, %s", human.Count(len(failed), "trial"), state, at))
+		}
+	}
+	switch low, high := slices.Min(rates), slices.Max(rates); {
+	case low == high:
+	case chosen == low:
+		all = append(all, fmt.Sprintf("the learning rate chosen, %s, is the lowest that was tried: a lower one may be better", human.Rate(low)))
+	case chosen == high:
+		all = append(all, fmt.Sprintf("the learning rate chosen, %s, is the highest that was tried: a higher one may be better", human.Rate(high)))
+	}
+	return all
+}

@@ -48,8 +48,11 @@ type checkpoint struct {
 	file *safetensors.File
 }
 
-// saveCheckpoint replaces the checkpoint of the folder.
-func saveCheckpoint(out *runs.Folder, p progress, tensors []autolora.NamedTensor) error {
+// checkpointName is the checkpoint's name in the folder of its run.
+const checkpointName = runs.Checkpoint + "/" + checkpointFile
+
+// saveCheckpoint replaces the checkpoint of that name in the folder.
+func saveCheckpoint(out *runs.Folder, name string, p progress, tensors []autolora.NamedTensor) error {
 	if !out.Writes() {
 		return nil
 	}
@@ -62,7 +65,7 @@ func saveCheckpoint(out *runs.Folder, p progress, tensors []autolora.NamedTensor
 		return fmt.Errorf("write checkpoint: %w", err)
 	}
 	metadata := map[string]string{progressKey: string(text), digestKey: digest(string(text), stored)}
-	err = out.Make(runs.Checkpoint+"/"+checkpointFile, func(path string) error { return safetensors.Write(path, metadata, stored) })
+	err = out.Make(name, func(path string) error { return safetensors.Write(path, metadata, stored) })
 	if err != nil {
 		return fmt.Errorf("checkpoint: %w; the one before it, if any, stays", err)
 	}
@@ -85,10 +88,10 @@ func digest(progress string, tensors []safetensors.Tensor) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// openCheckpoint reads the checkpoint of a run's folder; nil if it has none. It
-// is to be closed.
-func openCheckpoint(dir string) (*checkpoint, error) {
-	path := filepath.Join(dir, runs.Checkpoint, checkpointFile)
+// openCheckpoint reads the checkpoint of that name of a run's folder; nil if it has
+// none. It is to be closed.
+func openCheckpoint(dir, name string) (*checkpoint, error) {
+	path := filepath.Join(dir, filepath.FromSlash(name))
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

@@ -133,6 +133,11 @@ func Compare(ctx context.Context, host Host, cfg settings.Config, plan []setting
 			return fmt.Errorf("stopped before run %d of %d: %w; the same command goes on from there", i+1, len(plan), err)
 		}
 		title := fmt.Sprintf("%s, seed %d", c.Method, c.Seed)
+		if err := followRate(cfg, &c); err != nil {
+			rep.Note(fmt.Sprintf("%s failed: %v", title, err))
+			failed = append(failed, fmt.Errorf("%s: %w", title, err))
+			continue
+		}
 		done, err := completeRun(host.Processes, c)
 		if err != nil {
 			return err
@@ -162,6 +167,40 @@ func Compare(ctx context.Context, host Host, cfg settings.Config, plan []setting
 	return nil
 }
 
+// followRate gives a run whose learning rate is to be chosen that of another run of the
+// comparison, if there is one to follow: each method chooses once, with the first
+// seed, and a control trains at the rate of the run that it is a control of.
+func followRate(cfg settings.Config, c *settings.Config) error {
+	from := rateSource(cfg, *c)
+	if from == "" {
+		return nil
+	}
+	results, err := stored(from, runs.ResultsFile, runs.Results{})
+	if err != nil {
+		return err
+	}
+	if results == nil || results.LR == 0 {
+		return fmt.Errorf("it is to train at the learning rate that is chosen in %s, which is not complete", from)
+	}
+	c.LR = results.LR
+	*c = c.Resolved()
+	return nil
+}
+
+// rateSource returns the folder of the run whose learning rate another one takes; ""
+// for one that has its own, or chooses it.
+func rateSource(cfg, c settings.Config) string {
+	m, _ := runs.FindMethod(c.Method)
+	switch {
+	case c.LR != settings.Auto:
+	case m.Ranks.Derived():
+		return filepath.Dir(c.RanksFile)
+	case c.Seed != cfg.Seed:
+		return filepath.Join(cfg.Out, runs.SeedFolder(c.Method, cfg.Seed))
+	}
+	return ""
+}
+
 // ownFault reports whether an error is of one run, and not of the comparison's
 // settings or the machine.
 func ownFault(err error) bool {
@@ -181,7 +220,7 @@ func openComparison(cfg settings.Config) error {
 	if before != nil {
 		// These say which runs are made, or have a say only in runs of their own.
 		before.Methods, before.Seeds, before.Controls, before.With = cfg.Methods, cfg.Seeds, cfg.Controls, cfg.With
-		if err := sameSettings(*before, cfg); err != nil {
+		if err := sameSettings(*before, cfg, func(settings.Setting) bool { return true }); err != nil {
 			return err
 		}
 	}

@@ -265,3 +265,51 @@ func TestEstimates(t *testing.T) {
 		t.Errorf("%v seconds with gradient checkpointing, %v without", again, whole)
 	}
 }
+
+// Each method chooses its learning rate once; the other seeds and the controls take it,
+// as they are complete and when they are made again.
+func TestCompareChoosesRates(t *testing.T) {
+	cfg := tinyComparison(t, "lora", "autolora")
+	cfg.LR, cfg.SearchLR, cfg.Steps, cfg.SearchSteps, cfg.Cost, cfg.TuneLR = settings.Auto, 0, 6, 3, 2, []float64{1e-3, 1e-2}
+	plan, err := Plan(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		run(t, func(*torchbind.Scope) {
+			if err := Compare(context.Background(), quiet, cfg, plan); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+	rates, chosen := map[string]float64{}, 0
+	for _, c := range plan {
+		var r runs.Results
+		readJSON(t, filepath.Join(c.Out, runs.ResultsFile), &r)
+		of := strings.TrimPrefix(c.Method, "autolora-")
+		if of != c.Method || c.Method == "lora-uniform" {
+			of = "autolora"
+		}
+		if rates[of] == 0 {
+			rates[of] = r.LR
+		}
+		if r.LR == 0 || r.LR != rates[of] {
+			t.Errorf("%s, seed %d: rate %v, want %v", c.Method, c.Seed, r.LR, rates[of])
+		}
+		if _, err := os.Stat(filepath.Join(c.Out, runs.TuneFile)); err == nil {
+			chosen++
+		}
+	}
+	if chosen != 2 {
+		t.Errorf("%d runs have chosen, want one of each method", chosen)
+	}
+	for i := 1; i <= 2; i++ {
+		methods := map[string]bool{}
+		for _, c := range (Shard{i, 2}).Share(plan) {
+			methods[c.Method] = true
+		}
+		if methods["lora"] == methods["autolora"] {
+			t.Errorf("shard %d has %v: want all runs of a method, and its controls, on one", i, methods)
+		}
+	}
+}

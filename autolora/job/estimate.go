@@ -271,6 +271,10 @@ func estimate(c settings.Config, shape shape, size size, speed float64) Estimate
 	m, _ := runs.FindMethod(c.Method)
 	half := int(c.Split * float64(size.train))
 	e.Steps.Train = stepsFor(c.Steps, c.Epochs, perEpoch(size.train, c.BatchSize), c.Accumulate)
+	if c.LR == settings.Auto { // with the evaluations of the trials
+		e.Steps.Tune = int(cmp.Or(c.Cost, defaultRateCost) * float64(e.Steps.Train))
+		pass(e.Steps.Tune, c.BatchSize*c.Accumulate, 1.2*trainPasses)
+	}
 	switch {
 	case m.Ranks == runs.Searched && c.RanksFile == "":
 		e.Steps.Search = stepsFor(c.SearchSteps, c.SearchEpochs, perEpoch(half, c.SearchBatch()), 1)

@@ -2,6 +2,7 @@ package job
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"os"
@@ -210,7 +211,7 @@ func (s *session) classify(ctx context.Context, model *nn.Model, d *data.Dataset
 func newAnswer(ex *data.Example, k int, kind data.Kind, logits []float64) (a answer, err error) {
 	for _, v := range logits {
 		if !autolora.Finite(v) {
-			return a, fmt.Errorf("the model's output is %v: its weights are broken", v)
+			return a, fmt.Errorf("the model's output is %v: %w", v, errBroken)
 		}
 	}
 	if a.Best, err = metrics.ArgMax(logits); err != nil {
@@ -232,6 +233,9 @@ func newAnswer(ex *data.Example, k int, kind data.Kind, logits []float64) (a ans
 	}
 	return a, nil
 }
+
+// errBroken says that a model computes no numbers.
+var errBroken = errors.New("its weights are broken")
 
 // Eval scores a model with an adapter on the task's dev or test set. The
 // adapter may be the output folder of a run; without one, the model has the

@@ -108,13 +108,13 @@ func (j *job) findCheckpoint(now savedConfig) error {
 	if err != nil || before == nil {
 		return err
 	}
-	if err := sameSettings(before.Settings, now.Settings); err != nil {
+	if err := before.same(now.Settings); err != nil {
 		return err
 	}
 	if !maps.Equal(before.About.Data, now.About.Data) {
 		return fmt.Errorf("the data have changed since the run in %s began: choose another folder", j.cfg.Out)
 	}
-	if j.resumed, err = openCheckpoint(dir); j.resumed != nil {
+	if j.resumed, err = openCheckpoint(dir, checkpointName); j.resumed != nil {
 		j.results = j.resumed.Results
 	}
 	return err
@@ -144,7 +144,7 @@ func completeRun(procs *Processes, cfg settings.Config) (*Outcome, error) {
 	if length, _ := cfg.Find("max-length"); length.IsDefault() {
 		cfg.MaxLength = min(cfg.MaxLength, before.Settings.MaxLength) // see fitLength
 	}
-	if err := sameSettings(before.Settings, cfg); err != nil {
+	if err := before.same(cfg); err != nil {
 		return nil, err
 	}
 	folder, out := runs.ReadOnly(cfg.Out), &Outcome{Results: results}
@@ -177,7 +177,7 @@ func (j *job) enter(phase string) error {
 	if err != nil {
 		return err
 	}
-	return saveCheckpoint(j.out, progress{Phase: phase, Results: j.results, Metrics: size, Version: Version}, nil)
+	return saveCheckpoint(j.out, checkpointName, progress{Phase: phase, Results: j.results, Metrics: size, Version: Version}, nil)
 }
 
 // checkOut returns an error if the output folder is, holds or lies in something that

@@ -204,7 +204,7 @@ func TestCheckpointSum(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c, err := openCheckpoint(cfg.Out); err != nil {
+	if c, err := openCheckpoint(cfg.Out, checkpointName); err != nil {
 		t.Fatal(err)
 	} else {
 		c.close()
@@ -217,7 +217,7 @@ func TestCheckpointSum(t *testing.T) {
 			t.Fatalf("%s is not in the checkpoint", change[0])
 		}
 		writeTest(t, file, damaged)
-		if _, err := openCheckpoint(cfg.Out); err == nil || !strings.Contains(err.Error(), "nothing was changed") {
+		if _, err := openCheckpoint(cfg.Out, checkpointName); err == nil || !strings.Contains(err.Error(), "nothing was changed") {
 			t.Errorf("%s for %s: error %v", change[1], change[0], err)
 		}
 	}
@@ -225,7 +225,7 @@ func TestCheckpointSum(t *testing.T) {
 		damaged := slices.Clone(whole)
 		damaged[at] ^= 4
 		writeTest(t, file, string(damaged))
-		if c, err := openCheckpoint(cfg.Out); err == nil {
+		if c, err := openCheckpoint(cfg.Out, checkpointName); err == nil {
 			c.close()
 			t.Errorf("byte %d (%q) may be changed", at, whole[max(8, at-20):min(len(whole), at+20)])
 		}

@@ -2,6 +2,7 @@ package job
 
 import (
 	"context"
+	"os"
 	"slices"
 
 	"autolora/autolora/runs"
@@ -94,6 +95,9 @@ func do(ctx context.Context, host Host, cfg settings.Config, command string, wor
 		return nil, err
 	}
 	defer j.closeFolder()
+	if cfg.TrainFile != "" && command != tuneCommand { // which says it itself
+		j.noteTime()
+	}
 	if err := j.openFolder(command); err != nil {
 		return nil, err
 	}
@@ -131,9 +135,6 @@ func newJob(ctx context.Context, s *session) (*job, error) {
 	if batch, n := min(j.cfg.BatchSize, j.cfg.SearchBatch()), s.procs.size(); batch < n {
 		return nil, settings.Errorf("batch-size", "got %d examples for %d processes, want at least one for each", batch, n)
 	}
-	if j.cfg.TrainFile != "" {
-		j.noteTime()
-	}
 	j.corpus = s.corpus(s.splits.Train)
 	if s.cfg.ClassWeights == settings.BalancedWeights {
 		if s.weights, err = balanced(s.task, s.splits.Train); err != nil {
@@ -144,7 +145,10 @@ func newJob(ctx context.Context, s *session) (*job, error) {
 		return nil, err
 	}
 	j.results = runs.Results{
-		Task: s.task.Name, Method: j.cfg.Method, Seed: j.cfg.Seed, Primary: s.task.Primary, Part: string(j.cfg.EvalOn), TrainExamples: j.corpus.Data.Len(), LR: j.cfg.LR,
+		Task: s.task.Name, Method: j.cfg.Method, Seed: j.cfg.Seed, Primary: s.task.Primary, Part: string(j.cfg.EvalOn), TrainExamples: j.corpus.Data.Len(),
+	}
+	if j.cfg.LR != settings.Auto {
+		j.results.LR = j.cfg.LR
 	}
 	j.wrote(runs.ConfigFile, runs.MetricsFile)
 	return j, nil
@@ -190,6 +194,13 @@ func (j *job) wrote(names ...string) {
 
 // perform does the whole of the job's method.
 func (j *job) perform() error {
+	if j.cfg.LR == settings.Auto {
+		if err := j.chooseRate(); err != nil {
+			return err
+		}
+	} else if _, err := os.Stat(j.out.Path(runs.TuneFile)); err == nil { // an earlier session has
+		j.wrote(runs.TuneFile)
+	}
 	switch {
 	case j.method.Ranks == runs.Searched && j.ranks == nil:
 		if err := j.search(); err != nil {

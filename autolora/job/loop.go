@@ -172,7 +172,10 @@ func (l *loop) total() error {
 }
 
 // save writes a checkpoint after so many steps.
-func (l *loop) save(steps int) error {
+func (l *loop) save(steps int) error { return l.saveAs(checkpointName, steps) }
+
+// saveAs is save under another name.
+func (l *loop) saveAs(name string, steps int) error {
 	if err := l.total(); err != nil {
 		return err
 	}
@@ -188,7 +191,7 @@ func (l *loop) save(steps int) error {
 	if p.Metrics, err = l.job.out.SyncMetrics(); err != nil {
 		return err
 	}
-	return saveCheckpoint(l.job.out, p, l.stage.Tensors())
+	return saveCheckpoint(l.job.out, name, p, l.stage.Tensors())
 }
 
 // resume puts the stage where an earlier session saved it, and returns the

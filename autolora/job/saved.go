@@ -28,6 +28,8 @@ type about struct {
 	Revision  string            `json:"revision,omitempty"`
 	Began     time.Time         `json:"began"`
 	Data      map[string]string `json:"data"` // SHA-256 of the files of each part
+	// Chosen are the settings whose values were not given, but chosen by trials.
+	Chosen []string `json:"chosen,omitempty"`
 }
 
 // savedConfig is config.json: every setting as resolved, and about.
@@ -92,10 +94,16 @@ func stored[T any](dir, name string, v T) (*T, error) {
 // go on with it.
 var ErrBegun = errors.New("was begun with")
 
-// sameSettings returns an error about the first setting in which an earlier
-// session of a run differs, among those that change its results.
-func sameSettings(before, now settings.Config) error {
-	a, b := settings.Differing(before, now, func(s settings.Setting) bool { return s.Effect != settings.Bookkeeping })
+// same returns an error about the first setting in which an earlier session of a run
+// differs, among those that change its results and that it was given.
+func (c savedConfig) same(now settings.Config) error {
+	chooses := now.LR == settings.Auto || c.About.Command == tuneCommand
+	return sameSettings(c.Settings, now, func(s settings.Setting) bool { return !chooses || !slices.Contains(c.About.Chosen, s.Name) })
+}
+
+// sameSettings is same among those settings that which reports.
+func sameSettings(before, now settings.Config, which func(settings.Setting) bool) error {
+	a, b := settings.Differing(before, now, func(s settings.Setting) bool { return s.Effect != settings.Bookkeeping && which(s) })
 	if a == nil {
 		return nil
 	}

@@ -65,17 +65,21 @@ func (s Shard) Share(plan []settings.Config) []settings.Config {
 }
 
 // dependent groups the runs of a plan, by their places in it: a run that reads
-// the ranks of another is in its group.
+// the ranks of another is in its group, and so are runs of a method that chooses its
+// learning rate once.
 func dependent(plan []settings.Config) [][]int {
 	var groups [][]int
-	groupOf := map[string]int{} // by the ranks.json that a run leaves
+	groupOf := map[string]int{} // by the ranks.json that a run leaves, and by the method that chooses
 	for i, c := range plan {
 		g, ok := groupOf[c.RanksFile]
+		if !ok && c.LR == settings.Auto {
+			g, ok = groupOf[c.Method]
+		}
 		if !ok {
 			g = len(groups)
 			groups = append(groups, nil)
-			groupOf[filepath.Join(c.Out, runs.RanksFile)] = g
 		}
+		groupOf[filepath.Join(c.Out, runs.RanksFile)], groupOf[c.Method] = g, g
 		groups[g] = append(groups[g], i)
 	}
 	return groups

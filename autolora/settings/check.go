@@ -1,8 +1,11 @@
 package settings
 
 import (
+	"fmt"
 	"maps"
 	"slices"
+	"strings"
+	"time"
 
 	"autolora/autolora"
 	"autolora/autolora/runs"
@@ -35,10 +38,41 @@ func (c Config) Check() error {
 		return Errorf("grid-ranks", "got %d, want at most %d", slices.Max(c.GridRanks), maxRank)
 	case size > maxGrid:
 		return Errorf("grid-ranks", "%d ranks for %d targets are more than %d configurations: give fewer", len(c.GridRanks), len(c.Targets), maxGrid)
+	case len(c.TuneMethods) == 0:
+		return Errorf("tune-method", "none is given: want some of %s", strings.Join(tunable, ", "))
+	case len(c.TuneTargets) == 0:
+		return Errorf("tune-target", "none is given: want sets of layers, as query+value,all-linear")
+	case len(c.TuneRanks) == 0:
+		return Errorf("tune-rank", "none is given: want ranks, as 1,4,16")
+	case slices.Min(c.TuneRanks) < 1 || slices.Max(c.TuneRanks) > maxRank:
+		return Errorf("tune-rank", "got %d, want ranks of 1 to %d", c.TuneRanks, maxRank)
+	case c.Time != "" && c.Cost > 0:
+		return Errorf("time", "got %s, but a cost of %v is given, too: want one of the two", c.Time, c.Cost)
 	case c.AdaLoRATargetRank > c.AdaLoRAInitRank:
 		return Errorf("adalora-target-rank", "got %d, want 1 to %d, the value of adalora-init-rank", c.AdaLoRATargetRank, c.AdaLoRAInitRank)
 	case c.AdaLoRATInit+c.AdaLoRATFinal >= 1:
 		return Errorf("adalora-t-init", "%v of the steps, and adalora-t-final %v, leave none in which ranks fall", c.AdaLoRATInit, c.AdaLoRATFinal)
+	}
+	return nil
+}
+
+// areTunable returns an error about a method that cannot be tuned.
+func (c *Config) areTunable() error {
+	for _, m := range c.TuneMethods {
+		if !slices.Contains(tunable, m) {
+			return fmt.Errorf("got %q, want some of %s", m, strings.Join(tunable, ", "))
+		}
+	}
+	return nil
+}
+
+// isTime returns an error about a text that is no length of time.
+func (c *Config) isTime() error {
+	if c.Time == "" {
+		return nil
+	}
+	if d, err := time.ParseDuration(c.Time); err != nil || d <= 0 {
+		return fmt.Errorf("got %q, want a time, as 90m or 2h30m", c.Time)
 	}
 	return nil
 }

@@ -84,7 +84,7 @@ type Config struct {
 	Steps       int // 0: by epochs
 	BatchSize   int
 	Accumulate  int
-	LR          float64 // 0: by the method
+	LR          float64 // 0: by the method; Auto: chosen by trials
 	Warmup      float64
 	WeightDecay float64
 	Clip        float64
@@ -107,6 +107,17 @@ type Config struct {
 
 	GridRanks []int64
 	GridSteps int // 0: as the training
+
+	// Of a choice by trials.
+	TuneMethods  []string
+	TuneTargets  []string // each joined by "+"
+	TuneRanks    []int64
+	TuneLR       []float64 // nil: around the method's
+	TuneScale    float64   // lora_alpha / rank
+	Cost         float64   // of all trials, in trainings; 0: by the command
+	Time         string    // of trials and training, in place of Cost
+	HeldOut      float64   // share of the training data
+	HeldOutLimit int       // examples
 
 	// Of a comparison; empty in a single run.
 	Methods  []string

@@ -80,6 +80,17 @@ func (c *Config) Find(name string) (Setting, bool) {
 	return Setting{}, false
 }
 
+// Changed returns the names of the settings whose values in a and b are not the same.
+func Changed(a, b Config) (names []string) {
+	of := b.Settings()
+	for i, s := range a.Settings() {
+		if !bytes.Equal(s.JSON(), of[i].JSON()) {
+			names = append(names, s.Name)
+		}
+	}
+	return names
+}
+
 // Differing returns the first setting whose values in a and b are not the same,
 // among those that which reports; nil if there is none.
 func Differing(a, b Config, which func(Setting) bool) (inA, inB *Setting) {

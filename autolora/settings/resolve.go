@@ -13,12 +13,13 @@ import (
 )
 
 // Resolved returns c with the learning rates that its method has by default in
-// the place of those that are not set.
+// the place of those that are not set. The search's follows the training's, also
+// where that is yet to be found out.
 func (c Config) Resolved() Config {
 	if m, ok := runs.FindMethod(c.Method); ok && c.LR == 0 {
 		c.LR = m.LR
 	}
-	if c.SearchLR == 0 {
+	if c.SearchLR == 0 && c.LR != Auto {
 		c.SearchLR = c.LR
 	}
 	return c

@@ -6,6 +6,7 @@ import (
 	"math"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -29,10 +30,12 @@ type Setting struct {
 	OneCall bool
 	// Whole is a list each value of which is a flag of its own: commas are part of it.
 	Whole bool
+	// Auto is set for a number in whose place AutoWord may stand: the run finds it out.
+	Auto bool
 	// Choices are the words that it takes, or the usual ones of them.
 	Choices []string
 	// Value points into the Config: *string, *[]string, *bool, *int, *int64,
-	// *[]int64, *uint64, *float64 or *Amount.
+	// *[]int64, *uint64, *float64, *[]float64 or *Amount.
 	Value any
 
 	fallback any          // default, of Value's type
@@ -54,8 +57,16 @@ const (
 	Score
 	Bench
 	Info
+	Tune
 
-	Jobs = Run | Search | Train | Compare // that write an output folder
+	Jobs = Run | Search | Train | Compare | Tune // that write an output folder
+)
+
+// Auto is the value of a number that is to be found out, which nobody gives as one,
+// and AutoWord what is written for it.
+const (
+	Auto     = -math.MaxFloat64
+	AutoWord = "auto"
 )
 
 // What --class-weights takes.
@@ -92,6 +103,9 @@ func (s Setting) IsDefault() bool { return reflect.DeepEqual(s.get(), s.fallback
 
 // JSON returns the value as config.json has it.
 func (s Setting) JSON() json.RawMessage {
+	if s.Auto && s.get() == float64(Auto) {
+		return json.RawMessage(strconv.Quote(AutoWord))
+	}
 	text, err := json.Marshal(s.Value)
 	if err != nil { // a number that is not finite, which no file has
 		text, _ = json.Marshal(fmt.Sprint(s.get()))
@@ -109,12 +123,21 @@ func (s Setting) Words() string {
 }
 
 // String returns the value as a flag takes it.
-func (s Setting) String() string { return strings.Trim(fmt.Sprint(s.get()), "[]") }
+func (s Setting) String() string {
+	if s.Auto && s.get() == float64(Auto) {
+		return AutoWord
+	}
+	return strings.Trim(fmt.Sprint(s.get()), "[]")
+}
 
 // set takes the value from JSON. A list is a new one: copies of the Config share
 // the one before.
 func (s Setting) set(value json.RawMessage) error {
 	field := reflect.ValueOf(s.Value).Elem()
+	if s.Auto && string(value) == strconv.Quote(AutoWord) {
+		field.SetFloat(Auto)
+		return nil
+	}
 	fresh := reflect.New(field.Type())
 	if err := json.Unmarshal(value, fresh.Interface()); err != nil {
 		return &Error{s.Name, fmt.Errorf("got %s, want %s", value, kinds[field.Type().String()])}
@@ -125,7 +148,7 @@ func (s Setting) set(value json.RawMessage) error {
 
 var kinds = map[string]string{
 	"string": "a text", "bool": "true or false", "int": "a whole number", "int64": "a whole number", "uint64": "a whole number of at least 0",
-	"float64": "a number", "settings.Amount": "a whole number, as 50000, 50k or 1.5M", "[]string": "a list of texts", "[]int64": "a list of whole numbers",
+	"float64": "a number", "settings.Amount": "a whole number, as 50000, 50k or 1.5M", "[]string": "a list of texts", "[]int64": "a list of whole numbers", "[]float64": "a list of numbers",
 }
 
 // of makes settings those of a group, which the commands read.
@@ -152,6 +175,7 @@ func (s Setting) kept() Setting                    { s.Kept = true; return s }
 func (s Setting) ofOneCall() Setting               { s.OneCall = true; return s }
 func (s Setting) holds(check func() error) Setting { s.check = check; return s }
 func (s Setting) takenWhole() Setting              { s.Whole = true; return s }
+func (s Setting) orAuto() Setting                  { s.Auto = true; s.Choices = []string{AutoWord}; return s }
 func (s Setting) words(usual ...string) Setting    { s.Choices = usual; return s }
 
 func text(name string, value *string, fallback, usage string) Setting {
@@ -172,6 +196,18 @@ func list(name string, value *[]string, fallback []string, usage string) Setting
 
 func numbers(name string, value *[]int64, fallback []int64, usage string) Setting {
 	return Setting{Name: name, Value: value, fallback: fallback, Usage: usage}
+}
+
+func rates(name string, value *[]float64, usage string) Setting {
+	check := func() error {
+		for _, v := range *value {
+			if !(v > 0) || math.IsInf(v, 0) {
+				return fmt.Errorf("got %v, want more than 0", v)
+			}
+		}
+		return nil
+	}
+	return Setting{Name: name, Value: value, fallback: []float64(nil), Usage: usage, check: check}
 }
 
 // choice is one of some words.
@@ -241,6 +277,9 @@ func within(low, high float64) limits {
 
 // rate is a learning rate; 0 stands for another setting's or a method's.
 var rate = limits{hold: func(v float64) bool { return v >= 0 }, words: "more than 0"}
+
+// rateOrAuto is one that may be found out, too.
+var rateOrAuto = limits{hold: func(v float64) bool { return v >= 0 || v == Auto }, words: "more than 0, or " + AutoWord}
 
 // orUnset allows negative numbers too, which stand for another setting's.
 func orUnset(want limits) limits {

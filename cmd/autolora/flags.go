@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"autolora/autolora/settings"
@@ -52,7 +53,13 @@ func bind(s *pflag.FlagSet, about settings.Setting) {
 	case *uint64:
 		s.Uint64Var(p, name, *p, usage)
 	case *float64:
-		s.Float64Var(p, name, *p, usage)
+		if about.Auto {
+			s.Var(&numberOrAuto{p}, name, usage)
+		} else {
+			s.Float64Var(p, name, *p, usage)
+		}
+	case *[]float64:
+		s.Float64SliceVar(p, name, *p, usage)
 	case *settings.Amount:
 		s.Var(p, name, usage)
 	default:
@@ -99,6 +106,34 @@ func (w *word) Set(text string) error {
 }
 
 func (w *word) Type() string { return "string" }
+
+// numberOrAuto is the value of a flag that takes a number, or the word for one that is
+// to be found out.
+type numberOrAuto struct{ value *float64 }
+
+func (n *numberOrAuto) String() string {
+	switch {
+	case n.value == nil:
+		return ""
+	case *n.value == settings.Auto:
+		return settings.AutoWord
+	}
+	return strconv.FormatFloat(*n.value, 'g', -1, 64)
+}
+
+func (n *numberOrAuto) Set(text string) (err error) {
+	if text == settings.AutoWord {
+		*n.value = settings.Auto
+		return nil
+	}
+	v, err := strconv.ParseFloat(text, 64)
+	if err == nil {
+		*n.value = v
+	}
+	return err
+}
+
+func (n *numberOrAuto) Type() string { return "float64" } // whose errors pflag words as of other numbers
 
 // complete says what a shell completes a flag's value to: words, a folder, or a
 // file, by the flag's placeholder.

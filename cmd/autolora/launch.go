@@ -24,9 +24,9 @@ func launchCommand() *command {
 		Use:        "launch COMMAND…",
 		SuggestFor: strings.Fields("torchrun accelerate distributed"),
 		Short:      "a command in several processes of this machine, one for each GPU",
-		Long: `Starts run, search, train or compare in several processes of this machine that
-share every batch, each with a GPU of its own (--device cuda) or its part of the
-cores. They are told of each other as torchrun does it: by RANK, LOCAL_RANK,
+		Long: `Starts run, tune, search, train or compare in several processes of this machine
+that share every batch, each with a GPU of its own (--device cuda) or its part
+of the cores. They are told of each other as torchrun does it: by RANK, LOCAL_RANK,
 WORLD_SIZE, LOCAL_WORLD_SIZE, MASTER_ADDR and MASTER_PORT.
 
 What process 0 prints is printed as it is; of the others, only what they print
@@ -100,7 +100,7 @@ func (l *launch) prepare(ctx context.Context, c *console, args []string) error {
 		return usagef("launch cannot start itself")
 	}
 	if l.n > 1 && inner.Flags().Lookup("process-timeout") == nil {
-		return usagef("%s is done by one process: run, search, train and compare can be launched", name(found))
+		return usagef("%s is done by one process: run, tune, search, train and compare can be launched", name(found))
 	}
 	inner.run = func(context.Context, *console, []string) error {
 		l.inner = inner

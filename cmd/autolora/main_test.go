@@ -301,7 +301,8 @@ func TestCompletion(t *testing.T) {
 		{[]string{"__complete", "eval", "--part", ""}, "dev\ntest\n:4\n"},
 		{[]string{"__complete", "run", "--out", ""}, ":16\n"},  // folders
 		{[]string{"__complete", "run", "--train", ""}, ":0\n"}, // files
-		{[]string{"__complete", "run", "--lr", ""}, ":4\n"},    // neither
+		{[]string{"__complete", "run", "--lr", ""}, "auto\n:4\n"},
+		{[]string{"__complete", "run", "--eta", ""}, ":4\n"}, // neither
 	} {
 		if got := run(t, program(t, tc.args...)); got.code != exitDone || !strings.HasPrefix(got.stdout, tc.want) {
 			t.Errorf("%q: exit code %d, stdout %.200q, want %q", tc.args, got.code, got.stdout, tc.want)

@@ -47,6 +47,10 @@ func (cmd *command) experiment(ctx context.Context, c *console, do func(context.
 	if err != nil || !cmd.processes.Writes() {
 		return err
 	}
+	if outcome.Results == nil { // one of several shards, and not the one that trains
+		c.note("the trials are complete; the first shard trains what was chosen")
+		return nil
+	}
 	if cmd.Name() != "search" {
 		// Whatever keeps the page from being drawn, the run is complete and stays.
 		if err := report.WriteRun(cmd.cfg.Out); err != nil {

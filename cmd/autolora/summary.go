@@ -30,6 +30,9 @@ func (cmd *command) report(c *console, o *job.Outcome) error {
 	}
 	return c.print(func(w *writer) {
 		w.printf("\n")
+		if slices.Contains(o.Files, runs.TuneFile) {
+			printChoice(w, cmd.cfg.Out)
+		}
 		printOutcome(w, cmd.cfg.Out, o)
 		printPython(w, cmd.cfg.Out, o.Files)
 		if searchOnly {
@@ -194,14 +197,14 @@ func printTrained(w *writer, r *runs.Results) {
 
 // printTimes prints where the time went.
 func printTimes(w *writer, r *runs.Results) {
-	total := r.Seconds.Load + r.Seconds.Search + r.Seconds.Train + r.Seconds.Eval
+	total := r.Seconds.Load + r.Seconds.Tune + r.Seconds.Search + r.Seconds.Train + r.Seconds.Eval
 	label := "time"
 	for _, phase := range []struct {
 		name    string
 		seconds float64
 		steps   int
 	}{
-		{"load", r.Seconds.Load, 0}, {"search", r.Seconds.Search, r.Steps.Search},
+		{"load", r.Seconds.Load, 0}, {"tune", r.Seconds.Tune, r.Steps.Tune}, {"search", r.Seconds.Search, r.Steps.Search},
 		{"train", r.Seconds.Train, r.Steps.Train}, {"eval", r.Seconds.Eval, 0},
 	} {
 		if phase.seconds == 0 {
@@ -244,6 +247,7 @@ func printFiles(w *writer, dir string, o *job.Outcome) {
 		{runs.ReportFile, "heat map, curves, scores" + beside},
 		{runs.HypothesesFile, "what was generated, a line for every source"},
 		{runs.RanksFile, "rank and selection variables of every layer"},
+		{runs.TuneFile, "every trial of settings, and what was chosen"},
 		{runs.ResultsFile, "scores, parameters, times"},
 		{runs.MetricsFile, "a line per logged step"},
 		{runs.ConfigFile, "every setting; --config takes it"},

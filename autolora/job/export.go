@@ -98,6 +98,9 @@ func (j *job) card() peft.ModelCard {
 		{Name: "program", Value: "autolora " + Version}, {Name: "method", Value: j.results.Method}, {Name: "seed", Value: strconv.FormatUint(j.cfg.Seed, 10)},
 		{Name: "steps", Value: fmt.Sprintf("%d of search, %d of training", j.results.Steps.Search, j.results.Steps.Train)},
 	}}
+	if n := j.results.Steps.Tune; n > 0 {
+		card.Made[len(card.Made)-1].Value += fmt.Sprintf(", %d of trials that chose the settings", n)
+	}
 	for _, name := range j.session.task.Metrics {
 		if v, ok := j.results.Scores[name]; ok {
 			card.Scores = append(card.Scores, peft.Score{Name: name, Value: v})

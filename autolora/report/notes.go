@@ -127,6 +127,7 @@ func (m *Method) remarks(t *Task) []string {
 	seeds("no scores with seed %s", func(r *Run) bool { return !scored(r) })
 	seeds("the score is undefined with seed %s and left out of the mean", func(r *Run) bool { return scored(r) && math.IsNaN(r.score(r.Results.Primary)) })
 	seeds("the ranks of seed %s were read from a file, so its cost is without their search", func(r *Run) bool { return methodOf(m.Method).Ranks == runs.Searched && r.Results.Steps.Search == 0 })
+	seeds("trials chose the learning rate with seed %s: their cost counts as search", func(r *Run) bool { return r.Results.Steps.Tune > 0 })
 	if m.Grid > 0 {
 		text := fmt.Sprintf("the grid has %s", human.Count(m.Grid, "configuration"))
 		if t.Family != familyOwn {

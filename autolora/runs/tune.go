@@ -144,16 +144,25 @@ func (r Reached) trial(parameters int64) halving.Trial {
 }
 
 // Judge marks those trials of a rung as having learnt nothing whose loss is not below
-// the commonest answer's, if any of them has learnt something: where none has yet,
-// they have had too few steps for it.
+// the commonest answer's, if the best one's is, by more than its standard error: where
+// none has come so far, they have had too few steps for it. So have slow ones at the
+// first of several rungs, which is not judged.
 func (u *Tune) Judge(rung int) {
-	learnt := func(r Reached) bool { return r.Loss != nil && r.Baseline != nil && *r.Loss < *r.Baseline }
+	if rung == 0 && len(u.Rungs) > 1 {
+		return
+	}
+	below := func(r Reached, by float64) bool {
+		return r.Loss != nil && r.Baseline != nil && *r.Loss+by < *r.Baseline
+	}
 	_, at := u.AtRung(rung)
-	if !slices.ContainsFunc(at, func(i int) bool { return learnt(u.Trials[i].Rungs[rung]) }) {
+	if !slices.ContainsFunc(at, func(i int) bool {
+		r := u.Trials[i].Rungs[rung]
+		return r.StandardError != nil && below(r, *r.StandardError)
+	}) {
 		return
 	}
 	for _, i := range at {
-		if r := &u.Trials[i].Rungs[rung]; r.State == "" && !learnt(*r) {
+		if r := &u.Trials[i].Rungs[rung]; r.State == "" && !below(*r, 0) {
 			r.State, u.Trials[i].State = LearntNothing, LearntNothing
 		}
 	}

@@ -1,0 +1,41 @@
+package report
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"autolora/autolora/halving"
+	"autolora/autolora/runs"
+)
+
+func TestAdvice(t *testing.T) {
+	u := &runs.Tune{Rungs: []halving.Rung{{Trials: 5, Steps: 100}}, Final: 400}
+	add := func(target string, rank int, rate, loss, within float64, parameters int64, state runs.State) {
+		trial := runs.Trial{Settings: json.RawMessage(fmt.Sprintf(`{"method":"lora","target":[%q],"rank":%d,"lr":%g}`, target, rank, rate)), Parameters: parameters}
+		trial.Reach(0, runs.Reached{Steps: 100, Loss: &loss, StandardError: &within, State: state})
+		u.Trials = append(u.Trials, trial)
+	}
+	add("all-linear", 16, 5e-4, 0.309, 0.012, 663552, "")
+	add("all-linear", 1, 2e-3, 0.312, 0.012, 41472, "")
+	add("query", 1, 2e-3, 0.36, 0.012, 4608, "")
+	add("all-linear", 16, 8e-3, 0.9, 0.01, 663552, runs.LearntNothing)
+	add("query", 16, 8e-3, 0.9, 0.01, 73728, runs.Diverged)
+	if Advice(u) != nil {
+		t.Error("there is advice before the choice")
+	}
+	u.Choose()
+	got := strings.Join(Advice(u), "\n")
+	for _, want := range []string{
+		"chosen: all-linear, rank 1, learning rate 2e-3, the smallest adapter whose held-out loss (0.312) is within one standard error (0.0120) of the lowest, 0.309, of all-linear, rank 16, learning rate 5e-4 with 663,552 parameters in place of 41,472",
+		"query (0.360) is worse than all-linear (0.309)",
+		"rank 1 (0.312) is as good as rank 16 (0.309), each at its best of the trials of 100 steps; standard error 0.0120",
+		"1 trial diverged, at learning rate 8e-3",
+		"1 trial learnt nothing, at learning rate 8e-3",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in\n%s", want, got)
+		}
+	}
+}

@@ -26,8 +26,8 @@ func launchCommand() *command {
 		Short:      "a command in several processes of this machine, one for each GPU",
 		Long: `Starts run, tune, search, train or compare in several processes of this machine
 that share every batch, each with a GPU of its own (--device cuda) or its part
-of the cores. They are told of each other as torchrun does it: by RANK, LOCAL_RANK,
-WORLD_SIZE, LOCAL_WORLD_SIZE, MASTER_ADDR and MASTER_PORT.
+of the cores. They are told of each other as torchrun does it: by RANK,
+LOCAL_RANK, WORLD_SIZE, LOCAL_WORLD_SIZE, MASTER_ADDR and MASTER_PORT.
 
 What process 0 prints is printed as it is; of the others, only what they print
 on stderr, each line behind the process's number. If one ends with an error, all

@@ -11,7 +11,8 @@ import (
 // GPT-2 stores query, key and value as one module, c_attn, and PEFT knows LoRA on
 // the whole of it only. Here each has its own; as an adapter of PEFT they are
 // one layer of rank r_q + r_k + r_v, whose A has theirs one above the other and
-// whose B is block-diagonal, with their scales in it.
+// whose B is block-diagonal, with their scales in it. Those of a layer of PEFT's that
+// is not of that form share one A, and are written as the one layer that they were.
 
 // whole returns the module of the checkpoint that has l's modules within it; ""
 // where they are modules themselves.
@@ -27,22 +28,27 @@ func (l *Linear) whole() string {
 func (l *Linear) fused(c *peft.Config) peft.Layer {
 	out, in := l.Weight.Shape[0], l.In()
 	var a []float32
+	columns := make(map[*Param]int64) // of B, where an A begins
 	rank := int64(0)
 	for i := range l.Modules {
-		if lora := l.lora(i); lora != nil {
-			c.LoraDropout = lora.Dropout
+		lora := l.lora(i)
+		if lora == nil {
+			continue
+		}
+		c.LoraDropout = lora.Dropout
+		if _, there := columns[lora.A]; !there {
+			columns[lora.A] = rank
 			a = append(a, lora.A.Value.Float32s()...)
 			rank += lora.Rank
 		}
 	}
 	b := make([]float32, out*rank)
-	var row, column int64
+	var row int64
 	for i, module := range l.Modules {
 		if lora := l.lora(i); lora != nil {
 			for j, v := range lora.B.Value.Float32s() {
-				b[(row+int64(j)/lora.Rank)*rank+column+int64(j)%lora.Rank] = float32(lora.Scale()) * v
+				b[(row+int64(j)/lora.Rank)*rank+columns[lora.A]+int64(j)%lora.Rank] = float32(lora.Scale()) * v
 			}
-			column += lora.Rank
 		}
 		row += module.Rows
 	}
@@ -54,8 +60,7 @@ func (l *Linear) fused(c *peft.Config) peft.Layer {
 
 // setFused gives l's modules what PEFT's layer on the whole does to them: each gets
 // those ranks whose B has something in its rows. Of a layer in the form of fused
-// that is each module's own; of any other it is exact too, with A there more than
-// once.
+// that is each module's own; neighbours that have the same ranks share their A.
 func (m *Model) setFused(adapter *peft.Adapter, layer peft.Layer, l *Linear) error {
 	in, rank := l.In(), int64(layer.Rank)
 	a, b, err := factors(layer, in, l.Weight.Shape[0])
@@ -63,6 +68,8 @@ func (m *Model) setFused(adapter *peft.Adapter, layer peft.Layer, l *Linear) err
 		return err
 	}
 	scale := adapter.Config.Scale(layer.Rank, layer.Alpha)
+	var sharedA *Param // of the module before, and its ranks
+	var sharedRanks []int64
 	for i, module := range l.Modules {
 		rows := b[:module.Rows*rank]
 		b = b[len(rows):]
@@ -83,7 +90,11 @@ func (m *Model) setFused(adapter *peft.Adapter, layer peft.Layer, l *Linear) err
 				ownB = append(ownB, row[j])
 			}
 		}
-		m.setLoRA(l, i, ownA, ownB, scale*float64(len(used)), adapter.Config.LoraDropout)
+		lora := m.setLoRA(l, i, ownA, ownB, scale*float64(len(used)), adapter.Config.LoraDropout)
+		if slices.Equal(used, sharedRanks) {
+			lora.A = sharedA
+		}
+		sharedA, sharedRanks = lora.A, used
 	}
 	return nil
 }

@@ -100,10 +100,14 @@ func (m *Model) FoldSVD(keep [][]bool) {
 }
 
 // Keep leaves of plain LoRA layers only some of their rank-1 parts: keep has a row
-// per layer of LoRAs and a column per part. The scale of a layer stays: its Alpha
+// for those of JoinedLoRAs and a column per part. The scale of a layer stays: its Alpha
 // becomes that of the smaller rank. A layer of which nothing stays is gone.
 func (m *Model) Keep(keep [][]bool) {
-	m.keep(keep, func(_ *torchbind.Scope, l, plain *LoRA) *torchbind.Tensor {
+	var rows [][]bool
+	for i, joined := range m.JoinedLoRAs() {
+		rows = append(rows, slices.Repeat(keep[i:i+1], len(joined))...)
+	}
+	m.keep(rows, func(_ *torchbind.Scope, l, plain *LoRA) *torchbind.Tensor {
 		plain.Alpha = l.Scale() * float64(plain.Rank)
 		return l.B.Value
 	})
@@ -113,11 +117,16 @@ func (m *Model) Keep(keep [][]bool) {
 // factor returns B before parts are left out, and may set the plain layer's Alpha.
 func (m *Model) keep(keep [][]bool, factor func(s *torchbind.Scope, l, plain *LoRA) *torchbind.Tensor) {
 	torchbind.NoGrad(func() {
+		shared := make(map[*Param]*Param) // what is left of every A
 		for i, l := range m.LoRAs() {
 			linear, part := m.linear(l.Module)
 			linear.Adapters[part] = nil
 			if slices.Contains(keep[i], true) {
-				linear.Adapters[part] = m.kept(l, keep[i], factor)
+				plain := m.kept(l, keep[i], factor)
+				if a := shared[l.A]; a != nil {
+					plain.A = a
+				}
+				shared[l.A], linear.Adapters[part] = plain.A, plain
 			}
 		}
 	})

@@ -273,6 +273,20 @@ func (m *Model) LoRAs() []*LoRA {
 	return adaptersOf[*LoRA](m)
 }
 
+// JoinedLoRAs returns LoRAs, those together that share their A: what PEFT has as one
+// layer on several modules (GPT-2's c_attn).
+func (m *Model) JoinedLoRAs() [][]*LoRA {
+	var all [][]*LoRA
+	for _, l := range m.LoRAs() {
+		if last := len(all) - 1; last >= 0 && all[last][0].A == l.A {
+			all[last] = append(all[last], l)
+		} else {
+			all = append(all, []*LoRA{l})
+		}
+	}
+	return all
+}
+
 // adaptersOf returns the adapters of one kind.
 func adaptersOf[A AdapterLayer](m *Model) []A {
 	var all []A
@@ -314,11 +328,18 @@ func (m *Model) linears() []*Linear {
 }
 
 // AdapterParams returns the parameters of every adapter: A, B and, in the SVD form,
-// E of a LoRA layer, or the weights of a bottleneck adapter.
+// E of a LoRA layer, or the weights of a bottleneck adapter. Each is there once, also
+// an A that several layers share.
 func (m *Model) AdapterParams() []*Param {
 	var all []*Param
+	seen := make(map[*Param]bool)
 	for _, a := range m.adapters() {
-		all = append(all, a.Params()...)
+		for _, p := range a.Params() {
+			if !seen[p] {
+				all = append(all, p)
+			}
+			seen[p] = true
+		}
 	}
 	return all
 }

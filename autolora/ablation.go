@@ -2,141 +2,232 @@ package autolora
 
 import (
 	"math"
+	"math/rand/v2"
+	"slices"
 
 	"autolora/nn"
 	"autolora/torchbind"
 )
 
-// Ablation is the held-out loss of a model as a function of gates c on the rank-1
-// parts of its LoRA layers, ΔW = s·Σ_j c_j B[:,j] A[j,:], to the second order around
-// c = 1. Leaving out a set S of parts is the step −1_S, so that it costs about
-//
-//	L(1 − 1_S) − L(1) ≈ −g·1_S + ½ 1_Sᵀ H 1_S,   g = ∂L/∂c,  H = ∂²L/∂c².
-//
-// Where the model is trained g is small, and what a part is worth stands in H
-// (SubLoRA, arXiv:2507.01841; ALoRA, arXiv:2403.16187, ablates each part in turn).
-// Column j of H is a vector-Jacobian product ∂(g·e_j)/∂c through the graph of g, as
-// the search's, and exact. A batch costs its gradient and a product a part: of n
-// parts about n times what a LoRA step on it costs.
-type Ablation struct {
-	Work Work
-
-	model    *nn.Model
-	parts    int         // n
-	weight   float64     // of all batches
-	loss     float64     // Σ weight · L
-	gradient []float64   // Σ weight · g, [n]
-	hessian  [][]float64 // Σ weight · H, [n, n]
+// AblationConfig says how the parts of trained LoRA layers are weighed by ablation.
+type AblationConfig struct {
+	// Rounds are how often the loss is expanded anew: each time half of the parameters
+	// are left out, and in the last one all of the rest.
+	Rounds int
+	// Probes are random vectors a batch, by which the diagonal of H is estimated. 0 are
+	// unit vectors, one a part: all of H, exactly, for so many products a batch.
+	Probes int
+	Seed   uint64 // of the probes
 }
 
-// NewAblation returns the expansion of the loss of a model with LoRA layers, over no
+// Ablate returns what the rank-1 parts of trained LoRA layers are worth, a row for
+// those of JoinedLoRAs, in held-out loss: by how much leaving a part out raises it
+// beside those that are out already. It puts the layers into the basis of Trained
+// first. each goes through held-out batches, the same ones whenever it is called.
+//
+// With gates c on the parts, ΔW = s·Σ_j c_j B[:,j] A[j,:], leaving out a set S is the
+// step −1_S. To the second order it costs
+//
+//	L(c − 1_S) − L(c) ≈ −g·1_S + ½ 1_Sᵀ H 1_S,   g = ∂L/∂c,  H = ∂²L/∂c².
+//
+// Where a model is trained g is small, and what a part is worth stands in H (SubLoRA,
+// arXiv:2507.01841; ALoRA, arXiv:2403.16187, ablates each part in turn). H v is a
+// vector-Jacobian product ∂(g·v)/∂c through the graph of g, as the search's, and exact.
+//
+// Parts are left out one after the other, each time that which costs the least for its
+// parameters. Within a round cross terms come from H if that is known; from one round
+// to the next they are in g and H at the gates that are left. The diagonal of H is
+// estimated without bias by v∘Hv, for v_j = ±1/σ_j (Bekas et al. 2007): in units of
+// the parts' sizes, so that large parts do not hide small ones. A batch costs its
+// gradient and its products, about a LoRA step each.
+func Ablate(model *nn.Model, cfg AblationConfig, each func(add func(s *torchbind.Scope, b *Batch)) error) (worth [][]float64, work Work, err error) {
+	sizes, err := Trained(model)
+	if err != nil {
+		return nil, work, err
+	}
+	joined, costs := model.JoinedLoRAs(), PartCosts(model)
+	var cost, all []float64 // of every part: its parameters, its worth
+	for i, layers := range joined {
+		cost = append(cost, slices.Repeat([]float64{float64(costs[i])}, int(layers[0].Rank))...)
+	}
+	all = make([]float64, len(cost))
+	left := 0.0 // parameters
+	for _, c := range cost {
+		left += c
+	}
+	out, price := make([]bool, len(cost)), math.Inf(-1)
+	rng := rand.New(rand.NewPCG(cfg.Seed, probeStream))
+	for round := range cfg.Rounds {
+		x := newExpansion(model, out)
+		x.probes, x.rng, x.sizes = cfg.Probes, rng, slices.Concat(sizes...)
+		err := each(x.add)
+		work.Add(x.work)
+		if err != nil {
+			return nil, work, err
+		}
+		until := left / 2
+		if round == cfg.Rounds-1 {
+			until = 0
+		}
+		for marginal := x.marginal(); left > until; {
+			next := -1
+			for j := range out {
+				if !out[j] && (next < 0 || marginal[j]/cost[j] < marginal[next]/cost[next]) {
+					next = j
+				}
+			}
+			// A part that costs less than one before it is worth for its parameters what that one was,
+			// and a trifle more, also when that is multiplied and divided again: the worth orders the
+			// parts as they went, and WithinBudget keeps those that were left when a budget was met.
+			if now := marginal[next] / cost[next]; now > price {
+				price = now
+			} else {
+				price += math.Abs(price) * 1e-12
+			}
+			out[next], all[next] = true, price*cost[next]
+			left -= cost[next]
+			for j := range marginal {
+				marginal[j] += x.cross(next, j)
+			}
+		}
+	}
+	for _, row := range sizes {
+		worth, all = append(worth, all[:len(row):len(row)]), all[len(row):]
+	}
+	return worth, work, nil
+}
+
+// expansion is the mean loss over batches as a function of gates, to the second order.
+type expansion struct {
+	model  *nn.Model
+	open   []float64 // c, of every part
+	gates  []int64   // the part that each column of each layer of LoRAs belongs to
+	probes int       // 0: unit vectors
+	rng    *rand.Rand
+	sizes  []float64 // σ² of every part
+	work   Work
+
+	weight   float64     // of all batches
+	loss     float64     // Σ weight · L
+	gradient []float64   // Σ weight · g
+	diagonal []float64   // Σ weight · H_jj
+	hessian  [][]float64 // Σ weight · H; nil with probes
+}
+
+// newExpansion returns that around the model without the parts that are out, over no
 // batch yet.
-func NewAblation(model *nn.Model) *Ablation {
-	x := &Ablation{model: model}
-	for _, l := range model.LoRAs() {
-		x.parts += int(l.Rank)
+func newExpansion(model *nn.Model, out []bool) *expansion {
+	x := &expansion{model: model}
+	first := int64(0)
+	for _, joined := range model.JoinedLoRAs() {
+		for range joined {
+			for j := range joined[0].Rank {
+				x.gates = append(x.gates, first+j)
+			}
+		}
+		first += joined[0].Rank
 	}
-	x.gradient, x.hessian = make([]float64, x.parts), make([][]float64, x.parts)
-	for j := range x.hessian {
-		x.hessian[j] = make([]float64, x.parts)
+	for _, is := range out {
+		x.open = append(x.open, 1)
+		if is {
+			x.open[len(x.open)-1] = 0
+		}
 	}
+	x.gradient, x.diagonal = make([]float64, len(out)), make([]float64, len(out))
 	return x
 }
 
-// Add takes a batch into the mean loss, without dropout.
-func (x *Ablation) Add(s *torchbind.Scope, b *Batch) {
+// add takes a batch into the mean loss, without dropout.
+func (x *expansion) add(s *torchbind.Scope, b *Batch) {
 	_ = s.Do(func(s *torchbind.Scope) error {
 		like := x.model.LoRAs()[0].A.Value
-		c := torchbind.Full(s, []int64{int64(x.parts)}, 1, like.DType(), like.Device()).SetRequiresGrad(true)
-		d := wholeGraph{objective: objective{
-			model: x.model, weights: []*nn.Param{{Value: c}}, work: &x.Work, a: c, alpha: func(*torchbind.Scope) *torchbind.Tensor { return c },
-		}}
-		twice := d.gradientTwice(s, b)
-		x.weight += b.Weight
-		x.loss += b.Weight * twice.loss.Item()
-		add(x.gradient, b.Weight, twice.g[0])
-		for j := range x.hessian {
+		vector := func(s *torchbind.Scope, v []float64) *torchbind.Tensor {
+			return torchbind.To(s, torchbind.FromSlice(s, v, []int64{int64(len(v))}, torchbind.CPU), like.DType(), like.Device())
+		}
+		c := vector(s, x.open).SetRequiresGrad(true)
+		index := torchbind.FromSlice(s, x.gates, []int64{int64(len(x.gates))}, like.Device())
+		twice := wholeGraph{objective: objective{
+			model: x.model, weights: []*nn.Param{{Value: c}}, work: &x.work, a: c,
+			alpha: func(s *torchbind.Scope) *torchbind.Tensor { return torchbind.IndexSelect(s, c, 0, index) },
+		}}.gradientTwice(s, b)
+		product := func(v []float64) (hv []float64) {
 			_ = s.Do(func(s *torchbind.Scope) error {
-				e := make([]float64, x.parts)
-				e[j] = 1
-				unit := torchbind.To(s, torchbind.FromSlice(s, e, c.Shape(), torchbind.CPU), c.DType(), c.Device())
-				x.Work.Backward++
-				add(x.hessian[j], b.Weight, torchbind.Grad(s, twice.g, only(c), only(unit), true)[0])
+				x.work.Backward++
+				hv = torchbind.Grad(s, twice.g, only(c), only(vector(s, v)), true)[0].Float64s() // the graph stays
 				return nil
 			})
+			return hv
+		}
+		x.weight += b.Weight
+		x.loss += b.Weight * twice.loss.Item()
+		addTo(x.gradient, b.Weight, twice.g[0].Float64s())
+		if x.probes == 0 {
+			x.columns(b.Weight, product)
+		} else {
+			x.probe(b.Weight, product)
 		}
 		return nil
 	})
 }
 
-// add adds weight·t to sum.
-func add(sum []float64, weight float64, t *torchbind.Tensor) {
-	for i, v := range t.Float64s() {
-		sum[i] += weight * v
+// columns adds all of H.
+func (x *expansion) columns(weight float64, product func(v []float64) []float64) {
+	if x.hessian == nil {
+		x.hessian = make([][]float64, len(x.open))
+		for j := range x.hessian {
+			x.hessian[j] = make([]float64, len(x.open))
+		}
 	}
-}
-
-// Loss returns L(1).
-func (x *Ablation) Loss() float64 { return x.loss / x.weight }
-
-// Cost returns by how much the loss rises without the parts that are out, to the
-// second order.
-func (x *Ablation) Cost(out []bool) float64 {
-	cost := 0.0
-	for i := range out {
-		if !out[i] {
+	for j, column := range x.hessian {
+		if x.open[j] == 0 {
 			continue
 		}
-		cost -= x.gradient[i]
-		for j := range out {
-			if out[j] {
-				cost += x.hessian[i][j] / 2
-			}
-		}
+		unit := make([]float64, len(x.open))
+		unit[j] = 1
+		addTo(column, weight, product(unit))
+		x.diagonal[j] = column[j]
 	}
-	return cost / x.weight
 }
 
-// Worth returns what the parts are worth, a row for every layer, in held-out loss.
-// Parts are left out one after the other, each time that which costs the least for
-// its parameters beside those that are out already; that cost is its worth. costs
-// are the parameters of one part of each layer. A part that costs less than one
-// before it is worth for its parameters what that one was: so the worth orders them
-// as they went, and autolora.WithinBudget keeps those that were left when the budget
-// was met.
-func (x *Ablation) Worth(costs []int64) [][]float64 {
-	layers := x.model.LoRAs()
-	var each []float64 // parameters of every part
-	for i, l := range layers {
-		for range l.Rank {
-			each = append(each, float64(costs[i]))
-		}
-	}
-	marginal, worth := make([]float64, x.parts), make([]float64, x.parts)
-	for j := range marginal {
-		marginal[j] = -x.gradient[j] + x.hessian[j][j]/2
-	}
-	out, price := make([]bool, x.parts), math.Inf(-1)
-	for range x.parts {
-		next := -1
-		for j := range out {
-			if !out[j] && (next < 0 || marginal[j]/each[j] < marginal[next]/each[next]) {
-				next = j
+// probe adds an estimate of H's diagonal.
+func (x *expansion) probe(weight float64, product func(v []float64) []float64) {
+	for range x.probes {
+		v := make([]float64, len(x.open))
+		for j, size := range x.sizes {
+			sign := float64(1 - 2*int(x.rng.Uint64()&1))
+			if x.open[j] > 0 && size > 0 {
+				v[j] = sign / math.Sqrt(size)
 			}
 		}
-		if now := marginal[next] / each[next] / x.weight; now > price {
-			price = now
-		} else {
-			price += math.Abs(price) * 1e-12 // above what went before, also when it is multiplied and divided again
-		}
-		out[next], worth[next] = true, price*each[next]
-		for j := range marginal {
-			marginal[j] += x.hessian[next][j]
+		for j, hv := range product(v) {
+			if v[j] != 0 {
+				x.diagonal[j] += weight * hv / v[j] / float64(x.probes)
+			}
 		}
 	}
-	rows := make([][]float64, len(layers))
-	for i, l := range layers {
-		rows[i], worth = worth[:l.Rank:l.Rank], worth[l.Rank:]
+}
+
+// addTo adds weight·v to sum.
+func addTo(sum []float64, weight float64, v []float64) {
+	for i, value := range v {
+		sum[i] += weight * value
 	}
-	return rows
+}
+
+// marginal returns what it costs to leave out each part alone.
+func (x *expansion) marginal() []float64 {
+	each := make([]float64, len(x.open))
+	for j := range each {
+		each[j] = (-x.gradient[j] + x.diagonal[j]/2) / x.weight
+	}
+	return each
+}
+
+// cross returns what leaving out part i adds to the cost of leaving out part j; 0 where
+// that is not known.
+func (x *expansion) cross(i, j int) float64 {
+	if x.hessian == nil {
+		return 0
+	}
+	return x.hessian[i][j] / x.weight
 }

@@ -73,5 +73,23 @@ func ShuffledRanks(ranks []int, sizes []int64, seed uint64) []int {
 	return out
 }
 
-// shuffleStream keeps these random numbers apart from others of a seed.
-const shuffleStream = 3
+// RandomWorth gives every part of a worth another by which a budget takes the parts in
+// a random order, whatever they cost.
+func RandomWorth(worth [][]float64, costs []int64, seed uint64) [][]float64 {
+	random := make([][]float64, len(worth))
+	rng := rand.New(rand.NewPCG(seed, worthStream))
+	for i, row := range worth {
+		for range row {
+			random[i] = append(random[i], rng.Float64()*float64(costs[i]))
+		}
+	}
+	return random
+}
+
+// These keep the random numbers of one seed apart from each other, and from others of
+// the seed.
+const (
+	shuffleStream = 3
+	worthStream   = 4
+	probeStream   = 5
+)

@@ -69,6 +69,17 @@ func WithinBudget(worth [][]float64, costs []int64, budget int64) []int {
 	return ranks
 }
 
+// KeepBest returns which parts are left where each layer has the rank given: those of
+// the highest worth in it, of equal ones the first.
+func KeepBest(worth [][]float64, ranks []int) [][]bool {
+	keep := make([][]bool, len(worth))
+	for i, row := range worth {
+		each := slices.Repeat([]int64{1}, len(row))
+		keep[i] = largest(row, each, int64(ranks[i]))
+	}
+	return keep
+}
+
 // largest reports which parts a budget is spent on: those with the highest score
 // for their cost first, as long as they fit. Of equal ones the first go before the
 // others.

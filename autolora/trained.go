@@ -1,6 +1,8 @@
 package autolora
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"math"
 
@@ -17,11 +19,12 @@ import (
 //
 // with the highest σ first: of all ways to leave out some rank-1 parts, leaving out
 // columns of this B changes ΔW least. ΔW stays but for rounding. It returns what the
-// parts are worth by PARA (arXiv:2604.27796), a row for every layer: σ², by which
-// ‖ΔW‖²_F shrinks without the part. That costs no step.
+// parts are worth by PARA (arXiv:2604.27796), a row for those of JoinedLoRAs, whose
+// rows of ΔW stand one above the other: σ², by which ‖ΔW‖²_F shrinks without the part.
+// That costs no step.
 func Trained(model *nn.Model) (worth [][]float64, err error) {
-	for _, l := range model.LoRAs() {
-		values, err := singular(l)
+	for _, joined := range model.JoinedLoRAs() {
+		values, err := singular(joined)
 		if err != nil {
 			return nil, err
 		}
@@ -33,53 +36,70 @@ func Trained(model *nn.Model) (worth [][]float64, err error) {
 	return worth, nil
 }
 
-// singular rewrites the factors of a layer and returns the singular values of its
-// update, as many as it has parts.
-func singular(l *nn.LoRA) ([]float64, error) {
-	values := make([]float64, l.Rank)
-	scale := l.Scale()
+// PartCosts returns the parameters of one rank-1 part of those of JoinedLoRAs.
+func PartCosts(model *nn.Model) []int64 {
+	var costs []int64
+	for _, joined := range model.JoinedLoRAs() {
+		cost := joined[0].A.Shape[1]
+		for _, l := range joined {
+			cost += l.B.Shape[0]
+		}
+		costs = append(costs, cost)
+	}
+	return costs
+}
+
+// singular rewrites the factors of layers with one A and one scale, and returns the
+// singular values of their update, as many as they have parts.
+func singular(joined []*nn.LoRA) ([]float64, error) {
+	first := joined[0]
+	values, scale := make([]float64, first.Rank), first.Scale()
 	if scale == 0 {
 		return values, nil
 	}
+	var below []float64 // B of all
+	rows := 0
+	for _, l := range joined {
+		below = append(below, l.B.Value.Float64s()...)
+		rows += int(l.B.Shape[0])
+	}
+	rank, columns := int(first.Rank), int(first.A.Shape[1])
 	// B A = U_B (S_B V_Bᵀ U_A S_A) V_Aᵀ, whose core is at most [R, R]; R may be more than the matrices have.
-	b, err := decompose(l.B)
-	if err != nil {
-		return nil, err
+	b, errB := decompose(mat.NewDense(rows, rank, below))
+	a, errA := decompose(mat.NewDense(rank, columns, first.A.Value.Float64s()))
+	if errA != nil || errB != nil {
+		return nil, fmt.Errorf("%s: %w", first.Module, cmp.Or(errA, errB))
 	}
-	a, err := decompose(l.A)
-	if err != nil {
-		return nil, err
-	}
-	var core, left, right, u, v mat.Dense
+	var core, u, v mat.Dense
 	core.Mul(b.v.T(), a.u)
 	core.Apply(func(i, j int, v float64) float64 { return scale * b.values[i] * v * a.values[j] }, &core)
-	var svd mat.SVD
-	if !svd.Factorize(&core, mat.SVDThin) {
-		return nil, fmt.Errorf("%s: the update has no singular values: its weights are broken", l.Module)
+	both, err := decompose(&core)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", first.Module, err)
 	}
-	found := svd.Values(nil)
-	svd.UTo(&left)
-	svd.VTo(&right)
-	u.Mul(b.u, &left)  // [out, R]
-	v.Mul(a.v, &right) // [in, R]
+	u.Mul(b.u, both.u) // [out, R]
+	v.Mul(a.v, both.v) // [in, R]
 
-	copy(values, found)
-	rank := int(l.Rank)
-	newB, newA := make([]float64, int(l.B.Shape[0])*rank), make([]float64, rank*int(l.A.Shape[1]))
-	for j, value := range found {
+	copy(values, both.values)
+	newB, newA := make([]float64, rows*rank), make([]float64, rank*columns)
+	for j, value := range both.values {
 		root := math.Sqrt(value / scale)
-		for i := range l.B.Shape[0] {
-			newB[int(i)*rank+j] = root * u.At(int(i), j)
+		for i := range rows {
+			newB[i*rank+j] = root * u.At(i, j)
 		}
-		for i := range l.A.Shape[1] {
-			newA[j*int(l.A.Shape[1])+int(i)] = root * v.At(int(i), j)
+		for i := range columns {
+			newA[j*columns+i] = root * v.At(i, j)
 		}
 	}
 	s := torchbind.NewScope()
 	defer s.Close()
 	torchbind.NoGrad(func() {
-		l.B.Value.CopyInPlace(torchbind.FromSlice(s, newB, l.B.Shape, torchbind.CPU))
-		l.A.Value.CopyInPlace(torchbind.FromSlice(s, newA, l.A.Shape, torchbind.CPU))
+		first.A.Value.CopyInPlace(torchbind.FromSlice(s, newA, first.A.Shape, torchbind.CPU))
+		for _, l := range joined {
+			own := newB[:l.B.Shape[0]*l.Rank]
+			l.B.Value.CopyInPlace(torchbind.FromSlice(s, own, l.B.Shape, torchbind.CPU))
+			newB = newB[len(own):]
+		}
 	})
 	return values, nil
 }
@@ -90,11 +110,10 @@ type decomposition struct {
 	values []float64
 }
 
-func decompose(p *nn.Param) (d decomposition, err error) {
+func decompose(m *mat.Dense) (d decomposition, err error) {
 	var svd mat.SVD
-	m := mat.NewDense(int(p.Shape[0]), int(p.Shape[1]), p.Value.Float64s())
-	if math.IsNaN(mat.Sum(m)) || !svd.Factorize(m, mat.SVDThin) {
-		return d, fmt.Errorf("%s has no singular values: its weights are broken", p.Name)
+	if sum := mat.Sum(m); !Finite(sum) || !svd.Factorize(m, mat.SVDThin) {
+		return d, errors.New("its update has no singular values: the adapter's weights are broken")
 	}
 	d.u, d.v = new(mat.Dense), new(mat.Dense)
 	svd.UTo(d.u)

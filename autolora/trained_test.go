@@ -127,7 +127,7 @@ func TestTrainedAtTheEdges(t *testing.T) {
 			t.Errorf("worth %v, %v, %v", tail, worth[1], worth[2])
 		}
 		m.LoRAs()[3].A.Value = torchbind.MulScalar(s, m.LoRAs()[3].A.Value, math.NaN())
-		want := m.LoRAs()[3].A.Name + " has no singular values: its weights are broken"
+		want := m.LoRAs()[3].Module + ": its update has no singular values: the adapter's weights are broken"
 		if _, err := Trained(m); err == nil || err.Error() != want {
 			t.Errorf("got %v, want %s", err, want)
 		}

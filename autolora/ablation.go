@@ -35,7 +35,8 @@ type AblationConfig struct {
 // vector-Jacobian product ∂(g·v)/∂c through the graph of g, as the search's, and exact.
 //
 // Parts are left out one after the other, each time that which costs the least for its
-// parameters. Within a round cross terms come from H if that is known; from one round
+// parameters. Of many parts some seem to do harm by chance, and would go first: so each
+// costs the standard error of its g more, by which batches differ. Within a round cross terms come from H if that is known; from one round
 // to the next they are in g and H at the gates that are left. The diagonal of H is
 // estimated without bias by v∘Hv, for v_j = ±1/σ_j (Bekas et al. 2007): in units of
 // the parts' sizes, so that large parts do not hide small ones. A batch costs its
@@ -69,17 +70,18 @@ func Ablate(model *nn.Model, cfg AblationConfig, each func(add func(s *torchbind
 		if round == cfg.Rounds-1 {
 			until = 0
 		}
-		for marginal := x.marginal(); left > until; {
+		marginal, doubt := x.marginal(), x.doubt()
+		for left > until {
 			next := -1
 			for j := range out {
-				if !out[j] && (next < 0 || marginal[j]/cost[j] < marginal[next]/cost[next]) {
+				if !out[j] && (next < 0 || (marginal[j]+doubt[j])/cost[j] < (marginal[next]+doubt[next])/cost[next]) {
 					next = j
 				}
 			}
 			// A part that costs less than one before it is worth for its parameters what that one was,
 			// and a trifle more, also when that is multiplied and divided again: the worth orders the
 			// parts as they went, and WithinBudget keeps those that were left when a budget was met.
-			if now := marginal[next] / cost[next]; now > price {
+			if now := (marginal[next] + doubt[next]) / cost[next]; now > price {
 				price = now
 			} else {
 				price += math.Abs(price) * 1e-12
@@ -107,11 +109,13 @@ type expansion struct {
 	sizes  []float64 // σ² of every part
 	work   Work
 
-	weight   float64     // of all batches
-	loss     float64     // Σ weight · L
-	gradient []float64   // Σ weight · g
-	diagonal []float64   // Σ weight · H_jj
-	hessian  [][]float64 // Σ weight · H; nil with probes
+	batches  float64
+	weight   float64      // of all batches
+	loss     float64      // Σ weight · L
+	gradient []float64    // Σ weight · g
+	squares  [3][]float64 // Σ weight² · g⁰, g and g²
+	diagonal []float64    // Σ weight · H_jj
+	hessian  [][]float64  // Σ weight · H; nil with probes
 }
 
 // newExpansion returns that around the model without the parts that are out, over no
@@ -134,6 +138,9 @@ func newExpansion(model *nn.Model, out []bool) *expansion {
 		}
 	}
 	x.gradient, x.diagonal = make([]float64, len(out)), make([]float64, len(out))
+	for i := range x.squares {
+		x.squares[i] = make([]float64, len(out))
+	}
 	return x
 }
 
@@ -160,7 +167,14 @@ func (x *expansion) add(s *torchbind.Scope, b *Batch) {
 		}
 		x.weight += b.Weight
 		x.loss += b.Weight * twice.loss.Item()
-		addTo(x.gradient, b.Weight, twice.g[0].Float64s())
+		g := twice.g[0].Float64s()
+		addTo(x.gradient, b.Weight, g)
+		for j, v := range g {
+			for power := range x.squares {
+				x.squares[power][j] += b.Weight * b.Weight * math.Pow(v, float64(power))
+			}
+		}
+		x.batches++
 		if x.probes == 0 {
 			x.columns(b.Weight, product)
 		} else {
@@ -219,6 +233,21 @@ func (x *expansion) marginal() []float64 {
 	each := make([]float64, len(x.open))
 	for j := range each {
 		each[j] = (-x.gradient[j] + x.diagonal[j]/2) / x.weight
+	}
+	return each
+}
+
+// doubt returns the standard error of the mean gradient by each gate, over batches; 0
+// of one batch.
+func (x *expansion) doubt() []float64 {
+	each := make([]float64, len(x.open))
+	if x.batches < 2 {
+		return each
+	}
+	for j := range each {
+		mean := x.gradient[j] / x.weight
+		off := x.squares[2][j] - 2*mean*x.squares[1][j] + mean*mean*x.squares[0][j]
+		each[j] = math.Sqrt(max(off, 0)*x.batches/(x.batches-1)) / x.weight
 	}
 	return each
 }

@@ -194,7 +194,7 @@ func TestAblate(t *testing.T) {
 							if out[j] {
 								continue
 							}
-							if per := (x.cost(append(set[:len(set):len(set)], j)...) - x.cost(set...)) / float64(each[j]); per < least {
+							if per := (x.cost(append(set[:len(set):len(set)], j)...) - x.cost(set...) + x.doubt()[j]) / float64(each[j]); per < least {
 								best, least = j, per
 							}
 						}
@@ -219,6 +219,32 @@ func TestAblate(t *testing.T) {
 			})
 		})
 	}
+}
+
+// The doubt about g is the standard error of a mean over batches of different weight.
+func TestDoubt(t *testing.T) {
+	run(t, func(s *torchbind.Scope) {
+		m := withTinyAdapter(t, "bert-tiny-lora-ranks")
+		defer m.Close()
+		n := partsOf(m)
+		both, batches := expand(t, s, m, make([]bool, n))
+		var want []float64
+		each := make([]*expansion, len(batches))
+		for i, b := range batches {
+			each[i] = newExpansion(m, make([]bool, n))
+			each[i].add(s, b)
+			near(t, "of one batch", each[i].doubt(), make([]float64, n), 0)
+		}
+		for j := range n {
+			square := 0.0
+			for i, b := range batches {
+				off := each[i].gradient[j]/b.Weight - both.gradient[j]/both.weight
+				square += b.Weight * b.Weight * off * off
+			}
+			want = append(want, math.Sqrt(2*square)/both.weight) // 2 = n/(n-1)
+		}
+		near(t, "of two", both.doubt(), want, 1e-6)
+	})
 }
 
 // Probes estimate the diagonal of H without bias: their mean comes as near to it as

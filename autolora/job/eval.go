@@ -38,7 +38,18 @@ func windows(d *data.Dataset) iter.Seq2[int, *data.Dataset] {
 // eachBatch calls do, in inference mode, with every batch of d that is this
 // process's to compute. Each example is in one; done counts those of all processes
 // up to the batch. What all processes compute is added to work.
-func (s *session) eachBatch(ctx context.Context, model *nn.Model, d *data.Dataset, work *runs.Work, do func(scope *torchbind.Scope, b *autolora.Batch, packed *data.Batch, done int) error) error {
+func (s *session) eachBatch(ctx context.Context, model *nn.Model, d *data.Dataset, work *runs.Work, do batchFunc) error {
+	return s.eachBatchWithGraph(ctx, model, d, work, func(scope *torchbind.Scope, b *autolora.Batch, packed *data.Batch, done int) (err error) {
+		torchbind.InferenceMode(func() { err = do(scope, b, packed, done) })
+		return err
+	})
+}
+
+// batchFunc does something with a batch, whose tensors live in scope.
+type batchFunc func(scope *torchbind.Scope, b *autolora.Batch, packed *data.Batch, done int) error
+
+// eachBatchWithGraph is eachBatch where derivatives are taken.
+func (s *session) eachBatchWithGraph(ctx context.Context, model *nn.Model, d *data.Dataset, work *runs.Work, do batchFunc) error {
 	var all runs.Work // not added where it is interrupted, and done anew
 	for from, part := range windows(d) {
 		corpus := s.corpus(part)
@@ -65,7 +76,7 @@ func (s *session) eachBatch(ctx context.Context, model *nn.Model, d *data.Datase
 			err = torchbind.Run(func(scope *torchbind.Scope) error {
 				b, err := autolora.NewBatch(scope, model, packed)
 				if err == nil {
-					torchbind.InferenceMode(func() { err = do(scope, b, packed, done) })
+					err = do(scope, b, packed, done)
 				}
 				return err
 			})

@@ -185,6 +185,6 @@ func (j *job) enter(phase string) error {
 func checkOut(cfg settings.Config, model string) error {
 	return runs.Apart(cfg.Out,
 		runs.Input{What: "model", Path: model}, runs.Input{What: "data", Path: cfg.Data}, runs.Input{What: "training data", Path: cfg.TrainFile},
-		runs.Input{What: "dev data", Path: cfg.DevFile}, runs.Input{What: "ranks", Path: cfg.RanksFile}, runs.Input{What: "paraphrases", Path: cfg.Paraphrases},
+		runs.Input{What: "dev data", Path: cfg.DevFile}, runs.Input{What: "ranks", Path: cfg.RanksFile}, runs.Input{What: "adapter", Path: cfg.Adapter}, runs.Input{What: "paraphrases", Path: cfg.Paraphrases},
 		runs.Input{What: "word lists", Path: cfg.Meteor})
 }

@@ -71,11 +71,21 @@ type job struct {
 	grid    runs.Grid   // of a grid search
 	results runs.Results
 	files   []string
+
+	// Of a pruning.
+	adapter  *StoredAdapter
+	choosing *data.Dataset // examples of the dev set that choose; scored has the others
+	pruning  runs.Pruning
 }
 
-// do opens a job, does its work, and closes it: settings, model, data, folder,
-// phases, results, in this order.
+// do does a job that trains.
 func do(ctx context.Context, host Host, cfg settings.Config, command string, work func(*job) error) (*Outcome, error) {
+	return doWith(ctx, host, cfg, command, newJob, work)
+}
+
+// doWith opens a job, does its work, and closes it: settings, model, data, folder,
+// phases, results, in this order. read reads the data.
+func doWith(ctx context.Context, host Host, cfg settings.Config, command string, read func(context.Context, *session) (*job, error), work func(*job) error) (*Outcome, error) {
 	cfg = cfg.Resolved()
 	if cfg.Resume {
 		if done, err := completeRun(host.Processes, cfg); done != nil || err != nil {
@@ -90,7 +100,7 @@ func do(ctx context.Context, host Host, cfg settings.Config, command string, wor
 	if err := checkOut(cfg, s.dir); err != nil {
 		return nil, err
 	}
-	j, err := newJob(ctx, s)
+	j, err := read(ctx, s)
 	if err != nil {
 		return nil, err
 	}

@@ -56,7 +56,11 @@ func (s *session) origin() *origin {
 	cfg.Kind = s.task.Kind
 	o.Settings = cfg.Kept()
 	if s.task.Kind == data.Classification || s.task.Kind == data.Regression {
-		o.Pairs = &s.splits.Train.Examples[0].HasPair
+		some := s.splits.Train
+		if some == nil {
+			some = s.splits.Dev[0]
+		}
+		o.Pairs = &some.Examples[0].HasPair
 	}
 	return o
 }

@@ -35,7 +35,7 @@ func (s *stopper) Advance(int, string) {
 func learned(t *testing.T, dir string) map[string][]byte {
 	t.Helper()
 	files := map[string][]byte{}
-	for _, name := range []string{runs.RanksFile, runs.GridFile, runs.AdapterDir, runs.ModelDir, runs.HypothesesFile} {
+	for _, name := range []string{runs.RanksFile, runs.GridFile, runs.PruneFile, runs.AdapterDir, runs.ModelDir, runs.HypothesesFile} {
 		err := filepath.WalkDir(filepath.Join(dir, name), func(path string, d os.DirEntry, err error) error {
 			if err != nil || d.IsDir() {
 				return nil

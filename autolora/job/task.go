@@ -185,7 +185,7 @@ func readSplits(cfg settings.Config, labels []string, parts ...data.Part) (*data
 func readFiles(cfg settings.Config, labels []string, parts []data.Part) (*data.Splits, error) {
 	files := ownFiles(cfg)
 	files.Dev = ""
-	if files.Labels = labels; labels != nil {
+	if files.Labels = labels; labels != nil && !slices.Contains(parts, data.Train) {
 		files.Train = "" // it says nothing that is not known
 	}
 	for _, part := range parts {

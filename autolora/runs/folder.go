@@ -52,6 +52,7 @@ const (
 	TuneDir     = "tune"      // states of trials
 	ResultsFile = "results.json"
 	LossesFile  = "losses.json" // the loss of every example that was evaluated
+	PruneFile   = "prune.json"  // sizes to which an adapter was cut, and their losses
 	// HypothesesFile has what was generated, a line for every example.
 	HypothesesFile = "hypotheses.txt"
 	AdapterDir     = "adapter"
@@ -65,7 +66,7 @@ const (
 )
 
 // Names lists the files and folders that a run writes.
-var Names = []string{ConfigFile, MetricsFile, RanksFile, GridFile, TuneFile, TuneDir, ResultsFile, LossesFile, HypothesesFile, AdapterDir, ModelDir, Checkpoint, TensorBoard, ReportFile}
+var Names = []string{ConfigFile, MetricsFile, RanksFile, GridFile, TuneFile, TuneDir, PruneFile, ResultsFile, LossesFile, HypothesesFile, AdapterDir, ModelDir, Checkpoint, TensorBoard, ReportFile}
 
 // ShardFolder is the folder in which a shard of a choice by trials works, below that
 // of the first.

@@ -62,6 +62,16 @@ func (l *Losses) StandardError() float64 {
 	return math.Sqrt(squares*n/(n-1)) / rows
 }
 
+// Minus returns the losses less those of other on the same examples: their Mean is the
+// difference of the means, and its StandardError that of a paired comparison.
+func (l *Losses) Minus(other Losses) Losses {
+	d := Losses{Part: l.Part, Data: l.Data, Rows: l.Rows}
+	for i, loss := range l.Loss {
+		d.Loss = append(d.Loss, loss-other.Loss[i])
+	}
+	return d
+}
+
 // lossesFile is the form of losses.json.
 type lossesFile struct {
 	Part string    `json:"part"`

@@ -16,9 +16,9 @@ type Rule struct {
 	Threshold string  `json:"threshold,omitempty"` // from where on it counts: Mean, of the layer, or a number
 	Budget    int64   `json:"budget,omitempty"`    // parameters that those worth most may have, in place of a threshold
 
-	From   string `json:"from,omitempty"`   // of a control: the ranks that it is made of
+	From   string `json:"from,omitempty"`   // of a control: the ranks that it is made of; of a cut: the adapter
 	Tried  int    `json:"tried,omitempty"`  // of a grid: its configurations
-	Metric string `json:"metric,omitempty"` // of a grid: what they are ranked by
+	Metric string `json:"metric,omitempty"` // of a grid: what they are ranked by; of a cut: what its parts are weighed by
 }
 
 // What a rule of a search counts, and a threshold.
@@ -34,6 +34,7 @@ const (
 	RuleGrid     = "grid"     // the best of a grid
 	RuleSpread   = "spread"   // a control: the parameters spread evenly
 	RulePermuted = "permuted" // a control: the ranks permuted over the layers
+	RulePruned   = "pruned"   // what was left of an adapter
 )
 
 // String says the rule in a sentence.
@@ -49,6 +50,8 @@ func (r Rule) String() string {
 		return fmt.Sprintf("control: the parameters of %s spread evenly", r.From)
 	case r.Name == RulePermuted:
 		return fmt.Sprintf("control: the ranks of %s permuted over the layers", r.From)
+	case r.Name == RulePruned:
+		return fmt.Sprintf("pruned: what is left of %s by %s, within %d parameters", r.From, r.Metric, r.Budget)
 	case r.Form == "":
 		return r.Name
 	}

@@ -105,6 +105,10 @@ type Config struct {
 	AdaLoRABeta2      float64
 	AdaLoRAOrth       float64
 
+	Adapter   string  // to be cut
+	By        string  // what its parts are weighed by
+	Tolerance float64 // of the loss; negative: a standard error
+
 	GridRanks []int64
 	GridSteps int // 0: as the training
 

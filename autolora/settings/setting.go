@@ -51,6 +51,7 @@ const (
 	Search
 	Train
 	Compare
+	Prune
 	Eval
 	Predict
 	Export

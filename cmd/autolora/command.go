@@ -92,7 +92,7 @@ func newTree(c *console) *tree {
 		t.helped = c.print(func(w *writer) { help(w, cmd, t.commands[cmd]) })
 	})
 
-	t.add(c, t.root, runCommand(), tuneCommand(), searchCommand(), trainCommand(), compareCommand(), launchCommand(), evalCommand(), predictCommand(), exportCommand(),
+	t.add(c, t.root, runCommand(), tuneCommand(), searchCommand(), trainCommand(), compareCommand(), launchCommand(), evalCommand(), predictCommand(), pruneCommand(), exportCommand(),
 		reportCommand(), scoreCommand(), benchCommand())
 	fetch := &cobra.Command{
 		Use:        "fetch COMMAND",

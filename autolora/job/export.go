@@ -101,6 +101,9 @@ func (j *job) card() peft.ModelCard {
 	if n := j.results.Steps.Tune; n > 0 {
 		card.Made[len(card.Made)-1].Value += fmt.Sprintf(", %d of trials that chose the settings", n)
 	}
+	if p := j.pruning; p.Curve != nil {
+		card.Made = append(card.Made, peft.Fact{Name: "cut", Value: fmt.Sprintf("to %d of %d parameters, by %s", p.Chosen.Parameters, p.Whole().Parameters, p.By)})
+	}
 	for _, name := range j.session.task.Metrics {
 		if v, ok := j.results.Scores[name]; ok {
 			card.Scores = append(card.Scores, peft.Score{Name: name, Value: v})

@@ -160,7 +160,8 @@ func completeRun(procs *Processes, cfg settings.Config) (*Outcome, error) {
 		}
 		out.Ranks = &ranks
 	}
-	return out, nil
+	out.Pruning, err = stored(cfg.Out, runs.PruneFile, runs.Pruning{})
+	return out, err
 }
 
 // completed reports whether an earlier session completed the phase: the

@@ -14,8 +14,9 @@ import (
 // Outcome is what a command reports to people.
 type Outcome struct {
 	Results *runs.Results
-	Ranks   *runs.Ranks // nil where none were searched or used
-	Files   []string    // written, in the output folder
+	Ranks   *runs.Ranks   // nil where none were searched or used
+	Pruning *runs.Pruning // nil but for a pruning
+	Files   []string      // written, in the output folder
 }
 
 // Run is the main job: search → ranks → retrain → evaluate → export, into
@@ -121,7 +122,11 @@ func doWith(ctx context.Context, host Host, cfg settings.Config, command string,
 	if err := s.procs.agree(j.finish()); err != nil {
 		return nil, err
 	}
-	return &Outcome{Results: &j.results, Ranks: j.ranks, Files: j.files}, nil
+	out := &Outcome{Results: &j.results, Ranks: j.ranks, Files: j.files}
+	if j.adapter != nil {
+		out.Pruning = &j.pruning
+	}
+	return out, nil
 }
 
 // newJob reads the ranks and the data of a job.

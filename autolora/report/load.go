@@ -24,6 +24,7 @@ type Run struct {
 	Settings map[string]any // of config.json, by the names of their flags; nil without one
 	Ranks    *runs.Ranks    // nil where there are none
 	Grid     *runs.Grid     // nil but for a grid search
+	Pruning  *runs.Pruning  // nil but for a pruning
 	Curves   Curves
 	Began    time.Time // as config.json says; without it, when results.json was written
 
@@ -176,7 +177,7 @@ func readRun(dir string) (*Run, error) {
 	}
 	var noCurves error
 	r.Curves, noCurves = readCurves(path(runs.MetricsFile))
-	for _, err := range []error{readJSON(path(runs.ConfigFile), &r.Settings), readJSON(path(runs.GridFile), &r.Grid), noRanks, noCurves} {
+	for _, err := range []error{readJSON(path(runs.ConfigFile), &r.Settings), readJSON(path(runs.GridFile), &r.Grid), readJSON(path(runs.PruneFile), &r.Pruning), noRanks, noCurves} {
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}

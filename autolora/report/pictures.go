@@ -22,7 +22,7 @@ func (r *Report) pictures() []picture {
 	for i := range r.Tasks {
 		all = append(all, r.curvePicture(i))
 	}
-	all = append(all, r.alphaPicture())
+	all = append(all, r.alphaPicture(), r.pruningPicture())
 	return slices.DeleteFunc(all, func(p picture) bool { return len(p.Panels) == 0 })
 }
 

@@ -54,6 +54,7 @@ func printOutcome(w *writer, dir string, o *job.Outcome) {
 			printDetails(w, o.Results)
 			w.printf("\n")
 		}
+		printPruning(w, o)
 		printTimes(w, o.Results)
 		w.printf("\n")
 	}
@@ -195,6 +196,27 @@ func printTrained(w *writer, r *runs.Results) {
 	w.row("trained", "%s parameters of the %s, %s of the head", human.Thousands(r.Parameters.Adapter), what, human.Thousands(r.Parameters.Head))
 }
 
+// printPruning prints what an adapter was cut to, and what that cost.
+func printPruning(w *writer, o *job.Outcome) {
+	p := o.Pruning
+	if p == nil || len(p.Curve) == 0 {
+		return
+	}
+	w.row("cut to", "parameters     loss     rise  standard error")
+	for _, c := range p.Curve {
+		mark := ""
+		if c.Parameters == p.Chosen.Parameters {
+			mark = "   chosen"
+		}
+		w.row("", "%10s  %7.4f  %+7.4f  %14.4f%s", human.Thousands(c.Parameters), c.Loss, c.Rise, c.RiseError, mark)
+	}
+	w.printf("\n")
+	for _, line := range report.PruningWords(p, o.Ranks) {
+		w.printf("%s\n", line)
+	}
+	w.printf("\n")
+}
+
 // printTimes prints where the time went.
 func printTimes(w *writer, r *runs.Results) {
 	total := r.Seconds.Load + r.Seconds.Tune + r.Seconds.Search + r.Seconds.Train + r.Seconds.Eval
@@ -246,6 +268,7 @@ func printFiles(w *writer, dir string, o *job.Outcome) {
 		{runs.ModelDir, "the trained model"},
 		{runs.ReportFile, "heat map, curves, scores" + beside},
 		{runs.HypothesesFile, "what was generated, a line for every source"},
+		{runs.PruneFile, "sizes, losses, and what was chosen"},
 		{runs.RanksFile, "rank and selection variables of every layer"},
 		{runs.TuneFile, "every trial of settings, and what was chosen"},
 		{runs.ResultsFile, "scores, parameters, times"},

@@ -1,7 +1,6 @@
 package autolora
 
 import (
-	"cmp"
 	"slices"
 
 	"autolora/nn"
@@ -117,9 +116,12 @@ func (x *Search) rows(t *torchbind.Tensor) [][]float64 {
 
 // Ranks returns the rank of every layer by the rule, at the present a.
 func (x *Search) Ranks() []int {
-	e := Evidence{Form: x.Form, Alpha: x.Alphas(), Raw: x.rows(x.a), Budget: x.Budget}
+	e := Evidence{K: int(x.K), Form: x.Form, Worth: x.Alphas(), Budget: x.Budget}
+	if x.Rule == RawRule {
+		e.Worth = x.rows(x.a)
+	}
 	for _, l := range x.model.LoRAs() {
 		e.Costs = append(e.Costs, nn.NumEl(l.Params())/l.Rank)
 	}
-	return rankRules[cmp.Or(x.Rule, AlphaRule)](e)
+	return x.Rule.Ranks(e)
 }

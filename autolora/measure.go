@@ -1,26 +1,30 @@
 package autolora
 
 import (
+	"fmt"
+	"slices"
+
 	"autolora/nn"
 	"autolora/torchbind"
 )
 
 // MeasureConfig says what a measurement finds the worth of.
 type MeasureConfig struct {
-	Targets []string // that get LoRA
-	K       int      // rank-1 parts of every layer
+	LoRA nn.LoRAConfig // its targets
+	K    int           // rank-1 parts of every layer
 }
 
 // Measurement finds, by batches, what the rank-1 parts of layers are worth, for a
 // rule that needs no search.
 type Measurement interface {
-	// Observe takes a batch into account: of one half of the training data, or
-	// after all those, if Halves is 2, of the other.
+	// Halves says of which halves of the training data it observes batches: the one
+	// that W may be trained on, then the other.
+	Halves() (first, other bool)
+	// Observe takes a batch of a half into account.
 	Observe(s *torchbind.Scope, b *Batch, other bool) Work
-	Halves() int
-	// Worth returns a row for every layer, a number for each of its parts, best
-	// first.
-	Worth() [][]float64
+	// Worth returns a row for every layer, a number for each of its parts, of which
+	// one has so many parameters.
+	Worth(costs []int64) ([][]float64, error)
 	Layers() []string // their module paths
 	// Tensors lists what Observe changes.
 	Tensors() []NamedTensor
@@ -34,8 +38,24 @@ type probed struct {
 }
 
 func newProbed(model *nn.Model, cfg MeasureConfig) (probed, error) {
-	probes, err := model.AddProbes(cfg.Targets)
-	return probed{cfg, model, probes}, err
+	p := probed{MeasureConfig: cfg, model: model}
+	var err error
+	if p.probes, err = model.AddProbes(cfg.LoRA.Targets); err != nil {
+		return p, err
+	}
+	for _, probe := range p.probes {
+		if most := slices.Min(p.shape(probe)); int64(cfg.K) > most {
+			return p, fmt.Errorf("rank of %q: got %d, want 0 to %d", probe.Module, cfg.K, most)
+		}
+	}
+	return p, nil
+}
+
+// shape returns that of a layer's weight, [out, in].
+func (p probed) shape(probe *nn.Probe) (shape []int64) {
+	s := torchbind.NewScope()
+	defer s.Close()
+	return p.model.ModuleWeight(s, probe.Module).Shape()
 }
 
 // Layers implements Measurement.
@@ -79,8 +99,8 @@ func numbers(model *nn.Model, shape ...int64) *torchbind.Tensor {
 	return torchbind.Full(model.Scope(), shape, 0, torchbind.Float64, torchbind.CPU)
 }
 
-// add adds v to the i-th number of t.
-func add(t *torchbind.Tensor, i int, v float64) {
+// increase adds v to the i-th number of t.
+func increase(t *torchbind.Tensor, i int, v float64) {
 	all := t.Float64s()
 	all[i] += v
 	set(t, all)

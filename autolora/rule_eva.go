@@ -34,8 +34,7 @@ func newVariances(model *nn.Model, cfg MeasureConfig) (Measurement, error) {
 	layers := int64(len(p.probes))
 	m := &variances{probed: p, singular: numbers(model, layers, int64(cfg.K)), sums: numbers(model, layers, 2)}
 	for _, probe := range p.probes {
-		var in int64
-		_ = model.Scope().Do(func(s *torchbind.Scope) error { in = model.ModuleWeight(s, probe.Module).Size(1); return nil })
+		in := p.shape(probe)[1]
 		m.components = append(m.components, numbers(model, int64(cfg.K), in))
 		m.means = append(m.means, numbers(model, in))
 	}
@@ -43,7 +42,7 @@ func newVariances(model *nn.Model, cfg MeasureConfig) (Measurement, error) {
 }
 
 // Halves implements Measurement.
-func (m *variances) Halves() int { return 1 }
+func (m *variances) Halves() (first, other bool) { return true, false }
 
 // Observe implements Measurement.
 func (m *variances) Observe(s *torchbind.Scope, b *Batch, _ bool) Work {
@@ -99,7 +98,7 @@ func (m *variances) fit(s *torchbind.Scope, i int, x *torchbind.Tensor, singular
 }
 
 // Worth implements Measurement.
-func (m *variances) Worth() [][]float64 {
+func (m *variances) Worth([]int64) ([][]float64, error) {
 	singular, sums := m.singular.Float64s(), m.sums.Float64s()
 	worth := make([][]float64, len(m.probes))
 	for i := range worth {
@@ -112,7 +111,14 @@ func (m *variances) Worth() [][]float64 {
 			}
 		}
 	}
-	return worth
+	return worth, nil
+}
+
+// halfOfParts keeps half of the parts of all layers, whatever they cost: PEFT's rank
+// r everywhere, of which ρ = 2 times as many compete.
+func halfOfParts(e Evidence) []int {
+	ones := slices.Repeat([]int64{1}, len(e.Costs))
+	return WithinBudget(e.Worth, ones, int64(len(e.Costs)*e.K/2))
 }
 
 // Tensors implements Measurement.

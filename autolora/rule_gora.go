@@ -35,18 +35,18 @@ func newImportances(model *nn.Model, cfg MeasureConfig) (Measurement, error) {
 }
 
 // Halves implements Measurement.
-func (m *importances) Halves() int { return 1 }
+func (m *importances) Halves() (first, other bool) { return true, false }
 
 // Observe implements Measurement.
 func (m *importances) Observe(s *torchbind.Scope, b *Batch, _ bool) Work {
 	x, dy, work := m.factors(s, b)
 	accumulateGradients(m.mean, x, dy, b.Weight)
-	add(m.weight, 0, b.Weight)
+	increase(m.weight, 0, b.Weight)
 	return work
 }
 
 // Worth implements Measurement.
-func (m *importances) Worth() [][]float64 {
+func (m *importances) Worth([]int64) ([][]float64, error) {
 	worth := make([][]float64, len(m.probes))
 	for i, probe := range m.probes {
 		s := torchbind.NewScope()
@@ -60,12 +60,21 @@ func (m *importances) Worth() [][]float64 {
 		})
 		s.Close()
 	}
-	return worth
+	return worth, nil
 }
 
 // Tensors implements Measurement.
 func (m *importances) Tensors() []NamedTensor {
 	return append(m.named(m.mean, "gradient"), NamedTensor{"weight", m.weight})
+}
+
+// gora returns GoRA's ranks of the evidence, whose first parts have the importances.
+func gora(e Evidence) []int {
+	importances := make([]float64, len(e.Worth))
+	for i, row := range e.Worth {
+		importances[i] = row[0]
+	}
+	return goraRanks(importances, e.Costs, e.K)
 }
 
 // goraRanks returns GoRA's ranks for importances I, as the authors' code has them

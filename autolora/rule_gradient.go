@@ -35,7 +35,7 @@ type gradients struct {
 	sigmas [][]float64
 }
 
-func newGradients(model *nn.Model, cfg MeasureConfig) (*gradients, error) {
+func newGradients(model *nn.Model, cfg MeasureConfig) (Measurement, error) {
 	p, err := newProbed(model, cfg)
 	if err != nil {
 		return nil, err
@@ -47,12 +47,9 @@ func newGradients(model *nn.Model, cfg MeasureConfig) (*gradients, error) {
 
 // meanGradients returns a tensor of zeros for the gradient of each layer.
 func meanGradients(p probed) []*torchbind.Tensor {
-	scope := p.model.Scope()
 	var all []*torchbind.Tensor
 	for _, probe := range p.probes {
-		var shape []int64
-		_ = scope.Do(func(s *torchbind.Scope) error { shape = p.model.ModuleWeight(s, probe.Module).Shape(); return nil })
-		all = append(all, torchbind.Full(scope, shape, 0, factorType(p.model), p.model.Device()))
+		all = append(all, torchbind.Full(p.model.Scope(), p.shape(probe), 0, factorType(p.model), p.model.Device()))
 	}
 	return all
 }
@@ -70,17 +67,17 @@ func accumulateGradients(sums, x, dy []*torchbind.Tensor, weight float64) {
 }
 
 // Halves implements Measurement.
-func (g *gradients) Halves() int { return 2 }
+func (g *gradients) Halves() (first, other bool) { return true, true }
 
 // Observe implements Measurement.
 func (g *gradients) Observe(s *torchbind.Scope, b *Batch, other bool) Work {
 	x, dy, work := g.factors(s, b)
 	if !other {
 		accumulateGradients(g.mean, x, dy, b.Weight)
-		add(g.weights, 0, b.Weight)
+		increase(g.weights, 0, b.Weight)
 		return work
 	}
-	g.decompose()
+	g.split()
 	again := g.again.Float64s()
 	torchbind.NoGrad(func() {
 		for i := range g.probes {
@@ -96,12 +93,12 @@ func (g *gradients) Observe(s *torchbind.Scope, b *Batch, other bool) Work {
 		}
 	})
 	set(g.again, again)
-	add(g.weights, 1, b.Weight)
+	increase(g.weights, 1, b.Weight)
 	return work
 }
 
-// decompose computes the singular directions of the first half's gradients, once.
-func (g *gradients) decompose() {
+// split computes the singular directions of the first half's gradients, once.
+func (g *gradients) split() {
 	if g.u != nil {
 		return
 	}
@@ -116,8 +113,8 @@ func (g *gradients) decompose() {
 }
 
 // Worth implements Measurement.
-func (g *gradients) Worth() [][]float64 {
-	g.decompose()
+func (g *gradients) Worth([]int64) ([][]float64, error) {
+	g.split()
 	again, weight := g.again.Float64s(), g.weights.Float64s()[1]
 	worth := make([][]float64, len(g.probes))
 	for i, sigmas := range g.sigmas {
@@ -125,7 +122,7 @@ func (g *gradients) Worth() [][]float64 {
 			worth[i] = append(worth[i], sigma*again[i*g.K+j]/weight)
 		}
 	}
-	return worth
+	return worth, nil
 }
 
 // Tensors implements Measurement.

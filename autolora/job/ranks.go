@@ -89,7 +89,7 @@ func (j *job) cutRanks(model *nn.Model) error {
 	}
 	var worth [][]float64
 	for i, l := range j.ranks.Layers {
-		worth = append(worth, l.Alpha)
+		worth = append(worth, slices.Concat(l.Alpha, l.Worth)) // one of the two
 		total += int64(l.Rank) * sizes[i]
 	}
 	if budget == 0 || total <= budget {
@@ -97,7 +97,7 @@ func (j *job) cutRanks(model *nn.Model) error {
 	}
 	for i, row := range worth {
 		if len(row) == 0 {
-			return settings.Errorf("parameters", "got %d, but the ranks of %s have %d, and the file does not say what the parts of %s are worth (alpha): search with this budget", budget, j.cfg.RanksFile, total, j.ranks.Layers[i].Name)
+			return settings.Errorf("parameters", "got %d, but the ranks of %s have %d, and the file does not say what the parts of %s are worth: search with this budget", budget, j.cfg.RanksFile, total, j.ranks.Layers[i].Name)
 		}
 	}
 	ranks := *j.ranks

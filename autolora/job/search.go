@@ -21,6 +21,9 @@ func (j *job) search() error {
 		j.wrote(runs.RanksFile)
 		return err
 	}
+	if !j.cfg.Rule.Searches() {
+		return j.measure(phase)
+	}
 	trainHalf, valHalf, err := data.Split(j.corpus.Data.Len(), j.cfg.Split, j.cfg.Seed)
 	if err != nil {
 		return err

@@ -12,7 +12,8 @@ import (
 type LayerRank struct {
 	Name  string    `json:"name"` // Hugging Face module path
 	Rank  int       `json:"rank"`
-	Alpha []float64 `json:"alpha,omitempty"` // k numbers
+	Alpha []float64 `json:"alpha,omitempty"` // k numbers, of a search
+	Worth []float64 `json:"worth,omitempty"` // of each part, by a rule that needs no search
 }
 
 // MaxRank is the largest rank that a layer may have: more than any weight's own,

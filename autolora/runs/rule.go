@@ -7,11 +7,11 @@ import (
 
 // Rule is how ranks came about.
 type Rule struct {
-	Name string `json:"name"` // the setting rank-rule of a search, or one of the rules below
+	Name string `json:"name"` // the setting rule, or one of the rules below
 
 	// Of a search.
 	Form      string  `json:"form,omitempty"`      // how α comes from the variables a: softmax, none or sigmoid
-	Counts    string  `json:"counts,omitempty"`    // what a rank is the number of: CountsAlpha or CountsRaw
+	Counts    string  `json:"counts,omitempty"`    // what a rank is the number of: CountsAlpha or CountsRaw; without a search CountsWorth
 	Scale     float64 `json:"scale,omitempty"`     // S of S·softmax
 	Threshold string  `json:"threshold,omitempty"` // from where on it counts: Mean, of the layer, or a number
 	Budget    int64   `json:"budget,omitempty"`    // parameters that those worth most may have, in place of a threshold
@@ -25,6 +25,7 @@ type Rule struct {
 const (
 	CountsAlpha = "α"
 	CountsRaw   = "raw a"
+	CountsWorth = "worth"
 	Mean        = "mean"
 )
 
@@ -52,6 +53,10 @@ func (r Rule) String() string {
 		return fmt.Sprintf("control: the ranks of %s permuted over the layers", r.From)
 	case r.Name == RulePruned:
 		return fmt.Sprintf("pruned: what is left of %s by %s, within %d parameters", r.From, r.Metric, r.Budget)
+	case r.Counts == CountsWorth && r.Budget > 0:
+		return fmt.Sprintf("%s: the parts of all layers that are worth most for their cost, within %d parameters", r.Name, r.Budget)
+	case r.Counts == CountsWorth:
+		return r.Name + ": the parts of all layers that are worth most"
 	case r.Form == "":
 		return r.Name
 	}

@@ -24,8 +24,8 @@ func (c Config) Check() error {
 		}
 	}
 	switch size := c.GridSize(); {
-	case c.AlphaForm != autolora.Softmax && c.AlphaScale != 1:
-		return Errorf("alpha-scale", "only alpha-form softmax is scaled, got form %s", c.AlphaForm)
+	case c.Rule.Form(c.AlphaForm) != autolora.Softmax && c.AlphaScale != 1:
+		return Errorf("alpha-scale", "only alpha-form softmax is scaled, got form %s", c.Rule.Form(c.AlphaForm))
 	case c.Decoding.Sample && c.Decoding.Beams > 1:
 		return Errorf("sample", "draws one text, got beams %d: want beams 1", c.Decoding.Beams)
 	case len(c.Targets) == 0:

@@ -53,7 +53,9 @@ type Config struct {
 	AlphaForm         autolora.AlphaForm
 	AlphaScale        float64 // 0: k
 	AlphaInit         float64 // negative: by the form
-	RankRule          autolora.RankRule
+	Rule              autolora.RankRule
+	HeadSteps         int // that a head is trained before a rule looks at gradients
+	RuleBatches       int // of each half of the data that a rule looks at
 	Hypergradient     autolora.Mode
 	LookAhead         autolora.LookAhead
 	Eta               float64 // negative: the learning rate of the search

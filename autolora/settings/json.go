@@ -47,7 +47,11 @@ func (c *Config) UnmarshalJSON(text []byte) error {
 		return err
 	}
 	for _, s := range c.Settings() {
-		if value, ok := entries[s.Name]; ok {
+		value, ok := entries[s.Name]
+		if !ok && s.Earlier != "" {
+			value, ok = entries[s.Earlier]
+		}
+		if ok {
 			if err := s.set(value); err != nil {
 				return err
 			}
@@ -70,10 +74,10 @@ func (c *Config) Set(name, value string) error {
 	return s.set(raw)
 }
 
-// Find returns the setting of that name.
+// Find returns the setting of that name, or that had it.
 func (c *Config) Find(name string) (Setting, bool) {
 	for _, s := range c.Settings() {
-		if s.Name == name {
+		if s.Name == name || s.Earlier == name && name != "" {
 			return s, true
 		}
 	}

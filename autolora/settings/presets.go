@@ -79,7 +79,7 @@ func official(c *Config) {
 	c.LookAhead = autolora.Adam // W' is an optimiser's step
 	c.Hypergradient, c.ImplicitAt, c.ImplicitFactor = autolora.FiniteDifference, autolora.AtLookAhead, 1
 	c.UpdateOrder = autolora.AlphaFirst
-	c.RankRule = autolora.RawRule
+	c.Rule = autolora.RawRule
 	c.LoRADropout, c.SearchLoRADropout = 0.1, 0
 	c.Epochs, c.LR, c.BatchSize, c.WeightDecay, c.Warmup = 30, 1e-4, 16, 0.01, 0.06
 }

@@ -136,7 +136,7 @@ func TestSearchSettingErrors(t *testing.T) {
 	}{
 		{func(c *Config) { c.AlphaForm, c.AlphaScale = autolora.Sigmoid, 8 }, "alpha-scale: only alpha-form softmax is scaled, got form sigmoid"},
 		{func(c *Config) { c.AlphaScale = -1 }, "alpha-scale: got -1, want at least 0"},
-		{func(c *Config) { c.RankRule = "mean" }, `rank-rule: got "mean", want one of alpha, raw`},
+		{func(c *Config) { c.Rule = "mean" }, `rule: got "mean", want one of alpha, sigmoid, none, raw`},
 		{func(c *Config) { c.ImplicitAt = "W" }, `implicit-at: got "W", want one of weights, look-ahead`},
 		{func(c *Config) { c.ImplicitFactor = -1 }, "implicit-factor: got -1"},
 		{func(c *Config) { c.UpdateOrder = "both" }, "update-order"},

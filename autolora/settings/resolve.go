@@ -35,7 +35,8 @@ func (c Config) Search(steps int) autolora.SearchConfig {
 		return value
 	}
 	init, scale := 0.0, c.AlphaScale
-	if c.AlphaForm == autolora.Free { // the same α as softmax starts from
+	form := c.Rule.Form(c.AlphaForm)
+	if form == autolora.Free { // the same α as softmax starts from
 		init = 1 / float64(c.K)
 	}
 	if scale == 0 {
@@ -45,7 +46,7 @@ func (c Config) Search(steps int) autolora.SearchConfig {
 	optimA.Beta1 = c.AlphaBeta1
 	return autolora.SearchConfig{
 		K: c.K, LoRADropout: or(c.SearchLoRADropout, c.LoRADropout),
-		Form: c.AlphaForm, Scale: scale, Init: or(c.AlphaInit, init), Rule: c.RankRule, Budget: int64(c.Parameters),
+		Form: form, Scale: scale, Init: or(c.AlphaInit, init), Rule: c.Rule, Budget: int64(c.Parameters),
 		Mode: c.Hypergradient, LookAhead: c.LookAhead, Eta: or(c.Eta, c.SearchLR),
 		Factor: c.ImplicitFactor, At: c.ImplicitAt, FDMasks: c.FDMasks, Order: c.UpdateOrder, Unroll: c.Unroll,
 		Steps: steps, LRWeights: c.SearchLR, LRAlpha: c.AlphaLR,
@@ -61,6 +62,14 @@ func (c Config) SearchBatch() int {
 // Training returns the settings of training for steps optimiser steps.
 func (c Config) Training(steps int) autolora.TrainConfig {
 	return autolora.TrainConfig{Steps: steps, LR: c.Resolved().LR, Warmup: c.Warmup, Clip: c.Clip, AdamW: autolora.AdamW(c.WeightDecay)}
+}
+
+// Before returns the settings of the training that a rank rule wants before it
+// measures: that of the method, with the rate and decay of the search.
+func (c Config) Before(steps int) autolora.TrainConfig {
+	t, search := c.Training(steps), c.Search(steps)
+	t.LR, t.AdamW = search.LRWeights, search.AdamW
+	return t
 }
 
 // LoRA returns the settings of LoRA with the same rank in every layer.

@@ -14,6 +14,7 @@ import (
 // known of it.
 type Setting struct {
 	Name    string // of the flag, and of the entry in config.json
+	Earlier string // the name that it had before; "": always this
 	Usage   string // the placeholder in backquotes, then what it is
 	Unset   string // what the default means where its value does not say it
 	Group   string // title under which help lists it
@@ -171,6 +172,7 @@ func (s Setting) alsoFor(commands Readers) Setting { s.Readers |= commands; retu
 func (s Setting) onlyFor(commands Readers) Setting { s.Readers = commands | only; return s }
 func (s Setting) is(e Effect) Setting              { s.Effect = e; return s }
 func (s Setting) unset(means string) Setting       { s.Unset = means; return s }
+func (s Setting) before(name string) Setting       { s.Earlier = name; return s }
 func (s Setting) perProcess() Setting              { s.PerProcess = true; return s }
 func (s Setting) kept() Setting                    { s.Kept = true; return s }
 func (s Setting) ofOneCall() Setting               { s.OneCall = true; return s }

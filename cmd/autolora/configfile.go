@@ -52,7 +52,7 @@ func (cmd *command) applyConfigFile(c *console) error {
 			return usagef("--config %s: unknown setting %q%s", path, name, suggestion(name, settingNames()))
 		}
 		value, into := string(entries[name]), cfg
-		f := flags.Lookup(name)
+		f := flags.Lookup(setting.Name)
 		if f == nil || f.Changed || setting.OneCall {
 			into = new(settings.Config) // the value need only make sense
 		}

@@ -22,6 +22,12 @@ const (
 // settings adds the flags of all settings that the commands read, in sections
 // of their groups.
 func (cmd *command) settings(readers settings.Readers) {
+	cmd.Flags().SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+		if s, ok := cmd.cfg.Find(name); ok {
+			name = s.Name
+		}
+		return pflag.NormalizedName(name)
+	})
 	for _, s := range cmd.cfg.Settings() {
 		if s.Has(readers) {
 			bind(cmd.section(s.Group), s)

@@ -176,6 +176,20 @@ func TestConfigOfOneCall(t *testing.T) {
 	}
 }
 
+// A setting that had another name is still read by it, as a flag and from a file.
+func TestEarlierNames(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "config.json")
+	writeFile(t, file, `{"rank-rule": "raw"}`)
+	for _, args := range [][]string{{"--rank-rule", "raw"}, {"--rule", "raw"}, {"--config", file}} {
+		if cfg, err := configOf(t, args...); err != nil || cfg.Rule != "raw" {
+			t.Errorf("%v: rule %q, %v", args, cfg.Rule, err)
+		}
+	}
+	if cfg, err := configOf(t, "--config", file, "--rule", "gora"); err != nil || cfg.Rule != "gora" {
+		t.Errorf("the flag does not go first: rule %q, %v", cfg.Rule, err)
+	}
+}
+
 func TestConfigFileErrors(t *testing.T) {
 	for _, tc := range []struct{ name, text, want string }{
 		{"unknown name", `{"learning-rate": 1}`, `unknown setting "learning-rate"`},

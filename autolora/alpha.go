@@ -13,12 +13,15 @@ const (
 	Sigmoid AlphaForm = "sigmoid" // α = sigmoid(a), threshold 0.5
 )
 
-// AlphaForms lists the forms.
+// Gates is the form of the rule gates: the parts of a layer share one α.
+const Gates AlphaForm = "gates"
+
+// AlphaForms lists the forms that a search of the paper may have.
 var AlphaForms = []AlphaForm{Softmax, Free, Sigmoid}
 
 // Rank returns the rank that one layer's α gives: the number of entries at or
 // above the threshold. It is at least 1 with softmax and with the free form,
-// and may be 0 with sigmoid.
+// and may be 0 with sigmoid. With gates it is all or none.
 func (f AlphaForm) Rank(alpha []float64) int {
 	threshold := f.threshold(alpha)
 	rank := 0
@@ -35,7 +38,7 @@ func (f AlphaForm) Rank(alpha []float64) int {
 const slack = 1e-6
 
 func (f AlphaForm) threshold(alpha []float64) float64 {
-	if f == Sigmoid {
+	if f == Sigmoid || f == Gates {
 		return 0.5 - slack
 	}
 	mean, scale := 0.0, 0.0

@@ -116,12 +116,21 @@ func (x *Search) rows(t *torchbind.Tensor) [][]float64 {
 
 // Ranks returns the rank of every layer by the rule, at the present a.
 func (x *Search) Ranks() []int {
-	e := Evidence{K: int(x.K), Form: x.Form, Worth: x.Alphas(), Budget: x.Budget}
-	if x.Rule == RawRule {
+	e := Evidence{K: int(x.K), Form: x.Form, Worth: x.Alphas(), Costs: x.costs(), Budget: x.Budget}
+	switch {
+	case x.Rule == RawRule:
 		e.Worth = x.rows(x.a)
-	}
-	for _, l := range x.model.LoRAs() {
-		e.Costs = append(e.Costs, nn.NumEl(l.Params())/l.Rank)
+	case x.Form == Gates && x.Budget > 0:
+		e.Worth = shares(e.Worth, e.Costs)
 	}
 	return x.Rule.Ranks(e)
+}
+
+// costs returns the parameters of one rank of every layer.
+func (x *Search) costs() []int64 {
+	var costs []int64
+	for _, l := range x.model.LoRAs() {
+		costs = append(costs, nn.NumEl(l.Params())/l.Rank)
+	}
+	return costs
 }

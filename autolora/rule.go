@@ -28,6 +28,7 @@ const (
 	GradientRule RankRule = "gradient"
 	GoRARule     RankRule = "gora"
 	EVARule      RankRule = "eva"
+	GatesRule    RankRule = "gates" // of a search of gates, see rule_gates.go
 )
 
 // TrainedFirst is what a rule trains before it measures.
@@ -55,6 +56,7 @@ var rankRules = []rankRule{
 	{name: SigmoidRule, form: Sigmoid, ranks: atThreshold},
 	{name: FreeRule, form: Free, ranks: atThreshold},
 	{name: RawRule, ranks: func(e Evidence) []int { e.Form = Free; return atThreshold(e) }},
+	{name: GatesRule, form: Gates, ranks: atThreshold},
 	{name: AblationRule, ranks: halfOfAll, first: TrainsLoRA, measure: newAblations},
 	{name: TrainedRule, ranks: halfOfAll, first: TrainsLoRA, whole: true, measure: newSingularValues},
 	{name: GradientRule, ranks: halfOfAll, first: TrainsHead, measure: newGradients},

@@ -18,6 +18,7 @@ type SearchConfig struct {
 	Init        float64               // every entry of a at the start
 	Rule        RankRule              // what gives the ranks; "": AlphaRule
 	Budget      int64                 // parameters that the ranks may come to; 0: no budget
+	Price       float64               // of Gates: P, what all gates at 1 cost in loss
 	Mode        Mode                  // how the hypergradient is computed
 	LookAhead   LookAhead             // which step leads to W'
 	Eta         float64               // η, the size of that step
@@ -94,7 +95,8 @@ var UpdateOrders = []UpdateOrder{WeightsFirst, AlphaFirst}
 type Search struct {
 	SearchConfig
 	learner                   // W: A and B of every layer, and the head; the dropout of both losses
-	a       *torchbind.Tensor // [layers, k], free
+	a       *torchbind.Tensor // [layers, k], free; of Gates [layers, 1]
+	price   *torchbind.Tensor // what is added to the hypergradient; nil: nothing
 	optimA  *torchbind.AdamW
 	loss    differentiator // L(W, α; b), of both batches
 	graphs  *Graphs        // of derive
@@ -143,12 +145,16 @@ func NewSearch(model *nn.Model, lora nn.LoRAConfig, cfg SearchConfig, how Execut
 		return nil, err
 	}
 	x := &Search{SearchConfig: cfg, learner: newLearner(model, cfg.AdamW, how.Seed), graphs: how.Graphs}
-	scope, layers := model.Scope(), int64(len(model.LoRAs()))
+	scope, layers, free := model.Scope(), int64(len(model.LoRAs())), cfg.K
+	if cfg.Form == Gates {
+		free = 1
+	}
 	x.a = scope.Tidy(func(s *torchbind.Scope) *torchbind.Tensor {
-		data := slices.Repeat([]float64{cfg.Init}, int(layers*cfg.K))
-		a := torchbind.FromSlice(s, data, []int64{layers, cfg.K}, model.Device())
+		data := slices.Repeat([]float64{cfg.Init}, int(layers*free))
+		a := torchbind.FromSlice(s, data, []int64{layers, free}, model.Device())
 		return torchbind.To(s, a, x.weights[0].Value.DType(), model.Device())
 	}).SetRequiresGrad(true)
+	x.price = x.prices(scope)
 	x.optimA = torchbind.NewAdamW(scope, []*torchbind.Tensor{x.a}, cfg.AdamWA)
 	x.loss = how.differentiator(objective{model: model, weights: x.weights, dropout: x.dropout, work: &x.work, a: x.a, alpha: x.alpha})
 	return x, nil
@@ -175,6 +181,7 @@ func (x *Search) Iterate(s *torchbind.Scope, t, v *Batch, updateA bool) (step Se
 	g := d.g
 	if updateA {
 		x.optimA.Apply(d.h, x.LRAlpha) // a ← AdamW(a, h)
+		x.project(s)
 		if x.Order == AlphaFirst {
 			var loss *torchbind.Tensor
 			loss, g = x.loss.gradient(s, t, nn.Values(x.weights)) // ∂L_tr(W, a; t)/∂W at the new a
@@ -231,6 +238,9 @@ func (x *Search) derive(s *torchbind.Scope, t, v *Batch) derivatives {
 		out.h = torchbind.ForeachAdd(s, d, gu, -x.factor()) // h = d − η ∂(g·u)/∂a
 		out.numbers = append(out.numbers, torchbind.TotalNorm(s, gu))
 	}
+	if x.price != nil {
+		out.h = torchbind.ForeachAdd(s, out.h, only(x.price), 1)
+	}
 	return out
 }
 
@@ -270,6 +280,8 @@ func (x *Search) alpha(s *torchbind.Scope) *torchbind.Tensor {
 		return alpha
 	case Sigmoid:
 		return torchbind.Sigmoid(s, x.a)
+	case Gates:
+		return torchbind.MatMul(s, x.a, torchbind.Full(s, []int64{1, x.K}, 1, x.a.DType(), x.a.Device()))
 	}
 	return x.a
 }

@@ -79,13 +79,16 @@ func (j *job) search() error {
 // ruleOf returns the rule of a search as ranks.json has it.
 func ruleOf(x autolora.SearchConfig) runs.Rule {
 	rule := runs.Rule{Name: string(x.Rule), Form: string(x.Form), Counts: runs.CountsAlpha, Threshold: runs.Mean, Budget: x.Budget}
-	if x.Rule == autolora.RawRule {
+	switch {
+	case x.Rule == autolora.RawRule:
 		rule.Counts = runs.CountsRaw
+	case x.Form == autolora.Gates:
+		rule.Counts = runs.CountsGates
 	}
 	switch {
 	case x.Budget > 0:
 		rule.Threshold = ""
-	case x.Form == autolora.Sigmoid && x.Rule != autolora.RawRule:
+	case x.Form == autolora.Gates, x.Form == autolora.Sigmoid && x.Rule != autolora.RawRule:
 		rule.Threshold = "0.5"
 	}
 	if x.Form == autolora.Softmax {

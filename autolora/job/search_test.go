@@ -1,6 +1,7 @@
 package job
 
 import (
+	"math/rand/v2"
 	"testing"
 
 	"autolora/autolora"
@@ -19,9 +20,18 @@ func TestRuleOf(t *testing.T) {
 		{autolora.SearchConfig{Rule: "raw", Form: "sigmoid", Scale: 1}, runs.Rule{Name: "raw", Form: "sigmoid", Counts: "raw a", Threshold: "mean"}},
 		{autolora.SearchConfig{Rule: "alpha", Form: "sigmoid", Scale: 1, Budget: 5000}, runs.Rule{Name: "alpha", Form: "sigmoid", Counts: "α", Budget: 5000}},
 		{autolora.SearchConfig{Rule: "raw", Form: "softmax", Scale: 1, Budget: 7}, runs.Rule{Name: "raw", Form: "softmax", Counts: "raw a", Scale: 1, Budget: 7}},
+		{autolora.SearchConfig{Rule: "gates", Form: "gates", Scale: 1}, runs.Rule{Name: "gates", Form: "gates", Counts: "gates", Threshold: "0.5"}},
+		{autolora.SearchConfig{Rule: "gates", Form: "gates", Scale: 1, Budget: 9}, runs.Rule{Name: "gates", Form: "gates", Counts: "gates", Budget: 9}},
 	} {
 		if got := ruleOf(c.cfg); got != c.want {
 			t.Errorf("%+v: got %+v, want %+v", c.cfg, got, c.want)
 		}
 	}
+}
+
+// A search of gates resumes to the same bytes as any other.
+func TestResumeGates(t *testing.T) {
+	cfg := tinyConfig(t, "exact")
+	cfg.Rule, cfg.Targets, cfg.SearchSteps, cfg.Unroll, cfg.Steps = autolora.GatesRule, []string{"all-linear"}, 9, 2, 5
+	checkResume(t, cfg, rand.New(rand.NewPCG(9, 9)))
 }

@@ -20,6 +20,12 @@ const (
 	sigmoid = "sigmoid" // α = sigmoid(a)
 )
 
+// counts reports whether ranks are numbers of variables above a threshold, which chance
+// alone puts there: within a budget that decides the mean, and gates are all or none.
+func (r rankRule) counts() bool {
+	return r.Form != "" && r.Counts != runs.CountsGates && r.Budget == 0
+}
+
 // raw reports whether entries of a are counted, and not of α.
 func (r rankRule) raw() bool { return r.Counts == runs.CountsRaw }
 
@@ -39,7 +45,7 @@ func (r rankRule) threshold(alpha []float64, rank int) float64 {
 			sum += math.Log(v / (1 - v))
 		}
 		return 1 / (1 + math.Exp(-sum/float64(len(alpha))))
-	case r.Form == sigmoid:
+	case r.Form == sigmoid, r.Counts == runs.CountsGates:
 		return 0.5
 	}
 	return stat.Mean(alpha, nil)

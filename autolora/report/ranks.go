@@ -103,7 +103,7 @@ func study(m *Method) *RankStudy {
 	s.Mean, s.SD, s.Spread = Number(mean(slices.Concat(lists...))), Number(math.Sqrt(mean(variances))), Number(math.Sqrt(mean(logs)))
 	s.Agreement = agreement(lists)
 	s.ChanceMean, s.ChanceSD, s.MeanP, s.SDP = unknown, unknown, unknown, unknown
-	if s.Rule.Form != "" && s.K > 0 && s.Rule.Budget == 0 { // a budget decides the mean, and no threshold does
+	if rankRule(s.Rule).counts() && s.K > 0 {
 		s.against(rankRule(s.Rule).chance(s.K, float64(s.Spread)))
 	}
 	return s

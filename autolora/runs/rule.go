@@ -11,7 +11,7 @@ type Rule struct {
 
 	// Of a search.
 	Form      string  `json:"form,omitempty"`      // how α comes from the variables a: softmax, none or sigmoid
-	Counts    string  `json:"counts,omitempty"`    // what a rank is the number of: CountsAlpha or CountsRaw; without a search CountsWorth
+	Counts    string  `json:"counts,omitempty"`    // what a rank is the number of: CountsAlpha, CountsRaw or CountsGates; without a search CountsWorth
 	Scale     float64 `json:"scale,omitempty"`     // S of S·softmax
 	Threshold string  `json:"threshold,omitempty"` // from where on it counts: Mean, of the layer, or a number
 	Budget    int64   `json:"budget,omitempty"`    // parameters that those worth most may have, in place of a threshold
@@ -26,6 +26,7 @@ const (
 	CountsAlpha = "α"
 	CountsRaw   = "raw a"
 	CountsWorth = "worth"
+	CountsGates = "gates"
 	Mean        = "mean"
 )
 
@@ -64,6 +65,8 @@ func (r Rule) String() string {
 	switch {
 	case r.Budget > 0:
 		return fmt.Sprintf("%s: the highest %s of all layers for their cost, within %d parameters", form, r.Counts, r.Budget)
+	case r.Counts == CountsGates:
+		return fmt.Sprintf("%s: rank k where the layer's gate is ≥ %s", form, threshold)
 	case r.Counts == CountsRaw:
 		threshold = "the layer's mean a"
 	case form == "softmax" && r.Scale > 0 && r.Scale != 1: // their mean

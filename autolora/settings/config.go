@@ -54,6 +54,7 @@ type Config struct {
 	AlphaScale        float64 // 0: k
 	AlphaInit         float64 // negative: by the form
 	Rule              autolora.RankRule
+	GatePrice         float64
 	HeadSteps         int // that a head is trained before a rule looks at gradients
 	RuleBatches       int // of each half of the data that a rule looks at
 	Hypergradient     autolora.Mode

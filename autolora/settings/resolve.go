@@ -36,8 +36,11 @@ func (c Config) Search(steps int) autolora.SearchConfig {
 	}
 	init, scale := 0.0, c.AlphaScale
 	form := c.Rule.Form(c.AlphaForm)
-	if form == autolora.Free { // the same α as softmax starts from
+	switch form {
+	case autolora.Free: // the same α as softmax starts from
 		init = 1 / float64(c.K)
+	case autolora.Gates: // plain LoRA
+		init = 1
 	}
 	if scale == 0 {
 		scale = float64(c.K)
@@ -46,7 +49,7 @@ func (c Config) Search(steps int) autolora.SearchConfig {
 	optimA.Beta1 = c.AlphaBeta1
 	return autolora.SearchConfig{
 		K: c.K, LoRADropout: or(c.SearchLoRADropout, c.LoRADropout),
-		Form: form, Scale: scale, Init: or(c.AlphaInit, init), Rule: c.Rule, Budget: int64(c.Parameters),
+		Form: form, Scale: scale, Init: or(c.AlphaInit, init), Rule: c.Rule, Budget: int64(c.Parameters), Price: c.GatePrice,
 		Mode: c.Hypergradient, LookAhead: c.LookAhead, Eta: or(c.Eta, c.SearchLR),
 		Factor: c.ImplicitFactor, At: c.ImplicitAt, FDMasks: c.FDMasks, Order: c.UpdateOrder, Unroll: c.Unroll,
 		Steps: steps, LRWeights: c.SearchLR, LRAlpha: c.AlphaLR,

@@ -47,56 +47,78 @@ func Ablate(model *nn.Model, cfg AblationConfig, each func(add func(s *torchbind
 		return nil, work, err
 	}
 	joined, costs := model.JoinedLoRAs(), PartCosts(model)
-	var cost, all []float64 // of every part: its parameters, its worth
+	var cost []float64 // parameters of every part
 	for i, layers := range joined {
 		cost = append(cost, slices.Repeat([]float64{float64(costs[i])}, int(layers[0].Rank))...)
 	}
-	all = make([]float64, len(cost))
-	left := 0.0 // parameters
-	for _, c := range cost {
-		left += c
-	}
-	out, price := make([]bool, len(cost)), math.Inf(-1)
-	rng := rand.New(rand.NewPCG(cfg.Seed, probeStream))
+	l := newLeaving(cost)
 	for round := range cfg.Rounds {
-		x := newExpansion(model, out)
-		x.probes, x.rng, x.sizes = cfg.Probes, rng, slices.Concat(sizes...)
+		x := newExpansion(model, l.out)
+		x.probes, x.seed, x.sizes = cfg.Probes, cfg.Seed+uint64(round), slices.Concat(sizes...)
 		err := each(x.add)
 		work.Add(x.work)
 		if err != nil {
 			return nil, work, err
 		}
-		until := left / 2
+		until := l.left / 2
 		if round == cfg.Rounds-1 {
 			until = 0
 		}
-		marginal, doubt := x.marginal(), x.doubt()
-		for left > until {
-			next := -1
-			for j := range out {
-				if !out[j] && (next < 0 || (marginal[j]+doubt[j])/cost[j] < (marginal[next]+doubt[next])/cost[next]) {
-					next = j
-				}
-			}
-			// A part that costs less than one before it is worth for its parameters what that one was,
-			// and a trifle more, also when that is multiplied and divided again: the worth orders the
-			// parts as they went, and WithinBudget keeps those that were left when a budget was met.
-			if now := (marginal[next] + doubt[next]) / cost[next]; now > price {
-				price = now
-			} else {
-				price += math.Abs(price) * 1e-12
-			}
-			out[next], all[next] = true, price*cost[next]
-			left -= cost[next]
-			for j := range marginal {
-				marginal[j] += x.cross(next, j)
+		l.leave(x, until)
+	}
+	return l.rows(sizes), work, nil
+}
+
+// leaving is the order in which parts are left out.
+type leaving struct {
+	cost, worth []float64 // of every part: its parameters, what it is worth
+	out         []bool
+	left        float64 // parameters
+	price       float64 // of one parameter of the part that went last
+}
+
+func newLeaving(cost []float64) *leaving {
+	l := &leaving{cost: cost, worth: make([]float64, len(cost)), out: make([]bool, len(cost)), price: math.Inf(-1)}
+	for _, c := range cost {
+		l.left += c
+	}
+	return l
+}
+
+// leave leaves parts out until so many parameters are left.
+func (l *leaving) leave(x *expansion, until float64) {
+	marginal, doubt := x.marginal(), x.doubt()
+	price := func(j int) float64 { return (marginal[j] + doubt[j]) / l.cost[j] }
+	for l.left > until {
+		next := -1
+		for j := range l.out {
+			if !l.out[j] && (next < 0 || price(j) < price(next)) {
+				next = j
 			}
 		}
+		// A part that costs less than one before it is worth for its parameters what that one was,
+		// and a trifle more, also when that is multiplied and divided again: the worth orders the
+		// parts as they went, and WithinBudget keeps those that were left when a budget was met.
+		if now := price(next); now > l.price {
+			l.price = now
+		} else {
+			l.price += math.Abs(l.price) * 1e-12
+		}
+		l.out[next], l.worth[next] = true, l.price*l.cost[next]
+		l.left -= l.cost[next]
+		for j := range marginal {
+			marginal[j] += x.cross(next, j)
+		}
 	}
-	for _, row := range sizes {
-		worth, all = append(worth, all[:len(row):len(row)]), all[len(row):]
+}
+
+// rows returns the worth in rows as long as those of like.
+func (l *leaving) rows(like [][]float64) (rows [][]float64) {
+	rest := l.worth
+	for _, row := range like {
+		rows, rest = append(rows, rest[:len(row):len(row)]), rest[len(row):]
 	}
-	return worth, work, nil
+	return rows
 }
 
 // expansion is the mean loss over batches as a function of gates, to the second order.
@@ -105,7 +127,7 @@ type expansion struct {
 	open   []float64 // c, of every part
 	gates  []int64   // the part that each column of each layer of LoRAs belongs to
 	probes int       // 0: unit vectors
-	rng    *rand.Rand
+	seed   uint64
 	sizes  []float64 // σ² of every part
 	work   Work
 
@@ -205,10 +227,11 @@ func (x *expansion) columns(weight float64, product func(v []float64) []float64)
 
 // probe adds an estimate of H's diagonal.
 func (x *expansion) probe(weight float64, product func(v []float64) []float64) {
+	rng := rand.New(rand.NewPCG(x.seed, probeStream+uint64(x.batches)))
 	for range x.probes {
 		v := make([]float64, len(x.open))
 		for j, size := range x.sizes {
-			sign := float64(1 - 2*int(x.rng.Uint64()&1))
+			sign := float64(1 - 2*int(rng.Uint64()&1))
 			if x.open[j] > 0 && size > 0 {
 				v[j] = sign / math.Sqrt(size)
 			}

@@ -9,21 +9,45 @@ import (
 
 // ablations is the measurement of the rule ablation: LoRA of rank k on all targets is
 // trained on one half of the data, and a part is worth what leaving it out costs in
-// loss on the other (see Ablation). It costs the training, and of n parts about n
-// steps for each batch that is observed.
+// loss on the other, to the second order (see Ablate; here with one expansion, around
+// all parts). It costs the training, and about three steps for each batch that is
+// observed.
 type ablations struct {
-	*Ablation
-	gradient, hessian, sums *torchbind.Tensor // what Observe changes, for a checkpoint; sums are weight and loss
+	*expansion
+	state  *torchbind.Tensor // the expansion's sums and sizes, for a checkpoint
+	broken error             // of what was trained
 }
+
+// ablationProbes are those of a batch.
+const ablationProbes = 2
 
 func newAblations(model *nn.Model, cfg MeasureConfig) (Measurement, error) {
 	cfg.LoRA.Rank, cfg.LoRA.Ranks = int64(cfg.K), nil
 	if err := model.AddLoRA(cfg.LoRA); err != nil {
 		return nil, err
 	}
-	x := NewAblation(model)
-	n := int64(x.parts)
-	return &ablations{x, numbers(model, n), numbers(model, n, n), numbers(model, 2)}, nil
+	parts := len(model.LoRAs()) * cfg.K
+	x := newExpansion(model, make([]bool, parts))
+	x.probes, x.seed, x.sizes = ablationProbes, cfg.LoRA.Seed, make([]float64, parts)
+	m := &ablations{expansion: x}
+	m.state = numbers(model, int64(len(slices.Concat(m.fields()...))))
+	return m, nil
+}
+
+// fields are what the state holds.
+func (m *ablations) fields() [][]float64 {
+	return [][]float64{{m.batches, m.weight, m.loss}, m.gradient, m.diagonal, m.squares[0], m.squares[1], m.squares[2], m.sizes}
+}
+
+// load takes what the state holds.
+func (m *ablations) load() {
+	state := m.state.Float64s()
+	for _, field := range m.fields() {
+		copy(field, state)
+		state = state[len(field):]
+	}
+	first := m.state.Float64s()
+	m.batches, m.weight, m.loss = first[0], first[1], first[2]
 }
 
 // Halves implements Measurement.
@@ -32,32 +56,38 @@ func (m *ablations) Halves() (first, other bool) { return false, true }
 // Observe implements Measurement.
 func (m *ablations) Observe(s *torchbind.Scope, b *Batch, _ bool) Work {
 	m.load()
-	m.Work = Work{}
-	m.Add(s, b)
-	set(m.gradient, m.Ablation.gradient)
-	set(m.hessian, slices.Concat(m.Ablation.hessian...))
-	set(m.sums, []float64{m.weight, m.loss})
-	return m.Work
-}
-
-// load takes what the tensors hold.
-func (m *ablations) load() {
-	m.Ablation.gradient = m.gradient.Float64s()
-	m.Ablation.hessian = slices.Collect(slices.Chunk(m.hessian.Float64s(), m.parts))
-	sums := m.sums.Float64s()
-	m.weight, m.loss = sums[0], sums[1]
+	if m.batches == 0 { // what is trained is trained
+		var sizes [][]float64
+		if sizes, m.broken = Trained(m.model); m.broken != nil {
+			return Work{}
+		}
+		copy(m.sizes, slices.Concat(sizes...))
+	}
+	m.work = Work{}
+	m.add(s, b)
+	set(m.state, slices.Concat(m.fields()...))
+	return m.work
 }
 
 // Worth implements Measurement.
 func (m *ablations) Worth(costs []int64) ([][]float64, error) {
+	if m.broken != nil {
+		return nil, m.broken
+	}
 	m.load()
-	return m.Ablation.Worth(costs), nil
+	var each []float64
+	rows := make([][]float64, len(costs))
+	for i, cost := range costs {
+		rows[i] = make([]float64, m.model.LoRAs()[i].Rank)
+		each = append(each, slices.Repeat([]float64{float64(cost)}, len(rows[i]))...)
+	}
+	l := newLeaving(each)
+	l.leave(m.expansion, 0)
+	return l.rows(rows), nil
 }
 
 // Layers implements Measurement.
 func (m *ablations) Layers() []string { return layerNames(m.model.LoRAs()) }
 
 // Tensors implements Measurement.
-func (m *ablations) Tensors() []NamedTensor {
-	return []NamedTensor{{"ablation.gradient", m.gradient}, {"ablation.hessian", m.hessian}, {"ablation.sums", m.sums}}
-}
+func (m *ablations) Tensors() []NamedTensor { return []NamedTensor{{"ablation", m.state}} }

@@ -106,7 +106,7 @@ func doWith(ctx context.Context, host Host, cfg settings.Config, command string,
 		return nil, err
 	}
 	defer j.closeFolder()
-	if cfg.TrainFile != "" && command != tuneCommand { // which says it itself
+	if cfg.TrainFile != "" && command != tuneCommand && j.adapter == nil { // tune says it itself, and to cut an adapter takes little
 		j.noteTime()
 	}
 	if err := j.openFolder(command); err != nil {

@@ -2,7 +2,8 @@
 # Fills third_party/ with the native parts that the Go packages link:
 #
 #   include/  libtorch's headers
-#   lib/      libtorch_cpu.so and what it needs, libtorch.so (a linker script), libcgotorch.so, libtokenizers.a
+#   lib/      libtorch_cpu.so and what it needs, libtorch.so (a linker script), libcgotorch.so, libtokenizers.a,
+#             libchattemplate.a
 #   cuda/     headers of CUDA, CCCL and NCCL (with --cuda or --cuda-headers only)
 #
 # They are kept in ${XDG_CACHE_HOME:-~/.cache}/autolora/native, a folder per part and version, and third_party
@@ -21,7 +22,7 @@ A checkout that was set up for CUDA stays so.
 
 Environment:
   LIBTORCH        an unpacked libtorch, or the folder "torch" of an installed PyTorch, used instead of a download
-  LIBTOKENIZERS   a folder with libtokenizers.a, used instead of a build by cargo
+  LIBTOKENIZERS   a folder with libtokenizers.a, used instead of a build by cargo (chat templates are built by it anyway)
   XDG_CACHE_HOME  where the parts are kept (default ~/.cache)
   CXX             the C++ compiler (default g++)
 USAGE
@@ -72,6 +73,8 @@ HEADERS_DIR=$STORE/cuda-headers-$(wheel_field nvidia-cuda-runtime 2)-nccl-$(whee
 CUDA_DIR=$STORE/libtorch-cuda-$TORCH_VERSION
 CGOTORCH_DIR=$STORE/cgotorch-${GOTORCH_VERSION##*-}-libtorch-$TORCH_VERSION
 TOKENIZERS_DIR=$STORE/tokenizers-$TOKENIZERS_VERSION
+readonly CHATTEMPLATE=data/chattemplate/native
+CHATTEMPLATE_DIR=$STORE/chattemplate-$(cat $CHATTEMPLATE/Cargo.{toml,lock} $CHATTEMPLATE/src/lib.rs | sha256sum | cut -c 1-12)
 
 # What compiling against libtorch's CUDA headers takes.
 readonly HEADER_WHEELS=(nvidia-cuda-runtime nvidia-cuda-crt nvidia-cuda-cccl nvidia-nccl-cu13)
@@ -98,7 +101,7 @@ nvidia-nvshmem-cu13    nvidia/*/lib libnvshmem_host.so.3"
 in_place() {
 	local file
 	[[ -f third_party/.parts && $(<third_party/.parts) == "$(parts)" ]] || return 1
-	for file in include/ATen/ATen.h lib/lib{torch_cpu,c10,torch,cgotorch}.so lib/libtokenizers.a; do
+	for file in include/ATen/ATen.h lib/lib{torch_cpu,c10,torch,cgotorch}.so lib/lib{tokenizers,chattemplate}.a; do
 		[[ -e third_party/$file ]] || return 1
 	done
 	[[ $CUDA == no || -e third_party/cuda/include/cuda_runtime_api.h ]] || return 1
@@ -107,7 +110,7 @@ in_place() {
 
 parts() {
 	printf '%s\n' "libtorch ${LIBTORCH:-$TORCH_DIR}" "cgotorch $CGOTORCH_DIR" \
-		"tokenizers ${LIBTOKENIZERS:-$TOKENIZERS_DIR}" "cuda $CUDA"
+		"tokenizers ${LIBTOKENIZERS:-$TOKENIZERS_DIR}" "chattemplate $CHATTEMPLATE_DIR" "cuda $CUDA"
 }
 
 if [[ -n $LIBTORCH && $CUDA == yes ]]; then
@@ -131,7 +134,7 @@ check_host() {
 	[[ $(uname -s)-$(uname -m) == Linux-x86_64 || -n $LIBTORCH ]] ||
 		missing+=("libtorch for $(uname -s) on $(uname -m): only Linux on x86_64 is fetched; set LIBTORCH to an unpacked libtorch $TORCH_VERSION")
 	command -v go >/dev/null || missing+=("go: install Go 1.26 or later (go.dev/doc/install)")
-	for tool in flock readelf ldd sha256sum; do
+	for tool in flock readelf objcopy ldd sha256sum; do
 		command -v $tool >/dev/null ||
 			missing+=("$tool: install your distribution's util-linux, binutils, libc-bin and coreutils")
 	done
@@ -144,6 +147,9 @@ check_host() {
 	fi
 	if [[ -z $LIBTOKENIZERS && ! -d $TOKENIZERS_DIR ]] && ! recent_cargo; then
 		missing+=("cargo 1.78 or later, to build libtokenizers.a: install Rust (rustup.rs); or download libtokenizers of ${TOKENIZERS_VERSION} from the releases of $TOKENIZERS and set LIBTOKENIZERS to its folder")
+	fi
+	if [[ ! -d $CHATTEMPLATE_DIR ]] && ! recent_cargo; then
+		missing+=("cargo 1.78 or later, to build the library of chat templates: install Rust (rustup.rs)")
 	fi
 	((${#missing[@]} == 0)) || {
 		say "error: this machine lacks"
@@ -253,6 +259,24 @@ make_tokenizers() {
 	say "libtokenizers.a: $(du -sm "$1" | cut -f 1) MB"
 }
 
+make_chattemplate() {
+	local functions=(chat_compile chat_render chat_free chat_free_text)
+	say "libchattemplate.a: building by cargo, half a minute"
+	cp -R $CHATTEMPLATE "$WORK/chattemplate-src"
+	(cd "$WORK/chattemplate-src" && CARGO_TARGET_DIR=target quietly "$WORK/cargo.log" cargo build --release --locked) ||
+		die "cargo could not build libchattemplate.a (see above): it needs the network once and Rust 1.78 or later"
+	# libtokenizers.a has Rust's own library too. With no symbol visible but ours, both can be in one program, whatever
+	# versions of Rust made them.
+	(
+		cd "$WORK/chattemplate-src"
+		ld -r --gc-sections "${functions[@]/#/-u}" -o chat.o target/release/libchattemplate.a
+		objcopy "${functions[@]/#/--keep-global-symbol=}" --strip-debug -R .llvmbc -R .llvmcmd chat.o
+		ar crs "$1/libchattemplate.a" chat.o
+	)
+	rm -rf "$WORK/chattemplate-src"
+	say "libchattemplate.a: $(du -sm "$1" | cut -f 1) MB"
+}
+
 # link_all DIR FILE... links the files that exist into DIR, the later ones over the earlier.
 link_all() {
 	local dir=$1 file
@@ -287,7 +311,8 @@ lay_out() {
 	# gotorch links -ltorch, whose real library pulls CUDA in.
 	rm -f "$dir/lib/libtorch.so"
 	echo 'INPUT(-ltorch_cpu -lc10)' >"$dir/lib/libtorch.so"
-	link_all "$dir/lib" "$CGOTORCH_DIR/libcgotorch.so" "${LIBTOKENIZERS:-$TOKENIZERS_DIR}/libtokenizers.a"
+	link_all "$dir/lib" "$CGOTORCH_DIR/libcgotorch.so" "${LIBTOKENIZERS:-$TOKENIZERS_DIR}/libtokenizers.a" \
+		"$CHATTEMPLATE_DIR/libchattemplate.a"
 
 	local lost users=("$dir/lib/libcgotorch.so")
 	[[ $CUDA != yes ]] || users+=("$dir/lib/libtorch_cuda.so")
@@ -313,6 +338,7 @@ if [[ $DRY_RUN == yes ]]; then
 	[[ $CUDA != yes ]] || todo "$CUDA_DIR" "download torch and the CUDA libraries ($(megabytes $(awk '{ print $1 }' <<<"$CUDA_LIBS" | sort -u)) MB)"
 	todo "$CGOTORCH_DIR" "compile gotorch $GOTORCH_VERSION"
 	[[ -n $LIBTOKENIZERS ]] || todo "$TOKENIZERS_DIR" "build tokenizers $TOKENIZERS_VERSION by cargo"
+	todo "$CHATTEMPLATE_DIR" "build the library of chat templates by cargo"
 	say "would link third_party to them"
 	exit 0
 fi
@@ -349,6 +375,7 @@ fi
 rm -rf "$WORK/wheels"
 part "$CGOTORCH_DIR" make_cgotorch
 [[ -n $LIBTOKENIZERS ]] || part "$TOKENIZERS_DIR" make_tokenizers
+part "$CHATTEMPLATE_DIR" make_chattemplate
 
 lay_out "$NEW"
 # The list goes first and comes back last: without it the next call lays everything out again.

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Copies the licences of all that is linked into bin/autolora to a folder: what a binary has to be handed on with. Of the
-# Rust crates it takes cargo and what a build of libtokenizers.a has downloaded, or the network.
+# Rust crates it takes cargo and what the builds of libtokenizers.a and libchattemplate.a have
+# downloaded, or the network.
 #
 # Usage: scripts/licences.sh DIR
 set -euo pipefail
@@ -33,12 +34,10 @@ while read -r module dir; do
 	keep "go/$module" "$dir"
 done < <(go list -deps -f '{{with .Module}}{{if not .Main}}{{.Path}}@{{.Version}} {{.Dir}}{{end}}{{end}}' ./cmd/autolora | sort -u)
 
-crate=$(go list -m -f '{{.Dir}}' github.com/daulet/tokenizers)
-while IFS=$'\t' read -r name dir; do
-	keep "rust/$name" "$dir"
-	[[ $name != onig_sys-* ]] || keep "rust/$name/oniguruma" "$dir/oniguruma"
-done < <(cargo metadata --locked --format-version 1 --filter-platform x86_64-unknown-linux-gnu --manifest-path "$crate/Cargo.toml" |
-	python3 -c 'import json, os, sys
+# crates FOLDER prints the names and folders of the crates that a crate needs.
+crates() {
+	cargo metadata --locked --format-version 1 --filter-platform x86_64-unknown-linux-gnu --manifest-path "$1/Cargo.toml" |
+		python3 -c 'import json, os, sys
 data = json.load(sys.stdin)
 packages = {p["id"]: p for p in data["packages"]}
 nodes = {n["id"]: n for n in data["resolve"]["nodes"]}
@@ -50,5 +49,11 @@ while todo:  # without what only tests and benchmarks need
         todo += [d["pkg"] for d in nodes[node]["deps"] if any(k["kind"] != "dev" for k in d["dep_kinds"])]
 for p in sorted((packages[i] for i in seen), key=lambda p: p["name"]):
     if p["source"]:
-        print(p["name"] + "-" + p["version"], os.path.dirname(p["manifest_path"]), sep="\t")')
+        print(p["name"] + "-" + p["version"], os.path.dirname(p["manifest_path"]), sep="\t")'
+}
+
+while IFS=$'\t' read -r name dir; do
+	keep "rust/$name" "$dir"
+	[[ $name != onig_sys-* ]] || keep "rust/$name/oniguruma" "$dir/oniguruma"
+done < <(crates "$(go list -m -f '{{.Dir}}' github.com/daulet/tokenizers)" && crates data/chattemplate/native)
 say "the licences are in $DEST"

@@ -181,6 +181,19 @@ func Members(data []byte) ([]Member, error) {
 	return all, nil
 }
 
+// Object writes members as an object, in their order.
+func Object(members []Member) json.RawMessage {
+	b := []byte{'{'}
+	for i, m := range members {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		key, _ := json.Marshal(m.Key) // a text, which never fails
+		b = append(append(append(b, key...), ':'), m.Value...)
+	}
+	return append(b, '}')
+}
+
 // Short shows a JSON value in a line of an error.
 func Short(raw []byte) string {
 	return fmt.Sprintf("%.40s", strings.Join(strings.Fields(string(raw)), " "))

@@ -80,7 +80,7 @@ var kinds = map[data.Kind]kind{
 			best := a.rows[i].Best
 			return []saying{
 				{"logits", a.logits[i], inLines}, {"label", task.Labels[best], inLines | inTable},
-				{"probabilities", jsonObject(each), inLines}, {"probability", json.Number(strconv.FormatFloat(all[best], 'f', 6, 64)), inTable},
+				{"probabilities", plainjson.Object(each), inLines}, {"probability", json.Number(strconv.FormatFloat(all[best], 'f', 6, 64)), inTable},
 			}
 		},
 	},

@@ -186,24 +186,11 @@ func (w *predictionWriter) lines(part *data.Inputs, a answers) error {
 			}
 			line = append(line, plainjson.Member{Key: s.name, Value: value})
 		}
-		if _, err := w.out.Write(append(jsonObject(append(line, beside(said, fields)...)), '\n')); err != nil {
+		if _, err := w.out.Write(append(plainjson.Object(append(line, beside(said, fields)...)), '\n')); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// jsonObject writes members as an object, in their order.
-func jsonObject(members []plainjson.Member) json.RawMessage {
-	b := []byte{'{'}
-	for i, m := range members {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		key, _ := json.Marshal(m.Key) // a text, which never fails
-		b = append(append(append(b, key...), ':'), m.Value...)
-	}
-	return append(b, '}')
 }
 
 // table writes the columns of the inputs, and those of what is said.

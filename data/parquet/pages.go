@@ -26,6 +26,9 @@ type columnReader struct {
 	typ        parquet.Type // of its leaf
 	present    byte         // definition level of a value that is there
 	element    byte         // definition level from which on a list has an element; 0 if the column holds no lists
+	nested     bool         // keep the levels, for several leaves to be put together; element and lists are not used
+	repeated   byte         // repetition level at most, if nested
+	levels     []level      // if nested: of every entry
 	left       int          // bytes that may still be decompressed
 	dictionary []Value
 	values     []Value
@@ -48,7 +51,7 @@ func (r *columnReader) readChunk(c *format.ColumnChunk, rows int) error {
 		return errors.New("it is encrypted or lies in another file")
 	case meta.PathInSchema[0] != r.name:
 		return fmt.Errorf("its data are those of column %q", meta.PathInSchema[0])
-	case r.element == 0 && meta.NumValues != int64(rows), meta.NumValues < int64(rows), rows == 0 && meta.NumValues > 0:
+	case r.element == 0 && r.repeated == 0 && meta.NumValues != int64(rows), meta.NumValues < int64(rows), rows == 0 && meta.NumValues > 0:
 		return fmt.Errorf("%d values for %d rows", meta.NumValues, rows)
 	case meta.NumValues > int64(r.file.limit/bytesPerValue-r.entries):
 		return fmt.Errorf("it says it has %d values, too many for a file of this size", meta.NumValues)
@@ -124,8 +127,8 @@ func (r *columnReader) readPage(codec format.CompressionCodec, h *format.PageHea
 	}
 	present := p.n
 	var repetition, definition []byte
-	if r.element > 0 {
-		if repetition, err = levels(p.repetition, 1, p.n); err != nil {
+	if most := r.maxRepetition(); most > 0 {
+		if repetition, err = levels(p.repetition, most, p.n); err != nil {
 			return fmt.Errorf("repetition levels: %w", err)
 		}
 	}
@@ -144,7 +147,34 @@ func (r *columnReader) readPage(codec format.CompressionCodec, h *format.PageHea
 		return fmt.Errorf("encoding %v: %w", p.encoding, err)
 	}
 	r.entries += p.n
+	if r.nested {
+		r.keep(p.n, repetition, definition, values)
+		return nil
+	}
 	return r.append(repetition, definition, values)
+}
+
+// maxRepetition is the largest repetition level.
+func (r *columnReader) maxRepetition() byte {
+	if r.element > 0 {
+		return 1
+	}
+	return r.repeated
+}
+
+// keep keeps n entries of a page with their levels.
+func (r *columnReader) keep(n int, repetition, definition []byte, values []Value) {
+	for i := range n {
+		l := level{definition: r.present}
+		if repetition != nil {
+			l.repetition = repetition[i]
+		}
+		if definition != nil {
+			l.definition = definition[i]
+		}
+		r.levels = append(r.levels, l)
+	}
+	r.values = append(r.values, values...)
 }
 
 // page is a data page, taken apart and decompressed.
@@ -166,7 +196,7 @@ func (r *columnReader) splitV1(p *page, codec format.CompressionCodec, h *format
 		*levels, p.values, err = prefixed(p.values)
 		return err
 	}
-	if r.element > 0 {
+	if r.maxRepetition() > 0 {
 		err = cut(&p.repetition, h.DataPageHeader.V.RepetitionLevelEncoding)
 	}
 	if r.present > 0 && err == nil {

@@ -12,6 +12,7 @@ import (
 // Names of the scores, as they stand in results.json.
 const (
 	NameLoss       = "loss"
+	NamePerplexity = "perplexity" // of a token: e to the mean loss
 	NameAccuracy   = "accuracy"
 	NameF1         = "f1"
 	NameMacroF1    = "f1_macro"
@@ -52,6 +53,7 @@ type Metric struct {
 // table is all metrics: a new one is a function, a name above, and an entry here.
 var table = []Metric{
 	{Name: NameLoss, Title: "loss", Unit: 1, Digits: 3, Lower: true},
+	{Name: NamePerplexity, Title: "perplexity", Unit: 1, Digits: 2, Lower: true},
 	{Name: NameAccuracy, Title: "accuracy", Unit: 100, Digits: 1, classes: Accuracy, tags: func(r *EntityReport) float64 { return r.Accuracy }},
 	{Name: NameF1, Title: "F1", Unit: 100, Digits: 1, classes: func(gold, pred []int) float64 { return F1(gold, pred, 1) }, tags: func(r *EntityReport) float64 { return r.F1 }},
 	{Name: NameMacroF1, Title: "macro F1", Unit: 100, Digits: 1, classes: MacroF1},

@@ -10,16 +10,16 @@ import (
 // Batch is a packed batch of B examples and N tokens in all: the tokens of one example after those of the
 // other, and no padding.
 //
-// In tagging and generation a prediction is wanted at M of the tokens: at the first token of each word, and at
-// each token that a token of a target follows, from the last of the prompt on. The last token of a target is not
-// among the N, since nothing follows it. Of a prompt without a target the last token is wanted, with NoLabel.
+// In tagging, generation and chats a prediction is wanted at M of the tokens: at the first token of each word, and at
+// each token that one follows which is to be written, a target's or an assistant's. The last of these is not among the
+// N, since nothing follows it. Of a prompt, for which nothing is given, the last token is wanted, with NoLabel.
 type Batch struct {
 	IDs      []int64   // [N] token ids
 	Segments []int64   // [N] segments (token types)
 	Lengths  []int     // [B] tokens of each example, at least 1; their sum is N
-	Want     []int64   // [M] places of the wanted tokens among the N; nil but in tagging and generation
-	WantPer  []int     // [B] wanted tokens of each example, their sum is M; nil but in tagging and generation
-	Labels   []int64   // [B] classes, in tagging [M], in generation [M] ids of the tokens that follow; NoLabel when not known; nil in regression
+	Want     []int64   // [M] places of the wanted tokens among the N; nil but in tagging, generation and chats
+	WantPer  []int     // [B] wanted tokens of each example, their sum is M; nil but in tagging, generation and chats
+	Labels   []int64   // [B] classes, in tagging [M], in generation and chats [M] ids of the tokens that follow; NoLabel when not known; nil in regression
 	Values   []float64 // [B] targets, NaN when not known; nil but in regression
 	Index    []int     // [B] place of each example in its data set
 	Filler   bool      // the part of a batch that has too few examples for all its parts: it counts for nothing
@@ -56,15 +56,18 @@ func (c *Corpus) Batch(indices []int) (*Batch, error) {
 				b.Want, b.Labels = append(b.Want, at+int64(first)), append(b.Labels, int64(ex.Tags[k]))
 			}
 			b.WantPer = append(b.WantPer, len(e.First))
-		case Generation:
-			next := []int32{NoLabel}
-			if e.Prompt < len(e.IDs) {
-				next = e.IDs[e.Prompt:]
+		case Generation, Chat:
+			before := len(b.Want)
+			if len(e.Trained) == 0 {
+				b.Want, b.Labels = append(b.Want, at+int64(len(e.IDs)-1)), append(b.Labels, NoLabel)
 			}
-			for k := range next {
-				b.Want = append(b.Want, at+int64(e.Prompt-1+k))
+			for _, span := range e.Trained {
+				for k := span.From; k < span.To; k++ {
+					b.Want = append(b.Want, at+int64(k-1))
+				}
+				b.Labels = appendWide(b.Labels, e.IDs[span.From:span.To])
 			}
-			b.Labels, b.WantPer = appendWide(b.Labels, next), append(b.WantPer, len(next))
+			b.WantPer = append(b.WantPer, len(b.Want)-before)
 		default:
 			b.Labels = append(b.Labels, int64(ex.Label))
 		}

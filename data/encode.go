@@ -13,8 +13,11 @@ type Encoded struct {
 	IDs      []int32 // token ids, special tokens included
 	Segments []uint8 // segment (token type) of each token; nil means 0 for all
 	First    []int32 // [words] place of the first token of each word of a sentence; nil for texts
-	Prompt   int     // in generation the number of tokens before those of the target, at least 1; 0 in the other kinds
+	Trained  []Span  // in generation and chats the tokens that are to be written, in order and apart; none of a prompt
 }
+
+// Span is the tokens of an example from From up to To.
+type Span struct{ From, To int32 }
 
 // Encoder turns an example into tokens. Encode is called from several goroutines at once.
 type Encoder interface {
@@ -48,8 +51,8 @@ func NewCorpus(d *Dataset, enc Encoder) *Corpus {
 	return &Corpus{Data: d, encoder: enc, entries: make([]entry, len(d.Examples))}
 }
 
-// Length is the number of tokens that a model is given of example i: in generation those of the prompt, and of
-// the target all but the last, from which nothing is predicted. The error names the example's file and line.
+// Length is the number of tokens that a model is given of example i: in generation and chats those before the last
+// that is to be written, from which nothing is predicted. The error names the example's file and line.
 func (c *Corpus) Length(i int) (int, error) {
 	e, err := c.entry(i)
 	if err != nil {
@@ -77,10 +80,10 @@ func appendWide[T int32 | uint8](wide []int64, numbers []T) []int64 {
 
 // input is the ids that a model is given.
 func (e *Encoded) input() []int32 {
-	if e.Prompt == 0 || e.Prompt == len(e.IDs) {
+	if len(e.Trained) == 0 {
 		return e.IDs
 	}
-	return e.IDs[:len(e.IDs)-1]
+	return e.IDs[:e.Trained[len(e.Trained)-1].To-1]
 }
 
 // Tokens is the sum of the lengths of all examples. The error names the example's file and line.
@@ -158,12 +161,17 @@ func (e *Encoded) check(ex Example, kind Kind) error {
 		return fmt.Errorf("the tokenizer gave %d segments for %d tokens", len(e.Segments), n)
 	case ex.Sentence == nil && e.First != nil, ex.Sentence != nil && len(e.First) != len(ex.Words):
 		return fmt.Errorf("the tokenizer gave tokens for %d words: want %d", len(e.First), len(ex.words()))
-	case kind != Generation && e.Prompt != 0:
-		return fmt.Errorf("the tokenizer gave a prompt of %d tokens: want none in a %s", e.Prompt, kind)
-	case kind == Generation && (e.Prompt < 1 || e.Prompt > n):
-		return fmt.Errorf("the tokenizer gave a prompt of %d tokens: want 1 to %d", e.Prompt, n)
-	case kind == Generation && (e.Prompt < n) != (ex.Target != ""):
-		return fmt.Errorf("the tokenizer gave %d tokens for the target %s", n-e.Prompt, shorten(ex.Target))
+	case !kind.Writes() && e.Trained != nil:
+		return fmt.Errorf("the tokenizer gave tokens to be written: want none in a %s", kind)
+	case kind == Generation && (len(e.Trained) > 0) != (ex.Target != ""):
+		return fmt.Errorf("the tokenizer gave %d parts to be written for the target %s", len(e.Trained), shorten(ex.Target))
+	}
+	before := int32(1)
+	for _, s := range e.Trained {
+		if s.From < before || s.To <= s.From || int(s.To) > n {
+			return fmt.Errorf("the tokenizer gave tokens %d to %d to be written: want them from %d to %d", s.From, s.To, before, n)
+		}
+		before = s.To
 	}
 	for k, at := range e.First {
 		if at < 0 || int(at) >= n || k > 0 && at <= e.First[k-1] {

@@ -19,7 +19,11 @@ const (
 	Regression     Kind = "regression"     // one number
 	Tagging        Kind = "tagging"        // one class for every word of a sentence
 	Generation     Kind = "generation"     // a text
+	Chat           Kind = "chat"           // the turns of the assistant in a conversation
 )
+
+// Writes reports whether a model writes what is asked for.
+func (k Kind) Writes() bool { return k == Generation || k == Chat }
 
 // kindNames are the kinds by the names that other programs have for them.
 var kindNames = map[Kind][]string{
@@ -27,6 +31,7 @@ var kindNames = map[Kind][]string{
 	Regression:     {"sts", "similarity", "regress"},
 	Tagging:        {"ner", "pos", "chunking", "token-classification", "token-cls", "sequence-labeling", "sequence-labelling", "sequence-tagging", "tags"},
 	Generation:     {"gen", "seq2seq", "text2text", "text2text-generation", "text-generation", "summarization", "translation", "causal-lm", "lm", "seq-2-seq-lm"},
+	Chat:           {"chats", "conversation", "conversations", "conversational", "messages", "instruct", "instruction", "instructions", "sft", "alpaca", "sharegpt"},
 }
 
 // ParseKind returns the kind of that name, its own or that of another program: "ner" is a tagging.
@@ -37,14 +42,14 @@ func ParseKind(name string) (Kind, error) {
 			return k, nil
 		}
 	}
-	return "", fmt.Errorf("unknown kind of task %q: want %s, %s, %s or %s", name, Classification, Regression, Tagging, Generation)
+	return "", fmt.Errorf("unknown kind of task %q: want %s, %s, %s, %s or %s", name, Classification, Regression, Tagging, Generation, Chat)
 }
 
 // NoLabel is the class of an example or a word without a label, as in GLUE's test sets.
 const NoLabel = -1
 
 // Example is one row of a data set: a text or a pair of texts, and its label; in tagging a sentence, in generation a
-// writing. There are millions of some data sets, so it has only pointers to what other kinds of task have.
+// writing, in chats a conversation. There are millions of some data sets, so it has only pointers to what other kinds of task have.
 type Example struct {
 	Text    string
 	Pair    string  // the second text; meant only if HasPair
@@ -54,6 +59,8 @@ type Example struct {
 
 	*Sentence // in tagging, else nil
 	*Writing  // in generation, else nil
+
+	Chat *Conversation // in chats, else nil
 
 	File string // where the example was read
 	Line int    // 1-based line of File, the first of a sentence, or row if it is a parquet file
@@ -140,10 +147,10 @@ func (d *Dataset) Rows() []int {
 }
 
 // Labelled reports whether every example, in tagging every word, has a label, in generation a target or
-// references.
+// references, in chats a turn of the assistant at its end.
 func (d *Dataset) Labelled() bool {
 	return !slices.ContainsFunc(d.Examples, func(e Example) bool {
-		return d.Kind == Generation && e.Target == "" && e.References == nil ||
+		return d.Kind == Generation && e.Target == "" && e.References == nil || d.Kind == Chat && e.Chat.Answer() == "" ||
 			e.Label == NoLabel || math.IsNaN(e.Value) || d.Kind == Tagging && slices.Contains(e.Tags, NoLabel)
 	})
 }
@@ -172,7 +179,11 @@ func (d *Dataset) Prompts() *Dataset {
 	p := *d
 	p.Examples = slices.Clone(d.Examples)
 	for i := range p.Examples {
-		p.Examples[i] = p.Examples[i].withTarget("")
+		if ex := &p.Examples[i]; ex.Chat != nil {
+			ex.Chat = ex.Chat.Prompt()
+		} else {
+			*ex = ex.withTarget("")
+		}
 	}
 	return &p
 }

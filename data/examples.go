@@ -23,6 +23,8 @@ type form struct {
 	content []byte   // see tableSpec
 	skips   string   // what to say of rows that are left out, see tableSpec.skip; "" if those that end too early are errors
 
+	trainOn TrainOn // of a conversation
+
 	// source gives a source the form in which a model reads it; nil leaves it as it is.
 	source func(text string) (string, error)
 }
@@ -86,19 +88,26 @@ func (f form) read(task string, part Part, files []string, classes *classes) (*D
 // NaN, a target "".
 func (f form) set(ex *Example, cells []cell, classes *classes) error {
 	text, label := cells[0], cell{}
+	if f.kind == Generation && len(f.text) == 2 {
+		text = joinInput(text, cells[1])
+	}
 	if f.label.name != "" {
 		label = cells[len(f.text)]
 	}
 	if whole, ok := label.whole(); ok && whole == NoLabel && f.hidden {
 		label = cell{}
 	}
-	if label.blank() && f.label.optional && f.kind != Generation {
+	if label.blank() && f.label.optional && !f.kind.Writes() {
 		label = cell{}
 	}
 	var err error
 	switch f.kind {
 	case Tagging:
 		return ex.setTags(text, label, classes)
+	case Chat:
+		if err = ex.setChat(cells, label, [2]string{f.text[0].name, f.label.name}); err == nil {
+			ex.Chat.set(f.trainOn)
+		}
 	case Generation:
 		ex.Writing = new(Writing)
 		if f.subset {

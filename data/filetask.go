@@ -26,9 +26,12 @@ type FileTask struct {
 	Labels           []string // names of the classes in the order of a given head; nil: those of Train, in order
 	HoldOut          float64  // share of Train that is the dev set where there is no file for it; 0: there is none
 	Seed             uint64   // of what is held out
+	TrainOn          TrainOn  // what of a conversation is to be written
+	Template         bool     // the model has a chat template, so that prompts and instructions are conversations if Kind is not given
 	// In tagging Text is one column, "tokens" if it is nil, and Label is "tags" or "ner_tags" if it is "". In
 	// files whose columns have no names they are numbers, 1 for the first column and -1 for the last, which is
-	// what nil and "" mean.
+	// what nil and "" mean. In chats Text is one column with lists of messages and Label "", or the two are the prompt and
+	// the answer, each a text or a list of messages.
 }
 
 // Load reads the files that are named. The classes are the different labels of Train, in the order of their
@@ -59,7 +62,7 @@ func (f FileTask) Load() (*Splits, error) {
 		}
 	}
 	s.noteOddities()
-	if f.Kind == Generation {
+	if f.Kind.Writes() {
 		s.Task.Scoring = "e2e"
 	}
 	s.Task.Metrics, s.Task.Primary = fileMetrics(s.Task)
@@ -96,7 +99,7 @@ func (s *Splits) noteOddities() {
 		empty, first, labels := 0, "", 0
 		for i := range d.Examples {
 			ex := &d.Examples[i]
-			if strings.TrimSpace(ex.Text) == "" && ex.Pair == "" && ex.Writing == nil && len(ex.words()) == 0 {
+			if strings.TrimSpace(ex.Text) == "" && ex.Pair == "" && ex.Writing == nil && ex.Chat == nil && len(ex.words()) == 0 {
 				if empty++; empty == 1 {
 					first = ex.Where()
 				}
@@ -148,6 +151,11 @@ func (e *Example) key() uint64 {
 	if e.Writing != nil {
 		texts = append(texts, e.Source)
 	}
+	if e.Chat != nil {
+		for _, m := range e.Chat.Prompt().Messages {
+			texts = append(texts, m.Role, string(m.JSON))
+		}
+	}
 	for _, text := range texts {
 		h.WriteString(text)
 		h.WriteByte(0)
@@ -166,14 +174,18 @@ func (f FileTask) check() error {
 		return fmt.Errorf("%d text columns: want the one with the words", len(f.Text))
 	case f.Kind == Tagging && f.Train == "" && f.Labels == nil:
 		return errors.New("no train file and no tags: the meaning of the head's outputs is not known")
-	case f.Labels != nil && f.Kind == Generation:
-		return errors.New("class names are given, but a generation has no classes")
+	case f.Labels != nil && f.Kind.Writes():
+		return fmt.Errorf("class names are given, but a %s has no classes", f.Kind)
 	case f.Labels != nil && f.Kind != Regression && len(f.Labels) < 2:
 		return fmt.Errorf("%d class names are given: want at least two", len(f.Labels))
 	case f.Kind == Tagging:
 		return nil
 	case f.Kind == Generation && len(f.Text) != 1:
 		return fmt.Errorf("%d text columns: want the one with the source", len(f.Text))
+	case f.Kind == Chat && len(f.Text) != 1:
+		return fmt.Errorf("%d text columns: want the one with the messages or the prompt", len(f.Text))
+	case f.Kind == Chat:
+		return nil
 	case len(f.Text) != 1 && len(f.Text) != 2:
 		return fmt.Errorf("%d text columns: want one, or two for a pair", len(f.Text))
 	case len(f.Text) == 2 && f.Text[0] == f.Text[1]:
@@ -200,6 +212,12 @@ func (f FileTask) read(part Part, file string, task *Task) (*Dataset, error) {
 			rows.label = listColumn(f.Label)
 		}
 	}
+	switch f.Kind {
+	case Chat:
+		rows.text, rows.label.raw, rows.trainOn = chatColumns(f.Text[0]), true, f.TrainOn
+	case Generation:
+		rows.text = sourceColumns(f.Text[0])
+	}
 	rows.label.optional = part == Test
 	known := newClasses(task.Labels, f.Labels != nil) // whose order is that of a head
 	known.grow = task.Labels == nil && part == Train && (f.Kind == Classification || f.Kind == Tagging)
@@ -209,6 +227,9 @@ func (f FileTask) read(part Part, file string, task *Task) (*Dataset, error) {
 	}
 	known.unknown = fmt.Sprintf(" is not among the %d classes %s (%s)", len(task.Labels), whose, listNames(task.Labels))
 	d, err := rows.read(task.Name, part, []string{file}, known)
+	if err == nil && f.Kind == Chat && part != Test {
+		err = d.checkTurns()
+	}
 	if err != nil || !known.grow {
 		return d, err
 	}
@@ -246,6 +267,8 @@ func fileMetrics(task Task) (names []string, primary string) {
 		return []string{metrics.NamePrecision, metrics.NameRecall, metrics.NameF1, metrics.NameAccuracy}, metrics.NameF1
 	case task.Kind == Tagging: // parts of speech, say: the words do not join to entities
 		return []string{metrics.NameAccuracy}, metrics.NameAccuracy
+	case task.Kind == Chat:
+		return []string{metrics.NamePerplexity}, metrics.NamePerplexity
 	case task.Kind == Generation: // those of E2E that fit any text
 		return []string{metrics.NameBLEU, metrics.NameROUGEL}, metrics.NameBLEU
 	case task.Kind == Regression:

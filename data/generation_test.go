@@ -371,12 +371,13 @@ func TestGenerationBatch(t *testing.T) {
 			e.IDs = append(e.IDs, c-'0')
 		}
 		e.IDs = append(e.IDs, end)
-		e.Prompt = len(e.IDs)
+		prompt := int32(len(e.IDs))
 		for _, c := range ex.Target {
 			e.IDs = append(e.IDs, c-'0')
 		}
 		if ex.Target != "" {
 			e.IDs = append(e.IDs, end)
+			e.Trained = []Span{{prompt, int32(len(e.IDs))}}
 		}
 		return e, nil
 	})
@@ -412,11 +413,13 @@ func TestGenerationBatch(t *testing.T) {
 		kind Kind
 		want string
 	}{
-		{"prompt of a text", Example{}, Encoded{IDs: []int32{1}, Prompt: 1}, Classification, "the tokenizer gave a prompt of 1 tokens: want none in a classification"},
-		{"no prompt", Example{Writing: &Writing{Source: "a"}}, Encoded{IDs: []int32{1}}, Generation, "the tokenizer gave a prompt of 0 tokens: want 1 to 1"},
-		{"long prompt", Example{Writing: &Writing{Source: "a"}}, Encoded{IDs: []int32{1}, Prompt: 2}, Generation, "the tokenizer gave a prompt of 2 tokens: want 1 to 1"},
-		{"no target", Example{Writing: &Writing{Source: "a", Target: "b"}}, Encoded{IDs: []int32{1}, Prompt: 1}, Generation, `the tokenizer gave 0 tokens for the target "b"`},
-		{"a target", Example{Writing: &Writing{Source: "a"}}, Encoded{IDs: []int32{1, 2}, Prompt: 1}, Generation, `the tokenizer gave 1 tokens for the target ""`},
+		{"written of a text", Example{}, Encoded{IDs: []int32{1}, Trained: []Span{{0, 1}}}, Classification, "the tokenizer gave tokens to be written: want none in a classification"},
+		{"no prompt", Example{Writing: &Writing{Source: "a", Target: "b"}}, Encoded{IDs: []int32{1}, Trained: []Span{{0, 1}}}, Generation, "the tokenizer gave tokens 0 to 1 to be written: want them from 1 to 1"},
+		{"too long", Example{Writing: &Writing{Source: "a", Target: "b"}}, Encoded{IDs: []int32{1, 2}, Trained: []Span{{1, 3}}}, Generation, "the tokenizer gave tokens 1 to 3 to be written: want them from 1 to 2"},
+		{"out of order", Example{Chat: &Conversation{}}, Encoded{IDs: []int32{1, 2, 3}, Trained: []Span{{2, 3}, {1, 2}}}, Chat, "the tokenizer gave tokens 1 to 2 to be written: want them from 3 to 3"},
+		{"empty", Example{Chat: &Conversation{}}, Encoded{IDs: []int32{1, 2, 3}, Trained: []Span{{2, 2}}}, Chat, "the tokenizer gave tokens 2 to 2 to be written: want them from 1 to 3"},
+		{"no target", Example{Writing: &Writing{Source: "a", Target: "b"}}, Encoded{IDs: []int32{1}}, Generation, `the tokenizer gave 0 parts to be written for the target "b"`},
+		{"a target", Example{Writing: &Writing{Source: "a"}}, Encoded{IDs: []int32{1, 2}, Trained: []Span{{1, 2}}}, Generation, `the tokenizer gave 1 parts to be written for the target ""`},
 	} {
 		bad.ex.File, bad.ex.Line = "x.tsv", 3
 		c := NewCorpus(&Dataset{Kind: bad.kind, Examples: []Example{bad.ex}}, encoderFunc(func(Example) (Encoded, error) { return bad.enc, nil }))

@@ -30,9 +30,13 @@ func ReadInputs(file string, task Task) (*Dataset, error) {
 		rows.text, rows.label = []column{wordColumn}, tagColumn
 	case Generation:
 		rows.text, rows.label.name = columns("source"), "target"
+	case Chat:
+		rows.text, rows.label.name, rows.trainOn = chatColumns(messageNames[0]), "", TrainOnAssistant
 	}
 	rows.label.optional = true
-	rows.text = usualColumns(file, rows)
+	if task.Kind != Chat {
+		rows.text = usualColumns(file, rows)
+	}
 	if pairs := task.pairs(); pairs != nil && *pairs && len(rows.text) == 2 {
 		rows.text[1].optional = false // a model of pairs makes little of a text alone
 	}
@@ -115,6 +119,9 @@ func readTexts(file string, task Task, config InputConfig) (*Inputs, error) {
 	case strings.EqualFold(filepath.Ext(file), ".txt") && !(wordALine && wordPerLine(content, task.Labels)):
 		rows.reader = in.readPlain
 		rows.text = columns("text")
+		if task.Kind == Chat {
+			rows.text = chatColumns("text")
+		}
 		if single := config.Pairs != nil && !*config.Pairs; !single && (task.Kind == Classification || task.Kind == Regression) {
 			rows.text = append(rows.text, secondText)
 		}
@@ -124,13 +131,19 @@ func readTexts(file string, task Task, config InputConfig) (*Inputs, error) {
 			return nil, err
 		}
 		rows.text = config.columns(task.Kind, names)
+		switch first := rows.text[0].name; {
+		case task.Kind == Chat:
+			rows.text = chatColumns(first)
+		case task.Kind == Generation:
+			rows.text = sourceColumns(first)
+		}
 	}
 	if in.Dataset, err = rows.read(task.Name, "input", []string{file}, newClasses(task.Labels, true)); err != nil {
 		return nil, err
 	}
 	for _, ex := range in.Examples {
 		switch {
-		case config.Pairs == nil || *config.Pairs == ex.HasPair || task.Kind == Tagging || task.Kind == Generation:
+		case config.Pairs == nil || *config.Pairs == ex.HasPair || task.Kind == Tagging || task.Kind.Writes():
 		case *config.Pairs:
 			return nil, fmt.Errorf("%s: one text, and the model takes pairs: want a second one in text_pair, or behind a tab in plain text", ex.Where())
 		default:
@@ -161,6 +174,13 @@ func (c InputConfig) columns(kind Kind, names []string) []column {
 	case kind == Tagging:
 		for _, name := range wordNames {
 			known = append(known, []string{name})
+		}
+	case kind == Chat:
+		for _, name := range messageNames {
+			known = append(known, []string{name})
+		}
+		for _, pair := range promptNames {
+			known = append(known, pair[:1])
 		}
 	case kind == Generation:
 		for _, pair := range writtenName {
@@ -215,6 +235,8 @@ func (e Example) fields() []plainjson.Member {
 	switch {
 	case e.Sentence != nil:
 		return []plainjson.Member{member("tokens", e.Words)}
+	case e.Chat != nil:
+		return []plainjson.Member{member("prompt", e.Chat.Messages[0].Text)}
 	case e.Writing != nil:
 		return []plainjson.Member{member("source", e.Source)}
 	case e.HasPair:

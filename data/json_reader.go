@@ -70,7 +70,7 @@ func rowsWithin(fields map[string]json.RawMessage) json.RawMessage {
 			lists = append(lists, field)
 		}
 	}
-	if len(lists) != 1 || !wrapper(fields) {
+	if !wrapper(fields) || len(lists) != 1 {
 		return nil
 	}
 	return lists[0]
@@ -84,6 +84,12 @@ func holds(value json.RawMessage, first byte) bool {
 
 // wrapper reports whether an object is no row: all that it has is objects, and lists of these or of lists.
 func wrapper(fields map[string]json.RawMessage) bool {
+	for _, name := range append(messageNames, promptNames[0][:]...) { // whose messages are not rows
+		var messages []map[string]json.RawMessage
+		if json.Unmarshal(fields[name], &messages) == nil && len(messages) > 0 && (messages[0]["role"] != nil || messages[0]["from"] != nil || messages[0]["content"] != nil) {
+			return false
+		}
+	}
 	for _, field := range fields {
 		if field[0] != '{' && !holds(field, '{') && !holds(field, '[') {
 			return false
@@ -206,6 +212,9 @@ func (r *jsonReader) row(line int, text []byte, want string) error {
 			return fmt.Errorf("%s: no %s: it has %s", place(r.file, line), c, listNames(slices.Sorted(maps.Keys(object))))
 		}
 		read, err := jsonCell(value)
+		if c.raw && (read.kind == isList || read.kind == isOther) {
+			read = cell{kind: isOther, text: string(value)}
+		}
 		if err != nil {
 			return fmt.Errorf("%s: %q: %w", place(r.file, line), name, err)
 		}

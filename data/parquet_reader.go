@@ -30,9 +30,14 @@ func readParquet(file string, b []byte, spec *tableSpec, yield yieldRow) error {
 			continue
 		}
 		name := names[k]
-		if spec.lists || spec.all && f.HasLists(name) {
+		switch {
+		case spec.columns[i].raw && f.Nested(name):
+			columns[i], err = parquetJSON(f, name)
+		case spec.lists || spec.all && f.HasLists(name):
 			columns[i], err = parquetLists(f, name)
-		} else {
+		case spec.all && f.Nested(name):
+			columns[i] = func(int) (cell, error) { return cell{kind: isOther}, nil }
+		default:
 			columns[i], err = parquetValues(f, name)
 		}
 		if err != nil && !spec.all {
@@ -120,6 +125,20 @@ func parquetLists(f *parquet.File, name string) (func(row int) (cell, error), er
 			c.list[i] = element
 		}
 		return c, nil
+	}, nil
+}
+
+// parquetJSON is parquetValues of a column of lists or structs, whose cells are JSON.
+func parquetJSON(f *parquet.File, name string) (func(row int) (cell, error), error) {
+	rows, err := f.JSON(name)
+	if err != nil {
+		return nil, err
+	}
+	return func(row int) (cell, error) {
+		if rows[row] == nil {
+			return cell{}, nil
+		}
+		return cell{kind: isOther, text: string(rows[row])}, nil
 	}, nil
 }
 

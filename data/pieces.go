@@ -2,23 +2,38 @@ package data
 
 import "fmt"
 
-// WordSplitter says where to cut a sentence: Split returns the number of words of each piece, at least 1.
-// Their sum is len(words).
-type WordSplitter interface {
+// Splitter says what examples to make of one. Split says where to cut a sentence: it returns the number of words of each
+// piece, at least 1, whose sum is len(words). SplitChat returns the conversations to make of one, at least one.
+type Splitter interface {
 	Split(words []string) ([]int, error)
+	SplitChat(c *Conversation) ([]*Conversation, error)
 }
 
 // Pieces returns the data set of the pieces of d's sentences: those that are too long for a model are cut between
 // words into several examples, those without words are in no piece. The words of all pieces, one after the other,
-// are those of d, with which they are shared, and so is what is predicted for them. Cut are the places in d of
-// the sentences that were cut. A data set of another kind is its own pieces.
-func Pieces(d *Dataset, splitter WordSplitter) (pieces *Dataset, cut []int, err error) {
-	if d.Kind != Tagging {
+// are those of d, with which they are shared, and so is what is predicted for them. Conversations are as SplitChat makes
+// them. Cut are the places in d of the examples that became several. A data set of another kind is its own pieces.
+func Pieces(d *Dataset, splitter Splitter) (pieces *Dataset, cut []int, err error) {
+	if d.Kind != Tagging && d.Kind != Chat {
 		return d, nil, nil
 	}
 	p := *d
 	p.Examples = nil
 	for i, ex := range d.Examples {
+		if ex.Chat != nil {
+			chats, err := splitter.SplitChat(ex.Chat)
+			if err != nil {
+				return nil, nil, fmt.Errorf("%s: %w", ex.Where(), err)
+			}
+			if len(chats) > 1 {
+				cut = append(cut, i)
+			}
+			for _, c := range chats {
+				ex.Chat = c
+				p.Examples = append(p.Examples, ex)
+			}
+			continue
+		}
 		lengths, err := splitter.Split(ex.Words)
 		if err != nil {
 			return nil, nil, fmt.Errorf("%s: %w", ex.Where(), err)

@@ -174,7 +174,7 @@ var (
 		{"question", "sentence"}, {"question", "context"}, {"question", "passage"}, {"question", "answer"}, {"query", "passage"}, {"query", "document"}}
 	textNames   = []string{"text", "sentence", "content", "review", "comment", "tweet", "message", "body", "document", "utterance", "headline", "question", "query"}
 	labelNames  = []string{"label", "labels", "class", "target", "category", "sentiment", "intent", "topic", "emotion", "gold_label", "is_duplicate", "score", "similarity", "similarity_score", "relatedness_score", "stars", "rating", "y"}
-	writtenName = [][2]string{{"source", "target"}, {"input", "output"}, {"prompt", "completion"}, {"prompt", "response"}, {"instruction", "output"}, {"instruction", "response"},
+	writtenName = [][2]string{{"source", "target"}, {"instruction", "output"}, {"instruction", "response"}, {"input", "output"}, {"prompt", "completion"}, {"prompt", "response"},
 		{"question", "answer"}, {"document", "summary"}, {"article", "highlights"}, {"text", "summary"}, {"dialogue", "summary"}, {"mr", "ref"}, {"src", "tgt"}}
 	wordNames = []string{"tokens", "words"}
 	tagNames  = []string{"tags", "ner_tags", "labels", "ner", "pos_tags", "label"}
@@ -195,6 +195,16 @@ func (p *Profile) first(names []string, ok func(c *ColumnProfile) bool) string {
 func (p *Profile) both(pairs [][2]string) []string {
 	for _, pair := range pairs {
 		if a, b := p.column(pair[0]), p.column(pair[1]); a != nil && b != nil && a.kind() < listed && b.kind() < listed {
+			return []string{a.Name, b.Name}
+		}
+	}
+	return nil
+}
+
+// pair returns the file's spelling of the first pair of names of which it has both, whatever they hold.
+func (p *Profile) pair(names [][2]string) []string {
+	for _, pair := range names {
+		if a, b := p.column(pair[0]), p.column(pair[1]); a != nil && b != nil {
 			return []string{a.Name, b.Name}
 		}
 	}
@@ -275,7 +285,7 @@ func (p *Profile) labelKind(label string) Kind {
 // that is still missing.
 func (f FileTask) Complete() (complete FileTask, note string, err error) {
 	switch given := len(f.Text) > 0 && f.Label != ""; {
-	case f.Kind == Tagging && (given || isCoNLL(f.first())), f.Kind != "" && given:
+	case f.Kind == Tagging && (given || isCoNLL(f.first())), f.Kind != "" && given, f.Kind == Chat && len(f.Text) > 0:
 		return f, "", nil
 	}
 	p, err := Describe(f.first(), f.Kind == Tagging, 0)
@@ -285,7 +295,13 @@ func (f FileTask) Complete() (complete FileTask, note string, err error) {
 	given := f
 	lists := func(c *ColumnProfile) bool { return c.kind() == listed }
 	words, tags := p.first(wordNames, lists), p.first(tagNames, lists)
+	conversation := p.first(messageNames, func(c *ColumnProfile) bool { return c.kind() >= texts })
+	asked := p.pair(promptNames)
 	switch written := p.both(writtenName); {
+	case f.Text == nil && f.Label == "" && conversation != "" && (f.Kind == "" || f.Kind == Chat):
+		f.Kind, f.Text = Chat, []string{conversation}
+	case f.Text == nil && f.Label == "" && asked != nil && (f.Kind == Chat || f.Kind == "" && (f.Template || p.column(asked[0]).kind() >= listed)):
+		f.Kind, f.Text, f.Label = Chat, asked[:1], asked[1]
 	case wordLines(f.first()):
 		f.Kind = cmp.Or(f.Kind, Tagging)
 	case (f.Kind == "" || f.Kind == Tagging) && words != "" && tags != "":
@@ -325,7 +341,7 @@ func (f FileTask) Complete() (complete FileTask, note string, err error) {
 		case part.given != "":
 		case part.now != "":
 			guessed = append(guessed, part.name+" "+part.now)
-		case f.Kind != Tagging:
+		case f.Kind != Tagging && !(f.Kind == Chat && part.name == "label"):
 			missing = append(missing, part.name)
 		}
 	}

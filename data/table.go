@@ -20,6 +20,7 @@ type column struct {
 	other    string // another name for the same, "" if there is none
 	place    int    // in a file whose columns have no names: 1 is the first, -1 the last, 0 is none
 	optional bool   // the file may lack it, and a cell may be null
+	raw      bool   // lists and objects are taken as the JSON that stands there
 }
 
 // String quotes the names.
@@ -46,7 +47,7 @@ const (
 	isText
 	isNumber
 	isList
-	isOther // what is none of these: a struct, a date, a list of lists
+	isOther // what is none of these: a struct, a date, a list of lists; of a raw column with its JSON as text
 )
 
 // String is a cell as text, "" if it is missing.
@@ -203,7 +204,7 @@ func (s *tableSpec) locate(file string, names []string) ([]int, error) {
 func (s *tableSpec) check(i int, c cell) error {
 	const want = "want a string or a number"
 	switch {
-	case s.all || c.kind == missing && s.columns[i].optional:
+	case s.all || c.kind == missing && s.columns[i].optional || c.kind != missing && s.columns[i].raw:
 		return nil
 	case c.kind == missing:
 		return errors.New(" is null: want a value")

@@ -405,6 +405,18 @@ type splitterFunc func(words []string) ([]int, error)
 
 func (f splitterFunc) Split(words []string) ([]int, error) { return f(words) }
 
+// SplitChat makes an example of every turn that is to be written.
+func (f splitterFunc) SplitChat(c *Conversation) ([]*Conversation, error) {
+	if _, err := f(nil); err != nil {
+		return nil, err
+	}
+	var pieces []*Conversation
+	for _, turn := range c.Turns {
+		pieces = append(pieces, &Conversation{Messages: c.Messages[:turn+1], Turns: []int{turn}})
+	}
+	return pieces, nil
+}
+
 func TestPieces(t *testing.T) {
 	d := &Dataset{Name: "test", Kind: Tagging, Labels: []string{"O", "B-x"}, Fingerprint: "f", Examples: []Example{
 		{Sentence: &Sentence{Words: []string{"a", "b", "c", "d", "e"}, Tags: []int{0, 1, 0, 1, 0}}, File: "x.conll", Line: 1},

@@ -30,8 +30,8 @@ type cutAt struct {
 }
 
 var (
-	_ data.Encoder      = (*Encoder)(nil)
-	_ data.WordSplitter = (*Encoder)(nil)
+	_ data.Encoder  = (*Encoder)(nil)
+	_ data.Splitter = (*Encoder)(nil)
 )
 
 // NewEncoder returns an encoder that cuts each example to maxLength tokens. positions is the largest number of
@@ -66,11 +66,13 @@ func (e *Encoder) Encode(ex data.Example) (data.Encoded, error) {
 }
 
 // EncodeExample gives the tokens of an example, at most maxLength of them if that is not 0: of a text or a pair, of a
-// sentence that Split would not split, or of a source and its target.
+// sentence that Split would not split, of a source and its target, or of a conversation.
 func (t *Tokenizer) EncodeExample(ex data.Example, maxLength int) (enc data.Encoded, truncated bool, err error) {
 	switch {
 	case ex.Sentence != nil:
 		return t.EncodeWords(ex.Words, maxLength)
+	case ex.Chat != nil:
+		return t.EncodeChat(ex.Chat, maxLength)
 	case ex.Writing != nil:
 		return t.EncodeGeneration(ex.Source, ex.Target, maxLength)
 	case ex.HasPair:
@@ -79,8 +81,13 @@ func (t *Tokenizer) EncodeExample(ex data.Example, maxLength int) (enc data.Enco
 	return t.Encode(ex.Text, nil, maxLength)
 }
 
-// Split implements data.WordSplitter.
+// Split implements data.Splitter.
 func (e *Encoder) Split(words []string) ([]int, error) { return e.tok.SplitWords(words, e.maxLength) }
+
+// SplitChat implements data.Splitter.
+func (e *Encoder) SplitChat(c *data.Conversation) ([]*data.Conversation, error) {
+	return e.tok.SplitChat(c)
+}
 
 // count takes note of an example that was cut.
 func (e *Encoder) count(ex data.Example) {

@@ -52,7 +52,9 @@ func (t *Tokenizer) EncodeGeneration(source, target string, maxLength int) (enc 
 	for _, ids := range [][]uint32{from, {end}, to} {
 		enc.IDs = appendIDs(enc.IDs, ids)
 	}
-	enc.Prompt = len(enc.IDs) - len(to)
+	if n := int32(len(enc.IDs)); len(to) > 0 {
+		enc.Trained = []data.Span{{From: n - int32(len(to)), To: n}}
+	}
 	return enc, truncated, nil
 }
 

@@ -52,6 +52,14 @@ func readGenerationGoldens(t *testing.T) (g generationGoldens) {
 	return g
 }
 
+// promptOf is the number of tokens before those that are to be written.
+func promptOf(enc data.Encoded) int {
+	if len(enc.Trained) == 0 {
+		return len(enc.IDs)
+	}
+	return int(enc.Trained[0].From)
+}
+
 func (g generationGoldens) check(t *testing.T, form string, tok *Tokenizer) {
 	t.Helper()
 	if len(g.Forms[form]) == 0 {
@@ -59,12 +67,12 @@ func (g generationGoldens) check(t *testing.T, form string, tok *Tokenizer) {
 	}
 	for _, c := range g.Forms[form] {
 		enc, truncated, err := tok.EncodeGeneration(c.Source, c.Target, 0)
-		if err != nil || truncated || !slices.Equal(enc.IDs, c.IDs) || enc.Prompt != c.Prompt || enc.Segments != nil {
-			t.Errorf("%s: %q, %q: got %v, prompt %d, %v\nwant %v, prompt %d", form, c.Source, c.Target, enc.IDs, enc.Prompt, err, c.IDs, c.Prompt)
+		if err != nil || truncated || !slices.Equal(enc.IDs, c.IDs) || promptOf(enc) != c.Prompt || enc.Segments != nil {
+			t.Errorf("%s: %q, %q: got %v, prompt %d, %v\nwant %v, prompt %d", form, c.Source, c.Target, enc.IDs, promptOf(enc), err, c.IDs, c.Prompt)
 		}
 		prompt, _, err := tok.EncodeGeneration(c.Source, "", 0)
-		if err != nil || !slices.Equal(prompt.IDs, c.IDs[:c.Prompt]) || prompt.Prompt != c.Prompt {
-			t.Errorf("%s: %q: prompt %v, %d, %v\nwant %v", form, c.Source, prompt.IDs, prompt.Prompt, err, c.IDs[:c.Prompt])
+		if err != nil || !slices.Equal(prompt.IDs, c.IDs[:c.Prompt]) || promptOf(prompt) != c.Prompt {
+			t.Errorf("%s: %q: prompt %v, %d, %v\nwant %v", form, c.Source, prompt.IDs, promptOf(prompt), err, c.IDs[:c.Prompt])
 		}
 		if text, err := tok.Decode(wide(c.IDs[c.Prompt:]), true); err != nil || strings.TrimSpace(text) != c.Text {
 			t.Errorf("%s: got text %q, %v, want %q", form, text, err, c.Text)
@@ -127,8 +135,8 @@ func TestGenerationGoldenReal(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					fmt.Fprintf(h, "%d %s\n", enc.Prompt, strings.Trim(fmt.Sprint(enc.IDs), "[]"))
-					text, err := tok.DecodeTarget(wide(enc.IDs[enc.Prompt:]), "")
+					fmt.Fprintf(h, "%d %s\n", promptOf(enc), strings.Trim(fmt.Sprint(enc.IDs), "[]"))
+					text, err := tok.DecodeTarget(wide(enc.IDs[promptOf(enc):]), "")
 					if err != nil || text != target {
 						other++
 					}
@@ -176,8 +184,8 @@ func TestGenerationTruncation(t *testing.T) {
 		if c.end {
 			want = append(want, end)
 		}
-		if err != nil || !slices.Equal(enc.IDs, want) || enc.Prompt != c.from+1 || truncated != c.truncated {
-			t.Errorf("max %d, target %q: got %v, prompt %d, truncated %v, %v\nwant %v", c.max, c.target, enc.IDs, enc.Prompt, truncated, err, want)
+		if err != nil || !slices.Equal(enc.IDs, want) || promptOf(enc) != c.from+1 || truncated != c.truncated {
+			t.Errorf("max %d, target %q: got %v, prompt %d, truncated %v, %v\nwant %v", c.max, c.target, enc.IDs, promptOf(enc), truncated, err, want)
 		}
 	}
 	for _, c := range []struct {

@@ -83,6 +83,26 @@ func (n *native) encode(text string, isWord bool) ([]uint32, error) {
 	return ids, err
 }
 
+// encodeOffsets is encode of a text with the bytes of it that each token is.
+func (n *native) encodeOffsets(text string) (ids []uint32, offsets []span, err error) {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	if n.text == nil {
+		return nil, nil, errClosed
+	}
+	err = bounded(len(text), func() {
+		encoded := n.text.EncodeWithOptions(text, false, tokenizers.WithReturnOffsets())
+		ids = encoded.IDs
+		for _, o := range encoded.Offsets {
+			offsets = append(offsets, span{From: int(o[0]), To: int(o[1])})
+		}
+	})
+	if err == nil && len(offsets) != len(ids) {
+		err = fmt.Errorf("the tokenizers library gave %d places for %d tokens", len(offsets), len(ids))
+	}
+	return ids, offsets, err
+}
+
 // bounded runs fn, which encodes or decodes n bytes, with a bound on the work of regular expressions. A megabyte takes
 // them a second.
 func bounded(n int, fn func()) error {

@@ -28,6 +28,8 @@ type settings struct {
 	Added                tokenID `json:"added_tokens_decoder"`
 	// InputNames are what the tokenizer gives a model: input_ids, token_type_ids (segments), …
 	InputNames []string `json:"model_input_names"`
+	// ChatTemplates lay conversations out, see chats.
+	ChatTemplates templates `json:"chat_template"`
 	names
 }
 

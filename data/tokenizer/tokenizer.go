@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"unicode/utf8"
@@ -22,7 +24,9 @@ type Tokenizer struct {
 	size     int            // of the embedding that a model needs: the largest token id plus one
 	nul      map[int64]bool // the tokens with a NUL character
 	growth   growth         // of a text before it is cut into tokens
-	words    sync.Map       // [string][]uint32: ids of the words so far, which come again and again
+	chats    *chats
+	ids      map[string]int64 // of special tokens
+	words    sync.Map         // [string][]uint32: ids of the words so far, which come again and again
 }
 
 // Load opens the tokenizer of a model folder: tokenizer.json, or else vocab.txt (BERT's WordPiece), or else
@@ -47,11 +51,20 @@ func Load(dir string) (t *Tokenizer, err error) {
 	if err != nil {
 		return nil, err
 	}
+	chats, err := readChats(dir, set)
+	if err != nil {
+		return nil, err
+	}
 	name, text, err := readDefinition(dir, set)
 	if err != nil {
 		return nil, err
 	}
-	return build(name, text, set)
+	if t, err = build(name, text, set); err != nil {
+		return nil, err
+	}
+	chats.special = slices.SortedFunc(maps.Keys(t.ids), longestFirstOrder)
+	t.chats = chats
+	return t, nil
 }
 
 func build(name string, text []byte, set *settings) (*Tokenizer, error) {
@@ -63,7 +76,15 @@ func build(name string, text []byte, set *settings) (*Tokenizer, error) {
 	if err != nil {
 		return nil, err
 	}
+	ids := map[string]int64{}
+	for _, token := range def.added {
+		if token.Special && token.Content != "" {
+			ids[token.Content] = int64(token.ID)
+		}
+	}
 	return &Tokenizer{
+		chats:    &chats{},
+		ids:      ids,
 		native:   n,
 		template: def.template,
 		unk:      def.special(set.Unk, def.model.unk, "[UNK]", "<unk>", endOfText),
@@ -78,6 +99,7 @@ func build(name string, text []byte, set *settings) (*Tokenizer, error) {
 
 // Close frees the tokenizer, after the calls under way. Later calls return an error.
 func (t *Tokenizer) Close() error {
+	t.chats.close()
 	err := t.native.close()
 	t.words.Clear()
 	return err

@@ -1,0 +1,310 @@
+package data
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"autolora/plainjson"
+)
+
+// Conversation is what several parties say in turn.
+type Conversation struct {
+	Messages []Message
+	Tools    json.RawMessage // JSON list of the tools that the assistant may call; nil if there are none
+	Whole    bool            // all of its text is to be written, whoever says it
+	Turns    []int           // else the places of the messages that are to be written, all of the assistant's; none of a prompt
+}
+
+// Message is what one of them says.
+type Message struct {
+	Role string          // one of roles
+	Text string          // the content, of several parts their texts one after the other
+	JSON json.RawMessage // the object with "role", "content" and what else is known
+}
+
+// The roles of messages.
+const (
+	System    = "system"
+	User      = "user"
+	Assistant = "assistant"
+	ToolRole  = "tool"
+)
+
+// roles has the role that other programs mean by a name: sharegpt's, OpenAI's older ones.
+var roles = map[string]string{
+	System: System, "developer": "developer", User: User, Assistant: Assistant, ToolRole: ToolRole,
+	"human": User, "gpt": Assistant, "chatgpt": Assistant, "bard": Assistant, "bing": Assistant, "model": Assistant, "bot": Assistant,
+	"function_call": Assistant, "function": ToolRole, "function_response": ToolRole, "observation": ToolRole,
+}
+
+// TrainOn says which part of a conversation is to be written.
+type TrainOn string
+
+// The parts of a conversation.
+const (
+	TrainOnAll       TrainOn = "all"       // its whole text
+	TrainOnAssistant TrainOn = "assistant" // the turns of the assistant
+	TrainOnLast      TrainOn = "last"      // the last of them
+)
+
+// Answer is the text of the last message if it is the assistant's, else "".
+func (c *Conversation) Answer() string {
+	if last := len(c.Messages) - 1; last >= 0 && c.Messages[last].Role == Assistant {
+		return c.Messages[last].said()
+	}
+	return ""
+}
+
+// said is the text of a message, or what stands for it where it only calls tools.
+func (m Message) said() string {
+	if m.Text == "" {
+		return string(m.JSON)
+	}
+	return m.Text
+}
+
+// Prompt is the conversation up to the last turn of the assistant, if it ends with one.
+func (c *Conversation) Prompt() *Conversation {
+	p := &Conversation{Messages: c.Messages, Tools: c.Tools}
+	if n := len(p.Messages); n > 0 && p.Messages[n-1].Role == Assistant {
+		p.Messages = p.Messages[:n-1]
+	}
+	return p
+}
+
+// NewMessage is a message that is a text.
+func NewMessage(role, text string) Message {
+	content, _ := json.Marshal(text) // of a text, which never fails
+	return newMessage(role, text, content)
+}
+
+// Flat is the message with its content as one text, for what knows no parts.
+func (m Message) Flat() json.RawMessage {
+	members, err := plainjson.Members(m.JSON)
+	if err != nil {
+		return m.JSON
+	}
+	for i := range members {
+		if f := &members[i]; f.Key == "content" && f.Value[0] == '[' {
+			f.Value, _ = json.Marshal(m.Text)
+		}
+	}
+	return plainjson.Object(members)
+}
+
+// set chooses what is to be written.
+func (c *Conversation) set(on TrainOn) {
+	for i, m := range c.Messages {
+		if m.Role == Assistant {
+			c.Turns = append(c.Turns, i)
+		}
+	}
+	switch on {
+	case TrainOnAll:
+		c.Whole, c.Turns = true, nil
+	case TrainOnLast:
+		c.Turns = c.Turns[max(0, len(c.Turns)-1):]
+	}
+}
+
+// checkTurns returns an error for a conversation in which nothing is to be written.
+func (d *Dataset) checkTurns() error {
+	for i := range d.Examples {
+		if c := d.Examples[i].Chat; !c.Whole && len(c.Turns) == 0 {
+			return fmt.Errorf("%s: the conversation has no turn of the assistant, so nothing is to be learnt from it: take it out", d.Examples[i].Where())
+		}
+	}
+	return nil
+}
+
+// The columns of conversations: a list of messages, or a prompt (of which alpaca's instruction has a further part) and
+// an answer, each of them a text or a list of messages.
+var (
+	messageNames = []string{"messages", "conversations", "conversation"}
+	promptNames  = [][2]string{{"prompt", "completion"}, {"prompt", "response"}, {"instruction", "output"}, {"instruction", "response"}}
+)
+
+// chatColumns are those that a conversation may have beside the first.
+func chatColumns(first string) []column {
+	return []column{
+		{name: first, raw: true},
+		{name: "input", optional: true},
+		{name: "tools", optional: true, raw: true},
+		{name: System, optional: true},
+	}
+}
+
+// sourceColumns are those of a source: of alpaca's instruction its input too, which is apart as in alpaca's prompt.
+func sourceColumns(name string) []column {
+	if name != promptNames[2][0] {
+		return columns(name)
+	}
+	return []column{{name: name}, {name: "input", optional: true}}
+}
+
+// joinInput is an instruction with its input, if it has one.
+func joinInput(instruction, input cell) cell {
+	if strings.TrimSpace(input.String()) == "" {
+		return instruction
+	}
+	return cell{kind: isText, text: instruction.String() + "\n\n" + input.String()}
+}
+
+// setChat sets the conversation of a row with the cells of chatColumns and perhaps an answer.
+func (ex *Example) setChat(cells []cell, answer cell, names [2]string) error {
+	ex.Chat = &Conversation{}
+	c := ex.Chat
+	add := func(name string, content cell, role string) error {
+		if content.kind == missing {
+			return nil
+		}
+		messages, err := parseMessages(content, role)
+		if err != nil {
+			return fmt.Errorf("%q: %w", name, err)
+		}
+		c.Messages = append(c.Messages, messages...)
+		return nil
+	}
+	first, input := cells[0], cells[1]
+	if names[0] == promptNames[2][0] && first.kind == isText {
+		first = joinInput(first, input)
+	}
+	role := ""
+	if names[1] != "" || first.kind == isText && !strings.HasPrefix(strings.TrimSpace(first.text), "[") {
+		role = User
+	}
+	err := add(System, cells[3], System)
+	if err == nil {
+		err = add(names[0], first, role)
+	}
+	if err == nil {
+		err = add(names[1], answer, Assistant)
+	}
+	if err != nil {
+		return err
+	}
+	if tools := cells[2]; tools.kind != missing && strings.TrimSpace(tools.text) != "" {
+		var list []json.RawMessage
+		if err := plainjson.Unmarshal([]byte(tools.text), &list); err != nil {
+			return fmt.Errorf("\"tools\": %w: want a list of objects", err)
+		}
+		if len(list) > 0 {
+			c.Tools = json.RawMessage(tools.text)
+		}
+	}
+	if len(c.Messages) == 0 {
+		return errors.New("the conversation is empty: want at least one message")
+	}
+	return nil
+}
+
+// parseMessages reads a list of messages, or a text, which is one message of a role.
+func parseMessages(content cell, role string) ([]Message, error) {
+	if content.kind != isOther && role != "" {
+		return []Message{NewMessage(role, content.String())}, nil
+	}
+	var list []json.RawMessage
+	if err := plainjson.Unmarshal([]byte(content.text), &list); err != nil {
+		return nil, fmt.Errorf("%w: want a list of messages, [{\"role\": ..., \"content\": ...}, ...]", err)
+	}
+	messages := make([]Message, len(list))
+	for i, text := range list {
+		m, err := parseMessage(text)
+		if err != nil {
+			return nil, fmt.Errorf("message %d: %w", i+1, err)
+		}
+		messages[i] = m
+	}
+	return messages, nil
+}
+
+func newMessage(role, text string, content json.RawMessage, more ...plainjson.Member) Message {
+	members := []plainjson.Member{member("role", role)}
+	if content != nil {
+		members = append(members, plainjson.Member{Key: "content", Value: content})
+	}
+	return Message{Role: role, Text: text, JSON: plainjson.Object(append(members, more...))}
+}
+
+// parseMessage reads one message: of the keys "role" and "content", or sharegpt's "from" and "value". What is null is left
+// out, as transformers does: "tool_calls" of a row in a table whose other rows have some.
+func parseMessage(text json.RawMessage) (m Message, err error) {
+	members, err := plainjson.Members(text)
+	if err != nil {
+		return m, err
+	}
+	members = slices.DeleteFunc(members, func(f plainjson.Member) bool { return string(f.Value) == "null" })
+	take := func(names ...string) (value json.RawMessage) {
+		for _, name := range names {
+			if at := slices.IndexFunc(members, func(f plainjson.Member) bool { return f.Key == name }); at >= 0 && value == nil {
+				value = members[at].Value
+				members = slices.Delete(members, at, at+1)
+			}
+		}
+		return value
+	}
+	var role string
+	switch value := take("role", "from"); {
+	case value == nil:
+		return m, fmt.Errorf("it has no \"role\": it has %s", plainjson.Short(text))
+	case json.Unmarshal(value, &role) != nil:
+		return m, fmt.Errorf("\"role\": %s is no text", plainjson.Short(value))
+	}
+	known, ok := roles[role]
+	if !ok {
+		return m, fmt.Errorf("unknown role %s: want %s, %s, %s or %s", shorten(role), System, User, Assistant, ToolRole)
+	}
+	content := take("content", "value")
+	said, err := contentText(content)
+	if err != nil {
+		return m, err
+	}
+	if content == nil && !slices.ContainsFunc(members, func(f plainjson.Member) bool { return f.Key == "tool_calls" }) {
+		return m, errors.New("it has no \"content\"")
+	}
+	return newMessage(known, said, content, reasoning(members)...), nil
+}
+
+// reasoning gives a thought all the names under which chat templates look for it, as transformers does.
+func reasoning(members []plainjson.Member) []plainjson.Member {
+	const first, second = "reasoning_content", "thinking"
+	find := func(name string) int {
+		return slices.IndexFunc(members, func(f plainjson.Member) bool { return f.Key == name })
+	}
+	for _, name := range []string{first, second, "reasoning"} {
+		at := find(name)
+		if at < 0 {
+			continue
+		}
+		for _, other := range []string{first, second} {
+			if find(other) < 0 {
+				members = append(members, plainjson.Member{Key: other, Value: members[at].Value})
+			}
+		}
+		members[find(first)].Value = members[at].Value
+		break
+	}
+	return members
+}
+
+// contentText is the text of a message's content: a text, or a list of parts.
+func contentText(content json.RawMessage) (string, error) {
+	var text string
+	if content == nil || json.Unmarshal(content, &text) == nil {
+		return text, checkText(text)
+	}
+	var parts []struct{ Type, Text string }
+	if err := plainjson.Unmarshal(content, &parts); err != nil {
+		return "", fmt.Errorf("\"content\": %s is neither a text nor a list of parts", plainjson.Short(content))
+	}
+	for _, part := range parts {
+		if part.Type != "text" {
+			return "", fmt.Errorf("\"content\": a part of type %s: only texts are read", shorten(part.Type))
+		}
+		text += part.Text
+	}
+	return text, nil
+}

@@ -189,12 +189,14 @@ func (d *Dataset) Prompts() *Dataset {
 }
 
 // Targets returns the data set with every reference as the target of an example of its own, as its rows were.
+// Conversations have none.
 func (d *Dataset) Targets() *Dataset {
 	t := *d
 	t.Examples = nil
 	for _, ex := range d.Examples {
-		if ex.References == nil {
+		if ex.Writing == nil || ex.References == nil {
 			t.Examples = append(t.Examples, ex)
+			continue
 		}
 		for _, reference := range ex.References {
 			each := ex.withTarget(reference)
@@ -233,6 +235,12 @@ func (d *Dataset) Digest() string {
 		}
 		if ex.Writing != nil {
 			fmt.Fprintf(h, " %q %q %q", ex.Source, ex.Target, ex.References)
+		}
+		if c := ex.Chat; c != nil {
+			fmt.Fprintf(h, " %s %v %v", c.Tools, c.Whole, c.Turns)
+			for _, m := range c.Messages {
+				fmt.Fprintf(h, " %s", m.JSON)
+			}
 		}
 		fmt.Fprintln(h)
 	}

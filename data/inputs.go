@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -69,6 +70,15 @@ func usualColumns(file string, rows form) []column {
 		names = append(names, c.Name)
 	}
 	return InputConfig{}.columns(rows.kind, names)
+}
+
+// HasConversations reports whether the rows of a file are conversations, by the name of a column.
+func HasConversations(file string) bool {
+	if info, err := os.Stat(file); err != nil || !info.Mode().IsRegular() { // a pipe can be read once
+		return false
+	}
+	p, err := Describe(file, false, 10)
+	return err == nil && p.first(messageNames, func(*ColumnProfile) bool { return true }) != ""
 }
 
 // Inputs are examples to predict for, and what their rows hold.

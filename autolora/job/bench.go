@@ -278,7 +278,7 @@ func Bench(ctx context.Context, host Host, cfg settings.Config, input, trace str
 	if err == nil && trace != "" {
 		err = s.benchTrace(ctx, batches, trace)
 	}
-	if err != nil || s.task.Kind != data.Generation {
+	if err != nil || !s.task.Kind.Writes() {
 		return r, err
 	}
 	prompts, err := s.prompts(ctx, examples)
@@ -296,6 +296,8 @@ func (s *session) benchTask(input string) (data.Task, error) {
 		return data.Task{}, settings.Errorf("input", "no file of examples is given")
 	case s.cfg.Task != "":
 		return data.NamedTask(s.cfg.Task)
+	case s.arch.Generates() && data.HasConversations(input):
+		return data.Task{Name: "bench", Kind: data.Chat}, nil
 	case s.arch.Generates():
 		return data.Task{Name: "bench", Kind: data.Generation}, nil
 	}

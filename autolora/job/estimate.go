@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -162,7 +163,11 @@ func sizeOf(c settings.Config) (size, string, error) {
 		}
 		return limited(sizes[task.Name], c), fmt.Sprintf("the known size of %s", task.Name), nil
 	}
-	c, _, err := completeFiles(c)
+	dir := ""
+	if info, err := os.Stat(c.Model); err == nil && info.IsDir() {
+		dir = c.Model
+	}
+	c, _, err := completeFiles(c, dir)
 	if err != nil {
 		return size{}, "", err
 	}
@@ -179,7 +184,7 @@ func countedSize(splits *data.Splits) size {
 	for _, d := range append(splits.Dev, splits.Test...) {
 		z.scored += d.Len()
 	}
-	words, targets := 0, 0
+	words, targets := 0, 0 // targets: of what is to be written
 	for _, e := range splits.Train.Examples {
 		words += len(strings.Fields(e.Text)) + len(strings.Fields(e.Pair))
 		if e.Sentence != nil {
@@ -188,6 +193,15 @@ func countedSize(splits *data.Splits) size {
 		if e.Writing != nil {
 			words += len(strings.Fields(e.Source))
 			targets += len(strings.Fields(e.Target))
+		}
+		if e.Chat != nil {
+			for i, m := range e.Chat.Messages {
+				if n := len(strings.Fields(m.Text)); e.Chat.Whole || slices.Contains(e.Chat.Turns, i) {
+					targets += n
+				} else {
+					words += n
+				}
+			}
 		}
 	}
 	const tokensPerWord, special = 1.25, 2.5 // BERT and RoBERTa on GLUE: 1.15 to 1.3; on JNLPBA 1.45; GPT-2 on E2E 1.3
@@ -199,6 +213,8 @@ func countedSize(splits *data.Splits) size {
 	case data.Generation:
 		z.wanted = special/2 + tokensPerWord*mean(targets)
 		z.written = z.wanted
+	case data.Chat:
+		z.wanted = special/2 + tokensPerWord*mean(targets)
 	}
 	return z
 }

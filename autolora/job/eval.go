@@ -361,7 +361,7 @@ func (s *session) fitAdapter(model *nn.Model, dir string) error {
 // classes, in their order.
 func (s *session) fitHead(model *nn.Model) error {
 	names := model.LabelNames()
-	if s.task.Kind == data.Regression || s.task.Kind == data.Generation || names == nil {
+	if s.task.Kind == data.Regression || s.task.Kind.Writes() || names == nil {
 		return nil
 	}
 	order, err := data.FitHead(s.task.Labels, names)

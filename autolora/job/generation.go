@@ -3,6 +3,7 @@ package job
 import (
 	"context"
 	"fmt"
+	"math"
 	"strings"
 
 	"autolora/autolora"
@@ -19,7 +20,7 @@ import (
 // checkRoom returns an error where, in generation, prompts and what is written for them may
 // not fit the model.
 func (s *session) checkRoom() error {
-	if most := s.arch.MaxTokens(); s.task.Kind == data.Generation && int64(s.cfg.MaxLength+s.cfg.Decoding.MaxNewTokens) > most {
+	if most := s.arch.MaxTokens(); s.task.Kind.Writes() && int64(s.cfg.MaxLength+s.cfg.Decoding.MaxNewTokens) > most {
 		return settings.Errorf("max-length", "%d and max-new-tokens %d: the model has positions for %d tokens in all", s.cfg.MaxLength, s.cfg.Decoding.MaxNewTokens, most)
 	}
 	return nil
@@ -50,7 +51,12 @@ func (s *session) write(ctx context.Context, model *nn.Model, d *data.Dataset, h
 	cfg := s.cfg.Generation()
 	// A token that stands for the text that ends a task's outputs ends a text, as
 	// LoRA's decoder has it for GPT-2's empty line.
-	if cfg.End, err = s.tok.EndTokens(s.task.Stop); err != nil {
+	if s.task.Kind == data.Chat {
+		cfg.End, err = s.tok.ChatEnd()
+	} else {
+		cfg.End, err = s.tok.EndTokens(s.task.Stop)
+	}
+	if err != nil {
 		return a, err
 	}
 	prompts, err := s.prompts(ctx, d)
@@ -81,10 +87,37 @@ func (s *session) write(ctx context.Context, model *nn.Model, d *data.Dataset, h
 		if texts[i], err = s.tok.DecodeTarget(best[0].IDs, s.task.Stop); err != nil {
 			return a, fmt.Errorf("%s: %w", d.Examples[i].Where(), err)
 		}
-		texts[i] = strings.Join(strings.Fields(texts[i]), " ") // a line of the file of hypotheses
+		if !how.texts || s.task.Kind != data.Chat {
+			texts[i] = oneLine(texts[i]) // a line of the file of hypotheses
+		}
 	}
 	a.texts, err = together(s.procs, texts, func(text string) bool { return text != "" })
 	return a, err
+}
+
+// oneLine is a text with single spaces for white space.
+func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
+
+// answer writes the assistant's last turns where they are asked for.
+func (s *session) answer(ctx context.Context, model *nn.Model, d *data.Dataset, how computing) (a answers, err error) {
+	if s.scorer == nil && !how.texts {
+		return a, nil
+	}
+	return s.write(ctx, model, d, how)
+}
+
+// scoreChats scores what the model says of the right turns, and what it writes
+// itself where that is asked for.
+func (s *session) scoreChats(ctx context.Context, model *nn.Model, d *data.Dataset, a answers, work *runs.Work) (out scored, err error) {
+	out.scores = metrics.Scores{}
+	if s.scorer != nil {
+		if out.scores, err = s.scorer.score(d, a.texts); err != nil {
+			return out, err
+		}
+	}
+	out.losses, err = s.targetLosses(ctx, model, d, work)
+	out.scores[metrics.NamePerplexity] = math.Exp(out.losses.Mean())
+	return out, err
 }
 
 // targetLosses returns the mean loss of the tokens of every example's targets.
@@ -114,7 +147,10 @@ func (s *session) targetLosses(ctx context.Context, model *nn.Model, d *data.Dat
 	l.Data = d.Digest()
 	for _, ex := range d.Examples {
 		var sum target
-		own := max(len(ex.References), 1)
+		own := 1
+		if ex.Writing != nil {
+			own = max(len(ex.References), 1)
+		}
 		for _, t := range all[:own] {
 			sum.Loss, sum.Tokens = sum.Loss+t.Loss, sum.Tokens+t.Tokens
 		}
@@ -156,7 +192,10 @@ func (x *textScorer) score(d *data.Dataset, texts []string) (metrics.Scores, err
 	for _, subset := range append([]string{""}, d.Subsets()...) {
 		var segments []nlg.Segment
 		for i, text := range texts {
-			if ex := d.Examples[i]; subset == "" || ex.Subset == subset {
+			switch ex := d.Examples[i]; {
+			case ex.Chat != nil:
+				segments = append(segments, nlg.Segment{Hypothesis: text, References: []string{oneLine(ex.Chat.Answer())}})
+			case subset == "" || ex.Subset == subset:
 				segments = append(segments, nlg.Segment{Hypothesis: text, References: ex.References})
 			}
 		}

@@ -123,7 +123,7 @@ func (j *job) gridPoint(phase string, ranks map[string]int64, trainHalf []int, v
 // generation the loss, for a beam search over half of the training data would
 // cost more than the training.
 func (j *job) gridMetric() string {
-	if j.session.task.Kind == data.Generation {
+	if j.session.task.Kind.Writes() {
 		return "negated loss"
 	}
 	return j.session.task.Primary
@@ -131,7 +131,7 @@ func (j *job) gridMetric() string {
 
 // gridScore returns the score of a configuration; higher is better.
 func (j *job) gridScore(model *nn.Model, validation *data.Dataset) (float64, error) {
-	if j.session.task.Kind == data.Generation {
+	if j.session.task.Kind.Writes() {
 		l, err := j.session.losses(j.ctx, model, validation, &j.results.Cost.Search)
 		return -l.Mean(), err
 	}

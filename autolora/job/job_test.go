@@ -15,6 +15,7 @@ import (
 	"autolora/autolora"
 	"autolora/autolora/runs"
 	"autolora/autolora/settings"
+	"autolora/data/tokenizer"
 	"autolora/nn"
 	"autolora/torchbind"
 )
@@ -421,13 +422,19 @@ func TestLengthFitsPositions(t *testing.T) {
 	cfg.Resume = true // as a comparison does with a run that is complete
 	mustRun(t, Train, cfg)
 
-	splits, _, err := ReadFile(cfg)
+	splits, _, err := ReadFile(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for drawn, want := range map[int]string{0: "0 of 61 longer", 40: "0 of the 40 drawn longer"} {
-		if lengths, err := TokenLengths(t.Context(), cfg, splits.Train, drawn); err != nil || lengths.Limit != most || !strings.Contains(lengths.String(), want) {
-			t.Errorf("lengths %v, %v; want the limit %d, and %q", lengths, err, most, want)
-		}
+	if lengths, _, err := Read(t.Context(), cfg, splits.Train); err != nil || lengths.Limit != most || !strings.Contains(lengths.String(), "0 of 61 longer") {
+		t.Errorf("lengths %v, %v; want the limit %d", lengths, err, most)
+	}
+	tok, err := tokenizer.Load(cfg.Model)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tok.Close()
+	if lengths, err := tokenLengths(t.Context(), tok, cfg, splits.Train, 40); err != nil || !strings.Contains(lengths.String(), "0 of the 40 drawn longer") {
+		t.Errorf("lengths %v, %v; want those of 40", lengths, err)
 	}
 }

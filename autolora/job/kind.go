@@ -24,6 +24,7 @@ type kind struct {
 // computing says what to do beside computing answers.
 type computing struct {
 	logits   bool           // keep them
+	texts    bool           // write them, where they are not scored too
 	work     *runs.Work     // what is computed is added to it
 	progress func(done int) // told how many examples are done
 }
@@ -101,6 +102,13 @@ var kinds = map[data.Kind]kind{
 	data.Generation: {
 		head: nn.CausalLM, cut: "examples", compute: (*session).write,
 		score: (*session).scoreTexts, losses: (*session).targetLosses,
+		say: func(_ data.Task, a answers, i, _ int) []saying {
+			return []saying{{"text", a.texts[i], inLines | inTable}}
+		},
+	},
+	data.Chat: {
+		head: nn.CausalLM, cut: "conversations", compute: (*session).answer,
+		score: (*session).scoreChats, losses: (*session).targetLosses,
 		say: func(_ data.Task, a answers, i, _ int) []saying {
 			return []saying{{"text", a.texts[i], inLines | inTable}}
 		},

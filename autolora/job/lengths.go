@@ -35,8 +35,14 @@ func (l Lengths) String() string {
 
 // ReadFile reads the user's own training file alone, with what is guessed of its
 // columns.
-func ReadFile(cfg settings.Config) (*data.Splits, settings.Config, error) {
-	cfg, _, err := completeFiles(cfg)
+func ReadFile(ctx context.Context, cfg settings.Config) (*data.Splits, settings.Config, error) {
+	dir, err := "", error(nil)
+	if cfg.Model != "" {
+		if dir, err = modelFolder(ctx, cfg.Model); err != nil {
+			return nil, cfg, err
+		}
+	}
+	cfg, _, err = completeFiles(cfg, dir)
 	if err != nil {
 		return nil, cfg, err
 	}
@@ -44,24 +50,52 @@ func ReadFile(cfg settings.Config) (*data.Splits, settings.Config, error) {
 	return splits, cfg, err
 }
 
-// TokenLengths counts the tokens of the examples of d, or of so many drawn of them
-// if most is not 0.
-func TokenLengths(ctx context.Context, cfg settings.Config, d *data.Dataset, most int) (*Lengths, error) {
+// Reading is an example as a model reads it.
+type Reading struct {
+	Where string           `json:"where"`
+	Parts []tokenizer.Part `json:"parts"`
+}
+
+// Read counts the tokens of the examples of d as the model reads them, and returns
+// the first few.
+func Read(ctx context.Context, cfg settings.Config, d *data.Dataset) (*Lengths, []Reading, error) {
+	const first = 3
 	dir, err := modelFolder(ctx, cfg.Model)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	arch, err := nn.ReadConfig(dir)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	fitLength(&cfg, arch)
 	tok, err := tokenizer.Load(dir)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer tok.Close()
-	return tokenLengths(ctx, tok, cfg, d, most)
+	enc, err := tokenizer.NewEncoder(tok, cfg.MaxLength, int(arch.MaxTokens()), int(arch.VocabSize))
+	if err != nil {
+		return nil, nil, &settings.Error{Setting: "max-length", Err: err}
+	}
+	if d.Kind == data.Chat { // what is read of them are texts of their own
+		if d, _, err = data.Pieces(d, enc); err != nil {
+			return nil, nil, err
+		}
+	}
+	lengths, err := tokenLengths(ctx, tok, cfg, d, 0)
+	if err != nil || d.Kind == data.Tagging {
+		return lengths, nil, err
+	}
+	var readings []Reading
+	for _, ex := range d.Examples[:min(first, d.Len())] {
+		parts, err := tok.Parts(ex, cfg.MaxLength)
+		if err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", ex.Where(), err)
+		}
+		readings = append(readings, Reading{ex.Where(), parts})
+	}
+	return lengths, readings, nil
 }
 
 // fitLength lowers a max-length that nobody chose to what the model has positions

@@ -23,7 +23,8 @@ const maxOrigin = 1 << 20
 // origin is what is kept of the run that made an adapter or a model.
 type origin struct {
 	Program  string          `json:"program"`
-	Pairs    *bool           `json:"pairs,omitempty"` // of texts; nil in tagging and generation
+	Pairs    *bool           `json:"pairs,omitempty"` // of texts; nil in tagging, generation and chats
+	Chat     bool            `json:"chat,omitempty"`  // conversations, laid out by the chat template
 	Settings json.RawMessage `json:"settings"`        // see settings.Config.Kept
 }
 
@@ -50,11 +51,19 @@ func readOrigin(dir string) (*origin, error) {
 	return o, nil
 }
 
+// Chats reports whether the adapter or model of a folder is asked in conversations,
+// by its chat template.
+func Chats(dir string) bool {
+	o, err := readOrigin(dir)
+	return err == nil && o != nil && o.Chat
+}
+
 // origin returns what the session's run leaves beside what it made.
 func (s *session) origin() *origin {
 	cfg, o := s.cfg, &origin{Program: "autolora " + Version}
 	cfg.Kind = s.task.Kind
 	o.Settings = cfg.Kept()
+	o.Chat = s.task.Kind == data.Chat && s.tok.HasChatTemplate()
 	if s.task.Kind == data.Classification || s.task.Kind == data.Regression {
 		some := s.splits.Train
 		if some == nil {
@@ -72,6 +81,7 @@ func (o *origin) describe(card *peft.ModelCard) {
 	if o == nil || json.Unmarshal(o.Settings, &cfg) != nil {
 		return // what reads the file says so
 	}
+	card.Chat = o.Chat
 	card.Pairs, card.Length = o.Pairs != nil && *o.Pairs, cfg.MaxLength
 	d := cfg.Decoding
 	card.Search = fmt.Sprintf("max_new_tokens=%d, ", d.MaxNewTokens)

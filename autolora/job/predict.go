@@ -54,6 +54,9 @@ func Predict(ctx context.Context, host Host, cfg settings.Config, p PredictConfi
 	}
 	defer s.close()
 	s.rep = host.Reporter
+	if s.task.Kind == data.Generation && cfg.Task == "" && (cfg.Kind == data.Chat || data.HasConversations(p.Input)) {
+		s.task.Kind = data.Chat
+	}
 	if err := s.openTokenizer(); err != nil {
 		return 0, err
 	}
@@ -93,7 +96,7 @@ func Predict(ctx context.Context, host Host, cfg settings.Config, p PredictConfi
 	defer s.rep.End()
 	for from, part := range windows(inputs.Dataset) {
 		a, err := kinds[s.task.Kind].compute(s, ctx, model, part, computing{
-			logits: s.task.Kind != data.Tagging, work: new(runs.Work), progress: func(done int) { s.rep.Advance(from+done, "") },
+			texts: true, logits: s.task.Kind != data.Tagging, work: new(runs.Work), progress: func(done int) { s.rep.Advance(from+done, "") },
 		})
 		if err != nil {
 			return 0, err

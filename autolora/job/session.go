@@ -66,11 +66,15 @@ func newSession(ctx context.Context, host Host, cfg settings.Config) (*session, 
 	if err != nil {
 		return nil, err
 	}
-	cfg, guessed, err := completeFiles(cfg)
+	dir, err := modelFolder(ctx, cfg.Model)
 	if err != nil {
 		return nil, err
 	}
-	s := &session{cfg: cfg, cut: map[string]map[int]bool{}, procs: host.Processes, rep: host.Processes.reporter(host.Reporter)}
+	cfg, guessed, err := completeFiles(cfg, dir)
+	if err != nil {
+		return nil, err
+	}
+	s := &session{cfg: cfg, dir: dir, cut: map[string]map[int]bool{}, procs: host.Processes, rep: host.Processes.reporter(host.Reporter)}
 	if guessed != "" {
 		s.rep.Note(guessed)
 	}
@@ -87,9 +91,6 @@ func newSession(ctx context.Context, host Host, cfg settings.Config) (*session, 
 		torchbind.SetNumThreads(cfg.Threads)
 	}
 	torchbind.AllowTF32(cfg.TF32)
-	if s.dir, err = modelFolder(ctx, cfg.Model); err != nil {
-		return nil, err
-	}
 	if s.arch, err = nn.ReadConfig(s.dir); err != nil {
 		return nil, err
 	}
@@ -152,9 +153,14 @@ func (s *session) close() {
 	}
 }
 
-// pieces cuts the sentences of d that are longer than the setting says.
+// pieces cuts the sentences of d that are longer than the setting says, and the
+// conversations of which one text does not show all turns as they are written.
 func (s *session) pieces(d *data.Dataset) (*data.Dataset, error) {
 	pieces, cut, err := data.Pieces(d, s.enc)
+	if len(cut) > 0 && d.Kind == data.Chat {
+		s.rep.Note(fmt.Sprintf("%s: %d conversations are read as several examples each, %d in all: the chat template writes earlier turns otherwise than the last", d.Name, len(cut), pieces.Len()))
+		return pieces, err
+	}
 	for _, i := range cut {
 		if s.cut[d.Name] == nil {
 			s.cut[d.Name] = map[int]bool{}

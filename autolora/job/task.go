@@ -11,6 +11,7 @@ import (
 	"autolora/autolora/settings"
 	"autolora/data"
 	"autolora/data/metrics"
+	"autolora/data/tokenizer"
 	"autolora/human"
 	"autolora/nn"
 )
@@ -113,22 +114,16 @@ func (s *session) readTask(parts ...data.Part) error {
 		return err
 	}
 	s.task = s.splits.Task
-	switch generation := s.task.Kind == data.Generation; {
+	switch generation := s.task.Kind.Writes(); {
 	case generation && !s.arch.Generates():
-		return settings.Errorf("model", "%[2]s (%[3]s) has no head that generates text, and %[1]s is a task of generation", s.task.Name, s.cfg.Model, s.arch.ModelType)
+		return settings.Errorf("model", "%[2]s (%[3]s) has no head that generates text, and %[1]s is a task of %[4]s", s.task.Name, s.cfg.Model, s.arch.ModelType, s.task.Kind)
 	case !generation && s.arch.Generates():
 		return settings.Errorf("model", "%[3]s (%[4]s) generates text, and %[1]s is a task of %[2]s: want an encoder", s.task.Name, s.task.Kind, s.cfg.Model, s.arch.ModelType)
 	case generation:
 		if err := s.checkRoom(); err != nil {
 			return err
 		}
-		if len(s.cfg.Metrics) > 0 {
-			s.task.Metrics = s.cfg.Metrics
-		}
-		if !slices.Contains(s.task.Metrics, s.task.Primary) {
-			s.task.Primary = s.task.Metrics[0]
-		}
-		if s.scorer, err = newTextScorer(s.task, s.cfg); err != nil {
+		if err := s.chooseMetrics(); err != nil {
 			return err
 		}
 	}
@@ -144,9 +139,43 @@ func (s *session) readTask(parts ...data.Part) error {
 		s.splits.Train = train.Select(data.Subset(train.Len(), s.cfg.LimitTrain, s.cfg.Seed))
 	}
 	if s.splits.Train != nil {
-		s.splits.Train, err = s.pieces(s.splits.Train)
+		if s.splits.Train, err = s.pieces(s.splits.Train); err != nil {
+			return err
+		}
 		s.noteCut()
 	}
+	if s.task.Kind == data.Chat {
+		for _, sets := range [][]*data.Dataset{s.splits.Dev, s.splits.Test} {
+			for i := range sets {
+				if sets[i], err = s.pieces(sets[i]); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// chooseMetrics settles by what texts are scored: those of conversations only by
+// what is asked for.
+func (s *session) chooseMetrics() (err error) {
+	task, asked := s.task, s.cfg.Metrics
+	if task.Kind == data.Chat {
+		asked = slices.DeleteFunc(slices.Clone(asked), func(name string) bool { return name == s.task.Primary })
+		if len(asked) == 0 {
+			return nil
+		}
+		s.task.Metrics = append([]string{s.task.Primary}, asked...)
+	} else if len(asked) > 0 {
+		s.task.Metrics = asked
+	}
+	if !slices.Contains(s.task.Metrics, s.task.Primary) {
+		s.task.Primary = s.task.Metrics[0]
+	}
+	if task.Metrics = s.task.Metrics; task.Kind == data.Chat {
+		task.Metrics = asked
+	}
+	s.scorer, err = newTextScorer(task, s.cfg)
 	return err
 }
 
@@ -211,13 +240,13 @@ const heldOut = 0.1
 
 // ownFiles is the task on the user's own files, as far as the settings say it.
 func ownFiles(cfg settings.Config) data.FileTask {
-	return data.FileTask{Kind: cfg.Kind, Text: cfg.Text, Label: cfg.Label, Train: cfg.TrainFile, Dev: cfg.DevFile}
+	return data.FileTask{Kind: cfg.Kind, Text: cfg.Text, Label: cfg.Label, TrainOn: cfg.TrainOn, Train: cfg.TrainFile, Dev: cfg.DevFile}
 }
 
 // completeFiles settles what the user's own files hold: settings that are not
 // given are guessed from the files, and a kind may have another program's name.
-// Note says what was guessed, if anything was.
-func completeFiles(cfg settings.Config) (complete settings.Config, note string, err error) {
+// Note says what was guessed, if anything was. dir is the model's folder, "" if it is not known.
+func completeFiles(cfg settings.Config, dir string) (complete settings.Config, note string, err error) {
 	if cfg.TrainFile == "" && cfg.DevFile == "" {
 		return cfg, "", nil
 	}
@@ -226,7 +255,13 @@ func completeFiles(cfg settings.Config) (complete settings.Config, note string, 
 			return cfg, "", &settings.Error{Setting: "kind", Err: err}
 		}
 	}
-	files, note, err := ownFiles(cfg).Complete()
+	files := ownFiles(cfg)
+	if dir != "" {
+		if files.Template, err = tokenizer.HasChatTemplate(dir); err != nil {
+			return cfg, "", err
+		}
+	}
+	files, note, err = files.Complete()
 	if doubt, ok := errors.AsType[*data.DoubtError](err); ok {
 		return cfg, "", &settings.Error{Setting: doubt.Missing[0], Err: err}
 	}

@@ -27,6 +27,7 @@ type Config struct {
 	Kind       data.Kind // "": of a task
 	Text       []string
 	Label      string
+	TrainOn    data.TrainOn
 	LimitTrain int
 	MaxLength  int
 	EvalOn     data.Part

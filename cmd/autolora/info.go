@@ -34,15 +34,20 @@ func infoCommand() *command {
 		Long: `Without PATH: versions, devices, and what the CPU can do. With PATH: what a
 model folder, adapter folder, results folder, ranks.json, results.json or
 safetensors file holds; of a file of data its columns, rows, labels and first
-rows, and with --model how long its texts are in tokens.`,
+rows, and with --model how long its texts are in tokens and what the model
+reads of the first, with what it learns to write marked.`,
 		Example: `  autolora info
   autolora info out/sst2/adapter
   autolora info out/sst2/ranks.json
-  autolora info train.csv --model roberta-base --max-length 256`,
+  autolora info train.csv --model roberta-base --max-length 256
+  autolora info --train chats.jsonl --model Qwen/Qwen3-0.6B`,
 	})
 	cmd.settings(settings.Info)
 	cmd.common(cmd.section("Results"))
 	cmd.run = func(ctx context.Context, c *console, args []string) error {
+		if len(args) == 0 && cmd.cfg.TrainFile != "" {
+			args = []string{cmd.cfg.TrainFile}
+		}
 		if len(args) > 0 {
 			d, err := cmd.inspect(ctx, c, args[0])
 			if err != nil {

@@ -24,12 +24,13 @@ func isData(path string) bool {
 type dataInfo struct {
 	Kind string `json:"kind"` // of content
 	*data.Profile
-	Task    string            `json:"task,omitempty"` // the kind of task, as it is guessed or given
-	Text    []string          `json:"text,omitempty"`
-	Label   string            `json:"label,omitempty"`
-	Labels  []data.LabelCount `json:"labels,omitempty"`
-	Notes   []string          `json:"notes,omitempty"`
-	Lengths *job.Lengths      `json:"tokens,omitempty"`
+	Task     string            `json:"task,omitempty"` // the kind of task, as it is guessed or given
+	Text     []string          `json:"text,omitempty"`
+	Label    string            `json:"label,omitempty"`
+	Labels   []data.LabelCount `json:"labels,omitempty"`
+	Notes    []string          `json:"notes,omitempty"`
+	Lengths  *job.Lengths      `json:"tokens,omitempty"`
+	Readings []job.Reading     `json:"reads,omitempty"` // the first examples as the model reads them
 }
 
 // inspectData says what a file of data holds, and with a model how long its texts
@@ -42,7 +43,7 @@ func (cmd *command) inspectData(ctx context.Context, c *console, path string) (c
 	if about.Profile, err = data.Describe(path, cfg.Kind == data.Tagging, 0); err != nil {
 		return contents{}, err
 	}
-	set, cfg, err := job.ReadFile(cfg)
+	set, cfg, err := job.ReadFile(ctx, cfg)
 	if doubt, ok := errors.AsType[*data.DoubtError](err); ok {
 		about.Notes = append(about.Notes, fmt.Sprintf("for a run --%s must be given", strings.Join(doubt.Missing, ", --")))
 	} else if err != nil {
@@ -54,7 +55,7 @@ func (cmd *command) inspectData(ctx context.Context, c *console, path string) (c
 			if err := cmd.fetchModel(ctx, c); err != nil {
 				return contents{}, err
 			}
-			if about.Lengths, err = job.TokenLengths(ctx, cfg, set.Train, 0); err != nil {
+			if about.Lengths, about.Readings, err = job.Read(ctx, cfg, set.Train); err != nil {
 				return contents{}, err
 			}
 		}
@@ -97,6 +98,9 @@ func (i dataInfo) print(w *writer) {
 		w.row("note", "%s", oneLine(note))
 	}
 	for n, row := range i.Examples {
+		if strings.Join(row, "") == "" { // of conversations
+			continue
+		}
 		w.printf("\nexample %d\n", n+1)
 		for k, text := range row {
 			const most = 200
@@ -106,4 +110,29 @@ func (i dataInfo) print(w *writer) {
 			w.printf("  %s: %s\n", oneLine(i.Columns[k].Name), oneLine(text))
 		}
 	}
+	for n, r := range i.Readings {
+		if n == 0 {
+			w.printf("\nthe model reads, with what it learns to write %s\n", w.marked("marked"))
+		}
+		w.printf("  %s: ", oneLine(r.Where))
+		for _, part := range r.Parts {
+			text := lineEnds.Replace(part.Text)
+			if part.Written {
+				text = w.marked(text)
+			}
+			w.WriteString(text)
+		}
+		w.printf("\n")
+	}
+}
+
+// lineEnds shows the characters that a terminal obeys and plain leaves.
+var lineEnds = strings.NewReplacer("\n", `\n`, "\t", `\t`)
+
+// marked is a text in colour, or between brackets where there are no colours.
+func (w *writer) marked(text string) string {
+	if w.color {
+		return "\x1b[38;5;34m" + text + "\x1b[0m"
+	}
+	return "[" + text + "]"
 }

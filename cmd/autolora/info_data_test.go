@@ -64,3 +64,22 @@ func TestInfoData(t *testing.T) {
 		t.Errorf("got %+v", about)
 	}
 }
+
+// What info says a model reads, with what it is to write between brackets; on a terminal in colour.
+func TestInfoReads(t *testing.T) {
+	model, file := tinyDecoder(t), filepath.Join(t.TempDir(), "chats.jsonl")
+	writeFile(t, filepath.Join(model, "chat_template.jinja"), "{% for m in messages %}{{ m.content }}{% if m.role == 'assistant' %}<|endoftext|>{% endif %}{% endfor %}")
+	writeFile(t, file, `{"messages": [{"role": "user", "content": "ab"}, {"role": "assistant", "content": "c"}]}`+"\n")
+	for _, args := range [][]string{{"info", file, "--model", model, "--max-length", "8"}, {"info", "--train", file, "--model", model, "--max-length", "8"}} {
+		got := succeed(t, args...)
+		for _, want := range []string{"task        chat\n", "text        messages\n", "tokens      median 4,", "\nthe model reads, with what it learns to write [marked]\n  " + file + ": line 1: ab[c<|endoftext|>]\n"} {
+			if !strings.Contains(got, want) {
+				t.Errorf("%v: got\n%s\nwant %q in it", args, got, want)
+			}
+		}
+	}
+	w := &writer{color: true}
+	if ownStyle.ReplaceAllString(w.marked("a"), "") != "a" {
+		t.Errorf("in colour: %q is not known as ours", w.marked("a"))
+	}
+}

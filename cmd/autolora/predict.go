@@ -47,7 +47,9 @@ Files with a word a line, the form of CoNLL, are read too (.conll, .iob2, .tsv,
 "autolora score tagging" scores it.
 
 A language model is given the source and its token for the end of a text, with
-nothing else around it: what follows is the text.`,
+nothing else around it: what follows is the text. A line with messages is a
+conversation, which the model's chat template lays out: what follows is the
+assistant's next turn, in place of the last one if it is the assistant's.`,
 		Example: `  autolora predict --adapter out/sst2 --input new.csv --output labels.csv
   echo 'a fine film' | autolora predict --adapter out/sst2 --input -
   autolora predict --adapter out/jnlpba --input test.conll --output tagged.conll`,

@@ -333,7 +333,10 @@ func printModelPython(w *writer, dir string) {
 
 // printAsking prints how a model is asked.
 func printAsking(w *writer, dir string, writes bool) {
-	if writes {
+	switch {
+	case job.Chats(dir):
+		w.printf("A prompt is a conversation: tokenizer.apply_chat_template(messages, add_generation_prompt=True, ...).\n")
+	case writes:
 		w.printf("A prompt is the source and the end-of-text token: tokenizer(source + tokenizer.eos_token).\n")
 	}
 	w.printf("%s has a whole example.\n", filepath.Join(dir, "README.md"))

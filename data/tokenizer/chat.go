@@ -451,26 +451,38 @@ func (t *Tokenizer) ChatEnd() ([]int64, error) {
 	return end, err
 }
 
-// Token is one of the tokens of an example, as a person reads it.
-type Token struct {
-	Text    string
-	Trained bool
+// Part is a part of what a model reads of an example.
+type Part struct {
+	Text    string `json:"text"`
+	Written bool   `json:"written,omitempty"` // it is to be written
 }
 
-// Tokens returns an example's tokens, at most maxLength if that is not 0, each as the part of the text that it is.
-func (t *Tokenizer) Tokens(ex data.Example, maxLength int) ([]Token, error) {
+// Parts returns the text of an example's tokens, at most maxLength if that is not 0, special ones included.
+func (t *Tokenizer) Parts(ex data.Example, maxLength int) (parts []Part, err error) {
 	enc, _, err := t.EncodeExample(ex, maxLength)
 	if err != nil {
 		return nil, err
 	}
-	tokens := make([]Token, len(enc.IDs))
-	for i, id := range enc.IDs {
-		if tokens[i].Text, err = t.Decode([]int64{int64(id)}, false); err != nil {
-			return nil, err
+	add := func(from, to int32, written bool) {
+		if from == to || err != nil {
+			return
 		}
-		tokens[i].Trained = slices.ContainsFunc(enc.Trained, func(s data.Span) bool { return s.From <= int32(i) && int32(i) < s.To })
+		var ids []int64
+		for _, id := range enc.IDs[from:to] {
+			ids = append(ids, int64(id))
+		}
+		var text string
+		text, err = t.Decode(ids, false)
+		parts = append(parts, Part{text, written})
 	}
-	return tokens, nil
+	from := int32(0)
+	for _, s := range enc.Trained {
+		add(from, s.From, false)
+		add(s.From, s.To, true)
+		from = s.To
+	}
+	add(from, int32(len(enc.IDs)), false)
+	return parts, err
 }
 
 // longestFirstOrder puts tokens of which one begins with another in an order in which the longest is found.

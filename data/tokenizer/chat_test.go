@@ -162,27 +162,17 @@ func reversed(list []int) []int {
 // marked is an example's text, with what is trained on between brackets.
 func marked(t testing.TB, tok *Tokenizer, c *data.Conversation, maxLength int) string {
 	t.Helper()
-	enc, _, err := tok.EncodeChat(c, maxLength)
+	parts, err := tok.Parts(data.Example{Chat: c}, maxLength)
 	if err != nil {
 		return "error: " + err.Error()
 	}
 	var b strings.Builder
-	from := int32(0)
-	write := func(to int32) {
-		text, err := tok.Decode(wide(enc.IDs[from:to]), false)
-		if err != nil {
-			t.Fatal(err)
+	for _, part := range parts {
+		if part.Written {
+			part.Text = "[" + part.Text + "]"
 		}
-		b.WriteString(text)
-		from = to
+		b.WriteString(part.Text)
 	}
-	for _, s := range enc.Trained {
-		write(s.From)
-		b.WriteString("[")
-		write(s.To)
-		b.WriteString("]")
-	}
-	write(int32(len(enc.IDs)))
 	return b.String()
 }
 

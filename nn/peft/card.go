@@ -17,6 +17,7 @@ type ModelCard struct {
 	Task   string   // what the adapter was trained for, "sst2"
 	Labels []string // in the order of the logits; none for regression
 	Pairs  bool     // a text is a pair of texts
+	Chat   bool     // a prompt is a conversation, laid out by the tokenizer's chat template
 	Length int      // tokens to which texts are cut; 0: not known
 	Search string   // arguments of transformers' generate, as Python has them; "": its own
 	Scores []Score
@@ -172,7 +173,7 @@ func (m ModelCard) Ask(from, taskType string) string {
 	if taskType == "TOKEN_CLS" {
 		words = ", add_prefix_space=True" // without which that of RoBERTa takes no words
 	}
-	return fmt.Sprintf("tokenizer = AutoTokenizer.from_pretrained(%s%s)\n%s```\n\n%s", from, words, m.askCode(taskType), asked(taskType))
+	return fmt.Sprintf("tokenizer = AutoTokenizer.from_pretrained(%s%s)\n%s```\n\n%s", from, words, m.askCode(taskType), m.asked(taskType))
 }
 
 func (m ModelCard) askCode(taskType string) string {
@@ -185,6 +186,13 @@ func (m ModelCard) askCode(taskType string) string {
 		search := m.Search
 		if search != "" {
 			search += ", "
+		}
+		if m.Chat {
+			return `messages = [{"role": "user", "content": "what to answer"}]
+inputs = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_tensors="pt", return_dict=True)
+written = model.generate(**inputs, ` + search + `pad_token_id=tokenizer.eos_token_id)
+print(tokenizer.decode(written[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True).strip())
+`
 		}
 		return `source = "what to write from"
 inputs = tokenizer(source + tokenizer.eos_token, return_tensors="pt")
@@ -211,12 +219,17 @@ print([(word, model.config.id2label[best[at]]) for word, at in zip(words, first)
 }
 
 // asked says what Python does not.
-func asked(taskType string) string {
+func (m ModelCard) asked(taskType string) string {
 	if taskType != "CAUSAL_LM" {
 		return ""
 	}
-	return "A prompt is the source and the tokenizer's token for the end of a text, with nothing else around it; what the model writes " +
-		"up to the next such token is the text. `autolora predict` searches by the rules of LoRA's own code unless its beam-rules are `transformers`; " +
+	prompt := "A prompt is the source and the tokenizer's token for the end of a text, with nothing else around it; what the model writes " +
+		"up to the next such token is the text."
+	if m.Chat {
+		prompt = "A prompt is a conversation as the tokenizer's chat template lays it out (`chat_template`), with what it asks the assistant with at its " +
+			"end; what the model writes up to the token that closes a turn is the answer."
+	}
+	return prompt + " `autolora predict` searches by the rules of LoRA's own code unless its beam-rules are `transformers`; " +
 		"greedy search (one beam) is the same in both.\n\n"
 }
 

@@ -46,10 +46,12 @@ func TestDockerfile(t *testing.T) {
 			t.Errorf("Dockerfile.cuda: no COPY takes %s", folder)
 		}
 	}
-	slices.Sort(sources)
 	slices.Sort(kept)
-	if !slices.Equal(sources, kept) {
-		t.Errorf("Dockerfile.cuda copies %q, .dockerignore keeps %q", sources, kept)
+	whole := slices.DeleteFunc(slices.Sorted(slices.Values(sources)), func(source string) bool { // a part of another, for a layer of its own
+		return slices.ContainsFunc(sources, func(of string) bool { return strings.HasPrefix(source, of+"/") })
+	})
+	if !slices.Equal(whole, kept) {
+		t.Errorf("Dockerfile.cuda copies %q, .dockerignore keeps %q", whole, kept)
 	}
 	for _, source := range sources {
 		if _, err := os.Stat(filepath.Join("..", "..", source)); err != nil {

@@ -150,7 +150,7 @@ func TestExitCodes(t *testing.T) {
 		{"another program's command", []string{"finetune"}, exitUsage, `unknown command "finetune", did you mean train?`},
 		{"underscores", []string{"run", "--batch_size", "8"}, exitUsage, "run: unknown flag --batch_size, did you mean --batch-size?; see autolora run --help"},
 		{"one dash", []string{"train", "-lr", "8"}, exitUsage, "train: unknown flag -lr, did you mean --lr?; see"},
-		{"another command's flag", []string{"eval", "--accumulate", "8"}, exitUsage, "eval: unknown flag --accumulate; --accumulate is a flag of run, train and compare; see"},
+		{"another command's flag", []string{"eval", "--accumulate", "8"}, exitUsage, "eval: unknown flag --accumulate; --accumulate is a flag of run, tune, train, compare and prune; see"},
 		{"unknown short flag", []string{"run", "-x"}, exitUsage, "unknown shorthand flag: 'x' in -x"},
 		{"no value", []string{"run", "--lr"}, exitUsage, "flag needs an argument: --lr"},
 		{"not a number", []string{"run", "--k", "eight"}, exitUsage, `--k: got "eight", want a whole number`},

@@ -26,14 +26,14 @@ type AdaLoRAConfig struct {
 	OrthWeight float64
 }
 
-// lastAllocation is the step whose allocation is final.
-func (c AdaLoRAConfig) lastAllocation() int { return c.Total - c.TFinal }
+// LastAllocation is the step whose allocation is final.
+func (c AdaLoRAConfig) LastAllocation() int { return c.Total - c.TFinal }
 
 // budget returns how many triplets so many layers may have together at a step,
 // and whether that step allocates them: the cubic schedule of the paper's
 // section 3.3, rounded as PEFT rounds it.
 func (c AdaLoRAConfig) budget(step, layers int) (triplets int, allocates bool) {
-	start, target, last := int(c.InitRank)*layers, int(c.TargetRank)*layers, c.lastAllocation()
+	start, target, last := int(c.InitRank)*layers, int(c.TargetRank)*layers, c.LastAllocation()
 	switch {
 	case step <= c.TInit:
 		return start, false
@@ -143,7 +143,7 @@ func (a *RankAllocator) Allocate(s *torchbind.Scope, grads []*torchbind.Tensor) 
 	a.Step++
 	budget, allocates := a.budget(a.Step, len(a.layers))
 	torchbind.NoGrad(func() {
-		if a.Step < a.lastAllocation() { // which has the averages of the step before, as in PEFT
+		if a.Step < a.LastAllocation() { // which has the averages of the step before, as in PEFT
 			a.observe(s, grads)
 		}
 		if allocates {
@@ -153,7 +153,7 @@ func (a *RankAllocator) Allocate(s *torchbind.Scope, grads []*torchbind.Tensor) 
 			stays := largest(scores, slices.Repeat([]int64{1}, len(scores)), int64(budget))
 			a.setKeep(slices.Collect(slices.Chunk(stays, int(a.InitRank))))
 		}
-		if allocates || a.Step > a.lastAllocation() {
+		if allocates || a.Step > a.LastAllocation() {
 			var e []*torchbind.Tensor
 			for _, l := range a.layers {
 				e = append(e, l.E.Value)

@@ -15,17 +15,25 @@ type learner struct {
 
 	good     []*torchbind.Tensor // last values of W with which the loss was finite
 	goodStep int64               // of the optimiser then
+
+	best []*torchbind.Tensor // the weights that Remember kept; nil where none are to be
 }
 
 func newLearner(model *nn.Model, cfg torchbind.AdamWConfig, seed uint64) learner {
 	l := learner{model: model, weights: model.TrainableParams(), dropout: model.Dropout(seed)}
 	l.optim = torchbind.NewAdamW(model.Scope(), nn.Values(l.weights), cfg)
+	l.good = l.copies()
+	return l
+}
+
+// copies returns copies of the weights that live as long as the model.
+func (l *learner) copies() (all []*torchbind.Tensor) {
 	for _, p := range l.weights {
-		l.good = append(l.good, model.Scope().Tidy(func(s *torchbind.Scope) *torchbind.Tensor {
+		all = append(all, l.model.Scope().Tidy(func(s *torchbind.Scope) *torchbind.Tensor {
 			return torchbind.Clone(s, torchbind.Detach(s, p.Value))
 		}))
 	}
-	return l
+	return all
 }
 
 // keep remembers the present weights, whose loss is finite.
@@ -39,6 +47,16 @@ func (l *learner) Revert() int64 {
 	torchbind.ForeachCopyInPlace(nn.Values(l.weights), l.good)
 	return l.goodStep
 }
+
+// KeepBest makes room for the best weights. It is called before the first step,
+// and before a state is restored.
+func (l *learner) KeepBest() { l.best = l.copies() }
+
+// Remember takes the present weights for the best.
+func (l *learner) Remember() { torchbind.ForeachCopyInPlace(l.best, nn.Values(l.weights)) }
+
+// Recall puts the weights back that Remember took last.
+func (l *learner) Recall() { torchbind.ForeachCopyInPlace(nn.Values(l.weights), l.best) }
 
 // NamedTensor is one tensor of the state that a checkpoint keeps. It is
 // restored in place.
@@ -64,6 +82,9 @@ func (l *learner) Tensors() []NamedTensor {
 			NamedTensor{w.Name, w.Value}, NamedTensor{w.Name + ".m", l.optim.M[i]}, NamedTensor{w.Name + ".v", l.optim.V[i]},
 			NamedTensor{w.Name + ".good", l.good[i]},
 		)
+		if l.best != nil {
+			all = append(all, NamedTensor{w.Name + ".best", l.best[i]})
+		}
 	}
 	return all
 }

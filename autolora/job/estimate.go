@@ -302,6 +302,9 @@ func estimate(c settings.Config, shape shape, size size, speed float64) Estimate
 		pass(e.Steps.Search, c.BatchSize*c.Accumulate, trainPasses)
 		pass(points*(size.train-half), 1, 1)
 	}
+	if c.EvalEvery > 0 {
+		pass((e.Steps.Train/c.EvalEvery+1)*size.scored, 1, 1)
+	}
 	passes, updates := trainPasses, 0.0
 	if m.Trains == runs.TrainsEverything {
 		passes, updates = fullPasses, float64(e.Steps.Train)*shape.parameters()

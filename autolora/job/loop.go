@@ -49,6 +49,7 @@ type loop struct {
 	count   *int
 	work    *runs.Work
 	curve   *[]float64 // the mean loss of each tenth of the steps; nil where it is not asked for
+	watch   *watch     // evaluates meanwhile, and may end the phase; nil without
 
 	began  time.Time
 	before float64   // seconds of earlier sessions and phases
@@ -75,7 +76,14 @@ func (j *job) run(l *loop) error {
 	defer l.job.session.rep.End()
 	l.began, l.before = time.Now(), *l.seconds
 	earlier := *l.count - from
-	for i := from; i < l.steps; i++ {
+	for i := from; ; i++ {
+		// A checkpoint of this step is of before, so that an evaluation which is
+		// interrupted, or lost, is done anew.
+		if over, err := l.look(i); err != nil {
+			return l.stopped(i, err)
+		} else if over || i == l.steps {
+			break
+		}
 		interrupted := l.job.session.procs.any(l.job.ctx.Err() != nil) // all stop after the same step; one alone gets no batch for it
 		var r stepReport
 		err := torchbind.Run(func(s *torchbind.Scope) (err error) {
@@ -103,6 +111,27 @@ func (j *job) run(l *loop) error {
 		}
 	}
 	return l.total()
+}
+
+// look evaluates after so many steps, where that is due, and reports whether
+// training is to end. The time that it takes is not that of the phase.
+func (l *loop) look(steps int) (over bool, err error) {
+	if l.watch == nil {
+		return false, nil
+	}
+	began := time.Now()
+	record, err := l.watch.look(steps, l.steps)
+	if err != nil {
+		return false, err
+	}
+	l.began = l.began.Add(time.Since(began))
+	if record != nil {
+		record.Phase, record.Seconds = l.phase, *l.seconds
+		if err := l.job.log(*record); err != nil {
+			return false, err
+		}
+	}
+	return l.watch.over(), nil
 }
 
 // done reports step i, and logs and saves it where its turn has come.

@@ -37,6 +37,7 @@ func (j *job) train() error {
 	l := &loop{
 		phase: phase, steps: steps, stage: stage,
 		seconds: &j.results.Seconds.Train, count: &j.results.Steps.Train, work: &j.results.Cost.Train, curve: &j.results.TrainLoss,
+		watch: j.newWatch(model, stage.Trainer, allocator),
 	}
 	failure := j.run(l)
 	var diverged *DivergedError
@@ -44,8 +45,9 @@ func (j *job) train() error {
 		return failure
 	}
 	if diverged == nil {
+		l.watch.end(steps)
 		if err := j.evaluate(model); err != nil {
-			return l.interrupted(steps, err)
+			return l.interrupted(j.results.Steps.Train, err)
 		}
 	}
 	if err := j.settle(model, allocator); err != nil {

@@ -16,9 +16,13 @@ import (
 type Curves map[string][]runs.Record
 
 // add takes one line of metrics.jsonl. A phase that was gone back on, as by a
-// resumed run, counts from there.
+// resumed run, counts from there. An evaluation follows the step after which it
+// was made.
 func (c Curves) add(r runs.Record) {
-	n, _ := slices.BinarySearchFunc(c[r.Phase], r.Step, func(r runs.Record, step int) int { return cmp.Compare(r.Step, step) })
+	n, found := slices.BinarySearchFunc(c[r.Phase], r.Step, func(r runs.Record, step int) int { return cmp.Compare(r.Step, step) })
+	if found && r.Loss == nil && c[r.Phase][n].Loss != nil {
+		n++
+	}
 	c[r.Phase] = append(c[r.Phase][:n], r)
 }
 

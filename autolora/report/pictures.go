@@ -162,12 +162,23 @@ func (r *Report) curvePicture(i int) picture {
 			p.Panels = append(p.Panels, part)
 		}
 	}
-	var losses []curve
+	var losses, heldOut []curve
 	for _, m := range t.Methods {
-		losses = append(losses, curve{methodOf(m.Method).Title, smooth(m.runs, "train", curvePoints, mean, loss), strokeOf(m.Method)})
+		title, style := methodOf(m.Method).Title, strokeOf(m.Method)
+		losses = append(losses, curve{title, smooth(m.runs, "train", curvePoints, mean, loss), style})
+		style.Dashes = []vg.Length{7, 3}
+		heldOut = append(heldOut, curve{title, smooth(m.runs, "train", curvePoints, mean, validationLoss), style})
 	}
-	slices.SortStableFunc(losses, func(a, b curve) int { return cmp.Compare(a.style.Width, b.style.Width) }) // AutoLoRA's last, on top
-	add("training loss", shortNumber, losses...)
+	for _, curves := range [][]curve{losses, heldOut} {
+		slices.SortStableFunc(curves, func(a, b curve) int { return cmp.Compare(a.style.Width, b.style.Width) }) // AutoLoRA's last, on top
+	}
+	if len(t.Methods) == 1 && len(heldOut[0].points) > 0 { // beside each other
+		losses[0].name, heldOut[0].name = "training", "held-out"
+		add("loss", shortNumber, losses[0], heldOut[0])
+	} else {
+		add("training loss", shortNumber, losses...)
+		add("held-out loss in training", shortNumber, heldOut...)
+	}
 	for _, m := range t.Methods {
 		of := func(name string, reduce func([]float64) float64, of func(runs.Record) []float64, colour shade, dash ...vg.Length) curve {
 			return curve{name, smooth(m.runs, "search", curvePoints, reduce, of), stroke(colour, 1.8, dash...)}

@@ -27,6 +27,12 @@ type Results struct {
 	// TrainLoss is the mean loss of training in each tenth of its steps.
 	TrainLoss []float64 `json:"train_loss,omitempty"`
 	LR        float64   `json:"lr,omitempty"` // the highest learning rate of training
+	// Evaluations are those while training went on, of the first data set that is evaluated.
+	Evaluations []Evaluation `json:"evaluations,omitempty"`
+	// BestStep is the one whose weights were kept, by the loss of Evaluations; 0 where those of the last were.
+	BestStep int `json:"best_step,omitempty"`
+	// PlannedSteps is how many steps training would have had that ended for want of a better evaluation; else 0.
+	PlannedSteps int `json:"planned_steps,omitempty"`
 	// TrainExamples is the size of the training set; 0 where it is not known.
 	TrainExamples int  `json:"train_examples,omitempty"`
 	Cost          Cost `json:"cost"`
@@ -62,6 +68,13 @@ type Mistake struct {
 	Predicted   any      `json:"predicted"`
 	Probability *float64 `json:"probability,omitempty"` // of what was predicted
 	Loss        float64  `json:"loss"`
+}
+
+// Evaluation is one after so many steps of training.
+type Evaluation struct {
+	Step   int            `json:"step"`
+	Loss   float64        `json:"loss"`             // held-out, as that of Scores in Results
+	Scores metrics.Scores `json:"scores,omitempty"` // the others; none in generation, where they take a beam search
 }
 
 // ParameterCount counts what was trained.
@@ -122,7 +135,7 @@ type Record struct {
 	Phase    string         `json:"phase"`
 	Step     int            `json:"step"`
 	Loss     *float64       `json:"loss,omitempty"`
-	ValLoss  *float64       `json:"val_loss,omitempty"`
+	ValLoss  *float64       `json:"val_loss,omitempty"` // of the search's other half; in training held-out, with Scores a record of its own
 	Direct   *float64       `json:"direct,omitempty"`   // ‖d‖
 	Implicit *float64       `json:"implicit,omitempty"` // ‖η ∂(g·u)/∂a‖
 	Ratio    *float64       `json:"ratio,omitempty"`    // implicit/direct

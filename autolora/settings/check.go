@@ -28,6 +28,10 @@ func (c Config) Check() error {
 		return Errorf("alpha-scale", "only alpha-form softmax is scaled, got form %s", c.Rule.Form(c.AlphaForm))
 	case c.Decoding.Sample && c.Decoding.Beams > 1:
 		return Errorf("sample", "draws one text, got beams %d: want beams 1", c.Decoding.Beams)
+	case c.Keep == KeepBest && c.EvalEvery == 0:
+		return Errorf("keep", "the best weights are those of an evaluation in training, and there is none: want eval-every, at least 1")
+	case c.Patience > 0 && c.EvalEvery == 0:
+		return Errorf("patience", "it counts evaluations in training, and there is none: want eval-every, at least 1")
 	case len(c.Targets) == 0:
 		return Errorf("target", "none is given")
 	case len(c.GridRanks) == 0:

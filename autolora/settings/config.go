@@ -95,6 +95,9 @@ type Config struct {
 	Smoothing   float64
 	// ClassWeights says what the examples of a class count in the loss.
 	ClassWeights string
+	EvalEvery    int    // steps between evaluations while training; 0: none
+	Keep         string // which weights: KeepLast or KeepBest
+	Patience     int    // evaluations without a better one; 0: any number
 	LogEvery     int
 
 	AdapterStyle string

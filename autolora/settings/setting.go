@@ -77,6 +77,12 @@ const (
 	BalancedWeights = "balanced"
 )
 
+// What --keep takes.
+const (
+	KeepLast = "last"
+	KeepBest = "best"
+)
+
 // Generation is the group of the settings that say how texts are generated.
 const Generation = "Generation"
 

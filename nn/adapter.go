@@ -17,7 +17,7 @@ import (
 func (m *Model) Adapter(base string, skipped []string) *peft.Adapter {
 	a := &peft.Adapter{Config: peft.Config{TaskType: m.Output.TaskType(), BaseModel: base}}
 	if m.Head != nil {
-		a.Config.ModulesToSave = []string{"classifier"}
+		a.Config.ModulesToSave = []string{m.Head.module()}
 		if m.Head.pooler && m.Head.trained {
 			a.Config.ModulesToSave = append(a.Config.ModulesToSave, "pooler")
 		}

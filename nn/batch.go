@@ -11,15 +11,16 @@ import (
 
 // wanted returns the rows that the head reads [M], and which of them belong to
 // which sequence [B+1]: those from at[i] to at[i+1]. offsets [B+1] says the
-// same of all rows. Where the batch wants none, they are the first of each sequence.
-func wanted(q *data.Batch, offsets []int64) (rows, at []int64, err error) {
+// same of all rows. Where the batch wants none, each sequence has one.
+func (c Config) wanted(q *data.Batch, offsets []int64) (rows, at []int64, err error) {
 	b := q.Len()
 	at = make([]int64, 1, b+1)
 	if q.Want == nil && q.WantPer == nil {
 		for i := range b {
+			rows = append(rows, c.summary(q.IDs, offsets[i], offsets[i+1]))
 			at = append(at, int64(i+1))
 		}
-		return offsets[:b], at, nil
+		return rows, at, nil
 	}
 	if len(q.WantPer) != b || len(q.Want) == 0 {
 		return nil, nil, fmt.Errorf("batch of %d sequences wants %d rows of %d sequences", b, len(q.Want), len(q.WantPer))
@@ -43,6 +44,22 @@ func wanted(q *data.Batch, offsets []int64) (rows, at []int64, err error) {
 		return nil, nil, fmt.Errorf("batch wants %d rows more than its sequences do", len(rest))
 	}
 	return q.Want, at, nil
+}
+
+// summary returns the row of a sequence, from one row to another, that stands for it
+// all: the first, or in a decoder, where that sees itself alone, the last. As in
+// transformers (GenericForSequenceClassification) no padding is that, also where it
+// is a token of the text: many tokenizers pad with the one that ends texts.
+func (c Config) summary(ids []int64, from, to int64) int64 {
+	if !c.Generates() {
+		return from
+	}
+	for row := to - 1; row >= from; row-- {
+		if c.Padding == nil || ids[row] != *c.Padding {
+			return row
+		}
+	}
+	return from
 }
 
 // Batch is a packed batch of B sequences with N tokens on a device. Where the
@@ -192,7 +209,7 @@ func (m *Model) NewBatch(s *torchbind.Scope, seqs *data.Batch) (*Batch, error) {
 			return nil, fmt.Errorf("segment id %d, want less than type_vocab_size %d: the tokenizer belongs to another model", seg, m.TypeVocabSize)
 		}
 	}
-	want, wantAt, err := wanted(seqs, offsets)
+	want, wantAt, err := m.wanted(seqs, offsets)
 	if err != nil {
 		return nil, err
 	}

@@ -76,7 +76,7 @@ func newBERT(ld *loader, cfg *Config, prefix string) *Transformer {
 // it is then fresh too, and trained.
 func bertHead(ld *loader, cfg Config, labels int64, fresh bool, trained func(name string, shape ...int64) *Param) *Head {
 	c, module := cfg.HiddenSize, "bert.pooler.dense"
-	h := &Head{pooler: true}
+	h := &Head{pooler: true, Dropout: cfg.HeadDropout()}
 	param := ld.headParam
 	if _, stored := ld.find(module + ".weight"); !stored && fresh {
 		param, h.trained = trained, true

@@ -48,6 +48,7 @@ type Config struct {
 	TieWordEmbeddings         bool    `json:"-"` // the embedding is the vocabulary's head too
 	QKVBias, OutBias, MLPBias bool    `json:"-"`
 	Gated                     bool    `json:"-"` // the feed-forward layer multiplies what it activates by as much
+	Padding                   *int64  `json:"-"` // pad_token_id of a decoder, which ends no text; nil: it has none
 	AttentionScale            float64 `json:"-"` // of the scores; 0: 1/√D
 	// LayerTypes are those of the blocks, in order; nil: all tokens are seen, and no
 	// rotary embeddings.
@@ -147,6 +148,22 @@ func (c Config) check() error {
 	return nil
 }
 
+// readDecoderHead reads what heads for labels need of a decoder, as transformers
+// does: where a text ends, and what drops out before a head for tokens.
+func (c *Config) readDecoderHead(data []byte, pad *int64) error {
+	keys := struct {
+		Dropout *float64 `json:"hidden_dropout"`
+	}{}
+	if err := plainjson.Unmarshal(data, &keys); err != nil {
+		return err
+	}
+	c.Padding = pad
+	if c.ClassifierDropout == nil {
+		c.ClassifierDropout = cmp.Or(keys.Dropout, new(0.1))
+	}
+	return nil
+}
+
 // checkDecoder checks what every family that generates has.
 func checkDecoder(c Config) error {
 	switch {
@@ -228,7 +245,8 @@ func (c Config) firstPosition() int64 {
 	return 0
 }
 
-// HeadDropout returns the dropout before the classification head.
+// HeadDropout returns the dropout before the classification head, of a decoder the
+// one for tokens.
 func (c Config) HeadDropout() float64 {
 	if c.ClassifierDropout != nil {
 		return *c.ClassifierDropout

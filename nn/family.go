@@ -18,10 +18,9 @@ type family struct {
 	// check checks what read has read, beyond what every family has.
 	check func(cfg Config) error
 	// build makes the body out of a checkpoint.
-	build func(ld *loader, cfg *Config, prefix string) *Transformer
-	// head makes the head for sequences, in families that have one. trained returns
-	// a parameter that a task trains, drawn anew where the head is fresh.
-	head func(ld *loader, cfg Config, labels int64, fresh bool, trained func(name string, shape ...int64) *Param) *Head
+	build     func(ld *loader, cfg *Config, prefix string) *Transformer
+	head      headMaker // for sequences; nil: scoreHead
+	tokenHead headMaker // for tokens; nil: of one layer, "score" in a decoder and else "classifier"
 	// unread are the beginnings and, after a dot, the ends of keys that a checkpoint
 	// may have and the model does not.
 	unread []string

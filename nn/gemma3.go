@@ -20,7 +20,7 @@ var gemma3 = family{
 // a rotary embedding of their own there, and its scale of attention.
 func readGemma3(data []byte, cfg *Config) error {
 	keyValueHeads, headDim, window := int64(4), int64(256), int64(4096)
-	defaults := llamaKeys{Positions: 131072, KeyValueHeads: &keyValueHeads, HeadDim: &headDim, Eps: 1e-6, Tied: true, gelu: true}
+	defaults := llamaKeys{Positions: 131072, KeyValueHeads: &keyValueHeads, HeadDim: &headDim, Eps: 1e-6, Tied: true, Pad: new(int64), gelu: true}
 	if err := defaults.read(data, cfg); err != nil {
 		return err
 	}

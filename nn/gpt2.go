@@ -8,7 +8,7 @@ import (
 
 var gpt2 = family{
 	prefix: "transformer", class: "GPT2", generator: "GPT2LMHeadModel", read: readGPT2, check: checkDecoder, build: newGPT2,
-	unread: []string{".attn.bias", ".attn.masked_bias"}, // masks, of transformers of old
+	tokenHead: tokenHead("classifier"), unread: []string{".attn.bias", ".attn.masked_bias"}, // masks, of transformers of old
 }
 
 // readGPT2 reads GPT-2's keys over the defaults of transformers' GPT2Config.
@@ -30,15 +30,19 @@ func readGPT2(data []byte, cfg *Config) error {
 		ByLayer      bool    `json:"scale_attn_by_inverse_layer_idx"`
 		Cross        bool    `json:"add_cross_attention"`
 		Tied         bool    `json:"tie_word_embeddings"`
+		Pad          *int64  `json:"pad_token_id"`
 	}{
 		Embed: 768, Layers: 12, Heads: 12, Positions: 1024, Vocab: 50257, Act: "gelu_new", Resid: 0.1, EmbedDropout: 0.1, Attn: 0.1,
 		Eps: 1e-5, Init: 0.02, ScaleAttn: true, Tied: true,
 	}
+	if err := plainjson.Unmarshal(data, cfg); err != nil { // of its keys those of heads
+		return err
+	}
 	if err := plainjson.Unmarshal(data, &keys); err != nil {
 		return err
 	}
-	if err := plainjson.Unmarshal(cfg.raw["architectures"], &cfg.Architectures); err != nil && cfg.raw["architectures"] != nil {
-		return fmt.Errorf("architectures: %w", err)
+	if err := cfg.readDecoderHead(data, keys.Pad); err != nil {
+		return err
 	}
 	cfg.HiddenAct = keys.Act
 	if err := cfg.readActivation("activation_function", "gelu", "gelu_new"); err != nil {

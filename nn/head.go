@@ -3,22 +3,23 @@ package nn
 import (
 	"math/rand/v2"
 	"slices"
+	"strings"
 
 	"autolora/nn/safetensors"
 	"autolora/torchbind"
 )
 
 // Head maps hidden states of the wanted rows to K scores: of a sequence, that
-// of its first token; of tokens, each by one layer. Its arithmetic is float32
-// (float64 where the model is).
+// of its first token, or in a decoder of its last; of tokens, each by one layer.
+// Its arithmetic is float32 (float64 where the model is).
 //
 //	Out(dropout(tanh(Dense(h))))           sequences
 //	Out(dropout(tanh(Dense(dropout(h)))))  sequences, twoLayers
-//	Out(dropout(h))                        tokens
+//	Out(dropout(h))                        tokens, and sequences of a decoder
 type Head struct {
-	Dense   *Linear // [C, C]; nil for tokens
+	Dense   *Linear // [C, C]; nil: none
 	Out     *Param  // [K, C]
-	OutB    *Param  // [K]
+	OutB    *Param  // [K]; nil: none
 	Dropout float64
 	// twoLayers says that there is dropout before Dense too.
 	twoLayers bool
@@ -41,7 +42,25 @@ func (h *Head) Forward(s *torchbind.Scope, x *torchbind.Tensor, rng *DropoutRNG)
 	if h.Dense != nil {
 		x = torchbind.Tanh(s, h.Dense.Forward(s, x, rng))
 	}
-	return torchbind.Linear(s, drop(x), h.Out.Value, h.OutB.Value)
+	var bias *torchbind.Tensor
+	if h.OutB != nil {
+		bias = h.OutB.Value
+	}
+	return torchbind.Linear(s, drop(x), h.Out.Value, bias)
+}
+
+// out returns the weight and the bias of the last layer, as far as it has one.
+func (h *Head) out() []*Param {
+	if h.OutB == nil {
+		return []*Param{h.Out}
+	}
+	return []*Param{h.Out, h.OutB}
+}
+
+// module returns the name of the part of the model that the head is.
+func (h *Head) module() string {
+	module, _, _ := strings.Cut(h.Out.Name, ".")
+	return module
 }
 
 // Labels returns K.
@@ -53,14 +72,30 @@ func (h *Head) reorder(order []int64) {
 	defer s.Close()
 	torchbind.NoGrad(func() {
 		index := indices(s, order, h.Out.Value.Device())
-		for _, p := range []*Param{h.Out, h.OutB} {
+		for _, p := range h.out() {
 			p.Value.CopyInPlace(torchbind.IndexSelect(s, p.Value, 0, index))
 		}
 	})
 }
 
 // outputWeights are the names that a head's last layer may have in a checkpoint.
-var outputWeights = []string{"classifier.weight", "classifier.out_proj.weight"}
+var outputWeights = []string{"classifier.weight", "classifier.out_proj.weight", "score.weight"}
+
+// ofHead reports whether a checkpoint's tensor is one of a head for labels.
+func (f family) ofHead(name string) bool {
+	return strings.HasPrefix(name, "classifier.") || f.generator != "" && strings.HasPrefix(name, "score.")
+}
+
+// HeadOutputs returns the number of outputs of a head with these tensors, 0 if there
+// is none among them.
+func HeadOutputs(tensors []safetensors.Tensor) int {
+	for _, t := range tensors {
+		if slices.Contains(outputWeights, safetensors.Unwrapped(t.Name)) && len(t.Shape) == 2 {
+			return int(t.Shape[0])
+		}
+	}
+	return 0
+}
 
 // StoredOutputs returns the number of outputs of the head that a model folder has, 0
 // if it has none.
@@ -70,22 +105,51 @@ func StoredOutputs(dir string) (int, error) {
 		return 0, err
 	}
 	defer ckpt.Close()
+	var all []safetensors.Tensor
 	for _, name := range ckpt.Names() {
-		if slices.Contains(outputWeights, safetensors.Unwrapped(name)) {
-			if t, _ := ckpt.Tensor(name); len(t.Shape) == 2 {
-				return int(t.Shape[0]), nil
-			}
-		}
+		t, _ := ckpt.Tensor(name)
+		all = append(all, t)
 	}
-	return 0, nil
+	return HeadOutputs(all), nil
 }
 
 // Params returns what a task trains.
 func (h *Head) Params() []*Param {
 	if h.trained {
-		return []*Param{h.Dense.Weight, h.Dense.Bias, h.Out, h.OutB}
+		return append([]*Param{h.Dense.Weight, h.Dense.Bias}, h.out()...)
 	}
-	return []*Param{h.Out, h.OutB}
+	return h.out()
+}
+
+// headMaker makes a head. trained returns a parameter that a task trains, drawn
+// anew where the head is fresh.
+type headMaker func(ld *loader, cfg Config, labels int64, fresh bool, trained func(name string, shape ...int64) *Param) *Head
+
+// tokenHead makes the head for tokens of one layer of that name, module(dropout(h)).
+func tokenHead(module string) headMaker {
+	return func(_ *loader, cfg Config, labels int64, _ bool, trained func(name string, shape ...int64) *Param) *Head {
+		return &Head{Out: trained(module+".weight", labels, cfg.HiddenSize), OutB: trained(module+".bias", labels), Dropout: cfg.HeadDropout()}
+	}
+}
+
+// headFor returns what makes the head for an output.
+func (f family) headFor(output Output) headMaker {
+	switch {
+	case output == TokenClassification && f.tokenHead != nil:
+		return f.tokenHead
+	case output == TokenClassification && f.generator != "":
+		return tokenHead("score")
+	case output == TokenClassification:
+		return tokenHead("classifier")
+	case f.head != nil:
+		return f.head
+	}
+	return scoreHead
+}
+
+// scoreHead makes a decoder's head for sequences, score(h) of their last tokens.
+func scoreHead(_ *loader, cfg Config, labels int64, _ bool, trained func(name string, shape ...int64) *Param) *Head {
+	return &Head{Out: trained("score.weight", labels, cfg.HiddenSize)}
 }
 
 // newHead builds the head that load asks for; with fresh, what a task trains is drawn anew from
@@ -101,12 +165,7 @@ func newHead(ld *loader, cfg Config, load LoadConfig, fresh bool, rng *rand.Rand
 		}
 		return ld.fresh(name, data, shape...)
 	}
-	var h *Head
-	if load.Output == TokenClassification {
-		h = &Head{Out: trained("classifier.weight", load.Labels, cfg.HiddenSize), OutB: trained("classifier.bias", load.Labels)}
-	} else {
-		h = ld.family.head(ld, cfg, load.Labels, fresh, trained)
-	}
-	h.Dropout, h.fresh = cfg.HeadDropout(), fresh
+	h := ld.family.headFor(load.Output)(ld, cfg, load.Labels, fresh, trained)
+	h.fresh = fresh
 	return h
 }

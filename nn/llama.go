@@ -23,6 +23,7 @@ type llamaKeys struct {
 	AttentionBias bool    `json:"attention_bias"`
 	MLPBias       bool    `json:"mlp_bias"`
 	Tied          bool    `json:"tie_word_embeddings"`
+	Pad           *int64  `json:"pad_token_id"`
 
 	gelu bool // GELU in its tanh form, under hidden_activation, and not SiLU
 }
@@ -34,6 +35,9 @@ func (keys llamaKeys) read(data []byte, cfg *Config) error {
 		return err
 	}
 	if err := plainjson.Unmarshal(data, &keys); err != nil {
+		return err
+	}
+	if err := cfg.readDecoderHead(data, keys.Pad); err != nil {
 		return err
 	}
 	cfg.MaxPositionEmbeddings, cfg.NumKeyValueHeads, cfg.HeadDim = keys.Positions, cfg.NumAttentionHeads, 0

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"strings"
 
 	"autolora/nn/safetensors"
 	"autolora/torchbind"
@@ -81,9 +80,8 @@ func Load(dir string, cfg LoadConfig) (model *Model, err error) {
 		}
 		arch.HiddenDropout, arch.AttentionDropout, arch.EmbedDropout, arch.ClassifierDropout = p, p, p, &p
 	}
-	if language := arch.Generates(); language != (cfg.Output == CausalLM) {
-		return nil, fmt.Errorf("load %s: model_type %q %s: choose a model that fits the task", dir, arch.ModelType,
-			map[bool]string{true: "generates text, and has no head for labels", false: "has no head that generates text"}[language])
+	if cfg.Output == CausalLM && !arch.Generates() {
+		return nil, fmt.Errorf("load %s: model_type %q has no head that generates text: choose a model that fits the task", dir, arch.ModelType)
 	}
 	if cfg.Full && cfg.DType == torchbind.BFloat16 {
 		return nil, errors.New("full fine-tuning in bfloat16 loses small updates: use float32")
@@ -149,7 +147,7 @@ var ErrHead = errors.New("a fresh one can be drawn")
 func useFreshHead(ld *loader, arch Config, cfg LoadConfig) (bool, error) {
 	stored := false
 	for name := range ld.stored {
-		if strings.HasPrefix(name, "classifier.") {
+		if ld.family.ofHead(name) {
 			stored = true
 			if cfg.Head == HeadFresh {
 				ld.used[name] = true
@@ -159,6 +157,9 @@ func useFreshHead(ld *loader, arch Config, cfg LoadConfig) (bool, error) {
 	if stored && cfg.Head != HeadFresh {
 		err := arch.CheckHead(cfg.Output)
 		for _, name := range outputWeights {
+			if !ld.family.ofHead(name) {
+				continue
+			}
 			if t, ok := ld.find(name); ok && err == nil && len(t.Shape) == 2 && t.Shape[0] != cfg.Labels {
 				err = fmt.Errorf("its head has %d outputs, want %d", t.Shape[0], cfg.Labels)
 			}

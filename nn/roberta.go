@@ -25,6 +25,6 @@ func robertaHead(_ *loader, cfg Config, labels int64, _ bool, trained func(name 
 	return &Head{
 		Dense: newLinear(trained(module+".weight", c, c), trained(module+".bias", c), Module{module, c}),
 		Out:   trained("classifier.out_proj.weight", labels, c), OutB: trained("classifier.out_proj.bias", labels),
-		twoLayers: true, trained: true,
+		Dropout: cfg.HeadDropout(), twoLayers: true, trained: true,
 	}
 }

@@ -130,6 +130,13 @@ func (m *Model) configJSON(labels []string) ([]byte, error) {
 	default:
 		config["problem_type"] = "single_label_classification"
 	}
+	if m.Generates() && m.Padding == nil {
+		// Without one transformers takes no two texts at once. That for the end of a
+		// text is the usual one.
+		if end := firstID(m.raw["eos_token_id"]); end != nil {
+			config["pad_token_id"] = *end
+		}
+	}
 	id2label, label2id := make(map[string]string), make(map[string]int)
 	for i, label := range labels {
 		id2label[strconv.Itoa(i)] = label
@@ -138,4 +145,17 @@ func (m *Model) configJSON(labels []string) ([]byte, error) {
 	config["id2label"], config["label2id"] = id2label, label2id
 	text, err := json.MarshalIndent(config, "", "  ")
 	return append(text, '\n'), err
+}
+
+// firstID reads a token's id, or the first of a list of them; nil for anything else.
+func firstID(value json.RawMessage) *int64 {
+	var id *int64
+	var several []int64
+	if json.Unmarshal(value, &several) == nil && len(several) > 0 {
+		return &several[0]
+	}
+	if json.Unmarshal(value, &id) != nil {
+		return nil
+	}
+	return id
 }

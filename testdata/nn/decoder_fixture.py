@@ -99,13 +99,18 @@ def same_type_norm(self, x):
 
 def load(name, dtype):
     """The folder through transformers, so that every fixture is proved to be a real checkpoint."""
-    F.softmax = same_type_softmax
     folder = os.path.join(HERE, name)
     model, info = AutoModelForCausalLM.from_pretrained(
         folder, attn_implementation="eager", dtype=torch.float32, output_loading_info=True
     )
     unknown = {k for k in info["unexpected_keys"] if not k.endswith(".attn.masked_bias")}  # of old releases
     assert not info["mismatched_keys"] and not info["missing_keys"] and not unknown, info
+    return in_type(model, dtype)
+
+
+def in_type(model, dtype):
+    """The model for evaluation, with all of its arithmetic in dtype where that is float64."""
+    F.softmax = same_type_softmax
     model = model.eval().to(dtype)
     for module in model.modules():
         if dtype == torch.float64 and type(module).__name__.endswith("RMSNorm"):

@@ -108,8 +108,9 @@ def padded_labels(b):
 
 
 def inputs(b):
-    """The keyword arguments of a transformers model for a batch."""
-    return {"input_ids": b["ids"], "attention_mask": attention_mask(b), "token_type_ids": b["segments"]}
+    """The keyword arguments of a transformers model for a batch; GPT-2 takes segments for more words."""
+    segments = {"token_type_ids": b["segments"]} if b["segments"].any() else {}
+    return {"input_ids": b["ids"], "attention_mask": attention_mask(b), **segments}
 
 
 def prefixed(prefix, tensors):

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -22,17 +23,18 @@ const (
 // settings adds the flags of all settings that the commands read, in sections
 // of their groups.
 func (cmd *command) settings(readers settings.Readers) {
-	cmd.Flags().SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
-		if s, ok := cmd.cfg.Find(name); ok {
-			name = s.Name
-		}
-		return pflag.NormalizedName(name)
-	})
+	names := map[string]string{} // of today, by those of before
 	for _, s := range cmd.cfg.Settings() {
+		if s.Earlier != "" {
+			names[s.Earlier] = s.Name
+		}
 		if s.Has(readers) {
 			bind(cmd.section(s.Group), s)
 		}
 	}
+	cmd.Flags().SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+		return pflag.NormalizedName(cmp.Or(names[name], name))
+	})
 }
 
 // bind adds the flag of a setting to s. Its default is the value that the

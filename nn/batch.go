@@ -205,7 +205,7 @@ func (m *Model) NewBatch(s *torchbind.Scope, seqs *data.Batch) (*Batch, error) {
 		if id < 0 || id >= m.VocabSize {
 			return nil, fmt.Errorf("token id %d is not in the model's vocabulary of %d: the tokenizer belongs to another model", id, m.VocabSize)
 		}
-		if seg := seqs.Segments[i]; seg < 0 || seg >= m.TypeVocabSize {
+		if seg := seqs.Segments[i]; m.Body.Embedding.Types != nil && (seg < 0 || seg >= m.TypeVocabSize) {
 			return nil, fmt.Errorf("segment id %d, want less than type_vocab_size %d: the tokenizer belongs to another model", seg, m.TypeVocabSize)
 		}
 	}

@@ -234,6 +234,14 @@ func (c *Config) readActivation(key string, of ...string) error {
 // Generates reports whether the model writes text.
 func (c Config) Generates() bool { return c.family.generator != "" }
 
+// HasHead reports whether the checkpoint of this configuration says that it has a
+// head for labels, of whole texts or of tokens.
+func (c Config) HasHead() bool {
+	return slices.ContainsFunc([]Output{SequenceClassification, TokenClassification}, func(o Output) bool {
+		return slices.Contains(c.Architectures, c.Architecture(o))
+	})
+}
+
 // MaxTokens returns the length of the longest sequence the positions allow.
 func (c Config) MaxTokens() int64 { return c.MaxPositionEmbeddings - c.firstPosition() }
 

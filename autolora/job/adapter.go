@@ -7,9 +7,9 @@ import (
 
 	"autolora/autolora/runs"
 	"autolora/data"
+	"autolora/nn"
 	"autolora/nn/adapterhub"
 	"autolora/nn/peft"
-	"autolora/nn/safetensors"
 )
 
 // StoredAdapter is what a folder with an adapter says of itself.
@@ -81,7 +81,7 @@ func ReadAdapter(dir string) (*StoredAdapter, error) {
 	}
 	a := &StoredAdapter{
 		Form: "LoRA adapter in PEFT's form", TaskType: lora.Config.TaskType, BaseModel: lora.Config.BaseModel,
-		Labels: labelsOf(lora), Outputs: outputsOf(lora.Saved), dir: dir, lora: lora,
+		Labels: labelsOf(lora), Outputs: nn.HeadOutputs(lora.Saved), dir: dir, lora: lora,
 	}
 	a.Size, a.Head = lora.Parameters()
 	for _, l := range lora.Layers {
@@ -97,20 +97,10 @@ func readBottlenecks(dir string) (*StoredAdapter, error) {
 	}
 	a := &StoredAdapter{
 		Form: fmt.Sprintf("bottleneck adapter in AdapterHub's form, %s of size %d", b.Style, b.Size), TaskType: b.TaskType(),
-		BaseModel: b.BaseModel, Labels: b.Labels, Outputs: outputsOf(b.Head), dir: dir,
+		BaseModel: b.BaseModel, Labels: b.Labels, Outputs: nn.HeadOutputs(b.Head), dir: dir,
 	}
 	a.Size, a.Head = b.Parameters()
 	return a, nil
-}
-
-// outputsOf returns the number of outputs of a head, 0 if there is none.
-func outputsOf(head []safetensors.Tensor) int {
-	for _, t := range head {
-		if (t.Name == "classifier.bias" || t.Name == "classifier.out_proj.bias") && len(t.Shape) == 1 {
-			return int(t.Shape[0])
-		}
-	}
-	return 0
 }
 
 // labelsKey is where a LoRA adapter's weight file keeps the names of its

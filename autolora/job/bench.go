@@ -298,7 +298,7 @@ func (s *session) benchTask(input string) (data.Task, error) {
 		return data.NamedTask(s.cfg.Task)
 	case s.arch.Generates() && data.HasConversations(input):
 		return data.Task{Name: "bench", Kind: data.Chat}, nil
-	case s.arch.Generates():
+	case s.arch.Generates() && !s.arch.HasHead():
 		return data.Task{Name: "bench", Kind: data.Generation}, nil
 	}
 	return data.Task{Name: "bench", Kind: data.Classification, Labels: []string{"0", "1"}}, nil

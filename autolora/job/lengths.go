@@ -102,8 +102,8 @@ func Read(ctx context.Context, cfg settings.Config, d *data.Dataset) (*Lengths, 
 // for, in generation beside what is written, and returns a note about it. One
 // that was chosen is an error where it does not fit.
 func fitLength(cfg *settings.Config, arch nn.Config) (note string) {
-	room := int(arch.MaxTokens())
-	if arch.Generates() {
+	room, writes := int(arch.MaxTokens()), arch.Generates() && writes(*cfg, arch)
+	if writes {
 		room -= cfg.Decoding.MaxNewTokens
 	}
 	length, _ := cfg.Find("max-length")
@@ -112,10 +112,22 @@ func fitLength(cfg *settings.Config, arch nn.Config) (note string) {
 	}
 	cfg.MaxLength = room
 	note = fmt.Sprintf("max-length is %d: the model has positions for %d tokens", room, arch.MaxTokens())
-	if arch.Generates() {
+	if writes {
 		note += fmt.Sprintf(", %d of them for what it writes (max-new-tokens)", cfg.Decoding.MaxNewTokens)
 	}
 	return note
+}
+
+// writes reports whether texts are what a model that can write them is asked for: by
+// the task or the kind, or where none is given by the model.
+func writes(cfg settings.Config, arch nn.Config) bool {
+	if task, err := data.NamedTask(cfg.Task); err == nil {
+		return task.Kind.Writes()
+	}
+	if cfg.Kind != "" {
+		return cfg.Kind.Writes()
+	}
+	return !arch.HasHead()
 }
 
 func tokenLengths(ctx context.Context, tok *tokenizer.Tokenizer, cfg settings.Config, d *data.Dataset, most int) (*Lengths, error) {

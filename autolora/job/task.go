@@ -34,13 +34,13 @@ func sessionFor(ctx context.Context, cfg settings.Config, adapter *StoredAdapter
 // headTask returns the task that is named, or one made up for the head: one that
 // generates text, or labels tokens or whole texts.
 func (s *session) headTask(adapter *StoredAdapter) (data.Task, error) {
-	generates, labels := s.arch.Generates(), s.arch.LabelNames()
+	generates, labels := s.arch.Generates() && !s.arch.HasHead(), s.arch.LabelNames()
+	if adapter != nil && !adapter.anyTask() {
+		generates = s.arch.Generates() && adapter.Language()
+	}
 	outputs, tokens := 0, slices.Contains(s.arch.Architectures, s.arch.Architecture(nn.TokenClassification))
 	switch {
 	case generates:
-		if adapter != nil && !adapter.Language() && !adapter.anyTask() {
-			return data.Task{}, fmt.Errorf("the adapter is of type %s, and its model generates text: want %s", adapter.TaskType, languageTask)
-		}
 	case adapter != nil && adapter.Outputs > 0:
 		outputs = adapter.Outputs
 		if !adapter.anyTask() {
@@ -117,8 +117,6 @@ func (s *session) readTask(parts ...data.Part) error {
 	switch generation := s.task.Kind.Writes(); {
 	case generation && !s.arch.Generates():
 		return settings.Errorf("model", "%[2]s (%[3]s) has no head that generates text, and %[1]s is a task of %[4]s", s.task.Name, s.cfg.Model, s.arch.ModelType, s.task.Kind)
-	case !generation && s.arch.Generates():
-		return settings.Errorf("model", "%[3]s (%[4]s) generates text, and %[1]s is a task of %[2]s: want an encoder", s.task.Name, s.task.Kind, s.cfg.Model, s.arch.ModelType)
 	case generation:
 		if err := s.checkRoom(); err != nil {
 			return err
@@ -129,6 +127,11 @@ func (s *session) readTask(parts ...data.Part) error {
 	}
 	for _, note := range s.splits.Notes {
 		s.rep.Note(note)
+	}
+	if s.arch.Generates() && !s.task.Kind.Writes() {
+		if err := s.notePairs(); err != nil {
+			return err
+		}
 	}
 	if train := s.splits.Train; train != nil && s.cfg.TrainFile != "" {
 		if err := s.noteData(train); err != nil {
@@ -152,6 +155,26 @@ func (s *session) readTask(parts ...data.Part) error {
 				}
 			}
 		}
+	}
+	return nil
+}
+
+// notePairs says what a decoder sees between the texts of a pair, which may be
+// nothing.
+func (s *session) notePairs() error {
+	for _, d := range slices.Concat([]*data.Dataset{s.splits.Train}, s.splits.Dev, s.splits.Test) {
+		if d == nil || d.Len() == 0 || !d.Examples[0].HasPair {
+			continue
+		}
+		between, err := s.tok.Between()
+		if err != nil {
+			return err
+		}
+		if between == "" {
+			between = "nothing"
+		}
+		s.rep.Note(fmt.Sprintf("between the two texts of an example the model reads %s, as the tokenizer joins pairs", human.Line(between)))
+		return nil
 	}
 	return nil
 }

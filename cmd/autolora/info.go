@@ -378,6 +378,10 @@ func inspectModel(dir string) (contents, error) {
 		return contents{}, err
 	}
 	defer ckpt.Close()
+	outputs, err := nn.StoredOutputs(dir)
+	if err != nil {
+		return contents{}, err
+	}
 	about := struct {
 		Kind     string     `json:"kind"`
 		Type     string     `json:"model_type"`
@@ -392,7 +396,7 @@ func inspectModel(dir string) (contents, error) {
 		Weights  weightList `json:"weights"`
 	}{
 		"model", cfg.ModelType, cfg.NumHiddenLayers, cfg.HiddenSize, cfg.NumAttentionHeads, cfg.VocabSize, cfg.MaxTokens(), cfg.LabelNames(),
-		slices.ContainsFunc(ckpt.Names(), func(name string) bool { return strings.HasPrefix(name, "classifier.") }),
+		outputs > 0,
 		ckpt.Files(), listWeights(ckpt),
 	}
 	return contents{about, func(w *writer) {

@@ -328,7 +328,7 @@ func printModelPython(w *writer, dir string) {
 	w.printf("\nLoad it in Python:\n")
 	w.printf("  from transformers import %s\n", class)
 	w.printf("  model = %s.from_pretrained(%q)\n", class, dir)
-	printAsking(w, dir, arch.Generates())
+	printAsking(w, dir, arch.Generates() && !arch.HasHead())
 }
 
 // printAsking prints how a model is asked.

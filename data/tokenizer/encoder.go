@@ -76,9 +76,14 @@ func (t *Tokenizer) EncodeExample(ex data.Example, maxLength int) (enc data.Enco
 	case ex.Writing != nil:
 		return t.EncodeGeneration(ex.Source, ex.Target, maxLength)
 	case ex.HasPair:
-		return t.Encode(ex.Text, &ex.Pair, maxLength)
+		enc, truncated, err = t.Encode(ex.Text, &ex.Pair, maxLength)
+	default:
+		enc, truncated, err = t.Encode(ex.Text, nil, maxLength)
 	}
-	return t.Encode(ex.Text, nil, maxLength)
+	if err == nil && len(enc.IDs) == 0 && t.eos >= 0 { // an empty text, around which a decoder's tokenizer puts nothing
+		enc.IDs = []int32{int32(t.eos)}
+	}
+	return enc, truncated, err
 }
 
 // Split implements data.Splitter.

@@ -65,6 +65,18 @@ func (t template) start() (ids []int32) {
 	return ids
 }
 
+// between is the special tokens between the texts of a pair.
+func (t template) between() (ids []uint32) {
+	first := slices.IndexFunc(t.pair, func(p piece) bool { return p.text == 0 })
+	for _, p := range t.pair[first+1:] {
+		if p.text == 1 {
+			break
+		}
+		ids = append(ids, p.ids...)
+	}
+	return ids
+}
+
 // appendIDs appends tokens in the width in which they are kept. The largest fits: checkVocab bounds them.
 func appendIDs(ids []int32, tokens []uint32) []int32 {
 	for _, id := range tokens {

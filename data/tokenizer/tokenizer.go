@@ -175,6 +175,9 @@ func (t *Tokenizer) Decode(ids []int64, skipSpecial bool) (string, error) {
 	return t.native.decode(tokens, skipSpecial)
 }
 
+// Between gives what the tokenizer puts between the texts of a pair, "" for nothing.
+func (t *Tokenizer) Between() (string, error) { return t.native.decode(t.template.between(), false) }
+
 // Size is one more than the largest token id. A model's embedding may have fewer rows: what counts is the ids that
 // occur in texts, which an [Encoder] checks.
 func (t *Tokenizer) Size() int { return t.size }

@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// This file makes the ranks of the two controls of a comparison out of learned
+// This file makes the ranks of the controls of a comparison out of learned
 // ones. It is plain arithmetic.
 
 // EvenRanks spreads a budget of parameters evenly, as far as it goes: every layer
@@ -73,6 +73,31 @@ func ShuffledRanks(ranks []int, sizes []int64, seed uint64) []int {
 	return out
 }
 
+// RandomRanks spends what the given ranks cost on layers and ranks at random: layer by
+// layer in a random order, each a rank from 1 to most as far as the rest goes, and again
+// until less than one rank of any layer that has room is left. most is at least the
+// highest of ranks.
+func RandomRanks(ranks []int, sizes []int64, most int, seed uint64) []int {
+	var left int64
+	for i, rank := range ranks {
+		left += int64(rank) * sizes[i]
+	}
+	out := make([]int, len(ranks))
+	rng := rand.New(rand.NewPCG(seed, drawStream))
+	for spent := true; spent; {
+		spent = false
+		for _, i := range rng.Perm(len(ranks)) {
+			if room := min(most-out[i], int(left/sizes[i])); room > 0 {
+				rank := 1 + rng.IntN(room)
+				out[i] += rank
+				left -= int64(rank) * sizes[i]
+				spent = true
+			}
+		}
+	}
+	return out
+}
+
 // RandomWorth gives every part of a worth another by which a budget takes the parts in
 // a random order, whatever they cost.
 func RandomWorth(worth [][]float64, costs []int64, seed uint64) [][]float64 {
@@ -92,4 +117,5 @@ const (
 	shuffleStream = 3
 	worthStream   = 4
 	probeStream   = 5
+	drawStream    = 6
 )

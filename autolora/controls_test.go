@@ -82,6 +82,41 @@ func TestShuffledRanks(t *testing.T) {
 	}
 }
 
+// What the ranks cost is spent, but for less than one rank of a layer that has room, no
+// rank is above the highest allowed, a seed decides, and layers are not all alike.
+func TestRandomRanks(t *testing.T) {
+	seen, empty := map[string]bool{}, 0
+	for _, c := range []struct {
+		ranks []int
+		sizes []int64
+	}{
+		{[]int{1, 2, 1, 2, 1, 2, 1, 2}, []int64{10, 10, 10, 10, 30, 30, 30, 30}},
+		{[]int{8, 8, 8, 8}, []int64{10, 10, 10, 10}},
+		{[]int{0, 0, 2, 0}, []int64{10, 30, 10, 20}},
+		{[]int{0, 0}, []int64{10, 30}},
+	} {
+		for seed := range uint64(50) {
+			got := RandomRanks(c.ranks, c.sizes, 8, seed)
+			if !slices.Equal(got, RandomRanks(c.ranks, c.sizes, 8, seed)) {
+				t.Errorf("seed %d gives two results", seed)
+			}
+			left := cost(c.ranks, c.sizes) - cost(got, c.sizes)
+			for i, rank := range got {
+				if rank < 0 || rank > 8 || left < 0 || rank < 8 && left >= c.sizes[i] {
+					t.Errorf("%v, seed %d: %v leaves %d", c.ranks, seed, got, left)
+				}
+			}
+			seen[fmt.Sprint(got)] = true
+			if len(got) == 8 && slices.Min(got) == 0 {
+				empty++
+			}
+		}
+	}
+	if len(seen) < 50 || empty == 0 {
+		t.Errorf("%d placements, %d of them without some layer", len(seen), empty)
+	}
+}
+
 // A budget spread evenly is never passed, leaves less than one rank of the largest
 // layer, and gives ranks that differ by one at most.
 func TestEvenRanks(t *testing.T) {

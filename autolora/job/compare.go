@@ -20,9 +20,8 @@ import (
 // Plan returns the settings of every run of the comparison that cfg asks for,
 // in the order in which they are made: all methods of one seed, then of the
 // next, so that a comparison that is stopped early has whole rows. Each run has
-// a folder of its own, OUT/METHOD/seed-N. With the controls, AutoLoRA is
-// followed by uniform LoRA at the parameters that it found and by its own ranks
-// permuted over the layers.
+// a folder of its own, OUT/METHOD/seed-N. With the controls, each method that
+// searches ranks is followed by its own.
 func Plan(cfg settings.Config) ([]settings.Config, error) {
 	switch {
 	case cfg.Seeds < 1:
@@ -69,11 +68,11 @@ func planned(cfg settings.Config, name string, seed uint64, with []override) (se
 	}
 	c.Methods, c.Seeds, c.Controls, c.With = nil, 0, false, nil
 	c.Seed, c.Out, c.Resume, c.Overwrite, c.RanksFile = seed, folder(name), true, false, ""
-	if m, _ := runs.FindMethod(name); m.Ranks.Derived() {
-		if !slices.Contains(cfg.Methods, runs.MethodAutoLoRA) {
-			return c, settings.Errorf("methods", "%s is made of the ranks of %s, which is not among them", name, runs.MethodAutoLoRA)
+	if m, _ := runs.FindMethod(name); m.Of != "" {
+		if !slices.Contains(cfg.Methods, m.Of) {
+			return c, settings.Errorf("methods", "%s is made of the ranks of %s, which is not among them", name, m.Of)
 		}
-		c.RanksFile = filepath.Join(folder(runs.MethodAutoLoRA), runs.RanksFile)
+		c.RanksFile = filepath.Join(folder(m.Of), runs.RanksFile)
 	}
 	for _, w := range with {
 		if err := c.Set(w.setting, w.value); err != nil {
@@ -133,7 +132,7 @@ func Compare(ctx context.Context, host Host, cfg settings.Config, plan []setting
 			return fmt.Errorf("stopped before run %d of %d: %w; the same command goes on from there", i+1, len(plan), err)
 		}
 		title := fmt.Sprintf("%s, seed %d", c.Method, c.Seed)
-		if err := followRate(cfg, &c); err != nil {
+		if err := followRate(rateSource(plan, c), &c); err != nil {
 			rep.Note(fmt.Sprintf("%s failed: %v", title, err))
 			failed = append(failed, fmt.Errorf("%s: %w", title, err))
 			continue
@@ -168,10 +167,8 @@ func Compare(ctx context.Context, host Host, cfg settings.Config, plan []setting
 }
 
 // followRate gives a run whose learning rate is to be chosen that of another run of the
-// comparison, if there is one to follow: each method chooses once, with the first
-// seed, and a control trains at the rate of the run that it is a control of.
-func followRate(cfg settings.Config, c *settings.Config) error {
-	from := rateSource(cfg, *c)
+// comparison, in the folder from.
+func followRate(from string, c *settings.Config) error {
 	if from == "" {
 		return nil
 	}
@@ -187,18 +184,21 @@ func followRate(cfg settings.Config, c *settings.Config) error {
 	return nil
 }
 
-// rateSource returns the folder of the run whose learning rate another one takes; ""
-// for one that has its own, or chooses it.
-func rateSource(cfg, c settings.Config) string {
-	m, _ := runs.FindMethod(c.Method)
-	switch {
-	case c.LR != settings.Auto:
-	case m.Ranks.Derived():
-		return filepath.Dir(c.RanksFile)
-	case c.Seed != cfg.Seed:
-		return filepath.Join(cfg.Out, runs.SeedFolder(c.Method, cfg.Seed))
+// rateSource returns the folder of the run whose learning rate a run of the plan takes;
+// "" for one that has its own, or chooses it: each method chooses once, with the first
+// seed, and a control trains at the rate of the run that it is a control of.
+func rateSource(plan []settings.Config, c settings.Config) string {
+	if c.LR != settings.Auto {
+		return ""
 	}
-	return ""
+	if c.RanksFile != "" {
+		return filepath.Dir(c.RanksFile)
+	}
+	first := slices.IndexFunc(plan, func(p settings.Config) bool { return p.Method == c.Method })
+	if plan[first].Out == c.Out {
+		return ""
+	}
+	return plan[first].Out
 }
 
 // ownFault reports whether an error is of one run, and not of the comparison's

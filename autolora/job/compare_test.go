@@ -41,17 +41,31 @@ func TestPlan(t *testing.T) {
 		}
 	}
 	want := []string{
-		"full/seed-1", "autolora/seed-1", "lora-uniform/seed-1", "autolora-shuffled/seed-1",
-		"full/seed-2", "autolora/seed-2", "lora-uniform/seed-2", "autolora-shuffled/seed-2",
+		"full/seed-1", "autolora/seed-1", "lora-uniform/seed-1", "autolora-shuffled/seed-1", "autolora-random/seed-1",
+		"full/seed-2", "autolora/seed-2", "lora-uniform/seed-2", "autolora-shuffled/seed-2", "autolora-random/seed-2",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("plan %v, want %v", got, want)
 	}
-	if plan[0].LR != 0.5 || plan[1].LR != cfg.LR || !slices.Equal(plan[1].Targets, []string{"query"}) || plan[4].Seed != 2 {
+	if plan[0].LR != 0.5 || plan[1].LR != cfg.LR || !slices.Equal(plan[1].Targets, []string{"query"}) || plan[5].Seed != 2 {
 		t.Errorf("settings of the runs: %+v", plan)
 	}
-	if want := filepath.Join(cfg.Out, "autolora/seed-2/ranks.json"); plan[6].RanksFile != want {
-		t.Errorf("the control is made of %q, want %q", plan[6].RanksFile, want)
+	if want := filepath.Join(cfg.Out, "autolora/seed-2/ranks.json"); plan[7].RanksFile != want {
+		t.Errorf("the control is made of %q, want %q", plan[7].RanksFile, want)
+	}
+	cfg.Methods, cfg.With, cfg.Seeds, cfg.AlphaScale = []string{"autolora-gora", "autolora-gates"}, nil, 1, 0 // as --preset scaled
+	if plan, err = Plan(cfg); err != nil {
+		t.Fatal(err)
+	}
+	got = nil
+	for _, c := range plan {
+		got = append(got, c.Method)
+		if rule, control := strings.CutPrefix(filepath.Dir(filepath.Dir(c.RanksFile)), cfg.Out+"/"); control != strings.HasPrefix(c.Method, rule+"-") || !control && c.Method != "autolora-"+string(c.Rule) {
+			t.Errorf("%s: rule %s, ranks %q", c.Method, c.Rule, c.RanksFile)
+		}
+	}
+	if want := strings.Fields("autolora-gates autolora-gates-uniform autolora-gates-shuffled autolora-gates-random autolora-gora autolora-gora-uniform autolora-gora-shuffled autolora-gora-random"); !slices.Equal(got, want) {
+		t.Errorf("plan of rules: %v, want %v", got, want)
 	}
 }
 
@@ -63,7 +77,8 @@ func TestPlanErrors(t *testing.T) {
 		{"no seeds", "seeds: got 0", func(c *settings.Config) { c.Seeds = 0 }},
 		{"no methods", "methods: none", func(c *settings.Config) { c.Methods = nil }},
 		{"unknown method", `got "lorra", want one of full, adapter`, func(c *settings.Config) { c.Methods = []string{"lorra"} }},
-		{"control without its ranks", "which is not among them", func(c *settings.Config) { c.Methods = []string{"lora-uniform"} }},
+		{"control without its ranks", "lora-uniform is made of the ranks of autolora, which is not among them", func(c *settings.Config) { c.Methods = []string{"lora-uniform"} }},
+		{"control of another rule", "autolora-eva-random is made of the ranks of autolora-eva, which", func(c *settings.Config) { c.Methods = []string{"autolora", "autolora-eva-random"} }},
 		{"with no setting", "want METHOD:SETTING=VALUE", func(c *settings.Config) { c.With = []string{"full"} }},
 		{"with unknown setting", `unknown setting "rate"`, func(c *settings.Config) { c.With = []string{"full:rate=1"} }},
 		{"with wrong type", `got "high"`, func(c *settings.Config) { c.With = []string{"full:lr=high"} }},
@@ -85,8 +100,8 @@ func TestPlanErrors(t *testing.T) {
 // have AutoLoRA's parameters, ablations their own setting, and a second call
 // makes nothing again.
 func TestCompare(t *testing.T) {
-	cfg := tinyComparison(t, runs.MethodNames()[:9]...)
-	cfg.GridRanks, cfg.Seeds, cfg.AlphaLR = []int64{1, 3}, 1, 0.5
+	cfg := tinyComparison(t, "full", "adapter", "lora", "adalora", "lora-grid", "autolora", "autolora-none", "autolora-sigmoid", "autolora-eta0", "autolora-eva")
+	cfg.GridRanks, cfg.Seeds, cfg.AlphaLR, cfg.RuleBatches = []int64{1, 3}, 1, 0.5, 2
 	plan, err := Plan(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -109,10 +124,21 @@ func TestCompare(t *testing.T) {
 		}
 		results[c.Method] = r
 	}
-	for _, control := range []string{runs.MethodUniform, runs.MethodShuffled} {
-		if got, want := results[control].Parameters, results[runs.MethodAutoLoRA].Parameters; got != want {
-			t.Errorf("%s has %+v parameters, want AutoLoRA's %+v", control, got, want)
+	controls := 0
+	for _, m := range runs.Methods {
+		if r, made := results[m.Name]; made && m.Of != "" {
+			if controls++; r.Parameters != results[m.Of].Parameters {
+				t.Errorf("%s has %+v parameters, want those of %s, %+v", m.Name, r.Parameters, m.Of, results[m.Of].Parameters)
+			}
 		}
+	}
+	if controls != 5*3 {
+		t.Errorf("%d controls, want three of each method that searches ranks", controls)
+	}
+	var eva runs.Ranks
+	readJSON(t, filepath.Join(cfg.Out, "autolora-eva/seed-1", runs.RanksFile), &eva)
+	if eva.Rule.Name != "eva" {
+		t.Errorf("autolora-eva has ranks by %+v", eva.Rule)
 	}
 	if r := results[runs.MethodEta0].Cost.Search; r.Backward >= results[runs.MethodAutoLoRA].Cost.Search.Backward {
 		t.Errorf("η = 0 takes %d backward passes, the exact search %d", r.Backward, results[runs.MethodAutoLoRA].Cost.Search.Backward)
@@ -281,6 +307,15 @@ func TestCompareChoosesRates(t *testing.T) {
 				t.Fatal(err)
 			}
 		})
+	}
+	choices := 0
+	for _, c := range plan {
+		if estimate(counted(plan, c), shapes["roberta-base"], sizes["mrpc"], 1e11).Steps.Tune > 0 {
+			choices++
+		}
+	}
+	if choices != 2 {
+		t.Errorf("trials are counted of %d runs, want of one of each method", choices)
 	}
 	rates, chosen := map[string]float64{}, 0
 	for _, c := range plan {

@@ -47,7 +47,9 @@ func Estimates(ctx context.Context, plan []settings.Config) ([]Estimate, string,
 	basis := fmt.Sprintf("%s; %s; %.0f GFLOP/s on %d threads", modelBasis, dataBasis, speed/1e9, torchbind.NumThreads())
 	var all []Estimate
 	for _, c := range plan {
-		all = append(all, estimate(c, shape, size, speed))
+		e := estimate(counted(plan, c), shape, size, speed)
+		e.Run = c
+		all = append(all, e)
 	}
 	return all, basis, nil
 }
@@ -259,6 +261,15 @@ func matrixSpeed(rounds int) float64 {
 		fastest = min(fastest, time.Since(began).Seconds())
 	}
 	return 2 * n * c * c * products / fastest
+}
+
+// counted returns a run of a plan as its time is estimated: of one that takes the
+// learning rate that another chooses no trials count.
+func counted(plan []settings.Config, c settings.Config) settings.Config {
+	if rateSource(plan, c) != "" {
+		c.LR = 0
+	}
+	return c
 }
 
 // estimate counts the passes of a run. One pass is a forward; a backward is one

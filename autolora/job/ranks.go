@@ -121,6 +121,9 @@ func (j *job) deriveRanks(model *nn.Model) error {
 		rule.Name, ranks = runs.RuleSpread, autolora.UniformRanks(ranks, sizes)
 	case runs.Permuted:
 		rule.Name, ranks = runs.RulePermuted, autolora.ShuffledRanks(ranks, sizes, j.cfg.Seed)
+	case runs.Drawn:
+		most := max(j.ranks.K, slices.Max(ranks))
+		rule.Name, ranks = runs.RuleDrawn, autolora.RandomRanks(ranks, sizes, most, j.cfg.Seed)
 	}
 	return j.setRanks(j.newRanks(rule, j.ranks.Names(), ranks))
 }

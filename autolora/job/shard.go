@@ -40,7 +40,7 @@ func (s Shard) Share(plan []settings.Config) []settings.Config {
 	costs := make([]int64, len(groups))
 	for g, members := range groups {
 		for _, i := range members {
-			costs[g] += nominalCost(plan[i])
+			costs[g] += nominalCost(counted(plan, plan[i]))
 		}
 	}
 	order := everyIndex(len(groups))

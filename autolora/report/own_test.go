@@ -59,14 +59,14 @@ func TestOwnData(t *testing.T) {
 	}
 	const want = `Settings
 
-method                 learning rate   batch     rank  k  search rate
+method                   learning rate   batch     rank  k  search rate
 topics
-Full fine-tuning              0.0001  16 × 2
-LoRA                           0.002  16 × 2        4
-AdaLoRA                        0.002  16 × 2    8 → 4
-LoRA, grid search              0.002  16 × 2
-AutoLoRA                       0.002  16 × 2  learned  8        0.001
-LoRA of the same size          0.002  16 × 2
+Full fine-tuning                0.0001  16 × 2
+LoRA                             0.002  16 × 2        4
+AdaLoRA                          0.002  16 × 2    8 → 4
+LoRA, grid search                0.002  16 × 2
+AutoLoRA                         0.002  16 × 2  learned  8        0.001
+AutoLoRA, spread evenly          0.002  16 × 2
 `
 	if !strings.Contains(text, want) {
 		t.Errorf("got\n%s\nwant\n%s", text, want)

@@ -31,14 +31,14 @@ func TestUnfinishedComparison(t *testing.T) {
 		t.Fatal(err)
 	}
 	var want []string
-	for _, name := range []string{"lora-uniform/seed-1", "autolora-shuffled/seed-1", "lora/seed-2", "autolora/seed-2", "lora-uniform/seed-2", "autolora-shuffled/seed-2"} {
+	for _, name := range []string{"lora-uniform/seed-1", "autolora-shuffled/seed-1", "autolora-random/seed-1", "lora/seed-2", "autolora/seed-2", "lora-uniform/seed-2", "autolora-shuffled/seed-2", "autolora-random/seed-2"} {
 		want = append(want, filepath.Join(dir, name))
 	}
 	slices.Sort(want)
 	if got := slices.Sorted(slices.Values(rs.Unfinished)); !slices.Equal(got, want) {
 		t.Errorf("unfinished %q, want %q", got, want)
 	}
-	if first := Summarise(rs).Notes[0]; !strings.HasPrefix(first, "Not complete, and not counted: 6 of 8 runs: "+dir) {
+	if first := Summarise(rs).Notes[0]; !strings.HasPrefix(first, "Not complete, and not counted: 8 of 10 runs: "+dir) {
 		t.Errorf("note %q", first)
 	}
 }
@@ -49,7 +49,7 @@ func TestShardsAreMerged(t *testing.T) {
 	writePlan(t, here)
 	writePlan(t, there, "elsewhere", "out", "models/", "/weights/", `"threads": 2`, `"threads": 64`)
 	for seed := uint64(1); seed <= 2; seed++ {
-		for _, method := range []string{"autolora", "lora-uniform", "autolora-shuffled"} {
+		for _, method := range []string{"autolora", "lora-uniform", "autolora-shuffled", "autolora-random"} {
 			scored("sst2", method, seed, 0.8).write(t, filepath.Join(here, method, fmt.Sprint("seed-", seed)))
 		}
 	}
@@ -61,15 +61,15 @@ func TestShardsAreMerged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(rs.Runs) != 7 || !slices.Equal(rs.Unfinished, []string{filepath.Join(there, "lora", "seed-2")}) {
+	if len(rs.Runs) != 9 || !slices.Equal(rs.Unfinished, []string{filepath.Join(there, "lora", "seed-2")}) {
 		t.Errorf("%d runs, unfinished %q", len(rs.Runs), rs.Unfinished)
 	}
 	r := Summarise(rs)
-	if len(r.Tasks) != 1 || len(r.Tasks[0].Methods) != 4 || len(r.Tasks[0].method("autolora").Seeds) != 2 {
+	if len(r.Tasks) != 1 || len(r.Tasks[0].Methods) != 5 || len(r.Tasks[0].method("autolora").Seeds) != 2 {
 		t.Errorf("tasks %+v", r.Tasks)
 	}
 	notes := strings.Join(r.Notes, "\n")
-	for _, want := range []string{"not counted: 1 of 8 runs", filepath.Join(there, "autolora", "seed-1") + " is not counted: " + filepath.Join(here, "autolora", "seed-1") + " has the same model, task, method, seed and settings, and is newer, with same results."} {
+	for _, want := range []string{"not counted: 1 of 10 runs", filepath.Join(there, "autolora", "seed-1") + " is not counted: " + filepath.Join(here, "autolora", "seed-1") + " has the same model, task, method, seed and settings, and is newer, with same results."} {
 		if !strings.Contains(notes, want) {
 			t.Errorf("no %q in %s", want, notes)
 		}
@@ -97,7 +97,7 @@ func TestShardsThatDiffer(t *testing.T) {
 	if notes := strings.Join(Summarise(rs).Notes, "\n"); !strings.Contains(notes, "and is newer, with different results.") {
 		t.Errorf("notes %s", notes)
 	}
-	if len(rs.Unfinished) != 7+6 || !slices.Contains(rs.Unfinished, filepath.Join(here, "lora", "seed-2")) {
+	if len(rs.Unfinished) != 9+8 || !slices.Contains(rs.Unfinished, filepath.Join(here, "lora", "seed-2")) {
 		t.Errorf("unfinished %q", rs.Unfinished)
 	}
 }

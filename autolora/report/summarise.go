@@ -289,7 +289,7 @@ func (t *Task) compare() {
 
 // wanted reports whether a comparison is one that the reader wants first.
 func wanted(c *Comparison) bool {
-	return methodOf(c.Other).Group == runs.Controls || c.Other == runs.MethodLoRA
+	return methodOf(c.Other).Of == reference || c.Other == runs.MethodLoRA
 }
 
 // settle fills in the differences and their signs.

@@ -20,6 +20,9 @@ type Method struct {
 	// Set has the settings that make it differ from its like, as "NAME=VALUE".
 	Set []string
 
+	// Of is the method of whose ranks a control's are made; "" of all others.
+	Of string
+
 	Title  string    // in tables and pictures
 	Words  string    // in a sentence
 	Group  string    // title of a group of its own below the other methods
@@ -47,10 +50,11 @@ const (
 	Allocated                    // learnt in training: AdaLoRA
 	Spread                       // a control: those of another run, spread evenly
 	Permuted                     // a control: those of another run, permuted over the layers
+	Drawn                        // a control: layers and ranks at random, at the cost of another run's
 )
 
 // Derived reports whether the ranks are made of those of another run.
-func (s RankSource) Derived() bool { return s == Spread || s == Permuted }
+func (s RankSource) Derived() bool { return s == Spread || s == Permuted || s == Drawn }
 
 // Budgets reports whether a budget of parameters decides the method's ranks.
 func (m Method) Budgets() bool {
@@ -69,9 +73,10 @@ const (
 	MethodNone    = "autolora-none"    // without constraint on α
 	MethodSigmoid = "autolora-sigmoid" // α = sigmoid
 	MethodEta0    = "autolora-eta0"    // η = 0: no second order
-	// The controls of a comparison.
+	// The controls of AutoLoRA.
 	MethodUniform  = "lora-uniform"      // LoRA spread evenly, at the parameters that AutoLoRA found
 	MethodShuffled = "autolora-shuffled" // AutoLoRA's ranks, permuted over the layers
+	MethodRandom   = "autolora-random"   // layers and ranks at random, at those parameters
 )
 
 // The groups of methods that have a title.
@@ -80,10 +85,13 @@ const (
 	Controls  = "Controls"
 )
 
-// Methods lists all, in the order of the paper's tables, then its ablations and
-// the controls. An ablation of the form has that form's own start and rule:
-// those of a preset are meant for softmax.
-var Methods = []Method{
+// Methods lists all: those of the paper's tables in their order, its ablations, their
+// controls, then the other rules for ranks, each with its controls.
+var Methods = slices.Concat(paperMethods, controlsOf(paperMethods), ruleMethods())
+
+// An ablation of the form has that form's own start and rule: those of a preset are
+// meant for softmax.
+var paperMethods = []Method{
 	{Name: MethodFull, LR: 5e-5, Trains: TrainsEverything, Title: "Full fine-tuning", Words: "full fine-tuning", Colour: "gray"},
 	{Name: MethodAdapter, LR: 1e-3, Trains: TrainsBottlenecks, Title: "Adapter", Words: "adapters", Colour: "magenta", Dash: []float64{9, 3, 2, 3}},
 	{Name: MethodLoRA, LR: 1e-3, Title: "LoRA", Words: "LoRA of one rank everywhere", Colour: "orange", Dash: []float64{7, 3}},
@@ -96,8 +104,61 @@ var Methods = []Method{
 		Title: "AutoLoRA, sigmoid", Words: "AutoLoRA with α = sigmoid", Group: Ablations, Colour: "red", Dash: []float64{2, 2.5}},
 	{Name: MethodEta0, LR: 1e-3, Ranks: Searched, Set: []string{"hypergradient=first-order"},
 		Title: "AutoLoRA, η = 0", Words: "AutoLoRA without second order (η = 0)", Group: Ablations, Colour: "red", Dash: []float64{9, 3, 2, 3}},
-	{Name: MethodUniform, LR: 1e-3, Ranks: Spread, Title: "LoRA of the same size", Words: "LoRA of the same size, spread evenly", Group: Controls, Colour: "orange", Dash: []float64{1.5, 3}},
-	{Name: MethodShuffled, LR: 1e-3, Ranks: Permuted, Title: "Shuffled ranks", Words: "the same ranks shuffled over the layers", Group: Controls, Colour: "violet", Dash: []float64{5, 2, 1.5, 2}},
+}
+
+// ruleMethods returns a method autolora-RULE for every rule that is not among the
+// paper's, followed by its controls. In a comparison plain autolora has the rule that
+// is set, by default the paper's.
+func ruleMethods() (all []Method) {
+	for _, r := range []struct {
+		rule, colour string
+		set          []string
+	}{
+		{"raw", "blue", nil},
+		{"gates", "violet", []string{"alpha-scale=1", "alpha-init=-1"}}, // as an ablation of the form
+		{"ablation", "red", nil}, {"trained", "green", nil}, {"gradient", "orange", nil}, {"gora", "magenta", nil}, {"eva", "yellow", nil},
+	} {
+		one := []Method{{
+			Name: MethodAutoLoRA + "-" + r.rule, LR: 1e-3, Ranks: Searched, Set: append([]string{"rule=" + r.rule}, r.set...),
+			Title: "Rule " + r.rule, Words: "the rule " + r.rule, Group: "Rule " + r.rule, Colour: r.colour,
+		}}
+		all = slices.Concat(all, one, controlsOf(one))
+	}
+	return all
+}
+
+// controlsOf returns the controls of those methods that search ranks: the same
+// parameters over the same layers, placed in other ways. A control of BASE is called
+// BASE-uniform, BASE-shuffled or BASE-random, but for one that had a name before there
+// were other rules.
+func controlsOf(methods []Method) (all []Method) {
+	for _, base := range methods {
+		if base.Ranks != Searched {
+			continue
+		}
+		for _, placed := range []struct {
+			ranks              RankSource
+			name, title, words string
+			dash               []float64
+		}{
+			{Spread, "uniform", "spread evenly", "LoRA of the same size, spread evenly", []float64{1.5, 3}},
+			{Permuted, "shuffled", "shuffled", "the same ranks shuffled over the layers", []float64{5, 2, 1.5, 2}},
+			{Drawn, "random", "at random", "LoRA of the same size, placed at random", []float64{1.5, 1.5, 6, 1.5}},
+		} {
+			m := Method{
+				Name: base.Name + "-" + placed.name, LR: base.LR, Ranks: placed.ranks, Of: base.Name,
+				Title: base.Title + ", " + placed.title, Words: placed.words, Group: cmp.Or(base.Group, Controls), Colour: base.Colour, Dash: placed.dash,
+			}
+			if m.Name == "autolora-uniform" {
+				m.Name = MethodUniform
+			}
+			if m.Group == Ablations {
+				m.Group = Controls
+			}
+			all = append(all, m)
+		}
+	}
+	return all
 }
 
 // Rates says in words which learning rate each method has by default.
@@ -108,7 +169,9 @@ func Rates() string {
 		if of[m.LR] == nil {
 			rates = append(rates, m.LR)
 		}
-		of[m.LR] = append(of[m.LR], m.Name)
+		if m.Of == "" {
+			of[m.LR] = append(of[m.LR], m.Name)
+		}
 	}
 	slices.SortStableFunc(rates, func(a, b float64) int { return cmp.Compare(len(of[b]), len(of[a])) })
 	words := human.Rate(rates[0])
@@ -127,6 +190,18 @@ func FindMethod(name string) (Method, bool) {
 	return Methods[i], true
 }
 
+// MethodWords lists the methods in words, for help.
+func MethodWords() string {
+	var names []string
+	for _, m := range Methods {
+		if m.Of == "" {
+			names = append(names, m.Name)
+		}
+	}
+	return strings.Join(names, ", ") + "; and as controls of those that search ranks, with the same parameters, " +
+		MethodUniform + ", " + MethodShuffled + ", " + MethodRandom + ", and likewise autolora-RULE-uniform, -shuffled and -random"
+}
+
 // MethodNames returns the names of all methods.
 func MethodNames() []string {
 	names := make([]string, len(Methods))
@@ -137,12 +212,15 @@ func MethodNames() []string {
 }
 
 // WithControls returns the methods that a comparison of methods makes with
-// controls: those, and AutoLoRA's controls where it is among them.
+// controls: those, and the controls of every one that has some.
 func WithControls(methods []string) []string {
-	if !slices.Contains(methods, MethodAutoLoRA) {
-		return methods
+	all := slices.Clone(methods)
+	for _, m := range Methods {
+		if m.Of != "" && slices.Contains(methods, m.Of) {
+			all = append(all, m.Name)
+		}
 	}
-	return slices.Concat(methods, []string{MethodUniform, MethodShuffled})
+	return all
 }
 
 // SeedFolder is the folder of one run in that of a comparison.

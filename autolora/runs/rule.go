@@ -36,6 +36,7 @@ const (
 	RuleGrid     = "grid"     // the best of a grid
 	RuleSpread   = "spread"   // a control: the parameters spread evenly
 	RulePermuted = "permuted" // a control: the ranks permuted over the layers
+	RuleDrawn    = "random"   // a control: the parameters placed at random
 	RulePruned   = "pruned"   // what was left of an adapter
 )
 
@@ -52,6 +53,8 @@ func (r Rule) String() string {
 		return fmt.Sprintf("control: the parameters of %s spread evenly", r.From)
 	case r.Name == RulePermuted:
 		return fmt.Sprintf("control: the ranks of %s permuted over the layers", r.From)
+	case r.Name == RuleDrawn:
+		return fmt.Sprintf("control: the parameters of %s placed at random", r.From)
 	case r.Name == RulePruned:
 		return fmt.Sprintf("pruned: what is left of %s by %s, within %d parameters", r.From, r.Metric, r.Budget)
 	case r.Counts == CountsWorth && r.Budget > 0:

@@ -22,6 +22,7 @@ func TestRule(t *testing.T) {
 		{Rule{Name: RuleGrid, Tried: 16, Metric: "accuracy"}, "grid search: the best of 16 configurations by accuracy"},
 		{Rule{Name: RuleSpread, From: "ranks.json"}, "control: the parameters of ranks.json spread evenly"},
 		{Rule{Name: RulePermuted, From: "ranks.json"}, "control: the ranks of ranks.json permuted over the layers"},
+		{Rule{Name: RuleDrawn, From: "ranks.json"}, "control: the parameters of ranks.json placed at random"},
 	} {
 		text, err := json.Marshal(tt.rule)
 		if err != nil {

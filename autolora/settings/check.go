@@ -81,6 +81,14 @@ func (c *Config) isTime() error {
 	return nil
 }
 
+// isMethod returns an error about a method that there is not.
+func (c *Config) isMethod() error {
+	if _, ok := runs.FindMethod(c.Method); !ok {
+		return fmt.Errorf("got %q, want one of %s", c.Method, runs.MethodWords())
+	}
+	return nil
+}
+
 // isTask returns an error about a task that there is not.
 func (c *Config) isTask() error {
 	if c.Task == "" {

@@ -114,9 +114,19 @@ func TestLearningRates(t *testing.T) {
 			t.Errorf("%+v: what was written does not stay: %v", c, again.LR)
 		}
 	}
+	names := map[string]bool{}
 	for _, m := range runs.Methods {
 		if m.LR <= 0 {
 			t.Errorf("method %s has no learning rate", m.Name)
+		}
+		if names[m.Name] {
+			t.Errorf("method %s is there twice", m.Name)
+		}
+		names[m.Name] = true
+	}
+	for _, rule := range autolora.RankRules[1:] { // of the first it is plain autolora
+		if !names["autolora-"+string(rule)] {
+			t.Errorf("rule %s has no method", rule)
 		}
 	}
 	for _, bad := range []float64{-0.5, -1, math.Inf(1), math.NaN()} {

@@ -101,11 +101,11 @@ func (c Config) Bottlenecks() nn.BottleneckConfig {
 // Variant returns c with what the method of that name sets: an ablation of the
 // search is the search with some settings changed.
 func (c Config) Variant(method string) (Config, error) {
-	m, ok := runs.FindMethod(method)
-	if !ok {
-		return c, Errorf("method", "got %q, want one of %s", method, strings.Join(runs.MethodNames(), ", "))
-	}
 	c.Method = method
+	if err := c.isMethod(); err != nil {
+		return c, &Error{"method", err}
+	}
+	m, _ := runs.FindMethod(method)
 	for _, assignment := range m.Set {
 		name, value, _ := strings.Cut(assignment, "=")
 		if err := c.Set(name, value); err != nil {

@@ -16,9 +16,9 @@ import (
 func (c *Config) Settings() []Setting {
 	return slices.Concat(
 		of("Comparison", Compare,
-			list("methods", &c.Methods, nil, "`METHOD,…` what to compare: "+strings.Join(runs.MethodNames(), ", ")).is(Identity).words(runs.MethodNames()...),
+			list("methods", &c.Methods, nil, "`METHOD,…` what to compare: "+runs.MethodWords()).is(Identity).words(runs.MethodNames()...),
 			number("seeds", &c.Seeds, 0, atLeast(0).upTo(1000), "`N` runs of every method, with the seeds --seed, --seed+1, …").is(Identity),
-			flag("controls", &c.Controls, false, "compare autolora with lora-uniform and autolora-shuffled too").is(Identity),
+			flag("controls", &c.Controls, false, "compare every method that searches ranks with its controls, too").is(Identity),
 			list("with", &c.With, nil, "`METHOD:SETTING=VALUE` a setting of one method, as full:lr=1e-4; may be repeated").is(Identity).takenWhole(),
 		),
 		of("Model and data", Jobs|Prune|Eval,
@@ -49,8 +49,8 @@ func (c *Config) Settings() []Setting {
 			number("held-out-limit", &c.HeldOutLimit, 2000, atLeast(2), "`N` examples held out at most"),
 		),
 		of("Method", Train,
-			choice("method", &c.Method, runs.MethodAutoLoRA, runs.MethodNames(), "`METHOD` "+strings.Join(runs.MethodNames(), ", ")).is(Identity),
-			text("ranks", &c.RanksFile, "", "`FILE` ranks.json of autolora search: autolora, the method if none is given, trains at its ranks, lora-uniform and autolora-shuffled at ranks made of them; --method lora and the others need none").is(Identity),
+			text("method", &c.Method, runs.MethodAutoLoRA, "`METHOD` "+runs.MethodWords()).is(Identity).words(runs.MethodNames()...).holds(c.isMethod),
+			text("ranks", &c.RanksFile, "", "`FILE` ranks.json of autolora search: autolora, the method if none is given, trains at its ranks, a control at ranks made of them; --method lora and the others need none").is(Identity),
 			number("rank", &c.Rank, 4, atLeast(0).upTo(maxRank), "`R` rank of every layer of method lora").alsoFor(Compare),
 		),
 		of("Pruning", Prune,

@@ -21,8 +21,10 @@ func compareCommand() *command {
 		Short:      "methods × seeds with the controls in one table; can be stopped",
 		Long: `Makes a run of every method with every seed, each in a folder of its own under
 --out, and ends in one table: score as mean ± sd, parameters, time and cost,
-memory, and the paper's row. AutoLoRA is compared with two controls: LoRA of the
-same parameters spread evenly, and its own ranks permuted over the layers.
+memory, and the paper's row. Each method that searches ranks (autolora, and
+autolora-RULE for the other rules) is compared with three controls of the same
+parameters: spread evenly, its own ranks permuted over the layers, and layers and
+ranks at random.
 
 The same command goes on where it was stopped, at whatever point; runs that are
 complete are not made again. More methods or seeds can be added the same way.
@@ -32,6 +34,7 @@ that all of them see, or into a folder of its own each; "autolora report" of the
 folder, or of all of them, makes the one table.`,
 		Example: `  autolora compare --task mrpc --data glue/MRPC --model roberta-base --seeds 5 --out out/mrpc
   autolora compare --task mrpc --data glue/MRPC --model roberta-base --seeds 5 --out out/mrpc --shard 1/4
+  autolora compare --train train.csv --model roberta-base --methods lora,autolora-gora,autolora-eva --parameters 50k --lr auto --out out/rules
   autolora compare --task rte --data glue/RTE --model roberta-base --methods lora,lora-grid,autolora --with lora:rank=8 --out out/rte`,
 	})
 	cmd.cfg.Methods = []string{runs.MethodFull, runs.MethodAdapter, runs.MethodLoRA, runs.MethodAdaLoRA, runs.MethodAutoLoRA}

@@ -37,7 +37,7 @@ func TestReport(t *testing.T) {
 		t.Fatalf("exit code %d, stderr %q", got.code, got.stderr)
 	}
 	for _, want := range []string{
-		"LoRA of the same size      29,952      84.0 ± 2.0\n",
+		"AutoLoRA, spread evenly      29,952      84.0 ± 2.0\n",
 		"AutoLoRA is equal to LoRA of the same size, spread evenly (3 seeds, 95 %\ninterval −2.5 to 2.5): not more than chance.",
 		"AutoLoRA minus the others, paired over seeds\n",
 		"page        " + filepath.Join(out, report.PageFile) + "\n",

@@ -31,12 +31,12 @@ func TestReproductionsArePlanned(t *testing.T) {
 		args []string
 		want string // in the last line
 	}{
-		{"glue", nil, "in all 280 runs"}, // 8 tasks, 5 methods and 2 controls, 5 seeds
-		{"glue", []string{"--small"}, "in all 105 runs"},
-		{"e2e", nil, "in all 35 runs"},
-		{"e2e", []string{"--small"}, "in all 8 runs"}, // LoRA, AutoLoRA and 2 controls, 2 seeds
-		{"webnlg", []string{"--small"}, "in all 8 runs"},
-		{"bionlp", []string{"--small"}, "in all 21 runs"},
+		{"glue", nil, "in all 320 runs"}, // 8 tasks, 5 methods and 3 controls, 5 seeds
+		{"glue", []string{"--small"}, "in all 120 runs"},
+		{"e2e", nil, "in all 40 runs"},
+		{"e2e", []string{"--small"}, "in all 10 runs"}, // LoRA, AutoLoRA and 3 controls, 2 seeds
+		{"webnlg", []string{"--small"}, "in all 10 runs"},
+		{"bionlp", []string{"--small"}, "in all 24 runs"},
 		{"ablations", []string{"--small"}, "in all 24 runs"},
 		{"cost", []string{"--small", "--seeds=2"}, "in all 6 runs"},
 	} {

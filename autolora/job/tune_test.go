@@ -166,7 +166,7 @@ func resumes(t *testing.T, do func(context.Context, Host, settings.Config) (*Out
 		for out == nil {
 			ctx, cancel := context.WithCancel(context.Background())
 			var err error
-			if out, err = do(ctx, Host{Reporter: &stopper{left: 1 + rng.IntN(12), cancel: cancel}}, again); err != nil && !errors.Is(err, context.Canceled) {
+			if out, err = do(ctx, Host{Reporter: &stopper{left: 1 + rng.IntN(40), cancel: cancel}}, again); err != nil && !errors.Is(err, context.Canceled) {
 				t.Fatal(err)
 			}
 			cancel()

@@ -30,13 +30,13 @@ help: ## print this list
 setup: ## fetch and build the native parts into third_party (once; later calls take no time)
 	@scripts/host_tools.sh
 	@scripts/fetch_libtorch.sh
-	@[[ ! -d third_party/cuda ]] || scripts/build_cuda_shim.sh
+	@scripts/build_shim.sh
 
 .PHONY: cuda-shim
 cuda-shim: ## compile the part that calls CUDA, which takes no GPU; from then on setup keeps it up to date
 	@scripts/host_tools.sh
 	@scripts/fetch_libtorch.sh --cuda-headers
-	@scripts/build_cuda_shim.sh
+	@scripts/build_shim.sh
 
 $(DEMO_MODEL):
 	@scripts/fetch_model.sh $@ >/dev/null || echo "the real MiniLM weights are not to be had: tests with them will be skipped" >&2
@@ -83,11 +83,13 @@ test-cpus: setup $(DEMO_MODEL) ## run the numeric tests as lesser CPUs would, wi
 	[[ -z $$failed ]] || { echo "failed:$$failed" >&2; exit 1; }
 
 .PHONY: asan
+asan: export LD_LIBRARY_PATH = $(CURDIR)/third_party/asan
 asan: setup ## run the tests of what calls C++ under the address sanitizer
-	CGO_CXXFLAGS='-O2 -g -fsanitize=address' ASAN_OPTIONS=allocator_may_return_null=1 \
+	@scripts/build_shim.sh --asan
+	ASAN_OPTIONS=allocator_may_return_null=1 \
 		go test -asan -skip 'TestSearchMemoryIsFlat|TestRecomputationMemory' ./torchbind/... ./nn ./nn/generate ./autolora ./autolora/job
 	@# What is freed stays in the sanitizer's quarantine, which counts as resident memory: without it, memory is flat.
-	CGO_CXXFLAGS='-O2 -g -fsanitize=address' ASAN_OPTIONS=quarantine_size_mb=0:thread_local_quarantine_size_kb=0 \
+	ASAN_OPTIONS=quarantine_size_mb=0:thread_local_quarantine_size_kb=0 \
 		go test -asan -run TestSearchMemoryIsFlat ./autolora
 
 .PHONY: fuzz

@@ -2,8 +2,8 @@
 # Fills third_party/ with the native parts that the Go packages link:
 #
 #   include/  libtorch's headers
-#   lib/      libtorch_cpu.so and what it needs, libtorch.so (a linker script), libcgotorch.so, libtokenizers.a,
-#             libchattemplate.a
+#   lib/      libtorch_cpu.so and what it needs, libcgotorch.so
+#   static/   libtokenizers.a, libchattemplate.a
 #   cuda/     headers of CUDA, CCCL and NCCL (with --cuda or --cuda-headers only)
 #
 # They are kept in ${XDG_CACHE_HOME:-~/.cache}/autolora/native, a folder per part and version, and third_party
@@ -101,7 +101,7 @@ nvidia-nvshmem-cu13    nvidia/*/lib libnvshmem_host.so.3"
 in_place() {
 	local file
 	[[ -f third_party/.parts && $(<third_party/.parts) == "$(parts)" ]] || return 1
-	for file in include/ATen/ATen.h lib/lib{torch_cpu,c10,torch,cgotorch}.so lib/lib{tokenizers,chattemplate}.a; do
+	for file in include/ATen/ATen.h lib/lib{torch_cpu,c10,cgotorch}.so static/lib{tokenizers,chattemplate}.a; do
 		[[ -e third_party/$file ]] || return 1
 	done
 	[[ $CUDA == no || -e third_party/cuda/include/cuda_runtime_api.h ]] || return 1
@@ -289,7 +289,7 @@ link_all() {
 # lay_out DIR makes in DIR what third_party is to hold.
 lay_out() {
 	local dir=$1 torch=${LIBTORCH:-$TORCH_DIR} needs_cudart=yes
-	mkdir -p "$dir/lib"
+	mkdir -p "$dir"/{lib,static}
 	ln -s "$torch/include" "$dir/include"
 	if [[ -n $LIBTORCH ]]; then
 		# An installed PyTorch keeps CUDA's libraries in wheels beside it.
@@ -308,11 +308,8 @@ lay_out() {
 		ln -s "$HEADERS_DIR/include" "$dir/cuda/include"
 	fi
 	[[ $CUDA != yes ]] || link_all "$dir/lib" "$CUDA_DIR"/lib/*
-	# gotorch links -ltorch, whose real library pulls CUDA in.
-	rm -f "$dir/lib/libtorch.so"
-	echo 'INPUT(-ltorch_cpu -lc10)' >"$dir/lib/libtorch.so"
-	link_all "$dir/lib" "$CGOTORCH_DIR/libcgotorch.so" "${LIBTOKENIZERS:-$TOKENIZERS_DIR}/libtokenizers.a" \
-		"$CHATTEMPLATE_DIR/libchattemplate.a"
+	link_all "$dir/lib" "$CGOTORCH_DIR/libcgotorch.so"
+	link_all "$dir/static" "${LIBTOKENIZERS:-$TOKENIZERS_DIR}/libtokenizers.a" "$CHATTEMPLATE_DIR/libchattemplate.a"
 
 	local lost users=("$dir/lib/libcgotorch.so")
 	[[ $CUDA != yes ]] || users+=("$dir/lib/libtorch_cuda.so")
@@ -379,7 +376,7 @@ part "$CHATTEMPLATE_DIR" make_chattemplate
 
 lay_out "$NEW"
 # The list goes first and comes back last: without it the next call lays everything out again.
-rm -rf third_party/{.parts,include,lib,cuda}
+rm -rf third_party/{.parts,include,lib,static,cuda}
 mv "$NEW"/* third_party/
 parts >"$NEW/.parts"
 mv "$NEW/.parts" third_party/.parts

@@ -1,7 +1,7 @@
 package torchbind
 
 // #cgo CFLAGS: -I${SRCDIR}/internal/shim -I${SRCDIR}/internal/c10d
-// #cgo LDFLAGS: -L${SRCDIR}/../third_party/lib
+// #cgo LDFLAGS: -L${SRCDIR}/internal/none -Wl,-rpath,${SRCDIR}/../third_party/lib -ldl
 // #cgo noescape tb_free
 // #cgo nocallback tb_free
 // #cgo noescape tb_from_data
@@ -52,8 +52,3 @@ package torchbind
 // #include "c10d.h"
 // #include "shim.h"
 import "C"
-
-import (
-	_ "autolora/torchbind/internal/c10d" // the C++ behind c10d.h
-	_ "autolora/torchbind/internal/shim" // the C++ behind shim.h
-)

@@ -19,8 +19,6 @@ import (
 	"fmt"
 	"sync"
 	"unsafe"
-
-	_ "autolora/torchbind/internal/accelerator" // the C++ behind accelerator.h
 )
 
 // cudaAPI returns the functions of libautolora_cuda.so, which is opened, once,
@@ -31,7 +29,7 @@ var cudaAPI = sync.OnceValues(func() (*C.tb_cuda_api, error) {
 	if err := openCUDA(); err != nil {
 		return nil, err
 	}
-	if err := openShared(library); err != nil {
+	if _, err := openShared(library); err != nil {
 		return nil, fmt.Errorf("%s cannot be opened: %s; %s", library, firstLine(err.Error()), remedy)
 	}
 	api := C.find_cuda_api()

@@ -1,6 +1,5 @@
 package torchbind
 
-// #include <stdlib.h>
 // #include <malloc.h>
 // #include "shim.h"
 import "C"
@@ -9,12 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
-	"unsafe"
 )
 
 // Device says where a tensor's elements are: CPU, or the number of a CUDA
@@ -35,11 +32,14 @@ func (d Device) String() string {
 // openCUDA opens libtorch_cuda.so, once, before the first tensor, so that one
 // binary serves machines with and without CUDA.
 var openCUDA = sync.OnceValue(func() error {
+	if err := Open(); err != nil {
+		return err
+	}
 	// NVRTC, which compiles kernels at run time, opens this by its name alone, and
 	// does not look beside itself. Where it is not, NVRTC says so when it is used.
-	_ = openShared("libnvrtc-builtins.so.13.0")
+	_, _ = openShared("libnvrtc-builtins.so.13.0")
 	const library = "libtorch_cuda.so"
-	err := openShared(library)
+	_, err := openShared(library)
 	if err == nil {
 		return nil
 	}
@@ -49,34 +49,6 @@ var openCUDA = sync.OnceValue(func() error {
 	}
 	return fmt.Errorf("%s cannot be opened: %s", library, why)
 })
-
-// openShared opens a library for all that come after it. It is looked for on the
-// binary's run path, in LD_LIBRARY_PATH, in LIBTORCH/lib, and beside the binary.
-// The first line of the error says why it cannot be opened, or that it is not there.
-func openShared(library string) error {
-	candidates := []string{library}
-	if dir := os.Getenv("LIBTORCH"); dir != "" {
-		candidates = append(candidates, filepath.Join(dir, "lib", library))
-	}
-	if binary, err := os.Executable(); err == nil {
-		dir := filepath.Dir(binary)
-		candidates = append(candidates, filepath.Join(dir, library), filepath.Join(dir, "..", "lib", library))
-	}
-	var reasons []error
-	for i, path := range candidates {
-		if _, err := os.Stat(path); i > 0 && err != nil {
-			continue // without the linker's words for each place
-		}
-		name := C.CString(path)
-		defer C.free(unsafe.Pointer(name))
-		var why [512]C.char
-		if C.tb_open_cuda(name, &why[0], C.int64_t(len(why))) != 0 {
-			return nil
-		}
-		reasons = append([]error{errors.New(C.GoString(&why[0]))}, reasons...) // one that is there says more than the first
-	}
-	return errors.Join(reasons...)
-}
 
 // CUDADevices returns the number of CUDA devices; the error says why
 // libtorch's CUDA library could not be opened.
@@ -123,25 +95,38 @@ func ParseDevice(name string) (Device, error) {
 }
 
 // Version returns libtorch's version.
-func Version() string { return C.GoString(C.tb_version()) }
+func Version() string {
+	mustOpen()
+	return C.GoString(C.tb_version())
+}
 
 // CPUCapability returns the instruction set that libtorch chose, "AVX2".
-func CPUCapability() string { return C.GoString(C.tb_cpu_capability()) }
+func CPUCapability() string {
+	mustOpen()
+	return C.GoString(C.tb_cpu_capability())
+}
 
 // HasBFloat16 reports whether this CPU multiplies bfloat16 matrices in
 // hardware; without, bfloat16 saves memory but not time.
-func HasBFloat16() bool { return C.tb_cpu_bfloat16() != 0 }
+func HasBFloat16() bool {
+	mustOpen()
+	return C.tb_cpu_bfloat16() != 0
+}
 
 // SetNumThreads sets the threads of one operation.
 func SetNumThreads(n int) {
 	if n < 1 {
 		misuse("set_num_threads", "%d threads", n)
 	}
+	mustOpen()
 	check(C.tb_set_num_threads(C.int(n)), "set_num_threads")
 }
 
 // NumThreads returns the threads of one operation.
-func NumThreads() int { return int(C.tb_num_threads()) }
+func NumThreads() int {
+	mustOpen()
+	return int(C.tb_num_threads())
+}
 
 // PeakMemory returns the highest resident size of this process so far, in
 // bytes, as the kernel counts it (VmHWM).

@@ -44,7 +44,10 @@ func ReLU(s *Scope, x *Tensor) *Tensor {
 }
 
 // Seed sets the seed of libtorch's generators on every device.
-func Seed(seed uint64) { check(C.tb_manual_seed(C.uint64_t(seed)), "manual_seed") }
+func Seed(seed uint64) {
+	mustOpen()
+	check(C.tb_manual_seed(C.uint64_t(seed)), "manual_seed")
+}
 
 func fromGotorch(s *Scope, op string, shape []int64, make func() gotorch.Tensor) *Tensor {
 	if len(shape) == 0 { // gotorch takes the address of shape[0]

@@ -49,6 +49,9 @@ type ProcessGroup struct {
 // network interface that the environment variable GLOO_SOCKET_IFNAME names.
 func NewProcessGroup(cfg GroupConfig) (_ *ProcessGroup, err error) {
 	defer recoverError(&err)
+	if err := Open(); err != nil {
+		return nil, err
+	}
 	if cfg.Size < 1 || cfg.Rank < 0 || cfg.Rank >= cfg.Size || cfg.Port < 1 || cfg.Port > 1<<16-1 || cfg.Timeout < time.Millisecond {
 		return nil, fmt.Errorf("process group: process %d of %d, port %d, time limit %v", cfg.Rank, cfg.Size, cfg.Port, cfg.Timeout)
 	}

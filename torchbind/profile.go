@@ -10,7 +10,6 @@ import (
 	"unsafe"
 
 	"autolora/atomicfile"
-	_ "autolora/torchbind/internal/profiler" // the C++ behind profiler.h
 )
 
 // Span is a piece of work that a trace shows under a name of its own.

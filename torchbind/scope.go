@@ -39,6 +39,7 @@ type handles struct {
 // NewScope returns an open scope, to be closed by the caller. Prefer Run and
 // Tidy, which close theirs.
 func NewScope() *Scope {
+	mustOpen()
 	s := newScope()
 	runtime.Callers(2, s.owned.opened[:])
 	// A back-stop only: it may run late or never, so tests fail on it.

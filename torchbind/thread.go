@@ -14,6 +14,9 @@ import (
 func Run(fn func(s *Scope) error) (err error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	if err := Open(); err != nil {
+		return err
+	}
 	s := newScope()
 	defer recoverError(&err)
 	defer s.Close()
@@ -30,6 +33,7 @@ func EnableGrad(fn func()) { withGradMode(1, fn) }
 func withGradMode(on C.int, fn func()) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	mustOpen()
 	previous := C.tb_grad_mode_set(on)
 	defer C.tb_grad_mode_set(previous)
 	fn()
@@ -40,6 +44,7 @@ func withGradMode(on C.int, fn func()) {
 func InferenceMode(fn func()) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	mustOpen()
 	var guard unsafe.Pointer
 	check(C.tb_inference_enter(&guard), "inference_mode")
 	defer C.tb_inference_leave(guard)

@@ -8,7 +8,7 @@ import (
 	"unsafe"
 )
 
-// #cgo LDFLAGS: -L${SRCDIR}/../../third_party/lib -lchattemplate -lm
+// #cgo LDFLAGS: -L${SRCDIR}/../../third_party/static -lchattemplate -lm
 // #include "chattemplate.h"
 import "C"
 

@@ -13,7 +13,7 @@ import (
 
 // The binding says -ltokenizers but not where; the library lies beside libtorch.
 
-// #cgo LDFLAGS: -L${SRCDIR}/../../third_party/lib -Wl,--wrap=onig_search_with_param
+// #cgo LDFLAGS: -L${SRCDIR}/../../third_party/static -Wl,--wrap=onig_search_with_param
 // #include "regex.h"
 import "C"
 

@@ -53,7 +53,6 @@ int tb_cpu_bfloat16(void) TB_NOEXCEPT;
 int tb_grad_mode_set(int on) TB_NOEXCEPT;  // returns the previous mode of this thread
 tb_error *tb_inference_enter(void **guard) TB_NOEXCEPT;
 void tb_inference_leave(void *guard) TB_NOEXCEPT;
-int tb_open_cuda(const char *path, char *why, int64_t why_size) TB_NOEXCEPT;
 int tb_cuda_devices(void) TB_NOEXCEPT;
 
 // shim_math.cc and shim_nn.cc: one ATen operator each.

@@ -4,10 +4,7 @@
 #include <ATen/Version.h>
 #include <c10/core/GradMode.h>
 #include <c10/core/InferenceMode.h>
-#include <dlfcn.h>
 #include <torch/version.h>
-
-#include <cstdio>
 
 #include "guard.h"
 
@@ -45,12 +42,6 @@ tb_error *tb_inference_enter(void **g) noexcept {
 }
 
 void tb_inference_leave(void *g) noexcept { delete static_cast<c10::InferenceMode *>(g); }
-
-int tb_open_cuda(const char *path, char *why, int64_t why_size) noexcept {
-  if (dlopen(path, RTLD_NOW | RTLD_GLOBAL) != nullptr) return 1;
-  std::snprintf(why, why_size, "%s", dlerror());
-  return 0;
-}
 
 int tb_cuda_devices(void) noexcept {
   try {

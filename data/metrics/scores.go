@@ -15,6 +15,7 @@ const (
 	NamePerplexity = "perplexity" // of a token: e to the mean loss
 	NameAccuracy   = "accuracy"
 	NameF1         = "f1"
+	NameMicroF1    = "f1_micro"
 	NameMacroF1    = "f1_macro"
 	NameWeightedF1 = "f1_weighted"
 	NameMatthews   = "matthews"
@@ -22,6 +23,8 @@ const (
 	NameSpearman   = "spearman"
 	NamePrecision  = "precision"
 	NameRecall     = "recall"
+
+	NameSubsetAccuracy = "subset_accuracy" // of all labels of an example together
 
 	NameBLEU   = "bleu"
 	NameNIST   = "nist"
@@ -46,6 +49,7 @@ type Metric struct {
 	Texts  bool    // of generated texts, which are computed by data/metrics/nlg
 
 	classes func(gold, pred []int) float64
+	sets    func(k int, gold, pred [][]int) float64 // of k labels
 	values  func(gold, pred []float64) float64
 	tags    func(r *EntityReport) float64
 }
@@ -56,8 +60,10 @@ var table = []Metric{
 	{Name: NamePerplexity, Title: "perplexity", Unit: 1, Digits: 2, Lower: true},
 	{Name: NameAccuracy, Title: "accuracy", Unit: 100, Digits: 1, classes: Accuracy, tags: func(r *EntityReport) float64 { return r.Accuracy }},
 	{Name: NameF1, Title: "F1", Unit: 100, Digits: 1, classes: func(gold, pred []int) float64 { return F1(gold, pred, 1) }, tags: func(r *EntityReport) float64 { return r.F1 }},
-	{Name: NameMacroF1, Title: "macro F1", Unit: 100, Digits: 1, classes: MacroF1},
-	{Name: NameWeightedF1, Title: "weighted F1", Unit: 100, Digits: 1, classes: WeightedF1},
+	{Name: NameMicroF1, Title: "micro F1", Unit: 100, Digits: 1, sets: microF1},
+	{Name: NameMacroF1, Title: "macro F1", Unit: 100, Digits: 1, classes: MacroF1, sets: macroF1},
+	{Name: NameWeightedF1, Title: "weighted F1", Unit: 100, Digits: 1, classes: WeightedF1, sets: weightedF1},
+	{Name: NameSubsetAccuracy, Title: "subset accuracy", Unit: 100, Digits: 1, sets: subsetAccuracy},
 	{Name: NameMatthews, Title: "Matthews", Unit: 100, Digits: 1, classes: Matthews},
 	{Name: NamePearson, Title: "Pearson", Unit: 100, Digits: 1, values: Pearson},
 	{Name: NameSpearman, Title: "Spearman", Unit: 100, Digits: 1, values: Spearman},

@@ -145,12 +145,12 @@ func (b *Batch) Clone(s *torchbind.Scope) *Batch {
 // IgnoredLabel is the label of a row that counts for nothing in a loss.
 const IgnoredLabel = -100
 
-// Labels returns the classes of the rows that b wants, [M] int64 on the device:
-// those beyond are IgnoredLabel.
+// Labels returns the classes of the rows that b wants, [M] int64 on the device, or as
+// many for each row as classes has: those beyond are IgnoredLabel.
 func (b *Batch) Labels(s *torchbind.Scope, classes []int64) *torchbind.Tensor {
-	rows := b.Want.Size(0)
-	all := slices.Concat(classes, slices.Repeat([]int64{IgnoredLabel}, int(rows)-len(classes)))
-	return torchbind.FromSlice(s, all, []int64{rows}, b.Want.Device())
+	rows := int(b.Want.Size(0)) * max(1, len(classes)/b.Wanted)
+	all := slices.Concat(classes, slices.Repeat([]int64{IgnoredLabel}, rows-len(classes)))
+	return torchbind.FromSlice(s, all, []int64{int64(rows)}, b.Want.Device())
 }
 
 // roundUp returns the next of a few sizes from n on, eight an octave and at least

@@ -332,13 +332,19 @@ func (c Config) CheckProblem(output Output) error {
 	switch {
 	case output == TokenClassification || output == CausalLM:
 		return nil
-	case c.ProblemType == "multi_label_classification":
-		return errors.New("the head gives a text any number of labels (problem_type multi_label_classification), want one label each: that is not supported")
-	case c.ProblemType == "regression" && output == SequenceClassification:
+	case c.SeveralLabels() && output != MultiLabel:
+		return errors.New("the head gives a text any number of labels (problem_type multi_label_classification), want one label each: choose a task of multi-label")
+	case c.ProblemType == "single_label_classification" && output == MultiLabel:
+		return errors.New("the head gives a text one label (problem_type single_label_classification), want any number of them")
+	case c.ProblemType == "regression" && (output == SequenceClassification || output == MultiLabel):
 		return errors.New("the head predicts several numbers (problem_type regression), want labels: that is not supported")
 	}
 	return nil
 }
+
+// SeveralLabels reports whether the checkpoint's head gives a text any number of
+// labels.
+func (c Config) SeveralLabels() bool { return c.ProblemType == "multi_label_classification" }
 
 // Architecture returns transformers' class name of this model with a head for
 // an output.

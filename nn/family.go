@@ -56,6 +56,7 @@ const (
 	SequenceClassification Output = iota // K scores of each sequence
 	Regression                           // one number of each sequence
 	TokenClassification                  // K scores of every wanted row
+	MultiLabel                           // K scores of each sequence, which may have any number of the labels
 	CausalLM                             // a score for every token of the vocabulary, of every wanted row
 )
 

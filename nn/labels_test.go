@@ -9,8 +9,8 @@ import (
 	"autolora/torchbind"
 )
 
-// labelDecoders are the decoders with heads of testdata/nn/make_labels.py.
-var labelDecoders = []struct {
+// labelModels are the models of testdata/nn/make_labels.py.
+var labelModels = []struct {
 	name   string
 	output Output
 	labels int64
@@ -20,13 +20,15 @@ var labelDecoders = []struct {
 	{"gemma3-regression", Regression, 1},
 	{"gpt2-tokens", TokenClassification, 5},
 	{"llama-tokens", TokenClassification, 5},
+	{"llama-several", MultiLabel, 4},
+	{"bert-several", MultiLabel, 3},
 }
 
 // Logits, loss, every gradient and ten steps of AdamW, of all weights and of PEFT's
 // adapters with their heads; and of these a second derivative, and what is written of
 // them.
-func TestLabelsFromDecoders(t *testing.T) {
-	for _, c := range labelDecoders {
+func TestLabelsAgainstTransformers(t *testing.T) {
+	for _, c := range labelModels {
 		for _, dtype := range bothTypes {
 			t.Run(c.name+"/"+dtype.String(), func(t *testing.T) {
 				run(t, func(s *torchbind.Scope) {
@@ -48,6 +50,7 @@ func TestLabelsFromDecoders(t *testing.T) {
 					b, y := batchOf(t, s, m, seqs, labels)
 					if dtype == torchbind.Float64 {
 						checkSecondDerivative(t, s, m, b, y, values)
+						checkRounded(t, s, load(testdata(c.name), LoadConfig{Head: HeadStored, Round: true}), seqs, openFixture(t, "expected-"+c.name))
 						checkWrittenLabels(t, s, m, b, seqs, c.name, load)
 					}
 					checkTraining(t, s, m, values, values, peftPrefix)
@@ -77,6 +80,27 @@ func checkSecondDerivative(t *testing.T, s *torchbind.Scope, m *Model, b *Batch,
 			near(t, "second derivative by "+key, params[i].Stored(s, h, j).Float64s(), values.floats("hvp."+peftPrefix+key), tolStored)
 		}
 	}
+}
+
+// checkRounded makes sure that rows which fill a batch up count for nothing in the
+// loss.
+func checkRounded(t *testing.T, s *torchbind.Scope, m *Model, seqs data.Batch, values fixture) {
+	t.Helper()
+	defer m.Close()
+	b, err := m.NewBatch(s, &seqs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	labels := values.floats("batch.labels")
+	y := torchbind.FromSlice(s, labels, []int64{int64(len(labels))}, torchbind.CPU)
+	if m.Output != Regression {
+		classes := make([]int64, len(labels))
+		for i, v := range labels {
+			classes[i] = int64(v)
+		}
+		y = m.Targets(s, b, classes)
+	}
+	near(t, "loss of a rounded batch", m.Loss(s, b, y, nil).Float64s(), values.floats("loss.f64"), tolerance64)
 }
 
 // checkWrittenLabels makes sure that a model's adapter, written, and the whole of it,
@@ -110,7 +134,10 @@ func checkWrittenLabels(t *testing.T, s *torchbind.Scope, m *Model, b *Batch, se
 	whole := load(merged, LoadConfig{Head: HeadStored})
 	defer whole.Close()
 	near(t, "logits of the merged model", logits(whole), want, tolMerged)
-	if got, want := whole.Architectures[0], m.Architecture(m.Output); got != want || whole.Padding == nil {
+	if whole.SeveralLabels() != (m.Output == MultiLabel) {
+		t.Errorf("the merged model's problem_type is %q", whole.ProblemType)
+	}
+	if got, want := whole.Architectures[0], m.Architecture(m.Output); got != want || m.Generates() && whole.Padding == nil {
 		t.Errorf("the merged model is a %s with padding %v, want a %s with one", got, whole.Padding, want)
 	}
 }

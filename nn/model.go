@@ -217,8 +217,9 @@ func (m *Model) scores(s *torchbind.Scope, h *torchbind.Tensor, rng *DropoutRNG)
 }
 
 // Loss returns the mean loss over the wanted rows of the batch: cross entropy
-// against labels such as Targets makes, or for regression mean squared error
-// against labels [M] of floats.
+// against labels such as Targets makes, where a text may have several labels binary
+// cross entropy of each, or for regression mean squared error against labels [M] of
+// floats.
 func (m *Model) Loss(s *torchbind.Scope, b *Batch, labels *torchbind.Tensor, rng *DropoutRNG) *torchbind.Tensor {
 	return s.Tidy(func(s *torchbind.Scope) *torchbind.Tensor { return forward(s, m.Segments(s, b, labels), rng) })
 }
@@ -237,6 +238,10 @@ func (m *Model) Segments(s *torchbind.Scope, b *Batch, labels *torchbind.Tensor)
 			if rng == nil {
 				smoothing = 0
 			}
+			if m.Output == MultiLabel { // which is cross entropy of the scores 0 and x
+				x := torchbind.Reshape(s, logits, -1, 1) // [M·K, 1]
+				logits = torchbind.Cat(s, []*torchbind.Tensor{torchbind.MulScalar(s, torchbind.Detach(s, x), 0), x}, 1)
+			}
 			return torchbind.CrossEntropy(s, logits, labels, smoothing)
 		}
 		return torchbind.MSELoss(s, torchbind.Reshape(s, logits, -1), torchbind.To(s, labels, logits.DType(), m.device))
@@ -244,7 +249,7 @@ func (m *Model) Segments(s *torchbind.Scope, b *Batch, labels *torchbind.Tensor)
 }
 
 // Targets returns the labels for Loss of the rows that b wants: their classes, as
-// Batch.Labels, or where classes have weights what each log probability counts in
+// Batch.Labels, of texts that may have several labels 1 or 0 for each [M·K], or where classes have weights what each log probability counts in
 // the loss, [M, K] float64. That is the mean of weighted losses over the examples,
 // and not over their weights, so that parts of a batch add up to the whole.
 func (m *Model) Targets(s *torchbind.Scope, b *Batch, classes []int64) *torchbind.Tensor {

@@ -127,6 +127,8 @@ func (m *Model) configJSON(labels []string) ([]byte, error) {
 		delete(config, "problem_type") // of sequences
 	case Regression:
 		config["problem_type"], labels = "regression", []string{"LABEL_0"}
+	case MultiLabel:
+		config["problem_type"] = "multi_label_classification"
 	default:
 		config["problem_type"] = "single_label_classification"
 	}

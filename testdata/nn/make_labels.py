@@ -10,12 +10,15 @@ Folders (config.json, model.safetensors), all float32:
                      pad_token_id, which is 0 then
   gpt2-tokens        GPT2ForTokenClassification, 5 labels, whose head is called as BERT's
   llama-tokens       LlamaForTokenClassification, 5 labels
-NAME-lora is an adapter as PEFT writes it, SEQ_CLS or TOKEN_CLS, r = 2 on all linear layers but GPT-2's c_attn (see gpt2-tiny-lora-whole), with a head of its own.
+  llama-several      LlamaForSequenceClassification, 4 labels of which a text may have any number (problem_type multi_label_classification)
+  bert-several       BertForSequenceClassification, likewise of 3 labels
+NAME-lora is an adapter as PEFT writes it, SEQ_CLS or TOKEN_CLS, r = 2 on all linear layers but GPT-2's c_attn (see
+gpt2-tiny-lora-whole), of BERT on query and value, with a head of its own.
 
-expected-NAME, expected-NAME-adamw and expected-NAME-lora are those of make_models.py, with "pad" the token that pads the
-batch: one text ends with it, and one is nothing else where texts may. expected-NAME-lora has a second derivative too:
-`hvp.*` is ∂(g·u)/∂w of the loss's gradient g and the numbers `u.*`, in float64. How float64 is made of transformers' float32
-says make_decoders.py.
+expected-NAME, expected-NAME-adamw and expected-NAME-lora are those of make_models.py; one text ends with the token that pads,
+and in gpt2-labels one is nothing else. Of several labels `batch.labels` are 1 and 0, a row for each text. expected-NAME-lora
+has a second derivative too: `hvp.*` is ∂(g·u)/∂w of the loss's gradient g and the numbers `u.*`, in float64. How float64 is
+made of transformers' float32 says make_decoders.py.
 """
 
 import json
@@ -30,6 +33,8 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import (
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
+    BertConfig,
+    BertForSequenceClassification,
     Gemma3TextConfig,
     Gemma3TextForSequenceClassification,
     GPT2Config,
@@ -51,7 +56,7 @@ SMALL = {"vocab_size": VOCAB, "hidden_size": 16, "intermediate_size": 24, "num_h
 GROUPED = SMALL | {"num_attention_heads": 2, "num_key_value_heads": 1, "bos_token_id": 1, "eos_token_id": 1}
 
 LLAMA = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
-LINEAR = {"gpt2": ["c_proj", "c_fc"], "llama": LLAMA, "gemma3": LLAMA}
+LINEAR = {"gpt2": ["c_proj", "c_fc"], "llama": LLAMA, "gemma3": LLAMA, "bert": ["query", "value"]}
 
 
 def folders():
@@ -64,6 +69,11 @@ def folders():
         **GROUPED | {"num_attention_heads": 4, "num_key_value_heads": 2, "pad_token_id": 0}, head_dim=6, query_pre_attn_scalar=6, sliding_window=4,
         layer_types=["sliding_attention", "full_attention"], num_labels=1, problem_type="regression",
     )
+    several = {"problem_type": "multi_label_classification"}
+    bert = BertConfig(
+        vocab_size=VOCAB, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=24, max_position_embeddings=24,
+        hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, num_labels=3, **several,
+    )
     lengths = [9, 14, 4, 7, 1]
     return {
         "gpt2-labels": (
@@ -75,6 +85,10 @@ def folders():
         ),
         "gpt2-tokens": (GPT2ForTokenClassification(GPT2Config(**gpt2, num_labels=5)), words(lengths, seed=7500), {}),
         "llama-tokens": (LlamaForTokenClassification(LlamaConfig(**llama, num_labels=5)), words(lengths, seed=7600), {}),
+        "llama-several": (
+            LlamaForSequenceClassification(LlamaConfig(**llama, num_labels=4, **several)), sets(texts(lengths, 0, [0], seed=7700), 4), {},
+        ),
+        "bert-several": (BertForSequenceClassification(bert), sets(texts(lengths, 0, [], seed=7800), 3), {}),
     }
 
 
@@ -88,7 +102,14 @@ def texts(lengths, pad, labels, seed, empty=False):
         ids[1, lengths[1] - 2 : lengths[1]] = pad
     if empty:
         ids[-1, 0] = pad
-    return {"ids": ids, "lengths": torch.tensor(lengths), "segments": torch.zeros_like(ids), "labels": torch.tensor(labels), "pad": torch.tensor([pad])}
+    return {"ids": ids, "lengths": torch.tensor(lengths), "segments": torch.zeros_like(ids), "labels": torch.tensor(labels)}
+
+
+def sets(b, count):
+    """A batch of texts that have any of so many labels, the first text none of them."""
+    b["labels"] = (noise((len(b["lengths"]), count), int(b["ids"].sum())) > 0).float()
+    b["labels"][0] = 0
+    return b
 
 
 def words(lengths, seed):

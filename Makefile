@@ -2,7 +2,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+VERSION = $(patsubst v%,%,$(shell git describe --tags --always --dirty 2>/dev/null || echo unknown))
 FUZZTIME ?= 10s
 # Packages are tested side by side: threads that wait for each other must not spin while others need their core.
 GOMP_SPINCOUNT ?= 1000

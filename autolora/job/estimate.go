@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"autolora/autolora"
 	"autolora/autolora/runs"
 	"autolora/autolora/settings"
 	"autolora/data"
@@ -303,6 +304,21 @@ func estimate(c settings.Config, shape shape, size size, speed float64) Estimate
 		pass(e.Steps.Tune, c.BatchSize*c.Accumulate, 1.2*trainPasses)
 	}
 	switch {
+	case m.Ranks == runs.Searched && c.RanksFile == "" && !c.Rule.Searches():
+		first, whole := c.Rule.First()
+		trained, observed, observing := 0, c.RuleBatches, fullPasses // the gradients of frozen weights, too
+		switch first {
+		case autolora.TrainsHead:
+			trained = c.HeadSteps
+		case autolora.TrainsLoRA:
+			trained, observing = stepsFor(c.SearchSteps, c.SearchEpochs, perEpoch(half, c.SearchBatch()), 1), 3*trainPasses // of the rule ablation
+		}
+		if whole {
+			observed = 0
+		}
+		e.Steps.Search = trained + observed
+		pass(trained, c.SearchBatch(), trainPasses)
+		pass(observed, c.SearchBatch(), observing)
 	case m.Ranks == runs.Searched && c.RanksFile == "":
 		e.Steps.Search = stepsFor(c.SearchSteps, c.SearchEpochs, perEpoch(half, c.SearchBatch()), 1)
 		pass(e.Steps.Search, c.SearchBatch(), searchPasses)

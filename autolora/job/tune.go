@@ -362,7 +362,7 @@ func (t *tuning) merge(before *runs.Tune, path string) error {
 func (t *tuning) points() ([][]int, error) {
 	all := halving.Lattice(t.space.Sizes)
 	most, least := int64(t.cfg.Parameters), int64(math.MaxInt64)
-	if most == 0 {
+	if most == 0 || len(t.space.Sizes) == 1 { // a learning rate has no size, nor has every method a budget
 		return all, nil
 	}
 	var points [][]int

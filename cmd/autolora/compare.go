@@ -21,7 +21,7 @@ func compareCommand() *command {
 		Short:      "methods × seeds with the controls in one table; can be stopped",
 		Long: `Makes a run of every method with every seed, each in a folder of its own under
 --out, and ends in one table: score as mean ± sd, parameters, time and cost,
-memory, and the paper's row. Each method that searches ranks (autolora, and
+memory, and the paper's row; last, a verdict by held-out loss. Each method that searches ranks (autolora, and
 autolora-RULE for the other rules) is compared with three controls of the same
 parameters: spread evenly, its own ranks permuted over the layers, and layers and
 ranks at random.
@@ -123,9 +123,13 @@ func (cmd *command) printPlan(ctx context.Context, c *console, plan []settings.C
 		total += e.Seconds
 	}
 	return cmd.show(c, map[string]any{"runs": list, "seconds": total, "basis": basis}, func(w *writer) {
-		w.printf("%-18s %5s %13s %12s %10s  %s\n", "method", "seed", "search steps", "train steps", "about", "folder")
+		width := len("autolora-shuffled")
 		for _, p := range list {
-			w.printf("%-18s %5d %13s %12s %10s  %s\n", p.Method, p.Seed, human.Thousands(p.Steps.Search), human.Thousands(p.Steps.Train), human.Duration(duration(p.Seconds)), p.Out)
+			width = max(width, len(p.Method))
+		}
+		w.printf("%-*s %5s %13s %12s %10s  %s\n", width, "method", "seed", "search steps", "train steps", "about", "folder")
+		for _, p := range list {
+			w.printf("%-*s %5d %13s %12s %10s  %s\n", width, p.Method, p.Seed, human.Thousands(p.Steps.Search), human.Thousands(p.Steps.Train), human.Duration(duration(p.Seconds)), p.Out)
 		}
 		w.printf("\n%d runs, about %s (%s)\n", len(list), human.Duration(duration(total)), basis)
 	})

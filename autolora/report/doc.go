@@ -9,7 +9,10 @@
 //
 // # What is computed
 //
-// A score is the mean over seeds with the standard deviation (n−1). Two
+// A score is the mean over seeds with the standard deviation (n−1). Held-out losses
+// of two methods on the same examples are compared example by example, see
+// [LossDifference]: methods that search ranks with their controls, and others where
+// scores are too coarse. Scores of two
 // methods are compared on the same task by the differences of runs with the
 // same seed: mean, 95 % confidence interval and two-sided p value after
 // Student's t. Over several tasks the average of the tasks' mean differences

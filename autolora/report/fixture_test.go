@@ -21,6 +21,8 @@ type folder struct {
 	ranks   *runs.Ranks
 	grid    *runs.Grid
 	metrics []runs.Record
+	losses  *runs.Losses
+	tune    *runs.Tune
 }
 
 // write makes the folder of a run.
@@ -42,6 +44,12 @@ func (f folder) write(t *testing.T, dir string) {
 	}
 	if f.grid != nil {
 		file(runs.GridFile, f.grid)
+	}
+	if f.losses != nil {
+		file(runs.LossesFile, f.losses)
+	}
+	if f.tune != nil {
+		file(runs.TuneFile, f.tune)
 	}
 	var lines strings.Builder
 	for _, r := range f.metrics {

@@ -25,10 +25,13 @@ type Run struct {
 	Ranks    *runs.Ranks    // nil where there are none
 	Grid     *runs.Grid     // nil but for a grid search
 	Pruning  *runs.Pruning  // nil but for a pruning
+	Tune     *runs.Tune     // nil without trials of settings
+	Losses   *runs.Losses   // held-out, of every example; nil where an earlier version made the run
 	Curves   Curves
 	Began    time.Time // as config.json says; without it, when results.json was written
 
-	with string // the settings that set it apart from others: "lr 0.002"
+	chosen []string // settings that trials chose
+	with   string   // the settings that set it apart from others: "lr 0.002"
 }
 
 // Model returns the name of the model without its folder: "roberta-base".
@@ -103,6 +106,7 @@ func Load(dirs ...string) (*Runs, error) {
 		return nil, fmt.Errorf("report: no finished run in %s: a finished run's folder has a %s%s", strings.Join(dirs, ", "), runs.ResultsFile, unfinished)
 	}
 	found.addPlanned()
+	found.follow()
 	found.replace()
 	return found, nil
 }
@@ -157,7 +161,7 @@ func (rs *Runs) replace() {
 		_, placeA := taskOf(a.Results.Task)
 		_, placeB := taskOf(b.Results.Task)
 		return cmp.Or(cmp.Compare(a.Model(), b.Model()), cmp.Compare(placeA, placeB), cmp.Compare(a.Results.Task, b.Results.Task),
-			cmp.Compare(a.with, b.with), byMethod(a.Results.Method, b.Results.Method), cmp.Compare(a.Results.Seed, b.Results.Seed))
+			cmp.Compare(a.number("parameters"), b.number("parameters")), cmp.Compare(a.with, b.with), byMethod(a.Results.Method, b.Results.Method), cmp.Compare(a.Results.Seed, b.Results.Seed))
 	})
 }
 
@@ -175,15 +179,27 @@ func readRun(dir string) (*Run, error) {
 	if noRanks == nil {
 		r.Ranks = &ranks
 	}
+	losses, noLosses := runs.ReadLosses(dir)
+	if noLosses == nil {
+		r.Losses = &losses
+	}
 	var noCurves error
 	r.Curves, noCurves = readCurves(path(runs.MetricsFile))
-	for _, err := range []error{readJSON(path(runs.ConfigFile), &r.Settings), readJSON(path(runs.GridFile), &r.Grid), readJSON(path(runs.PruneFile), &r.Pruning), noRanks, noCurves} {
+	for _, err := range []error{readJSON(path(runs.ConfigFile), &r.Settings), readJSON(path(runs.GridFile), &r.Grid), readJSON(path(runs.PruneFile), &r.Pruning), readJSON(path(runs.TuneFile), &r.Tune), noRanks, noLosses, noCurves} {
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
 	}
 	about, _ := r.Settings["about"].(map[string]any)
 	began, _ := about["began"].(string)
+	if chosen, _ := about["chosen"].([]any); chosen != nil {
+		for _, name := range chosen {
+			r.chosen = append(r.chosen, fmt.Sprint(name))
+		}
+	}
+	if about["command"] == methodTune { // whatever it chose to train
+		r.Results.Method = methodTune
+	}
 	var err error
 	if r.Began, err = time.Parse(time.RFC3339, began); err != nil {
 		info, err := os.Stat(path(runs.ResultsFile))

@@ -13,11 +13,18 @@ import (
 // reference is the method that the others are compared with.
 const reference = runs.MethodAutoLoRA
 
+// methodTune is what a report calls the runs of the command tune, whatever they came to
+// train.
+const methodTune = "tune"
+
 // methodOf returns what is known of a method; one that is not known goes by
 // its own name.
 func methodOf(name string) runs.Method {
 	if m, ok := runs.FindMethod(name); ok {
 		return m
+	}
+	if name == methodTune {
+		return runs.Method{Name: name, Title: "tune", Words: "what tune chose", Colour: "violet", Dash: []float64{7, 3}}
 	}
 	return runs.Method{Name: name, Title: name, Words: name, Colour: "gray", Dash: []float64{2, 2}}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"autolora/autolora/runs"
 	"autolora/human"
@@ -22,7 +23,7 @@ func (r *Report) pictures() []picture {
 	for i := range r.Tasks {
 		all = append(all, r.curvePicture(i))
 	}
-	all = append(all, r.alphaPicture(), r.pruningPicture())
+	all = append(all, r.alphaPicture(), r.tuningPicture(), r.pruningPicture())
 	return slices.DeleteFunc(all, func(p picture) bool { return len(p.Panels) == 0 })
 }
 
@@ -59,27 +60,40 @@ func (r *Report) scorePicture() picture {
 	return p
 }
 
-// differencePicture is AutoLoRA minus the others.
+// differencePicture is AutoLoRA, or another method, minus the others: by the main score,
+// and by the held-out loss.
 func (r *Report) differencePicture() picture {
-	p := picture{name: "differences", Title: "AutoLoRA minus the others", columns: 3,
-		Caption: "Paired over seeds: mean (dot) with its 95 % confidence interval; rings are single seeds. An interval that crosses 0 is not more than chance."}
+	of, name := r.minus()
+	subject := strings.TrimSuffix(of, " minus")
+	if subject == of {
+		subject = "the first"
+	}
+	p := picture{name: "differences", Title: of + " the others", columns: 3,
+		Caption: "Paired over seeds, losses over examples too: mean (dot) with its 95 % confidence interval; rings are single seeds. An interval that crosses 0 is not more than chance."}
+	if subject == "the first" {
+		p.Title = "One method minus another"
+	}
+	below := map[bool]string{false: subject + " is worse ← 0 → better", true: subject + " is better ← 0 → worse"}
+	dot := func(c *Comparison, how score, mean Number, i Interval, values []float64) row {
+		row := dots(c.Other, how, mean, i.Low, i.High, values)
+		row.label = name(c)
+		return row
+	}
 	add := func(title string, of []*Comparison) {
-		below := "AutoLoRA is worse ← 0 → better"
+		lower := false
 		var rows []row
 		for _, c := range of {
 			how, values := scoreOf(c.Score), c.Differences.Values
-			if how.Lower {
-				below = "AutoLoRA is better ← 0 → worse"
-			}
+			lower = how.Lower
 			if c.Tasks != nil {
 				values = nil
 			}
 			if c.Differences.N > 0 {
-				rows = append(rows, dots(c.Other, how, c.Differences.Mean, c.Interval.Low, c.Interval.High, values))
+				rows = append(rows, dot(c, how, c.Differences.Mean, c.Interval, values))
 			}
 		}
 		if rows != nil {
-			p.Panels = append(p.Panels, dotPanel(title, below, true, rows))
+			p.Panels = append(p.Panels, dotPanel(title, below[lower], true, rows))
 		}
 	}
 	for _, o := range r.Overall {
@@ -87,6 +101,15 @@ func (r *Report) differencePicture() picture {
 	}
 	for _, t := range r.Tasks {
 		add(r.name(t)+", "+scoreOf(t.Primary).head(), t.Comparisons)
+		var rows []row
+		for _, c := range t.Comparisons {
+			if c.Loss != nil {
+				rows = append(rows, dot(c, heldOut, c.Loss.Mean, c.Loss.Interval, c.Loss.BySeed))
+			}
+		}
+		if rows != nil {
+			p.Panels = append(p.Panels, dotPanel(r.name(t)+", held-out "+heldOut.head(), below[true], true, rows))
+		}
 	}
 	return p
 }
@@ -152,6 +175,9 @@ func (s *RankStudy) of(seed uint64) []float64 {
 // curvePoints is how many points a curve has at most: a tenth of the pixels.
 const curvePoints = 60
 
+// mostCurves is how many methods have a curve with those of controls among them.
+const mostCurves = 12
+
 // curvePicture is what the runs of a task logged.
 func (r *Report) curvePicture(i int) picture {
 	t := r.Tasks[i]
@@ -164,6 +190,9 @@ func (r *Report) curvePicture(i int) picture {
 	}
 	var losses, heldOut []curve
 	for _, m := range t.Methods {
+		if len(t.Methods) > mostCurves && methodOf(m.Method).Of != "" {
+			continue // of controls: they look like what they are controls of
+		}
 		title, style := methodOf(m.Method).Title, strokeOf(m.Method)
 		losses = append(losses, curve{title, smooth(m.runs, "train", curvePoints, mean, loss), style})
 		style.Dashes = []vg.Length{7, 3}

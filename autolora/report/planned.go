@@ -15,6 +15,7 @@ type plan struct {
 	dir  string
 	of   string   // settings, the same in all folders of one comparison
 	runs []string // METHOD/seed-N, in the order in which they are made
+	auto bool     // their learning rates are chosen by trials
 }
 
 // readPlan reads the compare.json in dir.
@@ -34,7 +35,7 @@ func readPlan(dir string) (*plan, error) {
 		}
 	}
 	maps.DeleteFunc(settings, func(name string, _ any) bool { return !changesResults(name) || isPath(name) })
-	p := &plan{dir: dir, of: fmt.Sprint(filepath.Base(said.Model), settings)}
+	p := &plan{dir: dir, of: fmt.Sprint(filepath.Base(said.Model), settings), auto: settings["lr"] == "auto"}
 	methods := said.Methods
 	if said.Controls {
 		methods = runs.WithControls(methods)
@@ -70,6 +71,18 @@ func (rs *Runs) addPlanned() {
 		if !slices.ContainsFunc(rs.Runs, func(r *Run) bool { return slices.Contains(places[key], r.Dir) }) {
 			i := max(0, slices.IndexFunc(places[key], func(dir string) bool { return slices.Contains(begun, dir) }))
 			rs.Unfinished = append(rs.Unfinished, places[key][i])
+		}
+	}
+}
+
+// follow notes that in a comparison whose methods choose their learning rates by trials
+// all runs have chosen ones, also those that took what another run had chosen.
+func (rs *Runs) follow() {
+	for _, p := range rs.plans {
+		for _, r := range rs.Runs {
+			if name, err := filepath.Rel(p.dir, r.Dir); p.auto && err == nil && slices.Contains(p.runs, name) {
+				r.chosen = append(r.chosen, "lr", "search-lr")
+			}
 		}
 	}
 }

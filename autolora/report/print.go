@@ -7,6 +7,7 @@ import (
 	"html/template"
 	"image/color"
 	"io"
+	"slices"
 	"strings"
 	text "text/template"
 
@@ -23,7 +24,7 @@ var (
 
 // content is what the page and the Markdown have, but for pictures and colours.
 func (r *Report) content() map[string]any {
-	return map[string]any{"Headlines": r.Headlines(), "Main": r.mainTables(), "Words": r.inWords(), "Notes": r.Notes, "Tables": r.otherTables()}
+	return map[string]any{"Headlines": slices.Concat(r.Verdict, r.Headlines()), "Main": r.mainTables(), "Words": r.inWords(), "Notes": r.Notes, "Tables": r.otherTables()}
 }
 
 // HTML writes the report as a page that needs nothing but itself: pictures are
@@ -47,6 +48,7 @@ func (r *Report) Text(w io.Writer, width int) error {
 	printTables(b, width, r.mainTables())
 	printWrapped(b, width, r.inWords()...)
 	printWrapped(b, width, r.Notes...)
+	printWrapped(b, width, r.Verdict...)
 	return b.Flush()
 }
 

@@ -8,10 +8,6 @@ import (
 
 	"autolora/autolora/runs"
 	"autolora/human"
-
-	"gonum.org/v1/plot"
-	"gonum.org/v1/plot/plotter"
-	"gonum.org/v1/plot/vg/draw"
 )
 
 // PruningWords says how much of an adapter was left out and what that cost, where
@@ -80,40 +76,19 @@ func (r *Report) pruningPicture() picture {
 	p := picture{name: "pruning", Title: "Pruning", columns: 3,
 		Caption: "Held-out loss of what is left of an adapter, on the examples that choose (bars: standard error of the rise). Dashed: what was allowed; the filled dot is what was chosen."}
 	for _, run := range r.runs {
-		empty := func(c runs.Cut) bool { return c.Parameters <= 0 }
-		if cuts := run.Pruning; cuts != nil && len(cuts.Curve) > 1 && !slices.ContainsFunc(append(cuts.Curve, cuts.Chosen), empty) {
-			p.Panels = append(p.Panels, pruningPanel(fmt.Sprintf("%s, by %s", run.Results.Task, weighedBy[run.Pruning.By]), run.Pruning))
+		cuts := run.Pruning
+		if cuts == nil || len(cuts.Curve) < 2 {
+			continue
 		}
+		part := lossCurve{x: parameters, joined: true, allowed: math.NaN()}
+		for _, c := range cuts.Curve {
+			part.points = append(part.points, lossPoint{float64(c.Parameters), c.Loss, c.RiseError, true})
+		}
+		part.chosen = lossPoint{float64(cuts.Chosen.Parameters), cuts.Chosen.Loss, cuts.Chosen.RiseError, true}
+		if cuts.Budget == 0 {
+			part.allowed = cuts.Whole().Loss + cuts.Tolerance
+		}
+		p.addLosses(fmt.Sprintf("%s, by %s", run.Results.Task, weighedBy[cuts.By]), part)
 	}
 	return p
-}
-
-func pruningPanel(title string, cuts *runs.Pruning) panel {
-	line := &plotter.Line{LineStyle: stroke(blue, 1.6)}
-	dots := &plotter.Scatter{GlyphStyle: draw.GlyphStyle{Color: blue, Radius: 2.5, Shape: draw.RingGlyph{}}}
-	chosen := &plotter.Scatter{GlyphStyle: draw.GlyphStyle{Color: blue, Radius: 4.5, Shape: draw.CircleGlyph{}}}
-	bars := &plotter.YErrorBars{LineStyle: stroke(soft, 1), CapWidth: 5}
-	at := func(c runs.Cut) plotter.XY { return plotter.XY{X: math.Log2(float64(c.Parameters)), Y: c.Loss} }
-	for _, c := range cuts.Curve {
-		line.XYs, bars.XYs = append(line.XYs, at(c)), append(bars.XYs, at(c))
-		bars.YErrors = append(bars.YErrors, struct{ Low, High float64 }{c.RiseError, c.RiseError})
-	}
-	dots.XYs, chosen.XYs = line.XYs, plotter.XYs{at(cuts.Chosen)}
-	p := newPlot()
-	p.Add(&plotter.Grid{Horizontal: stroke(faint, 1)}, bars, line, dots, chosen)
-	if cuts.Budget == 0 {
-		allowed := cuts.Whole().Loss + cuts.Tolerance
-		p.Add(&plotter.Line{XYs: plotter.XYs{{X: p.X.Min, Y: allowed}, {X: p.X.Max, Y: allowed}}, LineStyle: stroke(ink, 0.8, 3, 2)})
-	}
-	p.X.Label.Text = "parameters"
-	p.Y.Tick.Marker = ticks(shortNumber)
-	p.X.Tick.Marker = plot.TickerFunc(func(low, high float64) []plot.Tick { // a quarter, a sixteenth, …
-		var all []plot.Tick
-		for v := at(cuts.Whole()).X; v >= low; v -= 2 {
-			all = append(all, plot.Tick{Value: v, Label: human.Thousands(int64(math.Round(math.Exp2(v))))})
-		}
-		return all
-	})
-	const labelRoom = 20 // of the last label
-	return panel{title, panelWidth, 190, func(c draw.Canvas) { p.Draw(draw.Crop(c, 0, -labelRoom, 0, 0)) }}
 }

@@ -6,6 +6,7 @@ type Report struct {
 	Tasks    []*Task      `json:"tasks"`
 	Overall  []*Overall   `json:"overall"` // per model and family of at least two tasks
 	Patterns []*Pattern   `json:"patterns"`
+	Verdict  []string     `json:"verdict"` // on learned ranks against their controls, and against plain LoRA
 	Notes    []string     `json:"notes"`
 	Papers   []*Paper     `json:"paper"` // the paper's tables; nothing in them was run here
 	Missing  []string     `json:"unfinished"`
@@ -77,22 +78,28 @@ type Sizes struct {
 	Limits    []string `json:"limits"` // what was smaller than the paper's: in words
 }
 
-// Comparison is AutoLoRA minus another method: on one task, paired over seeds,
-// or over the tasks that have both.
+// Comparison is one method minus another: on one task, paired over seeds, or over the
+// tasks that have both.
 type Comparison struct {
+	Of          string   `json:"of"`
 	Other       string   `json:"other"`
 	Score       string   `json:"score"` // whose unit is that of all the tasks
 	Seeds       []uint64 `json:"seeds,omitempty"`
 	Tasks       []string `json:"tasks,omitempty"`
-	Differences Sample   `json:"differences"`          // of the seeds, or the means of the tasks
-	Interval    Interval `json:"interval"`             // of their average, over other seeds
-	Unlearnt    []string `json:"not_learnt,omitempty"` // methods of the two that have learnt nothing: nothing is judged
-	Above       int      `json:"above"`                // seeds or tasks in which AutoLoRA is better
-	Below       int      `json:"below"`
-	SignP       Number   `json:"sign_p"`
+	Differences Sample   `json:"differences"` // of the seeds, or the means of the tasks
+	Interval    Interval `json:"interval"`    // of their average, over other seeds
+	// Loss is the difference of the held-out losses; nil over tasks, and where a run has
+	// none or they are of other examples.
+	Loss     *LossDifference `json:"loss,omitempty"`
+	Judged   string          `json:"judged_by,omitempty"`  // the score whose difference says whether it is more than chance; "" where none does
+	Unlearnt []string        `json:"not_learnt,omitempty"` // methods of the two that have learnt nothing: nothing is judged
+	Above    int             `json:"above"`                // seeds or tasks in which Of is better
+	Below    int             `json:"below"`
+	SignP    Number          `json:"sign_p"`
 
-	of    *Task  // nil over tasks
-	named string // what the scores are called, where it has to be said
+	byLoss bool   // judged by Loss
+	task   *Task  // nil over tasks
+	named  string // what the scores are called, where it has to be said
 }
 
 // Overall is several tasks of one family and model together.

@@ -48,12 +48,23 @@ func (r *Run) setting(name string) string {
 	return text
 }
 
+// given is setting, but "auto" of what trials chose: runs by one procedure are alike,
+// whatever it came to.
+func (r *Run) given(name string) string {
+	if slices.Contains(r.chosen, name) {
+		return settings.AutoWord
+	}
+	return r.setting(name)
+}
+
 // values returns the values that some runs have of a setting.
-func values(of []*Run, name string) []string {
+func values(of []*Run, name string) []string { return distinct(of, name, (*Run).setting) }
+
+func distinct(of []*Run, name string, setting func(*Run, string) string) []string {
 	var values []string
 	for _, r := range of {
-		if _, ok := r.Settings[name]; ok && !slices.Contains(values, r.setting(name)) {
-			values = append(values, r.setting(name))
+		if _, ok := r.Settings[name]; ok && !slices.Contains(values, setting(r, name)) {
+			values = append(values, setting(r, name))
 		}
 	}
 	return values
@@ -63,7 +74,7 @@ func values(of []*Run, name string) []string {
 func unequal(of []*Run, counts func(setting string) bool) []string {
 	var names []string
 	for _, s := range new(settings.Config).Settings() {
-		if counts(s.Name) && len(values(of, s.Name)) > 1 {
+		if counts(s.Name) && len(distinct(of, s.Name, (*Run).given)) > 1 {
 			names = append(names, s.Name)
 		}
 	}
@@ -84,7 +95,7 @@ func setApart(all []*Run) {
 		for _, r := range ofTask {
 			var with []string
 			for _, name := range differ {
-				if v := r.setting(name); v != "" {
+				if v := r.given(name); v != "" {
 					with = append(with, name+" "+v)
 				}
 			}

@@ -45,6 +45,7 @@ func Summarise(rs *Runs) *Report {
 	}
 	r.patterns()
 	r.note()
+	r.Verdict = r.verdict()
 	return r
 }
 
@@ -254,42 +255,106 @@ func ratio(a, b float64) Number {
 	return Number(a / b)
 }
 
-// compare fills in AutoLoRA minus every other method that has scores, the
-// controls first, then LoRA.
-func (t *Task) compare() {
-	ours := t.method(reference)
-	if ours == nil || ours.Scores[t.Primary].N == 0 {
-		return
+// pairs returns what is compared with what: AutoLoRA with every other method, another
+// that searches ranks with its controls and with LoRA of one rank, and where there is
+// neither, LoRA with every other.
+func (t *Task) pairs() (all [][2]*Method) {
+	add := func(of *Method, wanted func(other runs.Method) bool) {
+		for _, other := range t.Methods {
+			if m := methodOf(other.Method); other != of && (m.Of == of.Method || m.Of == "" && wanted(m)) {
+				all = append(all, [2]*Method{of, other})
+			}
+		}
 	}
-	for _, other := range t.Methods {
-		if other == ours || other.Scores[t.Primary].N == 0 {
-			continue
+	for _, m := range t.Methods {
+		if m.Method == reference {
+			add(m, func(runs.Method) bool { return true })
+		} else if methodOf(m.Method).Ranks == runs.Searched {
+			add(m, func(other runs.Method) bool { return other.Name == runs.MethodLoRA })
 		}
-		c := &Comparison{Other: other.Method, Score: t.Primary, of: t, named: t.named()}
-		var differences []float64
-		for _, r := range ours.runs {
-			if d := r.score(t.Primary) - other.run(r.Results.Seed).score(t.Primary); !math.IsNaN(d) {
-				c.Seeds = append(c.Seeds, r.Results.Seed)
-				differences = append(differences, math.Round(d*1e12)/1e12) // what rounding adds is no spread
-			}
+	}
+	if lora := t.method(runs.MethodLoRA); all == nil && lora != nil {
+		add(lora, func(runs.Method) bool { return true })
+	}
+	return all
+}
+
+// compare fills in the comparisons of methods that have scores, of each the controls
+// first, then LoRA.
+func (t *Task) compare() {
+	for _, pair := range t.pairs() {
+		if of, other := pair[0], pair[1]; of.Scores[t.Primary].N > 0 && other.Scores[t.Primary].N > 0 {
+			t.Comparisons = append(t.Comparisons, t.comparison(of, other))
 		}
-		c.settle(differences)
-		c.Interval = paired(c.Differences)
-		for _, m := range []*Method{ours, other} {
-			if m.Unlearnt {
-				c.Unlearnt, c.Interval = append(c.Unlearnt, m.Method), student(float64(c.Differences.Mean), 0, 0)
-			}
-		}
-		t.Comparisons = append(t.Comparisons, c)
 	}
 	slices.SortStableFunc(t.Comparisons, func(a, b *Comparison) int {
-		return cmp.Or(b2i(wanted(b))-b2i(wanted(a)), b2i(a.Other == runs.MethodLoRA)-b2i(b.Other == runs.MethodLoRA), byMethod(a.Other, b.Other))
+		return cmp.Or(b2i(a.Of != reference)-b2i(b.Of != reference), byMethod(a.Of, b.Of), b2i(wanted(b))-b2i(wanted(a)),
+			b2i(a.Other == runs.MethodLoRA)-b2i(b.Other == runs.MethodLoRA), byMethod(a.Other, b.Other))
 	})
+}
+
+// comparison returns one method minus another.
+func (t *Task) comparison(of, other *Method) *Comparison {
+	c := &Comparison{Of: of.Method, Other: other.Method, Score: t.Primary, Loss: compareLosses(of, other), task: t, named: t.named()}
+	var differences []float64
+	for _, r := range of.runs {
+		if d := r.score(t.Primary) - other.run(r.Results.Seed).score(t.Primary); !math.IsNaN(d) {
+			c.Seeds = append(c.Seeds, r.Results.Seed)
+			differences = append(differences, math.Round(d*1e12)/1e12) // what rounding adds is no spread
+		}
+	}
+	c.settle(differences)
+	c.Interval = paired(c.Differences)
+	for _, m := range []*Method{of, other} {
+		if m.Unlearnt {
+			c.Unlearnt = append(c.Unlearnt, m.Method)
+		}
+	}
+	if c.Unlearnt != nil {
+		c.Interval = student(float64(c.Differences.Mean), 0, 0)
+		if c.Loss != nil {
+			c.Loss.Interval = student(float64(c.Loss.Mean), 0, 0)
+		}
+	}
+	c.judge()
+	return c
+}
+
+// judge chooses the score by which a comparison is judged: a control, whose difference
+// is small, by the held-out loss of every example; another method by its main score
+// where that differs by more than chance, for a loss can be high for being too sure,
+// else by the loss. Where there are no losses the main score is all there is.
+func (c *Comparison) judge() {
+	control := methodOf(c.Other).Of == c.Of
+	loss := c.Loss != nil && len(c.Loss.Seeds) > 1 && (c.Loss.Interval.Low.Known() || c.Loss.same())
+	switch {
+	case c.Unlearnt != nil:
+	case loss && (control || !c.Interval.Beyond()):
+		c.Judged, c.byLoss = metrics.NameLoss, true
+	case c.Interval.Low.Known():
+		c.Judged = c.Score
+	}
+}
+
+// verdict returns 1 where the method is better by more than chance explains, −1 where it
+// is worse, else 0, which says little where nothing judged.
+func (c *Comparison) verdict() int {
+	i, how := c.Interval, scoreOf(c.Score)
+	if c.byLoss {
+		i, how = c.Loss.Interval, heldOut
+	}
+	switch {
+	case c.Judged == "" || !i.Beyond():
+		return 0
+	case i.Mean > 0 != how.Lower:
+		return 1
+	}
+	return -1
 }
 
 // wanted reports whether a comparison is one that the reader wants first.
 func wanted(c *Comparison) bool {
-	return methodOf(c.Other).Of == reference || c.Other == runs.MethodLoRA
+	return methodOf(c.Other).Of == c.Of || c.Other == runs.MethodLoRA
 }
 
 // settle fills in the differences and their signs.
@@ -329,8 +394,8 @@ func overall(tasks []*Task) *Overall {
 	return o
 }
 
-// compare fills in AutoLoRA minus every other method over the tasks that have
-// both and have learnt something. Scores of different units have no average:
+// compare fills in the comparisons of two methods over the tasks that have both and
+// have learnt something. Scores of different units have no average:
 // those like the first count.
 func (o *Overall) compare(tasks []*Task) {
 	var all []*Comparison
@@ -342,17 +407,17 @@ func (o *Overall) compare(tasks []*Task) {
 		}
 	}
 	for len(all) > 0 {
-		c := &Comparison{Other: all[0].Other, Score: all[0].Score, named: all[0].named}
+		c := &Comparison{Of: all[0].Of, Other: all[0].Other, Score: all[0].Score, named: all[0].named}
 		var samples []Sample
 		var means []float64
 		all = slices.DeleteFunc(all, func(of *Comparison) bool {
-			if of.Other != c.Other {
+			if of.Of != c.Of || of.Other != c.Other {
 				return false
 			}
 			if of.named != c.named {
 				c.named = ""
 			}
-			c.Tasks, samples, means = append(c.Tasks, of.of.Name), append(samples, of.Differences), append(means, float64(of.Differences.Mean))
+			c.Tasks, samples, means = append(c.Tasks, of.task.Name), append(samples, of.Differences), append(means, float64(of.Differences.Mean))
 			return true
 		})
 		c.settle(means)

@@ -18,13 +18,15 @@ import (
 func (r *Report) scoreTables() []*Table {
 	var tables []*Table
 	for _, tasks := range r.families() {
-		tables = append(tables, scoreTable(tasks))
+		tables = append(tables, scoreTable(tasks), lossTable(tasks))
 	}
 	return tables
 }
 
 // mainTables are those that a reader wants first.
-func (r *Report) mainTables() []*Table { return withRows(append(r.scoreTables(), r.settingsTable())) }
+func (r *Report) mainTables() []*Table {
+	return withRows(append(r.scoreTables(), r.controlTable(), r.settingsTable()))
+}
 
 // withRows leaves out tables without rows.
 func withRows(tables []*Table) []*Table {
@@ -49,8 +51,35 @@ func (c scoreColumn) of(method string) Sample {
 	return c.task.method(method).score(c.score)
 }
 
+// scoreTable has the scores of tasks, of one task the held-out loss too.
 func scoreTable(tasks []*Task) *Table {
-	t := &Table{Title: fmt.Sprintf("Scores, %s on %s", tasks[0].Family, tasks[0].Model), Heads: []string{"method", "parameters"}}
+	return methodTable(fmt.Sprintf("Scores, %s on %s", tasks[0].Family, tasks[0].Model), tasks, func(of *Task) []string {
+		scores := tableScores(of.Name, of.Primary)
+		alone := !slices.ContainsFunc(tasks, func(t *Task) bool { return t.Name != of.Name })
+		if alone && of.scores(metrics.NameLoss) && !slices.Contains(scores, metrics.NameLoss) {
+			scores = append(slices.Clone(scores), metrics.NameLoss)
+		}
+		return scores
+	})
+}
+
+// lossTable has the held-out losses of several tasks.
+func lossTable(tasks []*Task) *Table {
+	tasks = slices.DeleteFunc(slices.Clone(tasks), func(t *Task) bool { return !t.scores(metrics.NameLoss) })
+	if len(groups(tasks, func(a, b *Task) bool { return a.Name == b.Name })) < 2 {
+		return &Table{}
+	}
+	return methodTable(fmt.Sprintf("Held-out loss, %s on %s", tasks[0].Family, tasks[0].Model), tasks, func(*Task) []string { return []string{metrics.NameLoss} })
+}
+
+// scores reports whether some method of the task has a score.
+func (t *Task) scores(name string) bool {
+	return slices.ContainsFunc(t.Methods, func(m *Method) bool { return m.score(name).N > 0 })
+}
+
+// methodTable has a row for every method, and of each task columns with some scores.
+func methodTable(title string, tasks []*Task, scoresOf func(*Task) []string) *Table {
+	t := &Table{Title: title, Heads: []string{"method", "parameters"}}
 	named := groups(tasks, func(a, b *Task) bool { return a.Name == b.Name })
 	blocks := alike(tasks)
 	columns := make([][]scoreColumn, len(blocks))
@@ -58,7 +87,7 @@ func scoreTable(tasks []*Task) *Table {
 	averaged := len(named) > 1  // if that means something: one score of each task, all in the same unit
 	for _, same := range named {
 		shown, _ := taskOf(same[0].Name)
-		scores := tableScores(shown.Name, same[0].Primary)
+		scores := scoresOf(same[0])
 		for _, s := range scores {
 			averaged = averaged && len(scores) == 1 && scoreOf(s).Unit == 100
 			t.Heads = append(t.Heads, shown.Title+" "+head(s, same...))
@@ -211,11 +240,72 @@ func paperCells(name string, columns []scoreColumn, averaged bool) (cells []stri
 	return cells, source
 }
 
-// differenceTable returns AutoLoRA minus every other method.
+// controlTable returns, of every method that searches ranks, how its held-out loss
+// differs from that of its controls.
+func (r *Report) controlTable() *Table {
+	t := &Table{Title: "Learned ranks against the same parameters placed in other ways", Heads: []string{"method", "parameters", head(metrics.NameLoss)},
+		Caption: "Held-out loss, and how it differs from that of each control, paired over examples and seeds (two-sided p): negative where the learned ranks are better."}
+	column := make(map[string]int)
+	for _, m := range runs.Methods {
+		if m.Of == reference {
+			column[m.Placed] = len(t.Heads)
+			t.Heads = append(t.Heads, "minus "+m.Placed)
+		}
+	}
+	for _, task := range r.Tasks {
+		var rows []Row
+		for _, m := range task.Methods {
+			cells, found := slices.Repeat([]string{unknownCell}, len(t.Heads)), false
+			cells[0], cells[1], cells[2] = methodOf(m.Method).Title, count(m.Adapter.Mean), scoreOf(metrics.NameLoss).counted(m.score(metrics.NameLoss))
+			for _, c := range task.Comparisons {
+				if other := methodOf(c.Other); c.Of == m.Method && other.Of == c.Of && c.Loss != nil {
+					p := pEquals(c.Loss.Interval.P)
+					if c.Loss.same() {
+						p = "the same"
+					}
+					cells[column[other.Placed]], found = fmt.Sprintf("%s (%s)", heldOut.signed(c.Loss.Mean), p), true
+				}
+			}
+			if found {
+				rows = append(rows, Row{Cells: cells})
+			}
+		}
+		if rows != nil {
+			t.subtitle(r.name(task))
+			t.Rows = append(t.Rows, rows...)
+		}
+	}
+	return t
+}
+
+// minus names the comparisons of a table: where all are of one method, by the other.
+func (r *Report) minus() (of string, name func(*Comparison) string) {
+	var subjects []string
+	for _, task := range r.Tasks {
+		for _, c := range task.Comparisons {
+			if !slices.Contains(subjects, c.Of) {
+				subjects = append(subjects, c.Of)
+			}
+		}
+	}
+	if len(subjects) == 1 {
+		return methodOf(subjects[0]).Title + " minus", func(c *Comparison) string { return methodOf(c.Other).Title }
+	}
+	return "method minus another", func(c *Comparison) string {
+		other := methodOf(c.Other)
+		return methodOf(c.Of).Title + " − " + cmp.Or(other.Placed, other.Title)
+	}
+}
+
+// differenceTable returns the differences of the main scores.
 func (r *Report) differenceTable() *Table {
-	t := &Table{Title: "AutoLoRA minus the others, paired over seeds",
-		Heads:   []string{"AutoLoRA minus", "seeds", "difference", "sd", "95 % interval", "p"},
+	of, name := r.minus()
+	t := &Table{Title: of + " the others, paired over seeds",
+		Heads:   []string{of, "seeds", "difference", "sd", "95 % interval", "p"},
 		Caption: "Student's t over the seeds that both methods have; over tasks, for the average of just these tasks. " + r.multiplicity()}
+	if strings.HasSuffix(of, "another") {
+		t.Title = "Differences of scores, paired over seeds"
+	}
 	add := func(title string, of []*Comparison) {
 		if len(of) > 0 {
 			t.subtitle(title)
@@ -225,7 +315,7 @@ func (r *Report) differenceTable() *Table {
 			if c.Tasks != nil {
 				pairs, sd = fmt.Sprintf("%d tasks", len(c.Tasks)), unknown // that of the tasks says nothing about seeds
 			}
-			t.add(methodOf(c.Other).Title, pairs, how.signed(c.Differences.Mean), how.difference(sd), how.interval(c.Interval), pValue(c.Interval.P))
+			t.add(name(c), pairs, how.signed(c.Differences.Mean), how.difference(sd), how.interval(c.Interval), pValue(c.Interval.P))
 		}
 	}
 	for _, task := range r.Tasks {
@@ -233,6 +323,58 @@ func (r *Report) differenceTable() *Table {
 	}
 	for _, o := range r.Overall {
 		add(fmt.Sprintf("Average over the tasks of %s on %s", o.Family, o.Model), o.Comparisons)
+	}
+	return t
+}
+
+// lossDifferenceTable returns the differences of the held-out losses.
+func (r *Report) lossDifferenceTable() *Table {
+	of, name := r.minus()
+	t := &Table{Title: "Differences of held-out loss, paired over examples and seeds",
+		Heads: []string{of, "examples", "seeds", "difference", "standard error", "sd of seeds", "95 % interval", "p"},
+		Caption: "Lower is better. Standard error: of the mean over examples, for other examples and these trainings; sd of seeds: of the differences of whole runs. " +
+			"Interval and p are for other examples and other trainings, by both variances added; of one seed for other examples alone."}
+	for _, task := range r.Tasks {
+		first := true
+		for _, c := range task.Comparisons {
+			if d := c.Loss; d != nil {
+				if first {
+					t.subtitle(r.name(task))
+				}
+				first = false
+				t.add(name(c), human.Thousands(d.Examples), seedList(d.Seeds), heldOut.signed(d.Mean), heldOut.difference(d.StandardError), heldOut.difference(d.SD),
+					heldOut.interval(d.Interval), pValue(d.Interval.P))
+			}
+		}
+	}
+	return t
+}
+
+// trialTable returns the trials of settings.
+func (r *Report) trialTable() *Table {
+	t := &Table{Title: "Trials of settings", Heads: []string{"trial", "parameters", "steps", head(metrics.NameLoss), "standard error", ""},
+		Caption: "Held-out loss on a part of the training data, after the steps that each had."}
+	for _, task := range r.Tasks {
+		for _, run := range task.runs() {
+			u := run.Tune
+			if u == nil {
+				continue
+			}
+			t.subtitle(fmt.Sprintf("%s: %s, seed %d", r.name(task), methodOf(run.Results.Method).Title, run.Results.Seed))
+			for n, trial := range u.Trials {
+				loss, mark := unknown, string(trial.State)
+				if trial.Loss != nil {
+					loss = Number(*trial.Loss)
+				}
+				if u.Chosen != nil && n == u.Choice {
+					mark = "chosen"
+				}
+				t.add(u.Words(n), human.Thousands(trial.Parameters), human.Thousands(trial.Steps), heldOut.format(loss), heldOut.difference(Number(standardError(trial))), mark)
+			}
+			if len(r.runs) > 1 && run.Results.Method == methodTune {
+				t.Caption += fmt.Sprintf(" Seed %d: %s.", run.Results.Seed, strings.Join(Advice(u), "; "))
+			}
+		}
 	}
 	return t
 }
@@ -420,5 +562,5 @@ func (r *Report) sizeTable() *Table {
 
 // otherTables returns all tables but the main ones that have rows.
 func (r *Report) otherTables() []*Table {
-	return withRows(append(r.detailTables(), r.differenceTable(), r.costTable(), r.workTable(), r.rankTable(), r.allScoresTable(), r.sizeTable()))
+	return withRows(append(r.detailTables(), r.lossDifferenceTable(), r.differenceTable(), r.trialTable(), r.costTable(), r.workTable(), r.rankTable(), r.allScoresTable(), r.sizeTable()))
 }

@@ -5,15 +5,21 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
+	"autolora/autolora/runs"
 	"autolora/human"
 )
 
+// mostHeadlines is how many a page begins with; more are better read in tables.
+const mostHeadlines = 8
+
 // Headlines returns what a reader wants first, in sentences: over the tasks
-// where there are several, else of the task; AutoLoRA against the controls and
-// LoRA of one rank; where there are none of these, what the runs reached.
+// where there are several, else of the task; methods that search ranks against their
+// controls and LoRA of one rank; where there are none of these, what the runs reached.
 func (r *Report) Headlines() []string {
-	var over, single, reached []string
+	var over, single, other, reached []string
 	for _, o := range r.Overall {
 		for _, c := range o.Comparisons {
 			if wanted(c) {
@@ -23,24 +29,35 @@ func (r *Report) Headlines() []string {
 	}
 	for _, t := range r.Tasks {
 		for _, c := range t.Comparisons {
+			where := r.name(t)
+			if c.named != "" {
+				where += ", " + c.named
+			}
+			text := where + ": " + r.sentence(c, t.Model, "")
 			if wanted(c) {
-				where := r.name(t)
-				if c.named != "" {
-					where += ", " + c.named
-				}
-				single = append(single, where+": "+r.sentence(c, t.Model, ""))
+				single = append(single, text)
+			} else if c.Of == runs.MethodLoRA {
+				other = append(other, text)
 			}
 		}
 		for _, m := range t.Methods {
 			reached = append(reached, fmt.Sprintf("%s: %s", r.name(t), m.sentence(t)))
 		}
+		for _, run := range t.runs() {
+			if run.Tune != nil && len(r.runs) == 1 {
+				reached = append(reached, sentences(Advice(run.Tune))...)
+			}
+		}
 	}
-	switch {
-	case over != nil:
-		return over
-	case single != nil:
-		return single
-	case len(reached) > 4: // the table says it better
+	for _, lines := range [][]string{over, single, other} {
+		if len(lines) > mostHeadlines {
+			return nil
+		}
+		if lines != nil {
+			return lines
+		}
+	}
+	if len(reached) > 4 && len(r.runs) > 1 { // the table says it better
 		return nil
 	}
 	return reached
@@ -109,9 +126,9 @@ func (m *Method) sentence(t *Task) string {
 
 // sentence says what a comparison comes to.
 func (r *Report) sentence(c *Comparison, model, with string) string {
-	n, how, other, known := c.Differences.N, scoreOf(c.Score), methodOf(c.Other).Words, c.Interval.Low.Known()
+	n, how, of, other, known := c.Differences.N, scoreOf(c.Score), upper(methodOf(c.Of).Words), methodOf(c.Other).Words, c.Interval.Low.Known()
 	verdict := "not more than chance"
-	if c.Interval.Beyond() {
+	if c.verdict() != 0 || c.Tasks != nil && c.Interval.Beyond() {
 		verdict = "more than chance explains"
 	}
 	if c.Tasks != nil {
@@ -125,10 +142,14 @@ func (r *Report) sentence(c *Comparison, model, with string) string {
 		if known {
 			judged = fmt.Sprintf(" (95 %% interval %s for these tasks): %s", how.interval(c.Interval), verdict)
 		}
-		return fmt.Sprintf("Over %d tasks%s%s%s AutoLoRA is on average %s %s%s. It is better on %d and worse on %d of the tasks (sign test %s).",
-			n, with, r.onModel(model), by, position(how, c.Differences.Mean), other, judged, c.Above, c.Below, pEquals(c.SignP))
+		return fmt.Sprintf("Over %d tasks%s%s%s %s is on average %s %s%s. It is better on %d and worse on %d of the tasks (sign test %s).",
+			n, with, r.onModel(model), by, of, position(how, c.Differences.Mean), other, judged, c.Above, c.Below, pEquals(c.SignP))
 	}
-	text := fmt.Sprintf("AutoLoRA is %s %s", position(how, c.Differences.Mean), other)
+	text := fmt.Sprintf("%s is %s %s", of, position(how, c.Differences.Mean), other)
+	loss := ""
+	if c.Loss != nil {
+		loss = fmt.Sprintf("its held-out loss is %s (%s)", c.Loss.position(), c.Loss.grounds())
+	}
 	switch {
 	case c.Unlearnt != nil:
 		var names []string
@@ -136,18 +157,59 @@ func (r *Report) sentence(c *Comparison, model, with string) string {
 			names = append(names, methodOf(name).Words)
 		}
 		why := "gave one answer to everything"
-		if least := c.of.baseline(c.Score); least.Known() {
+		if least := c.task.baseline(c.Score); least.Known() {
 			why = fmt.Sprintf("scored no better than always giving the commonest answer (%s %s)", how.Title, how.format(least))
 		}
-		return fmt.Sprintf("no verdict on AutoLoRA and %s: %s %s.", other, strings.Join(names, " and "), why)
+		return fmt.Sprintf("no verdict on %s and %s: %s %s.", methodOf(c.Of).Words, other, strings.Join(names, " and "), why)
 	case n == 0:
-		return fmt.Sprintf("AutoLoRA and %s have no seed in common, so they are not compared.", other)
+		return fmt.Sprintf("%s and %s have no seed in common, so they are not compared.", of, other)
+	case n == 1 && loss != "":
+		return fmt.Sprintf("%s with the one seed that both have, and %s; from one seed nothing can be said about others.", text, loss)
 	case n == 1:
 		return text + " with the one seed that both have; from one seed nothing can be said about chance."
+	case c.byLoss:
+		return fmt.Sprintf("%s (%d seeds), and %s: by the loss, %s.", text, n, loss, verdict)
 	case !known:
 		return fmt.Sprintf("%s with each of %d seeds; without any spread chance cannot be judged.", text, n)
+	case loss != "":
+		loss = ". " + upper(loss)
 	}
-	return fmt.Sprintf("%s (%d seeds, 95 %% interval %s): %s.", text, n, how.interval(c.Interval), verdict)
+	return fmt.Sprintf("%s (%d seeds, 95 %% interval %s): %s%s.", text, n, how.interval(c.Interval), verdict, loss)
+}
+
+// position returns "0.0031 lower", or "the same".
+func (d *LossDifference) position() string {
+	size := heldOut.difference(Number(math.Abs(float64(d.Mean))))
+	switch {
+	case d.Mean > 0:
+		return size + " higher"
+	case d.Mean < 0:
+		return size + " lower"
+	}
+	return "the same"
+}
+
+// grounds says what the difference rests on.
+func (d *LossDifference) grounds() string {
+	text := fmt.Sprintf("paired over %s and %s", human.Count(d.Examples, "example"), human.Count(len(d.Seeds), "seed"))
+	if d.Interval.Low.Known() {
+		text += fmt.Sprintf(": 95 %% interval %s, %s", heldOut.interval(d.Interval), pEquals(d.Interval.P))
+	}
+	return text
+}
+
+// upper makes the first letter of a sentence a large one.
+func upper(text string) string {
+	first, size := utf8.DecodeRuneInString(text)
+	return string(unicode.ToUpper(first)) + text[size:]
+}
+
+// sentences ends texts as sentences do.
+func sentences(texts []string) []string {
+	for i, text := range texts {
+		texts[i] = upper(text) + "."
+	}
+	return texts
 }
 
 // position returns "0.4 points above", "0.02 below", or "equal to".

@@ -22,7 +22,7 @@ const (
 
 // pictureFile is the files of pictures, of whatever report; earlier versions
 // wrote dark ones too.
-var pictureFile = regexp.MustCompile(`^(scores|differences|ranks|ranks-by-seed|ranks-others|cost|curves-[0-9]+|alpha)(-dark)?\.(png|svg)$`)
+var pictureFile = regexp.MustCompile(`^(scores|differences|ranks|ranks-by-seed|ranks-others|cost|curves-[0-9]+|alpha|tuning|pruning)(-dark)?\.(png|svg)$`)
 
 // Write makes the folder dir, if it is missing, and writes the report into it:
 // the page, the tables, the numbers, and each picture as PNG and SVG. Each file

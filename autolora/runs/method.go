@@ -20,8 +20,9 @@ type Method struct {
 	// Set has the settings that make it differ from its like, as "NAME=VALUE".
 	Set []string
 
-	// Of is the method of whose ranks a control's are made; "" of all others.
-	Of string
+	// Of is the method of whose ranks a control's are made, Placed how: "spread evenly";
+	// "" of all others.
+	Of, Placed string
 
 	Title  string    // in tables and pictures
 	Words  string    // in a sentence
@@ -146,7 +147,7 @@ func controlsOf(methods []Method) (all []Method) {
 			{Drawn, "random", "at random", "LoRA of the same size, placed at random", []float64{1.5, 1.5, 6, 1.5}},
 		} {
 			m := Method{
-				Name: base.Name + "-" + placed.name, LR: base.LR, Ranks: placed.ranks, Of: base.Name,
+				Name: base.Name + "-" + placed.name, LR: base.LR, Ranks: placed.ranks, Of: base.Name, Placed: placed.title,
 				Title: base.Title + ", " + placed.title, Words: placed.words, Group: cmp.Or(base.Group, Controls), Colour: base.Colour, Dash: placed.dash,
 			}
 			if m.Name == "autolora-uniform" {

@@ -157,7 +157,11 @@ func printDetails(w *writer, r *runs.Results) {
 			w.printf("\n")
 		}
 		if strings.Contains(warning, "learning rate") {
-			warning += " (--lr)" // flags have names here alone
+			how := " (--lr, or --lr auto)" // flags have names here alone
+			if r.Steps.Tune > 0 {
+				how = " (--tune-lr)"
+			}
+			warning += how
 		}
 		w.printf("%s %s\n", w.bold("Warning:"), warning)
 	}

@@ -1,0 +1,264 @@
+package report
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"autolora/autolora/halving"
+	"autolora/autolora/runs"
+	"autolora/data/metrics"
+)
+
+// withLosses adds the held-out losses of examples to a run.
+func (f folder) withLosses(losses ...float64) folder {
+	f.losses = &runs.Losses{Part: "dev", Data: "digest", Loss: losses}
+	f.results.Scores[metrics.NameLoss] = f.losses.Mean()
+	return f
+}
+
+// Known losses: of two seeds and four examples the differences are −1 −2 −3 −2 and
+// −1 0 −1 2; their means over the seeds −1 −1 −2 0.
+func TestLossDifference(t *testing.T) {
+	method := func(losses ...runs.Losses) *Method {
+		m := &Method{}
+		for seed := range losses {
+			m.runs = append(m.runs, &Run{Results: runs.Results{Seed: uint64(seed)}, Losses: &losses[seed]})
+		}
+		return m
+	}
+	of := func(losses ...float64) runs.Losses { return runs.Losses{Data: "a", Loss: losses} }
+	a, b := method(of(1, 1, 1, 1), of(2, 2, 2, 2)), method(of(2, 3, 4, 3), of(3, 2, 3, 0))
+	d := compareLosses(a, b)
+	const examples, seeds = 2.0 / 3 / 4, 2.0 / 2 // variances of the mean
+	near(t, "mean", d.Mean, -1, 1e-12)
+	near(t, "standard error", d.StandardError, math.Sqrt(examples), 1e-12)
+	near(t, "sd of seeds", d.SD, math.Sqrt2, 1e-12)
+	near(t, "degrees of freedom", d.Interval.DF, (examples+seeds)*(examples+seeds)/(examples*examples/3+seeds*seeds/1), 1e-12)
+	near(t, "half of the interval", d.Interval.High+1, student(0, math.Sqrt(examples+seeds), float64(d.Interval.DF)).High.float(), 1e-12)
+	if d.Examples != 4 || !slices.Equal(d.BySeed, []float64{-2, 0}) {
+		t.Errorf("%+v", d)
+	}
+	if one := compareLosses(method(of(1, 1, 1, 1)), b); one.SD.Known() || one.Interval.DF != 3 || one.Mean != -2 {
+		t.Errorf("of one seed %+v", one)
+	}
+	if same := compareLosses(a, a); same.Mean != 0 || same.Interval.Low.Known() {
+		t.Errorf("of the same runs %+v", same)
+	}
+	rows := of(1, 2)
+	rows.Rows = []int{3, 1}
+	if d := compareLosses(method(rows), method(runs.Losses{Data: "a", Loss: []float64{0, 0}, Rows: []int{3, 1}})); d.Mean != 1.25 {
+		t.Errorf("words count as %v, want 1.25", d.Mean)
+	}
+	for name, other := range map[string]runs.Losses{"other data": {Data: "b", Loss: []float64{0, 0, 0, 0}}, "fewer": of(0, 0, 0), "other words": rows} {
+		if d := compareLosses(a, method(other)); d != nil {
+			t.Errorf("%s: %+v", name, d)
+		}
+	}
+}
+
+func (n Number) float() float64 { return float64(n) }
+
+// rules writes a comparison of rules in which each seed of a method has its own noise,
+// and examples have theirs.
+func rules(t *testing.T, dir string, better map[string]float64, budget int, rate float64, methods ...string) {
+	t.Helper()
+	plan, err := json.Marshal(map[string]any{"model": "models/roberta-base", "task": "sst2", "lr": "auto", "parameters": budget, "seed": 1, "seeds": 3, "methods": methods, "controls": true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, filepath.Join(dir, runs.CompareFile), string(plan))
+	for _, method := range runs.WithControls(methods) {
+		for seed := uint64(1); seed <= 3; seed++ {
+			rng, examples := rand.New(rand.NewPCG(seed, uint64(len(method)))), rand.New(rand.NewPCG(7, 7))
+			var losses []float64
+			for range 400 {
+				losses = append(losses, 0.5+0.2*examples.NormFloat64()-better[method]+0.001*rng.NormFloat64())
+			}
+			f := scored("sst2", method, seed, 0.8+0.01*rng.NormFloat64()).withLosses(losses...)
+			f.results.Parameters.Adapter = int64(budget)
+			f.config["parameters"], f.config["lr"], f.config["rank"] = budget, rate, 4
+			if m := methodOf(method); m.Ranks == runs.Searched && seed == 1 {
+				f.config["about"] = map[string]any{"began": "2026-01-02T03:04:05Z", "chosen": []string{"lr", "search-lr"}}
+			}
+			if method == "autolora-eva" && seed == 1 {
+				f.tune = trials(1000)
+			}
+			f.write(t, filepath.Join(dir, runs.SeedFolder(method, seed)))
+		}
+	}
+}
+
+// trials is a choice among five learning rates, or where parameters are 0, among layers.
+func trials(parameters int64) *runs.Tune {
+	u := &runs.Tune{Rungs: []halving.Rung{{Trials: 5, Steps: 20}, {Trials: 3, Steps: 100}}, Final: 400}
+	for i, loss := range []float64{0.5, 0.32, 0.31, 0.3, 2} {
+		size, reached, within, state := parameters, 1, 0.012, runs.State("")
+		if parameters == 0 {
+			size = int64(9216) << i
+		}
+		trial := runs.Trial{Settings: json.RawMessage(fmt.Sprintf(`{"method":"lora","target":["query"],"rank":%d,"lr":%g}`, 1<<i, 1e-3*math.Exp2(float64(i)))), Parameters: size}
+		if i == 0 || i == 4 {
+			reached = 0
+		}
+		if i == 4 {
+			state = runs.Diverged
+		}
+		for rung := range reached + 1 {
+			trial.Reach(rung, runs.Reached{Steps: u.Rungs[rung].Steps, Loss: ptr(loss), StandardError: &within, State: state})
+		}
+		u.Trials = append(u.Trials, trial)
+	}
+	u.Choose()
+	return u
+}
+
+// Rules at two budgets, each with a rate of its own by trials, are one table, in which
+// each rule stands against its own controls; the verdict is by the loss and says so.
+func TestRulesAgainstControls(t *testing.T) {
+	dir := t.TempDir()
+	rules(t, filepath.Join(dir, "small"), map[string]float64{"autolora-eva": 0.01}, 9000, 2e-3, "lora", "autolora", "autolora-eva")
+	rules(t, filepath.Join(dir, "large"), nil, 40000, 4e-3, "lora", "autolora", "autolora-eva")
+	r := load(t, dir)
+	if len(r.Tasks) != 2 || r.Tasks[0].With != "parameters 9000" || r.Tasks[1].With != "parameters 40000" || len(r.Tasks[0].Methods) != 9 {
+		t.Fatalf("tasks %+v", r.Tasks)
+	}
+	var b bytes.Buffer
+	table := r.controlTable()
+	table.text(&b, 200)
+	var rows []string
+	for _, row := range table.Rows {
+		rows = append(rows, row.Cells[0])
+	}
+	if !slices.Equal(rows, []string{"SST-2 (parameters 9000)", "AutoLoRA", "Rule eva", "SST-2 (parameters 40000)", "AutoLoRA", "Rule eva"}) {
+		t.Errorf("rows %q", rows)
+	}
+	for _, want := range []string{"minus spread evenly", "−0.0100 (p < 0.0001)"} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("no %q in\n%s", want, b.String())
+		}
+	}
+	b.Reset()
+	if err := r.Text(&b, 1000); err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Split(strings.TrimSpace(b.String()), "\n")
+	if last := text[len(text)-2]; !strings.HasPrefix(last, "Better than the same parameters placed in other ways, by more than chance explains: the ranks of the rule eva on SST-2 (parameters 9000) (by held-out loss: spread evenly p < 0.0001, shuffled p < 0.0001, at random p < 0.0001); not better") {
+		t.Errorf("verdict %q", last)
+	}
+	if last := text[len(text)-1]; !strings.HasPrefix(last, "Better than plain LoRA within the same budget, by more than chance explains: the rule eva on SST-2 (parameters 9000)") || !strings.Contains(last, "plain LoRA within the same budget is as good, as far as these runs show, as AutoLoRA on SST-2 (parameters 9000), AutoLoRA on SST-2 (parameters 40000)") {
+		t.Errorf("verdict %q", last)
+	}
+	if !strings.Contains(b.String(), "0.002") || !strings.Contains(b.String(), "0.004") {
+		t.Errorf("the learning rates are not said:\n%s", b.String())
+	}
+	for _, p := range r.pictures() {
+		for _, part := range p.Panels {
+			if _, err := part.inline(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
+// A control is judged by the losses, another method by its score where that says more
+// than chance, one seed by nothing, and of runs without losses, or that learnt nothing,
+// there is what there was.
+func TestVerdicts(t *testing.T) {
+	const shuffled, lora = runs.MethodShuffled, runs.MethodLoRA
+	type seeds [][]float64 // the score, then the losses
+	base := seeds{{0.83, 0.5, 0.4, 0.6}, {0.84, 0.51, 0.41, 0.6}, {0.85, 0.5, 0.42, 0.6}}
+	for _, tc := range []struct {
+		name, other string
+		of          seeds
+		want        string // what it says of both
+		verdict     string
+	}{
+		{"by the loss", shuffled, seeds{{0.83, 0.52, 0.42, 0.62}, {0.85, 0.53, 0.43, 0.62}, {0.84, 0.52, 0.44, 0.62}},
+			"SST-2: AutoLoRA is equal to the same ranks shuffled over the layers (3 seeds), and its held-out loss is 0.0200 lower (paired over 3 examples and 3 seeds",
+			""},
+		{"a control by the loss, whatever the score says", shuffled, seeds{{0.63, 0.52, 0.42, 0.52}, {0.64, 0.51, 0.31, 0.62}, {0.65, 0.52, 0.44, 0.62}},
+			"): by the loss, not more than chance.", "Not better than the same parameters placed in other ways, by more than chance explains: the ranks of AutoLoRA on SST-2 (by held-out loss: shuffled p = "},
+		{"another by the score", lora, seeds{{0.63, 0.5, 0.4, 0.5}, {0.641, 0.5, 0.4, 0.5}, {0.649, 0.5, 0.4, 0.5}},
+			"(3 seeds, 95 % interval 19.8 to 20.2): more than chance explains. Its held-out loss is 0.0", "Better than plain LoRA, by more than chance explains: AutoLoRA on SST-2 (by accuracy: p < 0.0001)."},
+		{"one seed", shuffled, seeds{{0.83, 0.52, 0.42, 0.7}}, "from one seed nothing can be said about others.",
+			"No verdict, for want of seeds or of anything learnt: AutoLoRA on SST-2."},
+		{"no losses", shuffled, seeds{{0.63}, {0.64}, {0.65001}}, "SST-2: AutoLoRA is 20.0 points above the same ranks shuffled over the layers (3 seeds, 95 % interval 20.0 to 20.0): more than chance explains.",
+			"Better than the same parameters placed in other ways, by more than chance explains: the ranks of AutoLoRA on SST-2 (by accuracy, for not all runs have the losses of the same examples: shuffled p < 0.0001)."},
+		{"nothing learnt", shuffled, seeds{{0.5, 0.7, 0.7, 0.7}, {0.5, 0.7, 0.7, 0.7}, {0.5, 0.7, 0.7, 0.7}}, "SST-2: no verdict on AutoLoRA and the same ranks shuffled over the layers: the same ranks shuffled over the layers scored no better than always giving the commonest answer (accuracy 50.0).",
+			"No verdict, for want of seeds or of anything learnt: AutoLoRA on SST-2."},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			dir := t.TempDir()
+			for method, of := range map[string]seeds{runs.MethodAutoLoRA: base, tc.other: tc.of} {
+				for i, of := range of {
+					f := scored("sst2", method, uint64(i), of[0])
+					f.results.Baseline = metrics.Scores{metrics.NameAccuracy: 0.5, metrics.NameLoss: 0.69}
+					if len(of) > 1 {
+						f = f.withLosses(of[1:]...)
+					}
+					f.write(t, filepath.Join(dir, method, fmt.Sprint(i)))
+				}
+			}
+			r := load(t, dir)
+			if got := strings.Join(r.Headlines(), "\n"); !strings.Contains(got, tc.want) {
+				t.Errorf("got\n%s\nwant\n%s", got, tc.want)
+			}
+			if got := strings.Join(r.Verdict, "\n"); !strings.HasPrefix(got, tc.verdict) {
+				t.Errorf("verdict\n%s\nwant\n%s", got, tc.verdict)
+			}
+		})
+	}
+}
+
+// The page of tune has the advice, the trials as a table, and their picture; that of a
+// choice of the rate alone has losses by rates. Beside other methods it is a method.
+func TestTuneReport(t *testing.T) {
+	dir := t.TempDir()
+	tuned := scored("sst2", "lora", 1, 0.85)
+	tuned.tune = trials(0)
+	tuned.config["about"] = map[string]any{"began": "2026-01-02T03:04:05Z", "command": "tune", "chosen": []string{"target", "rank", "lr"}}
+	tuned.config["lr"], tuned.config["rank"] = 4e-3, 4
+	tuned.write(t, filepath.Join(dir, "tune"))
+	r := load(t, filepath.Join(dir, "tune"))
+	var b bytes.Buffer
+	if err := r.Markdown(&b); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"tune reaches accuracy 85.0", "Chosen: rank 4, learning rate 4e-3, the smallest adapter whose held-out loss (0.310) is within one standard error (0.0120) of the lowest",
+		"| rank 4, learning rate 4e-3 | 36,864 | 100 | 0.3100 | 0.0120 | chosen |", "| 147,456 | 20 | 2.0000 | 0.0120 | diverged |",
+	} {
+		if !strings.Contains(plainSpaces(b.String()), want) {
+			t.Errorf("no %q in\n%s", want, b.String())
+		}
+	}
+	p := r.tuningPicture()
+	svg, err := p.Panels[0].inline()
+	for _, want := range []string{"parameters", "73,728", "18,432"} {
+		if err != nil || !strings.Contains(svg, want) {
+			t.Errorf("%v: the picture lacks %q", err, want)
+		}
+	}
+	plain := scored("sst2", "lora", 1, 0.84)
+	plain.config["lr"], plain.config["rank"] = 1e-3, 8
+	plain.tune = trials(9216)
+	plain.write(t, filepath.Join(dir, "lora"))
+	r = load(t, dir)
+	if len(r.Tasks) != 1 || len(r.Tasks[0].Methods) != 2 || r.Tasks[0].Methods[1].Method != methodTune || len(r.Replaced) != 0 {
+		t.Errorf("%+v", r.Tasks)
+	}
+	if svg, err := r.tuningPicture().Panels[0].inline(); err != nil || !strings.Contains(svg, "learning rate") || !strings.Contains(svg, "4e-3") {
+		t.Errorf("%v: no rates in the picture", err)
+	}
+	r.runs[0].Tune.Best = 99 // as a damaged file has it
+	if p := r.tuningPicture(); len(p.Panels) != 1 {
+		t.Errorf("%d panels", len(p.Panels))
+	}
+}

@@ -19,7 +19,7 @@ type Batch struct {
 	Lengths  []int     // [B] tokens of each example, at least 1; their sum is N
 	Want     []int64   // [M] places of the wanted tokens among the N; nil but in tagging, generation and chats
 	WantPer  []int     // [B] wanted tokens of each example, their sum is M; nil but in tagging, generation and chats
-	Labels   []int64   // [B] classes, in tagging [M], in generation and chats [M] ids of the tokens that follow; NoLabel when not known; nil in regression
+	Labels   []int64   // [B] classes, of K that an example may have any of [B·K] 1 or 0 for each, in tagging [M], in generation and chats [M] ids of the tokens that follow; NoLabel when not known; nil in regression
 	Values   []float64 // [B] targets, NaN when not known; nil but in regression
 	Index    []int     // [B] place of each example in its data set
 	Filler   bool      // the part of a batch that has too few examples for all its parts: it counts for nothing
@@ -51,6 +51,17 @@ func (c *Corpus) Batch(indices []int) (*Batch, error) {
 		switch c.Data.Kind {
 		case Regression:
 			b.Values = append(b.Values, ex.Value)
+		case MultiLabel:
+			for class := range c.Data.Labels {
+				has := int64(0)
+				switch {
+				case ex.LabelSet == nil:
+					has = NoLabel
+				case slices.Contains(ex.Classes, class):
+					has = 1
+				}
+				b.Labels = append(b.Labels, has)
+			}
 		case Tagging:
 			for k, first := range e.First {
 				b.Want, b.Labels = append(b.Want, at+int64(first)), append(b.Labels, int64(ex.Tags[k]))

@@ -2,6 +2,7 @@ package data
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -13,6 +14,15 @@ import (
 // numbers is a column by itself. It is nil where the text is no table, a value a line, say. A value that is missing
 // is "".
 func ReadColumn(file string, text []byte, names ...string) ([]string, error) {
+	return readColumn(file, text, false, names)
+}
+
+// ReadListColumn is ReadColumn of a column that may have lists, which become JSON.
+func ReadListColumn(file string, text []byte, names ...string) ([]string, error) {
+	return readColumn(file, text, true, names)
+}
+
+func readColumn(file string, text []byte, lists bool, names []string) ([]string, error) {
 	if list, err := jsonCell(bytes.TrimSpace(text)); err == nil && list.kind == isList && len(list.list) > 0 &&
 		!slices.ContainsFunc(list.list, func(c cell) bool { return c.kind != isText }) {
 		return list.texts(), nil
@@ -40,6 +50,9 @@ func ReadColumn(file string, text []byte, names ...string) ([]string, error) {
 		switch {
 		case i >= len(cells) || i >= 0 && cells[i].kind == missing:
 			values = append(values, "")
+		case i >= 0 && lists && cells[i].kind == isList:
+			list, _ := json.Marshal(cells[i].texts()) // of texts, which never fails
+			values = append(values, string(list))
 		case i >= 0 && (cells[i].kind == isList || cells[i].kind == isOther):
 			return fmt.Errorf("%s: %q: is a list or an object: want a string or a number", place(file, line), spec.columns[i].name)
 		case i >= 0:

@@ -27,6 +27,10 @@ func (d *Dataset) LabelCounts() []LabelCount {
 		switch d.Kind {
 		case Tagging:
 			classes = ex.Tags
+		case MultiLabel:
+			if classes = nil; ex.LabelSet != nil {
+				classes = ex.Classes
+			}
 		case Classification:
 		default:
 			return nil

@@ -16,6 +16,7 @@ type Kind string
 // The kinds of task.
 const (
 	Classification Kind = "classification" // one class out of several
+	MultiLabel     Kind = "multi-label"    // any number of classes
 	Regression     Kind = "regression"     // one number
 	Tagging        Kind = "tagging"        // one class for every word of a sentence
 	Generation     Kind = "generation"     // a text
@@ -25,9 +26,13 @@ const (
 // Writes reports whether a model writes what is asked for.
 func (k Kind) Writes() bool { return k == Generation || k == Chat }
 
+// OfTexts reports whether whole texts, or pairs of them, have labels or numbers.
+func (k Kind) OfTexts() bool { return k == Classification || k == MultiLabel || k == Regression }
+
 // kindNames are the kinds by the names that other programs have for them.
 var kindNames = map[Kind][]string{
 	Classification: {"cls", "class", "text-classification", "sequence-classification", "single-label-classification", "seq-cls", "sentiment", "nli", "pair", "pairs", "sentence-pair"},
+	MultiLabel:     {"multilabel", "multi-label-classification", "multilabel-classification", "multi-label-text-classification"},
 	Regression:     {"sts", "similarity", "regress"},
 	Tagging:        {"ner", "pos", "chunking", "token-classification", "token-cls", "sequence-labeling", "sequence-labelling", "sequence-tagging", "tags"},
 	Generation:     {"gen", "seq2seq", "text2text", "text2text-generation", "text-generation", "summarization", "translation", "causal-lm", "lm", "seq-2-seq-lm"},
@@ -42,7 +47,7 @@ func ParseKind(name string) (Kind, error) {
 			return k, nil
 		}
 	}
-	return "", fmt.Errorf("unknown kind of task %q: want %s, %s, %s, %s or %s", name, Classification, Regression, Tagging, Generation, Chat)
+	return "", fmt.Errorf("unknown kind of task %q: want %s, %s, %s, %s, %s or %s", name, Classification, MultiLabel, Regression, Tagging, Generation, Chat)
 }
 
 // NoLabel is the class of an example or a word without a label, as in GLUE's test sets.
@@ -57,6 +62,7 @@ type Example struct {
 	Label   int     // index of the class, NoLabel when not known; 0 in the other kinds
 	Value   float64 // target of a regression, NaN when not known; 0 in the other kinds
 
+	*LabelSet // in multi-label classification, nil where it is not known, else nil
 	*Sentence // in tagging, else nil
 	*Writing  // in generation, else nil
 
@@ -64,6 +70,11 @@ type Example struct {
 
 	File string // where the example was read
 	Line int    // 1-based line of File, the first of a sentence, or row if it is a parquet file
+}
+
+// LabelSet is the labels of an example that may have any number of them.
+type LabelSet struct {
+	Classes []int // their indices, ascending
 }
 
 // Sentence is the words of a sentence to tag, and their tags.
@@ -126,6 +137,7 @@ type Dataset struct {
 
 	Files       []string // the files read, in order
 	Fingerprint string   // SHA-256 of the files' bytes, one after the other, in hex
+	separator   string   // what stands between the labels of an example that are one text; "" if nothing does
 	Skipped     []int    // lines left out because the official loaders leave them out (QQP and WebNLG)
 }
 
@@ -151,7 +163,7 @@ func (d *Dataset) Rows() []int {
 func (d *Dataset) Labelled() bool {
 	return !slices.ContainsFunc(d.Examples, func(e Example) bool {
 		return d.Kind == Generation && e.Target == "" && e.References == nil || d.Kind == Chat && e.Chat.Answer() == "" ||
-			e.Label == NoLabel || math.IsNaN(e.Value) || d.Kind == Tagging && slices.Contains(e.Tags, NoLabel)
+			d.Kind == MultiLabel && e.LabelSet == nil || e.Label == NoLabel || math.IsNaN(e.Value) || d.Kind == Tagging && slices.Contains(e.Tags, NoLabel)
 	})
 }
 
@@ -230,6 +242,9 @@ func (d *Dataset) Digest() string {
 	for i := range d.Examples {
 		ex := &d.Examples[i]
 		fmt.Fprintf(h, "%q %q %v %d %v", ex.Text, ex.Pair, ex.HasPair, ex.Label, ex.Value)
+		if ex.LabelSet != nil {
+			fmt.Fprintf(h, " %v", ex.Classes)
+		}
 		if ex.Sentence != nil {
 			fmt.Fprintf(h, " %q %v", ex.Words, ex.Tags)
 		}

@@ -14,6 +14,7 @@ type form struct {
 	kind   Kind
 	text   []column // one with the texts, the words or the sources, or two; where an optional second one is missing there is no pair
 	label  column   // without a name if there is none to read
+	labels []column // in its place a column for each of several labels
 	hidden bool     // -1 stands for a label that is not given, as in GLUE's test sets
 	most   float64  // values of a regression are from 0 to most; 0: any
 	subset bool     // the cell after the label is the example's Subset
@@ -52,10 +53,12 @@ func (f form) read(task string, part Part, files []string, classes *classes) (*D
 	if f.label.name != "" {
 		spec.columns = append(spec.columns, f.label)
 	}
+	spec.columns = append(spec.columns, f.labels...)
 	if f.skips != "" {
 		spec.skip = func(line int) { d.Skipped = append(d.Skipped, line) }
 	}
 	sum := sha256.New()
+	var lists []cell // of the labels of each example
 	for _, file := range files {
 		before := d.Len()
 		err := readTable(file, sum, spec, func(line int, cells []cell) error {
@@ -63,6 +66,9 @@ func (f form) read(task string, part Part, files []string, classes *classes) (*D
 				d.Examples = slices.Grow(d.Examples, spec.rows)
 			}
 			ex := Example{File: file, Line: line}
+			if f.label.listed {
+				lists = append(lists, cells[len(f.text)])
+			}
 			err := f.set(&ex, cells, classes)
 			d.Examples = append(d.Examples, ex)
 			return err
@@ -75,7 +81,12 @@ func (f form) read(task string, part Part, files []string, classes *classes) (*D
 		}
 	}
 	d.Fingerprint = hex.EncodeToString(sum.Sum(nil))
-	if f.kind == Classification || f.kind == Tagging {
+	if lists != nil {
+		if err := d.setLists(lists, classes); err != nil {
+			return nil, err
+		}
+	}
+	if f.kind == Classification || f.kind == MultiLabel || f.kind == Tagging {
 		d.Labels = classes.names
 	}
 	if f.kind == Generation && (part == Dev || part == Test) {
@@ -120,6 +131,9 @@ func (f form) set(ex *Example, cells []cell, classes *classes) error {
 			ex.Pair, ex.HasPair = cells[1].String(), cells[1].kind != missing
 		}
 		switch known := label.kind != missing; {
+		case f.kind == MultiLabel && f.labels != nil:
+			err = ex.setColumns(cells[len(f.text):], f.labels, classes)
+		case f.kind == MultiLabel: // see setLists
 		case f.kind == Regression && known:
 			ex.Value, err = label.value(f.most)
 		case f.kind == Regression:

@@ -28,6 +28,8 @@ type FileTask struct {
 	Seed             uint64   // of what is held out
 	TrainOn          TrainOn  // what of a conversation is to be written
 	Template         bool     // the model has a chat template, so that prompts and instructions are conversations if Kind is not given
+	// In multi-label classification Label is one column, with a list of labels or a text of several, or names of columns with
+	// commas between, each with 1 for the examples that have the label and 0 for the others.
 	// In tagging Text is one column, "tokens" if it is nil, and Label is "tags" or "ner_tags" if it is "". In
 	// files whose columns have no names they are numbers, 1 for the first column and -1 for the last, which is
 	// what nil and "" mean. In chats Text is one column with lists of messages and Label "", or the two are the prompt and
@@ -96,13 +98,16 @@ func (s *Splits) noteOddities() {
 		if d == nil {
 			continue
 		}
-		empty, first, labels := 0, "", 0
+		empty, first, labels, without := 0, "", 0, 0
 		for i := range d.Examples {
 			ex := &d.Examples[i]
 			if strings.TrimSpace(ex.Text) == "" && ex.Pair == "" && ex.Writing == nil && ex.Chat == nil && len(ex.words()) == 0 {
 				if empty++; empty == 1 {
 					first = ex.Where()
 				}
+			}
+			if ex.LabelSet != nil && len(ex.Classes) == 0 {
+				without++
 			}
 			if d.Kind == Classification && ex.Label != NoLabel && (ex.Text == d.Labels[ex.Label] || ex.HasPair && ex.Pair == d.Labels[ex.Label]) ||
 				d.Kind == Regression && ex.Text != "" && ex.Text == strconv.FormatFloat(ex.Value, 'g', -1, 64) {
@@ -111,6 +116,12 @@ func (s *Splits) noteOddities() {
 		}
 		if empty > 0 {
 			s.note("%s: %d of %d texts are empty (the first is %s)", d.Files[0], empty, d.Len(), first)
+		}
+		if d.separator != "" {
+			s.note("%s: the labels of an example are read with %q between them", d.Files[0], d.separator)
+		}
+		if without > 0 {
+			s.note("%s: %d of %d examples have none of the labels", d.Files[0], without, d.Len())
 		}
 		if 2*labels > d.Len() {
 			s.note("%s: %d of %d texts are the label itself: is the column of the label among those of the text?", d.Files[0], labels, d.Len())
@@ -192,7 +203,7 @@ func (f FileTask) check() error {
 		return fmt.Errorf("both text columns are %q: want two different ones", f.Text[0])
 	case f.Label == "" && (f.Train != "" || f.Dev != ""):
 		return errors.New("no label column is named: training and scoring need one")
-	case f.Kind == Classification && f.Train == "" && f.Labels == nil && f.Label != "":
+	case (f.Kind == Classification || f.Kind == MultiLabel && f.labelColumns() == nil) && f.Train == "" && f.Labels == nil && f.Label != "":
 		return errors.New("no train file and no class names: the meaning of the labels is not known")
 	case f.Kind == Regression && f.Labels != nil:
 		return errors.New("class names are given, but a regression has no classes")
@@ -218,9 +229,19 @@ func (f FileTask) read(part Part, file string, task *Task) (*Dataset, error) {
 	case Generation:
 		rows.text = sourceColumns(f.Text[0])
 	}
+	if rows.labels = f.labelColumns(); rows.labels != nil {
+		if err := f.labelsAreColumns(rows.labels, task); err != nil {
+			return nil, err
+		}
+		for i := range rows.labels {
+			rows.labels[i].optional = part == Test
+		}
+		rows.label = column{}
+	}
+	rows.label.listed = f.Kind == MultiLabel && rows.label.name != ""
 	rows.label.optional = part == Test
 	known := newClasses(task.Labels, f.Labels != nil) // whose order is that of a head
-	known.grow = task.Labels == nil && part == Train && (f.Kind == Classification || f.Kind == Tagging)
+	known.grow = task.Labels == nil && part == Train && (f.Kind == Classification || f.Kind == MultiLabel || f.Kind == Tagging)
 	whose := "of " + f.Train
 	if f.Labels != nil || f.Train == "" {
 		whose = "of the model"
@@ -238,6 +259,28 @@ func (f FileTask) read(part Part, file string, task *Task) (*Dataset, error) {
 	}
 	task.Labels = d.Labels
 	return d, nil
+}
+
+// labelsAreColumns makes the names of columns the task's labels, unless it has a head's, which must be the same.
+func (f FileTask) labelsAreColumns(columns []column, task *Task) error {
+	names := columnNames(columns)
+	for i, name := range names {
+		switch {
+		case name == "" || slices.Contains(names[:i], name):
+			return fmt.Errorf("the label columns %s: want names, each once", listNames(names))
+		case slices.Contains(f.Text, name):
+			return fmt.Errorf("the column %q is that of a label and of a text: want one of them", name)
+		case task.Labels != nil && !slices.Contains(task.Labels, name):
+			return fmt.Errorf("the label column %q is none of the model's labels (%s): want a column for each of these", name, listNames(task.Labels))
+		}
+	}
+	if task.Labels != nil && len(task.Labels) != len(names) {
+		return fmt.Errorf("%d label columns: want one for each of the model's labels (%s)", len(names), listNames(task.Labels))
+	}
+	if task.Labels == nil {
+		task.Labels = names
+	}
+	return nil
 }
 
 // listColumn is a column of lists that the user names: by its number in a file whose columns have no names.
@@ -271,6 +314,8 @@ func fileMetrics(task Task) (names []string, primary string) {
 		return []string{metrics.NamePerplexity}, metrics.NamePerplexity
 	case task.Kind == Generation: // those of E2E that fit any text
 		return []string{metrics.NameBLEU, metrics.NameROUGEL}, metrics.NameBLEU
+	case task.Kind == MultiLabel:
+		return []string{metrics.NameMicroF1, metrics.NameMacroF1, metrics.NameWeightedF1, metrics.NameSubsetAccuracy}, metrics.NameMicroF1
 	case task.Kind == Regression:
 		return []string{metrics.NameSpearman, metrics.NamePearson}, metrics.NameSpearman
 	case len(task.Labels) == 2:

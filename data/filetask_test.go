@@ -103,8 +103,8 @@ func TestFileTaskErrors(t *testing.T) {
 		want string
 	}{
 		{"no files", FileTask{Kind: Classification, Text: text, Label: "label"}, "no data files are named: want at least one"},
-		{"no kind", FileTask{Train: train, Text: text, Label: "label"}, `unknown kind of task "": want classification, regression, tagging, generation or chat`},
-		{"unknown kind", FileTask{Train: train, Kind: "ranking", Text: text, Label: "label"}, `unknown kind of task "ranking": want classification, regression, tagging, generation or chat`},
+		{"no kind", FileTask{Train: train, Text: text, Label: "label"}, `unknown kind of task "": want classification, multi-label, regression, tagging, generation or chat`},
+		{"unknown kind", FileTask{Train: train, Kind: "ranking", Text: text, Label: "label"}, `unknown kind of task "ranking": want classification, multi-label, regression, tagging, generation or chat`},
 		{"no text", FileTask{Train: train, Kind: Classification, Label: "label"}, "0 text columns: want one, or two for a pair"},
 		{"three texts", FileTask{Train: train, Kind: Classification, Text: []string{"a", "b", "c"}, Label: "label"}, "3 text columns: want one, or two for a pair"},
 		{"one text twice", FileTask{Train: train, Kind: Classification, Text: []string{"text", "text"}, Label: "label"}, `both text columns are "text": want two different ones`},

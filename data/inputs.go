@@ -29,6 +29,8 @@ func ReadInputs(file string, task Task) (*Dataset, error) {
 	switch task.Kind {
 	case Tagging:
 		rows.text, rows.label = []column{wordColumn}, tagColumn
+	case MultiLabel:
+		rows.label = column{name: "labels", other: "label", listed: true}
 	case Generation:
 		rows.text, rows.label.name = columns("source"), "target"
 	case Chat:
@@ -132,7 +134,7 @@ func readTexts(file string, task Task, config InputConfig) (*Inputs, error) {
 		if task.Kind == Chat {
 			rows.text = chatColumns("text")
 		}
-		if single := config.Pairs != nil && !*config.Pairs; !single && (task.Kind == Classification || task.Kind == Regression) {
+		if single := config.Pairs != nil && !*config.Pairs; !single && task.Kind.OfTexts() {
 			rows.text = append(rows.text, secondText)
 		}
 	case !wordALine:
@@ -219,7 +221,7 @@ func (c InputConfig) columns(kind Kind, names []string) []column {
 		}
 	}
 	cols := columns(found...)
-	if len(found) == 1 && found[0] == "text" && (kind == Classification || kind == Regression) {
+	if len(found) == 1 && found[0] == "text" && kind.OfTexts() {
 		cols = append(cols, secondText)
 	}
 	return cols

@@ -91,10 +91,14 @@ func (c *classes) settle(d *Dataset) error {
 		slices.SortFunc(names, func(a, b string) int { return cmp.Compare(index(a), index(b)) })
 	}
 	switch {
+	case len(names) == 0 && d.Kind == MultiLabel:
+		return errors.New("no example has a label: want at least two different ones")
 	case len(names) == 0:
 		return errors.New("no sentence in it has words")
 	case len(names) == 1 && d.Kind == Tagging:
 		return fmt.Errorf("all %d words have the tag %s: want at least two tags", d.Rows()[d.Len()], shorten(names[0]))
+	case len(names) == 1 && d.Kind == MultiLabel:
+		return fmt.Errorf("the only label is %s: want at least two different ones", shorten(names[0]))
 	case len(names) == 1:
 		return fmt.Errorf("all %d examples have the label %s: want at least two classes", d.Len(), shorten(names[0]))
 	}
@@ -112,8 +116,16 @@ func (c *classes) settle(d *Dataset) error {
 			ex.Label = to[ex.Label]
 			continue
 		}
-		for k, tag := range ex.Tags {
-			ex.Tags[k] = to[tag]
+		if ex.Sentence != nil {
+			for k, tag := range ex.Tags {
+				ex.Tags[k] = to[tag]
+			}
+		}
+		if ex.LabelSet != nil {
+			for k, class := range ex.Classes {
+				ex.Classes[k] = to[class]
+			}
+			slices.Sort(ex.Classes)
 		}
 	}
 	d.Labels = names

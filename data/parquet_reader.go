@@ -33,7 +33,7 @@ func readParquet(file string, b []byte, spec *tableSpec, yield yieldRow) error {
 		switch {
 		case spec.columns[i].raw && f.Nested(name):
 			columns[i], err = parquetJSON(f, name)
-		case spec.lists || spec.all && f.HasLists(name):
+		case spec.lists || (spec.all || spec.columns[i].listed) && f.HasLists(name):
 			columns[i], err = parquetLists(f, name)
 		case spec.all && f.Nested(name):
 			columns[i] = func(int) (cell, error) { return cell{kind: isOther}, nil }

@@ -172,6 +172,7 @@ var (
 	pairNames = [][2]string{{"sentence1", "sentence2"}, {"premise", "hypothesis"}, {"question1", "question2"}, {"text1", "text2"}, {"text", "text_pair"},
 		{"text_a", "text_b"}, {"sentence_a", "sentence_b"}, {"sentence_1", "sentence_2"}, {"s1", "s2"}, {"sent1", "sent2"}, {"string1", "string2"},
 		{"question", "sentence"}, {"question", "context"}, {"question", "passage"}, {"question", "answer"}, {"query", "passage"}, {"query", "document"}}
+	setNames    = []string{"labels", "label", "tags", "classes", "categories", "genres", "emotions", "topics", "intents", "targets"}
 	textNames   = []string{"text", "sentence", "content", "review", "comment", "tweet", "message", "body", "document", "utterance", "headline", "question", "query"}
 	labelNames  = []string{"label", "labels", "class", "target", "category", "sentiment", "intent", "topic", "emotion", "gold_label", "is_duplicate", "score", "similarity", "similarity_score", "relatedness_score", "stars", "rating", "y"}
 	writtenName = [][2]string{{"source", "target"}, {"instruction", "output"}, {"instruction", "response"}, {"input", "output"}, {"prompt", "completion"}, {"prompt", "response"},
@@ -264,11 +265,58 @@ func (p *Profile) rest(used ...string) (rest []*ColumnProfile) {
 	return rest
 }
 
+// labelSets returns what has the labels of which a text may have any number: a column with lists, or columns of 0 and 1
+// beside nothing else but the text, with commas between; "" in doubt, and where a usual name is that of a column with one label.
+func (p *Profile) labelSets(f FileTask) string {
+	flat := func(c *ColumnProfile) bool { return c.kind() < listed && !slices.Contains(f.Text, c.Name) }
+	if f.Kind == "" && p.first(labelNames, flat) != "" {
+		return ""
+	}
+	if name := p.first(setNames, func(c *ColumnProfile) bool { return c.kind() == listed }); name != "" {
+		return name
+	}
+	var bits []string
+	for _, c := range p.rest(f.Text...) {
+		if p.areBits([]string{c.Name}) {
+			bits = append(bits, c.Name)
+		}
+	}
+	const least = 3 // fewer may be anything
+	if len(bits) >= least || len(bits) > 1 && f.Kind == MultiLabel {
+		return strings.Join(bits, ",")
+	}
+	if f.Kind == MultiLabel {
+		return p.first(setNames, flat)
+	}
+	return ""
+}
+
+// areBits reports whether all values of the columns of these names are 0 or 1.
+func (p *Profile) areBits(names []string) bool {
+	return !slices.ContainsFunc(names, func(name string) bool {
+		c := p.column(name)
+		if c == nil || c.Missing > 0 || c.kind() >= listed || len(c.Values) == 0 {
+			return true
+		}
+		for value := range c.Values {
+			if truth := strings.ToLower(value); value != "0" && value != "1" && truth != "true" && truth != "false" {
+				return true
+			}
+		}
+		return false
+	})
+}
+
 // labelKind returns what labels of a column are, "" in doubt.
 func (p *Profile) labelKind(label string) Kind {
 	c := p.column(label)
-	if c == nil || p.Rows == c.Missing {
+	switch {
+	case c == nil && strings.Contains(label, ",") && p.areBits(strings.Split(label, ",")):
+		return MultiLabel
+	case c == nil || p.Rows == c.Missing:
 		return ""
+	case c.kind() == listed:
+		return MultiLabel
 	}
 	few := c.Values != nil && (2*len(c.Values) <= p.Rows-c.Missing || len(c.Values) <= 3)
 	switch kind := c.kind(); {
@@ -321,6 +369,9 @@ func (f FileTask) Complete() (complete FileTask, note string, err error) {
 	default:
 		if f.Text == nil {
 			f.Text = p.text(cmp.Or(f.Label, p.first(labelNames, func(c *ColumnProfile) bool { return true })))
+		}
+		if f.Label == "" && (f.Kind == "" || f.Kind == MultiLabel) {
+			f.Label = p.labelSets(f)
 		}
 		if f.Label == "" {
 			f.Label = p.label(f.Text)

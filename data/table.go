@@ -20,6 +20,7 @@ type column struct {
 	other    string // another name for the same, "" if there is none
 	place    int    // in a file whose columns have no names: 1 is the first, -1 the last, 0 is none
 	optional bool   // the file may lack it, and a cell may be null
+	listed   bool   // a cell may be a list of labels, too
 	raw      bool   // lists and objects are taken as the JSON that stands there
 }
 
@@ -208,7 +209,7 @@ func (s *tableSpec) check(i int, c cell) error {
 		return nil
 	case c.kind == missing:
 		return errors.New(" is null: want a value")
-	case s.lists != (c.kind == isList):
+	case s.lists != (c.kind == isList) && !s.columns[i].listed:
 		if s.lists {
 			return errors.New(": is no list: want a list of strings")
 		}

@@ -36,11 +36,18 @@ func NewBatch(s *torchbind.Scope, model *nn.Model, b *data.Batch) (*Batch, error
 		out.Labels = torchbind.FromSlice(s, b.Values, shape, model.Device())
 		return out, nil
 	}
+	most := model.Labels()
+	if model.Output == nn.MultiLabel {
+		most = 2 // 0 and 1, for each of the labels
+		if want := out.Size * int(model.Labels()); len(b.Labels) != want {
+			return nil, fmt.Errorf("%d labels for %d texts do not fit the head of %d labels", len(b.Labels), out.Size, model.Labels())
+		}
+	}
 	for _, l := range b.Labels {
 		if l == data.NoLabel {
 			return out, nil
 		}
-		if l < 0 || l >= model.Labels() {
+		if l < 0 || l >= most {
 			return nil, fmt.Errorf("label %d does not fit the head of %d labels", l, model.Labels())
 		}
 	}

@@ -264,6 +264,9 @@ func (f FileTask) read(part Part, file string, task *Task) (*Dataset, error) {
 // labelsAreColumns makes the names of columns the task's labels, unless it has a head's, which must be the same.
 func (f FileTask) labelsAreColumns(columns []column, task *Task) error {
 	names := columnNames(columns)
+	if len(task.Labels) == len(names) && defaultNames(task.Labels) { // they go by their places
+		task.Labels = nil
+	}
 	for i, name := range names {
 		switch {
 		case name == "" || slices.Contains(names[:i], name):

@@ -2,14 +2,17 @@ package job
 
 import (
 	"cmp"
+	"context"
 	"maps"
 	"slices"
 	"strings"
 
 	"autolora/autolora/runs"
+	"autolora/autolora/settings"
 	"autolora/data"
 	"autolora/data/metrics"
 	"autolora/human"
+	"autolora/nn"
 )
 
 // scored is what a model's answers about a data set are worth.
@@ -39,6 +42,49 @@ func scoreClasses(task data.Task, d *data.Dataset, a answers) (out scored, err e
 	out.perClass(task, gold, best)
 	out.mistakes(task, d, gold, a, func(i int) runs.Mistake { return mistake(d.Examples[i]) })
 	return out, nil
+}
+
+// scoreSets scores any number of labels an example.
+func (s *session) scoreSets(_ context.Context, _ *nn.Model, d *data.Dataset, a answers, _ *runs.Work) (out scored, err error) {
+	task, gold, pred := s.task, make([][]int, d.Len()), make([][]int, d.Len())
+	each := make([][]float64, d.Len())
+	for i, ex := range d.Examples {
+		gold[i], each[i] = ex.Classes, a.rows[i].Each
+	}
+	if s.cfg.Threshold == settings.Auto {
+		a.threshold = metrics.Threshold(gold, each)
+	}
+	for i := range pred {
+		pred[i] = a.given(i)
+	}
+	k := len(task.Labels)
+	if out.scores, err = metrics.MultiLabel(task.Metrics, k, gold, pred); err != nil {
+		return out, err
+	}
+	if out.baseline, err = metrics.MultiLabel(task.Metrics, k, gold, slices.Repeat([][]int{metrics.CommonestSet(gold)}, len(gold))); err != nil {
+		return out, err
+	}
+	if k <= runs.MaxClasses {
+		out.details.Classes = metrics.PerLabel(task.Labels, gold, pred)
+	}
+	out.details.Threshold = &a.threshold
+	for i, ex := range d.Examples {
+		if loss := a.rows[i].Loss; !slices.Equal(gold[i], pred[i]) && out.worse(loss) {
+			m := mistake(ex)
+			m.Gold, m.Predicted, m.Loss = inWords(task.Names(gold[i])), inWords(task.Names(pred[i])), loss
+			out.keep(m)
+		}
+	}
+	out.losses, out.baseline[metrics.NameLoss] = a.losses(d), metrics.BinaryEntropy(k, gold)
+	return out, nil
+}
+
+// inWords names labels.
+func inWords(labels []string) string {
+	if len(labels) == 0 {
+		return "(none)"
+	}
+	return strings.Join(labels, ", ")
 }
 
 // scoreTags scores one tag a word.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -190,7 +191,7 @@ func (s *session) classify(ctx context.Context, model *nn.Model, d *data.Dataset
 		return a, err
 	}
 	at := computed.Rows()
-	a.rows = make([]answer, at[len(at)-1])
+	a.rows, a.threshold = make([]answer, at[len(at)-1]), s.cfg.Threshold
 	if how.logits {
 		a.logits = make([][]float64, len(a.rows))
 	}
@@ -214,7 +215,7 @@ func (s *session) classify(ctx context.Context, model *nn.Model, d *data.Dataset
 	if err != nil {
 		return a, err
 	}
-	a.rows, err = together(s.procs, a.rows, func(row answer) bool { return row.Probability > 0 })
+	a.rows, err = together(s.procs, a.rows, func(row answer) bool { return row.Probability > 0 || row.Each != nil })
 	return a, err
 }
 
@@ -230,6 +231,15 @@ func newAnswer(ex *data.Example, k int, kind data.Kind, logits []float64) (a ans
 	}
 	gold := ex.Label
 	switch {
+	case kind == data.MultiLabel:
+		a.Each = make([]float64, len(logits))
+		for i, v := range logits {
+			a.Each[i] = 1 / (1 + math.Exp(-v))
+		}
+		if ex.LabelSet != nil {
+			a.Loss = metrics.BinaryCrossEntropy(logits, ex.Classes)
+		}
+		return a, nil
 	case kind == data.Tagging:
 		gold = ex.Tags[k]
 	case kind == data.Regression:

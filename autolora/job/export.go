@@ -46,7 +46,7 @@ func (j *job) export(model *nn.Model) (string, error) {
 		name = runs.ModelDir
 	}
 	return name, j.out.Make(name, func(path string) error {
-		o, card, err := j.session.origin(), j.card(), error(nil)
+		o, card, err := j.session.origin(j.results.Threshold), j.card(), error(nil)
 		o.describe(&card)
 		if full {
 			err = j.session.writeModel(model, path, card)

@@ -33,15 +33,19 @@ type computing struct {
 type answers struct {
 	rows   []answer    // one for every example, in tagging for every word (data.Dataset.Rows); nil in generation
 	logits [][]float64 // of each row, where they are kept
-	texts  []string    // in generation, of every example
+	// threshold is the probability above which a label is given, where an example may
+	// have several.
+	threshold float64
+	texts     []string // in generation, of every example
 }
 
 // answer is what a model says of an example, in tagging of a word.
 type answer struct {
-	Best        int     // the class with the largest logit
-	Probability float64 // of it
-	Value       float64 // in regression
-	Loss        float64 // of the right answer; 0 where that is not known
+	Best        int       // the class with the largest logit
+	Probability float64   // of it
+	Value       float64   // in regression
+	Each        []float64 // the probability of each label, where an example may have several
+	Loss        float64   // of the right answer; 0 where that is not known
 }
 
 // best returns the classes of the rows from one to another.
@@ -51,6 +55,18 @@ func (a answers) best(from, to int) []int {
 		classes[i] = a.rows[from+i].Best
 	}
 	return classes
+}
+
+// given returns the labels of a row, of which an example may have several, with a
+// probability above the threshold.
+func (a answers) given(row int) []int {
+	given := []int{}
+	for label, p := range a.rows[row].Each {
+		if p > a.threshold {
+			given = append(given, label)
+		}
+	}
+	return given
 }
 
 // saying is a part of what is said of an example.
@@ -74,14 +90,21 @@ var kinds = map[data.Kind]kind{
 		score: labelled(scoreClasses), losses: (*session).rowLosses,
 		say: func(task data.Task, a answers, i, _ int) []saying {
 			all := softmax(a.logits[i])
-			each := make([]plainjson.Member, len(all))
-			for k, p := range all {
-				each[k] = plainjson.Member{Key: task.Labels[k], Value: strconv.AppendFloat(nil, p, 'g', -1, 64)}
-			}
 			best := a.rows[i].Best
 			return []saying{
 				{"logits", a.logits[i], inLines}, {"label", task.Labels[best], inLines | inTable},
-				{"probabilities", plainjson.Object(each), inLines}, {"probability", json.Number(strconv.FormatFloat(all[best], 'f', 6, 64)), inTable},
+				{"probabilities", byLabel(task, all), inLines}, {"probability", json.Number(strconv.FormatFloat(all[best], 'f', 6, 64)), inTable},
+			}
+		},
+	},
+	data.MultiLabel: {
+		head: nn.MultiLabel, cut: "examples", compute: (*session).classify,
+		score: (*session).scoreSets, losses: (*session).rowLosses,
+		say: func(task data.Task, a answers, i, _ int) []saying {
+			given := task.Names(a.given(i))
+			return []saying{
+				{"logits", a.logits[i], inLines}, {"labels", given, inLines}, {"labels", data.JoinLabels(given, task.Labels), inTable},
+				{"probabilities", byLabel(task, a.rows[i].Each), inLines},
 			}
 		},
 	},
@@ -113,6 +136,15 @@ var kinds = map[data.Kind]kind{
 			return []saying{{"text", a.texts[i], inLines | inTable}}
 		},
 	},
+}
+
+// byLabel is an object of the probabilities of a task's labels.
+func byLabel(task data.Task, probabilities []float64) json.RawMessage {
+	each := make([]plainjson.Member, len(probabilities))
+	for k, p := range probabilities {
+		each[k] = plainjson.Member{Key: task.Labels[k], Value: strconv.AppendFloat(nil, p, 'g', -1, 64)}
+	}
+	return plainjson.Object(each)
 }
 
 // labelled scores the answers alone.

@@ -58,13 +58,17 @@ func Chats(dir string) bool {
 	return err == nil && o != nil && o.Chat
 }
 
-// origin returns what the session's run leaves beside what it made.
-func (s *session) origin() *origin {
+// origin returns what the session's run leaves beside what it made. threshold is the
+// one that it scored with, if it did with one.
+func (s *session) origin(threshold *float64) *origin {
 	cfg, o := s.cfg, &origin{Program: "autolora " + Version}
 	cfg.Kind = s.task.Kind
+	if threshold != nil {
+		cfg.Threshold = *threshold
+	}
 	o.Settings = cfg.Kept()
 	o.Chat = s.task.Kind == data.Chat && s.tok.HasChatTemplate()
-	if s.task.Kind == data.Classification || s.task.Kind == data.Regression {
+	if s.task.Kind.OfTexts() {
 		some := s.splits.Train
 		if some == nil {
 			some = s.splits.Dev[0]
@@ -82,6 +86,7 @@ func (o *origin) describe(card *peft.ModelCard) {
 		return // what reads the file says so
 	}
 	card.Chat = o.Chat
+	card.Several, card.Threshold = cfg.Kind == data.MultiLabel, cfg.Threshold
 	card.Pairs, card.Length = o.Pairs != nil && *o.Pairs, cfg.MaxLength
 	d := cfg.Decoding
 	card.Search = fmt.Sprintf("max_new_tokens=%d, ", d.MaxNewTokens)

@@ -57,6 +57,9 @@ func Predict(ctx context.Context, host Host, cfg settings.Config, p PredictConfi
 	if s.task.Kind == data.Generation && cfg.Task == "" && (cfg.Kind == data.Chat || data.HasConversations(p.Input)) {
 		s.task.Kind = data.Chat
 	}
+	if s.task.Kind == data.MultiLabel && cfg.Threshold == settings.Auto {
+		return 0, settings.Errorf("threshold", "auto goes by what is scored, and nothing is: want a number")
+	}
 	if err := s.openTokenizer(); err != nil {
 		return 0, err
 	}

@@ -38,6 +38,8 @@ func (s *session) headTask(adapter *StoredAdapter) (data.Task, error) {
 	if adapter != nil && !adapter.anyTask() {
 		generates = s.arch.Generates() && adapter.Language()
 	}
+	// Nothing but the base model may say what the scores mean.
+	several := s.cfg.Kind == data.MultiLabel || s.cfg.Kind == "" && s.arch.SeveralLabels() && (adapter == nil || adapter.Labels == nil)
 	outputs, tokens := 0, slices.Contains(s.arch.Architectures, s.arch.Architecture(nn.TokenClassification))
 	switch {
 	case generates:
@@ -49,7 +51,7 @@ func (s *session) headTask(adapter *StoredAdapter) (data.Task, error) {
 		if adapter.Labels != nil {
 			labels = adapter.Labels
 		}
-		if adapter.Labels == nil && !tokens { // nothing but the base model says what the scores mean
+		if adapter.Labels == nil && !tokens && !several {
 			if err := s.arch.CheckProblem(nn.SequenceClassification); err != nil && outputs > 1 {
 				return data.Task{}, err
 			}
@@ -91,6 +93,8 @@ func (s *session) headTask(adapter *StoredAdapter) (data.Task, error) {
 		kind = data.Tagging
 	case outputs == 1:
 		return data.Task{Kind: data.Regression}, nil
+	case several:
+		kind = data.MultiLabel
 	}
 	if len(labels) != outputs {
 		labels = nil

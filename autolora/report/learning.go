@@ -34,7 +34,9 @@ func noBetter(primary string, got, least Number) string {
 // symptoms says what a run's answers and its loss look like.
 func symptoms(r *runs.Results) []string {
 	var all []string
-	if name, only := r.OnlyClass(); only && name == "" {
+	if name, only := r.OnlyClass(); only && r.Threshold != nil {
+		all = append(all, fmt.Sprintf("it gives no example a label: no probability is above the threshold %s", human.Significant(*r.Threshold)))
+	} else if only && name == "" {
 		all = append(all, "it finds no entity: all words are given the tag O")
 	} else if only {
 		n := 0
@@ -95,7 +97,10 @@ func (r *Report) detailTables() []*Table {
 	for _, c := range d.Classes {
 		row(c.Name, c.EntityScores, human.Thousands(c.Support), human.Thousands(c.Predicted))
 	}
-	if d.Classes != nil && d.Confusion == nil {
+	switch {
+	case d.Threshold != nil:
+		classes.Caption = fmt.Sprintf("An example may have any number of labels: it is given those with a probability above %s.", human.Significant(*d.Threshold))
+	case d.Classes != nil && d.Confusion == nil:
 		classes.Caption = "Of entities: one counts as found if type, first and last word are right."
 	}
 	if d.F1Class != "" {

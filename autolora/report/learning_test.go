@@ -24,10 +24,16 @@ func TestWarnings(t *testing.T) {
 	nothing.Classes, nothing.Confusion = []metrics.ClassScores{class("bad", 0), class("go\x1bod", 872)}, [][]int{{0, 400}, {0, 472}}
 	entities := &runs.Results{Method: "lora", Primary: "f1", Scores: metrics.Scores{"f1": 0}, Baseline: metrics.Scores{"f1": 0},
 		Details: runs.Details{Classes: []metrics.ClassScores{class("protein", 0)}}}
+	half := 0.5
+	several := &runs.Results{Method: "lora", Primary: "f1_micro", Scores: metrics.Scores{"f1_micro": 0}, Baseline: metrics.Scores{"f1_micro": 0},
+		Details: runs.Details{Classes: []metrics.ClassScores{class("joy", 0), class("fear", 0)}, Threshold: &half}}
 	for name, tc := range map[string]struct {
 		results *runs.Results
 		want    []string
 	}{
+		"no label": {several, []string{
+			"it has learnt nothing that its score shows: micro F1 0.0 is not above the 0.0 of always giving the commonest answer",
+			"it gives no example a label: no probability is above the threshold 0.500"}},
 		"nothing": {nothing, []string{
 			"it has learnt nothing that its score shows: accuracy 51.0 is not above the 51.0 of always giving the commonest answer",
 			"it predicts one class only (go�od, all 872 examples)",

@@ -27,7 +27,7 @@ func (r *Results) NoBetter() bool { return NoBetter(r.Scores, r.Baseline, r.Prim
 
 // OnlyClass returns the class that all examples were given, where there are
 // others; in tagging "" and true says that no entity was found where there are
-// some.
+// some, and of examples with any number of labels that none was given.
 func (r *Results) OnlyClass() (name string, only bool) {
 	given, golds := 0, 0
 	for _, c := range r.Classes {
@@ -38,7 +38,7 @@ func (r *Results) OnlyClass() (name string, only bool) {
 		}
 	}
 	switch {
-	case r.Confusion == nil && len(r.Classes) <= MaxConfusion: // of entities, beside which there is O
+	case r.Threshold != nil, r.Confusion == nil && len(r.Classes) <= MaxConfusion: // of entities, beside which there is O
 		return "", len(r.Classes) > 0 && given == 0 && golds > 0
 	default:
 		return name, len(r.Classes) > 1 && given == 1

@@ -47,6 +47,8 @@ func TestOnlyClass(t *testing.T) {
 		{"one", Details{Classes: []metrics.ClassScores{class("a", 3, 0), class("b", 1, 4)}, Confusion: two}, "b", true},
 		{"entities", Details{Classes: []metrics.ClassScores{class("x", 3, 2)}}, "", false},
 		{"no entity", Details{Classes: []metrics.ClassScores{class("x", 3, 0), class("y", 1, 0)}}, "", true},
+		{"one label of several", Details{Classes: []metrics.ClassScores{class("x", 3, 2), class("y", 1, 0)}, Threshold: new(0.5)}, "", false},
+		{"no label of several", Details{Classes: []metrics.ClassScores{class("x", 3, 0), class("y", 1, 0)}, Threshold: new(0.5)}, "", true},
 		{"nothing known", Details{}, "", false},
 	} {
 		if name, only := (&Results{Details: tc.details}).OnlyClass(); only != tc.only || only && name != tc.class {

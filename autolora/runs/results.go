@@ -44,6 +44,8 @@ type Results struct {
 // Details is what stands behind the scores, of the first data set that was evaluated.
 type Details struct {
 	F1Class string `json:"f1_class,omitempty"` // the class that f1 is of, where it is of one
+	// Threshold is the probability above which a label is given, where an example may have several; nil elsewhere.
+	Threshold *float64 `json:"threshold,omitempty"`
 	// Classes has the scores of every class, in tagging of every type of entity where the tags make entities; nil
 	// where there are more than MaxClasses.
 	Classes   []metrics.ClassScores `json:"classes,omitempty"`
@@ -64,7 +66,7 @@ type Mistake struct {
 	Where       string   `json:"where"` // file and line
 	Text        string   `json:"text"`  // on one line, cut
 	Word        string   `json:"word,omitempty"`
-	Gold        any      `json:"gold"` // a class's name, or a number
+	Gold        any      `json:"gold"` // a class's name, those of several in one text, or a number
 	Predicted   any      `json:"predicted"`
 	Probability *float64 `json:"probability,omitempty"` // of what was predicted
 	Loss        float64  `json:"loss"`

@@ -28,6 +28,7 @@ type Config struct {
 	Text       []string
 	Label      string
 	TrainOn    data.TrainOn
+	Threshold  float64 // of the probability of one label of several; Auto: chosen by what is scored
 	LimitTrain int
 	MaxLength  int
 	EvalOn     data.Part

@@ -290,6 +290,9 @@ var rate = limits{hold: func(v float64) bool { return v >= 0 }, words: "more tha
 // rateOrAuto is one that may be found out, too.
 var rateOrAuto = limits{hold: func(v float64) bool { return v >= 0 || v == Auto }, words: "more than 0, or " + AutoWord}
 
+// probabilityOrAuto is a probability that may be found out, too.
+var probabilityOrAuto = limits{hold: func(v float64) bool { return v >= 0 && v < 1 || v == Auto }, words: "at least 0 and less than 1, or " + AutoWord}
+
 // orUnset allows negative numbers too, which stand for another setting's.
 func orUnset(want limits) limits {
 	return limits{func(v float64) bool { return v < 0 || want.hold(v) }, want.words, want.most}

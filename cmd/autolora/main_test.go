@@ -297,7 +297,7 @@ func TestCompletion(t *testing.T) {
 		{[]string{"__complete", "run", "--dtype", ""}, "float32\nbfloat16\nfloat64\n:4\n"},
 		{[]string{"__complete", "run", "--task", ""}, "cola\nsst2\n"},
 		{[]string{"__complete", "train", "--method="}, "full\nadapter\nlora\n"},
-		{[]string{"__complete", "run", "--kind", ""}, "classification\nregression\n"},
+		{[]string{"__complete", "run", "--kind", ""}, "classification\nmulti-label\nregression\n"},
 		{[]string{"__complete", "eval", "--part", ""}, "dev\ntest\n:4\n"},
 		{[]string{"__complete", "run", "--out", ""}, ":16\n"},  // folders
 		{[]string{"__complete", "run", "--train", ""}, ":0\n"}, // files

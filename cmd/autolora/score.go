@@ -28,6 +28,9 @@ type scorer struct {
 	score func(in scoreInput) (scoring, error)
 }
 
+// multiLabel is the kind whose values may be lists.
+const multiLabel = "multi-label"
+
 var (
 	pairFlags = []string{"hypotheses", "references"}
 	textFlags = []string{"hypotheses", "references", "metric", "segments", "meteor", "paraphrases"}
@@ -40,6 +43,7 @@ var scorers = []scorer{
 	{"webnlg2017", "BLEU, METEOR and TER, as in the WebNLG challenge of 2017", textFlags, pairFlags, scoreTexts},
 	{"tagging", "precision, recall and F1 of entities: --input", []string{"input", "strict", "scheme"}, []string{"input"}, scoreTagging},
 	{"classification", "accuracy, F1 and the Matthews correlation", pairFlags, pairFlags, scoreClasses},
+	{multiLabel, "F1 and subset accuracy of any number of labels each", pairFlags, pairFlags, scoreSets},
 	{"regression", "Pearson's and Spearman's correlation", pairFlags, pairFlags, scoreValues},
 }
 
@@ -175,7 +179,10 @@ func (in scoreInput) read(file string, columns ...string) (f metrics.File, err e
 		return f, fmt.Errorf("%s: the file is empty", f.Name)
 	}
 	f.Text = bytes.TrimPrefix(f.Text, []byte("\ufeff"))
-	if columns != nil {
+	switch {
+	case columns != nil && in.kind == multiLabel:
+		f.Column, err = data.ReadListColumn(f.Name, f.Text, columns...)
+	case columns != nil:
 		f.Column, err = data.ReadColumn(f.Name, f.Text, columns...)
 	}
 	return f, err

@@ -132,6 +132,35 @@ func scoreClasses(in scoreInput) (scoring, error) {
 	return valueScores{scores, len(gold)}, err
 }
 
+func scoreSets(in scoreInput) (scoring, error) {
+	gold, pred, err := pairs(in, func(f metrics.File) ([][]string, error) {
+		lines, err := f.Lines()
+		if err != nil {
+			return nil, err
+		}
+		return data.SplitLabels(f.Name, lines)
+	})
+	if err != nil {
+		return nil, err
+	}
+	labels := map[string]int{}
+	indices := func(all [][]string) [][]int {
+		out := make([][]int, len(all))
+		for i, names := range all {
+			for _, name := range names {
+				if _, ok := labels[name]; !ok {
+					labels[name] = len(labels)
+				}
+				out[i] = append(out[i], labels[name])
+			}
+		}
+		return out
+	}
+	right, given := indices(gold), indices(pred)
+	scores, err := metrics.MultiLabel([]string{metrics.NameMicroF1, metrics.NameMacroF1, metrics.NameWeightedF1, metrics.NameSubsetAccuracy}, len(labels), right, given)
+	return valueScores{scores, len(gold)}, err
+}
+
 // sameNames returns an error where the classes of one side are numbers, those of the other names.
 func sameNames(gold, pred []string) error {
 	numbers := func(classes []string) bool {

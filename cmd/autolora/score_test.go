@@ -56,6 +56,11 @@ func TestScore(t *testing.T) {
 			`{"accuracy": 0.75, "f1": 0.8, "f1_macro": 0.7333333333333334, "matthews": 0.5773502691896258}`, "on 4 examples"},
 		{"a table with predictions beside the right labels", []string{"classification", "--hypotheses", file("both.csv", "label,prediction\n1,1\n0,0\n1,0\n1,1\n"), "--references", file("both2.csv", "prediction,label\n1,1\n0,0\n0,1\n1,1\n")}, "",
 			`{"accuracy": 0.75, "f1": 0.8, "f1_macro": 0.7333333333333334, "matthews": 0.5773502691896258}`, "on 4 examples"},
+		{"any number of labels, of what predict writes and a table", []string{"multi-label", "--hypotheses", "-", "--references", file("sets.csv", "text,labels\nx,a|b\ny,\nz,c\nw,a\n")},
+			`{"logits":[1,1,0],"labels":["b","a"]}` + "\n" + `{"labels":[]}` + "\n" + `{"labels":["a"]}` + "\n" + `{"labels":["a"]}`,
+			`{"f1_micro": 0.75, "f1_macro": 0.6, "f1_weighted": 0.65, "subset_accuracy": 0.75}`, "f1_micro         0.7500\n"},
+		{"any number of labels, a line each", []string{"multi-label", "--hypotheses", file("sets.txt", "b, a\n\na\na\n"), "--references", file("right.txt", "[\"a\", \"b\"]\n[]\n[\"c\"]\n[\"a\"]\n")}, "",
+			`{"f1_micro": 0.75, "f1_macro": 0.6, "f1_weighted": 0.65, "subset_accuracy": 0.75}`, "on 4 examples"},
 		{"true of JSON, True of pandas", []string{"classification", "--hypotheses", file("true.jsonl", "{\"label\": true}\n{\"label\": false}\n{\"label\": false}\n{\"label\": true}\n"), "--references", file("true.csv", "label\nTrue\nFalse\nTrue\nTrue\n")}, "",
 			`{"accuracy": 0.75, "f1_macro": 0.7333333333333334, "matthews": 0.5773502691896258}`, "on 4 examples"},
 		{"classes that differ in case alone", []string{"classification", "--hypotheses", file("us.txt", "us\nUS\nUs\n"), "--references", file("us2.txt", "us\nUS\nUS\n")}, "",
@@ -137,7 +142,7 @@ func TestScoreErrors(t *testing.T) {
 		want string
 	}{
 		{"no kind", "", exitUsage, "score: KIND is missing"},
-		{"unknown kind", "taging --input tags.conll", exitUsage, `score: KIND: got "taging", did you mean tagging?, want one of e2e, webnlg, webnlg2017, tagging, classification, regression`},
+		{"unknown kind", "taging --input tags.conll", exitUsage, `score: KIND: got "taging", did you mean tagging?, want one of e2e, webnlg, webnlg2017, tagging, classification, multi-label, regression`},
 		{"no input", "tagging", exitUsage, "--input FILE is missing: a word a line"},
 		{"no references", "classification --hypotheses two.txt", exitUsage, "--references FILE is missing"},
 		{"a flag of another kind", "tagging --input tags.conll --references two.txt", exitUsage, "--references: not a flag of tagging, which takes --input, --strict, --scheme"},

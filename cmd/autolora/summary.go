@@ -129,6 +129,9 @@ func printDetails(w *writer, r *runs.Results) {
 		}
 		w.row("baseline", "%s   %s of always giving the commonest answer; loss %.4f", value, r.Primary, r.Baseline[metrics.NameLoss])
 	}
+	if r.Threshold != nil {
+		w.row("threshold", "%s   a text is given the labels with a higher probability", human.Significant(*r.Threshold))
+	}
 	classes := slices.Clone(r.Classes)
 	slices.SortStableFunc(classes, func(a, b metrics.ClassScores) int { return cmp.Compare(b.Support, a.Support) })
 	if len(classes) > 0 {

@@ -18,10 +18,14 @@ type ModelCard struct {
 	Labels []string // in the order of the logits; none for regression
 	Pairs  bool     // a text is a pair of texts
 	Chat   bool     // a prompt is a conversation, laid out by the tokenizer's chat template
-	Length int      // tokens to which texts are cut; 0: not known
-	Search string   // arguments of transformers' generate, as Python has them; "": its own
-	Scores []Score
-	Made   []Fact // how it was made: settings, seed, version, …
+	// Several is set where a text may have any number of the labels: those with a
+	// probability above Threshold.
+	Several   bool
+	Threshold float64
+	Length    int    // tokens to which texts are cut; 0: not known
+	Search    string // arguments of transformers' generate, as Python has them; "": its own
+	Scores    []Score
+	Made      []Fact // how it was made: settings, seed, version, …
 }
 
 // Score is a measured value, such as an accuracy as a fraction of 1.
@@ -159,8 +163,12 @@ func (m ModelCard) BaseCode(base, taskType string) string {
 			labels[i] = quote(l)
 		}
 		fmt.Fprintf(&b, "labels = [%s]\n", strings.Join(labels, ", "))
-		fmt.Fprintf(&b, "model = %s.from_pretrained(\n    base,\n    num_labels=len(labels),\n"+
-			"    id2label=dict(enumerate(labels)),\n    label2id={label: i for i, label in enumerate(labels)},\n)\n", task.class)
+		problem := ""
+		if m.Several {
+			problem = "    problem_type=\"multi_label_classification\",\n"
+		}
+		fmt.Fprintf(&b, "model = %s.from_pretrained(\n    base,\n    num_labels=len(labels),\n%s"+
+			"    id2label=dict(enumerate(labels)),\n    label2id={label: i for i, label in enumerate(labels)},\n)\n", task.class, problem)
 	}
 	return b.String()
 }
@@ -214,6 +222,10 @@ print([(word, model.config.id2label[best[at]]) for word, at in zip(words, first)
 	code := fmt.Sprintf("inputs = tokenizer(%s, %sreturn_tensors=\"pt\")\nlogits = model(**inputs).logits[0]\n", text, cut)
 	if len(m.Labels) == 0 {
 		return code + "print(logits.item())\n"
+	}
+	if m.Several {
+		return code + fmt.Sprintf("probabilities = logits.sigmoid().tolist()\n"+
+			"print([model.config.id2label[i] for i, p in enumerate(probabilities) if p > %v], probabilities)\n", m.Threshold)
 	}
 	return code + "print(model.config.id2label[logits.argmax().item()], logits.softmax(-1).tolist())\n"
 }

@@ -28,7 +28,7 @@ type Encoder interface {
 // copied beside what is made of it.
 var TokenizerFiles = []string{
 	"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
-	"vocab.txt", "vocab.json", "merges.txt", "sentencepiece.bpe.model", "tokenizer.model", "chat_template.jinja",
+	"vocab.txt", "vocab.json", "merges.txt", "sentencepiece.bpe.model", "tokenizer.model", "spm.model", "chat_template.jinja",
 }
 
 // Corpus is a data set with its tokens. Each example is encoded once, when it is first needed, and kept.

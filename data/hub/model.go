@@ -180,8 +180,8 @@ func complete(dir string) error {
 	weights := "model"
 	switch {
 	case has("config.json"):
-		if !has("tokenizer.json") && !has("vocab.txt") && !(has("vocab.json") && has("merges.txt")) && !has("tokenizer.model") {
-			return fmt.Errorf("%w: it has no tokenizer.json, no vocab.txt, no vocab.json with merges.txt and no tokenizer.model", ErrNotFound)
+		if !has("tokenizer.json") && !has("vocab.txt") && !(has("vocab.json") && has("merges.txt")) && !has("tokenizer.model") && !has("spm.model") {
+			return fmt.Errorf("%w: it has no tokenizer.json, no vocab.txt, no vocab.json with merges.txt, no tokenizer.model and no spm.model", ErrNotFound)
 		}
 	case has("adapter_config.json"):
 		weights = "adapter_model"

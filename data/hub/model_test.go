@@ -98,6 +98,7 @@ func TestModelFileChoice(t *testing.T) {
 		{"single before shards", []string{"config.json", "model.safetensors", "model-00001-of-00001.safetensors", "model.safetensors.index.json"},
 			[]string{"config.json", "model.safetensors"}, nil, ""},
 		{"sentencepiece", []string{"config.json", "model.safetensors", "tokenizer.model"}, []string{"config.json", "tokenizer.model", "model.safetensors"}, nil, ""},
+		{"DeBERTa's", []string{"config.json", "model.safetensors", "spm.model"}, []string{"config.json", "spm.model", "model.safetensors"}, nil, ""},
 		{"shards", []string{"config.json", "consolidated.safetensors", "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", "model.safetensors.index.json", "vocab.json", "merges.txt"},
 			[]string{"config.json", "vocab.json", "merges.txt", "model.safetensors.index.json", "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"}, nil, ""},
 		{"adapter", []string{"adapter_config.json", "adapter_model.safetensors", "README.md"},

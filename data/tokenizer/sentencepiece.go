@@ -27,10 +27,7 @@ func sentencePiece(path string, text []byte, set *settings) ([]byte, error) {
 	if err := m.check(); err != nil {
 		return nil, fmt.Errorf("%s: %w: save a tokenizer.json with transformers' save_pretrained", path, err)
 	}
-	vocab := make(map[string]uint32, len(m.pieces))
-	for id, p := range m.pieces {
-		vocab[p.text] = uint32(id)
-	}
+	vocab := m.vocab()
 	bos, eos := named(set.BOS, "<s>"), named(set.EOS, "</s>")
 	single := []any{sequencePiece("A")}
 	special := map[string]any{}
@@ -80,10 +77,11 @@ type pieceModel struct {
 	kind         uint64 // 1 is Unigram, 2 BPE
 	byteFallback bool
 	suffix       bool // spaces go behind words
-	charsmap     bool // texts are normalised
-	prefix       bool // a space goes before a text
-	oneSpace     bool // of several spaces one is kept
-	escape       bool // spaces are written as metaspace
+	unk          uint64
+	charsmap     []byte // by which texts are normalised
+	prefix       bool   // a space goes before a text
+	oneSpace     bool   // of several spaces one is kept
+	escape       bool   // spaces are written as metaspace
 }
 
 type spPiece struct {
@@ -99,6 +97,15 @@ const (
 	userPiece    = 4
 )
 
+// vocab returns the ids of the pieces.
+func (m *pieceModel) vocab() map[string]uint32 {
+	vocab := make(map[string]uint32, len(m.pieces))
+	for id, p := range m.pieces {
+		vocab[p.text] = uint32(id)
+	}
+	return vocab
+}
+
 // check says why a model is not of LLaMA's form.
 func (m *pieceModel) check() error {
 	switch {
@@ -106,7 +113,7 @@ func (m *pieceModel) check() error {
 		return errors.New("the model of sentencepiece is no BPE: only that is read")
 	case !m.byteFallback:
 		return errors.New("the model of sentencepiece has no byte fallback: only one with it is read")
-	case m.charsmap || m.oneSpace:
+	case len(m.charsmap) > 0 || m.oneSpace:
 		return errors.New("the model of sentencepiece normalises texts: only one that does not is read")
 	case m.suffix || !m.prefix || !m.escape:
 		return errors.New("the model of sentencepiece writes spaces in another way than LLaMA's: only that is read")
@@ -169,6 +176,8 @@ func parsePieces(text []byte) (*pieceModel, error) {
 					m.suffix = number != 0
 				case 35:
 					m.byteFallback = number != 0
+				case 40:
+					m.unk = number
 				}
 				return nil
 			})
@@ -176,7 +185,7 @@ func parsePieces(text []byte) (*pieceModel, error) {
 			return protoFields(part, func(field protowire.Number, number uint64, text []byte) error {
 				switch field {
 				case 2:
-					m.charsmap = len(text) > 0
+					m.charsmap = text
 				case 3:
 					m.prefix = number != 0
 				case 4:

@@ -24,6 +24,7 @@ type settings struct {
 	StripAccents         *bool   `json:"strip_accents"`
 	TokenizeChineseChars *bool   `json:"tokenize_chinese_chars"`
 	AddPrefixSpace       *bool   `json:"add_prefix_space"`
+	SplitByPunct         bool    `json:"split_by_punct"`
 	AddBOS               *bool   `json:"add_bos_token"`
 	Added                tokenID `json:"added_tokens_decoder"`
 	// InputNames are what the tokenizer gives a model: input_ids, token_type_ids (segments), …

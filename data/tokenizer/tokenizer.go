@@ -31,7 +31,7 @@ type Tokenizer struct {
 
 // Load opens the tokenizer of a model folder: tokenizer.json, or else vocab.txt (BERT's WordPiece), or else
 // vocab.json and merges.txt (byte-level BPE: RoBERTa's form if the vocabulary has <s> and </s>, else GPT-2's), or else
-// tokenizer.model (sentencepiece in LLaMA's form).
+// tokenizer.model (sentencepiece in LLaMA's form), or spm.model (in DeBERTa's).
 // tokenizer_config.json and special_tokens_map.json are honoured where present. Padding and truncation that
 // tokenizer.json asks for are not: [Tokenizer.Encode] is told. The caller closes the tokenizer.
 //

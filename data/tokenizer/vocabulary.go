@@ -17,7 +17,7 @@ import (
 )
 
 // readDefinition finds the tokenizer of a model folder: tokenizer.json, or the text of one made from vocab.txt
-// (WordPiece), from vocab.json and merges.txt (byte-level BPE), or from tokenizer.model (sentencepiece).
+// (WordPiece), from vocab.json and merges.txt (byte-level BPE), or from tokenizer.model or spm.model (sentencepiece).
 func readDefinition(dir string, set *settings) (name string, text []byte, err error) {
 	for _, form := range []struct {
 		file string
@@ -27,6 +27,7 @@ func readDefinition(dir string, set *settings) (name string, text []byte, err er
 		{"vocab.txt", wordPiece},
 		{"vocab.json", byteLevel},
 		{"tokenizer.model", sentencePiece},
+		{"spm.model", debertaPieces},
 	} {
 		name = filepath.Join(dir, form.file)
 		text, err = foreign.ReadFile(name, maxFile)
@@ -38,7 +39,7 @@ func readDefinition(dir string, set *settings) (name string, text []byte, err er
 		}
 		return name, text, err
 	}
-	return "", nil, fmt.Errorf("%s: no tokenizer: looked for tokenizer.json, vocab.txt, vocab.json with merges.txt, and tokenizer.model", dir)
+	return "", nil, fmt.Errorf("%s: no tokenizer: looked for tokenizer.json, vocab.txt, vocab.json with merges.txt, tokenizer.model, and spm.model", dir)
 }
 
 // wordPiece makes BERT's tokenizer from vocab.txt.

@@ -17,7 +17,7 @@ func TestFolderErrors(t *testing.T) {
 		files map[string]string
 		want  string
 	}{
-		{"empty folder", nil, "no tokenizer: looked for tokenizer.json, vocab.txt, vocab.json with merges.txt, and tokenizer.model"},
+		{"empty folder", nil, "no tokenizer: looked for tokenizer.json, vocab.txt, vocab.json with merges.txt, tokenizer.model, and spm.model"},
 		{"weights only", map[string]string{"config.json": "{}"}, "no tokenizer: looked for tokenizer.json"},
 		{"malformed tokenizer.json", map[string]string{"tokenizer.json": "{\n]"}, "tokenizer.json: line 2: not JSON"},
 		{"malformed tokenizer.json is not passed over", map[string]string{"tokenizer.json": "{", "vocab.txt": "[UNK]\n[CLS]\n[SEP]\n"}, "tokenizer.json: line 1: not JSON"},

@@ -17,10 +17,7 @@ import (
 func (m *Model) Adapter(base string, skipped []string) *peft.Adapter {
 	a := &peft.Adapter{Config: peft.Config{TaskType: m.Output.TaskType(), BaseModel: base}}
 	if m.Head != nil {
-		a.Config.ModulesToSave = []string{m.Head.module()}
-		if m.Head.pooler && m.Head.trained {
-			a.Config.ModulesToSave = append(a.Config.ModulesToSave, "pooler")
-		}
+		a.Config.ModulesToSave = m.Head.modules()
 	}
 	names := make(map[string]bool)
 	add := func(layer peft.Layer) {
@@ -204,11 +201,8 @@ func (b byName) take(name string, shape []int64, absent, wrong string) ([]float3
 func (m *Model) setHead(saved []safetensors.Tensor) error {
 	tensors := tensorsByName(saved)
 	if m.Head != nil && m.Head.pooler {
-		dense := m.Head.Dense
-		if _, stored := tensors[dense.Weight.Name]; stored {
-			m.Head.trained = true
-			dense.Weight.Value.SetRequiresGrad(true)
-			dense.Bias.Value.SetRequiresGrad(true)
+		if _, stored := tensors[m.Head.Dense.Weight.Name]; stored {
+			m.Head.train(true)
 		}
 	}
 	has := make(map[string]bool, len(saved))

@@ -1,10 +1,12 @@
 package nn
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
 	"autolora/plainjson"
+	"autolora/torchbind"
 )
 
 var bert = family{
@@ -21,11 +23,18 @@ func readBERT(data []byte, cfg *Config) error {
 	if err := plainjson.Unmarshal(data, cfg); err != nil {
 		return err
 	}
-	cfg.EmbedDropout, cfg.NumKeyValueHeads = cfg.HiddenDropout, cfg.NumAttentionHeads
-	if cfg.NumAttentionHeads > 0 {
-		cfg.HeadDim = cfg.HiddenSize / cfg.NumAttentionHeads
+	cfg.EmbedDropout = cfg.HiddenDropout
+	cfg.oneHeadEach()
+	return readActivation("hidden_act", &cfg.HiddenAct, "gelu", "gelu_new")
+}
+
+// oneHeadEach gives every head of queries one of keys and values, of the size that
+// all together make HiddenSize.
+func (c *Config) oneHeadEach() {
+	c.NumKeyValueHeads = c.NumAttentionHeads
+	if c.NumAttentionHeads > 0 {
+		c.HeadDim = c.HiddenSize / c.NumAttentionHeads
 	}
-	return cfg.readActivation("hidden_act", "gelu", "gelu_new")
 }
 
 func checkBERT(c Config) error {
@@ -44,45 +53,46 @@ func checkBERT(c Config) error {
 	return nil
 }
 
-// newBERT builds BERT and RoBERTa.
+// newBERT builds BERT, RoBERTa and ELECTRA.
 func newBERT(ld *loader, cfg *Config, prefix string) *Transformer {
-	c, inner, eps := cfg.HiddenSize, cfg.IntermediateSize, cfg.LayerNormEps
+	c, narrow := cfg.HiddenSize, cmp.Or(cfg.EmbeddingSize, cfg.HiddenSize)
 	embeddings := prefix + ".embeddings."
 	t := &Transformer{config: cfg, Embedding: Embedding{
-		Words:  ld.param(embeddings+"word_embeddings.weight", cfg.VocabSize, c),
-		Places: ld.param(embeddings+"position_embeddings.weight", cfg.MaxPositionEmbeddings, c),
-		Types:  ld.param(embeddings+"token_type_embeddings.weight", cfg.TypeVocabSize, c),
-		Norm:   ld.norm(embeddings+"LayerNorm", c, eps),
+		Words:  ld.param(embeddings+"word_embeddings.weight", cfg.VocabSize, narrow),
+		Places: ld.param(embeddings+"position_embeddings.weight", cfg.MaxPositionEmbeddings, narrow),
+		Types:  ld.param(embeddings+"token_type_embeddings.weight", cfg.TypeVocabSize, narrow),
+		Norm:   ld.norm(embeddings+"LayerNorm", narrow, cfg.LayerNormEps),
 	}}
+	if narrow != c {
+		t.Embedding.Project = ld.layer(ld.linear(narrow, true, Module{prefix + ".embeddings_project", c}))
+	}
 	for i := range cfg.NumHiddenLayers {
-		name := fmt.Sprintf("%s.encoder.layer.%d.", prefix, i)
-		l := &Block{Activate: gelu(cfg.HiddenAct)}
-		at := func(module string, rows int64) Module { return Module{name + module, rows} }
-		l.Attention = ld.attention(cfg, i,
-			ld.linear(c, true, at("attention.self.query", c), at("attention.self.key", c), at("attention.self.value", c)),
-			ld.linear(c, true, at("attention.output.dense", c)))
-		l.AroundAttention = Residual{After: ld.norm(name+"attention.output.LayerNorm", c, eps), module: name + "attention.output"}
-		l.Up = ld.layer(ld.linear(c, true, at("intermediate.dense", inner)))
-		l.Down = ld.layer(ld.linear(inner, true, at("output.dense", c)))
-		l.AroundFeedForward = Residual{After: ld.norm(name+"output.LayerNorm", c, eps), module: name + "output"}
-		t.Blocks = append(t.Blocks, l)
+		t.Blocks = append(t.Blocks, bertBlock(ld, cfg, prefix, i, func(at func(module string, rows int64) Module) Attention {
+			return ld.attention(cfg, i,
+				ld.linear(c, true, at("attention.self.query", c), at("attention.self.key", c), at("attention.self.value", c)),
+				ld.linear(c, true, at("attention.output.dense", c)))
+		}))
 	}
 	return t
 }
 
+// bertBlock builds a block of BERT's kind around its attention, which attend builds
+// of modules below the block's name.
+func bertBlock(ld *loader, cfg *Config, prefix string, i int, attend func(at func(module string, rows int64) Module) Attention) *Block {
+	c, inner, eps := cfg.HiddenSize, cfg.IntermediateSize, cfg.LayerNormEps
+	name := fmt.Sprintf("%s.encoder.layer.%d.", prefix, i)
+	at := func(module string, rows int64) Module { return Module{name + module, rows} }
+	l := &Block{Activate: gelu(cfg.HiddenAct), Attention: attend(at)}
+	l.AroundAttention = Residual{After: ld.norm(name+"attention.output.LayerNorm", c, eps), module: name + "attention.output"}
+	l.Up = ld.layer(ld.linear(c, true, at("intermediate.dense", inner)))
+	l.Down = ld.layer(ld.linear(inner, true, at("output.dense", c)))
+	l.AroundFeedForward = Residual{After: ld.norm(name+"output.LayerNorm", c, eps), module: name + "output"}
+	return l
+}
+
 // bertHead makes BERT's head for sequences, classifier(dropout(tanh(pooler(h)))).
-// The pooler is part of the pre-trained model and frozen with it, as in PEFT. A
-// checkpoint may lack it, where pre-training did without; beside a fresh classifier
-// it is then fresh too, and trained.
 func bertHead(ld *loader, cfg Config, labels int64, fresh bool, trained func(name string, shape ...int64) *Param) *Head {
-	c, module := cfg.HiddenSize, "bert.pooler.dense"
-	h := &Head{pooler: true, Dropout: cfg.HeadDropout()}
-	param := ld.headParam
-	if _, stored := ld.find(module + ".weight"); !stored && fresh {
-		param, h.trained = trained, true
-		ld.notes = append(ld.notes, "the checkpoint has no pooler: the head has one of its own")
-	}
-	h.Dense = newLinear(param(module+".weight", c, c), param(module+".bias", c), Module{module, c})
-	h.Out, h.OutB = trained("classifier.weight", labels, c), trained("classifier.bias", labels)
-	return h
+	h := pooled(ld, cfg, fresh, "bert.pooler.dense", true, trained)
+	h.Activate = torchbind.Tanh
+	return h.classify(cfg, labels, trained)
 }

@@ -42,9 +42,13 @@ type Config struct {
 	ID2Label              LabelNames `json:"id2label"`
 
 	// What follows has other keys in each family, whose reader fills it in.
-	NumKeyValueHeads          int64   `json:"-"` // G, heads of keys and values
-	HeadDim                   int64   `json:"-"` // D
-	EmbedDropout              float64 `json:"-"` // after the embeddings
+	NumKeyValueHeads int64   `json:"-"` // G, heads of keys and values
+	HeadDim          int64   `json:"-"` // D
+	EmbedDropout     float64 `json:"-"` // after the embeddings
+	NormBias         bool    `json:"-"` // ModernBERT's
+	EmbeddingSize    int64   `json:"-"` // of what is projected to HiddenSize; 0: HiddenSize, and nothing is
+
+	Pooler                    Pooler  `json:"-"` // of families that give it in config.json
 	TieWordEmbeddings         bool    `json:"-"` // the embedding is the vocabulary's head too
 	QKVBias, OutBias, MLPBias bool    `json:"-"`
 	Gated                     bool    `json:"-"` // the feed-forward layer multiplies what it activates by as much
@@ -58,9 +62,17 @@ type Config struct {
 	raw    map[string]json.RawMessage // every key, for the writer of merged models
 }
 
-// LayerType says how the attention of a block looks back on the tokens of a text.
+// Pooler says what a head has before its last layer: a part of the pre-trained model.
+type Pooler struct {
+	Dropout float64 // before it
+	Act     string  // after its matrix
+	Bias    bool
+	Mean    bool // it reads the mean of a sequence's tokens, and not the first
+}
+
+// LayerType says which tokens of a text the attention of a block sees.
 type LayerType struct {
-	Window int64 // tokens that it sees, itself the last; 0: all
+	Window int64 // tokens that a token sees, itself the last, or in an encoder the one in the middle; 0: all
 	Rope   *Rope // of queries and keys; nil: none
 }
 
@@ -133,7 +145,7 @@ func (c Config) check() error {
 		value float64
 	}{
 		{"hidden_dropout_prob", c.HiddenDropout}, {"attention_probs_dropout_prob", c.AttentionDropout}, {"classifier_dropout", c.HeadDropout()},
-		{"embd_pdrop", c.EmbedDropout},
+		{"embd_pdrop", c.EmbedDropout}, {"pooler_dropout", c.Pooler.Dropout},
 	} {
 		if !(f.value >= 0 && f.value < 1) {
 			return fmt.Errorf("%s: got %v, want at least 0 and less than 1", f.key, f.value)
@@ -214,21 +226,21 @@ var activations = [][]string{
 	{"silu", "swish"},
 }
 
-// readActivation makes HiddenAct the first of its names if it is one of these, and
-// returns an error if not.
-func (c *Config) readActivation(key string, of ...string) error {
+// readActivation makes act, which is that of a key, the first of its names if it is
+// one of these, and returns an error if not.
+func readActivation(key string, act *string, of ...string) error {
 	var all []string
 	for _, names := range activations {
 		if !slices.Contains(of, names[0]) {
 			continue
 		}
-		if slices.Contains(names, c.HiddenAct) {
-			c.HiddenAct = names[0]
+		if slices.Contains(names, *act) {
+			*act = names[0]
 			return nil
 		}
 		all = append(all, names...)
 	}
-	return fmt.Errorf("%s: got %q, want %s", key, c.HiddenAct, strings.Join(all, " or "))
+	return fmt.Errorf("%s: got %q, want %s", key, *act, strings.Join(all, " or "))
 }
 
 // Generates reports whether the model writes text.

@@ -47,6 +47,8 @@ var families = map[string]family{
 	"qwen2":       qwen2,
 	"qwen3":       qwen3,
 	"gemma3_text": gemma3,
+	"distilbert":  distilBERT,
+	"electra":     electra,
 }
 
 // Output is what a model makes of its hidden states.

@@ -45,7 +45,7 @@ func readGPT2(data []byte, cfg *Config) error {
 		return err
 	}
 	cfg.HiddenAct = keys.Act
-	if err := cfg.readActivation("activation_function", "gelu", "gelu_new"); err != nil {
+	if err := readActivation("activation_function", &cfg.HiddenAct, "gelu", "gelu_new"); err != nil {
 		return err
 	}
 	switch {

@@ -13,40 +13,40 @@ import (
 // of its first token, or in a decoder of its last; of tokens, each by one layer.
 // Its arithmetic is float32 (float64 where the model is).
 //
-//	Out(dropout(tanh(Dense(h))))           sequences
-//	Out(dropout(tanh(Dense(dropout(h)))))  sequences, twoLayers
-//	Out(dropout(h))                        tokens, and sequences of a decoder
+//	Out(dropout(Norm(Activate(Dense(dropout(h))))))  where it has these parts
 type Head struct {
-	Dense   *Linear // [C, C]; nil: none
-	Out     *Param  // [K, C]
-	OutB    *Param  // [K]; nil: none
-	Dropout float64
-	// twoLayers says that there is dropout before Dense too.
-	twoLayers bool
-	// pooler says that Dense is a part of the pre-trained model, which may have
-	// adapters; trained, that it is trained with the head all the same.
+	Dense        *Linear // [C, C]; nil: none
+	InputDropout float64 // before Dense
+	// Activate is what follows Dense.
+	Activate func(s *torchbind.Scope, x *torchbind.Tensor) *torchbind.Tensor
+	Norm     *Norm  // nil: none
+	Out      *Param // [K, C]
+	OutB     *Param // [K]; nil: none
+	Dropout  float64
+	// pooler says that Dense and Norm are parts of the pre-trained model, which may
+	// have adapters; trained, that they are trained with the head all the same.
 	pooler, trained bool
 	fresh           bool // drawn, and not the checkpoint's
 }
 
 // Forward maps x [M, C] to [M, K].
 func (h *Head) Forward(s *torchbind.Scope, x *torchbind.Tensor, rng *DropoutRNG) *torchbind.Tensor {
-	drop := func(x *torchbind.Tensor) *torchbind.Tensor {
-		p, seed := rng.draw(h.Dropout)
+	drop := func(x *torchbind.Tensor, p float64) *torchbind.Tensor {
+		p, seed := rng.draw(p)
 		return torchbind.Dropout(s, x, p, seed)
 	}
-	if h.twoLayers {
-		x = drop(x)
+	if h.Dense != nil {
+		x = drop(x, h.InputDropout)
 	}
 	x = torchbind.To(s, x, h.Out.Value.DType(), x.Device())
 	if h.Dense != nil {
-		x = torchbind.Tanh(s, h.Dense.Forward(s, x, rng))
+		x = h.Norm.Forward(s, h.Activate(s, h.Dense.Forward(s, x, rng)))
 	}
 	var bias *torchbind.Tensor
 	if h.OutB != nil {
 		bias = h.OutB.Value
 	}
-	return torchbind.Linear(s, drop(x), h.Out.Value, bias)
+	return torchbind.Linear(s, drop(x, h.Dropout), h.Out.Value, bias)
 }
 
 // out returns the weight and the bias of the last layer, as far as it has one.
@@ -57,10 +57,37 @@ func (h *Head) out() []*Param {
 	return []*Param{h.Out, h.OutB}
 }
 
-// module returns the name of the part of the model that the head is.
-func (h *Head) module() string {
-	module, _, _ := strings.Cut(h.Out.Name, ".")
-	return module
+// modules returns the names of the parts of the model that are trained as the head.
+func (h *Head) modules() []string {
+	out, _, _ := strings.Cut(h.Out.Name, ".")
+	all := []string{out}
+	if h.trained {
+		dense := strings.TrimSuffix(h.Dense.Modules[0].Path, ".dense")
+		if dense = dense[strings.LastIndexByte(dense, '.')+1:]; dense != out {
+			all = append(all, dense)
+		}
+	}
+	return all
+}
+
+// beneath returns the parameters beneath the last layer: Dense's and Norm's.
+func (h *Head) beneath() []*Param {
+	if h.Dense == nil {
+		return nil
+	}
+	all := []*Param{h.Dense.Weight}
+	if h.Dense.Bias != nil {
+		all = append(all, h.Dense.Bias)
+	}
+	return append(all, h.Norm.params()...)
+}
+
+// train trains Dense and Norm too, or does not.
+func (h *Head) train(on bool) {
+	h.trained = on
+	for _, p := range h.beneath() {
+		p.Value.SetRequiresGrad(on)
+	}
 }
 
 // Labels returns K.
@@ -83,7 +110,7 @@ var outputWeights = []string{"classifier.weight", "classifier.out_proj.weight", 
 
 // ofHead reports whether a checkpoint's tensor is one of a head for labels.
 func (f family) ofHead(name string) bool {
-	return strings.HasPrefix(name, "classifier.") || f.generator != "" && strings.HasPrefix(name, "score.")
+	return strings.HasPrefix(name, "classifier.") || strings.HasPrefix(name, "pre_classifier.") || f.generator != "" && strings.HasPrefix(name, "score.")
 }
 
 // HeadOutputs returns the number of outputs of a head with these tensors, 0 if there
@@ -116,7 +143,7 @@ func StoredOutputs(dir string) (int, error) {
 // Params returns what a task trains.
 func (h *Head) Params() []*Param {
 	if h.trained {
-		return append([]*Param{h.Dense.Weight, h.Dense.Bias}, h.out()...)
+		return append(h.beneath(), h.out()...)
 	}
 	return h.out()
 }
@@ -125,11 +152,50 @@ func (h *Head) Params() []*Param {
 // anew where the head is fresh.
 type headMaker func(ld *loader, cfg Config, labels int64, fresh bool, trained func(name string, shape ...int64) *Param) *Head
 
+// twoLayers makes a head for sequences of two layers, both of the task.
+func twoLayers(cfg Config, labels int64, dense, out string, trained func(name string, shape ...int64) *Param) *Head {
+	c := cfg.HiddenSize
+	return &Head{
+		Dense: newLinear(trained(dense+".weight", c, c), trained(dense+".bias", c), Module{dense, c}),
+		Out:   trained(out+".weight", labels, c), OutB: trained(out+".bias", labels), Dropout: cfg.HeadDropout(), trained: true,
+	}
+}
+
+// pooled makes a head, but for its last layer, of a layer of the pre-trained model,
+// frozen with it as in PEFT. A checkpoint may lack that, where pre-training did
+// without; beside a fresh classifier it is then fresh too, and trained.
+func pooled(ld *loader, cfg Config, fresh bool, module string, bias bool, trained func(name string, shape ...int64) *Param) *Head {
+	c := cfg.HiddenSize
+	h := &Head{pooler: true, Dropout: cfg.HeadDropout()}
+	param := ld.headParam
+	if _, stored := ld.find(module + ".weight"); !stored && fresh {
+		param, h.trained = trained, true
+		ld.notes = append(ld.notes, "the checkpoint has no pooler: the head has one of its own")
+	}
+	h.Dense = newLinear(param(module+".weight", c, c), nil, Module{module, c})
+	if bias {
+		h.Dense.Bias = param(module+".bias", c)
+	}
+	return h
+}
+
+// classify gives h its last layer, of the task.
+func (h *Head) classify(cfg Config, labels int64, trained func(name string, shape ...int64) *Param) *Head {
+	h.Out, h.OutB = trained("classifier.weight", labels, cfg.HiddenSize), trained("classifier.bias", labels)
+	return h
+}
+
 // tokenHead makes the head for tokens of one layer of that name, module(dropout(h)).
 func tokenHead(module string) headMaker {
 	return func(_ *loader, cfg Config, labels int64, _ bool, trained func(name string, shape ...int64) *Param) *Head {
 		return &Head{Out: trained(module+".weight", labels, cfg.HiddenSize), OutB: trained(module+".bias", labels), Dropout: cfg.HeadDropout()}
 	}
+}
+
+// plainTokenHead makes a head for tokens that has the dropout of the blocks before it,
+// whatever that of a head for sequences is.
+func plainTokenHead(_ *loader, cfg Config, labels int64, _ bool, trained func(name string, shape ...int64) *Param) *Head {
+	return (&Head{Dropout: cfg.HiddenDropout}).classify(cfg, labels, trained)
 }
 
 // headFor returns what makes the head for an output.

@@ -68,7 +68,7 @@ func (keys llamaKeys) read(data []byte, cfg *Config) error {
 	if err := plainjson.Unmarshal(cfg.raw[key], &cfg.HiddenAct); err != nil && cfg.raw[key] != nil {
 		return fmt.Errorf("%s: %w", key, err)
 	}
-	if err := cfg.readActivation(key, act); err != nil {
+	if err := readActivation(key, &cfg.HiddenAct, act); err != nil {
 		return err
 	}
 	if cfg.HeadDim%2 != 0 {

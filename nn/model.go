@@ -78,7 +78,7 @@ func Load(dir string, cfg LoadConfig) (model *Model, err error) {
 		if !(p >= 0 && p < 1) {
 			return nil, fmt.Errorf("dropout: got %v, want at least 0 and less than 1", p)
 		}
-		arch.HiddenDropout, arch.AttentionDropout, arch.EmbedDropout, arch.ClassifierDropout = p, p, p, &p
+		arch.HiddenDropout, arch.AttentionDropout, arch.EmbedDropout, arch.Pooler.Dropout, arch.ClassifierDropout = p, p, p, p, &p
 	}
 	if cfg.Output == CausalLM && !arch.Generates() {
 		return nil, fmt.Errorf("load %s: model_type %q has no head that generates text: choose a model that fits the task", dir, arch.ModelType)

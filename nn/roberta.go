@@ -1,5 +1,7 @@
 package nn
 
+import "autolora/torchbind"
+
 var roberta = family{
 	prefix: "roberta", class: "Roberta", read: readRoBERTa, check: checkBERT, build: newBERT, head: robertaHead, positionOffset: true,
 	unread: []string{"lm_head.", "embeddings.position_ids", "pooler."},
@@ -21,10 +23,7 @@ func readRoBERTa(data []byte, cfg *Config) error {
 // robertaHead makes RoBERTa's head for sequences,
 // out_proj(dropout(tanh(dense(dropout(h))))), whose layers are both trained.
 func robertaHead(_ *loader, cfg Config, labels int64, _ bool, trained func(name string, shape ...int64) *Param) *Head {
-	c, module := cfg.HiddenSize, "classifier.dense"
-	return &Head{
-		Dense: newLinear(trained(module+".weight", c, c), trained(module+".bias", c), Module{module, c}),
-		Out:   trained("classifier.out_proj.weight", labels, c), OutB: trained("classifier.out_proj.bias", labels),
-		Dropout: cfg.HeadDropout(), twoLayers: true, trained: true,
-	}
+	h := twoLayers(cfg, labels, "classifier.dense", "classifier.out_proj", trained)
+	h.InputDropout, h.Activate = h.Dropout, torchbind.Tanh
+	return h
 }

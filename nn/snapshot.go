@@ -22,7 +22,7 @@ func (m *Model) Snapshot() *Snapshot {
 	if m.Head != nil {
 		n.trained = m.Head.trained
 		if m.Head.pooler && !slices.Contains(n.params, m.Head.Dense.Weight) {
-			n.params = append(n.params, m.Head.Dense.Weight, m.Head.Dense.Bias)
+			n.params = append(n.params, m.Head.beneath()...)
 		}
 	}
 	for _, p := range n.params {
@@ -48,8 +48,6 @@ func (n *Snapshot) Restore() {
 	m.added = torchbind.NewScope()
 	torchbind.NoGrad(func() { torchbind.ForeachCopyInPlace(Values(n.params), n.values) })
 	if m.Head != nil && m.Head.trained != n.trained {
-		m.Head.trained = n.trained
-		m.Head.Dense.Weight.Value.SetRequiresGrad(n.trained)
-		m.Head.Dense.Bias.Value.SetRequiresGrad(n.trained)
+		m.Head.train(n.trained)
 	}
 }

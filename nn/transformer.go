@@ -17,11 +17,12 @@ type Transformer struct {
 
 // Embedding maps tokens and their positions to hidden states.
 type Embedding struct {
-	Words  *Param  // [V, C]
-	Types  *Param  // [type_vocab, C], of segments; nil: none
-	Places *Param  // [positions, C]; nil: none
-	Norm   *Norm   // of the sum; nil: none
-	Scale  float64 // of Words' rows; 0: 1
+	Words   *Param  // [V, C]
+	Types   *Param  // [type_vocab, C], of segments; nil: none
+	Places  *Param  // [positions, C]; nil: none
+	Norm    *Norm   // of the sum; nil: none
+	Scale   float64 // of Words' rows; 0: 1
+	Project *Linear // of all that, where its C is another; nil: none
 }
 
 // Block is one Transformer block: attention and a feed-forward layer, each with a
@@ -33,6 +34,8 @@ type Block struct {
 	// Activate maps what Up returns to [N, I].
 	Activate          func(s *torchbind.Scope, x *torchbind.Tensor) *torchbind.Tensor
 	AroundFeedForward Residual
+
+	inner *float64 // dropout before Down; nil: none
 }
 
 // Residual is the connection around a layer f,
@@ -42,15 +45,40 @@ type Residual struct {
 	Before, Within, After *Norm        // nil: none
 	Adapter               AdapterLayer // nil: none
 
-	module string // what AdapterHub calls the place of the adapter
+	module  string   // what AdapterHub calls the place of the adapter
+	dropout *float64 // nil: the configuration's HiddenDropout
 }
+
+// noDropout is that of a Residual that has none.
+var noDropout = new(float64)
 
 // Norm is a LayerNorm's weight and bias [C], or an RMSNorm's weight.
 type Norm struct {
 	Weight *Param
-	Bias   *Param // nil: RMSNorm
+	Bias   *Param // nil: RMSNorm, or a LayerNorm without
 	Eps    float64
 	Plus   float64 // what an RMSNorm adds to its weight
+
+	zero *torchbind.Tensor // [C], of a LayerNorm without bias
+}
+
+// bias returns the bias of a LayerNorm; nil for an RMSNorm.
+func (n *Norm) bias() *torchbind.Tensor {
+	if n.Bias == nil {
+		return n.zero
+	}
+	return n.Bias.Value
+}
+
+// params returns the norm's parameters; those of nil are none.
+func (n *Norm) params() []*Param {
+	switch {
+	case n == nil:
+		return nil
+	case n.Bias == nil:
+		return []*Param{n.Weight}
+	}
+	return []*Param{n.Weight, n.Bias}
 }
 
 // Forward normalises the rows of x [N, C]; a nil Norm returns x.
@@ -62,19 +90,19 @@ func (n *Norm) Forward(s *torchbind.Scope, x *torchbind.Tensor) *torchbind.Tenso
 		dtype := factorType(x.DType())
 		w := torchbind.AddScalar(s, torchbind.To(s, n.Weight.Value, dtype, x.Device()), n.Plus)
 		return torchbind.To(s, torchbind.RMSNorm(s, torchbind.To(s, x, dtype, x.Device()), w, n.Eps), x.DType(), x.Device())
-	case n.Bias == nil:
+	case n.bias() == nil:
 		return torchbind.RMSNorm(s, x, n.Weight.Value, n.Eps)
 	}
-	return torchbind.LayerNorm(s, x, n.Weight.Value, n.Bias.Value, n.Eps)
+	return torchbind.LayerNorm(s, x, n.Weight.Value, n.bias(), n.Eps)
 }
 
 // ofSum normalises the rows of x + dropout(y), of a LayerNorm in one pass over
 // memory; a nil Norm returns the sum.
 func (n *Norm) ofSum(s *torchbind.Scope, y, x *torchbind.Tensor, p float64, seed uint64) *torchbind.Tensor {
-	if n == nil || n.Bias == nil {
+	if n == nil || n.bias() == nil {
 		return n.Forward(s, torchbind.AddDropout(s, y, x, p, seed))
 	}
-	return torchbind.AddDropoutLayerNorm(s, y, x, n.Weight.Value, n.Bias.Value, n.Eps, p, seed)
+	return torchbind.AddDropoutLayerNorm(s, y, x, n.Weight.Value, n.bias(), n.Eps, p, seed)
 }
 
 // Segment is a part of a model's computation on a batch: it maps x, which the
@@ -127,7 +155,11 @@ func (t *Transformer) embed(s *torchbind.Scope, b *Batch, rng *DropoutRNG) *torc
 		x = torchbind.Add(s, x, torchbind.Embedding(s, e.Places.Value, b.Positions))
 	}
 	p, seed := rng.draw(t.config.EmbedDropout)
-	return torchbind.Dropout(s, e.Norm.Forward(s, x), p, seed)
+	x = torchbind.Dropout(s, e.Norm.Forward(s, x), p, seed)
+	if e.Project != nil {
+		x = e.Project.Forward(s, x, rng)
+	}
+	return x
 }
 
 // forward maps x [N, C] to [N, C], or to the rows that are wanted [M, C].
@@ -141,13 +173,20 @@ func (l *Block) forward(s *torchbind.Scope, x *torchbind.Tensor, p Pass, dropout
 		}
 	}
 	x = l.AroundAttention.add(s, l.Attention.Forward(s, h, all, p, rng), x, dropout, rng)
-	h = l.Up.Forward(s, l.AroundFeedForward.Before.Forward(s, x), rng)
-	return l.AroundFeedForward.add(s, l.Down.Forward(s, l.Activate(s, h), rng), x, dropout, rng)
+	h = l.Activate(s, l.Up.Forward(s, l.AroundFeedForward.Before.Forward(s, x), rng))
+	if l.inner != nil {
+		drop, seed := rng.draw(*l.inner)
+		h = torchbind.Dropout(s, h, drop, seed)
+	}
+	return l.AroundFeedForward.add(s, l.Down.Forward(s, h, rng), x, dropout, rng)
 }
 
 // add returns After(x + Adapter(dropout(Within(y)))).
 func (r *Residual) add(s *torchbind.Scope, y, x *torchbind.Tensor, dropout float64, rng *DropoutRNG) *torchbind.Tensor {
 	y = r.Within.Forward(s, y)
+	if r.dropout != nil {
+		dropout = *r.dropout
+	}
 	p, seed := rng.draw(dropout)
 	if r.Adapter != nil {
 		y = r.Adapter.Forward(s, x, torchbind.Dropout(s, y, p, seed), rng)
@@ -156,9 +195,12 @@ func (r *Residual) add(s *torchbind.Scope, y, x *torchbind.Tensor, dropout float
 	return r.After.ofSum(s, y, x, p, seed)
 }
 
-// linears returns the linear layers of the blocks, in the order of computation.
+// linears returns the linear layers, in the order of computation.
 func (t *Transformer) linears() []*Linear {
 	var all []*Linear
+	if t.Embedding.Project != nil {
+		all = append(all, t.Embedding.Project)
+	}
 	for _, l := range t.Blocks {
 		all = append(append(all, l.Attention.linears()...), l.Up, l.Down)
 	}

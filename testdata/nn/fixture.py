@@ -52,7 +52,7 @@ def fill(model, seed, bound=0.35):
     with torch.no_grad():
         for n, (name, p) in enumerate(model.named_parameters()):
             p.copy_(noise(p.shape, seed + n, bound))
-            if name.endswith("LayerNorm.weight"):
+            if "norm" in name.lower() and name.endswith("weight"):
                 p.add_(1)
 
 

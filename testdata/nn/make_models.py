@@ -181,7 +181,7 @@ def expect(name, b, build):
         tensors[key], tensors[key + ".f64"] = single[key], double[key]
     for key in ("grad", "final"):
         tensors |= prefixed(key, {k: t.float() for k, t in double[key].items()})
-    is_noise = lambda k: k.endswith("key.bias")
+    is_noise = lambda k: k.endswith(("key.bias", "k_lin.bias"))
     errors = {
         "float32_error_grad": error(single["grad"], double["grad"]),
         "float32_error_final": error(single["final"], {k: t for k, t in double["final"].items() if not is_noise(k)}),
@@ -201,11 +201,11 @@ def expect_full(name, b):
     save(f"expected-{name}-adamw.safetensors", later, **errors)
 
 
-def write_adapter(name, base, ranks, seed):
-    """An adapter at the ranks {module: rank}, saved by PEFT itself."""
+def write_adapter(name, base, ranks, seed, saved=None):
+    """An adapter at the ranks {module: rank}, saved by PEFT itself, with modules beside the classifier if it is told to."""
     config = LoraConfig(
         task_type="TOKEN_CLS" if is_token_model(base) else "SEQ_CLS", r=4, lora_alpha=ALPHA, lora_dropout=0.0, base_model_name_or_path=base,
-        target_modules=sorted(ranks), rank_pattern={k: r for k, r in ranks.items() if r != 4},
+        target_modules=sorted(ranks), rank_pattern={k: r for k, r in ranks.items() if r != 4}, modules_to_save=saved,
     )
     model = get_peft_model(load(base, torch.float32)[0], config)
     with torch.no_grad():

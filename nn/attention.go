@@ -14,7 +14,7 @@ type Attention interface {
 	// all, or the rows that are wanted of them.
 	Forward(s *torchbind.Scope, h, all *torchbind.Tensor, p Pass, rng *DropoutRNG) *torchbind.Tensor
 	linears() []*Linear // in the order of computation
-	window() int64      // tokens that it looks back on; 0: all
+	window() int64      // tokens that it sees; 0: all
 }
 
 // Pass is one computation of a block.
@@ -36,8 +36,8 @@ type MultiHead struct {
 	// QueryNorm and KeyNorm are of each head [D]; nil: none.
 	QueryNorm, KeyNorm *Norm
 
-	// query and keyValue are parts of QKV in the last block, which reads queries of
-	// the wanted rows only; nil in the others.
+	// query and keyValue are parts of QKV in the last block, which computes queries of
+	// the wanted rows only; nil in the others, and where QKV is one module.
 	query, keyValue *Linear
 	rotary          *rotary // nil: none
 	config          *Config
@@ -49,7 +49,7 @@ func (ld *loader) attention(cfg *Config, block int, qkv, out *Linear) *MultiHead
 	if cfg.LayerTypes != nil {
 		a.Window, a.rotary = cfg.LayerTypes[block].Window, ld.rotary(cfg.LayerTypes[block].Rope, cfg.HeadDim)
 	}
-	if block < cfg.NumHiddenLayers-1 {
+	if block < cfg.NumHiddenLayers-1 || len(qkv.Modules) == 1 {
 		ld.layer(qkv)
 	} else {
 		a.query, a.keyValue = ld.layer(qkv.modules(0, 1)), ld.layer(qkv.modules(1, 3))
@@ -65,13 +65,17 @@ func (a *MultiHead) window() int64 { return a.Window }
 func (a *MultiHead) Forward(s *torchbind.Scope, h, all *torchbind.Tensor, p Pass, rng *DropoutRNG) *torchbind.Tensor {
 	b, heads, groups, d := p.batch, a.config.NumAttentionHeads, a.config.NumKeyValueHeads, a.config.HeadDim
 	rotation := p.rotations.of(a.rotary)
-	rows, keys := b.rows(a.Window, p.wanted), b.Offsets
+	rows := b.look(a.Window, p.wanted)
+	keys := rows.keys
 	queryHeads, keyHeads, valueHeads := headNorm{a.QueryNorm, heads}, headNorm{a.KeyNorm, groups}, headNorm{nil, groups}
 	var qkv, q, kv *torchbind.Tensor
 	if a.query == nil {
 		qkv = rotation.apply(s, perHead(s, a.QKV.Forward(s, all, rng), d, queryHeads, keyHeads, valueHeads), heads+groups)
-		if p.cache != nil { // views of it
+		if p.cache != nil || p.wanted { // views of it
 			q, kv = torchbind.Narrow(s, qkv, 1, 0, heads*d), torchbind.Narrow(s, qkv, 1, heads*d, 2*groups*d)
+		}
+		if p.wanted {
+			qkv, q = nil, torchbind.IndexSelect(s, q, 0, b.Want)
 		}
 	} else {
 		turned := rotation
@@ -86,10 +90,16 @@ func (a *MultiHead) Forward(s *torchbind.Scope, h, all *torchbind.Tensor, p Pass
 			qkv, kv, keys = nil, seen, offsets
 		}
 	}
+	if rows.places != nil {
+		if qkv != nil {
+			q, kv, qkv = torchbind.Narrow(s, qkv, 1, 0, heads*d), torchbind.Narrow(s, qkv, 1, heads*d, 2*groups*d), nil
+		}
+		kv = torchbind.IndexSelect(s, kv, 0, rows.places)
+	}
 	dropout, seed := rng.draw(a.config.AttentionDropout)
 	cfg := torchbind.AttentionConfig{
 		Heads: heads, KVHeads: groups, Scale: a.Scale,
-		Dropout: dropout, Seed: seed, Visible: rows.visible, Window: a.Window, Plan: rows.plan, Twice: b.twice,
+		Dropout: dropout, Seed: seed, Visible: rows.visible, Window: rows.window, Plan: rows.plan, Twice: b.twice,
 	}
 	var context *torchbind.Tensor // [M, H·D]
 	if qkv != nil {

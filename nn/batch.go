@@ -66,48 +66,17 @@ func (c Config) summary(ids []int64, from, to int64) int64 {
 // model rounds (LoadConfig.Round), N and M are rounded up: the last rows belong to
 // no sequence, and nothing of another row, nor its gradient, depends on them.
 type Batch struct {
-	IDs       *torchbind.Tensor // [N] int64
-	Segments  *torchbind.Tensor // [N] int64
-	Positions *torchbind.Tensor // [N] int64
-	Offsets   *torchbind.Tensor // [B+1] int64 on the CPU: where each sequence begins, then Tokens
-	Want      *torchbind.Tensor // [M] int64: the rows that the head reads
-	WantAt    *torchbind.Tensor // [B+1] int64 on the CPU: Offsets of the rows Want
-	// Visible [Tokens] and WantVisible [Wanted] (int64, on the CPU) say how many
-	// tokens of its sequence each row sees, itself the last; nil in an encoder, where
-	// it sees all.
-	Visible, WantVisible *torchbind.Tensor
-	Tokens, Wanted       int // of the sequences: N and M where nothing is rounded
+	IDs            *torchbind.Tensor // [N] int64
+	Segments       *torchbind.Tensor // [N] int64
+	Positions      *torchbind.Tensor // [N] int64
+	Offsets        *torchbind.Tensor // [B+1] int64 on the CPU: where each sequence begins, then Tokens
+	Want           *torchbind.Tensor // [M] int64: the rows that the head reads
+	WantAt         *torchbind.Tensor // [B+1] int64 on the CPU: Offsets of the rows Want
+	Tokens, Wanted int               // of the sequences: N and M where nothing is rounded
 
-	plans []plans // for each window of attention; none for the CPU's kernel, which needs none
-	twice bool
-}
-
-// plans are those of attention with a window, between all rows and from the rows
-// Want.
-type plans struct {
-	window    int64
-	all, want *torchbind.AttentionPlan
-}
-
-// rows says where the queries of each sequence begin, how much each sees, and how
-// attention is planned.
-type rows struct {
-	offsets, visible *torchbind.Tensor
-	plan             *torchbind.AttentionPlan
-}
-
-// rows returns the queries of attention with a window: all rows, or the rows Want.
-func (b *Batch) rows(window int64, wanted bool) rows {
-	var plan plans
-	for _, p := range b.plans {
-		if p.window == window {
-			plan = p
-		}
-	}
-	if wanted {
-		return rows{b.WantAt, b.WantVisible, plan.want}
-	}
-	return rows{b.Offsets, b.Visible, plan.all}
+	sights []sight           // for each window of attention
+	means  *torchbind.Tensor // [M, N]: takes the mean of each sequence; nil: its rows Want are read
+	twice  bool
 }
 
 // Twice returns b for a loss that will be differentiated twice: what only has
@@ -123,8 +92,11 @@ func (b *Batch) Twice() *Batch {
 // operations.
 func (b *Batch) Tensors() []*torchbind.Tensor {
 	all := []*torchbind.Tensor{b.IDs, b.Segments, b.Positions, b.Want}
-	for _, p := range b.plans {
-		all = append(append(all, p.all.Tensors()...), p.want.Tensors()...)
+	if b.means != nil {
+		all = append(all, b.means)
+	}
+	for _, g := range b.sights {
+		all = append(append(all, g.all.tensors()...), g.want.tensors()...)
 	}
 	return all
 }
@@ -135,9 +107,12 @@ func (b *Batch) Clone(s *torchbind.Scope) *Batch {
 	for _, t := range []**torchbind.Tensor{&c.IDs, &c.Segments, &c.Positions, &c.Want} {
 		*t = torchbind.Clone(s, *t)
 	}
-	c.plans = slices.Clone(b.plans)
-	for i, p := range b.plans {
-		c.plans[i].all, c.plans[i].want = p.all.Clone(s), p.want.Clone(s)
+	if b.means != nil {
+		c.means = torchbind.Clone(s, b.means)
+	}
+	c.sights = slices.Clone(b.sights)
+	for i, g := range b.sights {
+		c.sights[i].all, c.sights[i].want = g.all.clone(s), g.want.clone(s)
 	}
 	return &c
 }
@@ -234,36 +209,17 @@ func (m *Model) NewBatch(s *torchbind.Scope, seqs *data.Batch) (*Batch, error) {
 		Tokens:    n,
 		Wanted:    len(want),
 	}
-	if m.Generates() { // attention is causal
-		visible, wantVisible := make([]int64, n), make([]int64, len(want))
-		for i, p := range positions {
-			visible[i] = p + 1
+	if m.Pooler.Mean && seqs.Want == nil && m.Output != TokenClassification {
+		means := make([]float64, wanted*rows)
+		for i, length := range seqs.Lengths {
+			for row := offsets[i]; row < offsets[i+1]; row++ {
+				means[i*rows+int(row)] = 1 / float64(length)
+			}
 		}
-		for i, w := range want {
-			wantVisible[i] = visible[w]
-		}
-		batch.Visible, batch.WantVisible = indices(s, visible, torchbind.CPU), indices(s, wantVisible, torchbind.CPU)
+		batch.means = torchbind.To(s, torchbind.FromSlice(s, means, []int64{int64(wanted), int64(rows)}, torchbind.CPU), m.dtype, m.device)
 	}
-	if m.round || m.device != torchbind.CPU {
-		longest, most := int64(slices.Max(seqs.Lengths)), int64(1)
-		for i := range b {
-			most = max(most, wantAt[i+1]-wantAt[i])
-		}
-		if m.round {
-			longest = roundLength(longest)
-			if most > 1 {
-				most = roundLength(most)
-			}
-		}
-		for _, window := range m.Body.windows() {
-			cfg := torchbind.PlanConfig{
-				Visible: batch.Visible, Window: window, Rows: int64(rows), QueryLength: longest, KeyLength: longest, DType: m.dtype, Device: m.device,
-			}
-			p := plans{window: window, all: torchbind.NewAttentionPlan(s, batch.Offsets, nil, cfg)}
-			cfg.Visible, cfg.Rows, cfg.QueryLength = batch.WantVisible, int64(wanted), most
-			p.want = torchbind.NewAttentionPlan(s, batch.WantAt, batch.Offsets, cfg)
-			batch.plans = append(batch.plans, p)
-		}
+	for _, window := range m.Body.windows() {
+		batch.sights = append(batch.sights, m.sight(s, batch, window, offsets, want))
 	}
 	return batch, nil
 }

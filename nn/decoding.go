@@ -90,11 +90,13 @@ func (d *Decoding) Step(s *torchbind.Scope, from []int, tokens []int64) (*torchb
 		}
 		v := view{window, indices(s, places, m.device), indices(s, offsets, torchbind.CPU)}
 		d.cache.views = append(d.cache.views, v)
+		r := look{offsets: b.Offsets, keys: v.offsets, window: window}
 		if m.device != torchbind.CPU {
-			b.plans = append(b.plans, plans{window: window, all: torchbind.NewAttentionPlan(s, b.Offsets, v.offsets, torchbind.PlanConfig{
+			r.plan = torchbind.NewAttentionPlan(s, b.Offsets, v.offsets, torchbind.PlanConfig{
 				Window: window, Rows: n, QueryLength: 1, KeyLength: roundLength(int64(most)), DType: m.dtype, Device: m.device,
-			})})
+			})
 		}
+		b.sights = append(b.sights, sight{window: window, all: r})
 	}
 	scores := m.logits(s, b, &d.cache, nil)
 	d.rows, d.cache.size = rows, d.cache.size+n

@@ -49,6 +49,7 @@ var families = map[string]family{
 	"gemma3_text": gemma3,
 	"distilbert":  distilBERT,
 	"electra":     electra,
+	"modernbert":  modernBERT,
 }
 
 // Output is what a model makes of its hidden states.

@@ -1,7 +1,6 @@
 package nn
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -30,7 +29,9 @@ func readGemma3(data []byte, cfg *Config) error {
 		Pattern    int      `json:"sliding_window_pattern"`
 		LogitCap   *float64 `json:"final_logit_softcapping"`
 		AllVisible bool     `json:"use_bidirectional_attention"`
-	}{Scalar: 256, Window: &window, Pattern: 6}
+		Theta      float64  `json:"rope_theta"`
+		LocalTheta float64  `json:"rope_local_base_freq"`
+	}{Scalar: 256, Window: &window, Pattern: 6, Theta: 1e6, LocalTheta: 1e4}
 	if err := plainjson.Unmarshal(data, &keys); err != nil {
 		return err
 	}
@@ -50,43 +51,7 @@ func readGemma3(data []byte, cfg *Config) error {
 	if err := readWindows(data, cfg, *keys.Window, func(block int) bool { return (block+1)%keys.Pattern != 0 }); err != nil {
 		return err
 	}
-	return readGemma3Ropes(data, cfg)
-}
-
-// readGemma3Ropes reads the rotary embeddings of blocks with a window and of those
-// without.
-func readGemma3Ropes(data []byte, cfg *Config) error {
-	keys := struct {
-		Theta      float64         `json:"rope_theta"`
-		LocalTheta float64         `json:"rope_local_base_freq"`
-		Scaling    json.RawMessage `json:"rope_scaling"` // of those without
-		Parameters *struct {
-			Full    json.RawMessage `json:"full_attention"`
-			Sliding json.RawMessage `json:"sliding_attention"`
-		} `json:"rope_parameters"` // transformers 5
-	}{Theta: 1e6, LocalTheta: 1e4}
-	if err := plainjson.Unmarshal(data, &keys); err != nil {
-		return err
-	}
-	full, sliding := Rope{Theta: keys.Theta, Type: "default"}, Rope{Theta: keys.LocalTheta, Type: "default"}
-	err := full.read(keys.Scaling)
-	if p := keys.Parameters; p != nil {
-		if p.Full == nil && p.Sliding == nil {
-			return errors.New("rope_parameters: want full_attention and sliding_attention in it")
-		}
-		err = errors.Join(err, full.read(p.Full), sliding.read(p.Sliding))
-	}
-	if err != nil {
-		return err
-	}
-	for i := range cfg.LayerTypes {
-		if l := &cfg.LayerTypes[i]; l.Window > 0 {
-			l.Rope = &sliding
-		} else {
-			l.Rope = &full
-		}
-	}
-	return errors.Join(full.check(), sliding.check())
+	return readRopes(data, cfg, keys.Theta, keys.LocalTheta, false)
 }
 
 // newGemma3 builds Gemma 3: norms before and after each layer, and embeddings times

@@ -138,6 +138,15 @@ func (ld *loader) norm(name string, c int64, eps float64) *Norm {
 	return &Norm{Weight: ld.param(name+".weight", c), Bias: ld.param(name+".bias", c), Eps: eps}
 }
 
+// plainNorm loads a LayerNorm without bias, its weight by param.
+func (ld *loader) plainNorm(name string, c int64, eps float64, param func(key string, shape ...int64) *Param) *Norm {
+	n := &Norm{Weight: param(name+".weight", c), Eps: eps}
+	if n.Weight.Value != nil {
+		n.zero = torchbind.ZerosLike(ld.scope, n.Weight.Value)
+	}
+	return n
+}
+
 func (ld *loader) rmsNorm(name string, c int64, eps float64) *Norm {
 	return &Norm{Weight: ld.param(name+".weight", c), Eps: eps}
 }

@@ -2,6 +2,7 @@ package nn
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 
@@ -59,6 +60,44 @@ func (r *Rope) read(parts ...json.RawMessage) error {
 		}
 	}
 	return nil
+}
+
+// readRopes reads the rotary embeddings of blocks with a window and of those without,
+// over the bases sliding and full of their frequencies. both tells that rope_scaling
+// is for either.
+func readRopes(data []byte, cfg *Config, fullTheta, slidingTheta float64, both bool) error {
+	var keys struct {
+		Scaling    json.RawMessage `json:"rope_scaling"`
+		Parameters *struct {
+			Full    json.RawMessage `json:"full_attention"`
+			Sliding json.RawMessage `json:"sliding_attention"`
+		} `json:"rope_parameters"` // transformers 5
+	}
+	if err := plainjson.Unmarshal(data, &keys); err != nil {
+		return err
+	}
+	full, sliding := Rope{Theta: fullTheta, Type: "default"}, Rope{Theta: slidingTheta, Type: "default"}
+	err := full.read(keys.Scaling)
+	if both {
+		err = errors.Join(err, sliding.read(keys.Scaling))
+	}
+	if p := keys.Parameters; p != nil {
+		if p.Full == nil && p.Sliding == nil {
+			return errors.New("rope_parameters: want full_attention and sliding_attention in it")
+		}
+		err = errors.Join(err, full.read(p.Full), sliding.read(p.Sliding))
+	}
+	if err != nil {
+		return err
+	}
+	for i := range cfg.LayerTypes {
+		if l := &cfg.LayerTypes[i]; l.Window > 0 {
+			l.Rope = &sliding
+		} else {
+			l.Rope = &full
+		}
+	}
+	return errors.Join(full.check(), sliding.check())
 }
 
 func (r Rope) check() error {

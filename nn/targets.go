@@ -12,14 +12,14 @@ import (
 // blocks, which those are: query, key, value, the output of attention, and the way
 // up and down of the feed-forward layer, by their first letters.
 var blockParts = map[string]string{
-	"query": "q", "q_proj": "q", "q_lin": "q", "wq": "q",
-	"key": "k", "k_proj": "k", "k_lin": "k", "wk": "k",
-	"value": "v", "v_proj": "v", "v_lin": "v", "wv": "v",
+	"query": "q", "q_proj": "q", "q_lin": "q", "wq": "q", "query_proj": "q",
+	"key": "k", "k_proj": "k", "k_lin": "k", "wk": "k", "key_proj": "k",
+	"value": "v", "v_proj": "v", "v_lin": "v", "wv": "v", "value_proj": "v",
 	"c_attn": "qkv", "qkv_proj": "qkv", "query_key_value": "qkv", "Wqkv": "qkv", "in_proj": "qkv",
-	"o_proj": "o", "out_proj": "o", "out_lin": "o", "attn.c_proj": "o", "attention.output.dense": "o",
-	"gate_proj": "u", "up_proj": "u", "gate_up_proj": "u", "fc1": "u", "lin1": "u", "fc_in": "u", "c_fc": "u", "dense_h_to_4h": "u", "intermediate.dense": "u",
-	"down_proj": "d", "fc2": "d", "lin2": "d", "fc_out": "d", "mlp.c_proj": "d", "dense_4h_to_h": "d",
-	"c_proj": "od", "output.dense": "od", "dense": "oud",
+	"o_proj": "o", "out_proj": "o", "out_lin": "o", "attn.c_proj": "o", "attn.Wo": "o", "attention.output.dense": "o",
+	"gate_proj": "u", "up_proj": "u", "gate_up_proj": "u", "fc1": "u", "lin1": "u", "fc_in": "u", "c_fc": "u", "dense_h_to_4h": "u", "Wi": "u", "intermediate.dense": "u",
+	"down_proj": "d", "fc2": "d", "lin2": "d", "fc_out": "d", "mlp.c_proj": "d", "dense_4h_to_h": "d", "mlp.Wo": "d",
+	"c_proj": "od", "Wo": "od", "output.dense": "od", "dense": "oud",
 }
 
 // partOf returns the part of a block that a target is called by some architecture;
@@ -75,11 +75,13 @@ func (m *Model) parts(letters string) (paths []string) {
 		attention := b.Attention.linears() // q, k and v; the output
 		for i, l := range []*Linear{attention[0], attention[1], b.Up, b.Down} {
 			for j, module := range l.Modules {
-				letter := "qoud"[i]
-				if i == 0 {
-					letter = "qkv"[j]
+				part := "qoud"[i : i+1]
+				if i == 0 && len(l.Modules) == 1 { // query, key and value are one
+					part = "qkv"
+				} else if i == 0 {
+					part = "qkv"[j : j+1]
 				}
-				if strings.IndexByte(letters, letter) >= 0 {
+				if strings.ContainsAny(part, letters) {
 					paths = append(paths, module.Path)
 				}
 			}

@@ -128,7 +128,7 @@ func (t *Transformer) segments(s *torchbind.Scope, b *Batch, cache *KVCache) []S
 	}}
 	rotations := &rotations{scope: s, positions: b.Positions, made: map[*rotary]*rotation{}}
 	for i, block := range t.Blocks {
-		p := Pass{batch: b, rotations: rotations, cache: cache, block: i, wanted: i == len(t.Blocks)-1 && b.Want != nil}
+		p := Pass{batch: b, rotations: rotations, cache: cache, block: i, wanted: i == len(t.Blocks)-1 && b.Want != nil && b.means == nil}
 		all = append(all, func(s *torchbind.Scope, x *torchbind.Tensor, rng *DropoutRNG) *torchbind.Tensor {
 			return block.forward(s, x, p, t.config.HiddenDropout, rng)
 		})
@@ -136,6 +136,11 @@ func (t *Transformer) segments(s *torchbind.Scope, b *Batch, cache *KVCache) []S
 	if t.Norm != nil {
 		all = append(all, func(s *torchbind.Scope, x *torchbind.Tensor, _ *DropoutRNG) *torchbind.Tensor {
 			return t.Norm.Forward(s, x)
+		})
+	}
+	if b.means != nil {
+		all = append(all, func(s *torchbind.Scope, x *torchbind.Tensor, _ *DropoutRNG) *torchbind.Tensor {
+			return torchbind.MatMul(s, b.means, x)
 		})
 	}
 	return all

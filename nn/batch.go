@@ -74,8 +74,10 @@ type Batch struct {
 	WantAt         *torchbind.Tensor // [B+1] int64 on the CPU: Offsets of the rows Want
 	Tokens, Wanted int               // of the sequences: N and M where nothing is rounded
 
-	sights []sight           // for each window of attention
-	means  *torchbind.Tensor // [M, N]: takes the mean of each sequence; nil: its rows Want are read
+	sights []sight             // for each window of attention
+	means  *torchbind.Tensor   // [M, N]: takes the mean of each sequence; nil: its rows Want are read
+	reach  *reach              // of DeBERTa; else nil
+	around []*torchbind.Tensor // [N] int64 of each place around a row: the row there, or N; of a convolution
 	twice  bool
 }
 
@@ -95,6 +97,10 @@ func (b *Batch) Tensors() []*torchbind.Tensor {
 	if b.means != nil {
 		all = append(all, b.means)
 	}
+	if b.reach != nil {
+		all = append(all, b.reach.up, b.reach.down)
+	}
+	all = append(all, b.around...)
 	for _, g := range b.sights {
 		all = append(append(all, g.all.tensors()...), g.want.tensors()...)
 	}
@@ -109,6 +115,13 @@ func (b *Batch) Clone(s *torchbind.Scope) *Batch {
 	}
 	if b.means != nil {
 		c.means = torchbind.Clone(s, b.means)
+	}
+	if b.reach != nil {
+		c.reach = &reach{b.reach.first, b.reach.rows, torchbind.Clone(s, b.reach.up), torchbind.Clone(s, b.reach.down)}
+	}
+	c.around = slices.Clone(b.around)
+	for i, rows := range b.around {
+		c.around[i] = torchbind.Clone(s, rows)
 	}
 	c.sights = slices.Clone(b.sights)
 	for i, g := range b.sights {
@@ -220,6 +233,14 @@ func (m *Model) NewBatch(s *torchbind.Scope, seqs *data.Batch) (*Batch, error) {
 	}
 	for _, window := range m.Body.windows() {
 		batch.sights = append(batch.sights, m.sight(s, batch, window, offsets, want))
+	}
+	if r := m.Relative; r != nil {
+		batch.reach = r.reach(s, batch.sights[0].all.plan.Mask.Size(3), m.device)
+		if r.ConvKernel > 0 {
+			for _, list := range neighbours(offsets, rows, r.ConvKernel) {
+				batch.around = append(batch.around, indices(s, list, m.device))
+			}
+		}
 	}
 	return batch, nil
 }

@@ -48,12 +48,15 @@ type Config struct {
 	NormBias         bool    `json:"-"` // ModernBERT's
 	EmbeddingSize    int64   `json:"-"` // of what is projected to HiddenSize; 0: HiddenSize, and nothing is
 
-	Pooler                    Pooler  `json:"-"` // of families that give it in config.json
-	TieWordEmbeddings         bool    `json:"-"` // the embedding is the vocabulary's head too
-	QKVBias, OutBias, MLPBias bool    `json:"-"`
-	Gated                     bool    `json:"-"` // the feed-forward layer multiplies what it activates by as much
-	Padding                   *int64  `json:"-"` // pad_token_id of a decoder, which ends no text; nil: it has none
-	AttentionScale            float64 `json:"-"` // of the scores; 0: 1/√D
+	SegmentTypes              int64     `json:"-"` // segments that have embeddings in DeBERTa; 0: none have
+	Placed                    bool      `json:"-"` // positions have embeddings in DeBERTa
+	Pooler                    Pooler    `json:"-"` // of families that give it in config.json
+	Relative                  *Relative `json:"-"` // positions of DeBERTa; nil: none
+	TieWordEmbeddings         bool      `json:"-"` // the embedding is the vocabulary's head too
+	QKVBias, OutBias, MLPBias bool      `json:"-"`
+	Gated                     bool      `json:"-"` // the feed-forward layer multiplies what it activates by as much
+	Padding                   *int64    `json:"-"` // pad_token_id of a decoder, which ends no text; nil: it has none
+	AttentionScale            float64   `json:"-"` // of the scores; 0: 1/√D
 	// LayerTypes are those of the blocks, in order; nil: all tokens are seen, and no
 	// rotary embeddings.
 	LayerTypes []LayerType `json:"-"`
@@ -224,6 +227,7 @@ var activations = [][]string{
 	{"gelu", "gelu_python"},
 	{"gelu_new", "gelu_pytorch_tanh", "gelu_python_tanh", "gelu_fast", "gelu_accurate"},
 	{"silu", "swish"},
+	{"tanh"},
 }
 
 // readActivation makes act, which is that of a key, the first of its names if it is

@@ -19,6 +19,9 @@ var todaysEncoders = []struct {
 	{"modernbert-tiny", 3, false},
 	{"modernbert-mean", 1, true},
 	{"modernbert-tiny-tokens", 5, false},
+	{"deberta-tiny", 3, false},
+	{"deberta-tiny-tokens", 5, false},
+	{"deberta-c2p", 1, true},
 }
 
 func loadEncoder(t *testing.T, name string, labels int64, regression bool, cfg LoadConfig) *Model {

@@ -50,6 +50,7 @@ var families = map[string]family{
 	"distilbert":  distilBERT,
 	"electra":     electra,
 	"modernbert":  modernBERT,
+	"deberta-v2":  debertaV2,
 }
 
 // Output is what a model makes of its hidden states.

@@ -93,7 +93,7 @@ func (m *Model) sight(s *torchbind.Scope, b *Batch, window int64, offsets, want 
 		r.places = indices(s, places, m.device)
 		wanted.places = r.places
 	}
-	if m.round || m.device != torchbind.CPU {
+	if m.round || m.device != torchbind.CPU || m.Body.padded {
 		rounded := func(n int64) int64 {
 			if m.round {
 				return roundLength(n)
@@ -105,6 +105,9 @@ func (m *Model) sight(s *torchbind.Scope, b *Batch, window int64, offsets, want 
 		}
 		of := r.keys
 		if places == nil { // the rows of the queries are keys too
+			if m.Body.padded {
+				cfg.KeyLength = max(cfg.KeyLength, 2) // which distances need
+			}
 			of, cfg.QueryLength = nil, cfg.KeyLength
 		}
 		r.plan = torchbind.NewAttentionPlan(s, r.offsets, of, cfg)

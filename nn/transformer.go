@@ -13,6 +13,9 @@ type Transformer struct {
 	Blocks    []*Block
 	Norm      *Norm // after the last block; nil: none
 	config    *Config
+
+	beside *convolution // the first block; nil: none
+	padded bool         // attention is computed on the padded batch, on every device
 }
 
 // Embedding maps tokens and their positions to hidden states.
@@ -130,7 +133,11 @@ func (t *Transformer) segments(s *torchbind.Scope, b *Batch, cache *KVCache) []S
 	for i, block := range t.Blocks {
 		p := Pass{batch: b, rotations: rotations, cache: cache, block: i, wanted: i == len(t.Blocks)-1 && b.Want != nil && b.means == nil}
 		all = append(all, func(s *torchbind.Scope, x *torchbind.Tensor, rng *DropoutRNG) *torchbind.Tensor {
-			return block.forward(s, x, p, t.config.HiddenDropout, rng)
+			y := block.forward(s, x, p, t.config.HiddenDropout, rng)
+			if i == 0 && t.beside != nil {
+				y = t.beside.forward(s, x, y, p, rng)
+			}
+			return y
 		})
 	}
 	if t.Norm != nil {
@@ -232,6 +239,14 @@ func (t *Transformer) windows() []int64 {
 		}
 	}
 	return all
+}
+
+// activation returns what config.json calls act: gelu's, or tanh.
+func activation(act string) func(s *torchbind.Scope, x *torchbind.Tensor) *torchbind.Tensor {
+	if act == "tanh" {
+		return torchbind.Tanh
+	}
+	return gelu(act)
 }
 
 // gelu returns the activation that config.json calls act.

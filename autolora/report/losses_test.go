@@ -224,7 +224,7 @@ func TestTuneReport(t *testing.T) {
 	tuned := scored("sst2", "lora", 1, 0.85)
 	tuned.tune = trials(0)
 	tuned.config["about"] = map[string]any{"began": "2026-01-02T03:04:05Z", "command": "tune", "chosen": []string{"target", "rank", "lr"}}
-	tuned.config["lr"], tuned.config["rank"] = 4e-3, 4
+	tuned.config["lr"], tuned.config["rank"], tuned.config["target"], tuned.results.Steps.Tune = 4e-3, 4, []string{"query"}, 200
 	tuned.write(t, filepath.Join(dir, "tune"))
 	r := load(t, filepath.Join(dir, "tune"))
 	var b bytes.Buffer
@@ -232,7 +232,8 @@ func TestTuneReport(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"tune reaches accuracy 85.0", "Chosen: rank 4, learning rate 4e-3, the smallest adapter whose held-out loss (0.310) is within one standard error (0.0120) of the lowest",
+		"tune reaches accuracy 85.0", "trials chose the learning rate of tune (seed 1); their cost counts as search", "| 4 on query | ",
+		"Chosen: rank 4, learning rate 4e-3, the smallest adapter whose held-out loss (0.310) is within one standard error (0.0120) of the lowest",
 		"| rank 4, learning rate 4e-3 | 36,864 | 100 | 0.3100 | 0.0120 | chosen |", "| 147,456 | 20 | 2.0000 | 0.0120 | diverged |",
 	} {
 		if !strings.Contains(plainSpaces(b.String()), want) {

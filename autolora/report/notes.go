@@ -78,6 +78,9 @@ func (t *Task) remarks() []string {
 	if text := t.decoding(); text != "" {
 		remarks = append(remarks, "texts were generated with "+text)
 	}
+	if names := t.chosen(); names != nil {
+		remarks = append(remarks, fmt.Sprintf("trials chose the learning rate of %s; their cost counts as search", strings.Join(names, ", ")))
+	}
 	for _, m := range t.Methods {
 		for _, text := range m.remarks(t) {
 			remarks = append(remarks, methodOf(m.Method).Title+": "+text)
@@ -91,6 +94,22 @@ func (t *Task) remarks() []string {
 		remarks = append(remarks, fmt.Sprintf("no control was run (%s, %s, %s), so whether it matters in which layers the ranks are high cannot be said", runs.MethodUniform, runs.MethodShuffled, runs.MethodRandom))
 	}
 	return remarks
+}
+
+// chosen returns the methods of which trials chose a setting, and with which seeds.
+func (t *Task) chosen() (names []string) {
+	for _, m := range t.Methods {
+		var seeds []uint64
+		for _, r := range m.runs {
+			if r.Results.Steps.Tune > 0 {
+				seeds = append(seeds, r.Results.Seed)
+			}
+		}
+		if seeds != nil {
+			names = append(names, fmt.Sprintf("%s (seed %s)", methodOf(m.Method).Title, seedList(seeds)))
+		}
+	}
+	return names
 }
 
 // decoding returns the settings by which texts were generated, where all runs
@@ -127,7 +146,6 @@ func (m *Method) remarks(t *Task) []string {
 	seeds("no scores with seed %s", func(r *Run) bool { return !scored(r) })
 	seeds("the score is undefined with seed %s and left out of the mean", func(r *Run) bool { return scored(r) && math.IsNaN(r.score(r.Results.Primary)) })
 	seeds("the ranks of seed %s were read from a file, so its cost is without their search", func(r *Run) bool { return methodOf(m.Method).Ranks == runs.Searched && r.Results.Steps.Search == 0 })
-	seeds("trials chose the learning rate with seed %s: their cost counts as search", func(r *Run) bool { return r.Results.Steps.Tune > 0 })
 	if m.Grid > 0 {
 		text := fmt.Sprintf("the grid has %s", human.Count(m.Grid, "configuration"))
 		if t.Family != familyOwn {

@@ -17,13 +17,16 @@ import (
 // the order of a page.
 func (r *Report) pictures() []picture {
 	all := r.rankPictures()
+	chosen := []picture{r.tuningPicture(), r.pruningPicture()}
 	if r.severalRuns() {
 		all = append([]picture{r.scorePicture(), r.differencePicture()}, all...)
+	} else {
+		all, chosen = append(chosen, all...), nil
 	}
 	for i := range r.Tasks {
 		all = append(all, r.curvePicture(i))
 	}
-	all = append(all, r.alphaPicture(), r.tuningPicture(), r.pruningPicture())
+	all = append(append(all, r.alphaPicture()), chosen...)
 	return slices.DeleteFunc(all, func(p picture) bool { return len(p.Panels) == 0 })
 }
 

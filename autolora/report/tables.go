@@ -25,7 +25,11 @@ func (r *Report) scoreTables() []*Table {
 
 // mainTables are those that a reader wants first.
 func (r *Report) mainTables() []*Table {
-	return withRows(append(r.scoreTables(), r.controlTable(), r.settingsTable()))
+	tables := append(r.scoreTables(), r.controlTable(), r.settingsTable())
+	if len(r.runs) == 1 {
+		tables = append(tables, r.trialTable())
+	}
+	return withRows(tables)
 }
 
 // withRows leaves out tables without rows.
@@ -302,7 +306,7 @@ func (r *Report) differenceTable() *Table {
 	of, name := r.minus()
 	t := &Table{Title: of + " the others, paired over seeds",
 		Heads:   []string{of, "seeds", "difference", "sd", "95 % interval", "p"},
-		Caption: "Student's t over the seeds that both methods have; over tasks, for the average of just these tasks. " + r.multiplicity()}
+		Caption: "Student's t over the seeds that both methods have; over tasks, for the average of just these tasks. " + r.multiplicity(func(c *Comparison) Interval { return c.Interval })}
 	if strings.HasSuffix(of, "another") {
 		t.Title = "Differences of scores, paired over seeds"
 	}
@@ -333,7 +337,13 @@ func (r *Report) lossDifferenceTable() *Table {
 	t := &Table{Title: "Differences of held-out loss, paired over examples and seeds",
 		Heads: []string{of, "examples", "seeds", "difference", "standard error", "sd of seeds", "95 % interval", "p"},
 		Caption: "Lower is better. Standard error: of the mean over examples, for other examples and these trainings; sd of seeds: of the differences of whole runs. " +
-			"Interval and p are for other examples and other trainings, by both variances added; of one seed for other examples alone."}
+			"Interval and p are for other examples and other trainings, by both variances added; of one seed for other examples alone. " +
+			r.multiplicity(func(c *Comparison) Interval {
+				if c.Loss == nil {
+					return Interval{Low: unknown}
+				}
+				return c.Loss.Interval
+			})}
 	for _, task := range r.Tasks {
 		first := true
 		for _, c := range task.Comparisons {
@@ -449,6 +459,9 @@ func (m *Method) settings(how runs.Method) []string {
 	case how.Ranks == runs.OneRank && how.Trains == runs.TrainsLoRA:
 		rank = of("rank")
 	}
+	if m.Method == methodTune {
+		rank += " on " + strings.Trim(of("target"), "[]")
+	}
 	return []string{of("lr"), batch, rank, k, rate}
 }
 
@@ -562,5 +575,9 @@ func (r *Report) sizeTable() *Table {
 
 // otherTables returns all tables but the main ones that have rows.
 func (r *Report) otherTables() []*Table {
-	return withRows(append(r.detailTables(), r.lossDifferenceTable(), r.differenceTable(), r.trialTable(), r.costTable(), r.workTable(), r.rankTable(), r.allScoresTable(), r.sizeTable()))
+	tables := r.detailTables()
+	if len(r.runs) > 1 {
+		tables = append(tables, r.trialTable())
+	}
+	return withRows(append(tables, r.lossDifferenceTable(), r.differenceTable(), r.costTable(), r.workTable(), r.rankTable(), r.allScoresTable(), r.sizeTable()))
 }

@@ -41,7 +41,7 @@ func (r *Report) verdict() []string {
 	}
 	said := []string{
 		say(ranks, "better than the same parameters placed in other ways, by more than chance explains: the ranks of %s",
-			"not better than the same parameters placed in other ways, by more than chance explains: the ranks of %s", "worse than the same parameters placed in other ways, by more than chance explains: the ranks of %s"),
+			"not better than the same parameters placed in other ways, by more than chance explains: the ranks of %s", "worse than the same parameters placed in another way, by more than chance explains: the ranks of %s"),
 		say(plain, "better than "+lora+", by more than chance explains: %s", lora+" is as good, as far as these runs show, as %s", lora+" is better, by more than chance explains, than %s"),
 	}
 	return slices.DeleteFunc(said, func(text string) bool { return text == "" })
@@ -49,14 +49,14 @@ func (r *Report) verdict() []string {
 
 // finding is what the comparisons of one method on one task come to.
 type finding struct {
-	name    string // of method and task
-	verdict int    // as of a comparison; of several, 1 where that is so of all, −1 where it is of any
-	judged  bool
-	grounds string
+	method, task string
+	verdict      int // as of a comparison; of several, 1 where that is so of all, −1 where it is of any
+	judged       bool
+	grounds      string
 }
 
 func (r *Report) finding(t *Task, of ...*Comparison) finding {
-	f := finding{name: methodOf(of[0].Of).Words + " on " + r.name(t), verdict: 1}
+	f := finding{method: methodOf(of[0].Of).Words, task: r.name(t), verdict: 1}
 	var by []string // what judged
 	var ps []string
 	for _, c := range of {
@@ -87,8 +87,11 @@ func (r *Report) finding(t *Task, of ...*Comparison) finding {
 	return f
 }
 
-// mostGrounds is of how many findings of one kind the grounds are said.
-const mostGrounds = 2
+// Of how many findings of one kind the grounds are said, and the names.
+const (
+	mostGrounds = 2
+	mostNames   = 4
+)
 
 // say puts findings into sentences, by what they come to.
 func say(all []finding, better, same, worse string) string {
@@ -104,11 +107,17 @@ func say(all []finding, better, same, worse string) string {
 	} {
 		var names []string
 		of := slices.DeleteFunc(slices.Clone(all), func(f finding) bool { return !kind.is(f) })
-		for _, f := range of {
-			if len(of) <= mostGrounds && f.judged {
-				f.name += " (" + f.grounds + ")"
+		for _, same := range groups(of, func(a, b finding) bool { return a.method == b.method && len(of) > mostNames }) {
+			f := same[0]
+			name := f.method + " on " + f.task
+			switch {
+			case len(same) > 1:
+				cases := slices.DeleteFunc(slices.Clone(all), func(a finding) bool { return a.method != f.method })
+				name = fmt.Sprintf("%s in %d of %d cases", f.method, len(same), len(cases))
+			case len(of) <= mostGrounds && f.judged:
+				name += " (" + f.grounds + ")"
 			}
-			names = append(names, f.name)
+			names = append(names, name)
 		}
 		if names != nil {
 			texts = append(texts, fmt.Sprintf(kind.form, strings.Join(names, ", ")))

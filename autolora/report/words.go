@@ -283,12 +283,14 @@ func (a Agreement) words() string {
 	return fmt.Sprintf("%s about the layers: mean correlation %s, where permuted layers give 0 ± %s (%s)", verb, decimals(a.Pearson), decimals(a.ChanceSD), pEquals(a.P))
 }
 
-// multiplicity says how many of the intervals would exclude 0 by chance.
-func (r *Report) multiplicity() string {
+// multiplicity says how many of the intervals of single tasks would exclude 0 by
+// chance.
+func (r *Report) multiplicity(interval func(*Comparison) Interval) string {
 	judged, beyond := 0, 0
 	for _, t := range r.Tasks {
 		for _, c := range t.Comparisons {
-			judged, beyond = judged+b2i(c.Interval.Low.Known()), beyond+b2i(c.Interval.Beyond())
+			i := interval(c)
+			judged, beyond = judged+b2i(i.Low.Known()), beyond+b2i(i.Beyond())
 		}
 	}
 	if judged < 2 {

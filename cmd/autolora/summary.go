@@ -55,6 +55,9 @@ func printOutcome(w *writer, dir string, o *job.Outcome) {
 			w.printf("\n")
 		}
 		printPruning(w, o)
+		if r := o.Results; o.Ranks != nil && r.Steps.Search > 0 && r.Method != runs.MethodLoRAGrid {
+			w.printf("Whether other ranks of the same size would do as well one run cannot say: autolora compare can.\n\n")
+		}
 		printTimes(w, o.Results)
 		w.printf("\n")
 	}

@@ -38,6 +38,8 @@ accuracy    0.8326   on all 19,647 examples of mnli's dev set
 mismatched  0.8125
 trained     13,056 parameters of the adapter, 1,155 of the head
 
+Whether other ranks of the same size would do as well one run cannot say: autolora compare can.
+
 time        load        1.0 s    1 %
             search     60.0 s   60 %   1,200 steps of 50.0 ms
             train      30.0 s   30 %   100 steps of 300 ms
@@ -70,6 +72,19 @@ time        train    3600.0 s   90 %   3,600 steps of 1000 ms
 
 files       out/model          the trained model
             out/results.json   scores, parameters, times
+`},
+		{"nothing learnt", job.Outcome{Results: &runs.Results{Task: "topics", Method: "lora", Primary: "accuracy", Examples: 200, LR: 1e-4, Steps: runs.StepCount{Train: 64},
+			Scores: map[string]float64{"accuracy": 0.5}, Baseline: map[string]float64{"accuracy": 0.5, "loss": 0.693}, TrainLoss: []float64{0.694, 0.692}, Seconds: runs.Seconds{Train: 1}}},
+			`accuracy    0.5000   on all 200 examples of topics's dev set
+trained     0 parameters of the adapter, 0 of the head
+baseline    0.5000   accuracy of always giving the commonest answer; loss 0.6930
+
+Warning: it has learnt nothing that its score shows: accuracy 50.0 is not above the 50.0 of always giving the commonest answer
+Warning: the loss hardly moved (0.694 → 0.692 in 64 steps): the learning rate 1e-4 is low for 64 steps: try 1e-3 (--lr, or --lr auto)
+
+time        train       1.0 s  100 %   64 steps of 15.6 ms
+            total       1.0 s          peak memory 0 B
+
 `},
 		{"own data", job.Outcome{Results: &runs.Results{Task: "topics", Method: "lora", Seconds: runs.Seconds{Train: 1}}, Files: []string{"report.html"}},
 			`time        train       1.0 s  100 %

@@ -8,6 +8,7 @@ import types
 import torch
 import torch.nn.functional as F
 from transformers import AutoModelForCausalLM
+from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 from fixture import HERE, noise, places, save
 
@@ -97,6 +98,14 @@ def same_type_norm(self, x):
     return self.weight * (x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + self.variance_epsilon))
 
 
+dynamic = ROPE_INIT_FUNCTIONS["dynamic"]
+
+
+def dynamic_of_number(config, device=None, seq_len=None, **options):
+    """The base of dynamic rotary embeddings is float32 where the length is a tensor: here it is a Python number, as of all others."""
+    return dynamic(config, device, seq_len=None if seq_len is None else int(seq_len), **options)
+
+
 def load(name, dtype):
     """The folder through transformers, so that every fixture is proved to be a real checkpoint."""
     folder = os.path.join(HERE, name)
@@ -110,7 +119,7 @@ def load(name, dtype):
 
 def in_type(model, dtype):
     """The model for evaluation, with all of its arithmetic in dtype where that is float64."""
-    F.softmax = same_type_softmax
+    F.softmax, ROPE_INIT_FUNCTIONS["dynamic"] = same_type_softmax, dynamic_of_number
     model = model.eval().to(dtype)
     for module in model.modules():
         if dtype == torch.float64 and type(module).__name__.endswith("RMSNorm"):

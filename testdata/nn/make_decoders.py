@@ -18,6 +18,12 @@ Folders (config.json, model.safetensors), all float32:
                  first and the last of three blocks, with another base of rotary embeddings, which are linear in the other
   gemma3-hub     in the form of the first hub's folders: sliding_window_pattern, rope_theta, rope_local_base_freq
   qwen2-window   Qwen2 with a window of 3 tokens in the last block, in the form of the hub's folders: no layer_types
+  phi3-tiny      Phi3ForCausalLM: fused matrices, rotary embeddings of three quarters of a head, of type longrope, in the form of
+                 the hub's first folders; texts of its batch are longer than in pre-training
+  llama-yarn     rope_type yarn
+  llama-dynamic  rope_type dynamic; texts of its batch are longer than in pre-training
+  smollm3-tiny   SmolLM3ForCausalLM: no rotary embeddings and a window of 4 tokens in the first of two blocks
+  olmo2-tiny     Olmo2ForCausalLM: norms after each layer and none before, of all queries and of all keys as one
 They have config.json as transformers 5 writes it, with rope_parameters and layer_types, where nothing else is said.
 
 Adapters as PEFT writes them:
@@ -44,8 +50,8 @@ GPT-2's two LoRAs of a layer are trained apart, by plain PyTorch: their names ar
 
 `logits`, `loss`, `loss.smoothed`, `steps.loss` and `peft.*` are of a float32 run, the same names with `.f64` of a float64
 run of the same weights; `base.*` is float64; `grad.*` and `final.*` are of the float64 run, rounded to float32. Attention
-is eager, the model in eval mode. Two things of transformers that stay float32 in a float64 run are float64 here: RMS norms,
-and the softmax of attention. One is left: cosine and sine of rotary embeddings are float32's. How far torch's own float32 run is
+is eager, the model in eval mode. Three things of transformers that stay float32 in a float64 run are float64 here: RMS norms,
+the softmax of attention, and the base of dynamic rotary embeddings. One is left: cosine and sine of rotary embeddings are float32's. How far torch's own float32 run is
 from these numbers is in the metadata (`float32_error_*`). It is large for the key biases of GPT-2 after Adam
 (c_attn.bias[C:2C]), and named apart: a key bias shifts all scores of a softmax row alike, so its true gradient is 0 and
 what is computed is rounding noise, which Adam scales up. (With rotary embeddings it is not 0.)
@@ -68,10 +74,16 @@ from transformers import (
     LlamaForCausalLM,
     MistralConfig,
     MistralForCausalLM,
+    Olmo2Config,
+    Olmo2ForCausalLM,
+    Phi3Config,
+    Phi3ForCausalLM,
     Qwen2Config,
     Qwen2ForCausalLM,
     Qwen3Config,
     Qwen3ForCausalLM,
+    SmolLM3Config,
+    SmolLM3ForCausalLM,
 )
 
 from decoder_fixture import SMOOTHING, PartsLoRA, batch, fill, load, loss_of, wanted_logits, with_parts, write_folder
@@ -127,6 +139,16 @@ def folders():
         **grouped | {"num_hidden_layers": 2, "pad_token_id": 0}, head_dim=8, query_pre_attn_scalar=8, sliding_window=5,
         sliding_window_pattern=2, rope_theta=1e6, rope_local_base_freq=1e4,
     )
+    long = {"short_factor": [1.0, 1.3, 2.0], "long_factor": [1.0, 2.5, 7.0]}
+    phi3 = Phi3Config(
+        **grouped | {"pad_token_id": 0}, original_max_position_embeddings=8, tie_word_embeddings=True,
+        rope_parameters={"rope_type": "longrope", "rope_theta": 1e4, "partial_rotary_factor": 0.75} | long,
+    )
+    stretched = lambda positions, **rope: LlamaConfig(**grouped | {"max_position_embeddings": positions}, rope_parameters={"rope_theta": 1e4} | rope)
+    yarn = stretched(64, rope_type="yarn", factor=4.0, original_max_position_embeddings=16)
+    dynamic = stretched(8, rope_type="dynamic", factor=4.0)
+    smollm3 = SmolLM3Config(**grouped | {"pad_token_id": 0}, no_rope_layers=[0, 1], use_sliding_window=True, sliding_window=4)
+    olmo2 = Olmo2Config(**grouped | {"num_attention_heads": 4, "num_key_value_heads": 2}, attention_bias=True)
     old = lambda theta, scaling: {"rope_parameters": None, "rope_theta": theta, "rope_scaling": scaling}
     return {
         "gpt2-tiny": (GPT2LMHeadModel(gpt2), {}),
@@ -145,6 +167,13 @@ def folders():
             {"layer_types": None, "sliding_window_pattern": 2} | old(1e6, None) | {"rope_scaling": None, "rope_local_base_freq": 1e4},
         ),
         "qwen2-window": (Qwen2ForCausalLM(window), {"layer_types": None}),
+        "phi3-tiny": (
+            Phi3ForCausalLM(phi3), old(1e4, {"type": "longrope"} | long) | {"partial_rotary_factor": 0.75},
+        ),
+        "llama-yarn": (LlamaForCausalLM(yarn), {}),
+        "llama-dynamic": (LlamaForCausalLM(dynamic), {}),
+        "smollm3-tiny": (SmolLM3ForCausalLM(smollm3), {}),
+        "olmo2-tiny": (Olmo2ForCausalLM(olmo2), {}),
     }
 
 
@@ -324,6 +353,7 @@ def main():
         for key, p in model.state_dict().items():
             assert torch.equal(p, load(name, torch.float32).state_dict()[key]), (name, key)
     large = batch([6, 3, 11, 1], [9, 3, 13, 6], 60, seed=7000)
+    same = batch([4, 9], [11, 6], 40, seed=7200)  # of one length, for transformers has one rotary embedding for all of a batch
     small = batch([4, 9, 2], [5, 12, 2], 40, seed=7100)
     for n, name in enumerate(models):
         if name not in names:
@@ -337,7 +367,7 @@ def main():
                 **prefixed("batch", b), "logits": logits, "logits.f64": double, "loss": loss, "loss.f64": loss64,
             })
             continue
-        b = large if name in ("gpt2-tiny", "llama-tiny") else small
+        b = large if name in ("gpt2-tiny", "llama-tiny") else same if name in ("phi3-tiny", "llama-dynamic") else small
         if b is large or n >= first:
             expect_full(name, b)
         if name == "gpt2-tiny":

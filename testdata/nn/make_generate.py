@@ -7,7 +7,7 @@
 gpt2-generate (config.json, model.safetensors) is a GPT2LMHeadModel whose weights are large enough for its texts not to
 repeat one token; for LLaMA it is llama-tiny of make_decoders.py.
 
-generate-gpt2.json, generate-llama.json, and with fewer cases generate-NAME.json of NAME-tiny: `prompts`, and `cases`, each with
+generate-gpt2.json, generate-llama.json, and with fewer cases generate-NAME.json of TODAYS: `prompts`, and `cases`, each with
   by           transformers or lora
   settings     the arguments of generate, or of gpt2_beam.py
   outputs      for each prompt the best hypotheses, best first (one of greedy search and of lora): `ids`, the new tokens up
@@ -89,7 +89,11 @@ TRANSFORMERS = {
     "generate-llama": ("llama-tiny", 3, [3, 18], [3, 55, 24]),
 }
 
-TODAYS = {"qwen3": [3, 18], "gemma3": [3, 18]}  # and their ends
+TODAYS = {  # folders by name, and their ends
+    "qwen3": ("qwen3-tiny", [3, 18]), "gemma3": ("gemma3-tiny", [3, 18]), "phi3": ("phi3-tiny", [3, 18]), "smollm3": ("smollm3-tiny", [3, 18]),
+    "olmo2": ("olmo2-tiny", [3, 18]), "dynamic": ("llama-dynamic", [3, 18]),
+}
+BY_LENGTH = ("phi3-tiny", "llama-dynamic")  # transformers turns all texts of a batch as the longest
 GREEDY = {"num_beams": 1}
 BEAM = {"num_beams": 4, "length_penalty": 1.0, "early_stopping": False, "no_repeat_ngram_size": 0}
 
@@ -161,6 +165,9 @@ def up_to_end(ids, ends):
 
 def generate(model, prompts, settings):
     """Per prompt a list of (new tokens, score), for a batch padded on the left."""
+    for module in model.modules():
+        if getattr(module, "rope_type", None) == "dynamic":  # it remembers the longest text that it has seen
+            module.max_seq_len_cached, module.inv_freq = module.original_max_seq_len, module.original_inv_freq
     width = max(map(len, prompts))
     ids = torch.tensor([[0] * (width - len(p)) + p for p in prompts])
     mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts])
@@ -263,10 +270,10 @@ def run_transformers(folder, prompts, cases):
         outputs = alone(model)
         for other in others:
             assert same(outputs, alone(other)), ("hangs on rounding", settings)
-        padded = generate(model, prompts, settings)
+        padded = outputs if folder in BY_LENGTH else generate(model, prompts, settings)
         for one, p in zip(outputs, padded):
             assert same([one], [p]) or settings["no_repeat_ngram_size"] and any(0 in ids for ids, _ in one), settings
-        if settings["num_beams"] > 1:
+        if settings["num_beams"] > 1 and folder != "llama-dynamic":  # beam_search turns anew what was read before
             assert same(outputs, [beam_search(model, p, **settings)[:RETURNED] for p in prompts]), settings
         out.append(case("transformers", settings, outputs))
         lengths = [[len(ids) for ids, _ in o] for o in outputs]
@@ -359,7 +366,8 @@ def main():
     if names[0] in TODAYS:
         prompts = [token_ids(n, 40, 600 + i).tolist() for i, n in enumerate((5, 9, 2))]
         for name in names:
-            write(f"generate-{name}", prompts, run_transformers(f"{name}-tiny", prompts, todays_cases(TODAYS[name])))
+            folder, ends = TODAYS[name]
+            write(f"generate-{name}", prompts, run_transformers(folder, prompts, todays_cases(ends)))
         return
     checkout = names[0]
     write_model()

@@ -59,6 +59,7 @@ var recomputeModels = []struct {
 	{"llama-tied", nn.CausalLM, 0},
 	{"qwen3-tiny", nn.CausalLM, 0},
 	{"gemma3-tiny", nn.CausalLM, 0},
+	{"phi3-tiny", nn.CausalLM, 0},
 }
 
 // loadRecomputed returns a model with every dropout on.

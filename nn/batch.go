@@ -74,11 +74,12 @@ type Batch struct {
 	WantAt         *torchbind.Tensor // [B+1] int64 on the CPU: Offsets of the rows Want
 	Tokens, Wanted int               // of the sequences: N and M where nothing is rounded
 
-	sights []sight             // for each window of attention
-	means  *torchbind.Tensor   // [M, N]: takes the mean of each sequence; nil: its rows Want are read
-	reach  *reach              // of DeBERTa; else nil
-	around []*torchbind.Tensor // [N] int64 of each place around a row: the row there, or N; of a convolution
-	twice  bool
+	sights      []sight             // for each window of attention
+	means       *torchbind.Tensor   // [M, N]: takes the mean of each sequence; nil: its rows Want are read
+	reach       *reach              // of DeBERTa; else nil
+	around      []*torchbind.Tensor // [N] int64 of each place around a row: the row there, or N; of a convolution
+	frequencies []*torchbind.Tensor // of rotary embeddings by the length of the text
+	twice       bool
 }
 
 // Twice returns b for a loss that will be differentiated twice: what only has
@@ -100,7 +101,7 @@ func (b *Batch) Tensors() []*torchbind.Tensor {
 	if b.reach != nil {
 		all = append(all, b.reach.up, b.reach.down)
 	}
-	all = append(all, b.around...)
+	all = append(append(all, b.around...), b.frequencies...)
 	for _, g := range b.sights {
 		all = append(append(all, g.all.tensors()...), g.want.tensors()...)
 	}
@@ -122,6 +123,10 @@ func (b *Batch) Clone(s *torchbind.Scope) *Batch {
 	c.around = slices.Clone(b.around)
 	for i, rows := range b.around {
 		c.around[i] = torchbind.Clone(s, rows)
+	}
+	c.frequencies = slices.Clone(b.frequencies)
+	for i, f := range b.frequencies {
+		c.frequencies[i] = torchbind.Clone(s, f)
 	}
 	c.sights = slices.Clone(b.sights)
 	for i, g := range b.sights {
@@ -231,6 +236,11 @@ func (m *Model) NewBatch(s *torchbind.Scope, seqs *data.Batch) (*Batch, error) {
 		}
 		batch.means = torchbind.To(s, torchbind.FromSlice(s, means, []int64{int64(wanted), int64(rows)}, torchbind.CPU), m.dtype, m.device)
 	}
+	texts := make([]int64, 0, rows) // of each row, how many tokens its text has
+	for _, length := range seqs.Lengths {
+		texts = append(texts, slices.Repeat([]int64{int64(length)}, length)...)
+	}
+	batch.frequencies = m.Body.frequenciesOf(s, texts[:rows], m.device)
 	for _, window := range m.Body.windows() {
 		batch.sights = append(batch.sights, m.sight(s, batch, window, offsets, want))
 	}

@@ -456,11 +456,16 @@ func TestTranslatedTargets(t *testing.T) {
 			{"gpt2-tiny", "v_proj", "attn.c_attn.value"},
 			{"gpt2-tiny", "fc2", "mlp.c_proj"},
 			{"gpt2-tiny", "c_proj", ""},
+			{"phi3-tiny", "query+value", "a part, which has no LoRA of its own, of self_attn.qkv_proj"},
+			{"phi3-tiny", "k_proj", "of self_attn.qkv_proj"},
+			{"phi3-tiny", "c_attn", "for self_attn.qkv_proj"},
+			{"phi3-tiny", "up_proj", "for mlp.gate_up_proj"},
+			{"phi3-tiny", "qkv_proj", ""},
 		} {
 			output := outputOf(c.model, false)
 			m := mustLoad(t, testdata(c.model), LoadConfig{Labels: 3, Output: output, DType: torchbind.Float32, Device: torchbind.CPU})
 			notes := m.Translated([]string{c.target})
-			if c.want == "" && len(notes) > 0 || c.want != "" && (len(notes) != 1 || !strings.HasSuffix(notes[0], " for "+c.want)) {
+			if c.want == "" && len(notes) > 0 || c.want != "" && (len(notes) != 1 || !strings.HasSuffix(notes[0], " "+c.want)) {
 				t.Errorf("%s, %s: notes %q, want %q", c.model, c.target, notes, c.want)
 			}
 			m.Close()

@@ -122,6 +122,11 @@ func ParseConfig(data []byte) (Config, error) {
 	if err := cfg.family.read(plainjson.Loosen(data), &cfg); err != nil {
 		return Config{}, fmt.Errorf("not a model configuration: %w", err)
 	}
+	for _, l := range cfg.LayerTypes {
+		if l.Rope != nil {
+			cfg.MaxPositionEmbeddings = max(cfg.MaxPositionEmbeddings, l.Rope.reach())
+		}
+	}
 	if err := cfg.check(); err != nil {
 		return Config{}, err
 	}

@@ -50,6 +50,7 @@ func TestDecoderTargetSets(t *testing.T) {
 	for name, want := range map[string]map[string]int{
 		"gpt2-tiny":  {"query+value": 2, "attention": 4, "feed-forward": 2, "all-linear": 6},
 		"llama-tiny": {"query+value": 2, "attention": 4, "feed-forward": 3, "all-linear": 7},
+		"phi3-tiny":  {"qkv_proj": 1, "attention": 2, "feed-forward": 2, "all-linear": 4},
 	} {
 		run(t, func(*torchbind.Scope) {
 			m := loadDecoder(t, name, LoadConfig{DType: torchbind.Float32})
@@ -127,8 +128,11 @@ func TestDecoderAllLinear(t *testing.T) {
 					t.Fatal(err)
 				}
 				want := 7
-				if m.ModelType == "gpt2" {
+				switch m.ModelType {
+				case "gpt2":
 					want = 6 // query, key, value, c_proj twice, c_fc
+				case "phi3":
+					want = 4
 				}
 				if got := len(m.LoRAs()); got != want*m.NumHiddenLayers {
 					t.Errorf("%d LoRA layers, want %d in each of %d blocks", got, want, m.NumHiddenLayers)

@@ -2,6 +2,7 @@ package nn
 
 import (
 	"fmt"
+	"slices"
 
 	"autolora/data"
 	"autolora/torchbind"
@@ -14,6 +15,8 @@ type Decoding struct {
 	model *Model
 	cache KVCache
 	rows  [][]int64 // where the tokens of each text lie in the cache
+	// tokens are those in the cache, by their places.
+	tokens []int64
 }
 
 // Decode reads prompts, of at least one token each, and returns the scores
@@ -46,7 +49,7 @@ func (m *Model) Decode(s *torchbind.Scope, prompts [][]int64) (_ *Decoding, scor
 		return nil, nil, err
 	}
 	scores = m.logits(s, b, &d.cache, nil)
-	d.cache.size = int64(len(seqs.IDs))
+	d.cache.size, d.tokens = int64(len(seqs.IDs)), seqs.IDs
 	return d, scores, nil
 }
 
@@ -61,12 +64,15 @@ func (d *Decoding) Len(row int) int { return len(d.rows[row]) }
 func (d *Decoding) Step(s *torchbind.Scope, from []int, tokens []int64) (*torchbind.Tensor, error) {
 	m, n := d.model, int64(len(from))
 	rows, positions := make([][]int64, n), make([]int64, n)
-	longest := 0
+	longest, rotaries := 0, m.Body.rotaries()
 	each := make([]int64, 1, n+1)
 	for i, f := range from {
 		old := d.rows[f]
 		if int64(len(old)) >= m.MaxTokens() {
 			return nil, fmt.Errorf("a text of %d tokens cannot go on: %w", len(old), ErrPositions)
+		}
+		if slices.ContainsFunc(rotaries, func(r *rotary) bool { return r.rope.jumps(int64(len(old)) + 1) }) {
+			return d.again(s, from, tokens)
 		}
 		positions[i] = m.firstPosition() + int64(len(old))
 		rows[i] = append(old[:len(old):len(old)], d.cache.size+int64(i))
@@ -77,6 +83,11 @@ func (d *Decoding) Step(s *torchbind.Scope, from []int, tokens []int64) (*torchb
 		IDs: indices(s, tokens, m.device), Positions: indices(s, positions, m.device), Offsets: indices(s, each, torchbind.CPU),
 		Tokens: len(from), Wanted: len(from),
 	}
+	lengths := make([]int64, n)
+	for i, row := range rows {
+		lengths[i] = int64(len(row))
+	}
+	b.frequencies = m.Body.frequenciesOf(s, lengths, m.device)
 	d.cache.views = nil
 	for _, window := range m.Body.windows() {
 		var places []int64
@@ -99,6 +110,24 @@ func (d *Decoding) Step(s *torchbind.Scope, from []int, tokens []int64) (*torchb
 		b.sights = append(b.sights, sight{window: window, all: r})
 	}
 	scores := m.logits(s, b, &d.cache, nil)
-	d.rows, d.cache.size = rows, d.cache.size+n
+	d.rows, d.cache.size, d.tokens = rows, d.cache.size+n, append(d.tokens, tokens...)
+	return scores, nil
+}
+
+// again is Step by reading the new texts from their starts.
+func (d *Decoding) again(s *torchbind.Scope, from []int, tokens []int64) (*torchbind.Tensor, error) {
+	texts := make([][]int64, len(from))
+	for i, f := range from {
+		for _, place := range d.rows[f] {
+			texts[i] = append(texts[i], d.tokens[place])
+		}
+		texts[i] = append(texts[i], tokens[i])
+	}
+	read, scores, err := d.model.Decode(s, texts)
+	if err != nil {
+		return nil, err
+	}
+	d.Close()
+	*d = *read
 	return scores, nil
 }

@@ -51,6 +51,7 @@ var families = map[string]family{
 	"electra":     electra,
 	"modernbert":  modernBERT,
 	"deberta-v2":  debertaV2,
+	"phi3":        phi3,
 }
 
 // Output is what a model makes of its hidden states.

@@ -25,7 +25,9 @@ type llamaKeys struct {
 	Tied          bool    `json:"tie_word_embeddings"`
 	Pad           *int64  `json:"pad_token_id"`
 
-	gelu bool // GELU in its tanh form, under hidden_activation, and not SiLU
+	gelu    bool    // GELU in its tanh form, under hidden_activation, and not SiLU
+	theta   float64 // of rotary embeddings; 0: defaultTheta
+	partial bool    // a part of a head may be turned
 }
 
 // read reads a configuration of LLaMA's kind.
@@ -52,14 +54,11 @@ func (keys llamaKeys) read(data []byte, cfg *Config) error {
 	}
 	cfg.LayerNormEps, cfg.AttentionDropout, cfg.HiddenDropout, cfg.TieWordEmbeddings = keys.Eps, keys.Dropout, 0, keys.Tied
 	cfg.QKVBias, cfg.OutBias, cfg.MLPBias = keys.AttentionBias, keys.AttentionBias, keys.MLPBias
-	rope, err := readRope(data)
+	rope, err := readRope(data, cfg, cmp.Or(keys.theta, defaultTheta))
 	if err != nil {
 		return err
 	}
 	cfg.LayerTypes = make([]LayerType, min(max(cfg.NumHiddenLayers, 0), maxLayers))
-	for i := range cfg.LayerTypes {
-		cfg.LayerTypes[i].Rope = &rope
-	}
 	act, key := "silu", "hidden_act"
 	if keys.gelu {
 		act, key = "gelu_new", "hidden_activation"
@@ -71,10 +70,13 @@ func (keys llamaKeys) read(data []byte, cfg *Config) error {
 	if err := readActivation(key, &cfg.HiddenAct, act); err != nil {
 		return err
 	}
-	if cfg.HeadDim%2 != 0 {
+	switch {
+	case cfg.HeadDim%2 != 0:
 		return fmt.Errorf("head_dim: got %d, want an even number", cfg.HeadDim)
+	case rope.Partial != 1 && !keys.partial:
+		return fmt.Errorf("partial_rotary_factor: got %v, want 1", rope.Partial)
 	}
-	return rope.check()
+	return cfg.turn(&rope)
 }
 
 // llamaForm is what families of LLaMA's kind have of their own: RMSNorm, fewer heads
@@ -86,6 +88,9 @@ type llamaForm struct {
 	norms     *[2]blockNorms
 	plus      float64 // what norms add to their weights
 	headNorms bool    // q_norm and k_norm, of each head
+	// fused says that query, key and value are one module, and so are the gate and
+	// what it is multiplied by.
+	fused bool
 }
 
 // blockNorms are the names of the norms of a Residual; "": none.
@@ -119,16 +124,19 @@ func (f llamaForm) build(ld *loader, cfg *Config, prefix string) *Transformer {
 			return r
 		}
 		l.AroundAttention = around(norms[0], "attention_adapters")
-		attention := ld.attention(cfg, i,
-			ld.linear(c, cfg.QKVBias, at("self_attn.q_proj", heads), at("self_attn.k_proj", groups), at("self_attn.v_proj", groups)),
-			ld.linear(heads, cfg.OutBias, at("self_attn.o_proj", c)))
+		qkv := []Module{at("self_attn.q_proj", heads), at("self_attn.k_proj", groups), at("self_attn.v_proj", groups)}
+		up := []Module{at("mlp.gate_proj", inner), at("mlp.up_proj", inner)}
+		if f.fused {
+			qkv, up = []Module{at("self_attn.qkv_proj", heads+2*groups)}, []Module{at("mlp.gate_up_proj", 2*inner)}
+		}
+		attention := ld.attention(cfg, i, ld.linear(c, cfg.QKVBias, qkv...), ld.linear(heads, cfg.OutBias, at("self_attn.o_proj", c)))
 		if f.headNorms {
 			attention.QueryNorm = norm(name+"self_attn.q_norm", cfg.HeadDim)
 			attention.KeyNorm = norm(name+"self_attn.k_norm", cfg.HeadDim)
 		}
 		l.Attention = attention
 		l.AroundFeedForward = around(norms[1], "output_adapters")
-		l.Up = ld.layer(ld.linear(c, cfg.MLPBias, at("mlp.gate_proj", inner), at("mlp.up_proj", inner)))
+		l.Up = ld.layer(ld.linear(c, cfg.MLPBias, up...))
 		l.Down = ld.layer(ld.linear(inner, cfg.MLPBias, at("mlp.down_proj", c)))
 		t.Blocks = append(t.Blocks, l)
 	}

@@ -1,144 +1,17 @@
 package nn
 
 import (
-	"encoding/json"
-	"errors"
-	"fmt"
-	"math"
+	"slices"
 
-	"autolora/plainjson"
 	"autolora/torchbind"
 )
 
-// Rope says how rotary embeddings turn with the position.
-type Rope struct {
-	Theta float64 `json:"rope_theta"` // base of the frequencies
-	Type  string  `json:"rope_type"`  // default, linear or llama3
-	// Of linear and llama3: positions count Factor times slower.
-	Factor float64 `json:"factor"`
-	// Of llama3: only where a turn takes long against the original context.
-	LowFreqFactor  float64 `json:"low_freq_factor"`
-	HighFreqFactor float64 `json:"high_freq_factor"`
-	OriginalMax    float64 `json:"original_max_position_embeddings"`
-}
-
-// readRope reads config.json's rope_theta and rope_scaling, or what
-// transformers 5 writes in their place, rope_parameters.
-func readRope(data []byte) (Rope, error) {
-	var keys struct {
-		Theta      *float64        `json:"rope_theta"`
-		Scaling    json.RawMessage `json:"rope_scaling"`
-		Parameters json.RawMessage `json:"rope_parameters"`
-	}
-	if err := plainjson.Unmarshal(data, &keys); err != nil {
-		return Rope{}, err
-	}
-	r := Rope{Theta: 10000, Type: "default"}
-	if keys.Theta != nil {
-		r.Theta = *keys.Theta
-	}
-	return r, r.read(keys.Scaling, keys.Parameters)
-}
-
-// read reads objects of rope_scaling's kind over r.
-func (r *Rope) read(parts ...json.RawMessage) error {
-	for _, part := range parts {
-		if part == nil || string(part) == "null" {
-			continue
-		}
-		older := struct {
-			Type string `json:"type"` // before transformers 4.45
-		}{}
-		if err := plainjson.Unmarshal(part, &older); err != nil {
-			return fmt.Errorf("rope_scaling: %w", err)
-		}
-		if older.Type != "" {
-			r.Type = older.Type
-		}
-		if err := plainjson.Unmarshal(part, r); err != nil {
-			return fmt.Errorf("rope_scaling: %w", err)
-		}
-	}
-	return nil
-}
-
-// readRopes reads the rotary embeddings of blocks with a window and of those without,
-// over the bases sliding and full of their frequencies. both tells that rope_scaling
-// is for either.
-func readRopes(data []byte, cfg *Config, fullTheta, slidingTheta float64, both bool) error {
-	var keys struct {
-		Scaling    json.RawMessage `json:"rope_scaling"`
-		Parameters *struct {
-			Full    json.RawMessage `json:"full_attention"`
-			Sliding json.RawMessage `json:"sliding_attention"`
-		} `json:"rope_parameters"` // transformers 5
-	}
-	if err := plainjson.Unmarshal(data, &keys); err != nil {
-		return err
-	}
-	full, sliding := Rope{Theta: fullTheta, Type: "default"}, Rope{Theta: slidingTheta, Type: "default"}
-	err := full.read(keys.Scaling)
-	if both {
-		err = errors.Join(err, sliding.read(keys.Scaling))
-	}
-	if p := keys.Parameters; p != nil {
-		if p.Full == nil && p.Sliding == nil {
-			return errors.New("rope_parameters: want full_attention and sliding_attention in it")
-		}
-		err = errors.Join(err, full.read(p.Full), sliding.read(p.Sliding))
-	}
-	if err != nil {
-		return err
-	}
-	for i := range cfg.LayerTypes {
-		if l := &cfg.LayerTypes[i]; l.Window > 0 {
-			l.Rope = &sliding
-		} else {
-			l.Rope = &full
-		}
-	}
-	return errors.Join(full.check(), sliding.check())
-}
-
-func (r Rope) check() error {
-	finite := func(v float64) bool { return v > 0 && !math.IsInf(v, 0) }
-	switch {
-	case !(r.Theta >= 1) || math.IsInf(r.Theta, 0):
-		return fmt.Errorf("rope_theta: got %v, want a number of at least 1", r.Theta)
-	case r.Type == "default":
-		return nil
-	case r.Type != "linear" && r.Type != "llama3":
-		return fmt.Errorf("rope_scaling: got type %q, want default, linear or llama3", r.Type)
-	case !finite(r.Factor):
-		return fmt.Errorf("rope_scaling: got factor %v, want more than 0", r.Factor)
-	case r.Type == "llama3" && !(finite(r.LowFreqFactor) && finite(r.OriginalMax) && r.HighFreqFactor > r.LowFreqFactor):
-		return fmt.Errorf("rope_scaling: got low_freq_factor %v, high_freq_factor %v and original_max_position_embeddings %v, want rising factors and a length",
-			r.LowFreqFactor, r.HighFreqFactor, r.OriginalMax)
-	}
-	return nil
-}
-
-// frequencies returns by how much each pair of a head of size d turns from one
-// position to the next: [d/2]. They are rounded to float32 where transformers
-// does (modeling_rope_utils.py).
-func (r Rope) frequencies(d int64) []float32 {
-	out := make([]float32, d/2)
-	for i := range out {
-		f := 1 / float32(math.Pow(r.Theta, float64(float32(2*i)/float32(d))))
-		switch r.Type {
-		case "linear":
-			f /= float32(r.Factor)
-		case "llama3":
-			f = r.llama3(f)
-		}
-		out[i] = f
-	}
-	return out
-}
-
-// rotary is a Rope on the model's device.
+// rotary is a Rope for heads of one size, on the model's device.
 type rotary struct {
-	frequencies *torchbind.Tensor // [D/2] float32
+	rope         *Rope
+	head, turned int64             // columns of a head, and of those the first that are turned
+	frequencies  *torchbind.Tensor // [turned/2] float32; nil: they depend on the text's length
+	place        int               // then, of the rows' frequencies in a batch
 }
 
 // rotary returns that of r for heads of size d, the same for the same r; nil for
@@ -148,36 +21,65 @@ func (ld *loader) rotary(r *Rope, d int64) *rotary {
 		return nil
 	}
 	if ld.rotaries[r] == nil {
-		ld.rotaries[r] = &rotary{torchbind.FromSlice(ld.scope, r.frequencies(d), []int64{d / 2}, ld.device)}
+		turns := &rotary{rope: r, head: d, turned: r.turned(d)}
+		if r.varies() {
+			for _, other := range ld.rotaries {
+				if other.frequencies == nil {
+					turns.place++
+				}
+			}
+		} else {
+			turns.frequencies = torchbind.FromSlice(ld.scope, r.frequencies(turns.turned, 0), []int64{turns.turned / 2}, ld.device)
+		}
+		ld.rotaries[r] = turns
 	}
 	return ld.rotaries[r]
 }
 
-// llama3 slows frequency f down by Factor where its turn is longer than the
-// original context over LowFreqFactor, leaves it where it is shorter than that
-// over HighFreqFactor, and mixes both between (_compute_llama3_parameters).
-func (r Rope) llama3(f float32) float32 {
-	turn := float32(2*math.Pi) / f
-	slow := f / float32(r.Factor)
-	switch {
-	case turn < float32(r.OriginalMax/r.HighFreqFactor):
-		return f
-	case turn > float32(r.OriginalMax/r.LowFreqFactor):
-		return slow
+// frequenciesOf returns the frequencies [N, turned/2] of N rows in texts of so many
+// tokens, by each rotary of t that asks for it.
+func (t *Transformer) frequenciesOf(s *torchbind.Scope, lengths []int64, device torchbind.Device) []*torchbind.Tensor {
+	var all []*torchbind.Tensor
+	for _, r := range t.rotaries() {
+		if r.frequencies != nil {
+			continue
+		}
+		var rows []float32
+		byLength := map[int64][]float32{}
+		for _, n := range lengths {
+			if byLength[n] == nil {
+				byLength[n] = r.rope.frequencies(r.turned, n)
+			}
+			rows = append(rows, byLength[n]...)
+		}
+		all = append(all, torchbind.FromSlice(s, rows, []int64{int64(len(lengths)), r.turned / 2}, device))
 	}
-	share := (float32(r.OriginalMax)/turn - float32(r.LowFreqFactor)) / float32(r.HighFreqFactor-r.LowFreqFactor)
-	return (1-share)*slow + share*f
+	return all
+}
+
+// rotaries returns those that the blocks have, each once.
+func (t *Transformer) rotaries() []*rotary {
+	var all []*rotary
+	for _, l := range t.Blocks {
+		if a, ok := l.Attention.(*MultiHead); ok && a.rotary != nil && !slices.Contains(all, a.rotary) {
+			all = append(all, a.rotary)
+		}
+	}
+	return all
 }
 
 // rotation holds the angles of rows for rotary embeddings; nil turns nothing.
-type rotation struct{ cos, sin *torchbind.Tensor } // [N, D/2] float32
+type rotation struct {
+	by       *rotary
+	cos, sin *torchbind.Tensor // [N, turned/2] float32
+}
 
-// rotations are those of rows at positions [N], made once for all blocks with the
-// same rotary.
+// rotations are those of the rows of a batch, made once for all blocks with the same
+// rotary.
 type rotations struct {
-	scope     *torchbind.Scope
-	positions *torchbind.Tensor
-	made      map[*rotary]*rotation
+	scope *torchbind.Scope
+	batch *Batch
+	made  map[*rotary]*rotation
 }
 
 // of returns the rotation by a rotary; nil for nil.
@@ -187,9 +89,17 @@ func (r *rotations) of(by *rotary) *rotation {
 	}
 	turned, ok := r.made[by]
 	if !ok {
-		at := torchbind.Reshape(r.scope, torchbind.To(r.scope, r.positions, torchbind.Float32, r.positions.Device()), r.positions.Size(0), 1)
-		angles := torchbind.Mul(r.scope, at, by.frequencies) // [N, D/2]
-		turned = &rotation{torchbind.Cos(r.scope, angles), torchbind.Sin(r.scope, angles)}
+		frequencies := by.frequencies
+		if frequencies == nil {
+			frequencies = r.batch.frequencies[by.place]
+		}
+		positions := r.batch.Positions
+		at := torchbind.Reshape(r.scope, torchbind.To(r.scope, positions, torchbind.Float32, positions.Device()), positions.Size(0), 1)
+		angles := torchbind.Mul(r.scope, at, frequencies) // [N, turned/2]
+		turned = &rotation{by, torchbind.Cos(r.scope, angles), torchbind.Sin(r.scope, angles)}
+		if scale := by.rope.scale(); scale != 1 {
+			turned.cos, turned.sin = torchbind.MulScalar(r.scope, turned.cos, scale), torchbind.MulScalar(r.scope, turned.sin, scale)
+		}
 		r.made[by] = turned
 	}
 	return turned
@@ -200,13 +110,23 @@ func (r *rotation) at(s *torchbind.Scope, rows *torchbind.Tensor) *rotation {
 	if r == nil {
 		return nil
 	}
-	return &rotation{torchbind.IndexSelect(s, r.cos, 0, rows), torchbind.IndexSelect(s, r.sin, 0, rows)}
+	return &rotation{r.by, torchbind.IndexSelect(s, r.cos, 0, rows), torchbind.IndexSelect(s, r.sin, 0, rows)}
 }
 
 // apply turns the first heads of x [N, …].
 func (r *rotation) apply(s *torchbind.Scope, x *torchbind.Tensor, heads int64) *torchbind.Tensor {
-	if r == nil {
+	switch {
+	case r == nil:
 		return x
+	case r.by.turned == r.by.head:
+		return torchbind.Rotary(s, x, r.cos, r.sin, heads)
 	}
-	return torchbind.Rotary(s, x, r.cos, r.sin, heads)
+	n, d, turned := x.Size(0), r.by.head, r.by.turned
+	each := torchbind.Reshape(s, torchbind.Narrow(s, x, 1, 0, heads*d), n, heads, d)
+	first := torchbind.Reshape(s, torchbind.Narrow(s, each, 2, 0, turned), n, heads*turned)
+	first = torchbind.Reshape(s, torchbind.Rotary(s, first, r.cos, r.sin, heads), n, heads, turned)
+	all := torchbind.Cat(s, []*torchbind.Tensor{first, torchbind.Narrow(s, each, 2, turned, d-turned)}, 2) // [N, heads, D]
+	return torchbind.Cat(s, []*torchbind.Tensor{
+		torchbind.Reshape(s, all, n, heads*d), torchbind.Narrow(s, x, 1, heads*d, x.Size(1)-heads*d),
+	}, 1)
 }

@@ -25,6 +25,7 @@ var roundedCases = []struct {
 	{"mistral-tiny", 0, false, "expected-mistral-tiny-lora"},
 	{"qwen3-tiny", 0, false, "expected-qwen3-tiny"},
 	{"gemma3-tiny", 0, false, "expected-gemma3-tiny"},
+	{"phi3-tiny", 0, false, "expected-phi3-tiny"},
 }
 
 // loadRounded loads a model of testdata whose every weight is trained, or that

@@ -1,6 +1,7 @@
 package nn
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
@@ -42,19 +43,19 @@ var blockNumber = regexp.MustCompile(`(^|\.)\d+(\.|$)`)
 var targetSets = map[string]string{"all-linear": "qkvoud", "attention": "qkvo", "feed-forward": "ud"}
 
 // targeted returns the full paths of the linear modules that one target names, which
-// may be several joined by "+". translated says that a name is another
-// architecture's.
-func (m *Model) targeted(target string) (paths []string, translated bool) {
+// may be several joined by "+". note says what it is to them if it is no name of
+// theirs.
+func (m *Model) targeted(target string) (paths []string, note string) {
 	if first, others, joined := strings.Cut(target, "+"); joined {
-		a, translatedA := m.targeted(first)
-		b, translatedB := m.targeted(others)
+		a, noteA := m.targeted(first)
+		b, noteB := m.targeted(others)
 		if len(a) == 0 || len(b) == 0 {
-			return nil, false
+			return nil, ""
 		}
-		return append(a, b...), translatedA || translatedB
+		return append(a, b...), cmp.Or(noteA, noteB)
 	}
 	if parts, isSet := targetSets[target]; isSet {
-		return m.parts(parts), false
+		return m.parts(parts), ""
 	}
 	for _, l := range m.linears() {
 		for _, module := range l.Modules {
@@ -64,10 +65,23 @@ func (m *Model) targeted(target string) (paths []string, translated bool) {
 		}
 	}
 	if len(paths) > 0 {
-		return paths, false
+		return paths, ""
 	}
-	return m.parts(partOf(target)), !slices.Contains([]string{"query", "key", "value"}, target) // which are every architecture's
+	part := partOf(target)
+	switch {
+	case len(part) == 1 && strings.Contains(queryKeyValue, part) && m.Body.Blocks[0].fused():
+		note = "a part, which has no LoRA of its own, of"
+	case !slices.Contains([]string{"query", "key", "value"}, target): // which are every architecture's
+		note = "another architecture's name for"
+	}
+	return m.parts(part), note
 }
+
+// queryKeyValue are the parts that the first layer of attention has.
+const queryKeyValue = "qkv"
+
+// fused reports whether query, key and value are one module.
+func (l *Block) fused() bool { return len(l.Attention.linears()[0].Modules) == 1 }
 
 // parts returns the full paths of parts of every block.
 func (m *Model) parts(letters string) (paths []string) {
@@ -75,13 +89,14 @@ func (m *Model) parts(letters string) (paths []string) {
 		attention := b.Attention.linears() // q, k and v; the output
 		for i, l := range []*Linear{attention[0], attention[1], b.Up, b.Down} {
 			for j, module := range l.Modules {
-				part := "qoud"[i : i+1]
-				if i == 0 && len(l.Modules) == 1 { // query, key and value are one
-					part = "qkv"
-				} else if i == 0 {
-					part = "qkv"[j : j+1]
+				has := "qoud"[i : i+1]
+				switch {
+				case i == 0 && b.fused():
+					has = queryKeyValue
+				case i == 0:
+					has = queryKeyValue[j : j+1]
 				}
-				if strings.ContainsAny(part, letters) {
+				if strings.ContainsAny(has, letters) {
 					paths = append(paths, module.Path)
 				}
 			}
@@ -121,13 +136,13 @@ func (m *Model) Modules(targets []string) ([]string, error) {
 }
 
 // Translated returns a sentence on each of targets that is another architecture's
-// name.
+// name, or a part of a module here.
 func (m *Model) Translated(targets []string) []string {
 	var notes []string
 	for _, t := range targets {
-		paths, translated := m.targeted(t)
-		if translated && len(paths) > 0 {
-			notes = append(notes, fmt.Sprintf("target %s is another architecture's name for %s", t, strings.Join(m.inBlocks(paths), ", ")))
+		paths, note := m.targeted(t)
+		if note != "" && len(paths) > 0 {
+			notes = append(notes, fmt.Sprintf("target %s is %s %s", t, note, strings.Join(m.inBlocks(paths), ", ")))
 		}
 	}
 	return notes

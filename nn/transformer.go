@@ -129,7 +129,7 @@ func (t *Transformer) segments(s *torchbind.Scope, b *Batch, cache *KVCache) []S
 	all := []Segment{func(s *torchbind.Scope, _ *torchbind.Tensor, rng *DropoutRNG) *torchbind.Tensor {
 		return t.embed(s, b, rng)
 	}}
-	rotations := &rotations{scope: s, positions: b.Positions, made: map[*rotary]*rotation{}}
+	rotations := &rotations{scope: s, batch: b, made: map[*rotary]*rotation{}}
 	for i, block := range t.Blocks {
 		p := Pass{batch: b, rotations: rotations, cache: cache, block: i, wanted: i == len(t.Blocks)-1 && b.Want != nil && b.means == nil}
 		all = append(all, func(s *torchbind.Scope, x *torchbind.Tensor, rng *DropoutRNG) *torchbind.Tensor {

@@ -92,7 +92,8 @@ func testdata(name string) string { return filepath.Join("..", "..", "testdata",
 func TestAgainstTransformersAndLoRA(t *testing.T) {
 	for _, f := range []struct{ file, model string }{
 		{"generate-gpt2", "gpt2-generate"}, {"generate-llama", "llama-tiny"}, {"generate-qwen3", "qwen3-tiny"},
-		{"generate-gemma3", "gemma3-tiny"},
+		{"generate-gemma3", "gemma3-tiny"}, {"generate-phi3", "phi3-tiny"},
+		{"generate-dynamic", "llama-dynamic"},
 	} {
 		for _, dtype := range []torchbind.DType{torchbind.Float32, torchbind.Float64} {
 			withModel(t, testdata(f.model), dtype, func(m *nn.Model) {
@@ -197,7 +198,7 @@ func TestSmolLM2(t *testing.T) {
 // The keys and values that are kept give what reading every text from its start
 // does.
 func TestKeptKeysAndValues(t *testing.T) {
-	for _, name := range []string{"gpt2-generate", "llama-tiny", "llama-linear", "mistral-tiny", "qwen3-tiny", "gemma3-tiny"} {
+	for _, name := range []string{"gpt2-generate", "llama-tiny", "llama-linear", "mistral-tiny", "qwen3-tiny", "gemma3-tiny", "phi3-tiny"} {
 		withModel(t, testdata(name), torchbind.Float64, func(m *nn.Model) {
 			prompts := [][]int64{{5, 9, 3}, {7}, {1, 2, 3, 4, 5, 6, 7}}
 			steps := []struct {

@@ -133,7 +133,7 @@ func TestDecoderExactAgainstCentralDifferences(t *testing.T) {
 // The like with LoRA on every matrix of the decoders whose blocks have more to them,
 // with every dropout.
 func TestTodaysDecodersAgainstCentralDifferences(t *testing.T) {
-	for _, name := range []string{"qwen3-tiny", "gemma3-tiny", "phi3-tiny"} {
+	for _, name := range []string{"qwen3-tiny", "gemma3-tiny", "phi3-tiny", "olmo2-tiny"} {
 		t.Run(name, func(t *testing.T) {
 			run(t, func(s *torchbind.Scope) {
 				model := loadRecomputed(t, name, nn.CausalLM, 0, false)

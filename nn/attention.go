@@ -33,7 +33,8 @@ type MultiHead struct {
 	Out    *Linear // [C, H·D]
 	Window int64
 	Scale  float64 // of the scores
-	// QueryNorm and KeyNorm are of each head [D]; nil: none.
+	// QueryNorm and KeyNorm are of each head [D], or of all of them side by side; nil:
+	// none.
 	QueryNorm, KeyNorm *Norm
 
 	// query and keyValue are parts of QKV in the last block, which computes queries of
@@ -110,7 +111,7 @@ func (a *MultiHead) Forward(s *torchbind.Scope, h, all *torchbind.Tensor, p Pass
 	return a.Out.Forward(s, context, rng)
 }
 
-// headNorm is the norm of so many heads; nil: none.
+// headNorm is the norm of so many heads, of each or of all as one; nil: none.
 type headNorm struct {
 	norm  *Norm
 	heads int64
@@ -127,7 +128,7 @@ func perHead(s *torchbind.Scope, x *torchbind.Tensor, d int64, norms ...headNorm
 	for _, n := range norms {
 		part := torchbind.Narrow(s, x, 1, column, n.heads*d)
 		if n.norm != nil {
-			part = torchbind.Reshape(s, n.norm.Forward(s, torchbind.Reshape(s, part, -1, d)), x.Size(0), n.heads*d)
+			part = torchbind.Reshape(s, n.norm.Forward(s, torchbind.Reshape(s, part, -1, n.norm.Weight.Value.Size(0))), x.Size(0), n.heads*d)
 		}
 		parts = append(parts, part)
 		column += n.heads * d

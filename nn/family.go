@@ -52,6 +52,8 @@ var families = map[string]family{
 	"modernbert":  modernBERT,
 	"deberta-v2":  debertaV2,
 	"phi3":        phi3,
+	"smollm3":     smollm3,
+	"olmo2":       olmo2,
 }
 
 // Output is what a model makes of its hidden states.

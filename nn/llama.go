@@ -88,6 +88,7 @@ type llamaForm struct {
 	norms     *[2]blockNorms
 	plus      float64 // what norms add to their weights
 	headNorms bool    // q_norm and k_norm, of each head
+	wideNorms bool    // q_norm and k_norm, of all heads as one
 	// fused says that query, key and value are one module, and so are the gate and
 	// what it is multiplied by.
 	fused bool
@@ -130,9 +131,11 @@ func (f llamaForm) build(ld *loader, cfg *Config, prefix string) *Transformer {
 			qkv, up = []Module{at("self_attn.qkv_proj", heads+2*groups)}, []Module{at("mlp.gate_up_proj", 2*inner)}
 		}
 		attention := ld.attention(cfg, i, ld.linear(c, cfg.QKVBias, qkv...), ld.linear(heads, cfg.OutBias, at("self_attn.o_proj", c)))
-		if f.headNorms {
-			attention.QueryNorm = norm(name+"self_attn.q_norm", cfg.HeadDim)
-			attention.KeyNorm = norm(name+"self_attn.k_norm", cfg.HeadDim)
+		switch {
+		case f.headNorms:
+			attention.QueryNorm, attention.KeyNorm = norm(name+"self_attn.q_norm", cfg.HeadDim), norm(name+"self_attn.k_norm", cfg.HeadDim)
+		case f.wideNorms:
+			attention.QueryNorm, attention.KeyNorm = norm(name+"self_attn.q_norm", heads), norm(name+"self_attn.k_norm", groups)
 		}
 		l.Attention = attention
 		l.AroundFeedForward = around(norms[1], "output_adapters")

@@ -31,6 +31,9 @@ func TestWindows(t *testing.T) {
 		{"gemma3_text", `, "_sliding_window_pattern": 6, "layer_types": ["full_attention", "full_attention", "full_attention", "full_attention"]`, []int64{0, 0, 0, 0}},
 		{"phi3", `, "sliding_window": null`, []int64{0, 0, 0, 0}},
 		{"phi3", `, "sliding_window": 4`, []int64{4, 4, 4, 4}},
+		{"smollm3", `, "sliding_window": 4, "no_rope_layers": [1, 0, 1, 0]`, []int64{0, 0, 0, 0}},
+		{"smollm3", `, "sliding_window": 4, "use_sliding_window": true, "no_rope_layer_interval": 2`, []int64{0, 4, 0, 4}},
+		{"smollm3", `, "sliding_window": 4, "use_sliding_window": true, "no_rope_layers": [0, 1, 1, 1, 0]`, []int64{4, 0, 0, 0}},
 		{"qwen3", `, "sliding_window": 4, "use_sliding_window": true, "max_window_layers": 0,
 			"layer_types": ["full_attention", "sliding_attention", "full_attention", "sliding_attention"]`, []int64{0, 4, 0, 4}},
 	} {
@@ -67,6 +70,9 @@ func TestConfigErrors(t *testing.T) {
 		{"gemma3_text", `, "rope_parameters": {"rope_theta": 10}`, "rope_parameters: want full_attention and sliding_attention"},
 		{"gemma3_text", `, "rope_local_base_freq": 0`, "rope_theta: got 0, want a number of at least 1"},
 		{"gemma3_text", `, "hidden_activation": "silu"`, `hidden_activation: got "silu", want gelu_new`},
+		{"smollm3", `, "no_rope_layers": [1, 0, 1]`, "no_rope_layers: got 3 for num_hidden_layers 4"},
+		{"smollm3", `, "no_rope_layer_interval": 0`, "no_rope_layer_interval: got 0, want at least 1"},
+		{"smollm3", `, "use_sliding_window": true, "sliding_window": -1`, "sliding_window: got -1, want at least 1"},
 		{"llama", `, "hidden_act": "gelu"`, `hidden_act: got "gelu", want silu`},
 	} {
 		t.Run(c.modelType+c.more, func(t *testing.T) {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -114,7 +113,7 @@ func ParseConfig(data []byte) (Config, error) {
 	}
 	var ok bool
 	if cfg.family, ok = families[cfg.ModelType]; !ok {
-		return Config{}, fmt.Errorf("unknown architecture: model_type %q, want one of %s", cfg.ModelType, strings.Join(slices.Sorted(maps.Keys(families)), ", "))
+		return Config{}, unknown(cfg.ModelType, cfg.raw["vision_config"] != nil)
 	}
 	if err := checkQuantised(cfg.raw["quantization_config"]); err != nil {
 		return Config{}, err

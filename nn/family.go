@@ -1,6 +1,8 @@
 package nn
 
 import (
+	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -54,6 +56,53 @@ var families = map[string]family{
 	"phi3":        phi3,
 	"smollm3":     smollm3,
 	"olmo2":       olmo2,
+}
+
+// relatives says what models are that one would take for some of families, by their
+// model_type.
+var relatives = map[string]string{
+	"gemma":           "Gemma 1",
+	"gemma2":          "Gemma 2, with soft caps on its scores",
+	"gemma3":          "Gemma 3 with a vision tower; its text model alone is gemma3_text",
+	"gemma3n":         "Gemma 3n, with vision and sound",
+	"gemma3n_text":    "Gemma 3n, with embeddings of its own in each block",
+	"gemma4":          "Gemma 4, with vision and sound",
+	"gemma4_text":     "Gemma 4",
+	"llama4":          "Llama 4, a mixture of experts with vision",
+	"llama4_text":     "Llama 4, a mixture of experts",
+	"mllama":          "Llama 3.2 with a vision tower",
+	"ministral3":      "Ministral 3",
+	"mistral3":        "Mistral with a vision tower",
+	"mixtral":         "Mixtral, a mixture of experts",
+	"olmo":            "OLMo 1",
+	"olmo3":           "OLMo 3, OLMo 2 with windows",
+	"olmoe":           "OLMoE, a mixture of experts",
+	"phi":             "Phi-1 or Phi-2",
+	"phi4_multimodal": "Phi-4 with vision and sound",
+	"phi4mm":          "Phi-4 with vision and sound",
+	"phimoe":          "Phi-3.5-MoE, a mixture of experts",
+	"qwen2_5_vl":      "Qwen2.5 with a vision tower",
+	"qwen2_moe":       "Qwen2-MoE, a mixture of experts",
+	"qwen2_vl":        "Qwen2 with a vision tower",
+	"qwen3_5":         "Qwen3.5, with vision and linear attention",
+	"qwen3_5_text":    "Qwen3.5, with linear attention",
+	"qwen3_moe":       "Qwen3-MoE, a mixture of experts",
+	"qwen3_next":      "Qwen3-Next, a mixture of experts with linear attention",
+	"qwen3_vl":        "Qwen3 with a vision tower",
+	"smolvlm":         "SmolVLM, with a vision tower",
+}
+
+// unknown returns an error about a model_type that is none of families; vision says
+// that its model sees pictures.
+func unknown(modelType string, vision bool) error {
+	what := relatives[modelType]
+	if what == "" && vision {
+		what = "a model with a vision tower"
+	}
+	if what != "" {
+		what = " (" + what + ")"
+	}
+	return fmt.Errorf("unknown architecture: model_type %q%s, want one of %s", modelType, what, strings.Join(slices.Sorted(maps.Keys(families)), ", "))
 }
 
 // Output is what a model makes of its hidden states.

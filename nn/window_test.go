@@ -73,6 +73,9 @@ func TestConfigErrors(t *testing.T) {
 		{"smollm3", `, "no_rope_layers": [1, 0, 1]`, "no_rope_layers: got 3 for num_hidden_layers 4"},
 		{"smollm3", `, "no_rope_layer_interval": 0`, "no_rope_layer_interval: got 0, want at least 1"},
 		{"smollm3", `, "use_sliding_window": true, "sliding_window": -1`, "sliding_window: got -1, want at least 1"},
+		{"qwen3_moe", ``, `unknown architecture: model_type "qwen3_moe" (Qwen3-MoE, a mixture of experts), want one of bert, `},
+		{"gemma3", ``, "its text model alone is gemma3_text"},
+		{"some_vl", `, "vision_config": {}`, `model_type "some_vl" (a model with a vision tower), want one of`},
 		{"llama", `, "hidden_act": "gelu"`, `hidden_act: got "gelu", want silu`},
 	} {
 		t.Run(c.modelType+c.more, func(t *testing.T) {

@@ -217,6 +217,29 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
+// Over tasks it is said on how many the held-out loss decides.
+func TestLossesOverTasks(t *testing.T) {
+	dir := t.TempDir()
+	for task, better := range map[string]float64{"sst2": 0.02, "mrpc": 0, "rte": -0.02} {
+		for seed := range uint64(3) {
+			noise := 0.001 * float64(seed)
+			scored(task, runs.MethodAutoLoRA, seed, 0.8+noise).withLosses(0.5, 0.41+noise, 0.6).write(t, filepath.Join(dir, task, "a", fmt.Sprint(seed)))
+			scored(task, runs.MethodShuffled, seed, 0.8).withLosses(0.5+better, 0.411+better, 0.601+better).write(t, filepath.Join(dir, task, "b", fmt.Sprint(seed)))
+		}
+	}
+	r := load(t, dir)
+	if got := strings.Join(r.Headlines(), "\n"); !strings.HasSuffix(got, "(sign test p = 0.25), by held-out loss and more than chance explains on 1 and 1.") {
+		t.Errorf("got\n%s", got)
+	}
+	if c := r.Overall[0].Comparisons[0]; !slices.Equal(c.ByLoss[0], []string{"sst2"}) || !slices.Equal(c.ByLoss[1], []string{"rte"}) {
+		t.Errorf("%+v", c.ByLoss)
+	}
+	var b bytes.Buffer
+	if err := r.Text(&b, 200); err != nil || !strings.Contains(b.String(), "Held-out loss, GLUE on roberta-base\n\nmethod") {
+		t.Errorf("%v: no table of losses in\n%s", err, b.String())
+	}
+}
+
 // The page of tune has the advice, the trials as a table, and their picture; that of a
 // choice of the rate alone has losses by rates. Beside other methods it is a method.
 func TestTuneReport(t *testing.T) {

@@ -25,9 +25,15 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 )
 
+// made are reports, once for all tests.
+var made map[string]*Report
+
 // reports are runs that ask much of the pictures.
 func reports(t *testing.T) map[string]*Report {
 	t.Helper()
+	if made != nil {
+		return made
+	}
 	dir := t.TempDir()
 	at := func(name string) string { return filepath.Join(dir, name) }
 
@@ -86,15 +92,15 @@ func reports(t *testing.T) map[string]*Report {
 	hostile.results.Method = runs.MethodAutoLoRA
 	hostile.write(t, at("hostile/b"))
 
-	all := map[string]*Report{}
+	made = map[string]*Report{}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, e := range entries {
-		all[e.Name()] = load(t, at(e.Name()))
+		made[e.Name()] = load(t, at(e.Name()))
 	}
-	return all
+	return made
 }
 
 const hostileName = `<script>alert("1")</script>&'|*_]]>` + "\x1b[2J\u009b\u202e\n- x"

@@ -95,7 +95,10 @@ type Comparison struct {
 	Unlearnt []string        `json:"not_learnt,omitempty"` // methods of the two that have learnt nothing: nothing is judged
 	Above    int             `json:"above"`                // seeds or tasks in which Of is better
 	Below    int             `json:"below"`
-	SignP    Number          `json:"sign_p"`
+	// ByLoss are the tasks, of those over which this is, in which the held-out loss says
+	// more than chance: first those in which Of is better, then those in which it is worse.
+	ByLoss [2][]string `json:"by_loss,omitzero"`
+	SignP  Number      `json:"sign_p"`
 
 	byLoss bool   // judged by Loss
 	task   *Task  // nil over tasks

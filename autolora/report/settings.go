@@ -9,10 +9,20 @@ import (
 	"autolora/autolora/settings"
 )
 
+// allSettings is the table, byName its entries by their names of today and before.
+var allSettings, byName = func() ([]settings.Setting, map[string]settings.Setting) {
+	all, byName := new(settings.Config).Settings(), make(map[string]settings.Setting)
+	for _, s := range all {
+		byName[s.Earlier], byName[s.Name] = s, s
+	}
+	delete(byName, "")
+	return all, byName
+}()
+
 // about returns what is known of a setting; nothing depends on a name that is
 // none.
 func about(name string) settings.Setting {
-	if s, ok := new(settings.Config).Find(name); ok {
+	if s, ok := byName[name]; ok {
 		return s
 	}
 	return settings.Setting{Name: name, Effect: settings.Bookkeeping}
@@ -73,7 +83,7 @@ func distinct(of []*Run, name string, setting func(*Run, string) string) []strin
 // unequal returns the settings in which runs differ, of those that count.
 func unequal(of []*Run, counts func(setting string) bool) []string {
 	var names []string
-	for _, s := range new(settings.Config).Settings() {
+	for _, s := range allSettings {
 		if counts(s.Name) && len(distinct(of, s.Name, (*Run).given)) > 1 {
 			names = append(names, s.Name)
 		}

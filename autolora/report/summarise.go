@@ -417,6 +417,10 @@ func (o *Overall) compare(tasks []*Task) {
 			if of.named != c.named {
 				c.named = ""
 			}
+			if v := of.verdict(); of.byLoss && v != 0 {
+				c.ByLoss[b2i(v < 0)] = append(c.ByLoss[b2i(v < 0)], of.task.Name)
+			}
+			c.byLoss = c.byLoss || of.byLoss
 			c.Tasks, samples, means = append(c.Tasks, of.task.Name), append(samples, of.Differences), append(means, float64(of.Differences.Mean))
 			return true
 		})

@@ -128,7 +128,7 @@ func (m *Method) sentence(t *Task) string {
 func (r *Report) sentence(c *Comparison, model, with string) string {
 	n, how, of, other, known := c.Differences.N, scoreOf(c.Score), upper(methodOf(c.Of).Words), methodOf(c.Other).Words, c.Interval.Low.Known()
 	verdict := "not more than chance"
-	if c.verdict() != 0 || c.Tasks != nil && c.Interval.Beyond() {
+	if c.Tasks == nil && c.verdict() != 0 || c.Tasks != nil && c.Interval.Beyond() {
 		verdict = "more than chance explains"
 	}
 	if c.Tasks != nil {
@@ -142,8 +142,12 @@ func (r *Report) sentence(c *Comparison, model, with string) string {
 		if known {
 			judged = fmt.Sprintf(" (95 %% interval %s for these tasks): %s", how.interval(c.Interval), verdict)
 		}
-		return fmt.Sprintf("Over %d tasks%s%s%s %s is on average %s %s%s. It is better on %d and worse on %d of the tasks (sign test %s).",
-			n, with, r.onModel(model), by, of, position(how, c.Differences.Mean), other, judged, c.Above, c.Below, pEquals(c.SignP))
+		loss := ""
+		if c.byLoss {
+			loss = fmt.Sprintf(", by held-out loss and more than chance explains on %d and %d", len(c.ByLoss[0]), len(c.ByLoss[1]))
+		}
+		return fmt.Sprintf("Over %d tasks%s%s%s %s is on average %s %s%s. It is better on %d and worse on %d of the tasks (sign test %s)%s.",
+			n, with, r.onModel(model), by, of, position(how, c.Differences.Mean), other, judged, c.Above, c.Below, pEquals(c.SignP), loss)
 	}
 	text := fmt.Sprintf("%s is %s %s", of, position(how, c.Differences.Mean), other)
 	loss := ""

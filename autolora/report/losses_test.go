@@ -190,7 +190,7 @@ func TestVerdicts(t *testing.T) {
 		{"one seed", shuffled, seeds{{0.83, 0.52, 0.42, 0.7}}, "from one seed nothing can be said about others.",
 			"No verdict, for want of seeds or of anything learnt: AutoLoRA on SST-2."},
 		{"no losses", shuffled, seeds{{0.63}, {0.64}, {0.65001}}, "SST-2: AutoLoRA is 20.0 points above the same ranks shuffled over the layers (3 seeds, 95 % interval 20.0 to 20.0): more than chance explains.",
-			"Better than the same parameters placed in other ways, by more than chance explains: the ranks of AutoLoRA on SST-2 (by accuracy, for not all runs have the losses of the same examples: shuffled p < 0.0001)."},
+			"Better than the same parameters placed in other ways, by more than chance explains: the ranks of AutoLoRA on SST-2 (by accuracy: shuffled p < 0.0001)."},
 		{"nothing learnt", shuffled, seeds{{0.5, 0.7, 0.7, 0.7}, {0.5, 0.7, 0.7, 0.7}, {0.5, 0.7, 0.7, 0.7}}, "SST-2: no verdict on AutoLoRA and the same ranks shuffled over the layers: the same ranks shuffled over the layers scored no better than always giving the commonest answer (accuracy 50.0).",
 			"No verdict, for want of seeds or of anything learnt: AutoLoRA on SST-2."},
 	} {
@@ -209,6 +209,9 @@ func TestVerdicts(t *testing.T) {
 			r := load(t, dir)
 			if got := strings.Join(r.Headlines(), "\n"); !strings.Contains(got, tc.want) {
 				t.Errorf("got\n%s\nwant\n%s", got, tc.want)
+			}
+			if got := strings.Contains(strings.Join(r.Notes, "\n"), "not all runs have held-out losses of the same examples"); got != (tc.name == "no losses") {
+				t.Errorf("notes %q", r.Notes)
 			}
 			if got := strings.Join(r.Verdict, "\n"); !strings.HasPrefix(got, tc.verdict) {
 				t.Errorf("verdict\n%s\nwant\n%s", got, tc.verdict)

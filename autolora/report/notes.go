@@ -89,6 +89,9 @@ func (t *Task) remarks() []string {
 	for _, name := range unequal(t.runs(), isShared) {
 		remarks = append(remarks, fmt.Sprintf("runs of different methods differ in --%s (%s): their scores are not for the same conditions", name, strings.Join(values(t.runs(), name), ", ")))
 	}
+	if slices.ContainsFunc(t.Comparisons, func(c *Comparison) bool { return c.Differences.N > 0 && c.Loss == nil }) {
+		remarks = append(remarks, "not all runs have held-out losses of the same examples, as those of earlier versions have none: without them scores alone are compared")
+	}
 	control := func(c *Comparison) bool { return methodOf(c.Other).Of == reference }
 	if ours := t.method(reference); ours != nil && ours.Scores[t.Primary].N > 0 && !slices.ContainsFunc(t.Comparisons, control) {
 		remarks = append(remarks, fmt.Sprintf("no control was run (%s, %s, %s), so whether it matters in which layers the ranks are high cannot be said", runs.MethodUniform, runs.MethodShuffled, runs.MethodRandom))

@@ -185,6 +185,7 @@ func TestNotes(t *testing.T) {
 		"SST-2: training on 2,000 examples (--limit-train); training on 1,000 examples (--limit-train); training of 125 steps (--steps, 2 times the examples). The paper's numbers are from training without such limits.",
 		"SST-2: AutoLoRA: the ranks of seed 0, 1 were read from a file, so its cost is without their search.",
 		"SST-2: runs of different methods differ in --limit-train (2000, 1000): their scores are not for the same conditions.",
+		"SST-2: not all runs have held-out losses of the same examples, as those of earlier versions have none: without them scores alone are compared.",
 		"SST-2: no control was run (lora-uniform, autolora-shuffled, autolora-random), so whether it matters in which layers the ranks are high cannot be said.",
 	}
 	if !slices.Equal(r.Notes, want) {

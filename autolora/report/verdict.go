@@ -68,8 +68,6 @@ func (r *Report) finding(t *Task, of ...*Comparison) finding {
 			continue
 		case c.byLoss:
 			p, how = c.Loss.Interval.P, "held-out loss"
-		case c.Loss == nil:
-			how += ", for not all runs have the losses of the same examples"
 		}
 		if !slices.Contains(by, how) {
 			by = append(by, how)

@@ -110,6 +110,7 @@ func (cmd *command) printPlan(ctx context.Context, c *console, plan []settings.C
 	if err != nil {
 		return err
 	}
+	tune := 0 // steps of trials, at most
 	type planned struct {
 		Method  string         `json:"method"`
 		Seed    uint64         `json:"seed"`
@@ -121,15 +122,25 @@ func (cmd *command) printPlan(ctx context.Context, c *console, plan []settings.C
 	for i, e := range estimates {
 		list[i] = planned{e.Run.Method, e.Run.Seed, e.Run.Out, e.Steps, e.Seconds}
 		total += e.Seconds
+		tune = max(tune, e.Steps.Tune)
 	}
 	return cmd.show(c, map[string]any{"runs": list, "seconds": total, "basis": basis}, func(w *writer) {
 		width := len("autolora-shuffled")
 		for _, p := range list {
 			width = max(width, len(p.Method))
 		}
-		w.printf("%-*s %5s %13s %12s %10s  %s\n", width, "method", "seed", "search steps", "train steps", "about", "folder")
+		trials := func(cell string) {
+			if tune > 0 {
+				w.printf("%10s ", cell)
+			}
+		}
+		w.printf("%-*s %5s ", width, "method", "seed")
+		trials("tune steps")
+		w.printf("%13s %12s %10s  %s\n", "search steps", "train steps", "about", "folder")
 		for _, p := range list {
-			w.printf("%-*s %5d %13s %12s %10s  %s\n", width, p.Method, p.Seed, human.Thousands(p.Steps.Search), human.Thousands(p.Steps.Train), human.Duration(duration(p.Seconds)), p.Out)
+			w.printf("%-*s %5d ", width, p.Method, p.Seed)
+			trials(human.Thousands(p.Steps.Tune))
+			w.printf("%13s %12s %10s  %s\n", human.Thousands(p.Steps.Search), human.Thousands(p.Steps.Train), human.Duration(duration(p.Seconds)), p.Out)
 		}
 		w.printf("\n%d runs, about %s (%s)\n", len(list), human.Duration(duration(total)), basis)
 	})

@@ -150,6 +150,9 @@ func TestFreshLabelsOfLanguageModels(t *testing.T) {
 			run(t, func(s *torchbind.Scope) {
 				m := mustLoad(t, testdata(name), LoadConfig{Output: output, Labels: 2, DType: torchbind.Float64, Device: torchbind.CPU})
 				defer m.Close()
+				if len(m.Notes) > 0 {
+					t.Errorf("%s: notes %q", name, m.Notes)
+				}
 				seqs := data.Batch{IDs: []int64{5, 0, 7, 1, 0, 3}, Segments: make([]int64, 6), Lengths: []int{2, 4}}
 				if output == TokenClassification {
 					seqs.Want, seqs.WantPer = []int64{0, 1, 3}, []int{2, 1}

@@ -106,6 +106,7 @@ func Load(dir string, cfg LoadConfig) (model *Model, err error) {
 	if cfg.Output == CausalLM {
 		m.Vocabulary = ld.vocabulary(&arch, m.Body)
 	} else {
+		ld.used[headModule+".weight"] = true // of a decoder, in the place of whose head there is another
 		fresh, err := useFreshHead(ld, arch, cfg)
 		if err != nil {
 			return nil, fmt.Errorf("load %s: %w", dir, err)

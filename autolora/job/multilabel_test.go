@@ -224,7 +224,7 @@ func TestSeveralLabelsBrought(t *testing.T) {
 	}
 	cfg.Method, cfg.ClassWeights = runs.MethodLoRA, settings.BalancedWeights
 	run(t, func(*torchbind.Scope) {
-		if _, err := Train(context.Background(), quiet, cfg); err == nil || !strings.Contains(err.Error(), "class-weights: train is a task of multi-label, which has no classes: want none") {
+		if _, err := Train(context.Background(), quiet, cfg); err == nil || !strings.Contains(err.Error(), "class-weights: train is a task of multi-label, in whose loss all labels count alike: want none") {
 			t.Errorf("got %v", err)
 		}
 	})

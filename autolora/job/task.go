@@ -311,6 +311,8 @@ func balanced(task data.Task, train *data.Dataset) ([]float64, error) {
 		for _, ex := range train.Examples {
 			classes = append(classes, ex.Tags...)
 		}
+	case data.MultiLabel:
+		return nil, settings.Errorf("class-weights", "%s is a task of %s, in whose loss all labels count alike: want %s", task.Name, task.Kind, settings.EqualWeights)
 	default:
 		return nil, settings.Errorf("class-weights", "%s is a task of %s, which has no classes: want %s", task.Name, task.Kind, settings.EqualWeights)
 	}

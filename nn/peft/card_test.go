@@ -158,6 +158,8 @@ func TestCardOfModel(t *testing.T) {
 			"model.generate(**inputs, max_new_tokens=20, do_sample=False, pad_token_id=", "A prompt is the source and"}},
 		{"SEQ_CLS", ModelCard{Length: 48, Pairs: true, Labels: []string{"a", "b"}}, []string{
 			`tokenizer("a text", "the text beside it", truncation=True, max_length=48, return_tensors="pt")`, "id2label[logits.argmax()"}},
+		{"SEQ_CLS", ModelCard{Labels: []string{"a", "b"}, Several: true, Threshold: 0.4}, []string{
+			"probabilities = logits.sigmoid().tolist()\nprint([model.config.id2label[i] for i, p in enumerate(probabilities) if p > 0.4], probabilities)"}},
 		{"SEQ_CLS", ModelCard{}, []string{`tokenizer("a text", return_tensors="pt")`, "print(logits.item())"}},
 		{"TOKEN_CLS", ModelCard{Labels: []string{"O"}}, []string{"add_prefix_space=True", "is_split_into_words=True"}},
 	} {

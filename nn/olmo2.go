@@ -11,7 +11,7 @@ var olmo2 = family{
 
 // readOlmo2 is llamaKeys.read without biases of the feed-forward layer.
 func readOlmo2(data []byte, cfg *Config) error {
-	err := (llamaKeys{Positions: 2048, Eps: 1e-5}).read(data, cfg)
+	err := (llamaKeys{Positions: 2048, Eps: 1e-5, Pad: new(int64(1))}).read(data, cfg)
 	cfg.MLPBias = false
 	return err
 }

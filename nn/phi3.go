@@ -9,7 +9,7 @@ var phi3 = family{
 
 // readPhi3 is llamaKeys.read with Phi-3's dropout and window, and no biases.
 func readPhi3(data []byte, cfg *Config) error {
-	if err := (llamaKeys{Positions: 4096, Eps: 1e-5, partial: true}).read(data, cfg); err != nil {
+	if err := (llamaKeys{Positions: 4096, Eps: 1e-5, Pad: new(int64(32000)), partial: true}).read(data, cfg); err != nil {
 		return err
 	}
 	var keys struct {

@@ -15,7 +15,7 @@ var smollm3 = family{
 // each fourth where they are not listed, which alone have windows, if there are any.
 func readSmolLM3(data []byte, cfg *Config) error {
 	keyValueHeads := int64(4)
-	defaults := llamaKeys{Positions: 32768, KeyValueHeads: &keyValueHeads, Eps: 1e-6, Tied: true, theta: 2e6}
+	defaults := llamaKeys{Positions: 32768, KeyValueHeads: &keyValueHeads, Eps: 1e-6, Tied: true, Pad: new(int64(128004)), theta: 2e6}
 	if err := defaults.read(data, cfg); err != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package autolora
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -127,30 +126,6 @@ func TestDecoderExactAgainstCentralDifferences(t *testing.T) {
 				})
 			})
 		}
-	}
-}
-
-// The like with LoRA on every matrix of the decoders whose blocks have more to them,
-// with every dropout.
-func TestTodaysDecodersAgainstCentralDifferences(t *testing.T) {
-	for _, name := range []string{"qwen3-tiny", "gemma3-tiny", "phi3-tiny", "olmo2-tiny"} {
-		t.Run(name, func(t *testing.T) {
-			run(t, func(s *torchbind.Scope) {
-				model := loadRecomputed(t, name, nn.CausalLM, 0, false)
-				defer model.Close()
-				cfg := SearchConfig{
-					Mode: Exact, LookAhead: SGD, Form: Softmax, Scale: 1, K: 2, LoRADropout: 0.1, Eta: 0.05, LRWeights: 1e-2, LRAlpha: 1e-2, Unroll: 1,
-				}
-				x, err := NewSearch(model, nn.LoRAConfig{Targets: []string{"all-linear"}, Alpha: 8}, cfg, Execution{Seed: 1, GradientCheckpointing: recomputing})
-				if err != nil {
-					t.Fatal(err)
-				}
-				rng := rand.New(rand.NewPCG(1, 1))
-				scatter(s, rng, 0.3, nn.Values(x.weights)...)
-				scatter(s, rng, 0.5, x.a)
-				checkCentralDifferences(t, s, x, madeUpBatch(t, s, model, 1), madeUpBatch(t, s, model, 2))
-			})
-		})
 	}
 }
 

@@ -40,7 +40,7 @@ func TestReferencesWithGradientCheckpointing(t *testing.T) {
 	t.Run("decoders/float32", TestDecoderHypergradientInFloat32)
 	t.Run("decoders/steps", TestDecoderSearchStepsAgainstPyTorch)
 	t.Run("decoders/central differences", TestDecoderExactAgainstCentralDifferences)
-	t.Run("decoders/central differences of today's", TestTodaysDecodersAgainstCentralDifferences)
+	t.Run("central differences of today's", TestTodaysModelsAgainstCentralDifferences)
 }
 
 // recomputeModels are models of every family and every kind of output.
@@ -60,6 +60,8 @@ var recomputeModels = []struct {
 	{"qwen3-tiny", nn.CausalLM, 0},
 	{"gemma3-tiny", nn.CausalLM, 0},
 	{"phi3-tiny", nn.CausalLM, 0},
+	{"modernbert-mean", nn.Regression, 1},
+	{"deberta-tiny-tokens", nn.TokenClassification, 5},
 }
 
 // loadRecomputed returns a model with every dropout on.

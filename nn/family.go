@@ -61,6 +61,8 @@ var families = map[string]family{
 // relatives says what models are that one would take for some of families, by their
 // model_type.
 var relatives = map[string]string{
+	"albert":          "ALBERT, whose blocks share their weights",
+	"deberta":         "DeBERTa 1, with another attention than DeBERTa-v2",
 	"gemma":           "Gemma 1",
 	"gemma2":          "Gemma 2, with soft caps on its scores",
 	"gemma3":          "Gemma 3 with a vision tower; its text model alone is gemma3_text",
@@ -70,10 +72,10 @@ var relatives = map[string]string{
 	"gemma4_text":     "Gemma 4",
 	"llama4":          "Llama 4, a mixture of experts with vision",
 	"llama4_text":     "Llama 4, a mixture of experts",
-	"mllama":          "Llama 3.2 with a vision tower",
 	"ministral3":      "Ministral 3",
 	"mistral3":        "Mistral with a vision tower",
 	"mixtral":         "Mixtral, a mixture of experts",
+	"mllama":          "Llama 3.2 with a vision tower",
 	"olmo":            "OLMo 1",
 	"olmo3":           "OLMo 3, OLMo 2 with windows",
 	"olmoe":           "OLMoE, a mixture of experts",

@@ -36,6 +36,8 @@ func TestWindows(t *testing.T) {
 		{"smollm3", `, "sliding_window": 4, "use_sliding_window": true, "no_rope_layers": [0, 1, 1, 1, 0]`, []int64{4, 0, 0, 0}},
 		{"qwen3", `, "sliding_window": 4, "use_sliding_window": true, "max_window_layers": 0,
 			"layer_types": ["full_attention", "sliding_attention", "full_attention", "sliding_attention"]`, []int64{0, 4, 0, 4}},
+		{"modernbert", ``, []int64{0, 129, 129, 0}}, // to both sides, and the token itself
+		{"modernbert", `, "local_attention": 6, "global_attn_every_n_layers": 2`, []int64{0, 7, 0, 7}},
 	} {
 		t.Run(c.modelType+c.more, func(t *testing.T) {
 			cfg, err := ParseConfig(configOf(c.modelType, c.more))
@@ -76,6 +78,23 @@ func TestConfigErrors(t *testing.T) {
 		{"qwen3_moe", ``, `unknown architecture: model_type "qwen3_moe" (Qwen3-MoE, a mixture of experts), want one of bert, `},
 		{"gemma3", ``, "its text model alone is gemma3_text"},
 		{"some_vl", `, "vision_config": {}`, `model_type "some_vl" (a model with a vision tower), want one of`},
+		{"modernbert", `, "classifier_pooling": "max"`, `classifier_pooling: got "max", want cls or mean`},
+		{"modernbert", `, "local_attention": 1`, "local_attention: got 1, want at least 2"},
+		{"modernbert", `, "global_attn_every_n_layers": 0`, "global_attn_every_n_layers: got 0, want at least 1"},
+		{"modernbert", `, "num_attention_heads": 16`, "num_attention_heads: got 16 for hidden_size 16, want heads of an even size"},
+		{"modernbert", `, "hidden_activation": "relu"`, `hidden_activation: got "relu", want gelu`},
+		{"electra", `, "embedding_size": 0`, "embedding_size: got 0 for hidden_size 16"},
+		{"distilbert", `, "n_heads": 5`, "num_attention_heads: 5 does not divide hidden_size 768"},
+		{"distilbert", `, "seq_classif_dropout": 1`, "classifier_dropout: got 1, want at least 0 and less than 1"},
+		{"deberta-v2", ``, "relative_attention: got false, want true"},
+		{"deberta-v2", `, "relative_attention": true, "pos_att_type": "p2p"`, `pos_att_type: got "p2p", want c2p or p2c`},
+		{"deberta-v2", `, "relative_attention": true, "pos_att_type": 3`, "pos_att_type: got 3, want a list of c2p and p2c"},
+		{"deberta-v2", `, "relative_attention": true, "position_buckets": 256`, "position_buckets: got 256, want 2 at least, and less than twice max_relative_positions 64"},
+		{"deberta-v2", `, "relative_attention": true, "embedding_size": 8`, "embedding_size: got 8, want 16: a DeBERTa with other sizes is not computed here"},
+		{"deberta-v2", `, "relative_attention": true, "conv_kernel_size": 4`, "conv_kernel_size and conv_groups: got 4 and 1, want an odd number, and 1"},
+		{"deberta-v2", `, "relative_attention": true, "conv_kernel_size": 3, "conv_act": "relu"`, `conv_act: got "relu"`},
+		{"deberta", ``, `unknown architecture: model_type "deberta" (DeBERTa 1, with another attention than DeBERTa-v2), want one of`},
+		{"albert", ``, `unknown architecture: model_type "albert" (ALBERT, whose blocks share their weights), want one of`},
 		{"llama", `, "hidden_act": "gelu"`, `hidden_act: got "gelu", want silu`},
 	} {
 		t.Run(c.modelType+c.more, func(t *testing.T) {

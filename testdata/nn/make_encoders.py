@@ -18,6 +18,8 @@ Folders (config.json, model.safetensors), all float32:
   deberta-c2p         regression, positions without buckets as keys alone
 Adapters as PEFT writes them: NAME-lora, r = 2 on every linear layer of the body.
 
+expected-buckets has, as "BUCKETS-MAX", DeBERTa's buckets of the distances from -800 to 800; made with all models.
+
 transformers computes a part of ModernBERT in float32 also where all else is float64, the softmax and the turning of rotary
 embeddings: here they are float64. Cosine and sine stay float32's.
 """
@@ -42,10 +44,11 @@ from transformers import (
     ModernBertForSequenceClassification,
     ModernBertForTokenClassification,
 )
+from transformers.models.deberta_v2.modeling_deberta_v2 import make_log_bucket_position
 from transformers.models.modernbert import modeling_modernbert
 
 from decoder_fixture import same_type_softmax
-from fixture import HERE, batch, fill, setup, token_batch, write_json
+from fixture import HERE, batch, fill, save, setup, token_batch, write_json
 from make_models import expect_adapter, expect_full, write_adapter, write_folder
 
 SMALL = {
@@ -104,6 +107,11 @@ def turn(q, k, cos, sin, unsqueeze_dim=1):
     return q * cos + half(q) * sin, k * cos + half(k) * sin
 
 
+def buckets():
+    distances = torch.arange(-800, 801)
+    return {f"{n}-{most}": make_log_bucket_position(distances, n, most).long() for n, most in ((256, 512), (8, 24), (32, 128))}
+
+
 def linears(model):
     """The linear layers of the body."""
     body = model.base_model_prefix + "."
@@ -116,6 +124,8 @@ def main():
     modeling_modernbert.apply_rotary_pos_emb = turn
     names = sys.argv[1:]
     sys.argv = sys.argv[:1]
+    if not names:
+        save("expected-buckets.safetensors", buckets())
     for n, (name, (model, keys)) in enumerate(folders().items()):
         if names and name not in names:
             continue

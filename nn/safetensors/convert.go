@@ -54,3 +54,64 @@ func halfToFloat32(h uint16) float32 {
 	}
 	return math.Float32frombits(sign | uint32(h&0x7fff)<<13 + rebias)
 }
+
+// Convert returns a tensor's values in another of the types that [Float32s] reads
+// but F64, rounded to nearest, ties to even. A number that F16 has no room for is an
+// error.
+func Convert(t Tensor, to DType) (Tensor, error) {
+	if t.DType == to {
+		return t, nil
+	}
+	values, err := Float32s(t)
+	if err != nil {
+		return Tensor{}, err
+	}
+	switch to {
+	case F32:
+		return FromFloat32s(t.Name, t.Shape, values), nil
+	case F16, BF16:
+	default:
+		return Tensor{}, fmt.Errorf("tensor %q: dtype %s cannot be made %s, want F32, F16 or BF16", t.Name, t.DType, to)
+	}
+	raw := make([]byte, 0, 2*len(values))
+	for _, v := range values {
+		rounded := float32ToBFloat16(v)
+		if to == F16 {
+			rounded = float32ToHalf(v)
+			if rounded&0x7fff == halfInfinity && !math.IsInf(float64(v), 0) {
+				return Tensor{}, fmt.Errorf("tensor %q: %v is too large for F16: choose BF16 or F32", t.Name, v)
+			}
+		}
+		raw = binary.LittleEndian.AppendUint16(raw, rounded)
+	}
+	return Tensor{Name: t.Name, DType: to, Shape: t.Shape, Data: raw}, nil
+}
+
+const halfInfinity = 0x7c00
+
+// float32ToHalf rounds to IEEE 754's half precision.
+func float32ToHalf(v float32) uint16 {
+	const rebias = (127 - 15) << 23
+	bits := math.Float32bits(v)
+	sign := uint16(bits >> 16 & 0x8000)
+	bits &= 1<<31 - 1
+	switch {
+	case v != v:
+		return sign | halfInfinity | 0x200
+	case bits >= 0x477ff000: // 65520, half way to what would be the next number
+		return sign | halfInfinity
+	case bits < rebias+1<<23: // below 2^-14: zero and subnormals, multiples of 2^-24
+		return sign | uint16(math.RoundToEven(float64(math.Float32frombits(bits))*0x1p24))
+	}
+	bits += 0xfff + bits>>13&1
+	return sign | uint16((bits-rebias)>>13)
+}
+
+// float32ToBFloat16 rounds to the upper half of a float32.
+func float32ToBFloat16(v float32) uint16 {
+	bits := math.Float32bits(v)
+	if v != v {
+		return uint16(bits>>16) | 0x40 // quiet, and no infinity
+	}
+	return uint16((bits + 0x7fff + bits>>16&1) >> 16)
+}

@@ -175,7 +175,30 @@ func TestDecoderRun(t *testing.T) {
 			}
 			checkWritten(t, cfg, out, cfg.Model, cfg.Out)
 			checkWrittenExports(t, cfg, out)
+			checkGGUF(t, cfg, family)
 		})
+	}
+}
+
+// checkGGUF makes sure that a run's adapter can be exported for llama.cpp, or that
+// nothing is left.
+func checkGGUF(t *testing.T, cfg settings.Config, family string) {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "gguf")
+	files, err := Export(context.Background(), cfg, cfg.Out, FormatGGUF, "float16", dir)
+	if family != "llama" {
+		if _, left := os.Stat(dir); err == nil || !strings.Contains(err.Error(), `adapters of model_type "gpt2" are not written for llama.cpp`) || left == nil {
+			t.Errorf("error %v of what llama.cpp's file cannot have; a folder is left: %v", err, left == nil)
+		}
+		return
+	}
+	if want := []string{filepath.Join(dir, "README.md"), filepath.Join(dir, "adapter.gguf")}; err != nil || !slices.Equal(files, want) {
+		t.Fatalf("exported %q, %v, want %q", files, err, want)
+	}
+	card, _ := os.ReadFile(files[0])
+	file, _ := os.ReadFile(files[1])
+	if !strings.Contains(string(card), "llama-server -m base.gguf --lora adapter.gguf\n```\n\nA prompt is the source and") || !bytes.HasPrefix(file, []byte("GGUF")) {
+		t.Errorf("card\n%s\nand a file that begins with %q", card, file[:min(len(file), 4)])
 	}
 }
 
@@ -200,7 +223,7 @@ func checkWrittenExports(t *testing.T, cfg settings.Config, out *Outcome) {
 	for _, format := range []string{FormatPEFT, FormatFolded, FormatMerged} {
 		dir := filepath.Join(t.TempDir(), format)
 		run(t, func(*torchbind.Scope) {
-			if _, err := Export(context.Background(), cfg, cfg.Out, format, dir); err != nil {
+			if _, err := Export(context.Background(), cfg, cfg.Out, format, "", dir); err != nil {
 				t.Fatal(err)
 			}
 		})

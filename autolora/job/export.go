@@ -1,13 +1,16 @@
 package job
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 
 	"autolora/atomicfile"
 	"autolora/autolora/runs"
@@ -15,7 +18,9 @@ import (
 	"autolora/data/hub"
 	"autolora/nn"
 	"autolora/nn/adapterhub"
+	"autolora/nn/gguf"
 	"autolora/nn/peft"
+	"autolora/nn/safetensors"
 )
 
 // The formats of export.
@@ -23,7 +28,21 @@ const (
 	FormatPEFT   = "peft"   // as trained: one lora_alpha, a rank per layer
 	FormatFolded = "folded" // the scale in B, alpha = rank: for programs with one scale, as vLLM
 	FormatMerged = "merged" // the whole model
+	FormatGGUF   = "gguf"   // llama.cpp's file
 )
+
+// Formats are all of them.
+var Formats = []string{FormatPEFT, FormatFolded, FormatMerged, FormatGGUF}
+
+// exportTypes are the types in which numbers can be exported, as transformers names
+// them.
+var exportTypes = map[string]safetensors.DType{"float32": safetensors.F32, "float16": safetensors.F16, "bfloat16": safetensors.BF16}
+
+// ExportTypes are the names of the types in which numbers can be exported.
+func ExportTypes() []string { return slices.Sorted(maps.Keys(exportTypes)) }
+
+// ggufFile is the name of llama.cpp's file.
+const ggufFile = "adapter.gguf"
 
 // modelFolder returns the folder of a model that is given as one, or by its
 // name on the hub.
@@ -112,9 +131,10 @@ func (j *job) card() peft.ModelCard {
 	return card
 }
 
-// Export writes an adapter in another form: PEFT's own, PEFT's with the
-// scale folded into B, or merged into the whole model. It returns the files.
-func Export(ctx context.Context, cfg settings.Config, adapterDir, format, outDir string) ([]string, error) {
+// Export writes an adapter in another form: PEFT's own, PEFT's with the scale folded
+// into B, merged into the whole model, or llama.cpp's file. dtype is the type of the
+// numbers in the latter two; "": float32. It returns the files.
+func Export(ctx context.Context, cfg settings.Config, adapterDir, format, dtype, outDir string) ([]string, error) {
 	if outDir == "" {
 		return nil, settings.Errorf("out", "no output folder is given")
 	}
@@ -129,8 +149,12 @@ func Export(ctx context.Context, cfg settings.Config, adapterDir, format, outDir
 		return nil, err
 	}
 	switch {
-	case !slices.Contains([]string{FormatPEFT, FormatFolded, FormatMerged}, format):
-		return nil, settings.Errorf("format", "got %q, want one of %s, %s, %s", format, FormatPEFT, FormatFolded, FormatMerged)
+	case !slices.Contains(Formats, format):
+		return nil, settings.Errorf("format", "got %q, want one of %s", format, strings.Join(Formats, ", "))
+	case dtype != "" && exportTypes[dtype] == "":
+		return nil, settings.Errorf("dtype", "got %q, want one of %s", dtype, strings.Join(ExportTypes(), ", "))
+	case dtype != "" && format != FormatGGUF:
+		return nil, settings.Errorf("dtype", "the format %s keeps the adapter's type: only %s takes another", format, FormatGGUF)
 	case stored.lora == nil:
 		return nil, fmt.Errorf("%s holds a %s: only LoRA can be exported as %s", adapterDir, stored.Form, format)
 	}
@@ -140,9 +164,12 @@ func Export(ctx context.Context, cfg settings.Config, adapterDir, format, outDir
 	}
 	card := peft.ModelCard{Labels: stored.Labels, Made: []peft.Fact{{Name: "program", Value: "autolora " + Version}, {Name: "format", Value: format}}}
 	o.describe(&card)
-	if format == FormatMerged {
+	switch format {
+	case FormatMerged:
 		err = exportMerged(ctx, cfg, stored, outDir, o, card)
-	} else {
+	case FormatGGUF:
+		err = exportGGUF(ctx, cfg, stored, cmp.Or(exportTypes[dtype], safetensors.F32), outDir, card)
+	default:
 		err = exportAdapter(stored, format, outDir, o, card)
 	}
 	if err != nil {
@@ -164,6 +191,27 @@ func exportAdapter(stored *StoredAdapter, format, outDir string, o *origin, card
 			return err
 		}
 		return errors.Join(o.write(temp), nn.CopyTokenizer(stored.dir, temp))
+	})
+}
+
+// exportGGUF writes an adapter as llama.cpp's file, with a card.
+func exportGGUF(ctx context.Context, cfg settings.Config, adapter *StoredAdapter, dtype safetensors.DType, outDir string, card peft.ModelCard) error {
+	dir, err := modelFolder(ctx, cmp.Or(cfg.Model, adapter.BaseModel))
+	if err != nil {
+		return err
+	}
+	arch, err := nn.ReadConfig(dir)
+	if err != nil {
+		return err
+	}
+	base := gguf.Base{
+		ModelType: arch.ModelType, Blocks: arch.NumHiddenLayers, Heads: arch.NumAttentionHeads, KeyValueHeads: arch.NumKeyValueHeads, HeadDim: arch.HeadDim,
+	}
+	return atomicfile.WriteFolder(outDir, func(temp string) error {
+		if err := gguf.WriteLoRA(filepath.Join(temp, ggufFile), adapter.lora, base, dtype); err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(temp, "README.md"), []byte(card.GGUF(adapter.BaseModel, adapter.TaskType, ggufFile)), 0o666)
 	})
 }
 

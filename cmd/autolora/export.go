@@ -13,23 +13,28 @@ import (
 func exportCommand() *command {
 	cmd := newCommand(&cobra.Command{
 		Use:        "export",
-		SuggestFor: strings.Fields("merge merge-and-unload convert save fold"),
-		Short:      "write an adapter in another form: peft, folded (vLLM) or merged",
+		SuggestFor: strings.Fields("merge merge-and-unload convert save fold gguf"),
+		Short:      "write an adapter in another form: peft, folded (vLLM), merged or gguf (llama.cpp)",
 		Long: `Writes an adapter in the form that another program reads:
 
   peft    PEFT's files, each layer scaled by lora_alpha/rank
   folded  the scaling multiplied into the weights, for programs that know one
           scaling for all layers, as vLLM
   merged  the whole model with the adapter added to its weights, for programs
-          that know no adapters`,
+          that know no adapters
+  gguf    llama.cpp's file, of an adapter of LLaMA, Mistral, Qwen2, Qwen3 or
+          Gemma 3 without a head for labels; the base model is converted by
+          llama.cpp's convert_hf_to_gguf.py`,
 		Example: `  autolora export --adapter out/sst2/adapter --format merged --out sst2-model`,
 	})
-	var adapter, out string
+	var adapter, out, dtype string
 	format := job.FormatPEFT
 	cmd.settings(settings.Export)
 	s := cmd.section("Model and data")
 	s.StringVar(&adapter, "adapter", "", adapterUsage)
-	choice(s, &format, "format", []string{job.FormatPEFT, job.FormatFolded, job.FormatMerged}, "`FORM` peft, folded or merged")
+	choice(s, &format, "format", job.Formats, "`FORM` peft, folded, merged or gguf")
+	choice(s, &dtype, "dtype", job.ExportTypes(), "`TYPE` type of the numbers in the format gguf: bfloat16, float16 or float32")
+	s.Lookup("dtype").DefValue = "float32"
 	s.StringVar(&out, "out", "", "`FOLDER` folder to write; must not be there yet")
 	s.Lookup("model").DefValue = ofAdapter
 	cmd.common(s)
@@ -38,7 +43,7 @@ func exportCommand() *command {
 			return err
 		}
 		find := fetchAdapter
-		if format == job.FormatMerged {
+		if format == job.FormatMerged || format == job.FormatGGUF {
 			find = cmd.recall
 		}
 		adapter, err := find(ctx, c, adapter)
@@ -46,7 +51,7 @@ func exportCommand() *command {
 			return err
 		}
 		files, err := onTensors(cmd, func() ([]string, error) {
-			return job.Export(ctx, cmd.cfg, adapter, format, out)
+			return job.Export(ctx, cmd.cfg, adapter, format, dtype, out)
 		})
 		if err != nil {
 			return err

@@ -173,7 +173,7 @@ func TestExitCodes(t *testing.T) {
 		{"no ranks", append([]string{"train", "--method", "autolora", "--model", model, "--out", out}, own...), exitUsage, "--ranks FILE is missing: ranks.json of autolora search"},
 		{"unknown setting", []string{"run", "--config", badConfig}, exitUsage, `unknown setting "batch_size", did you mean batch-size?`},
 		{"unknown part", []string{"eval", "--model", model, "--task", "sst2", "--part", "train"}, exitUsage, `--part: got "train", want dev or test`},
-		{"unknown format", []string{"export", "--adapter", full, "--out", out, "--format", "onnx"}, exitUsage, `--format: got "onnx", want one of peft, folded, merged`},
+		{"unknown format", []string{"export", "--adapter", full, "--out", out, "--format", "onnx"}, exitUsage, `--format: got "onnx", want one of peft, folded, merged, gguf`},
 		{"json lines as json", []string{"predict", "--model", model, "--input", table, "--json"}, exitUsage, "give --output FILE"},
 
 		{"unknown task", []string{"run", "--model", model, "--out", out, "--task", "imdb", "--data", full}, exitUsage, `run: --task: unknown task "imdb": want one of cola, sst2`},

@@ -261,6 +261,23 @@ func (m ModelCard) Model(base, taskType string) string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
+// GGUF renders the card of a LoRA adapter for base in llama.cpp's form, which file
+// has.
+func (m ModelCard) GGUF(base, taskType, file string) string {
+	var b strings.Builder
+	b.WriteString(FrontMatter("llama.cpp", base, taskType, "autolora", "lora", "gguf"))
+	b.WriteString(m.Title("LoRA adapter"))
+	b.WriteString("A LoRA adapter")
+	if base != "" {
+		b.WriteString(" for " + BaseModel(base))
+	}
+	fmt.Fprintf(&b, ", in llama.cpp's form. It was made with autolora.\n\n## Use\n\n```\n"+
+		"python convert_hf_to_gguf.py path/to/the/base/model --outfile base.gguf    # of llama.cpp\nllama-server -m base.gguf --lora %s\n```\n\n%s",
+		file, m.asked(taskType))
+	b.WriteString(m.ScoreTable() + m.MadeTable())
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
 // usage shows how to load the adapter in PEFT.
 func (m ModelCard) usage(b *strings.Builder, c *Config) {
 	if _, ok := cardTask[c.TaskType]; !ok {

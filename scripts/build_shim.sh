@@ -2,7 +2,7 @@
 # Compiles the C++ of torchbind. The program opens what comes out when it first needs a tensor, and so starts without
 # libtorch:
 #
-#   third_party/lib/libautolora_torch.so   torchbind/internal/{accelerator,c10d,profiler,shim}/*.cc
+#   third_party/lib/libautolora_torch.so   torchbind/internal/{accelerator,c10d,profiler,shim}/*.cc, and gotorch's
 #   third_party/lib/libautolora_cuda.so    torchbind/internal/cuda/*.cc, where CUDA's headers are
 #                                          (scripts/fetch_libtorch.sh --cuda-headers)
 #
@@ -28,7 +28,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/native.sh
 . scripts/native.sh
 
-readonly INTERNAL=torchbind/internal INCLUDE=third_party/include LIB=third_party/lib
+readonly GOTORCH=github.com/wangkuiyi/gotorch INTERNAL=torchbind/internal INCLUDE=third_party/include LIB=third_party/lib
 readonly OBJECTS=${XDG_CACHE_HOME:-$HOME/.cache}/autolora/native/objects
 : "${CXX:=g++}" "${JOBS:=$(nproc)}"
 export CXX LC_ALL=C
@@ -89,9 +89,16 @@ include="-I$INTERNAL/shim -isystem $INCLUDE -isystem $INCLUDE/torch/csrc/api/inc
 # The program knows the sum of its own sources, and refuses a library of others: torchbind/internal/load.
 sum=$(cat $INTERNAL/{accelerator,c10d,profiler,shim}/*.{cc,h} | sha256sum)
 printf 'extern "C" const char tb_sources[];\nconst char tb_sources[] = "%s";\n' "${sum%% *}" >"$WORK/sources.cc"
-torch=("$INTERNAL"/{accelerator,c10d,profiler,shim}/*.cc "$WORK/sources.cc")
+# gotorch's as one translation unit: libtorch's headers are parsed once instead of nine times.
+read -r version gotorch < <(go mod download $GOTORCH >&2 && go list -m -f '{{.Version}} {{.Dir}}' $GOTORCH)
+{
+	echo "// gotorch $version"
+	printf '#include "cgotorch/%s.cc"\n' device functional init memory optim pickle tensor torch cuda
+} >"$WORK/gotorch.cc"
+export CPLUS_INCLUDE_PATH=$gotorch${CPLUS_INCLUDE_PATH:+:$CPLUS_INCLUDE_PATH}
+torch=("$INTERNAL"/{accelerator,c10d,profiler,shim}/*.cc "$WORK"/{gotorch,sources}.cc)
 flags="-std=c++17 -O2 -fPIC -pthread -fopenmp $include"
-link='-fopenmp -Wl,--no-as-needed -lcgotorch -ldl'
+link='-fopenmp -ldl'
 if [[ ${1:-} == --asan ]]; then
 	library third_party/asan/libautolora_torch.so "$flags -g -fsanitize=address" "-fsanitize=address $link -Wl,-rpath,$PWD/$LIB" "${torch[@]}"
 	exit

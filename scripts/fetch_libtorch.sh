@@ -2,7 +2,7 @@
 # Fills third_party/ with the native parts that the Go packages link:
 #
 #   include/  libtorch's headers
-#   lib/      libtorch_cpu.so and what it needs, libcgotorch.so
+#   lib/      libtorch_cpu.so and what it needs
 #   static/   libtokenizers.a, libchattemplate.a
 #   cuda/     headers of CUDA, CCCL and NCCL (with --cuda or --cuda-headers only)
 #
@@ -56,11 +56,10 @@ module_version() {
 	awk -v module="$1" '$1 == module { print $2; exit } $1 == "require" && $2 == module { print $3; exit }' go.mod
 }
 
-readonly GOTORCH=github.com/wangkuiyi/gotorch TOKENIZERS=github.com/daulet/tokenizers
+readonly TOKENIZERS=github.com/daulet/tokenizers
 TORCH_VERSION=$(wheel_field torch 2)
-GOTORCH_VERSION=$(module_version $GOTORCH)
 TOKENIZERS_VERSION=$(module_version $TOKENIZERS)
-[[ -n $GOTORCH_VERSION && -n $TOKENIZERS_VERSION ]] || die "go.mod lacks $GOTORCH or $TOKENIZERS"
+[[ -n $TOKENIZERS_VERSION ]] || die "go.mod lacks $TOKENIZERS"
 : "${CXX:=g++}"
 
 LIBTORCH=${LIBTORCH:+$(realpath -m -- "$LIBTORCH")}
@@ -71,7 +70,6 @@ TORCH_DIR=$STORE/libtorch-$TORCH_VERSION
 CUDART_DIR=$STORE/cudart-$(wheel_field nvidia-cuda-runtime 2)
 HEADERS_DIR=$STORE/cuda-headers-$(wheel_field nvidia-cuda-runtime 2)-nccl-$(wheel_field nvidia-nccl-cu13 2)
 CUDA_DIR=$STORE/libtorch-cuda-$TORCH_VERSION
-CGOTORCH_DIR=$STORE/cgotorch-${GOTORCH_VERSION##*-}-libtorch-$TORCH_VERSION
 TOKENIZERS_DIR=$STORE/tokenizers-$TOKENIZERS_VERSION
 readonly CHATTEMPLATE=data/chattemplate/native
 CHATTEMPLATE_DIR=$STORE/chattemplate-$(cat $CHATTEMPLATE/Cargo.{toml,lock} $CHATTEMPLATE/src/lib.rs | sha256sum | cut -c 1-12)
@@ -101,7 +99,7 @@ nvidia-nvshmem-cu13    nvidia/*/lib libnvshmem_host.so.3"
 in_place() {
 	local file
 	[[ -f third_party/.parts && $(<third_party/.parts) == "$(parts)" ]] || return 1
-	for file in include/ATen/ATen.h lib/lib{torch_cpu,c10,cgotorch}.so static/lib{tokenizers,chattemplate}.a; do
+	for file in include/ATen/ATen.h lib/lib{torch_cpu,c10}.so static/lib{tokenizers,chattemplate}.a; do
 		[[ -e third_party/$file ]] || return 1
 	done
 	[[ $CUDA == no || -e third_party/cuda/include/cuda_runtime_api.h ]] || return 1
@@ -109,8 +107,7 @@ in_place() {
 }
 
 parts() {
-	printf '%s\n' "libtorch ${LIBTORCH:-$TORCH_DIR}" "cgotorch $CGOTORCH_DIR" \
-		"tokenizers ${LIBTOKENIZERS:-$TOKENIZERS_DIR}" "chattemplate $CHATTEMPLATE_DIR" "cuda $CUDA"
+	printf '%s\n' "libtorch ${LIBTORCH:-$TORCH_DIR}" "tokenizers ${LIBTOKENIZERS:-$TOKENIZERS_DIR}" "chattemplate $CHATTEMPLATE_DIR" "cuda $CUDA"
 }
 
 if [[ -n $LIBTORCH && $CUDA == yes ]]; then
@@ -138,7 +135,7 @@ check_host() {
 		command -v $tool >/dev/null ||
 			missing+=("$tool: install your distribution's util-linux, binutils, libc-bin and coreutils")
 	done
-	if [[ ! -d $CGOTORCH_DIR ]] && ! command -v "$CXX" >/dev/null; then
+	if ! command -v "$CXX" >/dev/null; then
 		missing+=("a C++17 compiler ($CXX): apt-get install g++, or set CXX")
 	fi
 	if [[ (-z $LIBTORCH && ! (-d $TORCH_DIR && -d $CUDART_DIR)) ||
@@ -230,22 +227,6 @@ make_cuda() {
 	say "libtorch_cuda $TORCH_VERSION: $(du -sm "$1" | cut -f 1) MB unpacked"
 }
 
-# One translation unit: libtorch's headers are parsed once instead of nine times.
-make_cgotorch() {
-	local src torch=${LIBTORCH:-$TORCH_DIR} file
-	src=$(module_dir $GOTORCH)
-	say "libcgotorch.so: compiling gotorch ${GOTORCH_VERSION##*-}, about half a minute"
-	for file in device functional init memory optim pickle tensor torch cuda; do
-		echo "#include \"cgotorch/$file.cc\""
-	done >"$WORK/cgotorch.cc"
-	# shellcheck disable=SC2016 # the loader expands $ORIGIN
-	TMPDIR=$WORK quietly "$WORK/cgotorch.log" "$CXX" -std=c++17 -O2 -fPIC -shared "$WORK/cgotorch.cc" \
-		-o "$1/libcgotorch.so" -I"$src" -I"$torch/include" -I"$torch/include/torch/csrc/api/include" \
-		-L"$torch/lib" -Wl,-rpath,'$ORIGIN' -ltorch_cpu -lc10 ||
-		die "gotorch's C++ does not compile with $CXX (see above): it must know C++17; g++ 12 does"
-	say "libcgotorch.so: $(du -sk "$1" | cut -f 1) KB"
-}
-
 make_tokenizers() {
 	local src
 	src=$(module_dir $TOKENIZERS)
@@ -308,10 +289,9 @@ lay_out() {
 		ln -s "$HEADERS_DIR/include" "$dir/cuda/include"
 	fi
 	[[ $CUDA != yes ]] || link_all "$dir/lib" "$CUDA_DIR"/lib/*
-	link_all "$dir/lib" "$CGOTORCH_DIR/libcgotorch.so"
 	link_all "$dir/static" "${LIBTOKENIZERS:-$TOKENIZERS_DIR}/libtokenizers.a" "$CHATTEMPLATE_DIR/libchattemplate.a"
 
-	local lost users=("$dir/lib/libcgotorch.so")
+	local lost users=("$dir/lib/libtorch_cpu.so")
 	[[ $CUDA != yes ]] || users+=("$dir/lib/libtorch_cuda.so")
 	lost=$(ldd "${users[@]}" | awk '/not found/ { print $1 }' | sort -u | tr '\n' ' ')
 	[[ -z $lost ]] || die "${LIBTORCH:-libtorch} needs libraries that were not found: $lost"
@@ -333,7 +313,6 @@ if [[ $DRY_RUN == yes ]]; then
 	[[ $CUDA == no ]] || todo "$HEADERS_DIR" "download CUDA's headers ($(megabytes "${HEADER_WHEELS[@]}") MB)"
 	# shellcheck disable=SC2046 # one word a wheel
 	[[ $CUDA != yes ]] || todo "$CUDA_DIR" "download torch and the CUDA libraries ($(megabytes $(awk '{ print $1 }' <<<"$CUDA_LIBS" | sort -u)) MB)"
-	todo "$CGOTORCH_DIR" "compile gotorch $GOTORCH_VERSION"
 	[[ -n $LIBTOKENIZERS ]] || todo "$TOKENIZERS_DIR" "build tokenizers $TOKENIZERS_VERSION by cargo"
 	todo "$CHATTEMPLATE_DIR" "build the library of chat templates by cargo"
 	say "would link third_party to them"
@@ -370,7 +349,6 @@ fi
 [[ $CUDA == no ]] || part "$HEADERS_DIR" make_headers
 [[ $CUDA != yes ]] || part "$CUDA_DIR" make_cuda
 rm -rf "$WORK/wheels"
-part "$CGOTORCH_DIR" make_cgotorch
 [[ -n $LIBTOKENIZERS ]] || part "$TOKENIZERS_DIR" make_tokenizers
 part "$CHATTEMPLATE_DIR" make_chattemplate
 

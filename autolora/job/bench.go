@@ -28,6 +28,8 @@ type BenchResult struct {
 	Batches          int    `json:"batches"` // timed
 	Threads          int    `json:"threads"`
 	DType            string `json:"dtype"`
+	// Products are the speeds that --dtype auto would choose by, on a CPU that has bfloat16.
+	Products *productSpeeds `json:"products_flop_per_s,omitempty"`
 
 	Decoded *DecodeResult `json:"decoded,omitempty"` // of a language model
 }
@@ -51,6 +53,10 @@ func (s *session) bench(ctx context.Context, batches []*data.Batch) (r *BenchRes
 		return nil, fmt.Errorf("%d batches of %d examples: want at least %d (%d warm up)", len(batches), s.cfg.BatchSize, benchWarmup+1, benchWarmup)
 	}
 	r = &BenchResult{Batches: len(batches) - benchWarmup, Threads: torchbind.NumThreads(), DType: s.cfg.DType}
+	if s.device == torchbind.CPU && torchbind.HasBFloat16() {
+		speeds := timeProducts(newShape(s.arch))
+		r.Products = &speeds
+	}
 	tokens := 0
 	for _, b := range batches[benchWarmup:] {
 		tokens += len(b.IDs)

@@ -245,11 +245,17 @@ func (j *job) noteTime() {
 // matrixSpeed times the product that takes most of a step. The fastest of some
 // rounds counts, which others that use the machine disturbed least.
 func matrixSpeed(rounds int) float64 {
-	const n, c, products = 1024, 1024, 6
+	return productSpeed(rounds, 1024, 1024, 1024, torchbind.Float32)
+}
+
+// productSpeed returns the multiplications and additions a second of x [rows, in]
+// with a packed weight [out, in].
+func productSpeed(rounds int, rows, in, out int64, dtype torchbind.DType) float64 {
+	const products = 6
 	s := torchbind.NewScope()
 	defer s.Close()
-	x := torchbind.FromSlice(s, make([]float32, n*c), []int64{n, c}, torchbind.CPU)
-	w := torchbind.Freeze(s, torchbind.FromSlice(s, make([]float32, c*c), []int64{c, c}, torchbind.CPU), true)
+	x := torchbind.ZerosLike(s, torchbind.Empty(s, []int64{rows, in}, dtype, torchbind.CPU))
+	w := torchbind.Freeze(s, torchbind.ZerosLike(s, torchbind.Empty(s, []int64{out, in}, dtype, torchbind.CPU)), true)
 	fastest := math.Inf(1)
 	for range rounds {
 		began := time.Now()
@@ -261,7 +267,7 @@ func matrixSpeed(rounds int) float64 {
 		}
 		fastest = min(fastest, time.Since(began).Seconds())
 	}
-	return 2 * n * c * c * products / fastest
+	return 2 * float64(rows*in*out) * products / fastest
 }
 
 // counted returns a run of a plan as its time is estimated: of one that takes the

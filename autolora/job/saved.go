@@ -98,7 +98,9 @@ var ErrBegun = errors.New("was begun with")
 // differs, among those that change its results and that it was given.
 func (c savedConfig) same(now settings.Config) error {
 	chooses := now.LR == settings.Auto || c.About.Command == tuneCommand
-	return sameSettings(c.Settings, now, func(s settings.Setting) bool { return !chooses || !slices.Contains(c.About.Chosen, s.Name) })
+	return sameSettings(c.Settings, now, func(s settings.Setting) bool {
+		return (!chooses || !slices.Contains(c.About.Chosen, s.Name)) && (now.DType != settings.AutoWord || s.Name != "dtype")
+	})
 }
 
 // sameSettings is same among those settings that which reports.

@@ -81,17 +81,14 @@ func newSession(ctx context.Context, host Host, cfg settings.Config) (*session, 
 	if s.device, err = torchbind.ParseDevice(host.Processes.device(cfg.Device)); err != nil {
 		return nil, &settings.Error{Setting: "device", Err: err}
 	}
-	if s.dtype, err = torchbind.ParseDType(cfg.DType); err != nil {
-		return nil, &settings.Error{Setting: "dtype", Err: err}
-	}
-	if s.dtype == torchbind.BFloat16 && s.device == torchbind.CPU && !torchbind.HasBFloat16() {
-		s.rep.Note("this CPU has no bfloat16 instructions: bfloat16 is computed in float32 and rounded, which is not faster")
-	}
 	if cfg.Threads > 0 {
 		torchbind.SetNumThreads(cfg.Threads)
 	}
 	torchbind.AllowTF32(cfg.TF32)
 	if s.arch, err = nn.ReadConfig(s.dir); err != nil {
+		return nil, err
+	}
+	if err := s.chooseDType(); err != nil {
 		return nil, err
 	}
 	if note := fitLength(&s.cfg, s.arch); note != "" {

@@ -64,6 +64,9 @@ what is in such a file.`,
 				w.printf("  on the GPU      %s, in the search %s\n", human.Bytes(r.DevicePeak), human.Bytes(r.DeviceSearchPeak))
 			}
 			w.printf("timed             %d batches of %d, %s, %d threads; medians\n", r.Batches, cmd.cfg.BatchSize, r.DType, r.Threads)
+			if r.Products != nil {
+				w.printf("types             %v\n", r.Products)
+			}
 		})
 	}
 	return cmd

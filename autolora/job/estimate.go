@@ -44,7 +44,7 @@ func Estimates(ctx context.Context, plan []settings.Config) ([]Estimate, string,
 	if err != nil {
 		return nil, "", err
 	}
-	speed := matrixSpeed(8)
+	speed := matrixSpeed(3)
 	basis := fmt.Sprintf("%s; %s; %.0f GFLOP/s on %d threads", modelBasis, dataBasis, speed/1e9, torchbind.NumThreads())
 	var all []Estimate
 	for _, c := range plan {

@@ -21,10 +21,10 @@ func compareCommand() *command {
 		Short:      "methods × seeds with the controls in one table; can be stopped",
 		Long: `Makes a run of every method with every seed, each in a folder of its own under
 --out, and ends in one table: score as mean ± sd, parameters, time and cost,
-memory, and the paper's row; last, a verdict by held-out loss. Each method that searches ranks (autolora, and
-autolora-RULE for the other rules) is compared with three controls of the same
-parameters: spread evenly, its own ranks permuted over the layers, and layers
-and ranks at random.
+memory, and the paper's row; last, a verdict by held-out loss. Each method that
+searches ranks (autolora, and autolora-RULE for other rules) is compared with
+three controls of the same parameters: spread evenly, its own ranks permuted
+over the layers, and layers and ranks at random.
 
 The same command goes on where it was stopped, at whatever point; runs that are
 complete are not made again. More methods or seeds can be added the same way.

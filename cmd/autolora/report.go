@@ -22,8 +22,8 @@ as report.json. The tables are printed too.
 
 The tables are the paper's, with its rows beside those measured here. AutoLoRA
 is compared with the other methods seed by seed, with confidence intervals, and
-its ranks with what chance gives; ranks by other rules with their controls. Where
-runs have held-out losses of the same examples, these are paired one by one.`,
+its ranks with what chance gives; other rules are compared with their controls.
+Held-out losses of the same examples are paired one by one.`,
 		Example: `  autolora report out/mrpc
   autolora report out/cola out/rte out/stsb --out out/glue-report`,
 	})

@@ -159,6 +159,21 @@ func labelsSaid(t *testing.T, lines string) string {
 	return strings.Join(all, "; ")
 }
 
+// A language model without a head for labels is told as such, whatever names the task.
+func TestDecoderWithoutHead(t *testing.T) {
+	cfg := tinyLabels(t, "llama", data.Classification)
+	cfg.TrainFile = ""
+	named := cfg
+	named.DevFile, named.Kind, named.Text, named.Label, named.Task, named.Data = "", "", nil, "", "sst2", filepath.Join("..", "..", "testdata", "sst2")
+	for _, cfg := range []settings.Config{cfg, named} {
+		run(t, func(*torchbind.Scope) {
+			if _, err := Eval(context.Background(), quiet, cfg, "", data.Dev); err == nil || err.Error() != "adapter: the model has no head: give the adapter that has one" {
+				t.Errorf("task %q: got %v", cfg.Task, err)
+			}
+		})
+	}
+}
+
 // A decoder learns labels that hang on the last letter.
 func TestDecoderLearnsLabels(t *testing.T) {
 	cfg := tinyLabels(t, "llama", data.Classification)

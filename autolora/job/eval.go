@@ -1,6 +1,7 @@
 package job
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -308,6 +309,9 @@ func (s *session) knowLabels(adapter *StoredAdapter) error {
 	if err != nil {
 		return err
 	}
+	if task.Kind.Writes() && !s.cfg.Kind.Writes() {
+		return noHead(adapter)
+	}
 	if s.cfg.TrainFile == "" || adapter != nil && adapter.Labels != nil {
 		s.labels = task.Labels
 	}
@@ -338,6 +342,9 @@ func (s *session) trained(adapter *StoredAdapter) (*nn.Model, error) {
 	head := nn.HeadFresh
 	if ownHead {
 		head = nn.HeadStored
+		if outputs, err := nn.StoredOutputs(s.dir); err != nil || outputs == 0 && !s.task.Kind.Writes() {
+			return nil, cmp.Or(err, noHead(adapter))
+		}
 	}
 	model, err := s.load(head, false)
 	if err != nil {

@@ -85,10 +85,8 @@ func (s *session) headTask(adapter *StoredAdapter) (data.Task, error) {
 	switch {
 	case generates:
 		return data.Task{Kind: data.Generation}, nil
-	case outputs < 1 && adapter != nil:
-		return data.Task{}, errors.New("neither the adapter nor the model has a classification head")
 	case outputs < 1:
-		return data.Task{}, settings.Errorf("adapter", "the model has no head: give the adapter that has one")
+		return data.Task{}, noHead(adapter)
 	case tokens:
 		kind = data.Tagging
 	case outputs == 1:
@@ -103,6 +101,15 @@ func (s *session) headTask(adapter *StoredAdapter) (data.Task, error) {
 		}
 	}
 	return data.Task{Kind: kind, Labels: slices.Clone(labels)}, nil
+}
+
+// noHead is the error of a model and an adapter, which may be nil, that have no head for
+// labels.
+func noHead(adapter *StoredAdapter) error {
+	if adapter != nil {
+		return errors.New("neither the adapter nor the model has a classification head")
+	}
+	return settings.Errorf("adapter", "the model has no head: give the adapter that has one")
 }
 
 // readTask opens the tokenizer and reads the parts of the task's data: a GLUE

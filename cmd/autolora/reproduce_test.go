@@ -105,7 +105,7 @@ func TestReproductionEndToEnd(t *testing.T) {
 			t.Parallel()
 			out := filepath.Join(t.TempDir(), "out")
 			args := slices.Concat([]string{"--small", "--seeds", "1", "--out", out}, tc.flags, []string{"--"}, few, tc.extra)
-			for _, want := range []string{"[1/4] lora, seed 1", "[4/4] autolora-shuffled, seed 1: complete"} {
+			for _, want := range []string{"[1/5] lora, seed 1", "[5/5] autolora-random, seed 1: complete"} {
 				got := run(t, reproduce(t, tc.name, args...))
 				if got.code != exitDone {
 					t.Fatalf("exit code %d: %s", got.code, got.stderr)

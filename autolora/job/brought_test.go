@@ -165,3 +165,17 @@ func TestTaskOfAdaptersWithoutOne(t *testing.T) {
 		}
 	}
 }
+
+// A model in a folder needs no cache, and so no home.
+func TestModelFolderWithoutHome(t *testing.T) {
+	for _, name := range []string{"HOME", "XDG_CACHE_HOME", "HF_HOME"} {
+		t.Setenv(name, "")
+	}
+	dir := t.TempDir()
+	if got, err := modelFolder(context.Background(), dir); got != dir || err != nil {
+		t.Errorf("got %q, %v", got, err)
+	}
+	if _, err := modelFolder(context.Background(), "user/name"); err == nil || !strings.Contains(err.Error(), "set HF_HOME") {
+		t.Errorf("a name on the hub: %v", err)
+	}
+}

@@ -26,7 +26,7 @@ type Client struct {
 	Endpoint string
 	// Token is sent to Endpoint, and to no other host that it redirects to; "" sends none.
 	Token string
-	// CacheDir holds a folder per repository.
+	// CacheDir holds a folder per repository; "" where the environment names none: folders of one's own are found without.
 	CacheDir string
 	// Offline forbids every request.
 	Offline bool
@@ -54,16 +54,18 @@ type Progress struct {
 func NewClientFromEnv() (*Client, error) {
 	home := os.Getenv("HF_HOME")
 	if home == "" {
-		cache, err := os.UserCacheDir()
-		if err != nil {
-			return nil, fmt.Errorf("hub: no folder for the cache: %w: set HF_HOME", err)
+		if cache, err := os.UserCacheDir(); err == nil {
+			home = filepath.Join(cache, "huggingface")
 		}
-		home = filepath.Join(cache, "huggingface")
+	}
+	hubCache := firstEnv("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE")
+	if hubCache == "" && home != "" {
+		hubCache = filepath.Join(home, "hub")
 	}
 	c := &Client{
 		Endpoint: cmp.Or(strings.TrimRight(firstEnv("HF_ENDPOINT"), "/"), defaultEndpoint),
 		Token:    firstEnv("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"),
-		CacheDir: cmp.Or(firstEnv("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"), filepath.Join(home, "hub")),
+		CacheDir: hubCache,
 		Offline:  truth(os.Getenv("HF_HUB_OFFLINE")) || truth(os.Getenv("TRANSFORMERS_OFFLINE")),
 	}
 	u, err := url.Parse(c.Endpoint)
@@ -74,7 +76,7 @@ func NewClientFromEnv() (*Client, error) {
 	}
 	c.user, u.User = u.User, nil
 	c.Endpoint = u.String()
-	if c.Token == "" {
+	if c.Token == "" && (home != "" || firstEnv("HF_TOKEN_PATH") != "") {
 		// By default where "hf auth login" leaves it.
 		switch token, err := os.ReadFile(cmp.Or(firstEnv("HF_TOKEN_PATH"), filepath.Join(home, "token"))); {
 		case err == nil:
@@ -90,6 +92,14 @@ func NewClientFromEnv() (*Client, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// hasCache returns an error if there is no folder for what is fetched.
+func (c *Client) hasCache() error {
+	if c.CacheDir == "" {
+		return errors.New("hub: no folder for the cache: neither $XDG_CACHE_HOME nor $HOME is set: set HF_HOME")
+	}
+	return nil
 }
 
 func firstEnv(names ...string) string {

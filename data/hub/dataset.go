@@ -38,6 +38,9 @@ const converted = "refs/convert/parquet"
 // Dataset fetches the parquet files of a data set: those in its repository, or else those of the hub's own
 // conversion. progress may be nil.
 func (c *Client) Dataset(ctx context.Context, name string, config DatasetConfig, progress func(Progress)) (*Dataset, error) {
+	if err := c.hasCache(); err != nil {
+		return nil, err
+	}
 	revisions := []string{config.Revision}
 	if config.Revision == "" {
 		revisions = []string{"main", converted}

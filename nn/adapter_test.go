@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"autolora/nn/peft"
+	"autolora/nn/safetensors"
 	"autolora/torchbind"
 )
 
@@ -123,7 +124,7 @@ func TestAdapterAndMergedModelRoundTrip(t *testing.T) {
 				for i := range labels {
 					labels[i] = string(rune('a' + i))
 				}
-				if err := m.Write(merged, labels); err != nil {
+				if err := m.Write(merged, labels, safetensors.F32); err != nil {
 					t.Fatal(err)
 				}
 				whole, err := Load(merged, LoadConfig{
@@ -140,7 +141,7 @@ func TestAdapterAndMergedModelRoundTrip(t *testing.T) {
 				if want := m.Architectures; !slices.Equal(whole.Architectures, want) {
 					t.Errorf("architectures %v, want %v", whole.Architectures, want)
 				}
-				if err := m.Write(merged, labels); err == nil {
+				if err := m.Write(merged, labels, safetensors.F32); err == nil {
 					t.Error("an existing folder was overwritten")
 				}
 			})

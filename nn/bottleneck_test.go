@@ -8,6 +8,7 @@ import (
 
 	"autolora/nn/adapterhub"
 	"autolora/nn/peft"
+	"autolora/nn/safetensors"
 	"autolora/torchbind"
 	"autolora/torchbind/torchtest"
 )
@@ -134,7 +135,7 @@ func TestBottleneckAdapterRoundTrip(t *testing.T) {
 				}
 				near(t, "logits", logits(m), want.floats("logits"), tolLogits32)
 				near(t, "logits of the adapter read again", logits(again), logits(m), tolerance64)
-				oneLine(t, m.Write(filepath.Join(t.TempDir(), "merged"), labels), "cannot be merged")
+				oneLine(t, m.Write(filepath.Join(t.TempDir(), "merged"), labels, safetensors.F32), "cannot be merged")
 			})
 		})
 	}

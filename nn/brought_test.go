@@ -110,7 +110,7 @@ func TestTiedHeads(t *testing.T) {
 						t.Errorf("notes %q", m.Notes)
 					}
 					written := filepath.Join(t.TempDir(), "written")
-					if err := m.Write(written, nil); err != nil {
+					if err := m.Write(written, nil, safetensors.F32); err != nil {
 						t.Fatal(err)
 					}
 					again := mustLoad(t, written, cfg)
@@ -188,7 +188,7 @@ func TestBroughtAdapters(t *testing.T) {
 				near(t, "logits of the adapter written and read", textOf(t, again, name), want, tolLogits32)
 
 				merged := filepath.Join(t.TempDir(), "merged")
-				if err := m.Write(merged, []string{"a", "b", "c"}); err != nil {
+				if err := m.Write(merged, []string{"a", "b", "c"}, safetensors.F32); err != nil {
 					t.Fatal(err)
 				}
 				cfg.Head = HeadStored
@@ -261,7 +261,7 @@ func TestNoPooler(t *testing.T) {
 		near(t, "logits of the adapter", textOf(t, other, "bert-tiny-dense"), want, 0)
 
 		merged := filepath.Join(t.TempDir(), "merged")
-		if err := m.Write(merged, []string{"a", "b", "c"}); err != nil {
+		if err := m.Write(merged, []string{"a", "b", "c"}, safetensors.F32); err != nil {
 			t.Fatal(err)
 		}
 		whole := mustLoad(t, merged, cfg)

@@ -146,7 +146,7 @@ func TestDecoderBottleneckRoundTrip(t *testing.T) {
 				b, _ := batchOf(t, s, m, seqs, labels)
 				near(t, "logits", m.Logits(s, b, nil).Float64s(), want.floats("logits"), tolLogits32)
 				near(t, "logits of the adapter read again", again.Logits(s, b, nil).Float64s(), m.Logits(s, b, nil).Float64s(), tolerance64)
-				oneLine(t, m.Write(filepath.Join(t.TempDir(), "merged"), nil), "cannot be merged")
+				oneLine(t, m.Write(filepath.Join(t.TempDir(), "merged"), nil, safetensors.F32), "cannot be merged")
 			})
 		})
 	}

@@ -211,7 +211,7 @@ func checkExports(t *testing.T, s *torchbind.Scope, m *Model, b *Batch, skipped 
 		near(t, "logits of the "+form, again.Logits(s, b, nil).Float64s(), before, tolerance)
 	}
 	dir := filepath.Join(t.TempDir(), "merged")
-	if err := m.Write(dir, nil); err != nil {
+	if err := m.Write(dir, nil, safetensors.F32); err != nil {
 		t.Fatal(err)
 	}
 	merged, err := Load(dir, LoadConfig{Output: CausalLM, DType: torchbind.Float64, Device: torchbind.CPU})
@@ -296,7 +296,7 @@ func TestFullDecoderRoundTrip(t *testing.T) {
 					t.Errorf("a step leads from loss %v to %v", before, after)
 				}
 				dir := filepath.Join(t.TempDir(), "model")
-				if err := m.Write(dir, nil); err != nil {
+				if err := m.Write(dir, nil, safetensors.F32); err != nil {
 					t.Fatal(err)
 				}
 				if got, want := shapesOf(t, dir), shapesOf(t, testdata(name)); !maps.Equal(got, want) {

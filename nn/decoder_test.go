@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"autolora/nn/peft"
+	"autolora/nn/safetensors"
 	"autolora/torchbind"
 )
 
@@ -144,7 +145,7 @@ func TestGPT2AdaptersOfPEFT(t *testing.T) {
 				near(t, "logits of the adapter read again", logits(again), before, tolFactors)
 
 				merged := filepath.Join(t.TempDir(), "merged")
-				if err := m.Write(merged, nil); err != nil {
+				if err := m.Write(merged, nil, safetensors.F32); err != nil {
 					t.Fatal(err)
 				}
 				whole, err := Load(merged, LoadConfig{Output: CausalLM, DType: torchbind.Float64, Device: torchbind.CPU})

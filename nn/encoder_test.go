@@ -226,7 +226,7 @@ func TestEncoderFiles(t *testing.T) {
 				sameFile(t, filepath.Join(dir, "adapter_model.safetensors"), testdata(c.name+"-lora/adapter_model.safetensors"))
 
 				merged := filepath.Join(t.TempDir(), "merged")
-				if err := m.Write(merged, make([]string, c.labels)); err != nil {
+				if err := m.Write(merged, make([]string, c.labels), safetensors.F32); err != nil {
 					t.Fatal(err)
 				}
 				if got, want := keysOf(t, merged), keysOf(t, testdata(c.name)); !slices.Equal(got, want) {

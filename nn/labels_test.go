@@ -6,6 +6,7 @@ import (
 
 	"autolora/data"
 	"autolora/nn/peft"
+	"autolora/nn/safetensors"
 	"autolora/torchbind"
 )
 
@@ -128,7 +129,7 @@ func checkWrittenLabels(t *testing.T, s *torchbind.Scope, m *Model, b *Batch, se
 	near(t, "logits of the adapter read again", logits(again), want, tolFactors)
 
 	merged := filepath.Join(dir, "merged")
-	if err := m.Write(merged, []string{"a", "b", "c", "d", "e"}[:m.Labels()]); err != nil {
+	if err := m.Write(merged, []string{"a", "b", "c", "d", "e"}[:m.Labels()], safetensors.F32); err != nil {
 		t.Fatal(err)
 	}
 	whole := load(merged, LoadConfig{Head: HeadStored})

@@ -26,6 +26,7 @@ type loader struct {
 	rotaries map[*Rope]*rotary
 	stored   map[string]string // the checkpoint's names by those without a training's wrappers
 	used     map[string]bool   // of the names in stored
+	sizes    map[safetensors.DType]int64
 	problems []string
 	advice   string // on the problems
 	notes    []string
@@ -34,7 +35,7 @@ type loader struct {
 // newLoader returns a loader of ckpt's tensors into s.
 func newLoader(s *torchbind.Scope, ckpt *safetensors.Checkpoint, family family, dtype torchbind.DType, device torchbind.Device) *loader {
 	ld := &loader{
-		scope: s, ckpt: ckpt, family: family, dtype: dtype, device: device, stored: map[string]string{}, used: map[string]bool{}, rotaries: map[*Rope]*rotary{},
+		scope: s, ckpt: ckpt, family: family, dtype: dtype, device: device, stored: map[string]string{}, used: map[string]bool{}, sizes: map[safetensors.DType]int64{}, rotaries: map[*Rope]*rotary{},
 		advice: "the weights are not those of config.json's model",
 	}
 	for _, name := range ckpt.Names() {
@@ -95,9 +96,21 @@ func (ld *loader) read(s *torchbind.Scope, key string, dtype torchbind.DType, sh
 		ld.problems = append(ld.problems, fmt.Sprintf("%q: shape %v, want %v", key, t.Shape, shape))
 		return nil
 	}
+	ld.sizes[t.DType] += t.NumElements()
 	return s.Tidy(func(s *torchbind.Scope) *torchbind.Tensor {
 		return torchbind.To(s, torchbind.FromBytes(s, t.Data, stored, shape, torchbind.CPU), dtype, ld.device)
 	})
+}
+
+// storedType returns Model.Stored.
+func (ld *loader) storedType() safetensors.DType {
+	most := safetensors.F32
+	for _, t := range []safetensors.DType{safetensors.F16, safetensors.BF16} {
+		if ld.sizes[t] > ld.sizes[most]+ld.sizes[safetensors.F64] {
+			most = t
+		}
+	}
+	return most
 }
 
 var storedTypes = map[safetensors.DType]torchbind.DType{

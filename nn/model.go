@@ -19,6 +19,9 @@ type Model struct {
 	Head       *Head   // nil in a language model
 	Vocabulary *Linear // [V, C], of a language model
 	Dir        string  // the model folder
+	// Stored is the type in which the checkpoint has most of its numbers: one of
+	// WriteTypes.
+	Stored safetensors.DType
 	// Notes are what a user should know of how the checkpoint was read.
 	Notes []string
 
@@ -116,7 +119,7 @@ func Load(dir string, cfg LoadConfig) (model *Model, err error) {
 	if err := ld.finish(dir); err != nil {
 		return nil, err
 	}
-	m.params, m.Notes = ld.params, ld.notes
+	m.params, m.Notes, m.Stored = ld.params, ld.notes, ld.storedType()
 	if cfg.Full {
 		for _, p := range m.params {
 			p.Value.SetRequiresGrad(true)

@@ -24,24 +24,33 @@ const maxShard = 5 << 30
 // maxCopied bounds a file that is copied: a tokenizer has 35 MB at most.
 const maxCopied = 512 << 20
 
-// Write writes the whole model as a Hugging Face folder that transformers
-// loads: weights in float32 with every LoRA layer merged into its base weight,
-// config.json with the head's labels, and the tokenizer's files. dir must not
-// exist; it appears whole or not at all. Bottleneck adapters are layers of their
-// own and cannot be merged.
-func (m *Model) Write(dir string, labels []string) error {
+// WriteTypes are the types in which models are written, by transformers' names.
+var WriteTypes = map[string]safetensors.DType{"float32": safetensors.F32, "float16": safetensors.F16, "bfloat16": safetensors.BF16}
+
+// Write writes the whole model as a Hugging Face folder that transformers loads:
+// weights in dtype, one of WriteTypes, with every LoRA layer merged into its base
+// weight, config.json with the head's labels, and the files of tokenizer and
+// generation. dir must not exist; it appears whole or not at all. Bottleneck adapters
+// are layers of their own and cannot be merged.
+func (m *Model) Write(dir string, labels []string, dtype safetensors.DType) error {
 	if len(m.Bottlenecks()) > 0 {
 		return errors.New("write model: bottleneck adapters cannot be merged into the model's weights: keep the adapter beside its base")
 	}
 	if _, err := os.Lstat(dir); err == nil {
 		return fmt.Errorf("write model: %s exists", dir)
 	}
-	config, err := m.configJSON(labels)
+	config, err := m.configJSON(labels, dtype)
 	if err != nil {
 		return fmt.Errorf("write model %s: %w", dir, err)
 	}
+	tensors := m.merged()
+	for i, t := range tensors {
+		if tensors[i], err = safetensors.Convert(t, dtype); err != nil {
+			return fmt.Errorf("write model %s: %w", dir, err)
+		}
+	}
 	return atomicfile.WriteFolder(dir, func(temp string) error {
-		if err := safetensors.WriteSharded(temp, maxShard, map[string]string{"format": "pt"}, m.merged()); err != nil {
+		if err := safetensors.WriteSharded(temp, maxShard, map[string]string{"format": "pt"}, tensors); err != nil {
 			return err
 		}
 		if err := os.WriteFile(filepath.Join(temp, "config.json"), config, 0o666); err != nil {
@@ -108,17 +117,20 @@ func (m *Model) withAdapters(s *torchbind.Scope, p *Param) *torchbind.Tensor {
 	return value
 }
 
-// configJSON returns the model's config.json with this head's labels.
-func (m *Model) configJSON(labels []string) ([]byte, error) {
+// configJSON returns the model's config.json with this head's labels and the type of
+// the weights.
+func (m *Model) configJSON(labels []string, dtype safetensors.DType) ([]byte, error) {
 	config := make(map[string]any, len(m.raw))
 	for key, value := range m.raw {
 		config[key] = value
 	}
 	config["architectures"] = []string{m.Architecture(m.Output)}
-	for _, key := range []string{"dtype", "torch_dtype"} {
-		delete(config, key)
+	delete(config, "torch_dtype") // transformers' name before version 4.56
+	for name, t := range WriteTypes {
+		if t == dtype {
+			config["dtype"] = name
+		}
 	}
-	config["dtype"] = "float32"
 	switch m.Output {
 	case CausalLM:
 		text, err := json.MarshalIndent(config, "", "  ")

@@ -192,6 +192,9 @@ func checkGGUF(t *testing.T, cfg settings.Config, family string) {
 		}
 		return
 	}
+	if _, err := Export(context.Background(), cfg, cfg.Out, FormatFolded, "float16", dir+"-folded"); err == nil || !strings.Contains(err.Error(), "only merged and gguf take another") {
+		t.Errorf("error %v of a type that the format does not take", err)
+	}
 	if want := []string{filepath.Join(dir, "README.md"), filepath.Join(dir, "adapter.gguf")}; err != nil || !slices.Equal(files, want) {
 		t.Fatalf("exported %q, %v, want %q", files, err, want)
 	}

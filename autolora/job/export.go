@@ -34,12 +34,8 @@ const (
 // Formats are all of them.
 var Formats = []string{FormatPEFT, FormatFolded, FormatMerged, FormatGGUF}
 
-// exportTypes are the types in which numbers can be exported, as transformers names
-// them.
-var exportTypes = map[string]safetensors.DType{"float32": safetensors.F32, "float16": safetensors.F16, "bfloat16": safetensors.BF16}
-
 // ExportTypes are the names of the types in which numbers can be exported.
-func ExportTypes() []string { return slices.Sorted(maps.Keys(exportTypes)) }
+func ExportTypes() []string { return slices.Sorted(maps.Keys(nn.WriteTypes)) }
 
 // ggufFile is the name of llama.cpp's file.
 const ggufFile = "adapter.gguf"
@@ -68,7 +64,7 @@ func (j *job) export(model *nn.Model) (string, error) {
 		o, card, err := j.session.origin(j.results.Threshold), j.card(), error(nil)
 		o.describe(&card)
 		if full {
-			err = j.session.writeModel(model, path, card)
+			err = j.session.writeModel(model, path, card, safetensors.F32)
 		} else if err = j.writeAdapter(model, path, card); err == nil {
 			err = nn.CopyTokenizer(j.session.dir, path)
 		}
@@ -101,9 +97,9 @@ func (j *job) writeAdapter(model *nn.Model, path string, card peft.ModelCard) er
 	return peft.Write(path, adapter, card)
 }
 
-// writeModel writes the whole model with a card.
-func (s *session) writeModel(model *nn.Model, path string, card peft.ModelCard) error {
-	if err := model.Write(path, s.task.Labels); err != nil {
+// writeModel writes the whole model in dtype with a card.
+func (s *session) writeModel(model *nn.Model, path string, card peft.ModelCard, dtype safetensors.DType) error {
+	if err := model.Write(path, s.task.Labels, dtype); err != nil {
 		return err
 	}
 	base, _ := hub.NameOf(s.cfg.Model)
@@ -133,7 +129,7 @@ func (j *job) card() peft.ModelCard {
 
 // Export writes an adapter in another form: PEFT's own, PEFT's with the scale folded
 // into B, merged into the whole model, or llama.cpp's file. dtype is the type of the
-// numbers in the latter two; "": float32. It returns the files.
+// numbers in the latter two; "": the base's, and float32 for llama.cpp. It returns the files.
 func Export(ctx context.Context, cfg settings.Config, adapterDir, format, dtype, outDir string) ([]string, error) {
 	if outDir == "" {
 		return nil, settings.Errorf("out", "no output folder is given")
@@ -151,10 +147,10 @@ func Export(ctx context.Context, cfg settings.Config, adapterDir, format, dtype,
 	switch {
 	case !slices.Contains(Formats, format):
 		return nil, settings.Errorf("format", "got %q, want one of %s", format, strings.Join(Formats, ", "))
-	case dtype != "" && exportTypes[dtype] == "":
+	case dtype != "" && nn.WriteTypes[dtype] == "":
 		return nil, settings.Errorf("dtype", "got %q, want one of %s", dtype, strings.Join(ExportTypes(), ", "))
-	case dtype != "" && format != FormatGGUF:
-		return nil, settings.Errorf("dtype", "the format %s keeps the adapter's type: only %s takes another", format, FormatGGUF)
+	case dtype != "" && (format == FormatPEFT || format == FormatFolded):
+		return nil, settings.Errorf("dtype", "the format %s keeps the adapter's type: only %s and %s take another", format, FormatMerged, FormatGGUF)
 	case stored.lora == nil:
 		return nil, fmt.Errorf("%s holds a %s: only LoRA can be exported as %s", adapterDir, stored.Form, format)
 	}
@@ -166,9 +162,9 @@ func Export(ctx context.Context, cfg settings.Config, adapterDir, format, dtype,
 	o.describe(&card)
 	switch format {
 	case FormatMerged:
-		err = exportMerged(ctx, cfg, stored, outDir, o, card)
+		err = exportMerged(ctx, cfg, stored, nn.WriteTypes[dtype], outDir, o, card)
 	case FormatGGUF:
-		err = exportGGUF(ctx, cfg, stored, cmp.Or(exportTypes[dtype], safetensors.F32), outDir, card)
+		err = exportGGUF(ctx, cfg, stored, cmp.Or(nn.WriteTypes[dtype], safetensors.F32), outDir, card)
 	default:
 		err = exportAdapter(stored, format, outDir, o, card)
 	}
@@ -216,7 +212,7 @@ func exportGGUF(ctx context.Context, cfg settings.Config, adapter *StoredAdapter
 }
 
 // exportMerged merges an adapter into its base model.
-func exportMerged(ctx context.Context, cfg settings.Config, adapter *StoredAdapter, outDir string, o *origin, card peft.ModelCard) error {
+func exportMerged(ctx context.Context, cfg settings.Config, adapter *StoredAdapter, dtype safetensors.DType, outDir string, o *origin, card peft.ModelCard) error {
 	s, err := sessionFor(ctx, cfg, adapter)
 	if err != nil {
 		return err
@@ -232,7 +228,7 @@ func exportMerged(ctx context.Context, cfg settings.Config, adapter *StoredAdapt
 	defer model.Close()
 	card.Labels = s.task.Labels
 	return atomicfile.Make(outDir, func(temp string) error {
-		return errors.Join(s.writeModel(model, temp, card), o.write(temp))
+		return errors.Join(s.writeModel(model, temp, card, cmp.Or(dtype, model.Stored)), o.write(temp))
 	})
 }
 

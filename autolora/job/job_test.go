@@ -17,6 +17,7 @@ import (
 	"autolora/autolora/settings"
 	"autolora/data/tokenizer"
 	"autolora/nn"
+	"autolora/nn/safetensors"
 	"autolora/torchbind"
 )
 
@@ -375,7 +376,7 @@ func TestHeadOrder(t *testing.T) {
 			t.Fatal(err)
 		}
 		turned := filepath.Join(t.TempDir(), "turned")
-		if err := m.Write(turned, []string{"good", "bad"}); err != nil {
+		if err := m.Write(turned, []string{"good", "bad"}, safetensors.F32); err != nil {
 			t.Fatal(err)
 		}
 		scores := make([]float64, 2)

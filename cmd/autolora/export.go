@@ -33,8 +33,8 @@ func exportCommand() *command {
 	s := cmd.section("Model and data")
 	s.StringVar(&adapter, "adapter", "", adapterUsage)
 	choice(s, &format, "format", job.Formats, "`FORM` peft, folded, merged or gguf")
-	choice(s, &dtype, "dtype", job.ExportTypes(), "`TYPE` type of the numbers in the format gguf: bfloat16, float16 or float32")
-	s.Lookup("dtype").DefValue = "float32"
+	choice(s, &dtype, "dtype", job.ExportTypes(), "`TYPE` type of the numbers in the formats merged and gguf: bfloat16, float16 or float32")
+	s.Lookup("dtype").DefValue = "that of the base's files, and float32 in gguf"
 	s.StringVar(&out, "out", "", "`FOLDER` folder to write; must not be there yet")
 	s.Lookup("model").DefValue = ofAdapter
 	cmd.common(s)

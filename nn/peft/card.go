@@ -124,7 +124,11 @@ func FrontMatter(library, baseModel, taskType string, tags ...string) string {
 	onHub := hubName.MatchString(baseModel)
 	if onHub {
 		fmt.Fprintf(&b, "base_model: %s\n", quote(baseModel))
-		tags = append(slices.Clone(tags), "base_model:adapter:"+baseModel)
+		relation := "adapter"
+		if library == "transformers" {
+			relation = "finetune" // a model of its own
+		}
+		tags = append(slices.Clone(tags), "base_model:"+relation+":"+baseModel)
 	}
 	if t, ok := cardTask[taskType]; ok {
 		fmt.Fprintf(&b, "pipeline_tag: %s\n", t.pipeline)
@@ -257,8 +261,20 @@ func (m ModelCard) Model(base, taskType string) string {
 		fmt.Fprintf(&b, "## Use\n\n```python\nfrom transformers import %[1]s, AutoTokenizer\n\nfolder = \"path/to/this/folder\"\nmodel = %[1]s.from_pretrained(folder).eval()\n%[2]s",
 			task.class, m.Ask("folder", taskType))
 	}
+	if taskType == "CAUSAL_LM" {
+		b.WriteString("In vLLM and llama.cpp:\n\n```\nvllm serve path/to/this/folder\n\n" +
+			"python convert_hf_to_gguf.py path/to/this/folder --outfile model.gguf    # of llama.cpp\nllama-server -m model.gguf\n```\n\n" + m.served())
+	}
 	b.WriteString(m.ScoreTable() + m.MadeTable())
 	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// served says where the servers of vLLM and llama.cpp take a prompt of the model's form.
+func (m ModelCard) served() string {
+	if m.Chat {
+		return "The server lays out by the chat template what it gets at `/v1/chat/completions`.\n\n"
+	}
+	return "The server takes such a prompt, its last token written out, at `/v1/completions`.\n\n"
 }
 
 // GGUF renders the card of a LoRA adapter for base in llama.cpp's form, which file
@@ -273,7 +289,7 @@ func (m ModelCard) GGUF(base, taskType, file string) string {
 	}
 	fmt.Fprintf(&b, ", in llama.cpp's form. It was made with autolora.\n\n## Use\n\n```\n"+
 		"python convert_hf_to_gguf.py path/to/the/base/model --outfile base.gguf    # of llama.cpp\nllama-server -m base.gguf --lora %s\n```\n\n%s",
-		file, m.asked(taskType))
+		file, m.asked(taskType)+m.served())
 	b.WriteString(m.ScoreTable() + m.MadeTable())
 	return strings.TrimSuffix(b.String(), "\n")
 }

@@ -147,6 +147,9 @@ func TestCardForms(t *testing.T) {
 
 // What a card shows was run: a model prompted so gives what autolora predict gives.
 func TestCardOfModel(t *testing.T) {
+	if got := (ModelCard{}).Model("org/model", "CAUSAL_LM"); !strings.Contains(got, `- "base_model:finetune:org/model"`) {
+		t.Errorf("the base of a whole model is not in its card:\n%s", got)
+	}
 	for _, c := range []struct {
 		task string
 		card ModelCard
@@ -155,7 +158,8 @@ func TestCardOfModel(t *testing.T) {
 		{"CAUSAL_LM", ModelCard{Length: 48, Search: "max_new_tokens=20, do_sample=False"}, []string{
 			"model = AutoModelForCausalLM.from_pretrained(folder).eval()\ntokenizer = AutoTokenizer.from_pretrained(folder)\n",
 			`inputs = tokenizer(source + tokenizer.eos_token, return_tensors="pt")`,
-			"model.generate(**inputs, max_new_tokens=20, do_sample=False, pad_token_id=", "A prompt is the source and"}},
+			"model.generate(**inputs, max_new_tokens=20, do_sample=False, pad_token_id=", "A prompt is the source and", "\nvllm serve path/to/this/folder\n", "\nllama-server -m model.gguf\n", "`/v1/completions`"}},
+		{"CAUSAL_LM", ModelCard{Chat: true}, []string{"A prompt is a conversation", "\nvllm serve ", "`/v1/chat/completions`"}},
 		{"SEQ_CLS", ModelCard{Length: 48, Pairs: true, Labels: []string{"a", "b"}}, []string{
 			`tokenizer("a text", "the text beside it", truncation=True, max_length=48, return_tensors="pt")`, "id2label[logits.argmax()"}},
 		{"SEQ_CLS", ModelCard{Labels: []string{"a", "b"}, Several: true, Threshold: 0.4}, []string{

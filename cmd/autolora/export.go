@@ -14,7 +14,7 @@ func exportCommand() *command {
 	cmd := newCommand(&cobra.Command{
 		Use:        "export",
 		SuggestFor: strings.Fields("merge merge-and-unload convert save fold gguf"),
-		Short:      "write an adapter in another form: peft, folded (vLLM), merged or gguf (llama.cpp)",
+		Short:      "write an adapter in another form: peft, folded, merged or gguf",
 		Long: `Writes an adapter in the form that another program reads:
 
   peft    PEFT's files, each layer scaled by lora_alpha/rank

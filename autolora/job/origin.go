@@ -82,6 +82,7 @@ func (s *session) origin(threshold *float64) *origin {
 // is kept.
 func (o *origin) describe(card *peft.ModelCard) {
 	cfg := settings.Default()
+	card.Foreign = o == nil
 	if o == nil || json.Unmarshal(o.Settings, &cfg) != nil {
 		return // what reads the file says so
 	}

@@ -18,6 +18,8 @@ type ModelCard struct {
 	Labels []string // in the order of the logits; none for regression
 	Pairs  bool     // a text is a pair of texts
 	Chat   bool     // a prompt is a conversation, laid out by the tokenizer's chat template
+	// Foreign is set where another program trained it: what a prompt is, is not known.
+	Foreign bool
 	// Several is set where a text may have any number of the labels: those with a
 	// probability above Threshold.
 	Several   bool
@@ -206,8 +208,12 @@ written = model.generate(**inputs, ` + search + `pad_token_id=tokenizer.eos_toke
 print(tokenizer.decode(written[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True).strip())
 `
 		}
+		end := " + tokenizer.eos_token"
+		if m.Foreign {
+			end = ""
+		}
 		return `source = "what to write from"
-inputs = tokenizer(source + tokenizer.eos_token, return_tensors="pt")
+inputs = tokenizer(source` + end + `, return_tensors="pt")
 written = model.generate(**inputs, ` + search + `pad_token_id=tokenizer.eos_token_id)
 print(tokenizer.decode(written[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True).strip())
 `
@@ -236,8 +242,11 @@ print([(word, model.config.id2label[best[at]]) for word, at in zip(words, first)
 
 // asked says what Python does not.
 func (m ModelCard) asked(taskType string) string {
-	if taskType != "CAUSAL_LM" {
+	switch {
+	case taskType != "CAUSAL_LM":
 		return ""
+	case m.Foreign:
+		return "What form its prompts had in training is not known here: give it such.\n\n"
 	}
 	prompt := "A prompt is the source and the tokenizer's token for the end of a text, with nothing else around it; what the model writes " +
 		"up to the next such token is the text."
@@ -271,7 +280,10 @@ func (m ModelCard) Model(base, taskType string) string {
 
 // served says where the servers of vLLM and llama.cpp take a prompt of the model's form.
 func (m ModelCard) served() string {
-	if m.Chat {
+	switch {
+	case m.Foreign:
+		return "The server takes a prompt as it is at `/v1/completions`, and a conversation for the chat template at `/v1/chat/completions`.\n\n"
+	case m.Chat:
 		return "The server lays out by the chat template what it gets at `/v1/chat/completions`.\n\n"
 	}
 	return "The server takes such a prompt, its last token written out, at `/v1/completions`.\n\n"

@@ -159,6 +159,7 @@ func TestCardOfModel(t *testing.T) {
 			"model = AutoModelForCausalLM.from_pretrained(folder).eval()\ntokenizer = AutoTokenizer.from_pretrained(folder)\n",
 			`inputs = tokenizer(source + tokenizer.eos_token, return_tensors="pt")`,
 			"model.generate(**inputs, max_new_tokens=20, do_sample=False, pad_token_id=", "A prompt is the source and", "\nvllm serve path/to/this/folder\n", "\nllama-server -m model.gguf\n", "`/v1/completions`"}},
+		{"CAUSAL_LM", ModelCard{Foreign: true}, []string{"tokenizer(source, return_tensors", "is not known here: give it such", "`/v1/chat/completions`"}},
 		{"CAUSAL_LM", ModelCard{Chat: true}, []string{"A prompt is a conversation", "\nvllm serve ", "`/v1/chat/completions`"}},
 		{"SEQ_CLS", ModelCard{Length: 48, Pairs: true, Labels: []string{"a", "b"}}, []string{
 			`tokenizer("a text", "the text beside it", truncation=True, max_length=48, return_tensors="pt")`, "id2label[logits.argmax()"}},

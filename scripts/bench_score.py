@@ -13,8 +13,8 @@ What is compared
   - autolora: BLEU and NIST, both as mteval-v13a.pl and as -p have them, ROUGE-L and CIDEr with its own PTB step, and
     METEOR.
   - Each run is a process of its own, from its start to its end, which reads the texts from files and prints the scores.
-    The systems take turns; the table has medians over rounds. BLEU and NIST of -p must be equal. A good part of autolora's
-    time is its start-up, the loading of libtorch, which has a row of its own.
+    The systems take turns; the table has medians over rounds. BLEU and NIST of -p must be equal. autolora's start-up
+    has a row of its own.
 """
 
 import argparse

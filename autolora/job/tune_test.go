@@ -166,7 +166,11 @@ func resumes(t *testing.T, do func(context.Context, Host, settings.Config) (*Out
 		for out == nil {
 			ctx, cancel := context.WithCancel(context.Background())
 			var err error
-			if out, err = do(ctx, Host{Reporter: &stopper{left: 1 + rng.IntN(40), cancel: cancel}}, again); err != nil && !errors.Is(err, context.Canceled) {
+			left := 1 + rng.IntN(8)
+			if interrupts >= 3 {
+				left += rng.IntN(40)
+			}
+			if out, err = do(ctx, Host{Reporter: &stopper{left: left, cancel: cancel}}, again); err != nil && !errors.Is(err, context.Canceled) {
 				t.Fatal(err)
 			}
 			cancel()

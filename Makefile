@@ -167,8 +167,11 @@ DOCKER ?= docker
 DEVICE ?= cuda
 
 .PHONY: image
-image: ## build the container image autolora:DEVICE (cuda or cpu) with DOCKER
-	$(DOCKER) build -f Dockerfile.cuda --build-arg DEVICE=$(DEVICE) --build-arg VERSION=$(VERSION) -t autolora:$(DEVICE) .
+image: ## build the container image autolora:DEVICE (cuda or cpu) with DOCKER, of the archive that make dist packs
+	@[[ $(DEVICE) != cuda ]] || scripts/fetch_libtorch.sh --cuda
+	@$(MAKE) --no-print-directory dist
+	$(DOCKER) build --build-arg ARCHIVE=autolora-$(VERSION)-linux-x86_64$(if $(filter cuda,$(DEVICE)),-cuda).tar.zst \
+		--build-arg DEVICE=$(DEVICE) --build-arg VERSION=$(VERSION) -t autolora:$(DEVICE) .
 
 .PHONY: clean
 clean: ## remove what was built and written; the cache folder and third_party stay

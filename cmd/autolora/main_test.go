@@ -294,7 +294,7 @@ func TestCompletion(t *testing.T) {
 		{[]string{"__complete", "sea"}, "search\tonly the search; writes ranks.json\n"},
 		{[]string{"__complete", "score", "w"}, "webnlg\nwebnlg2017\n"},
 		{[]string{"__complete", "run", "--lora-d"}, "--lora-dropout\tdropout before the LoRA layers, 0 to 1\n"},
-		{[]string{"__complete", "run", "--dtype", ""}, "float32\nbfloat16\nfloat64\n:4\n"},
+		{[]string{"__complete", "run", "--dtype", ""}, "float32\nbfloat16\nfloat64\nauto\n:4\n"},
 		{[]string{"__complete", "run", "--task", ""}, "cola\nsst2\n"},
 		{[]string{"__complete", "train", "--method="}, "full\nadapter\nlora\n"},
 		{[]string{"__complete", "run", "--kind", ""}, "classification\nmulti-label\nregression\n"},

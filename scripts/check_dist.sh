@@ -19,22 +19,22 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 HOME_OF=$(mktemp -d "$ROOT/check dist.XXXXXX")
 trap 'umount "$ROOT/proc" 2>/dev/null; chmod -R u+w "$HOME_OF"; rm -rf "$HOME_OF"' EXIT
 tar -C "$HOME_OF" --zstd -xf "$ARCHIVE"
-mkdir "$HOME_OF/work"
-cp -r testdata/nn/bert-tiny "$HOME_OF/work/model"
-cp testdata/compat/0.1.0/vocab.txt "$HOME_OF/work/model/"
-cp testdata/compat/0.1.0/table.csv "$HOME_OF/work/"
-printf 'a O O\nfilm B-x B-x\n' >"$HOME_OF/work/tags.conll"
+mkdir "$HOME_OF/own"
+cp -r testdata/nn/bert-tiny "$HOME_OF/own/model"
+cp testdata/compat/0.1.0/vocab.txt "$HOME_OF/own/model/"
+cp testdata/compat/0.1.0/table.csv "$HOME_OF/own/"
+printf 'a O O\nfilm B-x B-x\n' >"$HOME_OF/own/tags.conll"
 chmod -R a+rX "$HOME_OF"
 chmod -R a-w "$HOME_OF"/autolora-*
-chown -R 65534:65534 "$HOME_OF/work"
+chown -R 65534:65534 "$HOME_OF/own"
 mountpoint -q "$ROOT/proc" || mount -t proc proc "$ROOT/proc"
 
 inside=${HOME_OF#"$ROOT"}
 program=$(echo "$HOME_OF"/autolora-*/bin/autolora)
 program=${program#"$ROOT"}
 do_it() {
-	chroot --userspec=65534:65534 "$ROOT" /usr/bin/env -i PATH=/usr/bin:/bin TMPDIR="$inside/work" OMP_NUM_THREADS=1 \
-		sh -c 'cd "$1" && shift && exec "$@"' sh "$inside/work" "$program" "$@" >"$HOME_OF/out" 2>&1 || {
+	chroot --userspec=65534:65534 "$ROOT" /usr/bin/env -i PATH=/usr/bin:/bin TMPDIR="$inside/own" OMP_NUM_THREADS=1 \
+		sh -c 'cd "$1" && shift && exec "$@"' sh "$inside/own" "$program" "$@" >"$HOME_OF/out" 2>&1 || {
 		echo "check_dist: $1 failed in $ROOT:" >&2
 		tail -n 5 "$HOME_OF/out" >&2
 		exit 1
@@ -49,7 +49,7 @@ do_it score tagging --input tags.conll
 do_it report out
 do_it launch --processes 2 "${run[@]}" --out two
 for file in out/results.json out/adapter/adapter_model.safetensors out/report.html labels.csv two/results.json; do
-	[[ -s $HOME_OF/work/$file ]] || { echo "check_dist: no $file" >&2 && exit 1; }
+	[[ -s $HOME_OF/own/$file ]] || { echo "check_dist: no $file" >&2 && exit 1; }
 done
 . "$ROOT/etc/os-release"
 echo "${ARCHIVE##*/} works in ${PRETTY_NAME:-$ROOT}, $(chroot "$ROOT" ldd --version | sed -n '1s/.* /glibc /p')"

@@ -13,6 +13,7 @@ Element i of a tensor in row-major order is float32(bound * noise(i, seed)).
 
 import json
 import os
+import shutil
 import sys
 import warnings
 
@@ -149,3 +150,17 @@ def write_json(path, value):
     with open(os.path.join(HERE, path), "w") as f:
         json.dump(value, f, indent=2, sort_keys=True, ensure_ascii=False)
         f.write("\n")
+
+
+def save_adapter(name, base, model):
+    """The adapter as PEFT saves it, without what tells of the machine."""
+    folder = os.path.join(HERE, name)
+    shutil.rmtree(folder, ignore_errors=True)
+    model.peft_config["default"].base_model_name_or_path = base
+    model.save_pretrained(folder)
+    os.remove(os.path.join(folder, "README.md"))
+    with open(os.path.join(folder, "adapter_config.json")) as f:
+        stored = json.load(f)
+    if isinstance(stored["target_modules"], list):
+        stored["target_modules"].sort()  # PEFT keeps them in a set
+    write_json(f"{name}/adapter_config.json", stored)

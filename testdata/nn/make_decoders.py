@@ -57,9 +57,7 @@ from these numbers is in the metadata (`float32_error_*`). It is large for the k
 what is computed is rounding noise, which Adam scales up. (With rotary embeddings it is not 0.)
 """
 
-import json
 import os
-import shutil
 import sys
 import warnings
 
@@ -87,7 +85,7 @@ from transformers import (
 )
 
 from decoder_fixture import SMOOTHING, PartsLoRA, batch, fill, load, loss_of, wanted_logits, with_parts, write_folder
-from fixture import HERE, noise, prefixed, save, setup, write_json
+from fixture import HERE, noise, prefixed, save, save_adapter, setup
 from make_models import error, trainable
 
 STEPS = 10
@@ -238,20 +236,6 @@ def expect_full(name, b):
     later = {k: t for k, t in tensors.items() if k.startswith(("steps.", "final."))}
     save(f"expected-{name}.safetensors", {k: t for k, t in tensors.items() if k not in later}, **errors)
     save(f"expected-{name}-adamw.safetensors", later, **errors)
-
-
-def save_adapter(name, base, model):
-    """The adapter as PEFT saves it, without what tells of the machine."""
-    folder = os.path.join(HERE, name)
-    shutil.rmtree(folder, ignore_errors=True)
-    model.peft_config["default"].base_model_name_or_path = base
-    model.save_pretrained(folder)
-    os.remove(os.path.join(folder, "README.md"))
-    with open(os.path.join(folder, "adapter_config.json")) as f:
-        stored = json.load(f)
-    if isinstance(stored["target_modules"], list):
-        stored["target_modules"].sort()  # PEFT keeps them in a set
-    write_json(f"{name}/adapter_config.json", stored)
 
 
 def fill_adapter(params, seed):

@@ -21,9 +21,7 @@ has a second derivative too: `hvp.*` is ∂(g·u)/∂w of the loss's gradient g 
 made of transformers' float32 says make_decoders.py.
 """
 
-import json
 import os
-import shutil
 import sys
 import warnings
 
@@ -46,8 +44,8 @@ from transformers import (
 )
 
 from decoder_fixture import fill, in_type, token_ids, write_folder
-from fixture import HERE, inputs, noise, padded_labels, prefixed, save, setup, write_json
-from make_models import expect, trainable
+from fixture import HERE, inputs, noise, padded_labels, prefixed, save, save_adapter, setup
+from make_models import expect, fill_adapter, trainable
 
 ALPHA = 8
 VOCAB = 40
@@ -138,21 +136,8 @@ def write_adapter(name, base, seed):
         target_modules=LINEAR[base.split("-")[0]], fan_in_fan_out=base.startswith("gpt2"),
     )
     model = get_peft_model(load(base, torch.float32), config)
-    with torch.no_grad():
-        for n, (key, p) in enumerate(trainable(model).items()):
-            if "lora_" in key:
-                p.copy_(noise(p.shape, seed + n, 0.3 if "lora_A" in key else 0.2))
-            else:
-                p.add_(noise(p.shape, seed + n, 0.1))  # the head is not the base's: loading must take the adapter's
-    folder = os.path.join(HERE, name)
-    shutil.rmtree(folder, ignore_errors=True)
-    model.peft_config["default"].base_model_name_or_path = base
-    model.save_pretrained(folder)
-    os.remove(os.path.join(folder, "README.md"))
-    with open(os.path.join(folder, "adapter_config.json")) as f:
-        stored = json.load(f)
-    stored["target_modules"].sort()  # PEFT keeps them in a set
-    write_json(f"{name}/adapter_config.json", stored)
+    fill_adapter(model, seed)
+    save_adapter(name, base, model)
 
 
 def peft_model(base, name, dtype):

@@ -30,9 +30,7 @@ scores of a softmax row alike, so its true gradient is 0 and what is computed is
 """
 
 import copy
-import json
 import os
-import shutil
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
@@ -48,7 +46,7 @@ from transformers import (
     RobertaForTokenClassification,
 )
 
-from fixture import HERE, batch, fill, inputs, noise, padded_labels, places, prefixed, save, setup, token_batch, write_json
+from fixture import HERE, batch, fill, inputs, noise, padded_labels, places, prefixed, save, save_adapter, setup, token_batch, write_json
 
 STEPS = 10
 ALPHA = 8
@@ -201,6 +199,16 @@ def expect_full(name, b):
     save(f"expected-{name}-adamw.safetensors", later, **errors)
 
 
+def fill_adapter(model, seed):
+    """Numbers for what PEFT trains."""
+    with torch.no_grad():
+        for n, (key, p) in enumerate(trainable(model).items()):
+            if "lora_" in key:
+                p.copy_(noise(p.shape, seed + n, 0.3 if "lora_A" in key else 0.2))
+            else:
+                p.add_(noise(p.shape, seed + n, 0.1))  # the head is not the base's: loading must take the adapter's
+
+
 def write_adapter(name, base, ranks, seed, saved=None):
     """An adapter at the ranks {module: rank}, saved by PEFT itself, with modules beside the classifier if it is told to."""
     config = LoraConfig(
@@ -208,21 +216,8 @@ def write_adapter(name, base, ranks, seed, saved=None):
         target_modules=sorted(ranks), rank_pattern={k: r for k, r in ranks.items() if r != 4}, modules_to_save=saved,
     )
     model = get_peft_model(load(base, torch.float32)[0], config)
-    with torch.no_grad():
-        for n, (key, p) in enumerate(trainable(model).items()):
-            if "lora_" in key:
-                p.copy_(noise(p.shape, seed + n, 0.3 if "lora_A" in key else 0.2))
-            else:
-                p.add_(noise(p.shape, seed + n, 0.1))  # the head is not the base's: loading must take the adapter's
-    folder = os.path.join(HERE, name)
-    shutil.rmtree(folder, ignore_errors=True)
-    model.peft_config["default"].base_model_name_or_path = base
-    model.save_pretrained(folder)
-    os.remove(os.path.join(folder, "README.md"))
-    with open(os.path.join(folder, "adapter_config.json")) as f:
-        stored = json.load(f)
-    stored["target_modules"].sort()  # PEFT keeps them in a set
-    write_json(f"{name}/adapter_config.json", stored)
+    fill_adapter(model, seed)
+    save_adapter(name, base, model)
 
 
 def expect_adapter(name, base, b):

@@ -1,7 +1,6 @@
 package chattemplate
 
 import (
-	"compress/gzip"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -9,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"autolora/data/datatest"
 )
 
 // render renders a template with variables of one conversation.
@@ -24,15 +25,6 @@ func render(t *testing.T, source, variables string) (string, []Span, error) {
 
 // TestGolden compares texts, what is generated of them and what templates raise with transformers' (testdata/golden.py).
 func TestGolden(t *testing.T) {
-	file, err := os.Open("testdata/golden.json.gz")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	unpacked, err := gzip.NewReader(file)
-	if err != nil {
-		t.Fatal(err)
-	}
 	var golden struct {
 		Special       map[string]string
 		Conversations map[string]struct{ Messages, Tools json.RawMessage }
@@ -43,9 +35,7 @@ func TestGolden(t *testing.T) {
 			Generated              [][2]int
 		}
 	}
-	if err := json.NewDecoder(unpacked).Decode(&golden); err != nil {
-		t.Fatal(err)
-	}
+	datatest.ReadJSON(t, "testdata/golden.json.gz", &golden)
 	for _, c := range golden.Cases {
 		source, err := os.ReadFile(filepath.Join("testdata/templates", c.Template+".jinja"))
 		if err != nil {

@@ -1,8 +1,11 @@
-// Package datatest finds, for tests, data and models that are too large for the repository or not ours to ship.
+// Package datatest reads what tests compare with: stored values, and data and models that are too large for the repository
+// or not ours to ship.
 package datatest
 
 import (
 	"bytes"
+	"compress/gzip"
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -31,6 +34,23 @@ func Unpack(tb testing.TB, archive string, members ...string) string {
 func Golden(tb testing.TB, part string) string {
 	tb.Helper()
 	return filepath.Join(Unpack(tb, "metrics/golden.tar.xz", "dev/"+part), "dev", filepath.FromSlash(part))
+}
+
+// ReadJSON reads the stored values of a package's test, JSON in a file.json.gz, into v.
+func ReadJSON(tb testing.TB, path string, v any) {
+	tb.Helper()
+	file, err := os.Open(filepath.FromSlash(path))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer file.Close()
+	text, err := gzip.NewReader(file)
+	if err != nil {
+		tb.Fatalf("%s: %v", path, err)
+	}
+	if err := json.NewDecoder(text).Decode(v); err != nil {
+		tb.Fatalf("%s: %v", path, err)
+	}
 }
 
 func shared(tb testing.TB) string {

@@ -1,7 +1,6 @@
 package tokenizer
 
 import (
-	"compress/gzip"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -11,6 +10,7 @@ import (
 	"testing"
 
 	"autolora/data"
+	"autolora/data/datatest"
 )
 
 // messages reads a list of messages as a file of conversations has it.
@@ -87,15 +87,6 @@ func gpt2Chat(t testing.TB, template string, special ...string) *Tokenizer {
 
 // TestChatIDs compares ids with transformers', and which of them are trained on with its mask of the assistant's.
 func TestChatIDs(t *testing.T) {
-	file, err := os.Open("testdata/golden_chat.json.gz")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	unpacked, err := gzip.NewReader(file)
-	if err != nil {
-		t.Fatal(err)
-	}
 	var golden struct {
 		Configs map[string]struct {
 			Files    []string
@@ -109,9 +100,7 @@ func TestChatIDs(t *testing.T) {
 			Mask                              []int
 		}
 	}
-	if err := json.NewDecoder(unpacked).Decode(&golden); err != nil {
-		t.Fatal(err)
-	}
+	datatest.ReadJSON(t, "testdata/golden_chat.json.gz", &golden)
 	opened := map[string]*Tokenizer{}
 	for _, c := range golden.Cases {
 		config, conversation := golden.Configs[c.Tokenizer], golden.Conversations[c.Conversation]

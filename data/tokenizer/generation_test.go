@@ -1,10 +1,8 @@
 package tokenizer
 
 import (
-	"compress/gzip"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"os"
@@ -37,18 +35,7 @@ type generationGoldens struct {
 
 func readGenerationGoldens(t *testing.T) (g generationGoldens) {
 	t.Helper()
-	f, err := os.Open("testdata/golden_generation.json.gz")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := json.NewDecoder(z).Decode(&g); err != nil {
-		t.Fatal(err)
-	}
+	datatest.ReadJSON(t, "testdata/golden_generation.json.gz", &g)
 	return g
 }
 

@@ -1,10 +1,8 @@
 package tokenizer
 
 import (
-	"compress/gzip"
 	"encoding/json"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -56,23 +54,8 @@ func wide[T int32 | uint8](numbers []T) []int64 {
 
 func readGoldens(t *testing.T, name string) goldens {
 	t.Helper()
-	f, err := os.Open(filepath.Join("testdata", name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := io.ReadAll(z)
-	if err != nil {
-		t.Fatal(err)
-	}
 	var g goldens
-	if err := json.Unmarshal(text, &g); err != nil {
-		t.Fatal(err)
-	}
+	datatest.ReadJSON(t, "testdata/"+name, &g)
 	if len(g.Cases) == 0 || len(g.Forms) == 0 {
 		t.Fatalf("%s: no cases or no forms", name)
 	}

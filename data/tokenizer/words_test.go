@@ -1,13 +1,11 @@
 package tokenizer
 
 import (
-	"compress/gzip"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -37,19 +35,8 @@ type wordForm struct {
 
 func readWordGoldens(t *testing.T) wordGoldens {
 	t.Helper()
-	f, err := os.Open(filepath.Join("testdata", "golden_words.json.gz"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
 	var g wordGoldens
-	if err := json.NewDecoder(z).Decode(&g); err != nil {
-		t.Fatal(err)
-	}
+	datatest.ReadJSON(t, "testdata/golden_words.json.gz", &g)
 	if len(g.Sentences) < 20 || len(g.Small) < 5 || len(g.Real) < 4 {
 		t.Fatalf("%d sentences, %d and %d forms", len(g.Sentences), len(g.Small), len(g.Real))
 	}

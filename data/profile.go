@@ -119,7 +119,9 @@ func (c *ColumnProfile) add(value cell) {
 	case value.kind == isList:
 		kind = listed
 		for _, element := range value.list {
-			c.count(element.String())
+			if element.kind != isOther { // the messages of a conversation
+				c.count(element.String())
+			}
 		}
 		c.words += len(value.list)
 	case whole && value.text == "" || value.kind == isText && whole:

@@ -98,7 +98,7 @@ func (i dataInfo) print(w *writer) {
 		w.row("note", "%s", oneLine(note))
 	}
 	for n, row := range i.Examples {
-		if strings.Join(row, "") == "" { // of conversations
+		if strings.TrimSpace(strings.Join(row, "")) == "" { // of conversations
 			continue
 		}
 		w.printf("\nexample %d\n", n+1)

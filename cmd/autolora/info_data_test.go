@@ -72,10 +72,13 @@ func TestInfoReads(t *testing.T) {
 	writeFile(t, file, `{"messages": [{"role": "user", "content": "ab"}, {"role": "assistant", "content": "c"}]}`+"\n")
 	for _, args := range [][]string{{"info", file, "--model", model, "--max-length", "8"}, {"info", "--train", file, "--model", model, "--max-length", "8"}} {
 		got := succeed(t, args...)
-		for _, want := range []string{"task        chat\n", "text        messages\n", "tokens      median 4,", "\nthe model reads, with what it learns to write [marked]\n  " + file + ": line 1: ab[c<|endoftext|>]\n"} {
+		for _, want := range []string{"columns     messages: lists\n", "task        chat\n", "text        messages\n", "tokens      median 4,", "\nthe model reads, with what it learns to write [marked]\n  " + file + ": line 1: ab[c<|endoftext|>]\n"} {
 			if !strings.Contains(got, want) {
 				t.Errorf("%v: got\n%s\nwant %q in it", args, got, want)
 			}
+		}
+		if strings.Contains(got, "example 1") { // its cells are conversations, which stand below as the model reads them
+			t.Errorf("%v: got\n%s\nwant no row of empty cells", args, got)
 		}
 	}
 	w := &writer{color: true}

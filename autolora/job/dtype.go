@@ -38,7 +38,7 @@ func timeProducts(s shape) productSpeeds {
 	if p, ok := timed.Load(s); ok {
 		return p.(productSpeeds)
 	}
-	const rows, rounds = 512, 4
+	const rows, rounds = 512, 12
 	var p productSpeeds
 	for range 2 { // in turn: other programs come and go
 		p.Float32 = max(p.Float32, productSpeed(rounds, rows, s.hidden, s.inner, torchbind.Float32))

@@ -9,6 +9,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"autolora/autolora"
@@ -44,7 +45,7 @@ func Estimates(ctx context.Context, plan []settings.Config) ([]Estimate, string,
 	if err != nil {
 		return nil, "", err
 	}
-	speed := matrixSpeed(3)
+	speed := matrixSpeed()
 	basis := fmt.Sprintf("%s; %s; %.0f GFLOP/s on %d threads", modelBasis, dataBasis, speed/1e9, torchbind.NumThreads())
 	var all []Estimate
 	for _, c := range plan {
@@ -238,20 +239,18 @@ func (j *job) noteTime() {
 	if s.procs.size() > 1 || estimate(j.cfg, shape, size, slow).Seconds < 60 {
 		return
 	}
-	e := estimate(j.cfg, shape, size, matrixSpeed(2))
+	e := estimate(j.cfg, shape, size, matrixSpeed())
 	s.rep.Note(fmt.Sprintf("about %s in all, if the machine has nothing else to do", human.Duration(time.Duration(e.Seconds*float64(time.Second)))))
 }
 
-// matrixSpeed times the product that takes most of a step. The fastest of some
-// rounds counts, which others that use the machine disturbed least.
-func matrixSpeed(rounds int) float64 {
-	return productSpeed(rounds, 1024, 1024, 1024, torchbind.Float32)
-}
+// matrixSpeed times, once, the product that takes most of a step.
+var matrixSpeed = sync.OnceValue(func() float64 { return productSpeed(4, 1024, 1024, 1024, torchbind.Float32) })
 
 // productSpeed returns the multiplications and additions a second of x [rows, in]
-// with a packed weight [out, in].
+// with a packed weight [out, in]. The fastest of some rounds counts, which others that
+// use the machine disturbed least.
 func productSpeed(rounds int, rows, in, out int64, dtype torchbind.DType) float64 {
-	const products = 6
+	const products = 2
 	s := torchbind.NewScope()
 	defer s.Close()
 	x := torchbind.ZerosLike(s, torchbind.Empty(s, []int64{rows, in}, dtype, torchbind.CPU))

@@ -197,7 +197,7 @@ func (t *tuning) budget() (int, error) {
 // estimator returns about how many seconds a training of so many steps takes here,
 // and the evaluation of so many examples.
 func (t *tuning) estimator() func(steps, scored int) float64 {
-	arch, size, speed := newShape(t.session.arch), limited(countedSize(t.session.splits), t.cfg), matrixSpeed(2)
+	arch, size, speed := newShape(t.session.arch), limited(countedSize(t.session.splits), t.cfg), matrixSpeed()
 	return func(steps, scored int) float64 {
 		c, size := t.cfg, size
 		c.Method, c.Steps, size.scored = runs.MethodLoRA, steps, scored

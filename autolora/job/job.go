@@ -22,8 +22,8 @@ type Outcome struct {
 // Run is the main job: search → ranks → retrain → evaluate → export, into
 // cfg.Out. With an error, the files that are in the folder are whole.
 func Run(ctx context.Context, host Host, cfg settings.Config) (*Outcome, error) {
-	if m, _ := runs.FindMethod(cfg.Method); m.Ranks != runs.Searched {
-		cfg.Method = runs.MethodAutoLoRA
+	if m, _ := runs.FindMethod(cfg.Method); m.Group != runs.Ablations {
+		cfg.Method = searching(cfg)
 	}
 	cfg.RanksFile = ""
 	return do(ctx, host, cfg, "run", (*job).perform)
@@ -31,8 +31,18 @@ func Run(ctx context.Context, host Host, cfg settings.Config) (*Outcome, error) 
 
 // Search searches ranks only, and writes ranks.json.
 func Search(ctx context.Context, host Host, cfg settings.Config) (*Outcome, error) {
-	cfg.Method = runs.MethodAutoLoRA
+	cfg.Method = searching(cfg)
 	return do(ctx, host, cfg, "search", (*job).search)
+}
+
+// searching returns the method of a run that searches, called as in a comparison: after
+// its rule, where that is not the preset's.
+func searching(cfg settings.Config) string {
+	preset, _ := settings.FromPreset(cfg.Preset)
+	if m, ok := runs.FindMethod(runs.MethodAutoLoRA + "-" + string(cfg.Rule)); ok && cfg.Rule != preset.Rule {
+		return m.Name
+	}
+	return runs.MethodAutoLoRA
 }
 
 // Train trains cfg.Method and evaluates it.

@@ -31,6 +31,9 @@ func TestRulesWithoutSearch(t *testing.T) {
 			cfg.Parameters = 600
 			found := mustRun(t, Search, cfg)
 			ranks := found.Ranks
+			if got, want := found.Results.Method, "autolora-"+string(rule); got != want {
+				t.Errorf("method %q, want %q, as in comparisons", got, want)
+			}
 			if got := ranks.Rule; got.Name != string(rule) || got.Counts != runs.CountsWorth || got.Budget != 600 || got.Form != "" || !strings.Contains(got.String(), string(rule)) {
 				t.Errorf("rule %+v", got)
 			}

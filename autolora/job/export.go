@@ -43,6 +43,10 @@ const ggufFile = "adapter.gguf"
 // modelFolder returns the folder of a model that is given as one, or by its
 // name on the hub.
 func modelFolder(ctx context.Context, model string) (string, error) {
+	return resolved(ctx, model, (*hub.Client).Resolve)
+}
+
+func resolved(ctx context.Context, model string, resolve func(*hub.Client, context.Context, string, func(hub.Progress)) (string, error)) (string, error) {
 	if model == "" {
 		return "", settings.Errorf("model", "none is given; want a Hugging Face folder, or a name on the hub")
 	}
@@ -50,7 +54,7 @@ func modelFolder(ctx context.Context, model string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return client.Resolve(ctx, model, nil)
+	return resolve(client, ctx, model, nil)
 }
 
 // export writes what the model learnt into the output folder and returns its
@@ -128,7 +132,7 @@ func (j *job) card() peft.ModelCard {
 }
 
 // Export writes an adapter in another form: PEFT's own, PEFT's with the scale folded
-// into B, merged into the whole model, or llama.cpp's file. dtype is the type of the
+// into B, merged into the whole model, which alone takes tensors, or llama.cpp's file. dtype is the type of the
 // numbers in the latter two; "": the base's, and float32 for llama.cpp. It returns the files.
 func Export(ctx context.Context, cfg settings.Config, adapterDir, format, dtype, outDir string) ([]string, error) {
 	if outDir == "" {
@@ -192,7 +196,7 @@ func exportAdapter(stored *StoredAdapter, format, outDir string, o *origin, card
 
 // exportGGUF writes an adapter as llama.cpp's file, with a card.
 func exportGGUF(ctx context.Context, cfg settings.Config, adapter *StoredAdapter, dtype safetensors.DType, outDir string, card peft.ModelCard) error {
-	dir, err := modelFolder(ctx, cmp.Or(cfg.Model, adapter.BaseModel))
+	dir, err := resolved(ctx, cmp.Or(cfg.Model, adapter.Base()), (*hub.Client).ResolveConfig)
 	if err != nil {
 		return err
 	}

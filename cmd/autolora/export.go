@@ -6,6 +6,7 @@ import (
 
 	"autolora/autolora/job"
 	"autolora/autolora/settings"
+	"autolora/data/hub"
 
 	"github.com/spf13/cobra"
 )
@@ -42,17 +43,23 @@ func exportCommand() *command {
 		if err := cmd.need("adapter", "out"); err != nil {
 			return err
 		}
-		find := fetchAdapter
-		if format == job.FormatMerged || format == job.FormatGGUF {
-			find = cmd.recall
+		var files []string
+		var err error
+		export := func() ([]string, error) { return job.Export(ctx, cmd.cfg, adapter, format, dtype, out) }
+		switch format {
+		case job.FormatMerged:
+			if adapter, err = cmd.recall(ctx, c, adapter); err == nil {
+				files, err = onTensors(cmd, export)
+			}
+		case job.FormatGGUF: // of the base model its configuration is read
+			if adapter, err = cmd.recallWith(ctx, c, adapter, (*hub.Client).ResolveConfig); err == nil {
+				files, err = export()
+			}
+		default:
+			if adapter, err = fetchAdapter(ctx, c, adapter); err == nil {
+				files, err = export()
+			}
 		}
-		adapter, err := find(ctx, c, adapter)
-		if err != nil {
-			return err
-		}
-		files, err := onTensors(cmd, func() ([]string, error) {
-			return job.Export(ctx, cmd.cfg, adapter, format, dtype, out)
-		})
 		if err != nil {
 			return err
 		}

@@ -121,25 +121,26 @@ func dataFolder(set *hub.Dataset) string {
 	return set.Dir
 }
 
-// fetchModel makes sure that --model is on this machine, with a bar if it has
-// to come from the hub.
-func (cmd *command) fetchModel(ctx context.Context, c *console) error {
-	if cmd.cfg.Model == "" { // the adapter names one
-		return nil
-	}
-	_, err := fetch(c, func(client *hub.Client, progress func(hub.Progress)) (string, error) {
-		return client.Resolve(ctx, cmd.cfg.Model, progress)
-	})
-	return err
+// fetchModel returns the folder of --model, with a bar if it has to come from the
+// hub; "" if none is given.
+func (cmd *command) fetchModel(ctx context.Context, c *console) (string, error) {
+	return resolved(ctx, c, cmd.cfg.Model, (*hub.Client).Resolve)
 }
 
 // fetchAdapter returns the folder of what is given as an adapter, with a bar if it
 // has to come from the hub.
 func fetchAdapter(ctx context.Context, c *console, adapter string) (string, error) {
-	if adapter == "" {
+	return resolved(ctx, c, adapter, (*hub.Client).ResolveAdapter)
+}
+
+// resolver is a method of the hub's client that makes what is given a folder.
+type resolver func(*hub.Client, context.Context, string, func(hub.Progress)) (string, error)
+
+func resolved(ctx context.Context, c *console, given string, resolve resolver) (string, error) {
+	if given == "" { // of a model the adapter names one
 		return "", nil
 	}
 	return fetch(c, func(client *hub.Client, progress func(hub.Progress)) (string, error) {
-		return client.ResolveAdapter(ctx, adapter, progress)
+		return resolve(client, ctx, given, progress)
 	})
 }

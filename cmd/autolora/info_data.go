@@ -43,6 +43,9 @@ func (cmd *command) inspectData(ctx context.Context, c *console, path string) (c
 	if about.Profile, err = data.Describe(path, cfg.Kind == data.Tagging, 0); err != nil {
 		return contents{}, err
 	}
+	if cfg.Model, err = cmd.fetchModel(ctx, c); err != nil {
+		return contents{}, err
+	}
 	set, cfg, err := job.ReadFile(ctx, cfg)
 	if doubt, ok := errors.AsType[*data.DoubtError](err); ok {
 		about.Notes = append(about.Notes, fmt.Sprintf("for a run --%s must be given", strings.Join(doubt.Missing, ", --")))
@@ -52,9 +55,6 @@ func (cmd *command) inspectData(ctx context.Context, c *console, path string) (c
 		about.Task, about.Text, about.Label = string(set.Task.Kind), cfg.Text, cfg.Label
 		about.Labels, about.Notes = set.Train.LabelCounts(), set.Notes
 		if cfg.Model != "" {
-			if err := cmd.fetchModel(ctx, c); err != nil {
-				return contents{}, err
-			}
 			if about.Lengths, about.Readings, err = job.Read(ctx, cfg, set.Train); err != nil {
 				return contents{}, err
 			}

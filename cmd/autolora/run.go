@@ -10,6 +10,7 @@ import (
 	"autolora/autolora/report"
 	"autolora/autolora/runs"
 	"autolora/autolora/settings"
+	"autolora/data/hub"
 
 	"github.com/spf13/cobra"
 )
@@ -77,13 +78,19 @@ func (cmd *command) begin(ctx context.Context, c *console, names ...string) erro
 	if err := cmd.need(names...); err != nil {
 		return err
 	}
-	return cmd.fetchModel(ctx, c)
+	_, err := cmd.fetchModel(ctx, c)
+	return err
 }
 
 // recall takes the settings that are not given from the folder of the adapter, or of
 // the model, that a run has made. It sees to it that both are on this machine, and
 // returns the adapter's folder.
 func (cmd *command) recall(ctx context.Context, c *console, adapter string) (string, error) {
+	return cmd.recallWith(ctx, c, adapter, (*hub.Client).Resolve)
+}
+
+// recallWith is recall for who takes of the model what resolve fetches.
+func (cmd *command) recallWith(ctx context.Context, c *console, adapter string, resolve resolver) (string, error) {
 	named, ofAdapter := adapter, cmd.cfg.Model == ""
 	adapter, err := fetchAdapter(ctx, c, adapter)
 	if err != nil {
@@ -96,7 +103,7 @@ func (cmd *command) recall(ctx context.Context, c *console, adapter string) (str
 	for _, note := range notes {
 		c.note("--%s", note)
 	}
-	err = cmd.fetchModel(ctx, c)
+	_, err = resolved(ctx, c, cmd.cfg.Model, resolve)
 	if err != nil && ofAdapter && ctx.Err() == nil {
 		err = fmt.Errorf("%s names a base model that cannot be had: %w: give its folder, or its name on the hub, with --model", named, err)
 	}

@@ -27,7 +27,8 @@ type kind struct {
 
 var (
 	modelKind   = kind{"model", "a folder with config.json and *.safetensors", modelFiles, complete}
-	adapterKind = kind{"adapter", "a folder with adapter_config.json and its weights", adapterFiles, completeAdapter}
+	adapterKind = kind{"adapter", "a folder with adapter_config.json and its weights", adapterFiles, lacking(adapterFiles)}
+	configKind  = kind{"model", "a folder with config.json", configFile, lacking(configFile)}
 )
 
 // Resolve turns what a user gives as a model into a folder: the folder itself, or a name "ORG/NAME" or "NAME" on
@@ -40,6 +41,11 @@ func (c *Client) Resolve(ctx context.Context, model string, progress func(Progre
 // ResolveAdapter is Resolve for an adapter.
 func (c *Client) ResolveAdapter(ctx context.Context, adapter string, progress func(Progress)) (dir string, err error) {
 	return c.resolve(ctx, adapterKind, adapter, progress)
+}
+
+// ResolveConfig is Resolve for who reads of a model config.json alone: no weights are fetched.
+func (c *Client) ResolveConfig(ctx context.Context, model string, progress func(Progress)) (dir string, err error) {
+	return c.resolve(ctx, configKind, model, progress)
 }
 
 func (c *Client) resolve(ctx context.Context, k kind, given string, progress func(Progress)) (dir string, err error) {
@@ -121,13 +127,23 @@ func adapterFiles(listed []string) ([]string, error) {
 	return paths, nil
 }
 
-// completeAdapter says what an adapter's folder lacks.
-func completeAdapter(dir string) error {
-	names, err := walk(dir)
-	if err == nil {
-		_, err = adapterFiles(names)
+// configFile picks the configuration of a model.
+func configFile(listed []string) ([]string, error) {
+	if !slices.Contains(listed, "config.json") {
+		return nil, fmt.Errorf("%w: it has no config.json: is it a model for transformers?", ErrNotFound)
 	}
-	return err
+	return []string{"config.json"}, nil
+}
+
+// lacking returns a function that says what a folder lacks of what pick wants.
+func lacking(pick func(listed []string) ([]string, error)) func(dir string) error {
+	return func(dir string) error {
+		names, err := walk(dir)
+		if err == nil {
+			_, err = pick(names)
+		}
+		return err
+	}
 }
 
 var (

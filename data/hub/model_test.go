@@ -411,3 +411,20 @@ func TestResolveAdapter(t *testing.T) {
 		t.Errorf("folder %s, %v", dir, err)
 	}
 }
+
+// A configuration comes without the weights, which come when they are wanted.
+func TestResolveConfig(t *testing.T) {
+	h := newFakeHub(t)
+	files := tinyModel()
+	h.add("models/org/tiny", "main", commitA, files)
+	c := h.client(t)
+	dir, err := c.ResolveConfig(t.Context(), "org/tiny", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantFiles(t, dir, files, "config.json")
+	if whole, err := c.Resolve(t.Context(), "org/tiny", nil); whole != dir || err != nil {
+		t.Errorf("the whole model is in %s (%v), want %s", whole, err, dir)
+	}
+	wantFiles(t, dir, files, "config.json", "tokenizer.json", "vocab.txt", "model.safetensors")
+}

@@ -7,6 +7,7 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/reproduce.sh"
 
 TASKS=cola,sst2,mrpc,qqp,mnli,qnli,rte,stsb
-SMALL_TASKS=cola,sst2,mrpc,rte,stsb
+SMALL_TASKS=cola,mrpc,stsb,sst2
 METHODS=full,adapter,lora,adalora,autolora
+SMALL_METHODS=full,lora,adalora,autolora
 reproduce "$@"

@@ -32,7 +32,7 @@ func TestReproductionsArePlanned(t *testing.T) {
 		want string // in the last line
 	}{
 		{"glue", []string{"--tasks", "cola,mnli"}, "in all 80 runs"}, // 2 of 8 tasks, 5 methods and 3 controls, 5 seeds
-		{"glue", []string{"--small", "--tasks", "rte"}, "in all 24 runs"},
+		{"glue", []string{"--small", "--tasks", "rte"}, "in all 21 runs"},
 		{"e2e", nil, "in all 40 runs"},
 		{"e2e", []string{"--small"}, "in all 10 runs"}, // LoRA, AutoLoRA and 3 controls, 2 seeds
 		{"webnlg", []string{"--small"}, "in all 10 runs"},
@@ -92,7 +92,7 @@ func TestReproductionEndToEnd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	few := []string{"--threads", "1", "--steps", "2", "--search-steps", "1", "--limit-train", "64"}
+	few := []string{"--threads", "1", "--lr", "1e-3", "--steps", "2", "--search-steps", "1", "--limit-train", "64"}
 	for _, tc := range []struct {
 		name  string
 		flags []string

@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+# Sets what this program chooses beside what it could have chosen, on MiniLM, one seed, at the steps of reproduce.sh:
+#   tune      beside the full grid of 6 rates, 4 sets of layers and 3 ranks, and beside the paper's settings
+#   prune     of an adapter on all linear layers at r = 8 to a quarter and an eighth of its parameters, beside cuts at
+#             random and small adapters trained from the start, each at a rate that trials chose
+# The rows of the grid and the small adapters see all of the training data, as what tune chose does. Runs that end in an
+# error (a rate at which a training diverges) are left out, and tried again by the same command, which goes on where it
+# was stopped.
+#
+# Usage: scripts/study_choose.sh [--data DIR] [--out DIR] [--tasks T,…] [-- flags of every run]
+#
+# DIR of --data is as reproduce_glue.sh takes it; the default --out is out/reproduce/choose-small.
+set -euo pipefail
+# shellcheck source=scripts/reproduce.sh
+. "$(dirname "${BASH_SOURCE[0]}")/reproduce.sh"
+
+TASKS=sst2,stsb,qqp,mrpc,cola
+SMALL_TASKS=sst2,stsb,qqp
+METHODS=lora
+NAME=choose
+
+# once FOLDER COMMAND FLAGS… makes a run of the task, if it is not complete.
+once() {
+	local out=$OUT/$task/$1
+	shift
+	[[ ! -f $out/results.json && ! -f $out/prune.json ]] || return 0
+	local resume=()
+	[[ ! -f $out/checkpoint/state.safetensors ]] || resume=(--resume)
+	run "$@" --task "$task" --data "${FOLDERS[$task]}" --model "$MODEL" --seed 1 "${EXTRA[@]}" --out "$out" "${resume[@]}" ||
+		FAILED+=("$task/${out##*/}")
+}
+
+# lora FOLDER RATE LAYERS RANK makes a training.
+lora() { once "$1" train --method lora --steps "$steps" --lr "$2" --target "$3" --rank "$4" --lora-alpha "$((4 * $4))"; }
+
+tune() {
+	once tune tune --steps "$steps"
+	lora paper 1e-4 query,value 4
+	lora default 1e-3 query,value 4
+	local rate layers rank
+	for rate in 2.5e-4 5e-4 1e-3 2e-3 4e-3 8e-3; do
+		for layers in query,value attention feed-forward all-linear; do
+			for rank in 1 4 16; do
+				lora "grid/$layers-$rank-$rate" "$rate" "$layers" "$rank"
+			done
+		done
+	done
+}
+
+prune() {
+	lora whole auto all-linear 8
+	local whole=(prune --adapter "$OUT/$task/whole") size by
+	for size in 83k 41k; do # of 331,776
+		for by in trained ablation random; do
+			once "$by-$size" "${whole[@]}" --by "$by" --parameters "$size"
+		done
+	done
+	once trained-41k-50 "${whole[@]}" --parameters 41k --steps 50
+	lora small-83k auto all-linear 2
+	lora small-41k auto all-linear 1
+}
+
+usage() { sed -n '2,/^set/{s/^# \{0,1\}//p}' "scripts/$SELF"; }
+
+parse --small "$@"
+[[ -x $AUTOLORA ]] || fail "$AUTOLORA is missing: build it with make build"
+declare -A FOLDERS=()
+find_data
+check_at_hand
+FAILED=()
+for task in "${LIST[@]}"; do
+	steps=$(small_steps "$task")
+	prune
+	tune
+done
+((${#FAILED[@]} == 0)) || fail "not complete: ${FAILED[*]}"

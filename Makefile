@@ -106,7 +106,7 @@ third_party/data/MRPC.tsv: $(GLUE_ARCHIVE)
 	tar -xJOf $< glue/MRPC/train.tsv >$@.part && mv $@.part $@
 
 .PHONY: bench-peers
-bench-peers: build $(PEERS_VENV)/.installed $(MRPC) ## time this program and PEFT on the same batches (installs PyTorch and PEFT, 5 GB)
+bench-peers: build $(PEERS_VENV)/.installed $(MRPC) ## time this program and PEFT, in all of its ways, on the same batches (installs PyTorch and PEFT, 5 GB)
 	@scripts/fetch_model.sh $(DEMO_MODEL) >/dev/null
 	$(PEERS_VENV)/bin/python scripts/bench_peers.py $(BENCH_FLAGS)
 
@@ -118,12 +118,12 @@ bench-cost: build $(PEERS_VENV)/.installed $(MRPC) ## time a whole AutoLoRA and 
 # Real weights of a language model, and E2E's training set.
 DECODER_MODEL := third_party/models/SmolLM2-135M
 E2E_TRAIN ?= third_party/data/e2e/trainset.csv
-DECODER_FLAGS ?= --model $(DECODER_MODEL) --e2e $(E2E_TRAIN) --batch-size 8
+DECODER_FLAGS ?= --model $(DECODER_MODEL) --e2e $(E2E_TRAIN) --batch-size 8 --batches 8 --dropout 0
 
 .PHONY: bench-decoder
-bench-decoder: build $(PEERS_VENV)/.installed ## time this program, PEFT and transformers at a language model: E2E_TRAIN=trainset.csv
+bench-decoder: build $(PEERS_VENV)/.installed ## the same of a language model, with beam search: E2E_TRAIN=trainset.csv
 	@scripts/fetch_smollm2.sh $(DECODER_MODEL) >/dev/null
-	$(PEERS_VENV)/bin/python scripts/bench_decoder.py $(DECODER_FLAGS)
+	$(PEERS_VENV)/bin/python scripts/bench_peers.py $(DECODER_FLAGS)
 
 # E2E's official scorers, and the environment that they need.
 E2E_METRICS := third_party/e2e-metrics

@@ -35,9 +35,7 @@ import tempfile
 import time
 
 import peers
-from bench_decoder import chunks, padded
-from bench_decoder import read_rows as read_e2e
-from bench_peers import RANK, WARM_UP, peak_memory
+from peers import RANK, WARM_UP, chunks, padded, peak_memory, read_e2e
 
 # Layers, width and heads; the feed-forward is four times as wide.
 ROBERTA = {"roberta-base": (12, 768, 12), "roberta-large": (24, 1024, 16), "tiny": (2, 64, 4)}
@@ -58,7 +56,7 @@ def make_model(name, texts, folder):
     import torch
     import transformers
 
-    transformers.logging.set_verbosity_error()
+    peers.quiet()
     gpt2 = name in GPT2
     specials = ["<|endoftext|>"] if gpt2 else ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
     bpe = tokenizers.ByteLevelBPETokenizer(add_prefix_space=False)
@@ -83,7 +81,6 @@ def make_model(name, texts, folder):
             intermediate_size=4 * width, max_position_embeddings=514, type_vocab_size=1, layer_norm_eps=1e-5,
         )  # fmt: skip
         model = transformers.RobertaForSequenceClassification(config)
-    transformers.logging.disable_progress_bar()
     model.save_pretrained(folder)
 
 
@@ -132,9 +129,9 @@ def load_batches(name, folder, path, batch_size, device):
         batches, targets = [], []
         for part in chunks([(ids(r["source"]) + [end], ids(" " + r["target"]) + [end]) for r in rows], batch_size):
             batches.append({
-                "input_ids": padded(torch, [s + t for s, t in part], end),
-                "attention_mask": padded(torch, [[1] * len(s + t) for s, t in part], 0),
-                "labels": padded(torch, [[-100] * len(s) + t for s, t in part], -100),
+                "input_ids": padded([s + t for s, t in part], end),
+                "attention_mask": padded([[1] * len(s + t) for s, t in part], 0),
+                "labels": padded([[-100] * len(s) + t for s, t in part], -100),
             })  # fmt: skip
             targets.append(sum(len(t) for _, t in part))
     else:
@@ -150,8 +147,7 @@ def load_base(name, folder, dtype, dropout):
     import torch
     import transformers
 
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
+    peers.quiet()
     torch.manual_seed(0)
     config = transformers.AutoConfig.from_pretrained(folder)
     for key in ("hidden_dropout_prob", "attention_probs_dropout_prob", "resid_pdrop", "embd_pdrop", "attn_pdrop"):

@@ -23,7 +23,7 @@ mkdir -p "$OUT.part"/{testdata,scripts}
 cp -r testdata/nn testdata/sst2 "$OUT.part/testdata/"
 # E2E's texts are not ours to ship; a part of them serves the benchmark where they lie here.
 [[ ! -f third_party/data/e2e/trainset.csv ]] || head -n 3000 third_party/data/e2e/trainset.csv >"$OUT.part/testdata/e2e.csv"
-cp scripts/{gpu_check.sh,bench_gpu.py,bench_peers.py,bench_decoder.py,peers.py,trace_summary.py} "$OUT.part/scripts/"
+cp scripts/{gpu_check.sh,bench_gpu.py,peers.py,trace_summary.py} "$OUT.part/scripts/"
 for name in libautolora_torch.so libautolora_cuda.so; do
 	[[ ! -e third_party/lib/$name ]] || cp -L "third_party/lib/$name" "$OUT.part/lib/"
 done

@@ -1,17 +1,21 @@
-"""What bench_peers.py and bench_adalora.py share: flags, rows of a task, runs in turn, and the printed table."""
+"""What bench_peers.py, bench_adalora.py and bench_gpu.py share: flags, rows of a task, runs in turn, and the printed table."""
 
 import argparse
 import csv
 import json
 import os
 import random
+import signal
 import statistics
 import subprocess
 import sys
 
+WARM_UP = 2  # batches
+RANK = 8
+
 
 def parser(doc):
-    """The flags of both; doc is the help."""
+    """The flags of all; doc is the help."""
     p = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--model", help="folder with config.json, safetensors and tokenizer")
     p.add_argument("--sst2", metavar="FILE", help="SST-2 rows, TSV or parquet")
@@ -27,13 +31,13 @@ def parser(doc):
 
 
 def parse(p):
-    """The arguments, checked as far as both scripts need them; those of a worker as they are."""
+    """The arguments, checked as far as all scripts need them; those of a worker as they are."""
     args = p.parse_args()
     if args.worker:
         return args
-    if not args.model or not (args.sst2 or args.mrpc):
-        p.error("--model and at least one of --sst2, --mrpc are needed")
-    if not getattr(args, "peft_only", False) and not os.access(args.autolora, os.X_OK):
+    if not args.model or not (args.sst2 or args.mrpc or getattr(args, "e2e", None)):
+        p.error("--model and a file of a task are needed")
+    if not os.access(args.autolora, os.X_OK):
         p.error(f"{args.autolora} is missing: build it with make build")
     if os.getloadavg()[0] > 0.5:
         note(f"load average {os.getloadavg()[0]:.1f}: other programs run, the figures will be off")
@@ -43,6 +47,15 @@ def parse(p):
 def note(line):
     """Tells on stderr how far the measurement is."""
     print(line, file=sys.stderr)
+
+
+def machine():
+    """The processor, with those of its instructions that decide how fast matrices are multiplied."""
+    with open("/proc/cpuinfo") as f:
+        info = dict(line.split("\t", 1) for line in f.read().split("\n\n")[0].splitlines() if "\t" in line)
+    of = lambda key: info.get(key, "").strip(" \t:")
+    has = [name for name in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if name in of("flags").split()]
+    return f"{of('model name')} (family {of('cpu family')}, model {of('model')}: {', '.join(has)}), {len(os.sched_getaffinity(0))} cores"
 
 
 def read_rows(path):
@@ -63,12 +76,19 @@ def read_rows(path):
     sys.exit(f"{path}: not an SST-2 or MRPC file with labels: columns {list(rows[0]) if rows else 'none'}")
 
 
+def read_e2e(path):
+    """Rows of E2E's official CSV, as {"source", "target"}."""
+    with open(path, encoding="utf-8-sig", newline="") as f:
+        return [{"source": row["mr"], "target": row["ref"]} for row in csv.DictReader(f)]
+
+
 def samples(args, batches, flag):
-    """Every task that has a file, with rows for so many batches, drawn by --seed; flag sets that number."""
-    for task, source in (("SST-2", args.sst2), ("MRPC", args.mrpc)):
+    """Every task that has a file, with rows for so many batches, drawn by --seed; flag sets their number."""
+    sources = (("SST-2", args.sst2, read_rows), ("MRPC", args.mrpc, read_rows), ("E2E", getattr(args, "e2e", None), read_e2e))
+    for task, source, read in sources:
         if not source:
             continue
-        rows, wanted = read_rows(source), batches * args.batch_size
+        rows, wanted = read(source), batches * args.batch_size
         if len(rows) < wanted:
             sys.exit(f"{source}: {len(rows)} rows, want {wanted}: lower {flag}")
         yield task, random.Random(args.seed).sample(rows, wanted)
@@ -84,39 +104,79 @@ def load_rows(path):
         return [json.loads(line) for line in f]
 
 
+def chunks(rows, size):
+    """Rows in order, so many at a time; the rest is left out."""
+    return [rows[i : i + size] for i in range(0, len(rows) - size + 1, size)]
+
+
+def padded(sequences, value, left=False):
+    """Lists of numbers as one tensor."""
+    import torch
+
+    longest = max(map(len, sequences))
+    fill = lambda s: [value] * (longest - len(s))
+    return torch.tensor([fill(s) + s if left else s + fill(s) for s in sequences])
+
+
 def padded_batches(tokenizer, rows, batch_size, **settings):
     """Rows in order as padded batches of tensors with labels; the rest that fills no batch is left out."""
     import torch
 
-    for start in range(0, len(rows) - batch_size + 1, batch_size):
-        part = rows[start : start + batch_size]
+    for part in chunks(rows, batch_size):
         pairs = [r["text_pair"] for r in part] if "text_pair" in part[0] else None
         b = tokenizer([r["text"] for r in part], pairs, padding=True, truncation=True, return_tensors="pt", **settings)
         yield {**b, "labels": torch.tensor([r["label"] for r in part])}
 
 
-def run_json(command, threads):
-    """Runs a command that prints one JSON object on stdout."""
+def quiet():
+    """Keeps transformers from telling of itself."""
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+
+
+def peak_memory():
+    with open("/proc/self/status") as f:
+        return next(int(line.split()[1]) * 1024 for line in f if line.startswith("VmHWM:"))
+
+
+def run_json(command, threads, limit=None):
+    """Runs a command that prints one JSON object on stdout; None if it has not ended after limit seconds."""
     env = {**os.environ, "OMP_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "false"}
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
-    if done.returncode != 0 or "{" not in done.stdout:
-        sys.exit(f"{' '.join(command)}: exit {done.returncode}\n{done.stderr[-2000:]}")
-    return json.loads(done.stdout[done.stdout.index("{") :])
+    # A session of its own, so that a compiler which it started ends with it.
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env, start_new_session=True) as p:
+        try:
+            out, err = p.communicate(timeout=limit)
+        except BaseException as e:
+            os.killpg(p.pid, signal.SIGKILL)
+            if isinstance(e, subprocess.TimeoutExpired):
+                return None
+            raise
+    if p.returncode != 0 or "{" not in out:
+        sys.exit(f"{' '.join(command)}: exit {p.returncode}\n{err[-2000:]}")
+    return json.loads(out[out.index("{") :])
 
 
-def run_worker(script, spec, threads):
+def run_worker(script, spec, threads, limit=None):
     """Runs a script's worker, which is PEFT in a process of its own, with the arguments in spec."""
-    return run_json([sys.executable, os.path.abspath(script), "--worker", json.dumps(spec)], threads)
+    return run_json([sys.executable, os.path.abspath(script), "--worker", json.dumps(spec)], threads, limit)
 
 
 def in_turn(systems, rounds, run, say):
-    """Every system's runs, one per round with the order turning, and medians of their numbers; say words one run."""
+    """Every system's runs, one per round with the order turning, and medians of their numbers; say words one run. A system
+    whose run is None is left out from then on."""
     runs = {system: [] for system in systems}
     for n in range(rounds):
         turn = n % len(systems)
         for system in systems[turn:] + systems[:turn]:
-            runs[system].append(run(system))
-            note(f"  round {n + 1}, {say(system, runs[system][-1])}")
+            if system not in runs:
+                continue
+            if (result := run(system)) is None:
+                del runs[system]
+                continue
+            runs[system].append(result)
+            note(f"  round {n + 1}, {say(system, result)}")
     medians = {}
     for system, results in runs.items():
         medians[system] = {

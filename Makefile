@@ -111,9 +111,9 @@ bench-peers: build $(PEERS_VENV)/.installed $(MRPC) ## time this program and PEF
 	$(PEERS_VENV)/bin/python scripts/bench_peers.py $(BENCH_FLAGS)
 
 .PHONY: bench-cost
-bench-cost: build $(PEERS_VENV)/.installed $(MRPC) ## time a whole AutoLoRA and a whole AdaLoRA of PEFT on the same data
+bench-cost: build $(PEERS_VENV)/.installed $(MRPC) ## time whole trainings, searches and choices of settings in PEFT's LoRA trainings
 	@scripts/fetch_model.sh $(DEMO_MODEL) >/dev/null
-	$(PEERS_VENV)/bin/python scripts/bench_adalora.py $(COST_FLAGS)
+	$(PEERS_VENV)/bin/python scripts/bench_cost.py $(COST_FLAGS)
 
 # Real weights of a language model, and E2E's training set.
 DECODER_MODEL := third_party/models/SmolLM2-135M

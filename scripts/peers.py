@@ -1,4 +1,4 @@
-"""What bench_peers.py, bench_adalora.py and bench_gpu.py share: flags, rows of a task, runs in turn, and the printed table."""
+"""What bench_peers.py, bench_cost.py and bench_gpu.py share: flags, rows of a task, runs in turn, and the printed table."""
 
 import argparse
 import csv
@@ -82,13 +82,13 @@ def read_e2e(path):
         return [{"source": row["mr"], "target": row["ref"]} for row in csv.DictReader(f)]
 
 
-def samples(args, batches, flag):
-    """Every task that has a file, with rows for so many batches, drawn by --seed; flag sets their number."""
+def samples(args, batches, flag, more=0):
+    """Every task that has a file, with rows for so many batches and more, drawn by --seed; flag sets their number."""
     sources = (("SST-2", args.sst2, read_rows), ("MRPC", args.mrpc, read_rows), ("E2E", getattr(args, "e2e", None), read_e2e))
     for task, source, read in sources:
         if not source:
             continue
-        rows, wanted = read(source), batches * args.batch_size
+        rows, wanted = read(source), batches * args.batch_size + more
         if len(rows) < wanted:
             sys.exit(f"{source}: {len(rows)} rows, want {wanted}: lower {flag}")
         yield task, random.Random(args.seed).sample(rows, wanted)

@@ -23,7 +23,7 @@ NAME=choose
 once() {
 	local out=$OUT/$task/$1
 	shift
-	[[ ! -f $out/results.json && ! -f $out/prune.json ]] || return 0
+	[[ ! -f $out/results.json ]] || return 0
 	local resume=()
 	[[ ! -f $out/checkpoint/state.safetensors ]] || resume=(--resume)
 	run "$@" --task "$task" --data "${FOLDERS[$task]}" --model "$MODEL" --seed 1 "${EXTRA[@]}" --out "$out" "${resume[@]}" ||

@@ -263,7 +263,6 @@ func gated(act string) func(s *torchbind.Scope, x *torchbind.Tensor) *torchbind.
 		return torchbind.SwiGLU
 	}
 	return func(s *torchbind.Scope, x *torchbind.Tensor) *torchbind.Tensor {
-		inner := x.Size(1) / 2
-		return torchbind.Mul(s, gelu(act)(s, torchbind.Narrow(s, x, 1, 0, inner)), torchbind.Narrow(s, x, 1, inner, inner))
+		return torchbind.GeGLU(s, x, act != "gelu")
 	}
 }

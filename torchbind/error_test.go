@@ -178,6 +178,7 @@ func TestFailingOperations(t *testing.T) {
 		{"rms_norm: rms_norm: weight and bias want shape [3]", func(s scope) { torchbind.RMSNorm(s, ones(s, 2, 3), ones(s, 2), 1e-5) }},
 		{"add_dropout: add_dropout: x [2, 3] and residual [2] differ", func(s scope) { torchbind.AddDropout(s, ones(s, 2, 3), ones(s, 2), 0.5, 1) }},
 		{"swiglu: swiglu: x has shape [2, 3], want [N, 2I]", func(s scope) { torchbind.SwiGLU(s, ones(s, 2, 3)) }},
+		{"geglu: geglu: x has shape [2, 3], want [N, 2I]", func(s scope) { torchbind.GeGLU(s, ones(s, 2, 3), true) }},
 		{"rotary: rotary: x has 4 columns, want at least 2 heads of 4", func(s scope) {
 			torchbind.Rotary(s, ones(s, 2, 4), ones(s, 2, 2), ones(s, 2, 2), 2)
 		}},

@@ -101,6 +101,7 @@ function tb_rms_norm
 function tb_add_dropout
 function tb_gelu
 function tb_swiglu
+function tb_geglu
 function tb_rotary
 function tb_cross_entropy
 function tb_dropout

@@ -207,6 +207,14 @@ func GELU(s *Scope, x *Tensor, tanh bool) *Tensor {
 // silu(a) = a/(1 + e⁻ᵃ): [N, I]. Derivatives go up to the second.
 func SwiGLU(s *Scope, x *Tensor) *Tensor { return unary(s, "swiglu", C.tb_swiglu, x) }
 
+// GeGLU returns GELU(x[:, :I]) · x[:, I:] for x [N, 2I], with tanh that of
+// gelu_new: [N, I]. Derivatives go up to the second.
+func GeGLU(s *Scope, x *Tensor, tanh bool) *Tensor {
+	var out C.tb_tensor
+	err := C.tb_geglu(x.handle("geglu"), flag(tanh), &out)
+	return s.adopt(out, err, "geglu", x)
+}
+
 // CrossEntropy returns the mean cross entropy of logits [M, V] against labels
 // (int64, [M]), a scalar, in float32 where the logits are bfloat16. As in
 // PyTorch, label smoothing spreads a share smoothing of every label over all

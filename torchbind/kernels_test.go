@@ -183,6 +183,17 @@ func swigluKernel(n, c int64) kernel {
 	}
 }
 
+func gegluKernel(tanh bool, n, c int64) kernel {
+	return kernel{
+		name: fmt.Sprintf("geglu of %d, tanh %v", c, tanh), inputs: [][]int64{{n, 2 * c}}, last: "geglu",
+		fused: func(s scope, in tensors) *torchbind.Tensor { return torchbind.GeGLU(s, in[0], tanh) },
+		composed: func(s scope, in tensors) *torchbind.Tensor {
+			a, b := torchbind.Narrow(s, in[0], 1, 0, c), torchbind.Narrow(s, in[0], 1, c, c)
+			return torchbind.Mul(s, torchbind.GELU(s, a, tanh), b)
+		},
+	}
+}
+
 func rotaryKernel(n, heads, d, rest int64) kernel {
 	angles := func(s scope) (cos, sin *torchbind.Tensor) {
 		angle := torchbind.MulScalar(s, draw(s, torchbind.Float32, 52, n, d/2), 50)
@@ -402,7 +413,7 @@ func (c attentionCase) planned(filled, twice bool) torchtest.Func {
 func kernels() []kernel {
 	all := []kernel{
 		geluKernel(false, 211, 33), geluKernel(true, 211, 33),
-		swigluKernel(211, 33), swigluKernel(1, 1), swigluKernel(3, 35),
+		swigluKernel(211, 33), swigluKernel(1, 1), swigluKernel(3, 35), gegluKernel(false, 211, 33), gegluKernel(true, 211, 33), gegluKernel(true, 3, 35),
 		rmsKernel(50, 384), rmsKernel(50, 39), rmsKernel(3, 2),
 		rotaryKernel(5, 3, 8, 4), rotaryKernel(1, 1, 2, 0), rotaryKernel(3, 2, 70, 3), rotaryKernel(60, 3, 32, 65),
 		linearKernel(50, 64, 96, false, true), linearKernel(50, 64, 96, true, true), linearKernel(7, 33, 5, true, false),

@@ -97,7 +97,9 @@ var operators = map[string]torchtest.Func{
 	"rms_norm_frozen": func(s scope, in tensors) *torchbind.Tensor {
 		return torchbind.RMSNorm(s, in[0], like(s, in[0], 1, -2, 0.5, 3), 1e-5)
 	},
-	"swiglu": func(s scope, in tensors) *torchbind.Tensor { return torchbind.SwiGLU(s, in[0]) },
+	"swiglu":     func(s scope, in tensors) *torchbind.Tensor { return torchbind.SwiGLU(s, in[0]) },
+	"geglu":      func(s scope, in tensors) *torchbind.Tensor { return torchbind.GeGLU(s, in[0], false) },
+	"geglu_tanh": func(s scope, in tensors) *torchbind.Tensor { return torchbind.GeGLU(s, in[0], true) },
 	"rotary": func(s scope, in tensors) *torchbind.Tensor {
 		cos := torchbind.FromSlice(s, []float32{0.5, -0.25, 0.75, 1, -1, 0.125}, []int64{3, 2}, torchbind.CPU)
 		sin := torchbind.FromSlice(s, []float32{1, 0.5, -0.5, 0, 0.25, -0.75}, []int64{3, 2}, torchbind.CPU)

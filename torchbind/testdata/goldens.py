@@ -98,6 +98,8 @@ OPS = [
     ("rms_norm", lambda x, w: F.rms_norm(x, w.shape, w, 1e-5), ramp(3, 4), ramp(4, offset=1)),
     ("rms_norm_frozen", lambda x: F.rms_norm(x, (4,), SCALE, 1e-5), ramp(3, 4)),
     ("swiglu", lambda x: F.silu(x[:, :3]) * x[:, 3:], ramp(2, 6)),
+    ("geglu", lambda x: F.gelu(x[:, :3]) * x[:, 3:], ramp(2, 6)),
+    ("geglu_tanh", lambda x: F.gelu(x[:, :3], approximate="tanh") * x[:, 3:], ramp(2, 6)),
     ("rotary", lambda x: rotary(x, 2, 4), ramp(3, 9)),
     ("add_dropout", lambda x, r: x + r, ramp(2, 3), ramp(2, 3, offset=1)),
     ("self_attention", self_attention, ramp(5, 8), ids(0, 4, 5), ids(1, 2, 3, 4, 1)),

@@ -106,7 +106,9 @@ at::Tensor gelu(const at::Tensor &x, bool tanh_form);
 
 // silu(a) b for x = [a, b] [N, 2I], silu(a) = a / (1 + exp(-a)): [N, I].
 at::Tensor swiglu(const at::Tensor &x);
-at::Tensor swiglu_composed(const at::Tensor &x);
+
+// gelu(a) b.
+at::Tensor geglu(const at::Tensor &x, bool tanh_form);
 
 // Rotary position embedding: each of the first heads heads (u, v) of x [N, at
 // least heads D], u and v its halves, becomes (u cos - v sin, v cos + u sin);

@@ -5,7 +5,7 @@
 // tanh form the logistic function of w(x) = 2 sqrt(2/pi) (x + 0.044715 x^3).
 
 template <class A>
-struct GeluPoint {
+struct ActivationPoint {
   Vec<A> value, first, second;  // f, f', f''
 };
 
@@ -40,13 +40,13 @@ TB_INLINE Normal normal(F32 x) {
   return {bell * 0.3989422804f, magnitude <= 1.0f ? centre : outer};
 }
 
-TB_INLINE GeluPoint<float> gelu_erf(F32 x) {
+TB_INLINE ActivationPoint<float> gelu_erf(F32 x) {
   const Normal n = normal(x);
   return {x * n.cumulative, n.cumulative + x * n.density, n.density * (2.0f - x * x)};
 }
 
-TB_INLINE GeluPoint<double> gelu_erf(F64 x) {
-  GeluPoint<double> r;
+TB_INLINE ActivationPoint<double> gelu_erf(F64 x) {
+  ActivationPoint<double> r;
   for (int i = 0; i < kLanes<double>; i++) {
     const double density = 0.39894228040143267794 * std::exp(-0.5 * x[i] * x[i]);
     const double cumulative = 0.5 * std::erfc(-x[i] * 0.70710678118654752440);
@@ -58,7 +58,7 @@ TB_INLINE GeluPoint<double> gelu_erf(F64 x) {
 }
 
 template <class A>
-TB_INLINE GeluPoint<A> gelu_tanh(Vec<A> x) {
+TB_INLINE ActivationPoint<A> gelu_tanh(Vec<A> x) {
   const A scale = static_cast<A>(1.5957691216057307117), cubic = static_cast<A>(0.044715), one = 1;
   const Vec<A> u = x * x;
   const Vec<A> w = x * (u * (scale * cubic) + scale), w1 = u * (3 * scale * cubic) + scale, w2 = x * (6 * scale * cubic);
@@ -71,7 +71,7 @@ TB_INLINE GeluPoint<A> gelu_tanh(Vec<A> x) {
 }
 
 template <class A>
-TB_INLINE GeluPoint<A> gelu_at(Vec<A> x, bool tanh_form) {
+TB_INLINE ActivationPoint<A> gelu_at(Vec<A> x, bool tanh_form) {
   return tanh_form ? gelu_tanh<A>(x) : gelu_erf(x);
 }
 

@@ -113,6 +113,7 @@ tb_error *tb_rms_norm(tb_tensor x, tb_tensor w, double eps, tb_tensor *out) TB_N
 tb_error *tb_add_dropout(tb_tensor x, tb_tensor residual, double p, uint64_t seed, tb_tensor *out) TB_NOEXCEPT;
 tb_error *tb_gelu(tb_tensor x, int tanh, tb_tensor *out) TB_NOEXCEPT;
 tb_error *tb_swiglu(tb_tensor x, tb_tensor *out) TB_NOEXCEPT;
+tb_error *tb_geglu(tb_tensor x, int tanh, tb_tensor *out) TB_NOEXCEPT;
 tb_error *tb_rotary(tb_tensor x, tb_tensor cos, tb_tensor sin, int64_t heads, tb_tensor *out) TB_NOEXCEPT;
 tb_error *tb_cross_entropy(tb_tensor logits, tb_tensor labels, double smoothing, tb_tensor *out) TB_NOEXCEPT;
 tb_error *tb_dropout(tb_tensor x, double p, uint64_t seed, tb_tensor *out) TB_NOEXCEPT;

@@ -69,6 +69,10 @@ tb_error *tb_swiglu(tb_tensor x, tb_tensor *out) noexcept {
   return guard([&] { emit(out, swiglu(ref(x))); });
 }
 
+tb_error *tb_geglu(tb_tensor x, int tanh, tb_tensor *out) noexcept {
+  return guard([&] { emit(out, geglu(ref(x), tanh != 0)); });
+}
+
 tb_error *tb_rotary(tb_tensor x, tb_tensor cos, tb_tensor sin, int64_t heads, tb_tensor *out) noexcept {
   return guard([&] { emit(out, rotary(ref(x), ref(cos), ref(sin), heads)); });
 }

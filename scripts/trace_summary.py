@@ -5,8 +5,8 @@
 
 On a CUDA device the time of a span is split into kernels by kind, copies, and what the device was idle; a kernel counts
 to the span in which it runs. Elsewhere it is split by the operators' own time, without that of operators inside them,
-on the thread that called them. Recording makes the host slower, so idle time is an upper bound: the step without a trace
-is the one to time.
+on the thread that called them, and the products of frozen weights, rows x in x out, are listed with their speed.
+Recording makes the host slower, so idle time is an upper bound: the step without a trace is the one to time.
 """
 
 import argparse
@@ -59,6 +59,26 @@ def own_times(events):
     return pairs
 
 
+def products(timed, top):
+    """A line for each shape of the products of frozen weights on the CPU, the longest first, and one for all."""
+    shapes = collections.defaultdict(lambda: [0, 0.0])
+    for e, time in timed:
+        if e["name"] == "mkldnn::_linear_pointwise":
+            (rows, inner), (out, _) = e["args"]["Input Dims"][:2]
+            shapes[rows, inner, out][0] += 1
+            shapes[rows, inner, out][1] += time
+    speed = lambda shape, count, time: 2e-3 * shape[0] * shape[1] * shape[2] * count / time
+    lines = [
+        f"  {count:5} x  {' x '.join(map(str, shape))}: {speed(shape, count, time):.1f} GFLOP/s"
+        for shape, (count, time) in sorted(shapes.items(), key=lambda item: -item[1][1])[:top]
+    ]
+    if lines:
+        total = sum(time for _, time in shapes.values())
+        work = sum(2e-3 * a * b * c * count for (a, b, c), (count, _) in shapes.items())
+        lines.append(f"Products of frozen weights: {work / 1e6:.1f} GFLOP at {work / total:.1f} GFLOP/s.")
+    return lines
+
+
 def verdict(on_device, share, idle):
     if idle > 0.3:
         return "the host: the device waits for launches" if on_device else "what runs outside libtorch's operators"
@@ -92,7 +112,7 @@ def summary(span, events, on_device, top):
     ]
     for name, (count, part) in sorted(names.items(), key=lambda item: -item[1][1])[:top]:
         lines.append(f"  {part:6.1%}  {count:5} x  {name if len(name) <= 110 else name[:107] + '...'}")
-    return "\n".join(lines)
+    return "\n".join(lines + (products(timed, top) if not on_device else []))
 
 
 def main():

@@ -244,7 +244,7 @@ func (j *job) noteTime() {
 }
 
 // matrixSpeed times, once, the product that takes most of a step.
-var matrixSpeed = sync.OnceValue(func() float64 { return productSpeed(4, 1024, 1024, 1024, torchbind.Float32) })
+var matrixSpeed = sync.OnceValue(func() float64 { return productSpeed(3, 1024, 1024, 1024, torchbind.Float32) })
 
 // productSpeed returns the multiplications and additions a second of x [rows, in]
 // with a packed weight [out, in]. The fastest of some rounds counts, which others that

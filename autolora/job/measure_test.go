@@ -61,7 +61,7 @@ func TestRulesWithoutSearch(t *testing.T) {
 			}
 
 			cfg.Parameters, cfg.Steps, cfg.Out = 0, 5, filepath.Join(t.TempDir(), "out")
-			checkResume(t, cfg, rng)
+			checkResume(t, perform, cfg, rng)
 		})
 	}
 }

@@ -82,16 +82,17 @@ func TestResumeSameBytes(t *testing.T) {
 			}
 			cfg.Steps, cfg.SearchSteps, cfg.Unroll, cfg.GridRanks, cfg.AdaLoRADeltaT = 11, 9, 2, []int64{1, 2}, 2
 			cfg.LoRADropout, cfg.Accumulate = 0.1, 2
-			checkResume(t, cfg, rng)
+			checkResume(t, perform, cfg, rng)
 		})
 	}
 }
 
-// checkResume makes a run alone and one that is interrupted at random points.
-func checkResume(t *testing.T, cfg settings.Config, rng *rand.Rand) {
+// checkResume does a job alone, and again with interrupts at random points, and wants
+// the same bytes, steps and work of both. It returns what the first came to.
+func checkResume(t *testing.T, do func(context.Context, Host, settings.Config) (*Outcome, error), cfg settings.Config, rng *rand.Rand) *Outcome {
 	t.Helper()
-	alone := mustRun(t, perform, cfg)
-	want := learned(t, cfg.Out)
+	alone := mustRun(t, do, cfg)
+	want, wantTune := learned(t, cfg.Out), timeless(t, cfg.Out)
 
 	cfg.Out, cfg.Resume, cfg.SaveEvery = filepath.Join(t.TempDir(), "out"), true, 3
 	interrupts := 0
@@ -99,9 +100,9 @@ func checkResume(t *testing.T, cfg settings.Config, rng *rand.Rand) {
 	run(t, func(*torchbind.Scope) {
 		for out == nil {
 			ctx, cancel := context.WithCancel(context.Background())
-			rep := &stopper{left: 1 + rng.IntN(7), cancel: cancel}
+			rep := &stopper{left: 1 + rng.IntN(5+4*max(0, interrupts-1)), cancel: cancel} // the longer it takes, the fewer
 			var err error
-			if out, err = perform(ctx, Host{Reporter: rep}, cfg); err != nil && !errors.Is(err, context.Canceled) {
+			if out, err = do(ctx, Host{Reporter: rep}, cfg); err != nil && !errors.Is(err, context.Canceled) {
 				t.Fatal(err)
 			}
 			cancel()
@@ -114,15 +115,19 @@ func checkResume(t *testing.T, cfg settings.Config, rng *rand.Rand) {
 		t.Fatal("the run was never interrupted")
 	}
 	sameFiles(t, learned(t, cfg.Out), want)
+	if got := timeless(t, cfg.Out); got != wantTune {
+		t.Errorf("tune.json is\n%s\nwant\n%s", got, wantTune)
+	}
 	if out.Results.Steps != alone.Results.Steps || out.Results.Cost != alone.Results.Cost {
 		t.Errorf("steps %+v and cost %+v, want %+v and %+v", out.Results.Steps, out.Results.Cost, alone.Results.Steps, alone.Results.Cost)
 	}
 	if _, err := os.Stat(filepath.Join(cfg.Out, runs.Checkpoint)); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the checkpoint of a complete run is there: %v", err)
 	}
-	if again := mustRun(t, perform, cfg); fmt.Sprint(again.Results.Scores) != fmt.Sprint(alone.Results.Scores) {
+	if again := mustRun(t, do, cfg); fmt.Sprint(again.Results.Scores) != fmt.Sprint(alone.Results.Scores) {
 		t.Errorf("a complete run that is resumed: %+v", again.Results)
 	}
+	return alone
 }
 
 // interruptedRun returns the settings of a run that was stopped after a
@@ -284,7 +289,7 @@ func TestRecomputedResume(t *testing.T) {
 			}
 			cfg.Steps, cfg.SearchSteps, cfg.Unroll, cfg.AdaLoRADeltaT = 11, 9, 2, 2
 			cfg.LoRADropout, cfg.Accumulate, cfg.GradientCheckpointing = 0.1, 2, true
-			checkResume(t, cfg, rng)
+			checkResume(t, perform, cfg, rng)
 		})
 	}
 	t.Run("begun without", func(t *testing.T) {

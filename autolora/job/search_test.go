@@ -33,5 +33,5 @@ func TestRuleOf(t *testing.T) {
 func TestResumeGates(t *testing.T) {
 	cfg := tinyConfig(t, "exact")
 	cfg.Rule, cfg.Targets, cfg.SearchSteps, cfg.Unroll, cfg.Steps = autolora.GatesRule, []string{"all-linear"}, 9, 2, 5
-	checkResume(t, cfg, rand.New(rand.NewPCG(9, 9)))
+	checkResume(t, perform, cfg, rand.New(rand.NewPCG(9, 9)))
 }

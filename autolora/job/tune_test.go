@@ -97,10 +97,15 @@ func adapterFiles(t *testing.T, dir string) map[string][]byte {
 	return files
 }
 
-// timeless is tune.json without what depends on the machine.
+// timeless is tune.json without what depends on the machine; "" where there is none.
 func timeless(t *testing.T, dir string) string {
 	t.Helper()
-	u := readTune(t, dir)
+	u, err := runs.ReadTune(dir)
+	if u == nil && err == nil {
+		return ""
+	} else if err != nil {
+		t.Fatal(err)
+	}
 	for i := range u.Trials {
 		trial := &u.Trials[i]
 		trial.Seconds = 0
@@ -135,7 +140,7 @@ func TestResumeTune(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			cfg := tinyTune(t)
 			change(&cfg)
-			resumes(t, tune, cfg, rng)
+			checkResume(t, tune, cfg, rng)
 		})
 	}
 	for _, m := range []string{runs.MethodFull, runs.MethodAdapter, runs.MethodLoRAGrid, runs.MethodAutoLoRA} {
@@ -145,51 +150,12 @@ func TestResumeTune(t *testing.T) {
 				t.Fatal(err)
 			}
 			cfg.LR, cfg.TuneLR, cfg.Steps, cfg.Cost, cfg.GridRanks, cfg.SearchSteps = settings.Auto, []float64{1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 4e-2}, 12, 2, []int64{1, 2}, 4
-			out := resumes(t, perform, cfg, rng)
+			out := checkResume(t, perform, cfg, rng)
 			if u := readTune(t, cfg.Out); out.Results.LR <= 0 || len(u.Trials) < 3 {
 				t.Errorf("rate %v of %d trials", out.Results.LR, len(u.Trials))
 			}
 		})
 	}
-}
-
-// resumes makes a run alone and one that is interrupted at random points.
-func resumes(t *testing.T, do func(context.Context, Host, settings.Config) (*Outcome, error), cfg settings.Config, rng *rand.Rand) *Outcome {
-	t.Helper()
-	alone := mustRun(t, do, cfg)
-	want, wantTune := learned(t, cfg.Out), timeless(t, cfg.Out)
-	again := cfg
-	again.Out, again.Resume, again.SaveEvery = filepath.Join(t.TempDir(), "out"), true, 2
-	var out *Outcome
-	interrupts := 0
-	run(t, func(*torchbind.Scope) {
-		for out == nil {
-			ctx, cancel := context.WithCancel(context.Background())
-			var err error
-			left := 1 + rng.IntN(8)
-			if interrupts >= 3 {
-				left += rng.IntN(40)
-			}
-			if out, err = do(ctx, Host{Reporter: &stopper{left: left, cancel: cancel}}, again); err != nil && !errors.Is(err, context.Canceled) {
-				t.Fatal(err)
-			}
-			cancel()
-			if interrupts++; interrupts > 200 {
-				t.Fatal("no end after 200 interrupts")
-			}
-		}
-	})
-	if interrupts < 3 {
-		t.Fatal("it was hardly interrupted")
-	}
-	sameFiles(t, learned(t, again.Out), want)
-	if got := timeless(t, again.Out); got != wantTune {
-		t.Errorf("tune.json is\n%s\nwant\n%s", got, wantTune)
-	}
-	if out.Results.Steps != alone.Results.Steps || out.Results.Cost != alone.Results.Cost {
-		t.Errorf("steps %+v and cost %+v, want %+v and %+v", out.Results.Steps, out.Results.Cost, alone.Results.Steps, alone.Results.Cost)
-	}
-	return alone
 }
 
 // Shards that share a folder choose what one machine alone chooses, whoever of them is

@@ -154,13 +154,13 @@ func TestWatchedResume(t *testing.T) {
 			t.Run(fmt.Sprint(m, " ", patience), func(t *testing.T) {
 				cfg := watchedRun(t, m)
 				cfg.Patience, cfg.LoRADropout = patience, 0.1
-				checkResume(t, cfg, rng)
+				checkResume(t, perform, cfg, rng)
 			})
 		}
 	}
 	generation := tinyGeneration(t, "gpt2")
 	generation.Method = runs.MethodLoRA
-	checkResume(t, watchedFor(generation), rng)
+	checkResume(t, perform, watchedFor(generation), rng)
 }
 
 // copier copies a run's folder after every step, as a kill would leave it.

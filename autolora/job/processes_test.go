@@ -2,6 +2,7 @@ package job
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -14,7 +15,9 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -28,12 +31,13 @@ import (
 )
 
 // processEnv is the environment variable that makes the test binary one of
-// several processes: it has their settings and what this one does otherwise.
+// several processes: it has the roles that this one plays, one after the other.
 const processEnv = "AUTOLORA_TEST_PROCESS"
 
-// role is what a process of a test does.
+// role is what a process of a test does in one run.
 type role struct {
 	Config  settings.Config
+	Port    int    // of the store
 	Version string // in place of the program's
 	HangAt  int    // step after which it hangs; 0: never
 	Slow    time.Duration
@@ -43,7 +47,6 @@ type role struct {
 type watched struct {
 	silent
 	role
-	rank string
 	done int
 }
 
@@ -62,28 +65,33 @@ func TestProcess(t *testing.T) {
 	if text == "" {
 		t.Skip("only in the processes that other tests start")
 	}
-	var r role
-	if err := json.Unmarshal([]byte(text), &r); err != nil {
+	var roles []role
+	if err := json.Unmarshal([]byte(text), &roles); err != nil {
 		t.Fatal(err)
-	}
-	if r.Version != "" {
-		Version = r.Version
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	terminate := make(chan os.Signal, 1)
 	signal.Notify(terminate, syscall.SIGTERM)
 	go func() { <-terminate; cancel() }()
-	err := torchbind.Run(func(*torchbind.Scope) (err error) {
-		host := Host{Reporter: &watched{role: r, rank: os.Getenv("RANK")}}
-		if host.Processes, err = Join(r.Config); err != nil {
+	own, failed := Version, false
+	for _, r := range roles {
+		Version = cmp.Or(r.Version, own)
+		t.Setenv("MASTER_PORT", strconv.Itoa(r.Port))
+		err := torchbind.Run(func(*torchbind.Scope) (err error) {
+			host := Host{Reporter: &watched{role: r}}
+			if host.Processes, err = Join(r.Config); err != nil {
+				return err
+			}
+			defer host.Processes.Close()
+			_, err = perform(ctx, host, r.Config)
 			return err
+		})
+		if err != nil {
+			fmt.Fprintf(os.Stderr, "error: %v\n", err)
+			failed = true
 		}
-		defer host.Processes.Close()
-		_, err = perform(ctx, host, r.Config)
-		return err
-	})
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "error: %v\n", err)
+	}
+	if failed {
 		os.Exit(1)
 	}
 }
@@ -97,17 +105,17 @@ type process struct {
 	err            error
 }
 
-// start starts process rank of size, whose store is at port.
-func start(t *testing.T, rank, size, port int, r role) *process {
+// start starts process rank of size.
+func start(t *testing.T, rank, size int, roles ...role) *process {
 	t.Helper()
-	text, err := json.Marshal(r)
+	text, err := json.Marshal(roles)
 	if err != nil {
 		t.Fatal(err)
 	}
 	p := &process{Cmd: exec.Command(os.Args[0], "-test.run=^TestProcess$"), lines: make(chan string, 1000), ended: make(chan struct{})}
 	p.Env = append(os.Environ(), processEnv+"="+string(text), "OMP_NUM_THREADS=1",
 		fmt.Sprintf("RANK=%d", rank), fmt.Sprintf("LOCAL_RANK=%d", rank), fmt.Sprintf("WORLD_SIZE=%d", size),
-		"MASTER_ADDR=127.0.0.1", fmt.Sprintf("MASTER_PORT=%d", port))
+		"MASTER_ADDR=127.0.0.1")
 	p.Cmd.Stderr = &p.stderr
 	p.Cmd.Stdout = p
 	if err := p.Start(); err != nil {
@@ -157,32 +165,59 @@ func (p *process) end(t *testing.T, limit time.Duration) string {
 	return p.stderr.String()
 }
 
+// gloo says why there are no runs of several processes.
+var gloo struct {
+	sync.Once
+	err error
+}
+
 // needGloo skips a test where the program was built without Gloo.
 func needGloo(t *testing.T) {
 	t.Helper()
-	group, err := torchbind.NewProcessGroup(torchbind.GroupConfig{Size: 1, Addr: "127.0.0.1", Port: torchtest.FreePort(t), Timeout: 10 * time.Second, Device: torchbind.CPU})
+	gloo.Do(func() {
+		group, err := torchbind.NewProcessGroup(torchbind.GroupConfig{Size: 1, Addr: "127.0.0.1", Port: torchtest.FreePort(t), Timeout: 10 * time.Second, Device: torchbind.CPU})
+		if gloo.err = err; err == nil {
+			group.Close()
+		}
+	})
 	switch {
-	case err != nil && strings.Contains(err.Error(), "libgloo-dev"):
-		t.Skip("runs of several processes are not tested: ", err)
-	case err != nil:
-		t.Fatal(err)
+	case gloo.err != nil && strings.Contains(gloo.err.Error(), "libgloo-dev"):
+		t.Skip("runs of several processes are not tested: ", gloo.err)
+	case gloo.err != nil:
+		t.Fatal(gloo.err)
 	}
-	group.Close()
 }
 
 // startAll starts all processes of a run; change, which may be nil, makes one
 // of them different.
 func startAll(t *testing.T, size int, cfg settings.Config, change func(rank int, r *role)) []*process {
 	t.Helper()
+	return startRuns(t, size, []settings.Config{cfg}, func(rank, _ int, r *role) {
+		if change != nil {
+			change(rank, r)
+		}
+	})
+}
+
+// startRuns starts processes that make several runs together, one after the other:
+// to start them takes longer than a run of a tiny model.
+func startRuns(t *testing.T, size int, cfgs []settings.Config, change func(rank, run int, r *role)) []*process {
+	t.Helper()
 	needGloo(t)
-	port := torchtest.FreePort(t)
+	roles := make([][]role, size)
+	for n, cfg := range cfgs {
+		port := torchtest.FreePort(t)
+		for rank := range roles {
+			r := role{Config: cfg, Port: port}
+			if change != nil {
+				change(rank, n, &r)
+			}
+			roles[rank] = append(roles[rank], r)
+		}
+	}
 	all := make([]*process, size)
 	for rank := range all {
-		r := role{Config: cfg}
-		if change != nil {
-			change(rank, &r)
-		}
-		all[rank] = start(t, rank, size, port, r)
+		all[rank] = start(t, rank, size, roles[rank]...)
 	}
 	return all
 }
@@ -268,8 +303,7 @@ func TestProcessesAreOne(t *testing.T) {
 		method string
 		change func(*settings.Config)
 	}{
-		{"search and training", 2, runs.MethodAutoLoRA, nil},
-		{"search and training by four", 4, runs.MethodAutoLoRA, nil},
+		{"search and training", 4, runs.MethodAutoLoRA, nil},
 		{"Adam's look-ahead, derivative at W', unroll", 2, runs.MethodAutoLoRA, func(c *settings.Config) {
 			c.LookAhead, c.ImplicitAt, c.Unroll, c.Eta = autolora.Adam, autolora.AtLookAhead, 2, 0.01
 		}},
@@ -277,8 +311,7 @@ func TestProcessesAreOne(t *testing.T) {
 			c.Hypergradient, c.UpdateOrder = autolora.FiniteDifference, autolora.AlphaFirst
 		}},
 		{"first order", 2, runs.MethodAutoLoRA, func(c *settings.Config) { c.Hypergradient = autolora.FirstOrder }},
-		{"lora, accumulated", 4, runs.MethodLoRA, func(c *settings.Config) { c.Accumulate = 2 }},
-		{"lora, class weights", 2, runs.MethodLoRA, func(c *settings.Config) { c.Accumulate, c.ClassWeights = 2, settings.BalancedWeights }},
+		{"lora, class weights", 4, runs.MethodLoRA, func(c *settings.Config) { c.Accumulate, c.ClassWeights = 2, settings.BalancedWeights }},
 		{"full", 2, runs.MethodFull, nil},
 		{"adapter", 2, runs.MethodAdapter, nil},
 		{"adalora", 2, runs.MethodAdaLoRA, func(c *settings.Config) { c.AdaLoRADeltaT = 2 }},
@@ -286,21 +319,35 @@ func TestProcessesAreOne(t *testing.T) {
 		{"gradient checkpointing", 2, runs.MethodAutoLoRA, func(c *settings.Config) { c.GradientCheckpointing = true }},
 		{"lora, gradient checkpointing", 2, runs.MethodLoRA, func(c *settings.Config) { c.GradientCheckpointing = true }},
 	}
-	for _, tt := range tests {
+	alone, together := make([]settings.Config, len(tests)), make([]settings.Config, len(tests))
+	bySize := map[int][]int{}
+	for i, tt := range tests {
+		cfg, err := tinyConfig(t, string(autolora.Exact)).Variant(tt.method)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg.Dropout, cfg.BatchSize, cfg.SearchSteps, cfg.Steps, cfg.LogEvery, cfg.DType = 0, 6, 11, 12, 1, "float64"
+		if tt.change != nil {
+			tt.change(&cfg)
+		}
+		alone[i], together[i] = cfg, cfg
+		together[i].Out = filepath.Join(t.TempDir(), "out")
+		bySize[tt.size] = append(bySize[tt.size], i)
+	}
+	for size, some := range bySize {
+		var cfgs []settings.Config
+		for _, i := range some {
+			cfgs = append(cfgs, together[i])
+		}
+		all := startRuns(t, size, cfgs, nil)
+		for _, i := range some {
+			mustRun(t, perform, alone[i])
+		}
+		mustEnd(t, all)
+	}
+	for i, tt := range tests {
+		cfg, several := alone[i], together[i]
 		t.Run(tt.name, func(t *testing.T) {
-			cfg, err := tinyConfig(t, string(autolora.Exact)).Variant(tt.method)
-			if err != nil {
-				t.Fatal(err)
-			}
-			cfg.Dropout, cfg.BatchSize, cfg.SearchSteps, cfg.Steps, cfg.LogEvery, cfg.DType = 0, 6, 11, 12, 1, "float64"
-			if tt.change != nil {
-				tt.change(&cfg)
-			}
-			mustRun(t, perform, cfg)
-			several := cfg
-			several.Out = filepath.Join(t.TempDir(), "out")
-			mustEnd(t, startAll(t, tt.size, several, nil))
-
 			sameLosses(t, several.Out, cfg.Out, tolProcesses)
 			file := filepath.Join(runs.AdapterDir, "adapter_model.safetensors")
 			switch tt.method {
@@ -354,23 +401,25 @@ func sameLosses(t *testing.T, got, want string, tolerance float64) {
 
 // In float32 the loss and the gradients of a step are those of one process.
 func TestProcessesInFloat32(t *testing.T) {
+	var alone, together []settings.Config
 	for _, method := range []string{runs.MethodAutoLoRA, runs.MethodFull} {
-		t.Run(method, func(t *testing.T) {
-			cfg, err := tinyConfig(t, string(autolora.Exact)).Variant(method)
-			if err != nil {
-				t.Fatal(err)
-			}
-			cfg.Dropout, cfg.SearchSteps, cfg.Steps, cfg.LogEvery = 0, 1, 1, 1
-			mustRun(t, perform, cfg)
-			several := cfg
-			several.Out = filepath.Join(t.TempDir(), "out")
-			mustEnd(t, startAll(t, 2, several, nil))
-			one, _ := losses(t, cfg.Out)
-			more, _ := losses(t, several.Out)
-			if d := apart(one, more); !(d <= tolProcessStep) {
-				t.Errorf("loss and norms of gradients are %.1e apart", d)
-			}
-		})
+		cfg, err := tinyConfig(t, string(autolora.Exact)).Variant(method)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg.Dropout, cfg.SearchSteps, cfg.Steps, cfg.LogEvery = 0, 1, 1, 1
+		mustRun(t, perform, cfg)
+		alone = append(alone, cfg)
+		cfg.Out = filepath.Join(t.TempDir(), "out")
+		together = append(together, cfg)
+	}
+	mustEnd(t, startRuns(t, 2, together, nil))
+	for i, cfg := range alone {
+		one, _ := losses(t, cfg.Out)
+		more, _ := losses(t, together[i].Out)
+		if d := apart(one, more); !(d <= tolProcessStep) {
+			t.Errorf("%s: loss and norms of gradients are %.1e apart", cfg.Method, d)
+		}
 	}
 }
 
@@ -416,53 +465,51 @@ func dropping(t *testing.T) settings.Config {
 	return cfg
 }
 
-// A process that is killed ends the other one with an error, at once; both go
-// on from the last checkpoint and come to the bytes of a run that was left
-// alone.
+// A process that is killed ends the other one with an error, at once, and a signal
+// ends both; all go on from the last checkpoint, and come to the bytes of a run that was
+// left alone.
 func TestProcessKilled(t *testing.T) {
+	t.Parallel()
 	cfg := dropping(t)
+	cfg.SearchSteps = 40
 	mustEnd(t, startAll(t, 2, cfg, nil))
 	want := learned(t, cfg.Out)
 
+	cfg.Out = filepath.Join(t.TempDir(), "out")
+	slow := func(_ int, r *role) { r.Slow = 20 * time.Millisecond }
 	for victim := range 2 {
-		t.Run(fmt.Sprint("process ", victim), func(t *testing.T) {
-			cfg.Out = filepath.Join(t.TempDir(), "out")
-			all := startAll(t, 2, cfg, func(_ int, r *role) { r.Slow = 20 * time.Millisecond })
-			all[0].await(t, 10)
-			began := time.Now()
-			if err := all[victim].Process.Signal(syscall.SIGKILL); err != nil {
-				t.Fatal(err)
-			}
-			text := all[1-victim].end(t, 15*time.Second)
-			if all[1-victim].err == nil || !strings.Contains(text, "process") || !strings.Contains(text, "the checkpoint is kept") || strings.Count(text, "\n") != 1 {
-				t.Errorf("after %v the other process says %q (%v)", time.Since(began), text, all[1-victim].err)
-			}
-			<-all[victim].ended
-			mustEnd(t, startAll(t, 2, cfg, nil))
-			sameFiles(t, learned(t, cfg.Out), want)
-		})
+		all := startAll(t, 2, cfg, slow)
+		all[0].await(t, 10)
+		began := time.Now()
+		if err := all[victim].Process.Signal(syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		text := all[1-victim].end(t, 15*time.Second)
+		if all[1-victim].err == nil || !strings.Contains(text, "process") || !strings.Contains(text, "the checkpoint is kept") || strings.Count(text, "\n") != 1 {
+			t.Errorf("process %d was killed: after %v the other says %q (%v)", victim, time.Since(began), text, all[1-victim].err)
+		}
+		<-all[victim].ended
 	}
 
-	t.Run("all are interrupted", func(t *testing.T) {
-		cfg.Out, cfg.SaveEvery = filepath.Join(t.TempDir(), "out"), 100
-		all := startAll(t, 2, cfg, func(_ int, r *role) { r.Slow = 20 * time.Millisecond })
-		all[0].await(t, 5)
-		all[1].Process.Signal(syscall.SIGTERM)
-		time.Sleep(50 * time.Millisecond)
-		all[0].Process.Signal(syscall.SIGTERM)
-		for rank, p := range all {
-			if text := p.end(t, 15*time.Second); !strings.Contains(text, "the checkpoint is kept") {
-				t.Errorf("process %d says %q", rank, text)
-			}
+	cfg.SaveEvery = 100
+	all := startAll(t, 2, cfg, slow)
+	all[0].await(t, 5)
+	all[1].Process.Signal(syscall.SIGTERM)
+	time.Sleep(50 * time.Millisecond)
+	all[0].Process.Signal(syscall.SIGTERM)
+	for rank, p := range all {
+		if text := p.end(t, 15*time.Second); !strings.Contains(text, "the checkpoint is kept") {
+			t.Errorf("process %d says %q", rank, text)
 		}
-		cfg.SaveEvery = 3
-		mustEnd(t, startAll(t, 2, cfg, nil))
-		sameFiles(t, learned(t, cfg.Out), want)
-	})
+	}
+	cfg.SaveEvery = 3
+	mustEnd(t, startAll(t, 2, cfg, nil))
+	sameFiles(t, learned(t, cfg.Out), want)
 }
 
 // A process that hangs ends the others when the time limit is over.
 func TestProcessHangs(t *testing.T) {
+	t.Parallel()
 	cfg := dropping(t)
 	cfg.ProcessTimeout = 3
 	all := startAll(t, 2, cfg, func(rank int, r *role) {
@@ -478,84 +525,75 @@ func TestProcessHangs(t *testing.T) {
 	}
 }
 
-// Processes that do not fit each other are refused, all with the reason.
+// Processes that do not fit each other, and runs that cannot be, are refused, all with
+// the reason.
 func TestProcessesDiffer(t *testing.T) {
-	tests := []struct {
-		name   string
-		change func(*role)
-		want   string
-	}{
-		{"version", func(r *role) { r.Version = "v0.0.1-other" }, "version"},
-		{"setting", func(r *role) { r.Config.LR *= 2 }, "differ in lr"},
-		{"seed", func(r *role) { r.Config.Seed++ }, "differ in seed"},
-		{"data", func(r *role) {
-			text, err := os.ReadFile(r.Config.TrainFile)
-			if err != nil {
-				t.Fatal(err)
-			}
-			r.Config.TrainFile = filepath.Join(t.TempDir(), "train.tsv")
-			writeTest(t, r.Config.TrainFile, strings.Replace(string(text), "film", "w20", 1))
-		}, "SHA-256"},
+	otherData := func(r *role) {
+		text, err := os.ReadFile(r.Config.TrainFile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Config.TrainFile = filepath.Join(t.TempDir(), "train.tsv")
+		writeTest(t, r.Config.TrainFile, strings.Replace(string(text), "film", "w20", 1))
 	}
+	full := t.TempDir()
+	writeTest(t, filepath.Join(full, "mine"), "")
+	tests := []struct {
+		name, want string
+		both       func(*settings.Config)
+		second     func(*role)
+	}{
+		{"version", "version", nil, func(r *role) { r.Version = "v0.0.1-other" }},
+		{"setting", "differ in lr", nil, func(r *role) { r.Config.LR *= 2 }},
+		{"seed", "differ in seed", nil, func(r *role) { r.Config.Seed++ }},
+		{"data", "SHA-256", nil, otherData},
+		{"a failure of process 0 alone", "is not empty", func(c *settings.Config) { c.Out, c.Resume = full, false }, nil},
+		{"fewer examples than processes", "batch-size: got 1", func(c *settings.Config) { c.BatchSize = 1 }, nil},
+	}
+	var cfgs []settings.Config
 	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			cfg := dropping(t)
-			all := startAll(t, 2, cfg, func(rank int, r *role) {
-				if rank == 1 {
-					tt.change(r)
-				}
-			})
-			for rank, p := range all {
-				if text := p.end(t, 30*time.Second); p.err == nil || !strings.Contains(text, tt.want) || strings.Count(text, "\n") != 1 {
-					t.Errorf("process %d: %v, %q, want an error about %s", rank, p.err, text, tt.want)
-				}
+		cfg := dropping(t)
+		if tt.both != nil {
+			tt.both(&cfg)
+		}
+		cfgs = append(cfgs, cfg)
+	}
+	all := startRuns(t, 2, cfgs, func(rank, run int, r *role) {
+		if change := tests[run].second; rank == 1 && change != nil {
+			change(r)
+		}
+	})
+	for rank, p := range all {
+		said := strings.Split(strings.TrimSuffix(p.end(t, time.Minute), "\n"), "\n")
+		if p.err == nil || len(said) != len(tests) {
+			t.Fatalf("process %d: %v, %q, want a line for each of %d runs", rank, p.err, said, len(tests))
+		}
+		for n, tt := range tests {
+			if !strings.Contains(said[n], tt.want) {
+				t.Errorf("%s: process %d says %q, want an error about %s", tt.name, rank, said[n], tt.want)
 			}
-			if entries, err := os.ReadDir(cfg.Out); !errors.Is(err, os.ErrNotExist) {
-				t.Errorf("the output folder was made: %v %v", entries, err)
-			}
-		})
+		}
+	}
+	for n, cfg := range cfgs {
+		if entries, err := os.ReadDir(cfg.Out); cfg.Out != full && !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s: the output folder was made: %v %v", tests[n].name, entries, err)
+		}
 	}
 }
 
 // One that comes late, in the place of one that is there, is refused; the others
 // go on.
 func TestProcessComesLate(t *testing.T) {
-	cfg := dropping(t)
+	t.Parallel()
 	needGloo(t)
-	port := torchtest.FreePort(t)
-	slow := role{Config: cfg, Slow: 200 * time.Millisecond} // 28 steps, in which another process has to start
-	all := []*process{start(t, 0, 2, port, slow), start(t, 1, 2, port, slow)}
+	slow := role{Config: dropping(t), Port: torchtest.FreePort(t), Slow: 200 * time.Millisecond} // 28 steps, in which another process has to start
+	all := []*process{start(t, 0, 2, slow), start(t, 1, 2, slow)}
 	all[0].await(t, 3)
-	late := start(t, 1, 2, port, slow)
+	late := start(t, 1, 2, slow)
 	if text := late.end(t, 30*time.Second); late.err == nil || !strings.Contains(text, "joined") || strings.Count(text, "\n") != 1 {
 		t.Errorf("the late process: %v, %q", late.err, text)
 	}
 	mustEnd(t, all)
-}
-
-// A failure of process 0 alone is told by all of them.
-func TestProcessesAgreeOnFailure(t *testing.T) {
-	cfg := dropping(t)
-	cfg.Resume = false
-	if err := os.MkdirAll(filepath.Join(cfg.Out, "other"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	for rank, p := range startAll(t, 2, cfg, nil) {
-		if text := p.end(t, 30*time.Second); p.err == nil || !strings.Contains(text, "is not empty") {
-			t.Errorf("process %d: %v, %q", rank, p.err, text)
-		}
-	}
-}
-
-// Rows of a batch that has fewer examples than processes are computed once.
-func TestSmallBatchSize(t *testing.T) {
-	cfg := dropping(t)
-	cfg.BatchSize = 1
-	for rank, p := range startAll(t, 2, cfg, nil) {
-		if text := p.end(t, 30*time.Second); p.err == nil || !strings.Contains(text, "batch-size: got 1") {
-			t.Errorf("process %d: %v, %q", rank, p.err, text)
-		}
-	}
 }
 
 // The environment is checked before anything is waited for.

@@ -36,7 +36,7 @@ func TestTodaysModelsAgainstCentralDifferences(t *testing.T) {
 				cfg := SearchConfig{
 					Mode: Exact, LookAhead: SGD, Form: Softmax, Scale: 1, K: 2, LoRADropout: 0.1, Eta: 0.05, LRWeights: 1e-2, LRAlpha: 1e-2, Unroll: 1,
 				}
-				x, err := NewSearch(model, nn.LoRAConfig{Targets: []string{"all-linear"}, Alpha: 8}, cfg, Execution{Seed: 1, GradientCheckpointing: recomputing})
+				x, err := NewSearch(model, nn.LoRAConfig{Targets: []string{"all-linear"}, Alpha: 8}, cfg, Execution{Seed: 1})
 				if err != nil {
 					t.Fatal(err)
 				}

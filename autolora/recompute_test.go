@@ -23,24 +23,16 @@ const tolRecomputed = 1e-10
 // recomputing turns gradient checkpointing on in the searches of the other tests.
 var recomputing bool
 
-// Whatever is proved of the search by an independent reference holds with gradient
-// checkpointing too.
+// Whole searches against independent references with gradient checkpointing too. Of what
+// else is proved of the search TestRecomputedSearch says that it is the same with it.
 func TestReferencesWithGradientCheckpointing(t *testing.T) {
 	recomputing = true
 	defer func() { recomputing = false }()
 	t.Run("hypergradient", TestHypergradientAgainstPyTorch)
 	t.Run("steps", TestSearchStepsAgainstPyTorch)
-	t.Run("variants", TestImplicitVariantsAgainstPyTorch)
 	t.Run("presets", TestPresetSearchesAgainstPyTorch)
-	t.Run("central differences", TestExactAgainstCentralDifferences)
-	t.Run("masks of finite differences", TestFiniteDifferenceSharesMasks)
-	t.Run("masks at W'", TestLookAheadSharesMasks)
 	t.Run("divergence", TestAlphaFirstDivergence)
-	t.Run("decoders/hypergradient", TestDecoderHypergradientAgainstPyTorch)
-	t.Run("decoders/float32", TestDecoderHypergradientInFloat32)
 	t.Run("decoders/steps", TestDecoderSearchStepsAgainstPyTorch)
-	t.Run("decoders/central differences", TestDecoderExactAgainstCentralDifferences)
-	t.Run("central differences of today's", TestTodaysModelsAgainstCentralDifferences)
 }
 
 // recomputeModels are models of every family and every kind of output.
@@ -60,7 +52,13 @@ var recomputeModels = []struct {
 	{"qwen3-tiny", nn.CausalLM, 0},
 	{"gemma3-tiny", nn.CausalLM, 0},
 	{"phi3-tiny", nn.CausalLM, 0},
+	{"smollm3-tiny", nn.CausalLM, 0},
+	{"olmo2-tiny", nn.CausalLM, 0},
+	{"distilbert-tiny", nn.SequenceClassification, 3},
+	{"electra-tiny", nn.SequenceClassification, 3},
 	{"modernbert-mean", nn.Regression, 1},
+	{"modernbert-tiny-tokens", nn.TokenClassification, 5},
+	{"deberta-tiny", nn.SequenceClassification, 3},
 	{"deberta-tiny-tokens", nn.TokenClassification, 5},
 }
 
@@ -140,7 +138,8 @@ func nearTensors(t *testing.T, s *torchbind.Scope, name string, got, want []*tor
 }
 
 // All parts of an iteration and whole iterations, with and without gradient
-// checkpointing: every family, kind of output, mode and order, with every dropout.
+// checkpointing, with every dropout: of every family and kind of output the exact mode
+// and a finite difference, of an encoder and a decoder every mode, order and form.
 func TestRecomputedSearch(t *testing.T) {
 	configs := map[string]SearchConfig{
 		"exact":                {Mode: Exact, LookAhead: SGD},
@@ -155,9 +154,13 @@ func TestRecomputedSearch(t *testing.T) {
 		"first-order-adam-one": {Mode: FirstOrder, LookAhead: Adam, Order: AlphaFirst, Unroll: 2},
 	}
 	for _, m := range recomputeModels {
+		all := m.name == "bert-tiny" || m.name == "llama-tiny"
 		for name, cfg := range configs {
+			if !all && name != "exact" && name != "fd-adam-ahead-fresh" {
+				continue
+			}
 			for i, form := range AlphaForms {
-				if i > 0 && name != "exact" {
+				if i > 0 && (!all || name != "exact") {
 					continue
 				}
 				t.Run(m.name+"/"+name+"/"+string(form), func(t *testing.T) {
@@ -221,7 +224,7 @@ func checkRecomputedSearch(t *testing.T, s *torchbind.Scope, whole, recomputed *
 	}
 }
 
-// Five steps of every kind of training, of two batches each, with and without
+// Three steps of every kind of training, of two batches each, with and without
 // gradient checkpointing.
 func TestRecomputedTraining(t *testing.T) {
 	methods := map[string]func(m *nn.Model) (*RankAllocator, error){
@@ -258,11 +261,11 @@ func TestRecomputedTraining(t *testing.T) {
 						}
 						// The gradient of a key's bias is rounding alone, which AdamW would divide by an ε of 1e-8.
 						optim := torchbind.AdamWConfig{Beta1: 0.9, Beta2: 0.999, Eps: 1e-4, WeightDecay: 0.01}
-						both[i] = NewTrainer(model, TrainConfig{Steps: 5, LR: 1e-2, AdamW: optim}, allocator, Execution{Seed: 7, GradientCheckpointing: i == 1})
+						both[i] = NewTrainer(model, TrainConfig{Steps: 3, LR: 1e-2, AdamW: optim}, allocator, Execution{Seed: 7, GradientCheckpointing: i == 1})
 					}
 					whole, recomputed := both[0], both[1]
 					tolerance := map[string]float64{"full": tolRecomputed}[name]
-					for i := range uint64(5) {
+					for i := range uint64(3) {
 						batches := []*Batch{madeUpBatch(t, s, whole.model, i), madeUpBatch(t, s, whole.model, i+50)}[:1+i%2]
 						want, got := whole.Step(s, batches), recomputed.Step(s, batches)
 						near(t, "loss and norm", []float64{got.Loss, got.GradNorm}, []float64{want.Loss, want.GradNorm}, tolerance)

@@ -2,6 +2,7 @@ package nn
 
 import (
 	"math"
+	"math/rand/v2"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -43,8 +44,8 @@ func TestBottlenecksAgainstAdapterHub(t *testing.T) {
 	}
 }
 
-// The gradients of the loss with respect to every weight of the adapters; the
-// larger models would take seconds.
+// The gradients of the loss with respect to every weight of the adapters, along a
+// random direction each.
 func TestBottleneckDifferences(t *testing.T) {
 	for _, c := range bottleneckCases[3:] {
 		t.Run(c.adapter, func(t *testing.T) {
@@ -53,14 +54,34 @@ func TestBottleneckDifferences(t *testing.T) {
 				defer m.Close()
 				seqs, labels := openFixture(t, "expected-"+c.base).sequences("batch")
 				b, y := batchOf(t, s, m, seqs, labels)
-				params := m.AdapterParams()
-				torchtest.GradCheck(t, func(s *torchbind.Scope, moved []*torchbind.Tensor) (loss *torchbind.Tensor) {
-					At(params, moved, func() { loss = m.Loss(s, b, y, nil) })
-					return loss
-				}, Values(params))
+				checkDifferences(t, s, m.AdapterParams(), func(s *torchbind.Scope) *torchbind.Tensor { return m.Loss(s, b, y, nil) })
 			})
 		})
 	}
+}
+
+// checkDifferences compares the gradients of a loss with central differences, for each
+// of the weights along a random direction, in which an error does not cancel by chance.
+func checkDifferences(t *testing.T, s *torchbind.Scope, params []*Param, loss func(s *torchbind.Scope) *torchbind.Tensor) {
+	t.Helper()
+	rng := rand.New(rand.NewPCG(3, 5))
+	var directions []*torchbind.Tensor
+	for _, p := range params {
+		v := make([]float64, p.Value.NumEl())
+		for i := range v {
+			v[i] = rng.NormFloat64()
+		}
+		directions = append(directions, torchbind.FromSlice(s, v, p.Value.Shape(), torchbind.CPU))
+	}
+	torchtest.GradCheck(t, func(s *torchbind.Scope, in []*torchbind.Tensor) (l *torchbind.Tensor) {
+		var moved []*torchbind.Tensor
+		for i, p := range params {
+			by := torchbind.Mul(s, torchbind.Narrow(s, in[0], 0, int64(i), 1), directions[i])
+			moved = append(moved, torchbind.Add(s, torchbind.Detach(s, p.Value), by))
+		}
+		At(params, moved, func() { l = loss(s) })
+		return l
+	}, []*torchbind.Tensor{torchbind.FromSlice(s, make([]float64, len(params)), []int64{int64(len(params))}, torchbind.CPU)})
 }
 
 // With up-projections of zero an adapter changes nothing, under dropout too: its

@@ -9,6 +9,7 @@ import (
 	"autolora/data"
 	"autolora/nn/safetensors"
 	"autolora/torchbind"
+	"autolora/torchbind/torchtest"
 )
 
 // fixture is a file of expected values in testdata/nn, made by PyTorch,
@@ -143,17 +144,8 @@ func near(t *testing.T, name string, got, want []float64, tolerance float64) {
 	}
 }
 
-// run runs fn where libtorch may be used, and fails on leaks.
-func run(t *testing.T, fn func(s *torchbind.Scope)) {
-	t.Helper()
-	before := torchbind.Live()
-	if err := torchbind.Run(func(s *torchbind.Scope) error { fn(s); return nil }); err != nil {
-		t.Fatal(err)
-	}
-	if n := torchbind.Live() - before; n != 0 {
-		t.Errorf("%d tensors leaked", n)
-	}
-}
+// run runs fn on the thread of libtorch, and makes sure that it leaves no tensor.
+var run = torchtest.Run
 
 func mustLoad(t *testing.T, dir string, cfg LoadConfig) *Model {
 	t.Helper()

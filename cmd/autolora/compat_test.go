@@ -47,16 +47,14 @@ func TestFormerVersions(t *testing.T) {
 			}
 			do := func(args ...string) string {
 				t.Helper()
-				cmd := program(t, args...)
-				cmd.Dir = dir
-				cmd.Env = append(cmd.Env, "OMP_NUM_THREADS=1")
-				got := run(t, cmd)
+				got := here(t, args...)
 				if got.code != 0 {
 					t.Fatalf("%q: got %+v", args, got)
 				}
 				return got.stdout
 			}
 
+			t.Chdir(dir)
 			then := read("complete/results.json")
 			var now results
 			if err := json.Unmarshal([]byte(do("eval", "--adapter", "complete/adapter", "--model", "model", "--dev", "table.csv", "--json")), &now); err != nil {

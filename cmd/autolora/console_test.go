@@ -84,7 +84,7 @@ func TestNamesAreOnlyShown(t *testing.T) {
 		{"run", "--" + evil},
 		{"score", evil},
 	} {
-		got := run(t, program(t, args...))
+		got := here(t, args...)
 		if text := got.stdout + got.stderr; text == "" || strings.ContainsAny(text, "\x1b\a\r\u009b") {
 			t.Errorf("%q: exit code %d: %q", args, got.code, text)
 		}

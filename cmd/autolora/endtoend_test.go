@@ -24,7 +24,7 @@ func ownFiles(model, table string) []string {
 // succeed runs autolora and returns its stdout.
 func succeed(t *testing.T, args ...string) string {
 	t.Helper()
-	got := run(t, program(t, args...))
+	got := here(t, args...)
 	if got.code != exitDone {
 		t.Fatalf("autolora %s: exit code %d: %s", args[0], got.code, got.stderr)
 	}
@@ -97,11 +97,11 @@ func TestFromRunToPredictions(t *testing.T) {
 		}
 	})
 	t.Run("eval that knows its run", func(t *testing.T) {
-		got := run(t, program(t, "eval", "--adapter", out, "--dev", table, "--threads", "1"))
+		got := here(t, "eval", "--adapter", out, "--dev", table, "--threads", "1")
 		if got.code != exitDone || !strings.Contains(got.stdout, "on all 60 examples of table's dev set") || strings.Contains(got.stderr, "--") {
 			t.Errorf("exit code %d: %s%s", got.code, got.stdout, got.stderr)
 		}
-		got = run(t, program(t, "eval", "--adapter", out, "--dev", table, "--threads", "1", "--max-length", "9"))
+		got = here(t, "eval", "--adapter", out, "--dev", table, "--threads", "1", "--max-length", "9")
 		if got.code != exitDone || !strings.Contains(got.stderr, "--max-length 9: the adapter was made with 16\n") {
 			t.Errorf("exit code %d: %s", got.code, got.stderr)
 		}
@@ -115,7 +115,7 @@ func TestFromRunToPredictions(t *testing.T) {
 		}
 		writeFile(t, filepath.Join(elsewhere, "adapter_config.json"), strings.Replace(string(config), model, "/where/it/was", 1))
 		for _, command := range [][]string{{"eval", "--dev", table}, {"predict", "--input", table}, {"export", "--format", "merged", "--out", filepath.Join(dir, "gone")}} {
-			got := run(t, program(t, append(command, "--adapter", elsewhere)...))
+			got := here(t, append(command, "--adapter", elsewhere)...)
 			want := "autolora: " + elsewhere + ` names a base model that cannot be had: model "/where/it/was": no such folder, and `
 			if got.code != exitFailed || !strings.HasPrefix(got.stderr, want) || !strings.HasSuffix(got.stderr, ": give its folder, or its name on the hub, with --model\n") || strings.Count(got.stderr, "\n") != 1 {
 				t.Errorf("%s: exit code %d: %s", command[0], got.code, got.stderr)
@@ -150,14 +150,13 @@ func TestFromRunToPredictions(t *testing.T) {
 		if got := succeed(t, "predict", "--adapter", adapter, "--max-length", "16", "--input", input, "--output", output); got != "3 examples written to "+output+"\n" {
 			t.Errorf("stdout %q", got)
 		}
-		fromStdin := program(t, "predict", "--adapter", adapter, "--max-length", "16", "--input", "-")
-		fromStdin.Stdin = strings.NewReader(lines)
+		fromStdin := hereWith(t, lines, "predict", "--adapter", adapter, "--max-length", "16", "--input", "-")
 		written, err := os.ReadFile(output)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := run(t, fromStdin); got.stdout != stdout || string(written) != stdout {
-			t.Errorf("to stdout %q, to a file %q, from stdin %q %s", stdout, written, got.stdout, got.stderr)
+		if fromStdin.stdout != stdout || string(written) != stdout {
+			t.Errorf("to stdout %q, to a file %q, from stdin %q %s", stdout, written, fromStdin.stdout, fromStdin.stderr)
 		}
 		for line := range strings.Lines(stdout) {
 			v := decode(t, line)
@@ -172,14 +171,13 @@ func TestFromRunToPredictions(t *testing.T) {
 		}
 		for _, taken := range []string{input, dir + "/./out/../in.jsonl", link, tag, filepath.Join(adapter, "README.md"), dir, filepath.Join(dir, "no", "folder")} {
 			before, _ := os.ReadFile(taken)
-			got := run(t, program(t, "predict", "--adapter", adapter, "--max-length", "16", "--input", input, "--output", taken))
+			got := here(t, "predict", "--adapter", adapter, "--max-length", "16", "--input", input, "--output", taken)
 			if after, _ := os.ReadFile(taken); got.code != exitUsage || string(after) != string(before) || strings.Count(got.stderr, "\n") != 1 {
 				t.Errorf("--output %s: exit code %d, stderr %q", taken, got.code, got.stderr)
 			}
 		}
-		plain := program(t, "predict", "--adapter", adapter, "--input", "-", "--max-length", "4")
-		plain.Stdin = strings.NewReader("bad\na good film and a bad film\n")
-		if got := run(t, plain); got.code != exitDone || strings.Count(got.stdout, "\n") != 2 || !strings.Contains(got.stdout, `"probabilities":{`) ||
+		got := hereWith(t, "bad\na good film and a bad film\n", "predict", "--adapter", adapter, "--input", "-", "--max-length", "4")
+		if got.code != exitDone || strings.Count(got.stdout, "\n") != 2 || !strings.Contains(got.stdout, `"probabilities":{`) ||
 			!strings.Contains(got.stderr, "1 examples were longer than max-length 4 and cut; the first: stdin: line 2\n") {
 			t.Errorf("plain text from stdin: %q %q", got.stdout, got.stderr)
 		}
@@ -190,13 +188,11 @@ func TestFromRunToPredictions(t *testing.T) {
 		if err != nil || head != "title,input_label,label,probability" || strings.Count(string(rows), "\n") != 61 {
 			t.Errorf("%v, %s", err, rows)
 		}
-		got := run(t, program(t, "predict", "--adapter", out, "--input", table, "--output", filepath.Join(dir, "labels.parquet")))
+		got = here(t, "predict", "--adapter", out, "--input", table, "--output", filepath.Join(dir, "labels.parquet"))
 		if got.code != exitUsage || !strings.Contains(got.stderr, ".parquet files are not written: want .jsonl, .csv, .tsv or .conll") {
 			t.Errorf("exit code %d: %s", got.code, got.stderr)
 		}
-		broken := program(t, "predict", "--adapter", adapter, "--max-length", "16", "--input", "-", "--output", filepath.Join(dir, "none.jsonl"))
-		broken.Stdin = strings.NewReader("{\"text\": \"a\"}\nfilm\n")
-		got = run(t, broken)
+		got = hereWith(t, "{\"text\": \"a\"}\nfilm\n", "predict", "--adapter", adapter, "--max-length", "16", "--input", "-", "--output", filepath.Join(dir, "none.jsonl"))
 		if got.code != exitFailed || !strings.Contains(got.stderr, "stdin: line 2") {
 			t.Errorf("exit code %d, stderr %q", got.code, got.stderr)
 		}
@@ -235,7 +231,7 @@ func TestFirstHour(t *testing.T) {
 	}
 	writeFile(t, table, rows)
 
-	got := run(t, program(t, "run", "--model", model, "--train", table, "--out", out, "--max-length", "16", "--new-head"))
+	got := here(t, "run", "--model", model, "--train", table, "--out", out, "--max-length", "16", "--new-head")
 	for _, want := range []string{"guessed from ", "held out as dev set"} {
 		if got.code != exitDone || !strings.Contains(got.stderr, want) {
 			t.Errorf("exit code %d, want %q on stderr: %s", got.code, want, got.stderr)
@@ -318,6 +314,9 @@ func TestSignals(t *testing.T) {
 
 // TestSecondInterrupt checks that a program which is stuck can be ended.
 func TestSecondInterrupt(t *testing.T) {
+	if signal.Ignored(os.Interrupt) {
+		t.Skip("the tests were started so that it is ignored")
+	}
 	cmd := program(t)
 	cmd.Env = append(cmd.Env, childVariable+"=deaf")
 	stdout, err := cmd.StdoutPipe()
@@ -334,9 +333,15 @@ func TestSecondInterrupt(t *testing.T) {
 		if !lines.Scan() || lines.Text() != want {
 			t.Errorf("stdout %q, want %q", lines.Text(), want)
 		}
-		time.Sleep(1200 * time.Millisecond) // until the second signal is no longer caught
-		cmd.Process.Signal(os.Interrupt)
+		cmd.Process.Signal(os.Interrupt) // the second one comes too soon
 	}
+	again := time.NewTicker(300 * time.Millisecond)
+	defer again.Stop()
+	go func() {
+		for range again.C {
+			cmd.Process.Signal(os.Interrupt)
+		}
+	}()
 	cmd.Wait()
 	if status := cmd.ProcessState.Sys().(syscall.WaitStatus); !status.Signaled() || status.Signal() != syscall.SIGINT {
 		t.Errorf("ended with %v, want by the interrupt", cmd.ProcessState)

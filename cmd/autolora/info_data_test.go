@@ -38,7 +38,7 @@ func TestInfoData(t *testing.T) {
 	for name, want := range map[string]string{"rows.jsonl.gz": `unknown kind of file ".gz": want it unpacked`, "columns.json": "as data: "} {
 		file := filepath.Join(dir, name)
 		writeFile(t, file, `{"text": {"0": "a", "1": "b"}}`)
-		if got := run(t, program(t, "info", file)); got.code != exitFailed || !strings.Contains(got.stderr, want) {
+		if got := here(t, "info", file); got.code != exitFailed || !strings.Contains(got.stderr, want) {
 			t.Errorf("%s: got %+v", name, got)
 		}
 	}

@@ -128,15 +128,14 @@ func TestLaunchErrors(t *testing.T) {
 		{"setting of the command", []string{"--processes", "2", "--", "run", "--split", "7"}, "run: --split: got 7"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			t.Parallel()
-			got := run(t, program(t, append([]string{"launch"}, tc.args...)...))
+			got := here(t, append([]string{"launch"}, tc.args...)...)
 			if got.code != exitUsage || got.stdout != "" || strings.Count(got.stderr, "\n") != 1 || !strings.Contains(got.stderr, tc.want) {
 				t.Errorf("exit code %d, stderr %q, want one line with %q", got.code, got.stderr, tc.want)
 			}
 		})
 	}
 	t.Run("help of the command", func(t *testing.T) {
-		if got := run(t, program(t, "launch", "--processes", "2", "run", "--help")); got.code != exitDone || !strings.Contains(got.stdout, "Usage: autolora run") {
+		if got := here(t, "launch", "--processes", "2", "run", "--help"); got.code != exitDone || !strings.Contains(got.stdout, "Usage: autolora run") {
 			t.Errorf("exit code %d, stdout %q", got.code, got.stdout)
 		}
 	})
@@ -147,9 +146,9 @@ func TestLaunchErrors(t *testing.T) {
 		}
 	})
 	t.Run("from a launched process", func(t *testing.T) {
-		cmd := program(t, "launch", "--processes", "2", "run")
-		cmd.Env = append(cmd.Env, "WORLD_SIZE=2", "RANK=0")
-		if got := run(t, cmd); got.code != exitUsage || !strings.Contains(got.stderr, "launch is done by one process") {
+		t.Setenv("WORLD_SIZE", "2")
+		t.Setenv("RANK", "0")
+		if got := here(t, "launch", "--processes", "2", "run"); got.code != exitUsage || !strings.Contains(got.stderr, "launch is done by one process") {
 			t.Errorf("exit code %d, stderr %q", got.code, got.stderr)
 		}
 	})

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -46,7 +47,7 @@ func mainCode(args []string, do func(context.Context, *console, []string) error)
 	defer stop()
 	err := do(ctx, newConsole(), args)
 	if err != nil {
-		complain(err)
+		complain(os.Stderr, err)
 	}
 	return exitCode(err)
 }
@@ -65,8 +66,8 @@ func crashBySignal() {
 }
 
 // complain writes the line that says why the program fails.
-func complain(err error) {
-	fmt.Fprintf(os.Stderr, "autolora: %s\n", plain(oneLine(err.Error())))
+func complain(w io.Writer, err error) {
+	fmt.Fprintf(w, "autolora: %s\n", plain(oneLine(err.Error())))
 }
 
 // endSignals are those that ask the program to end. nohup has SIGHUP ignored,
@@ -106,7 +107,7 @@ func untilSignal(parent context.Context) (context.Context, context.CancelFunc) {
 			time.Sleep(grace)
 			if !endsItself.Load() && !job.Stepping() {
 				atomicfile.Abandon()
-				complain(errors.New("interrupted"))
+				complain(os.Stderr, errors.New("interrupted"))
 				os.Exit(exitFailed)
 			}
 		}

@@ -82,6 +82,27 @@ func run(t *testing.T, cmd *exec.Cmd) outcome {
 	return outcome{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()}
 }
 
+// here runs autolora in this process: to start one and to open libtorch in it takes
+// longer than most of what it does.
+func here(t *testing.T, args ...string) outcome {
+	t.Helper()
+	return hereWith(t, "", args...)
+}
+
+// hereWith is here with a text on stdin.
+func hereWith(t *testing.T, stdin string, args ...string) outcome {
+	t.Helper()
+	t.Setenv("HF_HUB_OFFLINE", "1")
+	t.Setenv("HF_HOME", t.TempDir())
+	var stdout, stderr bytes.Buffer
+	c := &console{in: strings.NewReader(stdin), out: &stdout, err: &stderr, width: defaultWidth}
+	err := dispatch(t.Context(), c, args)
+	if err != nil {
+		complain(&stderr, err)
+	}
+	return outcome{stdout.String(), stderr.String(), exitCode(err)}
+}
+
 // tinyModel makes a folder with a tiny BERT checkpoint and a vocabulary of its
 // size.
 func tinyModel(t *testing.T) string {
@@ -192,8 +213,7 @@ func TestExitCodes(t *testing.T) {
 		{"empty folder", []string{"info", t.TempDir()}, exitFailed, "neither a model"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			t.Parallel()
-			got := run(t, program(t, tc.args...))
+			got := here(t, tc.args...)
 			if got.code != tc.code || got.stdout != "" {
 				t.Errorf("exit code %d, want %d; stdout %q", got.code, tc.code, got.stdout)
 			}
@@ -249,7 +269,7 @@ func TestNoCUDALibrary(t *testing.T) {
 	}
 	const brings = "libtorch_cuda.so is not there: `scripts/fetch_libtorch.sh --cuda && make build` brings it\n"
 	for _, device := range []string{"cuda", "cuda:1"} {
-		got := run(t, program(t, "run", "--device", device))
+		got := here(t, "run", "--device", device)
 		if want := fmt.Sprintf("autolora: run: --device: device %q: ", device) + brings; got.code != exitUsage || got.stderr != want {
 			t.Errorf("exit code %d, stderr %q, want %q", got.code, got.stderr, want)
 		}
@@ -262,11 +282,11 @@ func TestVersion(t *testing.T) {
 		Version, Commit, Libtorch *string
 		Devices                   []string
 	}
-	got := run(t, program(t, "version", "--json"))
+	got := here(t, "version", "--json")
 	if err := json.Unmarshal([]byte(got.stdout), &v); err != nil || v.Version == nil || v.Commit == nil || v.Libtorch == nil || len(v.Devices) == 0 || v.Devices[0] != "cpu" {
 		t.Errorf("got %+v, error %v", v, err)
 	}
-	if got := run(t, program(t, "version")); got.stdout != "autolora "+job.Version+"\n" {
+	if got := here(t, "version"); got.stdout != "autolora "+job.Version+"\n" {
 		t.Errorf("got %q", got.stdout)
 	}
 }
@@ -275,10 +295,10 @@ func TestVersion(t *testing.T) {
 func TestQuiet(t *testing.T) {
 	model, table, out := tinyModel(t), tinyTable(t, 60), filepath.Join(t.TempDir(), "out")
 	args := append([]string{"train", "--quiet", "--method", "lora", "--steps", "2", "--out", out}, ownFiles(model, table)...)
-	if got := run(t, program(t, args...)); got.code != exitDone || got.stderr != "" || !strings.Contains(got.stdout, "accuracy") {
+	if got := here(t, args...); got.code != exitDone || got.stderr != "" || !strings.Contains(got.stdout, "accuracy") {
 		t.Errorf("exit code %d, stdout %q, stderr %q", got.code, got.stdout, got.stderr)
 	}
-	if got := run(t, program(t, args...)); got.code != exitFailed || !strings.HasPrefix(got.stderr, "autolora: output folder ") { // that is there now
+	if got := here(t, args...); got.code != exitFailed || !strings.HasPrefix(got.stderr, "autolora: output folder ") { // that is there now
 		t.Errorf("exit code %d, stderr %q", got.code, got.stderr)
 	}
 }
@@ -304,7 +324,7 @@ func TestCompletion(t *testing.T) {
 		{[]string{"__complete", "run", "--lr", ""}, "auto\n:4\n"},
 		{[]string{"__complete", "run", "--eta", ""}, ":4\n"}, // neither
 	} {
-		if got := run(t, program(t, tc.args...)); got.code != exitDone || !strings.HasPrefix(got.stdout, tc.want) {
+		if got := here(t, tc.args...); got.code != exitDone || !strings.HasPrefix(got.stdout, tc.want) {
 			t.Errorf("%q: exit code %d, stdout %.200q, want %q", tc.args, got.code, got.stdout, tc.want)
 		}
 	}

@@ -32,7 +32,7 @@ func TestReport(t *testing.T) {
 	}
 	a, b, out := filepath.Join(dir, "a"), filepath.Join(dir, "b"), filepath.Join(dir, "made", "report")
 
-	got := run(t, program(t, "report", a, b, "--out", out))
+	got := here(t, "report", a, b, "--out", out)
 	if got.code != 0 || got.stderr != "" {
 		t.Fatalf("exit code %d, stderr %q", got.code, got.stderr)
 	}
@@ -52,7 +52,7 @@ func TestReport(t *testing.T) {
 		}
 	}
 
-	got = run(t, program(t, "report", a, "--json"))
+	got = here(t, "report", a, "--json")
 	var r struct {
 		Tasks []struct{ Methods []struct{ Method string } }
 	}
@@ -81,7 +81,7 @@ func TestReportErrors(t *testing.T) {
 		{"missing", []string{"report", filepath.Join(empty, "none")}, exitFailed, "no such file or directory"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			got := run(t, program(t, tc.args...))
+			got := here(t, tc.args...)
 			line, rest, ok := strings.Cut(got.stderr, "\n")
 			if got.code != tc.code || !ok || rest != "" || !strings.Contains(line, tc.want) {
 				t.Errorf("exit code %d, want %d; stderr %q, want one line with %q", got.code, tc.code, got.stderr, tc.want)

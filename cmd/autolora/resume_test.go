@@ -24,13 +24,15 @@ func TestKilled(t *testing.T) {
 		args    []string
 		kills   int
 	}{
-		{"run", append([]string{"--k", "4", "--search-steps", "40", "--steps", "60", "--lr", "0.01", "--search-lr", "0.01"}, own...), 8},
-		{"tune", append([]string{"--tune-target", "query+value,all-linear", "--tune-rank", "1,2", "--tune-lr", "0.001,0.01", "--steps", "30"}, own...), 5},
-		{"prune", append([]string{"--adapter", trained, "--by", "ablation", "--steps", "30", "--lr", "0.01"}, own...), 5}, // of what run made
+		{"run", append([]string{"--k", "4", "--search-steps", "40", "--steps", "60", "--lr", "0.01", "--search-lr", "0.01"}, own...), 5},
+		{"tune", append([]string{"--tune-target", "query+value,all-linear", "--tune-rank", "1,2", "--tune-lr", "0.001,0.01", "--steps", "30"}, own...), 3},
+		{"prune", append([]string{"--adapter", trained, "--by", "ablation", "--steps", "30", "--lr", "0.01"}, own...), 3}, // of what run made
 	} {
 		alone, killed := filepath.Join(dir, tc.command+" alone"), filepath.Join(dir, tc.command)
 		began := time.Now()
-		succeed(t, append([]string{tc.command, "--out", alone}, tc.args...)...)
+		if got := run(t, program(t, append([]string{tc.command, "--out", alone}, tc.args...)...)); got.code != exitDone {
+			t.Fatalf("%s: exit code %d: %s", tc.command, got.code, got.stderr)
+		}
 		again := append([]string{tc.command, "--resume", "--out", killed}, tc.args...)
 		kill(t, again, killed, tc.kills, time.Since(began))
 		succeed(t, again...)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"math"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -78,11 +79,8 @@ func TestScore(t *testing.T) {
 		{"not defined", []string{"regression", "--hypotheses", same, "--references", close}, "", `{"pearson": null, "spearman": null}`, "pearson     not defined   on 4 examples"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			t.Parallel()
 			score := func(args ...string) outcome {
-				cmd := program(t, append(append([]string{"score"}, tc.args...), args...)...)
-				cmd.Stdin = strings.NewReader(tc.stdin)
-				got := run(t, cmd)
+				got := hereWith(t, tc.stdin, slices.Concat([]string{"score"}, tc.args, args)...)
 				if got.code != exitDone || got.stderr != "" {
 					t.Fatalf("exit code %d, stderr %q", got.code, got.stderr)
 				}
@@ -166,10 +164,8 @@ func TestScoreErrors(t *testing.T) {
 		{"no number", "regression --hypotheses words.txt --references two.txt", exitFailed, `words.txt: line 2: got "high", want a finite number`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			t.Parallel()
-			cmd := program(t, append([]string{"score"}, strings.Fields(tc.args)...)...)
-			cmd.Dir = dir
-			got := run(t, cmd)
+			t.Chdir(dir)
+			got := here(t, append([]string{"score"}, strings.Fields(tc.args)...)...)
 			line, rest, ok := strings.Cut(got.stderr, "\n")
 			if got.code != tc.code || got.stdout != "" || !ok || rest != "" || !strings.Contains(line, tc.want) {
 				t.Errorf("exit code %d, want %d; stdout %q; stderr %q, want one line with %q", got.code, tc.code, got.stdout, got.stderr, tc.want)
@@ -180,7 +176,7 @@ func TestScoreErrors(t *testing.T) {
 
 // TestScoreShared scores the tags of a real system on JNLPBA, of the developers' golden set.
 func TestScoreShared(t *testing.T) {
-	got := run(t, program(t, "score", "tagging", "--input", filepath.Join(datatest.Golden(t, "ner"), "jnlpba_perceptron_a.tags"), "--json"))
+	got := here(t, "score", "tagging", "--input", filepath.Join(datatest.Golden(t, "ner"), "jnlpba_perceptron_a.tags"), "--json")
 	var scores struct{ Precision, Recall, F1 float64 }
 	if err := json.Unmarshal([]byte(got.stdout), &scores); err != nil {
 		t.Fatalf("%v: %s", err, got.stderr)

@@ -70,7 +70,6 @@ func TestScoreE2E(t *testing.T) {
 		{"references from stdin", "--references -"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			t.Parallel()
 			args := strings.Fields("score e2e --hypotheses outputs.txt --json --metric " + withoutMETEOR + " " + tc.args)
 			got := runIn(t, dir, e2eReferences, args...)
 			compareScores(t, got.stdout, e2eScores)
@@ -81,9 +80,8 @@ func TestScoreE2E(t *testing.T) {
 // runIn runs the program in a folder and expects it to succeed without a word on stderr.
 func runIn(t *testing.T, dir, stdin string, args ...string) outcome {
 	t.Helper()
-	cmd := program(t, args...)
-	cmd.Dir, cmd.Stdin = dir, strings.NewReader(stdin)
-	got := run(t, cmd)
+	t.Chdir(dir)
+	got := hereWith(t, stdin, args...)
 	if got.code != exitDone || got.stderr != "" {
 		t.Fatalf("exit code %d, stderr %q", got.code, got.stderr)
 	}
@@ -203,9 +201,7 @@ func TestScoreMETEOR(t *testing.T) {
 		t.Errorf("got %s, want plain meteor", text)
 	}
 	writeFile(t, filepath.Join(dir, "paraphrases"), "0.5\ncheap coffee shop\n")
-	cmd := program(t, args...)
-	cmd.Dir = dir
-	if got := run(t, cmd); got.code != exitFailed || !strings.Contains(got.stderr, "paraphrases: ") || strings.Count(got.stderr, "\n") != 1 {
+	if got := here(t, args...); got.code != exitFailed || !strings.Contains(got.stderr, "paraphrases: ") || strings.Count(got.stderr, "\n") != 1 {
 		t.Errorf("exit code %d, stderr %q, want one line about the table", got.code, got.stderr)
 	}
 }
@@ -256,9 +252,8 @@ func TestScoreTextErrors(t *testing.T) {
 		{"missing file", "--metric bleu --hypotheses none.txt --references two.txt", exitFailed, "open none.txt: no such file or directory"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			cmd := program(t, append([]string{"score", "e2e"}, strings.Fields(tc.args)...)...)
-			cmd.Dir = dir
-			got := run(t, cmd)
+			t.Chdir(dir)
+			got := here(t, append([]string{"score", "e2e"}, strings.Fields(tc.args)...)...)
 			line, rest, ok := strings.Cut(got.stderr, "\n")
 			if got.code != tc.code || got.stdout != "" || !ok || rest != "" || !strings.Contains(line, tc.want) {
 				t.Errorf("exit code %d, want %d; stdout %q; stderr %q, want one line with %q", got.code, tc.code, got.stdout, got.stderr, tc.want)
@@ -274,7 +269,7 @@ func TestSegmentsAreNoInput(t *testing.T) {
 	writeFile(t, hypotheses, "a b c d\n")
 	writeFile(t, references, "a b c e\n")
 	for _, file := range []string{hypotheses, references, dir} {
-		got := run(t, program(t, "score", "e2e", "--metric", "bleu", "--hypotheses", hypotheses, "--references", references, "--segments", file))
+		got := here(t, "score", "e2e", "--metric", "bleu", "--hypotheses", hypotheses, "--references", references, "--segments", file)
 		if got.code != exitUsage || !strings.Contains(got.stderr, "--segments") {
 			t.Errorf("%s: exit code %d, stderr %q", file, got.code, got.stderr)
 		}

@@ -45,8 +45,7 @@ func TestTagging(t *testing.T) {
 	if strings.Count(lines, "\n") != 24 || !strings.HasPrefix(lines, `{"tags":["`) {
 		t.Errorf("predict printed %.80q", lines)
 	}
-	labels := program(t, "predict", "--model", model, "--input", file, "--max-length", "16", "--output", filepath.Join(dir, "none.conll"))
-	got := run(t, labels)
+	got := here(t, "predict", "--model", model, "--input", file, "--max-length", "16", "--output", filepath.Join(dir, "none.conll"))
 	if _, err := os.Stat(filepath.Join(dir, "none.conll")); got.code != exitFailed || !strings.Contains(got.stderr, "this model does not label words: write JSON lines") || err == nil {
 		t.Errorf("exit code %d, stderr %q, file %v", got.code, got.stderr, err)
 	}

@@ -53,6 +53,22 @@ func TestFile(t *testing.T) {
 	}
 }
 
+// Files and folders have the permissions that the umask leaves.
+func TestPermissions(t *testing.T) {
+	before := syscall.Umask(0o027)
+	defer syscall.Umask(before)
+	dir := t.TempDir()
+	file, folder := filepath.Join(dir, "file"), filepath.Join(dir, "folder")
+	if err := errors.Join(WriteFile(file, nil), WriteFolder(folder, func(string) error { return nil })); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]os.FileMode{file: 0o640, folder: 0o750} {
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != want {
+			t.Errorf("%s: %v (%v), want %v", path, info.Mode().Perm(), err, want)
+		}
+	}
+}
+
 func TestFolder(t *testing.T) {
 	parent := t.TempDir()
 	dir := filepath.Join(parent, "folder")

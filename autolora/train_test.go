@@ -82,3 +82,31 @@ func (letters) Encode(ex data.Example) (data.Encoded, error) {
 	e.IDs = append(e.IDs, 3)
 	return e, nil
 }
+
+// The gradients of a step's batches are added up as they come: no batch more keeps
+// one of its own.
+func TestAccumulatedGradients(t *testing.T) {
+	for _, checkpointing := range []bool{false, true} {
+		run(t, func(s *torchbind.Scope) {
+			model := loadRecomputed(t, "bert-tiny", nn.SequenceClassification, 3, true)
+			defer model.Close()
+			trainer := NewTrainer(model, TrainConfig{Steps: 1, LR: 1e-3, AdamW: AdamW(0)}, nil, Execution{Seed: 1, GradientCheckpointing: checkpointing})
+			kept := func(batches int) (tensors int64) {
+				_ = s.Do(func(s *torchbind.Scope) error {
+					var all []*Batch
+					for i := range batches {
+						all = append(all, madeUpBatch(t, s, model, uint64(i)))
+					}
+					before := torchbind.Live()
+					trainer.gradient(s, all)
+					tensors = torchbind.Live() - before
+					return nil
+				})
+				return tensors
+			}
+			if two, six := kept(2), kept(6); two != six || two < int64(len(trainer.optim.Params)) {
+				t.Errorf("gradient checkpointing %v: of two batches %d tensors are kept, of six %d", checkpointing, two, six)
+			}
+		})
+	}
+}

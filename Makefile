@@ -85,18 +85,17 @@ test-cpus: setup $(DEMO_MODEL) ## run the numeric tests as lesser CPUs would, wi
 	done; \
 	[[ -z $$failed ]] || { echo "failed:$$failed" >&2; exit 1; }
 
-# The sanitizer looks for what throws C++'s exceptions when a program starts: libtorch, which needs it, is opened later.
-ASAN_TEST = go test -asan -exec 'env LD_PRELOAD=$(shell $(CXX) -print-file-name=libasan.so):$(shell $(CXX) -print-file-name=libstdc++.so)'
-
 .PHONY: asan
 asan: export LD_LIBRARY_PATH = $(CURDIR)/third_party/asan
+# The sanitizer looks for what throws C++'s exceptions when a program starts; libtorch, which needs it, is opened later.
+asan: export CGO_LDFLAGS = -g -O2 -Wl,--no-as-needed -lstdc++
 asan: setup ## run the tests of what calls C++ under the address sanitizer
 	@scripts/build_shim.sh --asan
 	ASAN_OPTIONS=allocator_may_return_null=1 \
-		$(ASAN_TEST) -skip 'TestSearchMemoryIsFlat|TestRecomputationMemory' ./torchbind/... ./nn ./nn/generate ./autolora ./autolora/job
+		go test -asan -skip 'TestSearchMemoryIsFlat|TestRecomputationMemory' ./torchbind/... ./nn ./nn/generate ./autolora ./autolora/job
 	@# What is freed stays in the sanitizer's quarantine, which counts as resident memory: without it, memory is flat.
 	ASAN_OPTIONS=quarantine_size_mb=0:thread_local_quarantine_size_kb=0 \
-		$(ASAN_TEST) -run TestSearchMemoryIsFlat ./autolora
+		go test -asan -run TestSearchMemoryIsFlat ./autolora
 
 .PHONY: fuzz
 fuzz: setup ## run every fuzz target for FUZZTIME (default 10s)

@@ -144,8 +144,8 @@ def peak_memory():
 def run_json(command, threads, limit=None):
     """Runs a command that prints one JSON object on stdout; None if it has not ended after limit seconds."""
     env = {**os.environ, "OMP_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "false"}
-    # A session of its own, so that a compiler which it started ends with it.
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env, start_new_session=True) as p:
+    # A process group of its own, so that a compiler which it started ends with it.
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env, process_group=0) as p:
         try:
             out, err = p.communicate(timeout=limit)
         except BaseException as e:
@@ -203,6 +203,7 @@ def save(args, cases):
 
 def start(arguments, worker, main):
     """Runs a script: as a worker, or its main with the arguments; a file that fails is one line."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started ends too
     try:
         args = arguments()
         if args.worker:

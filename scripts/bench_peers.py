@@ -163,7 +163,7 @@ def peft_worker(system, model_dir, path, batch_size, dropout, threads, beams, ma
         **result,
         "lora_step_ms": 1e3 * average(seconds[WARM_UP:]),
         "peak_memory_bytes": peers.peak_memory(),
-        "padding": 1 - sum(int(mask.sum()) for _, mask in batches) / sum(mask.numel() for _, mask in batches),
+        "padding": 1 - sum(int(mask.sum()) for _, mask in batches[WARM_UP:]) / sum(mask.numel() for _, mask in batches[WARM_UP:]),
     }
 
 

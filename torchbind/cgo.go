@@ -36,6 +36,12 @@ package torchbind
 // #cgo nocallback tb_fused_adamw_
 // #cgo noescape tb_adam_lookahead
 // #cgo nocallback tb_adam_lookahead
+// #cgo noescape tb_quantize
+// #cgo nocallback tb_quantize
+// #cgo noescape tb_dequantize
+// #cgo nocallback tb_dequantize
+// #cgo noescape tb_quantized_linear
+// #cgo nocallback tb_quantized_linear
 // #cgo noescape tb_attention_plan
 // #cgo nocallback tb_attention_plan
 // #cgo noescape tb_planned_attention

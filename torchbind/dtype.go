@@ -7,6 +7,8 @@ type DType int8
 
 // The element types that this program uses.
 const (
+	UInt8    DType = 0
+	Int8     DType = 1
 	Int64    DType = 4
 	Float16  DType = 5
 	Float32  DType = 6
@@ -18,6 +20,8 @@ var dtypes = map[DType]struct {
 	name string
 	size int64
 }{
+	UInt8:    {"uint8", 1},
+	Int8:     {"int8", 1},
 	Int64:    {"int64", 8},
 	Float16:  {"float16", 2},
 	Float32:  {"float32", 4},

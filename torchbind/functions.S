@@ -92,6 +92,9 @@ function tb_fused_adamw_
 function tb_adam_lookahead
 function tb_pack_frozen
 function tb_frozen_linear
+function tb_quantize
+function tb_dequantize
+function tb_quantized_linear
 function tb_packed_attention
 function tb_attention_plan
 function tb_planned_attention

@@ -20,6 +20,8 @@ import (
 type FrozenWeight struct {
 	weight             *Tensor // [out, in]
 	forward, transpose *Tensor // packed for x Wᵀ and for g W; nil where weight serves
+
+	quantized *Quantized // in place of all that; nil: it is not
 }
 
 // Freeze returns w [out, in] for FrozenLinear. With pack, both directions are
@@ -39,6 +41,9 @@ func Freeze(s *Scope, w *Tensor, pack bool) *FrozenWeight {
 // any order flow to x alone.
 func FrozenLinear(s *Scope, x *Tensor, w *FrozenWeight, b *Tensor) *Tensor {
 	const op = "frozen_linear"
+	if w.quantized != nil {
+		return w.quantized.linear(s, x, b)
+	}
 	var out C.tb_tensor
 	err := C.tb_frozen_linear(x.handle(op), w.weight.handle(op), w.forward.optionalHandle(op), w.transpose.optionalHandle(op), b.optionalHandle(op), &out)
 	return s.adopt(out, err, op, x, w.weight, b)

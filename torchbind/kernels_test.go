@@ -239,6 +239,36 @@ func linearKernel(n, in, out int64, pack, bias bool) kernel {
 	}
 }
 
+// quantizedKernel is a product with rows of a matrix that is held in so many bits,
+// made of parts of so many rows.
+func quantizedKernel(n, in int64, parts []int64, first, rows int64, bits int, bias bool) kernel {
+	weights := func(s scope, like *torchbind.Tensor) (q *torchbind.Quantized, b *torchbind.Tensor) {
+		var table *torchbind.Tensor
+		if bits == 4 {
+			table = torchbind.Codebook(s, torchbind.NF4, torchbind.CPU)
+		}
+		var all []torchbind.QuantizedRows
+		for i, part := range parts {
+			all = append(all, torchbind.Quantize(s, draw(s, torchbind.Float32, uint64(60+i), part, in), table, 64))
+		}
+		if bias {
+			b = constant(s, like, 54, rows)
+		}
+		return torchbind.NewQuantized(in, all...).Narrow(first, rows), b
+	}
+	return kernel{
+		name: fmt.Sprintf("frozen linear %v by %d, rows %d to %d, in %d bits", parts, in, first, first+rows, bits), inputs: [][]int64{{n, in}},
+		fused: func(s scope, x tensors) *torchbind.Tensor {
+			q, b := weights(s, x[0])
+			return torchbind.FrozenLinear(s, x[0], torchbind.FreezeQuantized(q), b)
+		},
+		composed: func(s scope, x tensors) *torchbind.Tensor {
+			q, b := weights(s, x[0])
+			return torchbind.Linear(s, x[0], q.Dequantize(s, x[0].DType()), b)
+		},
+	}
+}
+
 func dropoutKernel(n, c int64, residual bool, p float64) kernel {
 	k := kernel{name: fmt.Sprintf("dropout %v, residual %v", p, residual), inputs: [][]int64{{n, c}}}
 	k.fused = func(s scope, in tensors) *torchbind.Tensor { return torchbind.Dropout(s, in[0], p, 5) }
@@ -417,6 +447,7 @@ func kernels() []kernel {
 		rmsKernel(50, 384), rmsKernel(50, 39), rmsKernel(3, 2),
 		rotaryKernel(5, 3, 8, 4), rotaryKernel(1, 1, 2, 0), rotaryKernel(3, 2, 70, 3), rotaryKernel(60, 3, 32, 65),
 		linearKernel(50, 64, 96, false, true), linearKernel(50, 64, 96, true, true), linearKernel(7, 33, 5, true, false),
+		quantizedKernel(20, 96, []int64{40, 24, 16}, 0, 80, 4, true), quantizedKernel(20, 33, []int64{5, 7, 3}, 4, 9, 4, false), quantizedKernel(20, 33, []int64{5, 7, 3}, 5, 7, 8, true),
 		dropoutKernel(9, 21, false, 0.3), dropoutKernel(9, 21, true, 0.3), dropoutKernel(9, 21, true, 0),
 		lossKernel(5, 0, 0, 3, 0, 4, 1), lossKernel(7, 0.1, 0, 6, 2, 2), lossKernel(2, 0.2, 0, 0), lossKernel(21, 0.1, 0, 20, -100, 5, -100), lossKernel(3, 1, 0, 0, 1),
 		lossKernel(5003, 0.1, 0, 7, 5002, 41), lossKernel(5003, 0.1, -100, 7, 5002, 41),

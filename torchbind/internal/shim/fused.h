@@ -19,6 +19,7 @@
 
 #include <cstdint>
 #include <utility>
+#include <vector>
 
 namespace tb {
 
@@ -33,6 +34,34 @@ at::Tensor frozen_linear(const at::Tensor &x, const at::Tensor &weight, const Pa
 // as good. Together they take up to twice the weight's memory (four times for
 // bfloat16 on a CPU without bfloat16 products).
 PackedWeight pack_frozen(const at::Tensor &weight);
+
+// A frozen matrix [rows, in] in 8 or 4 bits: of the rows of parts, one after the
+// other, those from first on. On any device, of ATen operators.
+//
+// 8 bits, where table is undefined: codes int8 [out, in], scales float32 [out], and
+// a number is code times scale / 127. 4 bits: codes uint8, of two numbers in
+// row-major order each, the first in the high bits; table float32 [512] has the pair
+// of numbers of each byte, and scales float32 one for every block numbers.
+struct QuantizedPart {
+  at::Tensor codes, scales, table;
+  int64_t rows, block;
+};
+struct QuantizedWeight {
+  std::vector<QuantizedPart> parts;
+  int64_t first, rows, in;
+};
+
+// The codes and the scales of w [out, in], as bitsandbytes quantizes: in 4 bits under
+// a table of ascending numbers from -1 to 1, or without one in 8.
+std::pair<at::Tensor, at::Tensor> quantize(const at::Tensor &w, const at::Tensor &table, int64_t block);
+
+// The numbers of w [rows, in]: float32's products, rounded to type.
+at::Tensor dequantize(const QuantizedWeight &w, at::ScalarType type);
+
+// frozen_linear with w, which is dequantized in the call, and again in every
+// derivative: no graph holds more of it than its codes. transposed: x is [N, rows],
+// the product x W [N, in].
+at::Tensor quantized_linear(const at::Tensor &x, const QuantizedWeight &w, const at::Tensor &bias, bool transposed = false);
 
 // True if this CPU multiplies bfloat16 matrices in hardware. Elsewhere
 // frozen_linear computes them in float32.

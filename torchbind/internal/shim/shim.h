@@ -101,6 +101,10 @@ tb_error *tb_adam_lookahead(const tb_tensor *params, const tb_tensor *grads, con
 // shim_fused.cc: operators with kernels of their own, see fused.h.
 tb_error *tb_pack_frozen(tb_tensor w, tb_tensor *forward, tb_tensor *transpose) TB_NOEXCEPT;  // both NULL where packing gains nothing
 tb_error *tb_frozen_linear(tb_tensor x, tb_tensor w, tb_tensor forward, tb_tensor transpose, tb_tensor b, tb_tensor *out) TB_NOEXCEPT;
+tb_error *tb_quantize(tb_tensor w, tb_tensor table, int64_t block, tb_tensor *out) TB_NOEXCEPT;  // codes, scales
+// parts: codes, scales and table (NULL in 8 bits) of each of n. sizes: first, rows, in, then rows and block of each.
+tb_error *tb_dequantize(const tb_tensor *parts, const int64_t *sizes, int64_t n, int dtype, tb_tensor *out) TB_NOEXCEPT;
+tb_error *tb_quantized_linear(tb_tensor x, const tb_tensor *parts, const int64_t *sizes, int64_t n, tb_tensor b, tb_tensor *out) TB_NOEXCEPT;
 tb_error *tb_packed_attention(tb_tensor q, tb_tensor kv, tb_tensor offsets_q, tb_tensor offsets_kv, tb_tensor visible, int64_t heads,
                               int64_t kv_heads, int64_t window, double scale, double p, uint64_t seed, tb_tensor *out) TB_NOEXCEPT;
 tb_error *tb_attention_plan(tb_tensor offsets_q, tb_tensor offsets_kv, tb_tensor visible, int64_t window, int64_t rows, int64_t length_q,

@@ -5,6 +5,18 @@
 
 using namespace tb;
 
+namespace {
+
+QuantizedWeight quantized(const tb_tensor *parts, const int64_t *sizes, int64_t n) {
+  QuantizedWeight w{{}, sizes[0], sizes[1], sizes[2]};
+  for (int64_t i = 0; i < n; i++) {
+    w.parts.push_back({ref(parts[3 * i]), ref(parts[3 * i + 1]), optional(parts[3 * i + 2]), sizes[3 + 2 * i], sizes[4 + 2 * i]});
+  }
+  return w;
+}
+
+}  // namespace
+
 extern "C" {
 
 tb_error *tb_pack_frozen(tb_tensor w, tb_tensor *forward, tb_tensor *transpose) noexcept {
@@ -19,6 +31,21 @@ tb_error *tb_pack_frozen(tb_tensor w, tb_tensor *forward, tb_tensor *transpose) 
 
 tb_error *tb_frozen_linear(tb_tensor x, tb_tensor w, tb_tensor forward, tb_tensor transpose, tb_tensor b, tb_tensor *out) noexcept {
   return guard([&] { emit(out, frozen_linear(ref(x), ref(w), {optional(forward), optional(transpose)}, optional(b))); });
+}
+
+tb_error *tb_quantize(tb_tensor w, tb_tensor table, int64_t block, tb_tensor *out) noexcept {
+  return guard([&] {
+    auto [codes, scales] = quantize(ref(w), optional(table), block);
+    emit(out, std::vector<at::Tensor>{codes, scales});
+  });
+}
+
+tb_error *tb_dequantize(const tb_tensor *parts, const int64_t *sizes, int64_t n, int dtype, tb_tensor *out) noexcept {
+  return guard([&] { emit(out, dequantize(quantized(parts, sizes, n), static_cast<at::ScalarType>(dtype))); });
+}
+
+tb_error *tb_quantized_linear(tb_tensor x, const tb_tensor *parts, const int64_t *sizes, int64_t n, tb_tensor b, tb_tensor *out) noexcept {
+  return guard([&] { emit(out, quantized_linear(ref(x), quantized(parts, sizes, n), optional(b))); });
 }
 
 tb_error *tb_packed_attention(tb_tensor q, tb_tensor kv, tb_tensor offsets_q, tb_tensor offsets_kv, tb_tensor visible, int64_t heads,

@@ -84,6 +84,13 @@ func (c *Checkpoint) Alias(name string) (kept string, ok bool) {
 	return "", false
 }
 
+// Forget lets go of the memory that reading has filled.
+func (c *Checkpoint) Forget() {
+	for _, f := range c.files {
+		f.Forget()
+	}
+}
+
 // Close unmaps all files. Closing twice is harmless.
 func (c *Checkpoint) Close() error {
 	var err error

@@ -68,6 +68,14 @@ func (f *File) Tensor(name string) (Tensor, bool) {
 	return t, ok
 }
 
+// Forget lets go of the memory that reading has filled: what is read after it comes
+// from the file again.
+func (f *File) Forget() {
+	if f.mapped != nil {
+		_ = syscall.Madvise(f.mapped, syscall.MADV_DONTNEED) // else the memory stays
+	}
+}
+
 // Close unmaps the file. All tensor data taken from it becomes invalid, and
 // later lookups find nothing. Closing twice is harmless.
 func (f *File) Close() error {

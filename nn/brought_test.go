@@ -343,8 +343,7 @@ func TestBroughtCheckpoints(t *testing.T) {
 		{"LoRA within", renaming(func(key string) string {
 			return strings.Replace(key, "self.query.weight", "self.query.base_layer.weight", 1)
 		}), "", "merge_and_unload"},
-		{"bitsandbytes", quantised(map[string]any{"quant_method": "bitsandbytes", "load_in_4bit": true}), "", "quantised with bitsandbytes, and such weights are not read"},
-		{"older bitsandbytes", quantised(map[string]any{"load_in_8bit": true}), "", "quantised with bitsandbytes"},
+		{"bitsandbytes of neither kind", quantised(map[string]any{"quant_method": "bitsandbytes"}), "", "quantised with bitsandbytes, and such weights are not read"},
 		{"GPTQ", quantised(map[string]any{"quant_method": "gptq", "bits": 4}), "", "quantised with GPTQ"},
 		{"a method that is not known", quantised(map[string]any{"quant_method": "rot13"}), "", "quantised with rot13"},
 		{"no quantisation", quantised(map[string]any{}), "", ""},

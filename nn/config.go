@@ -60,6 +60,10 @@ type Config struct {
 	// rotary embeddings.
 	LayerTypes []LayerType `json:"-"`
 
+	// Quantized is the form in which the checkpoint has matrices; "": none of them is
+	// quantised.
+	Quantized Quantization `json:"-"`
+
 	family family
 	raw    map[string]json.RawMessage // every key, for the writer of merged models
 }
@@ -115,7 +119,8 @@ func ParseConfig(data []byte) (Config, error) {
 	if cfg.family, ok = families[cfg.ModelType]; !ok {
 		return Config{}, unknown(cfg.ModelType, cfg.raw["vision_config"] != nil)
 	}
-	if err := checkQuantised(cfg.raw["quantization_config"]); err != nil {
+	var err error
+	if cfg.Quantized, err = readQuantization(cfg.raw[quantizationKey]); err != nil {
 		return Config{}, err
 	}
 	if err := cfg.family.read(plainjson.Loosen(data), &cfg); err != nil {
@@ -194,34 +199,6 @@ func checkDecoder(c Config) error {
 		return fmt.Errorf("max_position_embeddings: got %d, want at least 3", c.MaxPositionEmbeddings)
 	}
 	return nil
-}
-
-// quantisers have, by quant_method of config.json, who quantises so.
-var quantisers = map[string]string{
-	"bitsandbytes": "bitsandbytes", "gptq": "GPTQ", "awq": "AWQ", "fp8": "fp8", "fbgemm_fp8": "fp8", "finegrained_fp8": "fp8",
-	"mxfp4": "MXFP4", "compressed-tensors": "compressed-tensors", "hqq": "HQQ", "quanto": "Quanto", "torchao": "torchao",
-}
-
-// checkQuantised refuses the quantization_config of a config.json.
-func checkQuantised(raw json.RawMessage) error {
-	var keys map[string]any
-	if plainjson.Unmarshal(raw, &keys) != nil || len(keys) == 0 {
-		return nil
-	}
-	method, _ := keys["quant_method"].(string)
-	switch {
-	case method == "" && (keys["load_in_4bit"] == true || keys["load_in_8bit"] == true):
-		method = "bitsandbytes" // before it wrote quant_method
-	case quantisers[method] != "":
-		method = quantisers[method]
-	}
-	return quantisedError("the model is quantised with " + cmp.Or(method, "a method that it does not name"))
-}
-
-// quantisedError says what to do about a quantised model.
-func quantisedError(what string) error {
-	return fmt.Errorf("%s, and such weights are not read: take the model that it was made from, in float32, float16 or bfloat16, "+
-		"or write one with model.dequantize() and save_pretrained in Python", what)
 }
 
 // activations has transformers' names (ACT2FN) of each activation that there is,

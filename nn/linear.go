@@ -119,7 +119,10 @@ func newLinear(weight, bias *Param, modules ...Module) *Linear {
 
 // freeze makes W constant.
 func (l *Linear) freeze(s *torchbind.Scope, pack bool) {
-	weight := l.own(s, l.Weight)
 	l.bias = l.own(s, l.Bias)
-	l.frozen = torchbind.Freeze(s, weight, pack)
+	if q := l.Weight.quantised; q != nil {
+		l.frozen = torchbind.FreezeQuantized(q.Narrow(l.first, l.Out()))
+		return
+	}
+	l.frozen = torchbind.Freeze(s, l.own(s, l.Weight), pack)
 }

@@ -23,6 +23,7 @@ type loader struct {
 
 	params   []*Param
 	linears  []*Linear
+	quantise quantiser
 	rotaries map[*Rope]*rotary
 	stored   map[string]string // the checkpoint's names by those without a training's wrappers
 	used     map[string]bool   // of the names in stored
@@ -36,7 +37,8 @@ type loader struct {
 func newLoader(s *torchbind.Scope, ckpt *safetensors.Checkpoint, family family, dtype torchbind.DType, device torchbind.Device) *loader {
 	ld := &loader{
 		scope: s, ckpt: ckpt, family: family, dtype: dtype, device: device, stored: map[string]string{}, used: map[string]bool{}, sizes: map[safetensors.DType]int64{}, rotaries: map[*Rope]*rotary{},
-		advice: "the weights are not those of config.json's model",
+		quantise: quantiser{to: AsStored, tables: map[[16]float32]*torchbind.Tensor{}},
+		advice:   "the weights are not those of config.json's model",
 	}
 	for _, name := range ckpt.Names() {
 		plain := safetensors.Unwrapped(name)
@@ -74,6 +76,7 @@ func (ld *loader) find(key string) (safetensors.Tensor, bool) {
 // read returns the tensor of a key as it should be in the model, or nil and a
 // problem noted.
 func (ld *loader) read(s *torchbind.Scope, key string, dtype torchbind.DType, shape []int64) *torchbind.Tensor {
+	defer ld.ckpt.Forget() // one tensor of it at a time
 	t, ok := ld.find(key)
 	if !ok {
 		ld.problems = append(ld.problems, fmt.Sprintf("%q: missing", key))
@@ -83,6 +86,15 @@ func (ld *loader) read(s *torchbind.Scope, key string, dtype torchbind.DType, sh
 		ld.problems = append(ld.problems, fmt.Sprintf("%q: shape %v, want %v: it is empty", key, t.Shape, shape))
 		ld.advice = safetensors.WhyEmpty
 		return nil
+	}
+	if ld.storedForm(t) != AsStored {
+		return s.Tidy(func(s *torchbind.Scope) *torchbind.Tensor {
+			rows, ok := ld.storedRows(s, key, t, shape)
+			if !ok {
+				return nil
+			}
+			return torchbind.NewQuantized(shape[1], rows).Dequantize(s, dtype)
+		})
 	}
 	stored, ok := storedTypes[t.DType]
 	if !ok {
@@ -167,9 +179,9 @@ func (ld *loader) rmsNorm(name string, c int64, eps float64) *Norm {
 // linear loads a layer for x [N, in] whose rows are those of the modules, one
 // after the other.
 func (ld *loader) linear(in int64, bias bool, modules ...Module) *Linear {
-	l := newLinear(ld.stacked(modules, ".weight", in), nil, modules...)
+	l := newLinear(ld.load(stacked(modules, ".weight", in)), nil, modules...)
 	if bias {
-		l.Bias = ld.stacked(modules, ".bias")
+		l.Bias = ld.load(stacked(modules, ".bias"))
 	}
 	return l
 }
@@ -187,39 +199,24 @@ func (ld *loader) conv1D(path string, in int64, modules ...Module) *Linear {
 	for _, m := range modules {
 		out += m.Rows
 	}
-	w := &Param{Name: path + ".weight", Shape: []int64{out, in}, Transposed: true}
-	w.Value = ld.scope.Tidy(func(s *torchbind.Scope) *torchbind.Tensor {
-		stored := ld.read(s, w.Name, ld.dtype, []int64{in, out})
-		if stored == nil {
-			return nil
-		}
-		return torchbind.Contiguous(s, torchbind.Transpose(s, stored, 0, 1))
-	})
-	return newLinear(ld.add(w), ld.param(path+".bias", out), modules...)
+	w := ld.load(&Param{Name: path + ".weight", Shape: []int64{out, in}, Transposed: true})
+	return newLinear(w, ld.param(path+".bias", out), modules...)
 }
 
-// stacked loads the modules' tensors of a kind as one: [rows of all, in…].
-func (ld *loader) stacked(modules []Module, suffix string, in ...int64) *Param {
-	if len(modules) == 1 {
-		return ld.param(modules[0].Path+suffix, append([]int64{modules[0].Rows}, in...)...)
-	}
+// stacked returns the modules' tensors of a kind as one, [rows of all, in…], to be
+// loaded.
+func stacked(modules []Module, suffix string, in ...int64) *Param {
 	p := &Param{Name: modules[0].Path + suffix}
-	var parts []*torchbind.Tensor
 	var rows int64
-	s := torchbind.NewScope()
-	defer s.Close()
 	for _, m := range modules {
 		rows += m.Rows
 		p.Stacked = append(p.Stacked, KeyRows{m.Path + suffix, m.Rows})
-		if t := ld.read(s, m.Path+suffix, ld.dtype, append([]int64{m.Rows}, in...)); t != nil {
-			parts = append(parts, t)
-		}
+	}
+	if len(modules) == 1 {
+		p.Stacked = nil
 	}
 	p.Shape = append([]int64{rows}, in...)
-	if len(parts) == len(modules) {
-		p.Value = ld.scope.Keep(torchbind.Cat(s, parts, 0))
-	}
-	return ld.add(p)
+	return p
 }
 
 // headModule is the head of a language model.
@@ -262,7 +259,7 @@ func (ld *loader) finish(dir string) error {
 	for _, name := range slices.Sorted(maps.Keys(ld.stored)) {
 		switch module, _, _ := strings.Cut(name, "."); {
 		case ld.used[name] || ld.family.ignores(name):
-		case quantised(name):
+		case quantised(name) && ld.ofBody(module):
 			return fmt.Errorf("load %s: %w", dir, quantisedError(fmt.Sprintf("%q: the model is quantised", name)))
 		case strings.Contains(name, ".base_layer.") || strings.Contains(name, ".lora_"):
 			ld.problems = append(ld.problems, fmt.Sprintf("%q: unexpected", name))

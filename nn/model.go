@@ -1,6 +1,7 @@
 package nn
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -56,10 +57,12 @@ type LoadConfig struct {
 	Seed    uint64   // of a fresh head
 	Dropout *float64 // overrides every dropout of config.json
 	Full    bool     // train every weight; else the base model is frozen
-	Pack    bool     // keep frozen matrices in oneDNN's packed forms
-	Round   bool     // round the sizes of batches up, for a device that likes to see the same again
-	DType   torchbind.DType
-	Device  torchbind.Device
+	Pack    bool     // keep frozen matrices in oneDNN's packed forms, but for those in 8 or 4 bits
+	// Quantize is the form in which the frozen matrices of blocks are held; "" is AsStored.
+	Quantize Quantization
+	Round    bool // round the sizes of batches up, for a device that likes to see the same again
+	DType    torchbind.DType
+	Device   torchbind.Device
 	// LabelSmoothing spreads this share of every label evenly over all labels in
 	// Loss, where that is computed with dropout masks.
 	LabelSmoothing float64
@@ -89,6 +92,9 @@ func Load(dir string, cfg LoadConfig) (model *Model, err error) {
 	if cfg.Full && cfg.DType == torchbind.BFloat16 {
 		return nil, errors.New("full fine-tuning in bfloat16 loses small updates: use float32")
 	}
+	if err := arch.checkQuantization(dir, cfg); err != nil {
+		return nil, err
+	}
 	ckpt, err := safetensors.OpenCheckpoint(dir)
 	if err != nil {
 		return nil, err
@@ -105,6 +111,7 @@ func Load(dir string, cfg LoadConfig) (model *Model, err error) {
 		}
 	}()
 	ld := newLoader(m.scope, ckpt, arch.family, cfg.DType, cfg.Device)
+	ld.quantise.to = cmp.Or(cfg.Quantize, AsStored)
 	m.Body = arch.family.build(ld, m.Config, arch.family.prefix)
 	if cfg.Output == CausalLM {
 		m.Vocabulary = ld.vocabulary(&arch, m.Body)

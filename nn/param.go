@@ -12,12 +12,23 @@ import (
 type Param struct {
 	Name  string // Hugging Face key; of an adapter, PEFT's without its prefix
 	Shape []int64
+	// Value is nil where it is held in 8 or 4 bits; see Dense.
 	Value *torchbind.Tensor
 	// Stacked are the keys whose rows, one after the other, make Value, where that
 	// is several: query, key and value are one matrix.
 	Stacked []KeyRows
 	// Transposed tells that the checkpoint has Value as [in, out] (GPT-2).
 	Transposed bool
+
+	quantised *torchbind.Quantized
+}
+
+// Dense returns Value, or in s what it is in dtype where it is held in 8 or 4 bits.
+func (p *Param) Dense(s *torchbind.Scope, dtype torchbind.DType) *torchbind.Tensor {
+	if p.quantised != nil {
+		return p.quantised.Dequantize(s, dtype)
+	}
+	return p.Value
 }
 
 // KeyRows is a key of a checkpoint and the rows of a Param that it holds.

@@ -68,7 +68,7 @@ func (m *Model) ModuleWeight(s *torchbind.Scope, path string) *torchbind.Tensor 
 	for _, module := range l.Modules[:part] {
 		row += module.Rows
 	}
-	return torchbind.Narrow(s, torchbind.Detach(s, l.Weight.Value), 0, row, l.Modules[part].Rows)
+	return torchbind.Narrow(s, torchbind.Detach(s, l.Weight.Dense(s, m.dtype)), 0, row, l.Modules[part].Rows)
 }
 
 // Forward implements AdapterLayer. Where nobody probes it returns y.

@@ -98,14 +98,15 @@ func (m *Model) merged() []safetensors.Tensor {
 }
 
 // withAdapters returns the weight p with what its modules' adapters make of it, in
-// the adapters' type, and the value of p itself where there is none.
+// the adapters' type, and the weight itself where there is none.
 func (m *Model) withAdapters(s *torchbind.Scope, p *Param) *torchbind.Tensor {
-	value := p.Value
+	base := p.Dense(s, m.dtype)
+	value := base
 	for _, l := range m.linears() {
 		row := int64(0)
 		for i, module := range l.Modules {
 			if a := l.Adapters[i]; a != nil && l.Weight == p {
-				if value == p.Value {
+				if value == base {
 					value = torchbind.Clone(s, torchbind.To(s, value, factorType(m.dtype), m.device))
 				}
 				rows := torchbind.Narrow(s, value, 0, row, module.Rows)
@@ -126,6 +127,7 @@ func (m *Model) configJSON(labels []string, dtype safetensors.DType) ([]byte, er
 	}
 	config["architectures"] = []string{m.Architecture(m.Output)}
 	delete(config, "torch_dtype") // transformers' name before version 4.56
+	delete(config, quantizationKey)
 	for name, t := range WriteTypes {
 		if t == dtype {
 			config["dtype"] = name

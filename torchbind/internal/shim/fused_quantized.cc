@@ -63,6 +63,22 @@ void dequantize_part(const QuantizedPart &p, int64_t in, const at::Tensor &to) {
   });
 }
 
+// How many of the 15 bounds lie below each of x: what bucketize gives, which on the CPU
+// takes ten times as long.
+at::Tensor below(const at::Tensor &bounds, const at::Tensor &x) {
+  if (!x.device().is_cpu()) return at::bucketize(x, bounds, /*out_int32=*/true).to(at::kByte);
+  const auto counts = at::empty(x.sizes(), x.options().dtype(at::kByte)), sorted = bounds.contiguous();
+  const float *b = in<float>(sorted), *from = in<float>(x);
+  auto *to = out<uint8_t>(counts);
+  for (int64_t i = 0; i < x.numel(); i++) {
+    int n = from[i] > b[7] ? 8 : 0;
+    n += from[i] > b[n + 3] ? 4 : 0;
+    n += from[i] > b[n + 1] ? 2 : 0;
+    to[i] = static_cast<uint8_t>(n + (from[i] > b[n] ? 1 : 0));
+  }
+  return counts;
+}
+
 // Returns the codes of values, which begin with a block, and writes the scales of their blocks.
 at::Tensor quantize_blocks(const at::Tensor &values, const at::Tensor &bounds, int64_t block, const at::Tensor &scales) {
   const int64_t n = values.numel(), whole = n / block, rest = n - whole * block;
@@ -79,8 +95,8 @@ at::Tensor quantize_blocks(const at::Tensor &values, const at::Tensor &bounds, i
     scaled.narrow(0, whole * block, rest).copy_(part.div(most).clamp_(-1, 1));
   }
   if (n % 2 != 0) scaled.select(0, n).zero_();
-  const auto codes = at::bucketize(scaled, bounds, /*out_int32=*/true).to(at::kByte).view({-1, 2});
-  return codes.select(1, 0).mul(16).add_(codes.select(1, 1));
+  const auto pairs = below(bounds, scaled).view({-1, 2});
+  return pairs.select(1, 0).mul(16).add_(pairs.select(1, 1));
 }
 
 }  // namespace

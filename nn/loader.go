@@ -76,18 +76,7 @@ func (ld *loader) find(key string) (safetensors.Tensor, bool) {
 // read returns the tensor of a key as it should be in the model, or nil and a
 // problem noted.
 func (ld *loader) read(s *torchbind.Scope, key string, dtype torchbind.DType, shape []int64) *torchbind.Tensor {
-	defer ld.ckpt.Forget() // one tensor of it at a time
-	t, ok := ld.find(key)
-	if !ok {
-		ld.problems = append(ld.problems, fmt.Sprintf("%q: missing", key))
-		return nil
-	}
-	if t.NumElements() == 0 {
-		ld.problems = append(ld.problems, fmt.Sprintf("%q: shape %v, want %v: it is empty", key, t.Shape, shape))
-		ld.advice = safetensors.WhyEmpty
-		return nil
-	}
-	if ld.storedForm(t) != AsStored {
+	if t, ok := ld.find(key); ok && ld.storedForm(t) != AsStored {
 		return s.Tidy(func(s *torchbind.Scope) *torchbind.Tensor {
 			rows, ok := ld.storedRows(s, key, t, shape)
 			if !ok {
@@ -96,22 +85,58 @@ func (ld *loader) read(s *torchbind.Scope, key string, dtype torchbind.DType, sh
 			return torchbind.NewQuantized(shape[1], rows).Dequantize(s, dtype)
 		})
 	}
-	stored, ok := storedTypes[t.DType]
+	t, ok := ld.tensor(key, shape)
 	if !ok {
-		ld.problems = append(ld.problems, fmt.Sprintf("%q: dtype %v, want F32, F16 or BF16", key, t.DType))
+		return nil
+	}
+	out := torchbind.Empty(s, shape, dtype, ld.device)
+	ld.pieces(t, func(s *torchbind.Scope, first int64, piece *torchbind.Tensor) {
+		torchbind.Narrow(s, out, 0, first, piece.Size(0)).CopyInPlace(piece)
+	})
+	return out
+}
+
+// tensor returns the checkpoint's tensor of a key, of floating point and a shape, or
+// false and a problem noted.
+func (ld *loader) tensor(key string, shape []int64) (t safetensors.Tensor, ok bool) {
+	t, ok = ld.find(key)
+	_, floats := storedTypes[t.DType]
+	problem := ""
+	switch {
+	case !ok:
+		problem = "missing"
+	case t.NumElements() == 0:
+		problem = fmt.Sprintf("shape %v, want %v: it is empty", t.Shape, shape)
+		ld.advice = safetensors.WhyEmpty
+	case !floats:
+		problem = fmt.Sprintf("dtype %v, want F32, F16 or BF16", t.DType)
 		if t.DType.Bits() <= 8 {
 			ld.advice = quantisedError("the model is quantised").Error()
 		}
-		return nil
+	case !slices.Equal(t.Shape, shape):
+		problem = fmt.Sprintf("shape %v, want %v", t.Shape, shape)
+	default:
+		ld.sizes[t.DType] += t.NumElements()
+		return t, true
 	}
-	if !slices.Equal(t.Shape, shape) {
-		ld.problems = append(ld.problems, fmt.Sprintf("%q: shape %v, want %v", key, t.Shape, shape))
-		return nil
+	ld.problems = append(ld.problems, fmt.Sprintf("%q: %s", key, problem))
+	return t, false
+}
+
+// pieces calls f with rows of t, one piece after the other: as long as one is in
+// memory in the checkpoint's type, it is not there in whole.
+func (ld *loader) pieces(t safetensors.Tensor, f func(s *torchbind.Scope, first int64, piece *torchbind.Tensor)) {
+	const most = 1 << 18 // bytes, unless 64 rows have more
+	rows, size := t.Shape[0], int64(len(t.Data))/t.Shape[0]
+	some := max(1, most/(64*size)) * 64 // which divides into blocks of NF4 whatever a row is
+	for first := int64(0); first < rows; first += some {
+		n := min(some, rows-first)
+		_ = ld.scope.Do(func(s *torchbind.Scope) error {
+			f(s, first, torchbind.FromBytes(s, t.Data[first*size:(first+n)*size], storedTypes[t.DType], append([]int64{n}, t.Shape[1:]...), torchbind.CPU))
+			return nil
+		})
+		ld.ckpt.Forget()
 	}
-	ld.sizes[t.DType] += t.NumElements()
-	return s.Tidy(func(s *torchbind.Scope) *torchbind.Tensor {
-		return torchbind.To(s, torchbind.FromBytes(s, t.Data, stored, shape, torchbind.CPU), dtype, ld.device)
-	})
 }
 
 // storedType returns Model.Stored.

@@ -127,21 +127,47 @@ func (ld *loader) readRows(s *torchbind.Scope, k KeyRows, in []int64, transposed
 }
 
 // readQuantised returns the rows of a key in 8 or 4 bits: as they are stored, or
-// quantised here, of float32.
+// quantised here.
 func (ld *loader) readQuantised(k KeyRows, in int64, transposed bool) (rows torchbind.QuantizedRows, ok bool) {
 	if t, found := ld.find(k.Key); found && ld.storedForm(t) != AsStored {
 		return ld.storedRows(ld.scope, k.Key, t, []int64{k.Rows, in})
 	}
-	s := torchbind.NewScope()
-	defer s.Close()
-	w := ld.readRows(s, k, []int64{in}, transposed, torchbind.Float32)
-	if w == nil {
+	quantize := func(s *torchbind.Scope, w *torchbind.Tensor) torchbind.QuantizedRows {
+		if ld.quantise.to == Int8 {
+			return torchbind.Quantize(s, w, nil, 0)
+		}
+		return torchbind.Quantize(s, w, ld.table(torchbind.NF4), nf4Block)
+	}
+	if transposed {
+		s := torchbind.NewScope()
+		defer s.Close()
+		w := ld.readRows(s, k, []int64{in}, transposed, torchbind.Float32)
+		if w == nil {
+			return rows, false
+		}
+		return quantize(ld.scope, w), true
+	}
+	t, ok := ld.tensor(k.Key, []int64{k.Rows, in})
+	if !ok {
 		return rows, false
 	}
-	if ld.quantise.to == Int8 {
-		return torchbind.Quantize(ld.scope, w, nil, 0), true
+	// A piece at a time, and what stays before what does not: else the heap is full of
+	// holes in the end. Codes and scales of a piece begin where its numbers do.
+	codes, scales, form := []int64{k.Rows, in}, k.Rows, torchbind.Int8
+	if ld.quantise.to == NF4 {
+		codes, scales, form = []int64{(k.Rows*in + 1) / 2}, (k.Rows*in+nf4Block-1)/nf4Block, torchbind.UInt8
 	}
-	return torchbind.Quantize(ld.scope, w, ld.table(torchbind.NF4), nf4Block), true
+	rows.Codes, rows.Scales = torchbind.Empty(ld.scope, codes, form, ld.device), torchbind.Empty(ld.scope, []int64{scales}, torchbind.Float32, ld.device)
+	var codesDone, scalesDone int64
+	ld.pieces(t, func(s *torchbind.Scope, first int64, piece *torchbind.Tensor) {
+		q := quantize(s, torchbind.To(s, piece, piece.DType(), ld.device))
+		rows.Table, rows.Block = q.Table, q.Block
+		torchbind.Narrow(s, rows.Codes, 0, codesDone, q.Codes.Size(0)).CopyInPlace(q.Codes)
+		torchbind.Narrow(s, rows.Scales, 0, scalesDone, q.Scales.Size(0)).CopyInPlace(q.Scales)
+		codesDone, scalesDone = codesDone+q.Codes.Size(0), scalesDone+q.Scales.Size(0)
+	})
+	rows.Rows = k.Rows
+	return rows, true
 }
 
 // storedForm returns the form in which a checkpoint's tensor is stored.

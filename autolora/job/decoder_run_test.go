@@ -375,6 +375,9 @@ func TestDecoderResumeSameBytes(t *testing.T) {
 			}
 			cfg.Steps, cfg.SearchSteps, cfg.Unroll, cfg.GridRanks, cfg.AdaLoRADeltaT = 11, 9, 2, []int64{1, 2}, 2
 			cfg.LoRADropout, cfg.Smoothing = 0.1, 0.1
+			if c.family == "llama" {
+				cfg.Quantize = nn.NF4
+			}
 			checkResume(t, perform, cfg, rng)
 		})
 	}

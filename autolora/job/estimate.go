@@ -46,7 +46,7 @@ func Estimates(ctx context.Context, plan []settings.Config) ([]Estimate, string,
 		return nil, "", err
 	}
 	speed := matrixSpeed()
-	basis := fmt.Sprintf("%s; %s; %.0f GFLOP/s on %d threads", modelBasis, dataBasis, speed/1e9, torchbind.NumThreads())
+	basis := fmt.Sprintf("%s, whose weights take %s; %s; %.0f GFLOP/s on %d threads", modelBasis, human.Bytes(shape.weightBytes(plan[0])), dataBasis, speed/1e9, torchbind.NumThreads())
 	var all []Estimate
 	for _, c := range plan {
 		e := estimate(counted(plan, c), shape, size, speed)
@@ -59,10 +59,12 @@ func Estimates(ctx context.Context, plan []settings.Config) ([]Estimate, string,
 // shape is what of a model decides its cost.
 type shape struct {
 	layers, hidden, inner, vocab int64
-	queries                      int64 // size of a token's queries
-	keys                         int64 // size of its keys, as of its values
-	gated                        bool  // a third matrix in the feed-forward layer
-	language                     bool  // scores the vocabulary
+	queries                      int64           // size of a token's queries
+	keys                         int64           // size of its keys, as of its values
+	gated                        bool            // a third matrix in the feed-forward layer
+	language                     bool            // scores the vocabulary
+	head                         bool            // by a matrix of its own, and not by the embedding
+	form                         nn.Quantization // in which the checkpoint has the matrices of blocks
 }
 
 func encoderShape(layers, hidden, inner, vocab int64) shape {
@@ -93,6 +95,39 @@ func (s shape) layer() int64 {
 
 // parameters returns about how many weights there are.
 func (s shape) parameters() float64 { return float64(s.vocab*s.hidden + s.layers*s.layer()) }
+
+// WeightBytes returns about what the weights of a base model take in memory, as long
+// as it is used with the settings c.
+func WeightBytes(arch nn.Config, c settings.Config) int64 { return newShape(arch).weightBytes(c) }
+
+func (s shape) weightBytes(c settings.Config) int64 {
+	size := map[string]float64{torchbind.BFloat16.String(): 2, torchbind.Float64.String(): 8}[c.DType]
+	size = cmp.Or(size, 4)
+	matrices := size
+	form := c.Quantize
+	if form == nn.AsStored {
+		form = s.form
+	}
+	if bits := form.Bits(); bits > 0 {
+		matrices = bits / 8
+	} else if s.packed(c) {
+		matrices *= 3
+	}
+	tables := 1.0
+	if s.head {
+		tables = 2
+	}
+	return int64(size*tables*float64(s.vocab*s.hidden) + matrices*float64(s.layers*s.layer()))
+}
+
+// packLimit is the size of the linear layers, in bytes of float32, up to which
+// "auto" keeps them packed too: beyond, twice their memory more is too much.
+const packLimit = 1 << 30
+
+// packed reports whether the matrices of blocks are kept packed too.
+func (s shape) packed(c settings.Config) bool {
+	return c.Pack == "on" || c.Pack == "auto" && 4*s.layers*s.layer() <= packLimit
+}
 
 // flopsPerToken returns the multiplications and additions of one token's way
 // through the linear layers, of which a share is wanted. In the last layer the
@@ -128,6 +163,7 @@ func newShape(cfg nn.Config) shape {
 	return shape{
 		layers: int64(cfg.NumHiddenLayers), hidden: cfg.HiddenSize, inner: cfg.IntermediateSize, vocab: cfg.VocabSize,
 		queries: cfg.NumAttentionHeads * cfg.HeadDim, keys: cfg.NumKeyValueHeads * cfg.HeadDim, gated: cfg.Gated, language: cfg.Generates(),
+		head: cfg.Generates() && !cfg.TieWordEmbeddings, form: cfg.Quantized,
 	}
 }
 

@@ -25,6 +25,7 @@ import (
 	"autolora/autolora"
 	"autolora/autolora/runs"
 	"autolora/autolora/settings"
+	"autolora/nn"
 	"autolora/nn/safetensors"
 	"autolora/torchbind"
 	"autolora/torchbind/torchtest"
@@ -316,7 +317,7 @@ func TestProcessesAreOne(t *testing.T) {
 		{"adapter", 2, runs.MethodAdapter, nil},
 		{"adalora", 2, runs.MethodAdaLoRA, func(c *settings.Config) { c.AdaLoRADeltaT = 2 }},
 		{"grid", 2, runs.MethodLoRAGrid, func(c *settings.Config) { c.GridRanks = []int64{1, 2} }},
-		{"gradient checkpointing", 2, runs.MethodAutoLoRA, func(c *settings.Config) { c.GradientCheckpointing = true }},
+		{"gradient checkpointing, 4 bits", 2, runs.MethodAutoLoRA, func(c *settings.Config) { c.GradientCheckpointing, c.Quantize = true, nn.NF4 }},
 		{"lora, gradient checkpointing", 2, runs.MethodLoRA, func(c *settings.Config) { c.GradientCheckpointing = true }},
 	}
 	alone, together := make([]settings.Config, len(tests)), make([]settings.Config, len(tests))

@@ -16,6 +16,7 @@ import (
 	"autolora/autolora/settings"
 	"autolora/data"
 	"autolora/data/metrics"
+	"autolora/nn"
 	"autolora/nn/peft"
 	"autolora/torchbind"
 )
@@ -55,8 +56,10 @@ func TestPrune(t *testing.T) {
 		}
 		writeTest(t, file, b.String())
 	}
+	quantised := tinyGeneration(t, "llama")
+	quantised.Quantize = nn.NF4
 	for name, cfg := range map[string]settings.Config{
-		"classes": tinyConfig(t, "exact"), "numbers": numbers, "tags": tinyTagging(t), "texts": tinyGeneration(t, "gpt2"), "texts of llama": tinyGeneration(t, "llama"),
+		"classes": tinyConfig(t, "exact"), "numbers": numbers, "tags": tinyTagging(t), "texts": tinyGeneration(t, "gpt2"), "texts of llama in 4 bits": quantised,
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := trainedAdapter(t, cfg)

@@ -14,6 +14,7 @@ import (
 
 	"autolora/autolora/runs"
 	"autolora/autolora/settings"
+	"autolora/nn"
 	"autolora/torchbind"
 )
 
@@ -82,6 +83,9 @@ func TestResumeSameBytes(t *testing.T) {
 			}
 			cfg.Steps, cfg.SearchSteps, cfg.Unroll, cfg.GridRanks, cfg.AdaLoRADeltaT = 11, 9, 2, []int64{1, 2}, 2
 			cfg.LoRADropout, cfg.Accumulate = 0.1, 2
+			if m == runs.MethodSigmoid {
+				cfg.Quantize = nn.Int8
+			}
 			checkResume(t, perform, cfg, rng)
 		})
 	}

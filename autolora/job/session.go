@@ -196,7 +196,7 @@ func (s *session) load(head nn.HeadSource, full bool) (*nn.Model, error) {
 	}
 	cfg := nn.LoadConfig{
 		Output: kinds[s.task.Kind].head, Labels: int64(s.task.Outputs()), Head: head, LabelSmoothing: s.cfg.Smoothing,
-		ClassWeights: s.weights, Seed: s.cfg.Seed, Full: full, Pack: s.pack(), Round: s.device != torchbind.CPU, DType: s.dtype, Device: s.device,
+		ClassWeights: s.weights, Seed: s.cfg.Seed, Full: full, Pack: newShape(s.arch).packed(s.cfg), Quantize: s.cfg.Quantize, Round: s.device != torchbind.CPU, DType: s.dtype, Device: s.device,
 	}
 	if s.cfg.Dropout >= 0 {
 		cfg.Dropout = &s.cfg.Dropout
@@ -212,16 +212,6 @@ func (s *session) load(head nn.HeadSource, full bool) (*nn.Model, error) {
 		}
 	}
 	return model, nil
-}
-
-// packLimit is the size of the linear layers, in bytes of float32, up to which
-// "auto" keeps them packed too: beyond, twice their memory more is too much.
-const packLimit = 1 << 30
-
-func (s *session) pack() bool {
-	shape := newShape(s.arch)
-	small := 4*shape.layers*shape.layer() <= packLimit
-	return s.cfg.Pack == "on" || s.cfg.Pack == "auto" && small
 }
 
 // execution says how the steps of a search or a training are computed, with the

@@ -14,6 +14,7 @@ import (
 
 	"autolora/autolora/runs"
 	"autolora/autolora/settings"
+	"autolora/nn"
 	"autolora/torchbind"
 )
 
@@ -162,6 +163,7 @@ func TestResumeTune(t *testing.T) {
 // there when; and each says for whom it waits.
 func TestTuneShards(t *testing.T) {
 	cfg := tinyTune(t)
+	cfg.Quantize = nn.Int8
 	mustRun(t, tune, cfg)
 	want, wantTune := learned(t, cfg.Out), timeless(t, cfg.Out)
 	cfg.Out, cfg.ProcessTimeout = filepath.Join(t.TempDir(), "out"), 1

@@ -10,6 +10,7 @@ import (
 	"autolora/autolora"
 	"autolora/autolora/runs"
 	"autolora/data"
+	"autolora/nn"
 )
 
 // Check returns an Error about the first setting that makes no sense, by itself
@@ -26,6 +27,8 @@ func (c Config) Check() error {
 	switch size := c.GridSize(); {
 	case c.Rule.Form(c.AlphaForm) != autolora.Softmax && c.AlphaScale != 1:
 		return Errorf("alpha-scale", "only alpha-form softmax is scaled, got form %s", c.Rule.Form(c.AlphaForm))
+	case c.Quantize != nn.AsStored && c.Method == runs.MethodFull:
+		return Errorf("quantize", "got %s, and method %s trains every weight, those of %s are frozen: want quantize %s, or another method", c.Quantize, c.Method, c.Quantize, nn.AsStored)
 	case c.Decoding.Sample && c.Decoding.Beams > 1:
 		return Errorf("sample", "draws one text, got beams %d: want beams 1", c.Decoding.Beams)
 	case c.Keep == KeepBest && c.EvalEvery == 0:

@@ -3,6 +3,7 @@ package settings
 import (
 	"autolora/autolora"
 	"autolora/data"
+	"autolora/nn"
 	"autolora/nn/generate"
 )
 
@@ -36,6 +37,7 @@ type Config struct {
 	Seed                  uint64
 	Device                string
 	DType                 string
+	Quantize              nn.Quantization
 	Threads               int
 	Pack                  string
 	Graphs                bool

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"autolora/data"
+	"autolora/nn"
 )
 
 // TestKept holds what is kept beside a model to what says how it is used.
@@ -14,6 +15,7 @@ func TestKept(t *testing.T) {
 		want   string
 	}{
 		{func(c *Config) {}, `{"max-length":128}`},
+		{func(c *Config) { c.Quantize = nn.NF4 }, `{"max-length":128,"quantize":"nf4"}`},
 		{func(c *Config) {
 			c.Kind, c.Text, c.Label, c.Model, c.LR = data.Classification, []string{"a", "b"}, "y", "/home/me/model", 1
 		}, `{"kind":"classification","text":["a","b"],"label":"y","max-length":128}`},

@@ -7,6 +7,7 @@ import (
 	"autolora/autolora"
 	"autolora/autolora/runs"
 	"autolora/data"
+	"autolora/nn"
 	"autolora/nn/generate"
 )
 
@@ -152,6 +153,7 @@ func (c *Config) Settings() []Setting {
 		of("Machine", Jobs|Prune|Eval|Predict|Bench,
 			text("device", &c.Device, "auto", "`DEVICE` auto, cpu, cuda or cuda:N; auto takes a GPU where there is one").is(Machine).words("auto", "cpu", "cuda"),
 			choice("dtype", &c.DType, "float32", []string{"float32", "bfloat16", "float64", AutoWord}, "`TYPE` type of the arithmetic: float32, bfloat16, float64 to tell rounding from the rest, or auto: of float32 and bfloat16 the one in which this CPU multiplies the model's matrices faster").is(Measure),
+			choice("quantize", (*string)(&c.Quantize), nn.AsStored, nn.Quantizations, "`FORM` hold the frozen matrices of the model's blocks in fewer bits, for a seventh or a quarter of their memory and more time: nf4 (QLoRA's 4 bits), int8 (the rounding of LLM.int8), or none, as the model's files have them").alsoFor(Export).kept(),
 			number("threads", &c.Threads, 0, atLeast(0).upTo(maxThreads), "`N` CPU threads").unset("OMP_NUM_THREADS, else all cores").is(Machine).perProcess().alsoFor(Info),
 			choice("pack", &c.Pack, "auto", []string{"auto", "on", "off"}, "`WHEN` keep frozen weights in a faster form too, for twice their memory: auto, on or off"),
 			flag("cuda-graphs", &c.Graphs, true, "replay whole steps on a GPU as CUDA graphs, one for every shape of batches that comes again"),

@@ -394,16 +394,39 @@ func inspectModel(dir string) (contents, error) {
 		Head     bool       `json:"head"` // the checkpoint has one for classification
 		Files    []string   `json:"files"`
 		Weights  weightList `json:"weights"`
+		// Memory is what the weights take, by how they are held.
+		Memory map[nn.Quantization]int64 `json:"memory_bytes"`
 	}{
 		"model", cfg.ModelType, cfg.NumHiddenLayers, cfg.HiddenSize, cfg.NumAttentionHeads, cfg.VocabSize, cfg.MaxTokens(), cfg.LabelNames(),
 		outputs > 0,
-		ckpt.Files(), listWeights(ckpt),
+		ckpt.Files(), listWeights(ckpt), map[nn.Quantization]int64{},
+	}
+	forms := nn.Quantizations
+	if cfg.Quantized != "" {
+		forms = []nn.Quantization{nn.AsStored}
+	}
+	for _, form := range forms {
+		c := settings.Default()
+		c.Quantize, c.Pack = form, "off"
+		about.Memory[form] = job.WeightBytes(cfg, c)
 	}
 	return contents{about, func(w *writer) {
 		w.row("kind", "model folder, %s", about.Type)
 		w.row("size", "%d blocks, hidden size %d, %d heads, vocabulary of %s, texts of up to %d tokens",
 			about.Layers, about.Hidden, about.Heads, human.Thousands(about.Vocab), about.MaxToken)
 		about.Weights.print(w)
+		var memory []string
+		for _, form := range forms {
+			name := "in float32"
+			switch {
+			case cfg.Quantized != "":
+				name = "in " + string(cfg.Quantized)
+			case form != nn.AsStored:
+				name = "with --quantize " + string(form)
+			}
+			memory = append(memory, human.Bytes(about.Memory[form])+" "+name)
+		}
+		w.row("memory", "%s", strings.Join(memory, ", "))
 		switch {
 		case !about.Head:
 			w.row("head", "none")

@@ -148,7 +148,7 @@ func withCUDA(t *testing.T, dir, do string) string {
 	do, fail, _ := strings.Cut(do, " ")
 	fail, memory, _ := strings.Cut(fail, " ")
 	cmd := exec.Command(os.Args[0], "-test.run=^TestWithCUDA$")
-	cmd.Env = append(os.Environ(), cudaEnv+"="+do, "FAIL="+fail, "MEMORY="+memory, "LD_LIBRARY_PATH="+dir, "LIBTORCH=")
+	cmd.Env = append(os.Environ(), cudaEnv+"="+do, "FAIL="+fail, "MEMORY="+memory, "LD_LIBRARY_PATH="+dir+":"+os.Getenv("LD_LIBRARY_PATH"), "LIBTORCH=")
 	output, err := cmd.Output()
 	if err != nil {
 		t.Fatalf("%v: %s", err, output)

@@ -38,6 +38,14 @@ func tinyChat(t *testing.T) settings.Config {
 	return cfg
 }
 
+// furthest keeps where a phase was seen last.
+type furthest struct {
+	silent
+	done int
+}
+
+func (f *furthest) Advance(done int, _ string) { f.done = done }
+
 // TestRunChats searches and trains on conversations, of which only what the assistant says is scored, and asks the adapter.
 func TestRunChats(t *testing.T) {
 	cfg := tinyChat(t)
@@ -68,12 +76,16 @@ func TestRunChats(t *testing.T) {
 		t.Errorf("the adapter keeps the kind %s", asking.Kind)
 	}
 	run(t, func(*torchbind.Scope) {
-		again, err := Eval(t.Context(), quiet, asking, adapter, "dev")
+		told := furthest{}
+		again, err := Eval(t.Context(), Host{Reporter: &told}, asking, adapter, "dev")
 		if err != nil {
 			t.Fatal(err)
 		}
 		if got := again.Results.Scores[metrics.NameLoss]; math.Abs(got-scores[metrics.NameLoss]) > 1e-6 {
 			t.Errorf("eval has the loss %v, the run %v", got, scores[metrics.NameLoss])
+		}
+		if told.done != 7 {
+			t.Errorf("eval was seen at %d of 7 examples", told.done)
 		}
 		asking.Metrics = []string{metrics.NameBLEU}
 		again, err = Eval(t.Context(), quiet, asking, adapter, "dev")

@@ -45,7 +45,7 @@ func scoreClasses(task data.Task, d *data.Dataset, a answers) (out scored, err e
 }
 
 // scoreSets scores any number of labels an example.
-func (s *session) scoreSets(_ context.Context, _ *nn.Model, d *data.Dataset, a answers, _ *runs.Work) (out scored, err error) {
+func (s *session) scoreSets(_ context.Context, _ *nn.Model, d *data.Dataset, a answers, _ computing) (out scored, err error) {
 	task, gold, pred := s.task, make([][]int, d.Len()), make([][]int, d.Len())
 	each := make([][]float64, d.Len())
 	for i, ex := range d.Examples {

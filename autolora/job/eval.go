@@ -128,11 +128,12 @@ func (s *session) score(ctx context.Context, model *nn.Model, sets []*data.Datas
 	var work runs.Work // that counts when all is done: an evaluation that is interrupted is done anew
 	for i, d := range sets {
 		kind := kinds[s.task.Kind]
-		a, err := kind.compute(s, ctx, model, d, computing{work: &work, progress: func(n int) { s.rep.Advance(done+n, "") }})
+		how := computing{work: &work, progress: func(n int) { s.rep.Advance(done+n, "") }}
+		a, err := kind.compute(s, ctx, model, d, how)
 		if err != nil {
 			return losses, nil, err
 		}
-		part, err := kind.score(s, ctx, model, d, a, &work)
+		part, err := kind.score(s, ctx, model, d, a, how)
 		if err != nil {
 			return losses, nil, fmt.Errorf("%s: %w", d.Name, err)
 		}
@@ -161,12 +162,12 @@ func (s *session) score(ctx context.Context, model *nn.Model, sets []*data.Datas
 // without dropout, label smoothing and the weights of classes. What it computed is
 // added to work.
 func (s *session) losses(ctx context.Context, model *nn.Model, d *data.Dataset, work *runs.Work) (runs.Losses, error) {
-	return kinds[s.task.Kind].losses(s, ctx, model, d, work)
+	return kinds[s.task.Kind].losses(s, ctx, model, d, silently(work))
 }
 
 // rowLosses are the losses of answers that are classes or numbers.
-func (s *session) rowLosses(ctx context.Context, model *nn.Model, d *data.Dataset, work *runs.Work) (runs.Losses, error) {
-	a, err := s.classify(ctx, model, d, computing{work: work, progress: func(int) {}})
+func (s *session) rowLosses(ctx context.Context, model *nn.Model, d *data.Dataset, how computing) (runs.Losses, error) {
+	a, err := s.classify(ctx, model, d, how)
 	return a.losses(d), err
 }
 

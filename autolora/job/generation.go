@@ -108,27 +108,28 @@ func (s *session) answer(ctx context.Context, model *nn.Model, d *data.Dataset, 
 
 // scoreChats scores what the model says of the right turns, and what it writes
 // itself where that is asked for.
-func (s *session) scoreChats(ctx context.Context, model *nn.Model, d *data.Dataset, a answers, work *runs.Work) (out scored, err error) {
+func (s *session) scoreChats(ctx context.Context, model *nn.Model, d *data.Dataset, a answers, how computing) (out scored, err error) {
 	out.scores = metrics.Scores{}
 	if s.scorer != nil {
+		how = silently(how.work) // all that was written has been told
 		if out.scores, err = s.scorer.score(d, a.texts); err != nil {
 			return out, err
 		}
 	}
-	out.losses, err = s.targetLosses(ctx, model, d, work)
+	out.losses, err = s.targetLosses(ctx, model, d, how)
 	out.scores[metrics.NamePerplexity] = math.Exp(out.losses.Mean())
 	return out, err
 }
 
 // targetLosses returns the mean loss of the tokens of every example's targets.
-func (s *session) targetLosses(ctx context.Context, model *nn.Model, d *data.Dataset, work *runs.Work) (l runs.Losses, err error) {
+func (s *session) targetLosses(ctx context.Context, model *nn.Model, d *data.Dataset, how computing) (l runs.Losses, err error) {
 	targets := d.Targets()
 	type target struct {
 		Loss   float64 // the sum over its tokens
 		Tokens int
 	}
 	all := make([]target, targets.Len())
-	err = s.eachBatch(ctx, model, targets, work, func(scope *torchbind.Scope, b *autolora.Batch, packed *data.Batch, _ int) error {
+	err = s.eachBatch(ctx, model, targets, how.work, func(scope *torchbind.Scope, b *autolora.Batch, packed *data.Batch, done int) error {
 		logits, at := model.Logits(scope, b.Batch, nil), int64(0)
 		for k, i := range packed.Index {
 			n := int64(packed.WantPer[k])
@@ -136,6 +137,7 @@ func (s *session) targetLosses(ctx context.Context, model *nn.Model, d *data.Dat
 			all[i] = target{float64(n) * loss.Item(), int(n)}
 			at += n
 		}
+		how.progress(done * d.Len() / targets.Len())
 		return nil
 	})
 	if err != nil {
@@ -161,9 +163,9 @@ func (s *session) targetLosses(ctx context.Context, model *nn.Model, d *data.Dat
 }
 
 // scoreTexts scores what was written, and the loss of what is right.
-func (s *session) scoreTexts(ctx context.Context, model *nn.Model, d *data.Dataset, a answers, work *runs.Work) (out scored, err error) {
+func (s *session) scoreTexts(ctx context.Context, model *nn.Model, d *data.Dataset, a answers, how computing) (out scored, err error) {
 	if out.scores, err = s.scorer.score(d, a.texts); err == nil {
-		out.losses, err = s.targetLosses(ctx, model, d, work)
+		out.losses, err = s.targetLosses(ctx, model, d, silently(how.work))
 	}
 	return out, err
 }

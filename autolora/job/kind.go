@@ -16,18 +16,21 @@ type kind struct {
 	head    nn.Output // what a model makes of its hidden states
 	cut     string    // what is left out of texts that are too long
 	compute func(s *session, ctx context.Context, model *nn.Model, d *data.Dataset, how computing) (answers, error)
-	score   func(s *session, ctx context.Context, model *nn.Model, d *data.Dataset, a answers, work *runs.Work) (scored, error)
-	losses  func(s *session, ctx context.Context, model *nn.Model, d *data.Dataset, work *runs.Work) (runs.Losses, error)
+	score   func(s *session, ctx context.Context, model *nn.Model, d *data.Dataset, a answers, how computing) (scored, error)
+	losses  func(s *session, ctx context.Context, model *nn.Model, d *data.Dataset, how computing) (runs.Losses, error)
 	say     func(task data.Task, a answers, from, to int) []saying // what predict writes for the example with these rows
 }
 
-// computing says what to do beside computing answers.
+// computing says what to do beside computing answers, their scores or losses.
 type computing struct {
 	logits   bool           // keep them
 	texts    bool           // write them, where they are not scored too
 	work     *runs.Work     // what is computed is added to it
 	progress func(done int) // told how many examples are done
 }
+
+// silently is computing of which nobody is told.
+func silently(work *runs.Work) computing { return computing{work: work, progress: func(int) {}} }
 
 // answers are what a model says about the examples of a data set.
 type answers struct {
@@ -148,8 +151,8 @@ func byLabel(task data.Task, probabilities []float64) json.RawMessage {
 }
 
 // labelled scores the answers alone.
-func labelled(score func(task data.Task, d *data.Dataset, a answers) (scored, error)) func(*session, context.Context, *nn.Model, *data.Dataset, answers, *runs.Work) (scored, error) {
-	return func(s *session, _ context.Context, _ *nn.Model, d *data.Dataset, a answers, _ *runs.Work) (scored, error) {
+func labelled(score func(task data.Task, d *data.Dataset, a answers) (scored, error)) func(*session, context.Context, *nn.Model, *data.Dataset, answers, computing) (scored, error) {
+	return func(s *session, _ context.Context, _ *nn.Model, d *data.Dataset, a answers, _ computing) (scored, error) {
 		return score(s.task, d, a)
 	}
 }

@@ -167,7 +167,7 @@ func TestScoreSets(t *testing.T) {
 	s := &session{cfg: settings.Default(), task: data.Task{Kind: data.MultiLabel, Labels: d.Labels, Metrics: []string{metrics.NameMicroF1, metrics.NameSubsetAccuracy}}}
 	a := answersOf(t, d, []float64{2, -2}, []float64{-0.1, 1}, []float64{-1, -2}, []float64{3, 0.5})
 	a.threshold = 0.5
-	got, err := s.scoreSets(context.Background(), nil, d, a, nil)
+	got, err := s.scoreSets(context.Background(), nil, d, a, computing{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,7 +179,7 @@ func TestScoreSets(t *testing.T) {
 		t.Errorf("mistakes %+v", m)
 	}
 	s.cfg.Threshold = settings.Auto
-	if got, err = s.scoreSets(context.Background(), nil, d, a, nil); err != nil || *got.details.Threshold >= 0.5 || got.scores[metrics.NameMicroF1] < 0.75 {
+	if got, err = s.scoreSets(context.Background(), nil, d, a, computing{}); err != nil || *got.details.Threshold >= 0.5 || got.scores[metrics.NameMicroF1] < 0.75 {
 		t.Errorf("with a chosen threshold %+v, %v", got, err)
 	}
 }

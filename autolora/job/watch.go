@@ -97,11 +97,11 @@ func (w *watch) scores() (metrics.Scores, error) {
 		return metrics.Scores{metrics.NameLoss: l.Mean()}, err
 	}
 	kind := kinds[s.task.Kind]
-	a, err := kind.compute(s, ctx, w.model, d, computing{work: &work, progress: func(int) {}})
+	a, err := kind.compute(s, ctx, w.model, d, silently(&work))
 	if err != nil {
 		return nil, err
 	}
-	part, err := kind.score(s, ctx, w.model, d, a, &work)
+	part, err := kind.score(s, ctx, w.model, d, a, silently(&work))
 	if err != nil {
 		return nil, err
 	}

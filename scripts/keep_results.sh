@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Copies what runs measured, without the models and adapters that they trained, into a folder to be kept: config.json,
-# results.json, losses.json, ranks.json, grid.json, tune.json, prune.json and hypotheses.txt of every finished run, and the
-# tables of all (tables.md). The page and the pictures come again by `autolora report FOLDER`.
+# results.json, losses.json, ranks.json, grid.json, tune.json, prune.json and hypotheses.txt of every finished run,
+# compare.json of comparisons, and the tables of all (tables.md). The page and the pictures come again by `autolora report FOLDER`.
 #
 #   scripts/keep_results.sh out/reproduce/glue-small results/glue-small
 set -euo pipefail
@@ -14,10 +14,10 @@ rm -rf "$kept"
 while IFS= read -r file; do
 	run=$(dirname "$file")
 	mkdir -p "$kept/${run#"$runs"}"
-	for name in config.json results.json losses.json ranks.json grid.json tune.json prune.json hypotheses.txt; do
+	for name in compare.json config.json results.json losses.json ranks.json grid.json tune.json prune.json hypotheses.txt; do
 		[[ ! -f $run/$name ]] || cp "$run/$name" "$kept/${run#"$runs"}/$name"
 	done
-done < <(find "$runs" -name .autolora -prune -o -name results.json -print | sort)
+done < <(find "$runs" -name .autolora -prune -o \( -name results.json -o -name compare.json \) -print | sort)
 report=$(mktemp -d)
 trap 'rm -rf "$report"' EXIT
 bin/autolora report "$kept" --out "$report" >/dev/null

@@ -139,8 +139,11 @@ wrong() {
 	exit 2
 }
 
+# about prints what a script says of itself at its beginning.
+about() { sed -n '2,/^set/{s/^# \{0,1\}//p}' "scripts/$SELF"; }
+
 usage() {
-	sed -n '2,/^set/{s/^# \{0,1\}//p}' "scripts/$SELF"
+	about
 	cat <<-END
 
 		Usage: scripts/$SELF [flags] [-- flags of autolora compare]
@@ -162,8 +165,8 @@ usage() {
 	END
 }
 
-# reproduce FLAGS… makes the comparisons of all tasks, and the report.
-reproduce() {
+# begin FLAGS… takes the flags of a script, and finds the program, the data and the model.
+begin() {
 	parse "$@"
 	[[ -x $AUTOLORA ]] || fail "$AUTOLORA is missing: build it with make build"
 	trap 'exit 130' INT
@@ -171,6 +174,20 @@ reproduce() {
 	declare -gA FOLDERS=()
 	find_data
 	$DRY_RUN || check_at_hand
+}
+
+# once FOLDER ARGUMENTS… makes a run, or what is left of it; with --dry-run it shows it.
+once() {
+	local resume=()
+	[[ ! -f $1/results.json ]] || return 0
+	[[ ! -f $1/checkpoint/state.safetensors ]] || resume=(--resume)
+	set -- "${@:2}" "${EXTRA[@]}" --out "$1" "${resume[@]}"
+	if $DRY_RUN; then show "$@"; else run "$@"; fi
+}
+
+# reproduce FLAGS… makes the comparisons of all tasks, and the report.
+reproduce() {
+	begin "$@"
 	plan
 	$DRY_RUN && return
 

@@ -7,7 +7,7 @@
 # error (a rate at which a training diverges) are left out, and tried again by the same command, which goes on where it
 # was stopped.
 #
-# Usage: scripts/study_choose.sh [--data DIR] [--out DIR] [--tasks T,…] [-- flags of every run]
+# Usage: scripts/study_choose.sh [--data DIR] [--out DIR] [--tasks T,…] [--dry-run] [-- flags of every run]
 #
 # DIR of --data is as reproduce_glue.sh takes it; the default --out is out/reproduce/choose-small.
 set -euo pipefail
@@ -19,22 +19,16 @@ SMALL_TASKS=sst2,stsb,qqp
 METHODS=lora
 NAME=choose
 
-# once FOLDER COMMAND FLAGS… makes a run of the task, if it is not complete.
-once() {
-	local out=$OUT/$task/$1
-	shift
-	[[ ! -f $out/results.json ]] || return 0
-	local resume=()
-	[[ ! -f $out/checkpoint/state.safetensors ]] || resume=(--resume)
-	run "$@" --task "$task" --data "${FOLDERS[$task]}" --model "$MODEL" --seed 1 "${EXTRA[@]}" --out "$out" "${resume[@]}" ||
-		FAILED+=("$task/${out##*/}")
+# study FOLDER COMMAND FLAGS… makes a run of the task, if it is not complete.
+study() {
+	once "$OUT/$task/$1" "${@:2}" --task "$task" --data "${FOLDERS[$task]:-DATA}" --model "$MODEL" --seed 1 || FAILED+=("$task/$1")
 }
 
 # lora FOLDER RATE LAYERS RANK makes a training.
-lora() { once "$1" train --method lora --steps "$steps" --lr "$2" --target "$3" --rank "$4" --lora-alpha "$((4 * $4))"; }
+lora() { study "$1" train --method lora --steps "$steps" --lr "$2" --target "$3" --rank "$4" --lora-alpha "$((4 * $4))"; }
 
 tune() {
-	once tune tune --steps "$steps"
+	study tune tune --steps "$steps"
 	lora paper 1e-4 query,value 4
 	lora default 1e-3 query,value 4
 	local rate layers rank
@@ -52,21 +46,17 @@ prune() {
 	local whole=(prune --adapter "$OUT/$task/whole") size by
 	for size in 83k 41k; do # of 331,776
 		for by in trained ablation random; do
-			once "$by-$size" "${whole[@]}" --by "$by" --parameters "$size"
+			study "$by-$size" "${whole[@]}" --by "$by" --parameters "$size"
 		done
 	done
-	once trained-41k-50 "${whole[@]}" --parameters 41k --steps 50
+	study trained-41k-50 "${whole[@]}" --parameters 41k --steps 50
 	lora small-83k auto all-linear 2
 	lora small-41k auto all-linear 1
 }
 
-usage() { sed -n '2,/^set/{s/^# \{0,1\}//p}' "scripts/$SELF"; }
+usage() { about; }
 
-parse --small "$@"
-[[ -x $AUTOLORA ]] || fail "$AUTOLORA is missing: build it with make build"
-declare -A FOLDERS=()
-find_data
-check_at_hand
+begin --small "$@"
 FAILED=()
 for task in "${LIST[@]}"; do
 	steps=$(small_steps "$task")

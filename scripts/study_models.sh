@@ -4,7 +4,7 @@
 # its own, whose held-out loss is that of 60 others. LoRA on all linear layers, r = 8. The same command goes on where it
 # was stopped.
 #
-# Usage: scripts/study_models.sh --data DIR [--out DIR] [-- flags of every run]
+# Usage: scripts/study_models.sh --data DIR [--out DIR] [--dry-run] [-- flags of every run]
 #
 # DIR of --data has SST-2 and E2E's trainset.csv and devset.csv somewhere in it; the default --out is
 # out/reproduce/models-small.
@@ -21,7 +21,7 @@ SMALL_MODEL=third_party/models/gemma-3-270m
 FETCH_SMALL_MODEL=scripts/fetch_gemma3.sh
 SMOLLM2=third_party/models/SmolLM2-135M
 
-usage() { sed -n '2,/^set/{s/^# \{0,1\}//p}' "scripts/$SELF"; }
+usage() { about; }
 
 # table NAME prints the path of a table of E2E.
 table() {
@@ -31,27 +31,23 @@ table() {
 	echo "$found"
 }
 
-# chat NAME MODEL trains a model on the conversations, if that is not done.
+# chat NAME MODEL trains a model on the conversations.
 chat() {
-	local out=$OUT/chat/$1/seed-1
-	[[ ! -f $out/results.json ]] || return 0
-	local resume=()
-	[[ ! -f $out/checkpoint/state.safetensors ]] || resume=(--resume)
-	run train --model "$2" --train "$OUT/chat/train.jsonl" --dev "$OUT/chat/dev.jsonl" --max-length 256 --batch-size 4 \
-		--epochs 1 --eval-every 25 --seed 1 "${LORA[@]}" --out "$out" "${resume[@]}"
+	once "$OUT/chat/$1/seed-1" train --model "$2" --train "$OUT/chat/train.jsonl" --dev "$OUT/chat/dev.jsonl" --max-length 256 \
+		--batch-size 4 --epochs 1 --eval-every 25 --seed 1 --method lora "${LORA[@]}"
 }
 
-parse --small "$@"
-[[ -x $AUTOLORA ]] || fail "$AUTOLORA is missing: build it with make build"
-[[ -n $DATA ]] || wrong "--data: a folder with SST-2 and E2E is missing"
-declare -A FOLDERS=()
-find_data
-check_at_hand
-[[ -d $SMOLLM2 ]] || fail "no model $SMOLLM2: fetch it with scripts/fetch_smollm2.sh"
-LORA=(--method lora --target all-linear --rank 8 --lora-alpha 16 --lr 5e-4 "${EXTRA[@]}")
-mkdir -p "$OUT/chat"
-python3 scripts/e2e_chats.py "$(table trainset.csv)" 300 >"$OUT/chat/train.jsonl"
-python3 scripts/e2e_chats.py "$(table devset.csv)" 60 >"$OUT/chat/dev.jsonl"
+LORA=(--target all-linear --rank 8 --lora-alpha 16 --lr 5e-4)
+begin --small "$@"
+if ! $DRY_RUN; then
+	[[ -n $DATA ]] || wrong "--data: a folder with SST-2 and E2E is missing"
+	[[ -d $SMOLLM2 ]] || fail "no model $SMOLLM2: fetch it with scripts/fetch_smollm2.sh"
+	train=$(table trainset.csv)
+	dev=$(table devset.csv)
+	mkdir -p "$OUT/chat"
+	python3 scripts/e2e_chats.py "$train" 300 >"$OUT/chat/train.jsonl"
+	python3 scripts/e2e_chats.py "$dev" 60 >"$OUT/chat/dev.jsonl"
+fi
 chat smollm2 "$SMOLLM2"
 chat gemma3 "$MODEL"
-run compare --methods lora --seeds "$SEEDS" --model "$MODEL" --task sst2 --data "${FOLDERS[sst2]}" --steps 100 "${LORA[@]:2}" --out "$OUT/sst2"
+once "$OUT/sst2" compare --methods lora --seeds "$SEEDS" --model "$MODEL" --task sst2 --data "${FOLDERS[sst2]:-DATA}" --steps 100 "${LORA[@]}"

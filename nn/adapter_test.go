@@ -101,13 +101,7 @@ func TestAdapterAndMergedModelRoundTrip(t *testing.T) {
 				defer m.Close()
 				want := openFixture(t, "expected-"+c.adapter)
 				seqs, _ := want.sequences("batch")
-				logits := func(m *Model) []float64 {
-					b, err := m.NewBatch(s, &seqs)
-					if err != nil {
-						t.Fatal(err)
-					}
-					return m.Logits(s, b, nil).Float64s()
-				}
+				logits := logitsOf(t, s, &seqs)
 				before := logits(m)
 				near(t, "logits", before, want.floats("logits"), tolLogits32)
 

@@ -147,13 +147,7 @@ func TestBottleneckAdapterRoundTrip(t *testing.T) {
 				defer again.Close()
 				want := openFixture(t, "expected-"+c.adapter)
 				seqs, _ := want.sequences("batch")
-				logits := func(m *Model) []float64 {
-					b, err := m.NewBatch(s, &seqs)
-					if err != nil {
-						t.Fatal(err)
-					}
-					return m.Logits(s, b, nil).Float64s()
-				}
+				logits := logitsOf(t, s, &seqs)
 				near(t, "logits", logits(m), want.floats("logits"), tolLogits32)
 				near(t, "logits of the adapter read again", logits(again), logits(m), tolerance64)
 				oneLine(t, m.Write(filepath.Join(t.TempDir(), "merged"), labels, safetensors.F32), "cannot be merged")

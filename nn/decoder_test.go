@@ -118,13 +118,7 @@ func TestGPT2AdaptersOfPEFT(t *testing.T) {
 					prefix = ""
 				}
 				seqs, _ := values.sequences("batch")
-				logits := func(m *Model) []float64 {
-					b, err := m.NewBatch(s, &seqs)
-					if err != nil {
-						t.Fatal(err)
-					}
-					return m.Logits(s, b, nil).Float64s()
-				}
+				logits := logitsOf(t, s, &seqs)
 				m := loadDecoder(t, "gpt2-tiny", LoadConfig{DType: torchbind.Float64})
 				defer m.Close()
 				if err := m.LoadAdapter(testdata(name)); err != nil {

@@ -83,6 +83,18 @@ func (f fixture) load(name string, fn func(*torchbind.Tensor)) {
 	fn(torchbind.FromBytes(s, t.Data, types[t.DType], t.Shape, torchbind.CPU))
 }
 
+// logitsOf returns what gives a model's logits of a batch.
+func logitsOf(t *testing.T, s *torchbind.Scope, seqs *data.Batch) func(m *Model) []float64 {
+	return func(m *Model) []float64 {
+		t.Helper()
+		b, err := m.NewBatch(s, seqs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m.Logits(s, b, nil).Float64s()
+	}
+}
+
 // sequences returns the padded batch under prefix without its padding, and its
 // labels.
 func (f fixture) sequences(prefix string) (data.Batch, []float64) {

@@ -109,13 +109,7 @@ func checkRounded(t *testing.T, s *torchbind.Scope, m *Model, seqs data.Batch, v
 func checkWrittenLabels(t *testing.T, s *torchbind.Scope, m *Model, b *Batch, seqs data.Batch, base string, load func(string, LoadConfig) *Model) {
 	t.Helper()
 	want := m.Logits(s, b, nil).Float64s()
-	logits := func(m *Model) []float64 {
-		b, err := m.NewBatch(s, &seqs)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return m.Logits(s, b, nil).Float64s()
-	}
+	logits := logitsOf(t, s, &seqs)
 	dir := t.TempDir()
 	adapter := filepath.Join(dir, "adapter")
 	if err := peft.Write(adapter, m.Adapter(base, nil), peft.ModelCard{}); err != nil {

@@ -116,13 +116,7 @@ func TestBitsandbytesCheckpoints(t *testing.T) {
 				m := mustLoad(t, testdata(name), cfg)
 				defer m.Close()
 				seqs, _ := values.sequences("batch")
-				logits := func(m *Model) []float64 {
-					b, err := m.NewBatch(s, &seqs)
-					if err != nil {
-						t.Fatal(err)
-					}
-					return m.Logits(s, b, nil).Float64s()
-				}
+				logits := logitsOf(t, s, &seqs)
 				near(t, "logits", logits(m), values.floats("logits.f64"), tolerance64)
 
 				// Written, it is the model of the same numbers that is not quantised.

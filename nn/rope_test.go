@@ -62,13 +62,7 @@ func TestRopesOfMixedLengths(t *testing.T) {
 				m := loadDecoder(t, name, LoadConfig{DType: torchbind.Float64})
 				defer m.Close()
 				seqs, _ := openFixture(t, "expected-llama-yarn").sequences("batch") // of 8, 20 and 3 tokens
-				logits := func(m *Model) []float64 {
-					b, err := m.NewBatch(s, &seqs)
-					if err != nil {
-						t.Fatal(err)
-					}
-					return m.Logits(s, b, nil).Float64s()
-				}
+				logits := logitsOf(t, s, &seqs)
 				all := logits(m)
 				var each []float64
 				whole, first := seqs, 0

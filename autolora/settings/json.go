@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 
-	"autolora/data"
 	"autolora/plainjson"
 )
 
@@ -20,7 +19,7 @@ func (c Config) MarshalJSON() ([]byte, error) {
 func (c Config) Kept() json.RawMessage {
 	return c.object(func(s Setting) bool {
 		value := string(s.JSON())
-		return s.Kept && (s.Name != "quantize" || !s.IsDefault()) && (s.Group != Generation || c.Kind.Writes()) && (s.Name != "train-on" || c.Kind == data.Chat) && (s.Name != "threshold" || c.Kind == data.MultiLabel) && value != `""` && value != "null"
+		return s.Kept && !s.Idle && (s.Group != Generation || c.Kind.Writes()) && value != `""` && value != "null"
 	})
 }
 

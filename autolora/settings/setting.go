@@ -26,6 +26,8 @@ type Setting struct {
 	// Kept is set for what says how a model takes its texts and gives its answers: a
 	// run leaves it beside what it made, for eval and predict.
 	Kept bool
+	// Idle is set where it is kept, and says nothing of a model made with these settings.
+	Idle bool
 	// OneCall is set for what is said to one call of the program: a file with
 	// settings does not say it again.
 	OneCall bool
@@ -181,6 +183,7 @@ func (s Setting) unset(means string) Setting       { s.Unset = means; return s }
 func (s Setting) before(name string) Setting       { s.Earlier = name; return s }
 func (s Setting) perProcess() Setting              { s.PerProcess = true; return s }
 func (s Setting) kept() Setting                    { s.Kept = true; return s }
+func (s Setting) keptIf(says bool) Setting         { s.Kept, s.Idle = true, !says; return s }
 func (s Setting) ofOneCall() Setting               { s.OneCall = true; return s }
 func (s Setting) holds(check func() error) Setting { s.check = check; return s }
 func (s Setting) takenWhole() Setting              { s.Whole = true; return s }

@@ -46,7 +46,7 @@ func modelFolder(ctx context.Context, model string) (string, error) {
 	return resolved(ctx, model, (*hub.Client).Resolve)
 }
 
-func resolved(ctx context.Context, model string, resolve func(*hub.Client, context.Context, string, func(hub.Progress)) (string, error)) (string, error) {
+func resolved(ctx context.Context, model string, resolve hub.Resolver) (string, error) {
 	if model == "" {
 		return "", settings.Errorf("model", "none is given; want a Hugging Face folder, or a name on the hub")
 	}

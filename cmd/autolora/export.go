@@ -43,23 +43,22 @@ func exportCommand() *command {
 		if err := cmd.need("adapter", "out"); err != nil {
 			return err
 		}
-		var files []string
-		var err error
+		find := fetchAdapter
 		export := func() ([]string, error) { return job.Export(ctx, cmd.cfg, adapter, format, dtype, out) }
+		write := export
 		switch format {
 		case job.FormatMerged:
-			if adapter, err = cmd.recall(ctx, c, adapter); err == nil {
-				files, err = onTensors(cmd, export)
-			}
+			find, write = cmd.recall, func() ([]string, error) { return onTensors(cmd, export) }
 		case job.FormatGGUF: // of the base model its configuration is read
-			if adapter, err = cmd.recallWith(ctx, c, adapter, (*hub.Client).ResolveConfig); err == nil {
-				files, err = export()
-			}
-		default:
-			if adapter, err = fetchAdapter(ctx, c, adapter); err == nil {
-				files, err = export()
+			find = func(ctx context.Context, c *console, adapter string) (string, error) {
+				return cmd.recallWith(ctx, c, adapter, (*hub.Client).ResolveConfig)
 			}
 		}
+		var err error
+		if adapter, err = find(ctx, c, adapter); err != nil {
+			return err
+		}
+		files, err := write()
 		if err != nil {
 			return err
 		}

@@ -133,10 +133,7 @@ func fetchAdapter(ctx context.Context, c *console, adapter string) (string, erro
 	return resolved(ctx, c, adapter, (*hub.Client).ResolveAdapter)
 }
 
-// resolver is a method of the hub's client that makes what is given a folder.
-type resolver func(*hub.Client, context.Context, string, func(hub.Progress)) (string, error)
-
-func resolved(ctx context.Context, c *console, given string, resolve resolver) (string, error) {
+func resolved(ctx context.Context, c *console, given string, resolve hub.Resolver) (string, error) {
 	if given == "" { // of a model the adapter names one
 		return "", nil
 	}

@@ -90,7 +90,7 @@ func (cmd *command) recall(ctx context.Context, c *console, adapter string) (str
 }
 
 // recallWith is recall for who takes of the model what resolve fetches.
-func (cmd *command) recallWith(ctx context.Context, c *console, adapter string, resolve resolver) (string, error) {
+func (cmd *command) recallWith(ctx context.Context, c *console, adapter string, resolve hub.Resolver) (string, error) {
 	named, ofAdapter := adapter, cmd.cfg.Model == ""
 	adapter, err := fetchAdapter(ctx, c, adapter)
 	if err != nil {

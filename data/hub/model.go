@@ -31,6 +31,9 @@ var (
 	configKind  = kind{"model", "a folder with config.json", configFile, lacking(configFile)}
 )
 
+// Resolver is a method of Client that turns what a user gives into a folder: Resolve and its like.
+type Resolver func(c *Client, ctx context.Context, given string, progress func(Progress)) (dir string, err error)
+
 // Resolve turns what a user gives as a model into a folder: the folder itself, or a name "ORG/NAME" or "NAME" on
 // the hub, if need be with "@REVISION" after it. A name that is complete in the cache costs no request; another is
 // fetched as by [Client.Model]. progress may be nil.

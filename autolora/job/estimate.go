@@ -101,8 +101,10 @@ func (s shape) parameters() float64 { return float64(s.vocab*s.hidden + s.layers
 func WeightBytes(arch nn.Config, c settings.Config) int64 { return newShape(arch).weightBytes(c) }
 
 func (s shape) weightBytes(c settings.Config) int64 {
-	size := map[string]float64{torchbind.BFloat16.String(): 2, torchbind.Float64.String(): 8}[c.DType]
-	size = cmp.Or(size, 4)
+	size := float64(torchbind.Float32.Size())
+	if t, err := torchbind.ParseDType(c.DType); err == nil { // or it is chosen when the model is loaded
+		size = float64(t.Size())
+	}
 	matrices := size
 	form := c.Quantize
 	if form == nn.AsStored {

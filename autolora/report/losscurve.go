@@ -126,7 +126,8 @@ func (r *Report) tuningPicture() picture {
 				c.chosen = q
 			}
 		}
-		p.addLosses(fmt.Sprintf("%s, %s, seed %d", run.Results.Task, methodOf(run.Results.Method).Title, run.Results.Seed), c)
+		task, _ := taskOf(run.Results.Task)
+		p.addLosses(fmt.Sprintf("%s, %s, seed %d", task.Title, methodOf(run.Results.Method).Title, run.Results.Seed), c)
 	}
 	return p
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"time"
@@ -167,6 +168,7 @@ func (s *session) readTask(parts ...data.Part) error {
 			}
 		}
 	}
+	debug.FreeOSMemory() // what reading large files took, before the tensors take theirs
 	return nil
 }
 

@@ -137,7 +137,9 @@ func TestLevels(t *testing.T) {
 			if test.open {
 				r.lists, r.values = []list{{}}, []Value{x}
 			}
-			err := r.append(test.repetition, test.definition, slices.Repeat([]Value{x}, len(test.definition)))
+			before := len(r.values)
+			r.values = append(r.values, slices.Repeat([]Value{x}, bytes.Count(test.definition, []byte{r.present}))...)
+			err := r.spread(before, test.repetition, test.definition)
 			var lists []string
 			for _, l := range r.rows() {
 				if l == nil {

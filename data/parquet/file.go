@@ -161,9 +161,11 @@ func (f *File) read(name string, find func(*parquet.Column) (leaf *parquet.Colum
 	r = &columnReader{
 		file: f, name: name, left: f.limit, typ: leaf.Type(), present: byte(leaf.MaxDefinitionLevel()), element: byte(element),
 	}
+	rows := 0
 	if element == 0 {
-		r.values = make([]Value, 0, f.Rows()) // which open has bounded
+		rows = f.Rows() // which open has bounded
 	}
+	r.values = make([]Value, 0, rows) // not nil, for empty lists are parts of it
 	for g, group := range f.meta.RowGroups {
 		where = fmt.Sprintf("column %q, row group %d", name, g)
 		if err := r.readChunk(&group.Columns[leaf.Index()], int(group.NumRows)); err != nil {

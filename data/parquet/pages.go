@@ -109,7 +109,7 @@ func (r *columnReader) readPage(codec format.CompressionCodec, h *format.PageHea
 		if d.Encoding != format.Plain && d.Encoding != format.PlainDictionary {
 			return fmt.Errorf("a dictionary in encoding %v", d.Encoding)
 		}
-		r.dictionary, err = r.decode(format.Plain, body, int(d.NumValues))
+		r.dictionary, err = r.decode(nil, format.Plain, body, int(d.NumValues))
 		return err
 	case format.DataPage:
 		err = r.splitV1(&p, codec, h, body)
@@ -142,16 +142,16 @@ func (r *columnReader) readPage(codec format.CompressionCodec, h *format.PageHea
 			}
 		}
 	}
-	values, err := r.decode(p.encoding, p.values, present)
-	if err != nil {
+	before := len(r.values)
+	if r.values, err = r.decode(r.values, p.encoding, p.values, present); err != nil {
 		return fmt.Errorf("encoding %v: %w", p.encoding, err)
 	}
 	r.entries += p.n
 	if r.nested {
-		r.keep(p.n, repetition, definition, values)
+		r.keep(p.n, repetition, definition)
 		return nil
 	}
-	return r.append(repetition, definition, values)
+	return r.spread(before, repetition, definition)
 }
 
 // maxRepetition is the largest repetition level.
@@ -162,8 +162,8 @@ func (r *columnReader) maxRepetition() byte {
 	return r.repeated
 }
 
-// keep keeps n entries of a page with their levels.
-func (r *columnReader) keep(n int, repetition, definition []byte, values []Value) {
+// keep keeps the levels of n entries of a page.
+func (r *columnReader) keep(n int, repetition, definition []byte) {
 	for i := range n {
 		l := level{definition: r.present}
 		if repetition != nil {
@@ -174,7 +174,6 @@ func (r *columnReader) keep(n int, repetition, definition []byte, values []Value
 		}
 		r.levels = append(r.levels, l)
 	}
-	r.values = append(r.values, values...)
 }
 
 // page is a data page, taken apart and decompressed.
@@ -249,13 +248,13 @@ func levels(b []byte, most byte, n int) ([]byte, error) {
 	return out, nil
 }
 
-// decode returns n values.
-func (r *columnReader) decode(e format.Encoding, b []byte, n int) ([]Value, error) {
+// decode appends n values.
+func (r *columnReader) decode(values []Value, e format.Encoding, b []byte, n int) ([]Value, error) {
 	switch {
 	case n == 0:
-		return nil, nil
+		return values, nil
 	case e == format.PlainDictionary || e == format.RLEDictionary:
-		return r.lookup(b, n)
+		return r.lookup(values, b, n)
 	case e == format.RLE && r.typ.Kind() == parquet.Boolean:
 		// Not with DecodeBoolean, which takes the byte of a repeated run for eight values.
 		packed, _, err := prefixed(b)
@@ -263,9 +262,8 @@ func (r *columnReader) decode(e format.Encoding, b []byte, n int) ([]Value, erro
 			return nil, err
 		}
 		bools, err := levels(packed, 1, n)
-		values := make([]Value, len(bools))
-		for i, v := range bools {
-			values[i] = parquet.BooleanValue(v != 0)
+		for _, v := range bools {
+			values = append(values, parquet.BooleanValue(v != 0))
 		}
 		return values, err
 	}
@@ -281,14 +279,16 @@ func (r *columnReader) decode(e format.Encoding, b []byte, n int) ([]Value, erro
 			return nil, fmt.Errorf("%d texts, want %d", len(offsets)-1, n)
 		}
 	}
-	values := make([]Value, n)
-	if got, err := r.typ.NewPage(0, n, decoded).Values().ReadValues(values); got < n {
+	before := len(values)
+	values = slices.Grow(values, n)[:before+n]
+	added := values[before:]
+	if got, err := r.typ.NewPage(0, n, decoded).Values().ReadValues(added); got < n {
 		return nil, errors.Join(errShort, err)
 	}
 	if t := r.typ.LogicalType(); t != nil {
 		if t, ok := t.Value.(*format.IntType); ok && !t.IsSigned {
-			for i := range values {
-				values[i] = unsigned(values[i])
+			for i := range added {
+				added[i] = unsigned(added[i])
 			}
 		}
 	}
@@ -330,8 +330,8 @@ func (r *columnReader) check(e format.Encoding, b []byte, n int) (err error) {
 	return err
 }
 
-// lookup returns n values of the dictionary, whose places follow a byte with their width in bits.
-func (r *columnReader) lookup(b []byte, n int) ([]Value, error) {
+// lookup appends n values of the dictionary, whose places follow a byte with their width in bits.
+func (r *columnReader) lookup(values []Value, b []byte, n int) ([]Value, error) {
 	if r.dictionary == nil {
 		return nil, errors.New("there is no dictionary before it")
 	}
@@ -346,43 +346,47 @@ func (r *columnReader) lookup(b []byte, n int) ([]Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	values := make([]Value, n)
-	for i, place := range places[:n] {
+	values = slices.Grow(values, n)
+	for _, place := range places[:n] {
 		if uint32(place) >= uint32(len(r.dictionary)) {
 			return nil, fmt.Errorf("value %d of a dictionary of %d", uint32(place), len(r.dictionary))
 		}
-		values[i] = r.dictionary[place]
+		values = append(values, r.dictionary[place])
 	}
 	return values, nil
 }
 
-// append appends the values of a page, and nulls and lists as its levels say: repetition is nil in a column without
-// lists, definition where every value is there.
-func (r *columnReader) append(repetition, definition []byte, values []Value) error {
+// spread puts nulls among the values from one on, those of a page, and keeps where its lists begin, as its levels say:
+// repetition is nil in a column without lists, definition where every value is there.
+func (r *columnReader) spread(from int, repetition, definition []byte) error {
 	if definition == nil {
-		r.values = append(r.values, values...)
 		return nil
 	}
-	r.values = slices.Grow(r.values, len(definition))
+	end := from // of the values with their nulls
 	for i, level := range definition {
-		if r.element > 0 {
-			switch {
-			case repetition[i] == 0:
-				r.lists = append(r.lists, list{start: len(r.values), null: level+1 < r.element})
-				r.open = level >= r.element
-			case !r.open || level < r.element:
-				return errors.New("its repetition levels make no lists")
-			}
-			if level < r.element {
-				continue
-			}
+		if r.element > 0 && repetition[i] == 0 {
+			r.lists = append(r.lists, list{start: end, null: level+1 < r.element})
+			r.open = level >= r.element
+		} else if r.element > 0 && (!r.open || level < r.element) {
+			return errors.New("its repetition levels make no lists")
 		}
-		if level < r.present {
-			r.values = append(r.values, Value{})
+		if level >= r.element {
+			end++
+		}
+	}
+	last := len(r.values)
+	r.values = slices.Grow(r.values, end-last)[:end]
+	for _, level := range slices.Backward(definition) {
+		if level < r.element {
 			continue
 		}
-		r.values = append(r.values, values[0])
-		values = values[1:]
+		end--
+		if level < r.present {
+			r.values[end] = Value{}
+		} else {
+			last--
+			r.values[end] = r.values[last]
+		}
 	}
 	return nil
 }

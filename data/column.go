@@ -54,7 +54,7 @@ func readColumn(file string, text []byte, lists bool, names []string) ([]string,
 			list, _ := json.Marshal(cells[i].texts()) // of texts, which never fails
 			values = append(values, string(list))
 		case i >= 0 && (cells[i].kind == isList || cells[i].kind == isOther):
-			return fmt.Errorf("%s: %q: is a list or an object: want a string or a number", place(file, line), spec.columns[i].name)
+			return fmt.Errorf("%s: %q: is no text: want a string or a number", place(file, line), spec.columns[i].name)
 		case i >= 0:
 			values = append(values, cells[i].String())
 		case !delimited:

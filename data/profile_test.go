@@ -1,10 +1,13 @@
 package data
 
 import (
+	"bytes"
 	"errors"
 	"slices"
 	"strings"
 	"testing"
+
+	parquetgo "github.com/parquet-go/parquet-go"
 )
 
 // TestComplete guesses what files hold from their columns.
@@ -76,6 +79,25 @@ func TestDescribeUnread(t *testing.T) {
 	_, err := Describe("parquet/testdata/brotli.parquet", false, 0)
 	if err == nil || !strings.Contains(err.Error(), "none of the columns can be read: column ") || !strings.Contains(err.Error(), "decompress brotli: not supported") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestDescribeBytes has a column of bytes beside the texts: a picture's, say.
+func TestDescribeBytes(t *testing.T) {
+	type row struct {
+		Text  string `parquet:"text"`
+		Image []byte `parquet:"image"`
+	}
+	var b bytes.Buffer
+	if err := parquetgo.Write(&b, []row{{"good", []byte{0xff, 0xd8}}, {"bad", []byte{0xff}}}); err != nil {
+		t.Fatal(err)
+	}
+	p, err := Describe(write(t, "a.parquet", b.String()), false, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := p.Columns[0].Type + ", " + p.Columns[1].Type; got != "text, other" {
+		t.Errorf("the columns are %s", got)
 	}
 }
 

@@ -121,6 +121,7 @@ func TestReaderErrors(t *testing.T) {
 		want                string // after the file's name
 	}{
 		{"unknown end", "a.xml", "<text/>", `: unknown kind of file ".xml": want .tsv, .csv, .jsonl or .parquet`},
+		{"a workbook", "a.xlsx", "PK", `: unknown kind of file ".xlsx": want it saved as .csv`},
 		{"no end", "a", "text", `: unknown kind of file "": want .tsv, .csv, .jsonl or .parquet`},
 		{"empty tsv", "a.tsv", "", ": the file is empty"},
 		{"empty csv", "a.csv", "", ": the file is empty"},
@@ -191,6 +192,7 @@ func TestReadMissingFile(t *testing.T) {
 	for _, test := range []struct{ file, want string }{
 		{filepath.Join(t.TempDir(), "no.tsv"), "no such file"},
 		{filepath.Dir(write(t, "folder.csv/x", "")), "is a directory"},
+		{filepath.Dir(write(t, "folder/x", "")), "a folder: want a file, .tsv, .csv, .jsonl or .parquet"},
 	} {
 		_, err := rows(test.file, column{name: "text"})
 		if err == nil || !strings.Contains(err.Error(), test.file) || !strings.Contains(err.Error(), test.want) {

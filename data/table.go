@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -123,8 +124,14 @@ func readTable(file string, sum io.Writer, spec *tableSpec, yield yieldRow) erro
 		read = spec.read
 	}
 	if read == nil {
-		if slices.Contains([]string{".gz", ".zip", ".bz2", ".xz", ".zst"}, strings.ToLower(ext)) {
+		switch strings.ToLower(ext) {
+		case ".gz", ".zip", ".bz2", ".xz", ".zst":
 			want = "it unpacked"
+		case ".xlsx", ".xls", ".ods":
+			want = "it saved as .csv"
+		}
+		if info, err := os.Stat(file); err == nil && info.IsDir() {
+			return fmt.Errorf("%s: a folder: want a file, %s", file, want)
 		}
 		return fmt.Errorf("%s: unknown kind of file %q: want %s", file, ext, want)
 	}

@@ -31,3 +31,41 @@ func TestWeightedLossAgain(t *testing.T) {
 		}
 	})
 }
+
+// Weights of several labels are the weight and pos_weight of PyTorch's loss.
+func TestWeightsOfSeveralLabels(t *testing.T) {
+	weights := []float64{0.75, 1.5, 2, 2.0 / 3, 1, 0.5} // of each label, absent and present
+	// import torch.nn.functional as F
+	// from safetensors.torch import load_file  # of expected-bert-several.safetensors
+	// x = load_file(…)["logits.f64"].requires_grad_(); y = load_file(…)["batch.labels"].double(); w = torch.tensor(weights).double().view(3, 2)
+	// loss = F.binary_cross_entropy_with_logits(x, y, weight=w[:, 0], pos_weight=w[:, 1] / w[:, 0]); loss.backward(); x.grad.sum(0)
+	const loss = 0.6692415029100539
+	gradient := []float64{0.022125158467621017, -0.015962195293268457, 0.09803009852480814}
+	run(t, func(s *torchbind.Scope) {
+		values := openFixture(t, "expected-bert-several")
+		seqs, _ := values.sequences("batch")
+		classes := make([]int64, 0, 15)
+		for _, v := range values.floats("batch.labels") {
+			classes = append(classes, int64(v))
+		}
+		losses := func(weights []float64, round bool) (loss, gradient []float64) {
+			m := mustLoad(t, testdata("bert-several"), LoadConfig{
+				Output: MultiLabel, Labels: 3, Head: HeadStored, ClassWeights: weights, Round: round, DType: torchbind.Float64, Device: torchbind.CPU,
+			})
+			defer m.Close()
+			b, err := m.NewBatch(s, &seqs)
+			if err != nil {
+				t.Fatal(err)
+			}
+			l := m.Loss(s, b, m.Targets(s, b, classes), nil)
+			return l.Float64s(), torchbind.Grad(s, []*torchbind.Tensor{l}, []*torchbind.Tensor{m.Head.OutB.Value}, nil, false)[0].Float64s()
+		}
+		for _, round := range []bool{false, true} {
+			l, g := losses(weights, round)
+			near(t, "loss", l, []float64{loss}, tolerance64)
+			near(t, "gradient of the bias", g, gradient, tolerance64)
+		}
+		l, _ := losses([]float64{1, 1, 1, 1, 1, 1}, false)
+		near(t, "loss with weights of 1", l, values.floats("loss.f64"), tolerance64)
+	})
+}

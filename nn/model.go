@@ -66,7 +66,9 @@ type LoadConfig struct {
 	// LabelSmoothing spreads this share of every label evenly over all labels in
 	// Loss, where that is computed with dropout masks.
 	LabelSmoothing float64
-	// ClassWeights are what the examples of each class count in Loss, [K]; nil: all 1.
+	// ClassWeights are what the examples of each class count in Loss, [K]; where a text may
+	// have several labels, of each label what the texts without and those with it count in
+	// its loss, [2K]; nil: all 1.
 	ClassWeights []float64
 }
 
@@ -240,6 +242,10 @@ func (m *Model) Loss(s *torchbind.Scope, b *Batch, labels *torchbind.Tensor, rng
 func (m *Model) Segments(s *torchbind.Scope, b *Batch, labels *torchbind.Tensor) []Segment {
 	return append(m.Body.segments(s, b, nil), func(s *torchbind.Scope, h *torchbind.Tensor, rng *DropoutRNG) *torchbind.Tensor {
 		logits := m.scores(s, h, rng)
+		if m.Output == MultiLabel { // whose loss is cross entropy of the scores 0 and x
+			x := torchbind.Reshape(s, logits, -1, 1) // [M·K, 1]
+			logits = torchbind.Cat(s, []*torchbind.Tensor{torchbind.MulScalar(s, torchbind.Detach(s, x), 0), x}, 1)
+		}
 		if m.weights != nil {
 			shares := torchbind.To(s, labels, logits.DType(), m.device)
 			return torchbind.MulScalar(s, torchbind.Sum(s, torchbind.Mul(s, torchbind.LogSoftmax(s, logits, -1), shares)), -1)
@@ -249,10 +255,6 @@ func (m *Model) Segments(s *torchbind.Scope, b *Batch, labels *torchbind.Tensor)
 			if rng == nil {
 				smoothing = 0
 			}
-			if m.Output == MultiLabel { // which is cross entropy of the scores 0 and x
-				x := torchbind.Reshape(s, logits, -1, 1) // [M·K, 1]
-				logits = torchbind.Cat(s, []*torchbind.Tensor{torchbind.MulScalar(s, torchbind.Detach(s, x), 0), x}, 1)
-			}
 			return torchbind.CrossEntropy(s, logits, labels, smoothing)
 		}
 		return torchbind.MSELoss(s, torchbind.Reshape(s, logits, -1), torchbind.To(s, labels, logits.DType(), m.device))
@@ -260,17 +262,23 @@ func (m *Model) Segments(s *torchbind.Scope, b *Batch, labels *torchbind.Tensor)
 }
 
 // Targets returns the labels for Loss of the rows that b wants: their classes, as
-// Batch.Labels, of texts that may have several labels 1 or 0 for each [M·K], or where classes have weights what each log probability counts in
-// the loss, [M, K] float64. That is the mean of weighted losses over the examples,
-// and not over their weights, so that parts of a batch add up to the whole.
+// Batch.Labels, of texts that may have several labels 1 or 0 for each [M·K]; or where
+// classes have weights what each log probability counts in the loss, [M, K] float64, or
+// [M·K, 2]. That is the mean of weighted losses over the examples, and not over their
+// weights, so that parts of a batch add up to the whole.
 func (m *Model) Targets(s *torchbind.Scope, b *Batch, classes []int64) *torchbind.Tensor {
+	labels := b.Labels(s, classes)
 	if m.weights == nil {
-		return b.Labels(s, classes)
+		return labels
 	}
-	rows, k := b.Want.Size(0), len(m.weights)
+	rows, k := labels.Size(0), len(m.weights)
+	if m.Output == MultiLabel {
+		k = 2
+	}
 	shares := make([]float64, int(rows)*k)
 	for i, class := range classes {
-		weight := m.weights[class] / float64(len(classes))
+		own := m.weights[i*k%len(m.weights):] // of the label that row i is about, where a text may have several
+		weight := own[class] / float64(len(classes))
 		row := shares[i*k : (i+1)*k]
 		for j := range row {
 			row[j] = weight * m.smoothing / float64(k)

@@ -194,11 +194,15 @@ func TestRunDetails(t *testing.T) {
 // Balanced weights are those of the training data's classes, and only a task with
 // classes takes them.
 func TestClassWeights(t *testing.T) {
-	train := &data.Dataset{Examples: []data.Example{{Label: 0, Sentence: &data.Sentence{Tags: []int{0, 0, 1}}}, {Label: 2, Sentence: &data.Sentence{Tags: []int{0}}}, {Label: 0, Sentence: &data.Sentence{}}}}
+	train := &data.Dataset{Examples: []data.Example{
+		{Label: 0, Sentence: &data.Sentence{Tags: []int{0, 0, 1}}, LabelSet: &data.LabelSet{Classes: []int{0, 2}}},
+		{Label: 2, Sentence: &data.Sentence{Tags: []int{0}}, LabelSet: &data.LabelSet{}},
+		{Label: 0, Sentence: &data.Sentence{}, LabelSet: &data.LabelSet{Classes: []int{2}}},
+	}}
 	for _, tc := range []struct {
 		kind data.Kind
 		want []float64
-	}{{data.Classification, []float64{0.75, 0, 1.5}}, {data.Tagging, []float64{2.0 / 3, 2, 0}}, {data.Regression, nil}, {data.Generation, nil}} {
+	}{{data.Classification, []float64{0.75, 0, 1.5}}, {data.Tagging, []float64{2.0 / 3, 2, 0}}, {data.MultiLabel, []float64{0.75, 1.5, 1, 0, 1.5, 0.75}}, {data.Regression, nil}, {data.Generation, nil}} {
 		got, err := balanced(data.Task{Name: "mine", Kind: tc.kind, Labels: []string{"a", "b", "c"}}, train)
 		var wrong *settings.Error
 		if (tc.want == nil) != errors.As(err, &wrong) || !reflect.DeepEqual(got, tc.want) {

@@ -308,7 +308,8 @@ func completeFiles(cfg settings.Config, dir string) (complete settings.Config, n
 	return cfg, note, nil
 }
 
-// balanced returns the weights of the classes, by which all count alike.
+// balanced returns the weights of the classes, by which all count alike; where an example
+// may have several labels, of each label those of its absence and its presence.
 func balanced(task data.Task, train *data.Dataset) ([]float64, error) {
 	var classes []int
 	switch task.Kind {
@@ -321,7 +322,17 @@ func balanced(task data.Task, train *data.Dataset) ([]float64, error) {
 			classes = append(classes, ex.Tags...)
 		}
 	case data.MultiLabel:
-		return nil, settings.Errorf("class-weights", "%s is a task of %s, in whose loss all labels count alike: want %s", task.Name, task.Kind, settings.EqualWeights)
+		var weights []float64
+		for label := range task.Labels {
+			given := make([]int, train.Len())
+			for i, ex := range train.Examples {
+				if slices.Contains(ex.Classes, label) {
+					given[i] = 1
+				}
+			}
+			weights = append(weights, metrics.Balanced(given, 2)...)
+		}
+		return weights, nil
 	default:
 		return nil, settings.Errorf("class-weights", "%s is a task of %s, which has no classes: want %s", task.Name, task.Kind, settings.EqualWeights)
 	}

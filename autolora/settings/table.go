@@ -103,7 +103,7 @@ func (c *Config) Settings() []Setting {
 			number("warmup", &c.Warmup, 0.06, share, "`SHARE` share of the steps in which the learning rate rises; after them it falls to 0").alsoFor(Prune),
 			number("weight-decay", &c.WeightDecay, 0.01, atLeast(0), "`WD` weight decay of the weights").alsoFor(Search|Prune),
 			number("label-smoothing", &c.Smoothing, 0, share, "`S` share of every label that is spread over all labels in training").unset("none"),
-			choice("class-weights", &c.ClassWeights, EqualWeights, []string{EqualWeights, BalancedWeights}, "`WEIGHTS` what an example counts in the loss of search and training: none (all alike) or balanced (by the inverse of its class's share of the training data, in tagging of its tag's). The held-out loss has no weights").alsoFor(Search),
+			choice("class-weights", &c.ClassWeights, EqualWeights, []string{EqualWeights, BalancedWeights}, "`WEIGHTS` what an example counts in the loss of search and training: none (all alike) or balanced (by the inverse of its class's share of the training data, in tagging of its tag's, of several labels of each one's presence or absence). The held-out loss has no weights").alsoFor(Search),
 			number("accumulate", &c.Accumulate, 1, atLeast(1).upTo(1e6), "`N` batches a step of the training, their gradients averaged").alsoFor(Prune),
 			number("eval-every", &c.EvalEvery, 0, atLeast(0), "`N` evaluate what a run is scored on every N steps of the training too, and after the last: held-out loss and scores in metrics.jsonl, in generation the loss alone; 0 is never"),
 			choice("keep", &c.Keep, KeepLast, []string{KeepLast, KeepBest}, "`WHICH` weights to keep: last, or best, those of the evaluation with the least held-out loss, which is then a choice by the data that are scored"),

@@ -99,12 +99,12 @@ func TestSetApart(t *testing.T) {
 	dir := t.TempDir()
 	for seed := uint64(1); seed <= 2; seed++ {
 		for _, lr := range []float64{5e-4, 2e-3} {
-			machine := map[string]any{"lr": lr, "batch-size": 16.0, "text": map[float64]any{5e-4: nil, 2e-3: []string{}}[lr], "threads": lr * 1e4, "out": fmt.Sprint(lr), "data": fmt.Sprint("/m", lr, "/glue")}
+			machine := map[string]any{"lr": lr, "search-lr": lr, "batch-size": 16.0, "text": map[float64]any{5e-4: nil, 2e-3: []string{}}[lr], "threads": lr * 1e4, "out": fmt.Sprint(lr), "data": fmt.Sprint("/m", lr, "/glue")}
 			write(dir, fmt.Sprint(lr), "topics", "lora", seed, 0.7+10*lr, machine)
 			write(dir, fmt.Sprint(lr), "topics", "autolora", seed, 0.71+10*lr, machine)
 		}
 	}
-	write(dir, "again", "topics", "lora", 1, 0.705, map[string]any{"lr": 5e-4, "batch-size": 16.0, "about": map[string]any{"began": "2025-01-01T00:00:00Z"}})
+	write(dir, "again", "topics", "lora", 1, 0.705, map[string]any{"lr": 5e-4, "search-lr": 5e-4, "batch-size": 16.0, "about": map[string]any{"began": "2025-01-01T00:00:00Z"}})
 	rs, err := Load(dir)
 	if err != nil {
 		t.Fatal(err)

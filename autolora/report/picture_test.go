@@ -357,6 +357,7 @@ func TestMarkdown(t *testing.T) {
 	table.subtitle("s_1")
 	table.add("a|b", "*1*")
 	table.addPaper("paper", "2")
+	table.addPaper("paper", "2") // once
 	var b bytes.Buffer
 	if err := markdownForm.ExecuteTemplate(&b, "table", table); err != nil {
 		t.Fatal(err)

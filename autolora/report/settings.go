@@ -102,6 +102,9 @@ func setApart(all []*Run) {
 		}
 		slices.Sort(differ)
 		differ = slices.Compact(differ)
+		if slices.Contains(differ, "lr") && !slices.ContainsFunc(ofTask, func(r *Run) bool { return r.given("search-lr") != r.given("lr") }) {
+			differ = slices.DeleteFunc(differ, func(name string) bool { return name == "search-lr" }) // it follows lr
+		}
 		for _, r := range ofTask {
 			var with []string
 			for _, name := range differ {

@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -36,9 +37,16 @@ const (
 
 func (t *Table) add(cells ...string) { t.Rows = append(t.Rows, Row{Cells: cells}) }
 
+// addOnce adds a row, unless the table has it.
+func (t *Table) addOnce(row Row) {
+	if !slices.ContainsFunc(t.Rows, func(r Row) bool { return slices.Equal(r.Cells, row.Cells) }) {
+		t.Rows = append(t.Rows, row)
+	}
+}
+
 // addPaper adds a row of the paper's, its name set in.
 func (t *Table) addPaper(name string, cells ...string) {
-	t.Rows = append(t.Rows, Row{append([]string{"  " + name}, cells...), OfPaper})
+	t.addOnce(Row{append([]string{"  " + name}, cells...), OfPaper})
 }
 
 func (t *Table) subtitle(text string) { t.Rows = append(t.Rows, Row{[]string{text}, Subtitle}) }

@@ -148,7 +148,11 @@ func methodTable(title string, tasks []*Task, scoresOf func(*Task) []string) *Ta
 			if averaged {
 				cells = append(cells, shown(scoreOf(columns[b][0].score), average(name, columns[b])))
 			}
-			t.add(cells...)
+			if name == commonest { // the same whatever sets runs apart
+				t.addOnce(Row{Cells: cells})
+			} else {
+				t.add(cells...)
+			}
 			if cells, source := paperCells(name, columns[b], averaged); source != "" {
 				t.addPaper("paper", cells...)
 				sources = append(sources, source)

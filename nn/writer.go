@@ -27,6 +27,16 @@ const maxCopied = 512 << 20
 // WriteTypes are the types in which models are written, by transformers' names.
 var WriteTypes = map[string]safetensors.DType{"float32": safetensors.F32, "float16": safetensors.F16, "bfloat16": safetensors.BF16}
 
+// TypeName returns transformers' name of one of WriteTypes, "" of another type.
+func TypeName(dtype safetensors.DType) string {
+	for name, t := range WriteTypes {
+		if t == dtype {
+			return name
+		}
+	}
+	return ""
+}
+
 // Write writes the whole model as a Hugging Face folder that transformers loads:
 // weights in dtype, one of WriteTypes, with every LoRA layer merged into its base
 // weight, config.json with the head's labels, and the files of tokenizer and
@@ -128,10 +138,8 @@ func (m *Model) configJSON(labels []string, dtype safetensors.DType) ([]byte, er
 	config["architectures"] = []string{m.Architecture(m.Output)}
 	delete(config, "torch_dtype") // transformers' name before version 4.56
 	delete(config, quantizationKey)
-	for name, t := range WriteTypes {
-		if t == dtype {
-			config["dtype"] = name
-		}
+	if name := TypeName(dtype); name != "" {
+		config["dtype"] = name
 	}
 	switch m.Output {
 	case CausalLM:

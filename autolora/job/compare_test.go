@@ -247,7 +247,7 @@ func TestBottleneckAdapters(t *testing.T) {
 				t.Errorf("eval %+v, want the run's %+v", eval.Results, out.Results)
 			}
 			run(t, func(*torchbind.Scope) {
-				_, err := Export(context.Background(), cfg, cfg.Out, FormatMerged, "", filepath.Join(t.TempDir(), "merged"))
+				_, err := Export(context.Background(), quiet, cfg, cfg.Out, FormatMerged, "", filepath.Join(t.TempDir(), "merged"))
 				if err == nil || !strings.Contains(err.Error(), "only LoRA") {
 					t.Errorf("error %v of the merged export", err)
 				}

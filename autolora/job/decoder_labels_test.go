@@ -124,7 +124,7 @@ func TestDecoderLabelsRun(t *testing.T) {
 			for _, format := range []string{FormatFolded, FormatMerged} {
 				dir := filepath.Join(t.TempDir(), format)
 				run(t, func(*torchbind.Scope) {
-					if _, err := Export(context.Background(), cfg, cfg.Out, format, "", dir); err != nil {
+					if _, err := Export(context.Background(), quiet, cfg, cfg.Out, format, "", dir); err != nil {
 						t.Fatal(err)
 					}
 				})

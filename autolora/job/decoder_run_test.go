@@ -185,14 +185,14 @@ func TestDecoderRun(t *testing.T) {
 func checkGGUF(t *testing.T, cfg settings.Config, family string) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "gguf")
-	files, err := Export(context.Background(), cfg, cfg.Out, FormatGGUF, "float16", dir)
+	files, err := Export(context.Background(), quiet, cfg, cfg.Out, FormatGGUF, "float16", dir)
 	if family != "llama" {
 		if _, left := os.Stat(dir); err == nil || !strings.Contains(err.Error(), `adapters of model_type "gpt2" are not written for llama.cpp`) || left == nil {
 			t.Errorf("error %v of what llama.cpp's file cannot have; a folder is left: %v", err, left == nil)
 		}
 		return
 	}
-	if _, err := Export(context.Background(), cfg, cfg.Out, FormatFolded, "float16", dir+"-folded"); err == nil || !strings.Contains(err.Error(), "only merged and gguf take another") {
+	if _, err := Export(context.Background(), quiet, cfg, cfg.Out, FormatFolded, "float16", dir+"-folded"); err == nil || !strings.Contains(err.Error(), "only merged and gguf take another") {
 		t.Errorf("error %v of a type that the format does not take", err)
 	}
 	if want := []string{filepath.Join(dir, "README.md"), filepath.Join(dir, "adapter.gguf")}; err != nil || !slices.Equal(files, want) {
@@ -226,7 +226,7 @@ func checkWrittenExports(t *testing.T, cfg settings.Config, out *Outcome) {
 	for _, format := range []string{FormatPEFT, FormatFolded, FormatMerged} {
 		dir := filepath.Join(t.TempDir(), format)
 		run(t, func(*torchbind.Scope) {
-			if _, err := Export(context.Background(), cfg, cfg.Out, format, "", dir); err != nil {
+			if _, err := Export(context.Background(), quiet, cfg, cfg.Out, format, "", dir); err != nil {
 				t.Fatal(err)
 			}
 		})

@@ -134,7 +134,7 @@ func (j *job) card() peft.ModelCard {
 // Export writes an adapter in another form: PEFT's own, PEFT's with the scale folded
 // into B, merged into the whole model, which alone takes tensors, or llama.cpp's file. dtype is the type of the
 // numbers in the latter two; "": the base's, and float32 for llama.cpp. It returns the files.
-func Export(ctx context.Context, cfg settings.Config, adapterDir, format, dtype, outDir string) ([]string, error) {
+func Export(ctx context.Context, host Host, cfg settings.Config, adapterDir, format, dtype, outDir string) ([]string, error) {
 	if outDir == "" {
 		return nil, settings.Errorf("out", "no output folder is given")
 	}
@@ -166,7 +166,7 @@ func Export(ctx context.Context, cfg settings.Config, adapterDir, format, dtype,
 	o.describe(&card)
 	switch format {
 	case FormatMerged:
-		err = exportMerged(ctx, cfg, stored, nn.WriteTypes[dtype], outDir, o, card)
+		err = exportMerged(ctx, host, cfg, stored, nn.WriteTypes[dtype], outDir, o, card)
 	case FormatGGUF:
 		err = exportGGUF(ctx, cfg, stored, cmp.Or(nn.WriteTypes[dtype], safetensors.F32), outDir, card)
 	default:
@@ -216,12 +216,13 @@ func exportGGUF(ctx context.Context, cfg settings.Config, adapter *StoredAdapter
 }
 
 // exportMerged merges an adapter into its base model.
-func exportMerged(ctx context.Context, cfg settings.Config, adapter *StoredAdapter, dtype safetensors.DType, outDir string, o *origin, card peft.ModelCard) error {
+func exportMerged(ctx context.Context, host Host, cfg settings.Config, adapter *StoredAdapter, dtype safetensors.DType, outDir string, o *origin, card peft.ModelCard) error {
 	s, err := sessionFor(ctx, cfg, adapter)
 	if err != nil {
 		return err
 	}
 	defer s.close()
+	s.rep = host.Reporter
 	if err := checkOut(settings.Config{Out: outDir}, s.dir); err != nil {
 		return err
 	}
@@ -230,10 +231,29 @@ func exportMerged(ctx context.Context, cfg settings.Config, adapter *StoredAdapt
 		return err
 	}
 	defer model.Close()
-	card.Labels = s.task.Labels
+	card.Labels, dtype = s.task.Labels, cmp.Or(dtype, model.Stored)
+	if note := mergedNote(s.cfg.Quantize, s.arch.Quantized, dtype); note != "" {
+		s.rep.Note(note)
+		if o, err = o.inFull(); err != nil {
+			return err
+		}
+	}
 	return atomicfile.Make(outDir, func(temp string) error {
-		return errors.Join(s.writeModel(model, temp, card, cmp.Or(dtype, model.Stored)), o.write(temp))
+		return errors.Join(s.writeModel(model, temp, card, dtype), o.write(temp))
 	})
+}
+
+// mergedNote says which numbers of a base that is held in 8 or 4 bits are merged; "" of
+// another. stored is the form that its files have.
+func mergedNote(held, stored nn.Quantization, dtype safetensors.DType) string {
+	own := "; with quantize none it is added to those of the model's files"
+	if held == nn.AsStored {
+		held, own = stored, ""
+	}
+	if held == "" {
+		return ""
+	}
+	return fmt.Sprintf("the adapter is added to the base's numbers as %s holds them, and the model is written in full, in %s%s", held, nn.TypeName(dtype), own)
 }
 
 func filesIn(dir string) ([]string, error) {

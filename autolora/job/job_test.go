@@ -219,7 +219,7 @@ func TestTrainMethodsAndExport(t *testing.T) {
 			run(t, func(*torchbind.Scope) {
 				for _, format := range []string{FormatPEFT, FormatFolded, FormatMerged} {
 					dir := filepath.Join(t.TempDir(), format)
-					files, err := Export(context.Background(), cfg, cfg.Out, format, "", dir)
+					files, err := Export(context.Background(), quiet, cfg, cfg.Out, format, "", dir)
 					if err != nil || len(files) < 2 {
 						t.Errorf("export %s: %v %v", format, files, err)
 					}

@@ -89,7 +89,7 @@ func TestSeveralLabelsRun(t *testing.T) {
 			}
 			merged := filepath.Join(t.TempDir(), "merged")
 			run(t, func(*torchbind.Scope) {
-				if _, err := Export(context.Background(), cfg, cfg.Out, FormatMerged, "", merged); err != nil {
+				if _, err := Export(context.Background(), quiet, cfg, cfg.Out, FormatMerged, "", merged); err != nil {
 					t.Fatal(err)
 				}
 			})

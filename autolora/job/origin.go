@@ -104,6 +104,21 @@ func (o *origin) describe(card *peft.ModelCard) {
 	}
 }
 
+// inFull returns what is kept beside a model that was made of a base in 8 or 4 bits, but
+// is not held so.
+func (o *origin) inFull() (*origin, error) {
+	if o == nil {
+		return nil, nil
+	}
+	full, kept := *o, map[string]json.RawMessage{}
+	err := json.Unmarshal(o.Settings, &kept)
+	delete(kept, "quantize")
+	if err == nil {
+		full.Settings, err = json.Marshal(kept)
+	}
+	return &full, err
+}
+
 // write puts the file into a folder; none of a nil origin.
 func (o *origin) write(dir string) error {
 	if o == nil {

@@ -38,7 +38,7 @@ func TestRecall(t *testing.T) {
 			t.Errorf("accuracy %v, want %v", got, want)
 		}
 		merged := filepath.Join(t.TempDir(), "merged")
-		if _, err := Export(context.Background(), again, cfg.Out, FormatMerged, "", merged); err != nil {
+		if _, err := Export(context.Background(), quiet, again, cfg.Out, FormatMerged, "", merged); err != nil {
 			t.Fatal(err)
 		}
 		whole := settings.Default()

@@ -11,6 +11,7 @@ import (
 	"autolora/data/metrics"
 	"autolora/nn"
 	"autolora/nn/peft"
+	"autolora/nn/safetensors"
 	"autolora/torchbind"
 )
 
@@ -33,8 +34,12 @@ func TestQuantizedRun(t *testing.T) {
 	checkWritten(t, again, out, cfg.Model, cfg.Out)
 	merged := filepath.Join(t.TempDir(), "merged")
 	run(t, func(*torchbind.Scope) {
-		if _, err := Export(context.Background(), again, cfg.Out, FormatMerged, "", merged); err != nil {
+		var said notes
+		if _, err := Export(context.Background(), Host{Reporter: &said}, again, cfg.Out, FormatMerged, "", merged); err != nil {
 			t.Fatal(err)
+		}
+		if want := "the adapter is added to the base's numbers as nf4 holds them, and the model is written in full, in float32; with quantize none"; !strings.Contains(strings.Join(said.lines, "\n"), want) {
+			t.Errorf("notes %q, want one with %q", said.lines, want)
 		}
 		full := again
 		full.Quantize = nn.AsStored
@@ -43,8 +48,19 @@ func TestQuantizedRun(t *testing.T) {
 			t.Errorf("the base in full gives the same loss, %v", err)
 		}
 	})
-	again.Quantize = nn.AsStored
+	again = settings.Default()
+	again.Model, again.DevFile, again.Out = merged, cfg.DevFile, cfg.Out
+	if _, err := Recall(&again, "", func(string) bool { return false }); err != nil || again.Quantize != nn.AsStored {
+		t.Fatalf("of the merged model %q is recalled, %v", again.Quantize, err)
+	}
 	checkWritten(t, again, out, merged, "")
+	const want = "the adapter is added to the base's numbers as fp4 holds them, and the model is written in full, in bfloat16"
+	if got := mergedNote(nn.AsStored, "fp4", safetensors.BF16); got != want {
+		t.Errorf("of bitsandbytes' files %q, want %q", got, want)
+	}
+	if got := mergedNote(nn.AsStored, "", safetensors.F32); got != "" {
+		t.Errorf("of a model in full %q", got)
+	}
 }
 
 func TestQuantizedMethods(t *testing.T) {

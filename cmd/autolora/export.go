@@ -22,7 +22,8 @@ func exportCommand() *command {
   folded  the scaling multiplied into the weights, for programs that know one
           scaling for all layers, as vLLM
   merged  the whole model with the adapter added to its weights, for programs
-          that know no adapters
+          that know no adapters; of a base in 8 or 4 bits to these numbers,
+          written in full
   gguf    llama.cpp's file, of an adapter of LLaMA, Mistral, Qwen2, Qwen3 or
           Gemma 3 without a head for labels; the base model is converted by
           llama.cpp's convert_hf_to_gguf.py`,
@@ -44,7 +45,7 @@ func exportCommand() *command {
 			return err
 		}
 		find := fetchAdapter
-		export := func() ([]string, error) { return job.Export(ctx, cmd.cfg, adapter, format, dtype, out) }
+		export := func() ([]string, error) { return job.Export(ctx, cmd.host(c), cmd.cfg, adapter, format, dtype, out) }
 		write := export
 		switch format {
 		case job.FormatMerged:

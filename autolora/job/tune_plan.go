@@ -22,6 +22,7 @@ type Trials struct {
 	runs.Tune
 	Seconds float64 `json:"seconds"`
 	Memory  int64   `json:"memory_bytes"`
+	Weights int64   `json:"weight_bytes"` // of the base, which are in Memory
 }
 
 // PlanTrials returns what Tune would try. It reads model and data, and writes nothing.
@@ -41,7 +42,7 @@ func PlanTrials(ctx context.Context, host Host, cfg settings.Config) (*Trials, e
 	if err := t.plan(); err != nil {
 		return nil, err
 	}
-	return &Trials{Tune: t.Tune, Seconds: t.seconds(), Memory: t.memory()}, nil
+	return &Trials{Tune: t.Tune, Seconds: t.seconds(), Memory: t.memory(), Weights: WeightBytes(s.arch, s.cfg)}, nil
 }
 
 // plan divides the training data and says which trials train for how long; of a run

@@ -86,6 +86,27 @@ func TestTune(t *testing.T) {
 	}
 }
 
+// A plan says what would be tried, and what it takes: the base's weights are a part.
+func TestPlanTrials(t *testing.T) {
+	cfg := tinyTune(t)
+	weights := map[nn.Quantization]int64{}
+	for _, cfg.Quantize = range []nn.Quantization{nn.AsStored, nn.NF4} {
+		run(t, func(*torchbind.Scope) {
+			plan, err := PlanTrials(context.Background(), quiet, cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(plan.Trials) != 12 || len(plan.Rungs) != 2 || plan.Chosen != nil || plan.Seconds <= 0 || plan.Weights <= 0 || plan.Weights >= plan.Memory {
+				t.Errorf("plan %+v", plan)
+			}
+			weights[cfg.Quantize] = plan.Weights
+		})
+	}
+	if _, err := os.Stat(cfg.Out); err == nil || weights[nn.NF4] >= weights[nn.AsStored] {
+		t.Errorf("weights %v, and a plan writes nothing: %v", weights, err)
+	}
+}
+
 // adapterFiles are those of the adapter's weights.
 func adapterFiles(t *testing.T, dir string) map[string][]byte {
 	t.Helper()

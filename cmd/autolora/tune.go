@@ -80,7 +80,8 @@ func printTrials(w *writer, t *job.Trials) {
 			human.Thousands(r.Trials*(r.Steps-before)))
 		before = r.Steps
 	}
-	w.printf("then the training of %s steps on all the data; about %s, and %s of memory\n", human.Thousands(t.Final), human.Duration(duration(t.Seconds)), human.Bytes(t.Memory))
+	w.printf("then the training of %s steps on all the data; about %s, and %s of memory, %s of it the base's weights\n",
+		human.Thousands(t.Final), human.Duration(duration(t.Seconds)), human.Bytes(t.Memory), human.Bytes(t.Weights))
 }
 
 // printChoice prints what was tried and what it says.

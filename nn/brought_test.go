@@ -313,7 +313,7 @@ func TestBroughtCheckpoints(t *testing.T) {
 	renaming := func(name func(string) string) func(t *testing.T, dir string) {
 		return func(t *testing.T, dir string) { rename(t, dir, name) }
 	}
-	quantised := func(config any) func(t *testing.T, dir string) {
+	quantized := func(config any) func(t *testing.T, dir string) {
 		return func(t *testing.T, dir string) { setConfig(t, dir, "quantization_config", config) }
 	}
 	for _, c := range []struct {
@@ -343,10 +343,10 @@ func TestBroughtCheckpoints(t *testing.T) {
 		{"LoRA within", renaming(func(key string) string {
 			return strings.Replace(key, "self.query.weight", "self.query.base_layer.weight", 1)
 		}), "", "merge_and_unload"},
-		{"bitsandbytes of neither kind", quantised(map[string]any{"quant_method": "bitsandbytes"}), "", "quantised with bitsandbytes, and such weights are not read"},
-		{"GPTQ", quantised(map[string]any{"quant_method": "gptq", "bits": 4}), "", "quantised with GPTQ"},
-		{"a method that is not known", quantised(map[string]any{"quant_method": "rot13"}), "", "quantised with rot13"},
-		{"no quantisation", quantised(map[string]any{}), "", ""},
+		{"bitsandbytes of neither kind", quantized(map[string]any{"quant_method": "bitsandbytes"}), "", "quantised with bitsandbytes, and such weights are not read"},
+		{"GPTQ", quantized(map[string]any{"quant_method": "gptq", "bits": 4}), "", "quantised with GPTQ"},
+		{"a method that is not known", quantized(map[string]any{"quant_method": "rot13"}), "", "quantised with rot13"},
+		{"no quantisation", quantized(map[string]any{}), "", ""},
 		{"AWQ without a word in config.json", renaming(func(key string) string { return strings.Replace(key, "output.dense.weight", "output.dense.qweight", 1) }), "", "qweight\": the model is quantised"},
 		{"4 bits without a word in config.json", adding(one(someWeight, safetensors.U8, 1024, 1), one(someWeight+".absmax", safetensors.F32, 32)), "", "absmax\": the model is quantised"},
 		{"fp8 without a word in config.json", adding(one(someWeight, "F8_E4M3", 64, 32)), "", "dtype F8_E4M3, want F32, F16 or BF16: the model is quantised"},

@@ -120,7 +120,7 @@ func newLinear(weight, bias *Param, modules ...Module) *Linear {
 // freeze makes W constant.
 func (l *Linear) freeze(s *torchbind.Scope, pack bool) {
 	l.bias = l.own(s, l.Bias)
-	if q := l.Weight.quantised; q != nil {
+	if q := l.Weight.quantized; q != nil {
 		l.frozen = torchbind.FreezeQuantized(q.Narrow(l.first, l.Out()))
 		return
 	}

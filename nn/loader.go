@@ -23,7 +23,7 @@ type loader struct {
 
 	params   []*Param
 	linears  []*Linear
-	quantise quantiser
+	quantize quantizer
 	rotaries map[*Rope]*rotary
 	stored   map[string]string // the checkpoint's names by those without a training's wrappers
 	used     map[string]bool   // of the names in stored
@@ -37,7 +37,7 @@ type loader struct {
 func newLoader(s *torchbind.Scope, ckpt *safetensors.Checkpoint, family family, dtype torchbind.DType, device torchbind.Device) *loader {
 	ld := &loader{
 		scope: s, ckpt: ckpt, family: family, dtype: dtype, device: device, stored: map[string]string{}, used: map[string]bool{}, sizes: map[safetensors.DType]int64{}, rotaries: map[*Rope]*rotary{},
-		quantise: quantiser{to: AsStored, tables: map[[16]float32]*torchbind.Tensor{}},
+		quantize: quantizer{to: AsStored, tables: map[[16]float32]*torchbind.Tensor{}},
 		advice:   "the weights are not those of config.json's model",
 	}
 	for _, name := range ckpt.Names() {
@@ -111,7 +111,7 @@ func (ld *loader) tensor(key string, shape []int64) (t safetensors.Tensor, ok bo
 	case !floats:
 		problem = fmt.Sprintf("dtype %v, want F32, F16 or BF16", t.DType)
 		if t.DType.Bits() <= 8 {
-			ld.advice = quantisedError("the model is quantised").Error()
+			ld.advice = quantizedError("the model is quantised").Error()
 		}
 	case !slices.Equal(t.Shape, shape):
 		problem = fmt.Sprintf("shape %v, want %v", t.Shape, shape)
@@ -284,8 +284,8 @@ func (ld *loader) finish(dir string) error {
 	for _, name := range slices.Sorted(maps.Keys(ld.stored)) {
 		switch module, _, _ := strings.Cut(name, "."); {
 		case ld.used[name] || ld.family.ignores(name):
-		case quantised(name) && ld.ofBody(module):
-			return fmt.Errorf("load %s: %w", dir, quantisedError(fmt.Sprintf("%q: the model is quantised", name)))
+		case quantized(name) && ld.ofBody(module):
+			return fmt.Errorf("load %s: %w", dir, quantizedError(fmt.Sprintf("%q: the model is quantised", name)))
 		case strings.Contains(name, ".base_layer.") || strings.Contains(name, ".lora_"):
 			ld.problems = append(ld.problems, fmt.Sprintf("%q: unexpected", name))
 			ld.advice = "this is a model with an adapter in it: save it after merge_and_unload() in PEFT"
@@ -319,9 +319,9 @@ func (ld *loader) ofBody(module string) bool {
 	})
 }
 
-// quantised reports whether a key is of what bitsandbytes, GPTQ, AWQ or an fp8
+// quantized reports whether a key is of what bitsandbytes, GPTQ, AWQ or an fp8
 // format store beside a weight or in its place.
-func quantised(key string) bool {
+func quantized(key string) bool {
 	return slices.ContainsFunc([]string{
 		".absmax", ".nested_absmax", ".quant_map", ".nested_quant_map", ".SCB", ".weight_format", ".qweight", ".qzeros", ".scales", ".g_idx",
 		".weight_scale", ".weight_scale_inv", ".weight_packed", ".weight_shape", ".input_scale", ".weight_zero_point",

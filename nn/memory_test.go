@@ -31,8 +31,8 @@ func TestMemoryOfQuantizedBase(t *testing.T) {
 		defer m.Close()
 		numbers := int64(0)
 		for _, p := range m.Params() {
-			if p.quantised != nil {
-				numbers += p.quantised.Bytes()
+			if p.quantized != nil {
+				numbers += p.quantized.Bytes()
 			} else {
 				numbers += 4 * numEl(p.Shape)
 			}

@@ -113,7 +113,7 @@ func Load(dir string, cfg LoadConfig) (model *Model, err error) {
 		}
 	}()
 	ld := newLoader(m.scope, ckpt, arch.family, cfg.DType, cfg.Device)
-	ld.quantise.to = cmp.Or(cfg.Quantize, AsStored)
+	ld.quantize.to = cmp.Or(cfg.Quantize, AsStored)
 	m.Body = arch.family.build(ld, m.Config, arch.family.prefix)
 	if cfg.Output == CausalLM {
 		m.Vocabulary = ld.vocabulary(&arch, m.Body)

@@ -20,13 +20,13 @@ type Param struct {
 	// Transposed tells that the checkpoint has Value as [in, out] (GPT-2).
 	Transposed bool
 
-	quantised *torchbind.Quantized
+	quantized *torchbind.Quantized
 }
 
 // Dense returns Value, or in s what it is in dtype where it is held in 8 or 4 bits.
 func (p *Param) Dense(s *torchbind.Scope, dtype torchbind.DType) *torchbind.Tensor {
-	if p.quantised != nil {
-		return p.quantised.Dequantize(s, dtype)
+	if p.quantized != nil {
+		return p.quantized.Dequantize(s, dtype)
 	}
 	return p.Value
 }

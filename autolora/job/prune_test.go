@@ -56,10 +56,10 @@ func TestPrune(t *testing.T) {
 		}
 		writeTest(t, file, b.String())
 	}
-	quantised := tinyGeneration(t, "llama")
-	quantised.Quantize = nn.NF4
+	quantized := tinyGeneration(t, "llama")
+	quantized.Quantize = nn.NF4
 	for name, cfg := range map[string]settings.Config{
-		"classes": tinyConfig(t, "exact"), "numbers": numbers, "tags": tinyTagging(t), "texts": tinyGeneration(t, "gpt2"), "texts of llama in 4 bits": quantised,
+		"classes": tinyConfig(t, "exact"), "numbers": numbers, "tags": tinyTagging(t), "texts": tinyGeneration(t, "gpt2"), "texts of llama in 4 bits": quantized,
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := trainedAdapter(t, cfg)

@@ -99,7 +99,7 @@ func TestBitsandbytesCheckpoints(t *testing.T) {
 								checked++
 							}
 						}
-						if p.quantised == nil && blockNumber.MatchString(p.Name) && len(p.Shape) == 2 {
+						if p.quantized == nil && blockNumber.MatchString(p.Name) && len(p.Shape) == 2 {
 							t.Errorf("%s is not held as it is stored", p.Name)
 						}
 					}
@@ -153,8 +153,8 @@ func TestQuantize(t *testing.T) {
 					for i, p := range m.Params() {
 						weight := full.Params()[i].Value
 						held := strings.HasSuffix(p.Name, ".weight") && blockNumber.MatchString(p.Name) && len(p.Shape) == 2
-						if (p.quantised != nil) != held || held && p.Value != nil {
-							t.Errorf("%s: held in %s is %v, want %v", p.Name, form, p.quantised != nil, held)
+						if (p.quantized != nil) != held || held && p.Value != nil {
+							t.Errorf("%s: held in %s is %v, want %v", p.Name, form, p.quantized != nil, held)
 							continue
 						}
 						// A step of NF4 is at most 0.31 of a block's largest, half of it at the ends;

@@ -53,18 +53,18 @@ const nf4Block = 64
 // fp4 is bitsandbytes' older form in 4 bits, which is only read.
 const fp4 Quantization = "fp4"
 
-// quantiser is what of a loader is about weights in 8 and 4 bits.
-type quantiser struct {
+// quantizer is what of a loader is about weights in 8 and 4 bits.
+type quantizer struct {
 	to     Quantization
 	tables map[[16]float32]*torchbind.Tensor
 }
 
 // table returns the table of 16 numbers, one for the whole model.
 func (ld *loader) table(numbers [16]float32) *torchbind.Tensor {
-	if ld.quantise.tables[numbers] == nil {
-		ld.quantise.tables[numbers] = torchbind.Codebook(ld.scope, numbers, ld.device)
+	if ld.quantize.tables[numbers] == nil {
+		ld.quantize.tables[numbers] = torchbind.Codebook(ld.scope, numbers, ld.device)
 	}
-	return ld.quantise.tables[numbers]
+	return ld.quantize.tables[numbers]
 }
 
 // holds reports whether the matrix p is held in 8 or 4 bits: all that it is stacked of
@@ -79,7 +79,7 @@ func (ld *loader) holds(p *Param) bool {
 			stored++
 		}
 	}
-	return stored == len(keys) || stored == 0 && ld.quantise.to != AsStored
+	return stored == len(keys) || stored == 0 && ld.quantize.to != AsStored
 }
 
 // load loads the weight or the bias of a linear layer, its rows by their keys.
@@ -95,7 +95,7 @@ func (ld *loader) load(p *Param) *Param {
 	defer s.Close()
 	for _, k := range rows {
 		if held {
-			if part, ok := ld.readQuantised(k, in[0], p.Transposed); ok {
+			if part, ok := ld.readQuantized(k, in[0], p.Transposed); ok {
 				parts = append(parts, part)
 			}
 		} else if t := ld.readRows(s, k, in, p.Transposed, ld.dtype); t != nil {
@@ -104,7 +104,7 @@ func (ld *loader) load(p *Param) *Param {
 	}
 	switch {
 	case len(parts) == len(rows):
-		p.quantised = torchbind.NewQuantized(in[0], parts...)
+		p.quantized = torchbind.NewQuantized(in[0], parts...)
 	case len(values) == 1 && len(rows) == 1:
 		p.Value = ld.scope.Keep(values[0])
 	case len(values) == len(rows):
@@ -126,14 +126,14 @@ func (ld *loader) readRows(s *torchbind.Scope, k KeyRows, in []int64, transposed
 	})
 }
 
-// readQuantised returns the rows of a key in 8 or 4 bits: as they are stored, or
+// readQuantized returns the rows of a key in 8 or 4 bits: as they are stored, or
 // quantised here.
-func (ld *loader) readQuantised(k KeyRows, in int64, transposed bool) (rows torchbind.QuantizedRows, ok bool) {
+func (ld *loader) readQuantized(k KeyRows, in int64, transposed bool) (rows torchbind.QuantizedRows, ok bool) {
 	if t, found := ld.find(k.Key); found && ld.storedForm(t) != AsStored {
 		return ld.storedRows(ld.scope, k.Key, t, []int64{k.Rows, in})
 	}
 	quantize := func(s *torchbind.Scope, w *torchbind.Tensor) torchbind.QuantizedRows {
-		if ld.quantise.to == Int8 {
+		if ld.quantize.to == Int8 {
 			return torchbind.Quantize(s, w, nil, 0)
 		}
 		return torchbind.Quantize(s, w, ld.table(torchbind.NF4), nf4Block)
@@ -154,7 +154,7 @@ func (ld *loader) readQuantised(k KeyRows, in int64, transposed bool) (rows torc
 	// A piece at a time, and what stays before what does not: else the heap is full of
 	// holes in the end. Codes and scales of a piece begin where its numbers do.
 	codes, scales, form := []int64{k.Rows, in}, k.Rows, torchbind.Int8
-	if ld.quantise.to == NF4 {
+	if ld.quantize.to == NF4 {
 		codes, scales, form = []int64{(k.Rows*in + 1) / 2}, (k.Rows*in+nf4Block-1)/nf4Block, torchbind.UInt8
 	}
 	rows.Codes, rows.Scales = torchbind.Empty(ld.scope, codes, form, ld.device), torchbind.Empty(ld.scope, []int64{scales}, torchbind.Float32, ld.device)
@@ -195,7 +195,7 @@ func scalesOf(t safetensors.Tensor) string { return strings.TrimSuffix(t.Name, "
 func (ld *loader) storedRows(s *torchbind.Scope, key string, t safetensors.Tensor, shape []int64) (rows torchbind.QuantizedRows, ok bool) {
 	defer ld.ckpt.Forget()
 	for _, name := range ld.ckpt.Names() {
-		if quantised(name) && strings.HasPrefix(name, strings.TrimSuffix(t.Name, "weight")) {
+		if quantized(name) && strings.HasPrefix(name, strings.TrimSuffix(t.Name, "weight")) {
 			ld.used[safetensors.Unwrapped(name)] = true
 		}
 	}
@@ -321,9 +321,9 @@ func (ld *loader) scales(weight string, state quantState, n int64) ([]float32, e
 // quantizationKey is the key of config.json that says how a checkpoint is quantised.
 const quantizationKey = "quantization_config"
 
-// quantisers have, by quant_method of config.json, who quantises in a way that is not
+// quantizers have, by quant_method of config.json, who quantises in a way that is not
 // read.
-var quantisers = map[string]string{
+var quantizers = map[string]string{
 	"gptq": "GPTQ", "awq": "AWQ", "fp8": "fp8", "fbgemm_fp8": "fp8", "finegrained_fp8": "fp8",
 	"mxfp4": "MXFP4", "compressed-tensors": "compressed-tensors", "hqq": "HQQ", "quanto": "Quanto", "torchao": "torchao",
 }
@@ -345,11 +345,11 @@ func readQuantization(raw json.RawMessage) (Quantization, error) {
 	case keys["load_in_8bit"] == true:
 		return Int8, nil
 	}
-	return "", quantisedError("the model is quantised with " + cmp.Or(quantisers[method], method, "a method that it does not name"))
+	return "", quantizedError("the model is quantised with " + cmp.Or(quantizers[method], method, "a method that it does not name"))
 }
 
-// quantisedError says what to do about a quantised model that is not read.
-func quantisedError(what string) error {
+// quantizedError says what to do about a quantised model that is not read.
+func quantizedError(what string) error {
 	return fmt.Errorf("%s, and such weights are not read, but bitsandbytes' in 8 and 4 bits: take the model that it was made from, in float32, float16 or bfloat16, "+
 		"or write one with model.dequantize() and save_pretrained in Python", what)
 }

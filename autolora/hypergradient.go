@@ -31,8 +31,8 @@ func (x *Search) factor() float64 {
 // implicit returns ∂(g·u)/∂a, the part of the hypergradient that comes through
 // W', by the mode of the search; nil in first-order mode. train is L_tr(W, a; t)
 // with its gradient, ahead is W' and scale the preconditioner of the step that
-// led there, nil for 1. masks is the state from which the dropout of
-// L_tr(W, a; t) was drawn: what is differentiated twice sees one mask.
+// led there, nil for 1. dropout is the state from which that of L_tr(W, a; t) was
+// drawn: what is differentiated twice sees one mask.
 func (x *Search) implicit(s *torchbind.Scope, train gradient, u, ahead, scale []*torchbind.Tensor, t *Batch, dropout uint64) []*torchbind.Tensor {
 	if scale != nil && x.Factor == 0 {
 		u = torchbind.ForeachMul(s, u, scale)

@@ -204,7 +204,7 @@ func rateSource(plan []settings.Config, c settings.Config) string {
 // ownFault reports whether an error is of one run, and not of the comparison's
 // settings or the machine.
 func ownFault(err error) bool {
-	return errors.As(err, new(*DivergedError)) || errors.Is(err, torchbind.ErrOutOfMemory)
+	return diverged(err) || errors.Is(err, torchbind.ErrOutOfMemory)
 }
 
 // openComparison makes the folder of a comparison, or takes the one of an

@@ -1,6 +1,9 @@
 package job
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // DivergedError says that a step gave a number that is not finite.
 type DivergedError struct {
@@ -14,6 +17,8 @@ type DivergedError struct {
 func (e *DivergedError) Error() string {
 	return fmt.Sprintf("%s step %d: %s: lower the learning rate; the last good state, of step %d, is in %s", e.Phase, e.Step, e.What, e.Good, e.Saved)
 }
+
+func diverged(err error) bool { return errors.As(err, new(*DivergedError)) }
 
 // ResumableError is the end of a run before its time, whose checkpoint is there
 // to go on from.

@@ -103,13 +103,14 @@ func (j *job) gridPoint(phase string, ranks map[string]int64, trainHalf []int, v
 		seconds: &j.results.Seconds.Search, count: &j.results.Steps.Search, work: &j.results.Cost.Search,
 	}
 	c = runs.Configuration{Ranks: ranks, Adapter: countParameters(model).Adapter, Steps: steps}
-	var diverged *DivergedError
-	if err := j.run(l); errors.As(err, &diverged) {
-		j.session.rep.Note(fmt.Sprintf("%s %v: %s: it counts as the worst", phase, ranks, diverged.What))
+	if err := j.run(l); err != nil {
+		d, ok := errors.AsType[*DivergedError](err)
+		if !ok {
+			return c, err
+		}
+		j.session.rep.Note(fmt.Sprintf("%s %v: %s: it counts as the worst", phase, ranks, d.What))
 		c.Score = -math.MaxFloat64
 		return c, nil
-	} else if err != nil {
-		return c, err
 	}
 	began := time.Now()
 	if c.Score, err = j.gridScore(model, validation); err != nil {

@@ -2,7 +2,6 @@ package job
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"path/filepath"
@@ -129,25 +128,15 @@ func (j *job) prune() error {
 	}
 	model.Keep(autolora.KeepBest(x.worth, x.ranksWithin(j.pruning.Chosen.Parameters)))
 	failure := j.trainOn(model)
-	var diverged *DivergedError
-	if failure != nil && !errors.As(failure, &diverged) {
+	if failure != nil && !diverged(failure) {
 		return failure
 	}
-	if diverged == nil {
+	if failure == nil {
 		if err := j.report(model, whole); err != nil {
 			return err
 		}
 	}
-	j.results.Parameters = countParameters(model)
-	saved, err := j.export(model)
-	if err != nil {
-		return errors.Join(failure, err)
-	}
-	if diverged != nil {
-		diverged.Saved = j.out.Path(saved)
-	}
-	j.wrote(saved)
-	return failure
+	return j.leave(model, failure)
 }
 
 // readPruning takes what an earlier session chose.

@@ -40,11 +40,10 @@ func (j *job) train() error {
 		watch: j.newWatch(model, stage.Trainer, allocator),
 	}
 	failure := j.run(l)
-	var diverged *DivergedError
-	if failure != nil && !errors.As(failure, &diverged) {
+	if failure != nil && !diverged(failure) {
 		return failure
 	}
-	if diverged == nil {
+	if failure == nil {
 		l.watch.end(steps)
 		if err := j.evaluate(model); err != nil {
 			return l.interrupted(j.results.Steps.Train, err)
@@ -53,13 +52,19 @@ func (j *job) train() error {
 	if err := j.settle(model, allocator); err != nil {
 		return errors.Join(failure, err)
 	}
+	return j.leave(model, failure)
+}
+
+// leave exports what was trained, and returns failure: nil, or that of a training that
+// diverged, which then says where its last good state is.
+func (j *job) leave(model *nn.Model, failure error) error {
 	j.results.Parameters = countParameters(model)
 	saved, err := j.export(model)
 	if err != nil {
 		return errors.Join(failure, err)
 	}
-	if diverged != nil {
-		diverged.Saved = j.out.Path(saved)
+	if d, ok := errors.AsType[*DivergedError](failure); ok {
+		d.Saved = j.out.Path(saved)
 	}
 	j.wrote(saved)
 	return failure

@@ -5,57 +5,26 @@ import (
 
 	"autolora/autolora"
 	"autolora/autolora/runs"
-	"autolora/autolora/settings"
 	"autolora/data"
 	"autolora/nn"
 	"autolora/torchbind"
 )
 
-// measure finds the ranks by a rule that needs no search, and writes ranks.json: what
-// the rule wants is trained first, on the half on which a search trains weights or on
-// all, then it looks at batches. All of that counts as search.
-func (j *job) measure(phase string) error {
+// measure finds the ranks by a rule that needs no search: what the rule wants is trained
+// first, for so many steps if that is LoRA, on the half on which a search trains weights or
+// on all, then the rule looks at batches. All of that counts as search.
+func (j *job) measure(phase string, model *nn.Model, train, val *data.Loader, loraSteps int) (*runs.Ranks, error) {
 	rule := j.cfg.Rule
-	if n := j.session.procs.size(); n > 1 {
-		return settings.Errorf("rule", "%s looks at batches in one process, got %d: search with one, and train at its ranks with as many as you like", rule, n)
-	}
-	trainHalf, valHalf, err := data.Split(j.corpus.Data.Len(), j.cfg.Split, j.cfg.Seed)
-	if err != nil {
-		return err
-	}
-	model, err := j.session.load(nn.HeadIfStored, false)
-	if err != nil {
-		return err
-	}
-	defer model.Close()
-	if err := j.checkBudget(model); err != nil {
-		return err
-	}
 	m, err := rule.Measure(model, autolora.MeasureConfig{LoRA: j.cfg.LoRA(), K: int(j.cfg.K)})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	trains, whole := rule.First()
-	if whole {
-		trainHalf = everyIndex(j.corpus.Data.Len())
-	}
-	train, perEpoch, err := j.loader(trainHalf, j.cfg.SearchBatch(), "search train", 0)
-	if err != nil {
-		return err
-	}
-	defer train.Close()
-	val, _, err := j.loader(valHalf, j.cfg.SearchBatch(), "search validation", 1)
-	if err != nil {
-		return err
-	}
-	defer val.Close()
-
 	stage := &measureStage{Measurement: m, trainStage: trainStage{model: model, train: train, accumulate: 1}, val: val}
-	switch trains {
+	switch trains, _ := rule.First(); trains {
 	case autolora.TrainsHead:
 		stage.trained = j.cfg.HeadSteps
 	case autolora.TrainsLoRA:
-		stage.trained = stepsFor(j.cfg.SearchSteps, j.cfg.SearchEpochs, perEpoch, 1)
+		stage.trained = loraSteps
 	}
 	if len(model.TrainableParams()) == 0 { // a language model has no head of its own
 		stage.trained = 0
@@ -78,15 +47,15 @@ func (j *job) measure(phase string) error {
 		phase: phase, steps: steps, stage: stage,
 		seconds: &j.results.Seconds.Search, count: &j.results.Steps.Search, work: &j.results.Cost.Search,
 	}); err != nil {
-		return err
+		return nil, err
 	}
 	costs, err := rankSizes(model, m.Layers())
 	if err != nil {
-		return err
+		return nil, err
 	}
 	worth, err := m.Worth(costs)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	budget := int64(j.cfg.Parameters)
 	found := rule.Ranks(autolora.Evidence{K: int(j.cfg.K), Worth: worth, Costs: costs, Budget: budget})
@@ -95,10 +64,7 @@ func (j *job) measure(phase string) error {
 	for i, row := range worth {
 		ranks.Layers[i].Worth = row
 	}
-	if !whole {
-		ranks.Split = fmt.Sprintf("%d/%d", len(trainHalf), len(valHalf))
-	}
-	return j.setRanks(ranks)
+	return &ranks, nil
 }
 
 // measureStage is a measurement, with the training before it and the loaders of both

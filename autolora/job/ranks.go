@@ -41,37 +41,26 @@ func rankSizes(model *nn.Model, modules []string) ([]int64, error) {
 	return sizes, nil
 }
 
-// checkBudget returns an error about a budget that not even one rank of a target
-// fits into.
-func (j *job) checkBudget(model *nn.Model) error {
-	if j.cfg.Parameters == 0 {
-		return nil
+// budgeted returns the modules of the targets, and what one rank of each costs. It is an
+// error if the budget does not pay for one rank of any.
+func (j *job) budgeted(model *nn.Model) (modules []string, sizes []int64, err error) {
+	if modules, err = model.Modules(j.cfg.Targets); err == nil {
+		sizes, err = rankSizes(model, modules)
 	}
-	modules, err := model.Modules(j.cfg.Targets)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	sizes, err := rankSizes(model, modules)
-	if err != nil {
-		return err
+	if budget := int64(j.cfg.Parameters); budget > 0 && slices.Min(sizes) > budget {
+		least := slices.Min(sizes)
+		return nil, nil, settings.Errorf("parameters", "got %d, want at least %d: the smallest adapter of these targets is one rank of %s", budget, least, modules[slices.Index(sizes, least)])
 	}
-	if least := slices.Min(sizes); least > int64(j.cfg.Parameters) {
-		return settings.Errorf("parameters", "got %d, want at least %d: the smallest adapter of these targets is one rank of %s", j.cfg.Parameters, least, modules[slices.Index(sizes, least)])
-	}
-	return nil
+	return modules, sizes, nil
 }
 
-// spreadBudget makes the ranks of --parameters, spread evenly over the targets,
-// those to train at.
+// spreadBudget makes the ranks of the budget, spread evenly over the targets, those to
+// train at.
 func (j *job) spreadBudget(model *nn.Model) error {
-	if err := j.checkBudget(model); err != nil {
-		return err
-	}
-	modules, err := model.Modules(j.cfg.Targets)
-	if err != nil {
-		return err
-	}
-	sizes, err := rankSizes(model, modules)
+	modules, sizes, err := j.budgeted(model)
 	if err != nil {
 		return err
 	}
@@ -109,7 +98,7 @@ func (j *job) cutRanks(model *nn.Model) error {
 	return j.setRanks(ranks)
 }
 
-// deriveRanks makes the ranks of a control out of those of --ranks.
+// deriveRanks makes the ranks of a control out of those of a file.
 func (j *job) deriveRanks(model *nn.Model) error {
 	sizes, err := rankSizes(model, j.ranks.Names())
 	if err != nil {

@@ -6,13 +6,15 @@ import (
 
 	"autolora/autolora"
 	"autolora/autolora/runs"
+	"autolora/autolora/settings"
 	"autolora/data"
 	"autolora/nn"
 	"autolora/torchbind"
 )
 
-// search learns the selection variables on one half of the training set while
-// W learns on the other, and writes ranks.json.
+// search finds ranks, and writes ranks.json: by selection variables, or by a rule that
+// needs none. The halves of the training set are those on which a search learns them, and
+// W meanwhile.
 func (j *job) search() error {
 	const phase = "search"
 	if j.completed(phase) {
@@ -21,19 +23,27 @@ func (j *job) search() error {
 		j.wrote(runs.RanksFile)
 		return err
 	}
-	if !j.cfg.Rule.Searches() {
-		return j.measure(phase)
+	rule, find := j.cfg.Rule, j.learn
+	if !rule.Searches() {
+		find = j.measure
+		if n := j.session.procs.size(); n > 1 {
+			return settings.Errorf("rule", "%s looks at batches in one process, got %d: search with one, and train at its ranks with as many as you like", rule, n)
+		}
 	}
 	trainHalf, valHalf, err := data.Split(j.corpus.Data.Len(), j.cfg.Split, j.cfg.Seed)
 	if err != nil {
 		return err
+	}
+	split := fmt.Sprintf("%d/%d", len(trainHalf), len(valHalf))
+	if _, whole := rule.First(); whole {
+		trainHalf, split = everyIndex(j.corpus.Data.Len()), ""
 	}
 	model, err := j.session.load(nn.HeadIfStored, false)
 	if err != nil {
 		return err
 	}
 	defer model.Close()
-	if err := j.checkBudget(model); err != nil {
+	if _, _, err := j.budgeted(model); err != nil {
 		return err
 	}
 	train, perEpoch, err := j.loader(trainHalf, j.cfg.SearchBatch(), "search train", 0)
@@ -46,34 +56,41 @@ func (j *job) search() error {
 		return err
 	}
 	defer val.Close()
+	ranks, failure := find(phase, model, train, val, stepsFor(j.cfg.SearchSteps, j.cfg.SearchEpochs, perEpoch, 1))
+	if ranks == nil {
+		return failure
+	}
+	ranks.Split = split
+	return errors.Join(failure, j.setRanks(*ranks))
+}
 
-	steps := stepsFor(j.cfg.SearchSteps, j.cfg.SearchEpochs, perEpoch, 1)
+// learn learns the selection variables on val while W learns on train. A search that
+// diverges has ranks too, of its last good step.
+func (j *job) learn(phase string, model *nn.Model, train, val *data.Loader, steps int) (*runs.Ranks, error) {
 	cfg := j.cfg.Search(steps)
 	how := j.session.execution(cfg.Replayable(), j.maskSeed(phase))
 	defer how.Graphs.Close()
 	x, err := autolora.NewSearch(model, j.cfg.LoRA(), cfg, how)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	failure := j.run(&loop{
 		phase: phase, steps: steps, stage: &searchStage{Search: x, model: model, train: train, val: val},
 		seconds: &j.results.Seconds.Search, count: &j.results.Steps.Search, work: &j.results.Cost.Search,
 	})
-	var diverged *DivergedError
-	if failure != nil && !errors.As(failure, &diverged) {
-		return failure
+	if failure != nil && !diverged(failure) {
+		return nil, failure
 	}
 	ranks := j.newRanks(ruleOf(cfg), x.Layers(), x.Ranks())
 	ranks.K, ranks.Steps, ranks.Mode, ranks.LookAhead, ranks.Eta = int(x.K), steps, string(x.Mode), string(x.LookAhead), &x.Eta
 	for i, alpha := range x.Alphas() {
 		ranks.Layers[i].Alpha = alpha
 	}
-	ranks.Split = fmt.Sprintf("%d/%d", len(trainHalf), len(valHalf))
-	if diverged != nil {
-		ranks.Steps = int(diverged.Good)
-		diverged.Saved = j.out.Path(runs.RanksFile)
+	if d, ok := errors.AsType[*DivergedError](failure); ok {
+		ranks.Steps = int(d.Good)
+		d.Saved = j.out.Path(runs.RanksFile)
 	}
-	return errors.Join(failure, j.setRanks(ranks))
+	return &ranks, failure
 }
 
 // ruleOf returns the rule of a search as ranks.json has it.

@@ -44,15 +44,25 @@ func (j *job) gridSearch() error {
 	validation := j.corpus.Data.Select(valHalf)
 	j.grid = runs.Grid{Metric: j.gridMetric()}
 	if j.resumed != nil {
-		if err := j.out.ReadJSON(runs.GridFile, &j.grid); err != nil {
-			j.grid = runs.Grid{Metric: j.gridMetric()} // stopped in the first configuration
+		before, err := stored(j.out.Dir, runs.GridFile, j.grid)
+		if err != nil {
+			return err
 		}
+		if before != nil { // else it was stopped in the first configuration
+			j.grid = *before
+		}
+	}
+	changed := func(want int) error {
+		return fmt.Errorf("%s: %d configurations, want %d: it was changed", j.out.Path(runs.GridFile), len(j.grid.Configurations), want)
 	}
 	points := gridOf(j.cfg.Targets, j.cfg.GridRanks)
 	for i, ranks := range points {
 		phase := fmt.Sprintf("grid-%d", i+1)
 		if j.completed(phase) {
 			continue
+		}
+		if len(j.grid.Configurations) < i {
+			return changed(i)
 		}
 		if j.resumed == nil && i > 0 {
 			if err := j.enter(phase); err != nil {
@@ -69,8 +79,8 @@ func (j *job) gridSearch() error {
 			return err
 		}
 	}
-	if got := len(j.grid.Configurations); got != len(points) {
-		return fmt.Errorf("%s: %d configurations, want %d: it was changed", j.out.Path(runs.GridFile), got, len(points))
+	if len(j.grid.Configurations) != len(points) {
+		return changed(len(points))
 	}
 	j.wrote(runs.GridFile)
 	return nil

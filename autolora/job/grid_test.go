@@ -2,9 +2,13 @@ package job
 
 import (
 	"fmt"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"autolora/autolora/runs"
+	"autolora/autolora/settings"
+	"autolora/data"
 )
 
 func TestGridOf(t *testing.T) {
@@ -18,6 +22,30 @@ func TestGridOf(t *testing.T) {
 	}
 	if len(seen) != 16 || fmt.Sprint(points[1]) != "map[query:1 value:2]" {
 		t.Errorf("%d different ones, the second is %v", len(seen), points[1])
+	}
+}
+
+// TestGridChanged goes on with grids whose file is not what was written.
+func TestGridChanged(t *testing.T) {
+	for _, c := range []struct{ name, file, phase, want string }{
+		{"missing", "", "grid-3", "grid.json: 0 configurations, want 2: it was changed"},
+		{"short", `{"configurations": [{}]}`, "grid-3", "grid.json: 1 configurations, want 2: it was changed"},
+		{"short, at its end", `{"configurations": [{}]}`, "train", "grid.json: 1 configurations, want 4: it was changed"},
+		{"damaged", "[", "grid-3", "grid.json: not what a run writes: "},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			if c.file != "" {
+				writeTest(t, filepath.Join(dir, runs.GridFile), c.file)
+			}
+			j := &job{
+				cfg: settings.Config{Split: 0.5, Targets: []string{"query"}, GridRanks: []int64{1, 2, 4, 8}}, session: &session{}, out: runs.ReadOnly(dir),
+				corpus: data.NewCorpus(&data.Dataset{Examples: make([]data.Example, 4)}, nil), resumed: &checkpoint{progress: progress{Phase: c.phase}},
+			}
+			if err := j.gridSearch(); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want %s", err, c.want)
+			}
+		})
 	}
 }
 

@@ -176,14 +176,14 @@ type textScorer struct {
 	options  nlg.Options
 }
 
-// newTextScorer returns the scorer of a task's texts. It reads METEOR's word
-// lists, so that what is missing is known before a model is trained.
-func newTextScorer(task data.Task, cfg settings.Config) (*textScorer, error) {
-	pipeline, err := nlg.FindPipeline(task.Scoring)
+// newTextScorer returns what scores texts by some metrics of a pipeline. It reads
+// METEOR's word lists, so that what is missing is known before a model is trained.
+func newTextScorer(scoring string, names []string, cfg settings.Config) (*textScorer, error) {
+	pipeline, err := nlg.FindPipeline(scoring)
 	if err != nil {
 		return nil, err
 	}
-	options, err := nlg.NewOptions(pipeline, task.Metrics, cfg.Meteor, cfg.Paraphrases)
+	options, err := nlg.NewOptions(pipeline, names, cfg.Meteor, cfg.Paraphrases)
 	return &textScorer{pipeline, options}, err
 }
 

@@ -74,9 +74,9 @@ func Read(ctx context.Context, cfg settings.Config, d *data.Dataset) (*Lengths, 
 		return nil, nil, err
 	}
 	defer tok.Close()
-	enc, err := tokenizer.NewEncoder(tok, cfg.MaxLength, int(arch.MaxTokens()), int(arch.VocabSize))
+	enc, err := newEncoder(tok, cfg.MaxLength, arch)
 	if err != nil {
-		return nil, nil, &settings.Error{Setting: "max-length", Err: err}
+		return nil, nil, err
 	}
 	if d.Kind == data.Chat { // what is read of them are texts of their own
 		if d, _, err = data.Pieces(d, enc); err != nil {

@@ -11,7 +11,6 @@ import (
 	"os"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"autolora/autolora"
@@ -215,7 +214,7 @@ func (p *Processes) same(now savedConfig, model any) error {
 	for i, other := range all {
 		for _, name := range slices.Sorted(maps.Keys(all[0])) {
 			if got, want := other[name], all[0][name]; got != want {
-				return fmt.Errorf("the processes differ in %s: process %d has %s, process 0 has %s", strings.TrimSpace(name), i, got, want)
+				return fmt.Errorf("the processes differ in %s: process %d has %s, process 0 has %s", name, i, got, want)
 			}
 		}
 	}

@@ -103,12 +103,12 @@ func (s *session) openTokenizer() (err error) {
 	if s.tok, err = tokenizer.Load(s.dir); err != nil {
 		return err
 	}
-	s.enc, err = s.newEncoder()
+	s.enc, err = newEncoder(s.tok, s.cfg.MaxLength, s.arch)
 	return err
 }
 
-func (s *session) newEncoder() (*tokenizer.Encoder, error) {
-	enc, err := tokenizer.NewEncoder(s.tok, s.cfg.MaxLength, int(s.arch.MaxTokens()), int(s.arch.VocabSize))
+func newEncoder(tok *tokenizer.Tokenizer, maxLength int, arch nn.Config) (*tokenizer.Encoder, error) {
+	enc, err := tokenizer.NewEncoder(tok, maxLength, int(arch.MaxTokens()), int(arch.VocabSize))
 	if err != nil {
 		return nil, &settings.Error{Setting: "max-length", Err: err}
 	}
@@ -121,7 +121,7 @@ func (s *session) checkTokens(ctx context.Context, sets []*data.Dataset) error {
 	if s.tok.Size() <= int(s.arch.VocabSize) {
 		return nil
 	}
-	enc, err := s.newEncoder() // which counts by itself what it cuts
+	enc, err := newEncoder(s.tok, s.cfg.MaxLength, s.arch) // which counts by itself what it cuts
 	if err != nil {
 		return err
 	}

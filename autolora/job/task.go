@@ -51,9 +51,8 @@ func (s *session) headTask(adapter *StoredAdapter) (data.Task, error) {
 		}
 		if adapter.Labels != nil {
 			labels = adapter.Labels
-		}
-		if adapter.Labels == nil && !tokens && !several {
-			if err := s.arch.CheckProblem(nn.SequenceClassification); err != nil && outputs > 1 {
+		} else if outputs > 1 && !tokens && !several {
+			if err := s.arch.CheckProblem(nn.SequenceClassification); err != nil {
 				return data.Task{}, err
 			}
 		}
@@ -145,16 +144,16 @@ func (s *session) readTask(parts ...data.Part) error {
 			return err
 		}
 	}
-	if train := s.splits.Train; train != nil && s.cfg.TrainFile != "" {
-		if err := s.noteData(train); err != nil {
-			return err
+	if train := s.splits.Train; train != nil {
+		if s.cfg.TrainFile != "" {
+			if err := s.noteData(train); err != nil {
+				return err
+			}
 		}
-	}
-	if train := s.splits.Train; train != nil && s.cfg.LimitTrain > 0 && s.cfg.LimitTrain < train.Len() {
-		s.splits.Train = train.Select(data.Subset(train.Len(), s.cfg.LimitTrain, s.cfg.Seed))
-	}
-	if s.splits.Train != nil {
-		if s.splits.Train, err = s.pieces(s.splits.Train); err != nil {
+		if most := s.cfg.LimitTrain; most > 0 && most < train.Len() {
+			train = train.Select(data.Subset(train.Len(), most, s.cfg.Seed))
+		}
+		if s.splits.Train, err = s.pieces(train); err != nil {
 			return err
 		}
 		s.noteCut()
@@ -195,23 +194,23 @@ func (s *session) notePairs() error {
 // chooseMetrics settles by what texts are scored: those of conversations only by
 // what is asked for.
 func (s *session) chooseMetrics() (err error) {
-	task, asked := s.task, s.cfg.Metrics
-	if task.Kind == data.Chat {
-		asked = slices.DeleteFunc(slices.Clone(asked), func(name string) bool { return name == s.task.Primary })
+	task, asked := &s.task, s.cfg.Metrics
+	switch {
+	case task.Kind == data.Chat:
+		asked = slices.DeleteFunc(slices.Clone(asked), func(name string) bool { return name == task.Primary })
 		if len(asked) == 0 {
 			return nil
 		}
-		s.task.Metrics = append([]string{s.task.Primary}, asked...)
-	} else if len(asked) > 0 {
-		s.task.Metrics = asked
-	}
-	if !slices.Contains(s.task.Metrics, s.task.Primary) {
-		s.task.Primary = s.task.Metrics[0]
-	}
-	if task.Metrics = s.task.Metrics; task.Kind == data.Chat {
+		task.Metrics = append([]string{task.Primary}, asked...)
+	case len(asked) == 0:
+		asked = task.Metrics
+	default:
 		task.Metrics = asked
+		if !slices.Contains(asked, task.Primary) {
+			task.Primary = asked[0]
+		}
 	}
-	s.scorer, err = newTextScorer(task, s.cfg)
+	s.scorer, err = newTextScorer(task.Scoring, asked, s.cfg)
 	return err
 }
 

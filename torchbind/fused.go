@@ -55,6 +55,8 @@ type AttentionConfig struct {
 	// keys and values; KVHeads 0 stands for Heads.
 	Heads, KVHeads int64
 	Scale          float64 // of the scores, mostly 1/√D
+	// Cap, if not 0, makes a score s, Scale in it, Cap·tanh(s/Cap).
+	Cap float64
 
 	// Dropout is the probability with which a probability is dropped, under the
 	// mask of Seed.
@@ -152,12 +154,13 @@ func attention(s *Scope, q, kv, qOffsets, kvOffsets *Tensor, cfg AttentionConfig
 	if plan := cfg.Plan; plan != nil {
 		handles := [4]C.tb_tensor{plan.Queries.handle(op), plan.Keys.optionalHandle(op), plan.Places.handle(op), plan.Mask.handle(op)}
 		err := C.tb_planned_attention(q.handle(op), kv.optionalHandle(op), &handles[0], C.int64_t(cfg.Heads), C.int64_t(cmp.Or(cfg.KVHeads, cfg.Heads)),
-			C.double(cfg.Scale), C.double(cfg.Dropout), C.uint64_t(cfg.Seed), flag(cfg.Twice), &out)
+			C.double(cfg.Scale), C.double(cfg.Cap), C.double(cfg.Dropout), C.uint64_t(cfg.Seed), flag(cfg.Twice), &out)
 		runtime.KeepAlive(plan)
 		return s.adopt(out, err, op, q, kv, plan.Queries, plan.Keys, plan.Places, plan.Mask)
 	}
 	err := C.tb_packed_attention(q.handle(op), kv.optionalHandle(op), qOffsets.handle(op), kvOffsets.handle(op), cfg.Visible.optionalHandle(op),
-		C.int64_t(cfg.Heads), C.int64_t(cmp.Or(cfg.KVHeads, cfg.Heads)), C.int64_t(cfg.Window), C.double(cfg.Scale), C.double(cfg.Dropout), C.uint64_t(cfg.Seed), &out)
+		C.int64_t(cfg.Heads), C.int64_t(cmp.Or(cfg.KVHeads, cfg.Heads)), C.int64_t(cfg.Window), C.double(cfg.Scale), C.double(cfg.Cap), C.double(cfg.Dropout),
+		C.uint64_t(cfg.Seed), &out)
 	return s.adopt(out, err, op, q, kv, qOffsets, kvOffsets, cfg.Visible)
 }
 

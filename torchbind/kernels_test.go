@@ -321,6 +321,7 @@ type attentionCase struct {
 	kvHeads       int64 // 0: heads
 	visible       []int64
 	window        int64
+	cap           float64 // 0: none
 }
 
 // causal says how many keys the tokens of each sequence see.
@@ -351,6 +352,10 @@ var attentionCases = []attentionCase{
 	{name: "window without visibility", queries: []int64{5, 2}, heads: 2, d: 3, dropout: 0.2, window: 3},
 	{name: "window, more than one block", queries: []int64{70}, heads: 1, d: 1, dropout: 0.2, visible: causal(70), window: 9},
 	{name: "window larger than the sequence", queries: []int64{4, 1}, heads: 2, d: 4, visible: causal(4, 1), window: 9},
+	{name: "soft cap", queries: []int64{3, 1, 5}, heads: 2, d: 8, cap: 0.7},
+	{name: "soft cap far off", queries: []int64{4, 1, 3}, heads: 2, d: 8, dropout: 0.2, visible: causal(4, 1, 3), cap: 50},
+	{name: "soft cap, groups, window, more than one block", queries: []int64{40, 3}, heads: 4, d: 5, dropout: 0.2, visible: causal(40, 3), kvHeads: 2, window: 9, cap: 1.5},
+	{name: "soft cap of wanted rows", queries: []int64{1, 0, 2}, keys: []int64{3, 2, 4}, heads: 6, d: 3, visible: []int64{2, 1, 4}, kvHeads: 2, cap: 1.5},
 	{name: "long", queries: []int64{13, 53, 1, 128, 7}, heads: 4, d: 32, dropout: 0.1},
 	{name: "long, odd head size", queries: []int64{13, 53, 1, 128, 7}, heads: 4, d: 40},
 	{name: "long, causal", queries: []int64{13, 150, 1, 64}, heads: 4, d: 64, visible: causal(13, 150, 1, 64)},
@@ -386,7 +391,7 @@ func (c attentionCase) shapes() [][]int64 {
 }
 
 func (c attentionCase) config(s scope) torchbind.AttentionConfig {
-	cfg := torchbind.AttentionConfig{Heads: c.heads, KVHeads: c.kvHeads, Scale: 1 / math.Sqrt(float64(c.d)), Dropout: c.dropout, Seed: 11, Window: c.window}
+	cfg := torchbind.AttentionConfig{Heads: c.heads, KVHeads: c.kvHeads, Scale: 1 / math.Sqrt(float64(c.d)), Dropout: c.dropout, Seed: 11, Window: c.window, Cap: c.cap}
 	if c.visible != nil {
 		cfg.Visible = ids(s, c.visible...)
 	}
@@ -667,9 +672,10 @@ func TestSpecialNumbers(t *testing.T) {
 		torchtest.Equal(t, "dropout of NaN", torchbind.Dropout(s, allNaN, 0.5, 1), allNaN, torchtest.Exact)
 
 		qkv := random(4, 6, 24)
-		attend := func(x *torchbind.Tensor, scale, p float64) *torchbind.Tensor {
-			return torchbind.SelfAttention(s, x, ids(s, 0, 6), torchbind.AttentionConfig{Heads: 2, Scale: scale, Dropout: p})
+		capped := func(x *torchbind.Tensor, scale, soft, p float64) *torchbind.Tensor {
+			return torchbind.SelfAttention(s, x, ids(s, 0, 6), torchbind.AttentionConfig{Heads: 2, Scale: scale, Cap: soft, Dropout: p})
 		}
+		attend := func(x *torchbind.Tensor, scale, p float64) *torchbind.Tensor { return capped(x, scale, 0, p) }
 		torchtest.Equal(t, "attention of rows with a stride", attend(torchbind.Narrow(s, torchbind.Cat(s, tensors{qkv, qkv}, 1), 1, 0, 24), 0.5, 0), attend(qkv, 0.5, 0), torchtest.Exact)
 		torchtest.Equal(t, "attention by columns", attend(turned(qkv), 0.5, 0), attend(qkv, 0.5, 0), torchtest.Exact)
 		torchtest.Equal(t, "attention, dropout 1", attend(qkv, 0.5, 1), torchbind.ZerosLike(s, attend(qkv, 0.5, 0)), torchtest.Exact)
@@ -683,9 +689,11 @@ func TestSpecialNumbers(t *testing.T) {
 				t.Errorf("NaN in a key of the first head: number %d is %v", i, v)
 			}
 		}
-		for _, v := range attend(torchbind.MulScalar(s, qkv, 1e4), 1, 0).Float64s() {
-			if math.IsNaN(v) || math.IsInf(v, 0) {
-				t.Fatalf("attention of huge scores has %v", v)
+		for _, soft := range []float64{0, 50} {
+			for _, v := range capped(torchbind.MulScalar(s, qkv, 1e4), 1, soft, 0).Float64s() {
+				if math.IsNaN(v) || math.IsInf(v, 0) {
+					t.Fatalf("attention of huge scores, soft cap %v, has %v", soft, v)
+				}
 			}
 		}
 		none := torchbind.CrossAttention(s, single([]int64{0, 8}), random(5, 5, 8), ids(s, 0, 0, 0), ids(s, 0, 2, 5), torchbind.AttentionConfig{Heads: 2, KVHeads: 1, Scale: 1})

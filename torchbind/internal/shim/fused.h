@@ -68,7 +68,8 @@ at::Tensor quantized_linear(const at::Tensor &x, const QuantizedWeight &w, const
 bool cpu_multiplies_bfloat16();
 
 // Attention of each sequence and head for itself: softmax(scale q k^T) v, with
-// dropout on the probabilities: [M, H D]. Query head h of H attends to key and
+// dropout on the probabilities: [M, H D]. A cap that is not 0 makes each score
+// s of the softmax cap tanh(s / cap). Query head h of H attends to key and
 // value head h / (H / KV) of KV. Either q is qkv [N, (H + 2 KV) D] (columns q,
 // k, v), kv is undefined and cu_k equals cu_q; or q is [M, H D] and kv [N, 2 KV
 // D], and cu_q says which query rows belong to which sequence, perhaps none.
@@ -80,6 +81,7 @@ bool cpu_multiplies_bfloat16();
 struct AttentionArgs {
   int64_t heads, kv_heads;
   double scale;
+  double cap = 0;
   double dropout = 0;
   uint64_t seed = 0;
   at::Tensor visible = {};

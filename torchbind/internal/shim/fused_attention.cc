@@ -60,7 +60,7 @@ void parallel_pairs(const AttentionShape &s, F &&run) {
   }
   const int64_t threads = std::max<int64_t>(1, std::min<int64_t>(at::get_num_threads(), cost[pairs] / kElementsPerThread));
   const auto bound = [&](int64_t t) { return std::lower_bound(cost.begin(), cost.end(), cost[pairs] * t / threads) - cost.begin(); };
-  const int64_t size = TB_KERNEL(attention_scratch<A>)(s.head_size, longest);
+  const int64_t size = TB_KERNEL(attention_scratch<A>)(s.head_size, longest, s.cap != 0);
   const auto memory = at::empty({threads, size}, acc_type(c10::CppTypeToScalarType<T>::value));
   A *scratch = out<A>(memory);
   at::parallel_for(0, threads, 1, [&](int64_t begin, int64_t end) {

@@ -30,7 +30,7 @@ struct KeyRange {
 struct AttentionShape {
   std::vector<int64_t> cu_q, cu_k, visible;  // visible may be empty
   int64_t heads, kv_heads, head_size, window;
-  double scale;
+  double scale, cap;
   Dropout drop;
 
   // What the query row sees of a sequence of so many keys.

@@ -13,6 +13,7 @@
 #include <ATen/ops/mul.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
 #include <ATen/ops/softmax.h>
+#include <ATen/ops/tanh.h>
 #include <ATen/ops/zeros.h>
 
 #include "fused.h"
@@ -41,7 +42,7 @@ std::vector<int64_t> offsets(const at::Tensor &cu, const char *name) {
 
 // The checked offsets, and how many keys each row sees, in a shape without heads.
 AttentionShape ranges(const at::Tensor &cu_q, const at::Tensor &cu_k, const at::Tensor &visible, int64_t window) {
-  AttentionShape s{offsets(cu_q, "cu_q"), offsets(cu_k, "cu_k"), {}, 0, 0, 0, window, 1, Dropout(0, 0)};
+  AttentionShape s{offsets(cu_q, "cu_q"), offsets(cu_k, "cu_k"), {}, 0, 0, 0, window, 1, 0, Dropout(0, 0)};
   TORCH_CHECK(s.cu_q.size() == s.cu_k.size(), "packed_attention: cu_q has ", s.sequences(), " sequences, cu_k ", s.cu_k.size() - 1);
   TORCH_CHECK(window >= 0, "packed_attention: a window of ", window, " keys");
   if (visible.defined()) {
@@ -141,6 +142,7 @@ AttentionShape attention_shape(const at::Tensor &q, const at::Tensor &kv, const 
   s.kv_heads = args.kv_heads;
   s.head_size = d;
   s.scale = args.scale;
+  s.cap = args.cap;
   s.drop = Dropout(args.dropout, args.seed);
   return s;
 }
@@ -176,15 +178,16 @@ at::Tensor planned_attention(const at::Tensor &q, const at::Tensor &kv, const At
   const auto parts = self ? keys.split_with_sizes({c, kv_heads * d, kv_heads * d}, 1) : keys.split_with_sizes({kv_heads * d, kv_heads * d}, 1);
   const auto query = part(self ? parts[0] : queries, heads), key = part(parts[parts.size() - 2], kv_heads), value = part(parts.back(), kv_heads);
   at::Tensor out;
-  if (!twice && (!drop.active || !q.device().is_cpu())) {
-    // The fused kernels that take a mask know nothing of groups.
+  if (!twice && args.cap == 0 && (!drop.active || !q.device().is_cpu())) {
+    // The fused kernels that take a mask know nothing of groups, and of caps.
     const auto each = [&](const at::Tensor &t) {
       return group == 1 ? t : t.unsqueeze(2).expand({batch, kv_heads, group, tk, d}).reshape({batch, heads, tk, d});
     };
     out = at::scaled_dot_product_attention(query, each(key), each(value), plan.mask, args.dropout, /*is_causal=*/false, args.scale);
   } else {
-    const auto grouped = at::mul(query, args.scale).reshape({batch, kv_heads, group * tq, d});
-    const auto scores = at::matmul(grouped, key.transpose(2, 3)).view({batch, heads, tq, tk});
+    const auto grouped = at::mul(query, args.cap == 0 ? args.scale : args.scale / args.cap).reshape({batch, kv_heads, group * tq, d});
+    auto scores = at::matmul(grouped, key.transpose(2, 3)).view({batch, heads, tq, tk});
+    if (args.cap != 0) scores = at::mul(at::tanh(scores), args.cap);
     auto p = at::softmax(at::add(scores, plan.mask), -1);
     if (drop.active && q.device().is_cpu()) {
       const auto kept = dropout_mask(heads, q.size(0), tk, args.dropout, args.seed, q);  // [H, M, Tk]

@@ -251,9 +251,24 @@ TB_INLINE Vec<A> replace_unseen(Vec<A> v, int64_t j, KeyRange seen, A with) {
 // Elements of scratch that a pair with so many keys needs: the most that one of
 // the functions below takes.
 template <class A>
-int64_t attention_scratch(int64_t head_size, int64_t keys) {
+int64_t attention_scratch(int64_t head_size, int64_t keys, bool capped) {
   const int64_t rows = padded<A>(head_size), scores = padded<A>(keys);
-  return kQueryBlock * (5 * rows + 5 * scores) + 6 * keys * rows + 4 * head_size * scores;
+  return kQueryBlock * (5 * rows + (capped ? 7 : 5) * scores) + 6 * keys * rows + 4 * head_size * scores;
+}
+
+// Makes the products T = Q K^T of a block f(T) = L tanh(T / L), L = cap / scale, so
+// that scale f(T) are the scores under the cap. slope becomes f' = 1 - tanh(T / L)^2,
+// unless its data are null.
+template <class A>
+void cap_products(const AttentionShape &s, const Block<A> &b, Panel<A> products, Panel<A> slope) {
+  const A limit = static_cast<A>(s.cap / s.scale), inverse = static_cast<A>(s.scale / s.cap);
+  for (int64_t i = 0; i < b.rows; i++) {
+    for (int64_t j = 0; j < b.keys; j += kLanes<A>) {
+      const Vec<A> t = tanh_of(load(products.row(i) + j) * inverse);
+      store(products.row(i) + j, t * limit);
+      if (slope.data != nullptr) store(slope.row(i) + j, splat<A>(1) - t * t);
+    }
+  }
 }
 
 // The output of the pairs [begin, end), and the logarithm of each row's sum of
@@ -275,6 +290,7 @@ void attention_forward(const AttentionShape &s, int64_t begin, int64_t end, cons
       const Block<A> b(s, p, first);
       copy_in(in.q, b, d, q);
       multiply<A, false>(plain(q), b.columns_of(kt), scores, b.rows, b.columns(), d);
+      if (s.cap != 0) cap_products(s, b, scores, {});
       A inverse[kQueryBlock];
       for (int64_t i = 0; i < b.rows; i++) {
         const auto &at = b.row[i];
@@ -317,6 +333,7 @@ TB_INLINE Vec<A> probability(const A *product, A scale, A lse, int64_t j, KeyRan
 // With M the dropout mask, S = scale Q K^T and P = softmax(S):
 //   dP = (dO V^T) o M,  r = rowsum(P o dP),  dS = P o (dP - r)
 //   dQ = scale dS K,  dK = scale dS^T Q,  dV = (P o M)^T dO
+// Under a cap S = scale f(Q K^T) (cap_products): dQ and dK are of dS o f'.
 // grad.q, or grad.k and grad.v, may be null.
 template <class T>
 void attention_backward(const AttentionShape &s, int64_t begin, int64_t end, const Qkv<const T> &in, Rows<const T> grad_out, const Acc<T> *lse,
@@ -332,6 +349,7 @@ void attention_backward(const AttentionShape &s, int64_t begin, int64_t end, con
     const Panel<A> q = scratch.panel(kQueryBlock, d), dout = scratch.panel(kQueryBlock, d), dq = scratch.panel(kQueryBlock, d);
     const Panel<A> prob = scratch.panel(kQueryBlock, p.keys), ds = scratch.panel(kQueryBlock, p.keys);
     const Panel<A> kept = s.drop.active ? scratch.panel(kQueryBlock, p.keys) : prob;
+    const Panel<A> slope = s.cap != 0 ? scratch.panel(kQueryBlock, p.keys) : Panel<A>{};
     copy_in_transposed(in.k, p.key, p.key_head * d, p.keys, d, kt);
     copy_in_transposed(in.v, p.key, p.key_head * d, p.keys, d, vt);
     copy_in(in.k, p.key, p.key_head * d, p.keys, d, k);
@@ -343,6 +361,7 @@ void attention_backward(const AttentionShape &s, int64_t begin, int64_t end, con
       copy_in(grad_out, b, d, dout);
       multiply<A, false>(plain(q), b.columns_of(kt), prob, b.rows, b.columns(), d);
       multiply<A, false>(plain(dout), b.columns_of(vt), ds, b.rows, b.columns(), d);
+      if (s.cap != 0) cap_products(s, b, prob, slope);
       for (int64_t i = 0; i < b.rows; i++) {
         const auto &at = b.row[i];
         A *pr = prob.row(i), *dr = ds.row(i), *kr = kept.row(i);
@@ -363,6 +382,7 @@ void attention_backward(const AttentionShape &s, int64_t begin, int64_t end, con
         }
         const A r = sum_lanes(sum);
         for (int64_t j = 0; j < b.keys; j += kLanes<A>) store(dr + j, load(pr + j) * (load(dr + j) - r) * scale);
+        for (int64_t j = 0; s.cap != 0 && j < b.keys; j += kLanes<A>) store(dr + j, load(dr + j) * load(slope.row(i) + j));
       }
       if (grad.q.data != nullptr) {
         multiply<A, false>(plain(ds), b.rows_of(k), dq, b.rows, dq.stride, b.keys);
@@ -387,13 +407,15 @@ void attention_backward(const AttentionShape &s, int64_t begin, int64_t end, con
 //   Z = P o (Y - rowsum(P o Y)), that of S
 //   Q: scale (Z K + dS gK)       K: scale (Z^T Q + dS^T gQ)
 //   V: (X o M)^T dO              dO: (X o M) V + (P o M) gV
+// Under a cap, with W = gQ K^T + Q gK^T, G is scale W o f', and for Q and K stand
+// Z o f' + W o dS o f'' in the place of Z and dS o f' in that of dS; f'' = -2 f f' / L^2.
 // result.q, result.k with result.v, and result_out may be null.
 template <class T>
 void attention_double_backward(const AttentionShape &s, int64_t begin, int64_t end, const Qkv<const T> &in, Rows<const T> grad_out,
                                const Acc<T> *lse, const Qkv<const T> &g, const Qkv<T> &result, Rows<T> result_out, Acc<T> *memory) {
   using A = Acc<T>;
   const int64_t d = s.head_size;
-  const A scale = static_cast<A>(s.scale);
+  const A scale = static_cast<A>(s.scale), curvature = s.cap != 0 ? static_cast<A>(-2 * (s.scale / s.cap) * (s.scale / s.cap)) : 0;
   for (int64_t index = begin; index < end; index++) {
     const Pair p(s, index);
     Scratch<A> scratch{memory};
@@ -406,6 +428,8 @@ void attention_double_backward(const AttentionShape &s, int64_t begin, int64_t e
     const Panel<A> prob = scratch.panel(kQueryBlock, p.keys), ds = scratch.panel(kQueryBlock, p.keys);
     const Panel<A> z = scratch.panel(kQueryBlock, p.keys), x = scratch.panel(kQueryBlock, p.keys);
     const Panel<A> kept = s.drop.active ? scratch.panel(kQueryBlock, p.keys) : prob;
+    const Panel<A> slope = s.cap != 0 ? scratch.panel(kQueryBlock, p.keys) : Panel<A>{};
+    const Panel<A> bend = s.cap != 0 ? scratch.panel(kQueryBlock, p.keys) : Panel<A>{};
     copy_in_transposed(in.k, p.key, p.key_head * d, p.keys, d, kt);
     copy_in_transposed(in.v, p.key, p.key_head * d, p.keys, d, vt);
     copy_in_transposed(g.k, p.key, p.key_head * d, p.keys, d, gkt);
@@ -426,11 +450,17 @@ void attention_double_backward(const AttentionShape &s, int64_t begin, int64_t e
       multiply<A, false>(plain(gq), b.columns_of(kt), z, b.rows, b.columns(), d);
       multiply<A, true>(plain(q), b.columns_of(gkt), z, b.rows, b.columns(), d);
       multiply<A, false>(plain(dout), b.columns_of(gvt), x, b.rows, b.columns(), d);
+      if (s.cap != 0) cap_products(s, b, prob, slope);
       for (int64_t i = 0; i < b.rows; i++) {
         const auto &at = b.row[i];
         // In order of use: P, then P o M; dO V^T, dP, scale dS; G, Y, scale Z;
         // dO gV^T, X o M.
         A *pr = prob.row(i), *kr = kept.row(i), *dr = ds.row(i), *zr = z.row(i), *xr = x.row(i);
+        for (int64_t j = 0; s.cap != 0 && j < b.keys; j += kLanes<A>) {
+          const Vec<A> gv = load(zr + j) * load(slope.row(i) + j);
+          store(zr + j, gv);
+          store(bend.row(i) + j, gv * load(pr + j) * curvature);
+        }
         const A row_lse = lse[at.head * s.queries() + at.query];
         auto mask = RowMask<A>::start(s.drop, at.head, at.query, b.from);
         Vec<A> sum_r{}, sum_c{};
@@ -461,6 +491,11 @@ void attention_double_backward(const AttentionShape &s, int64_t begin, int64_t e
         }
         const A mean_y = sum_lanes(sum_y);
         for (int64_t j = 0; j < b.keys; j += kLanes<A>) store(zr + j, load(pr + j) * (load(zr + j) - mean_y) * scale);
+        for (int64_t j = 0; s.cap != 0 && j < b.keys; j += kLanes<A>) {
+          const Vec<A> slopes = load(slope.row(i) + j), dv = load(dr + j);
+          store(zr + j, load(zr + j) * slopes + load(bend.row(i) + j) * dv);
+          store(dr + j, dv * slopes);
+        }
       }
       if (result.q.data != nullptr) {
         multiply<A, false>(plain(z), b.rows_of(k), to_q, b.rows, to_q.stride, b.keys);

@@ -165,6 +165,25 @@ TB_INLINE F64 exp_of(F64 x) {
   return x;
 }
 
+// tanh to 3 units in the last place. Cephes' polynomial about 0, and farther out
+// 1 - 2 / (e^2x + 1).
+TB_INLINE F32 tanh_of(F32 x) {
+  const F32 magnitude = x < 0.0f ? -x : x;
+  const F32 outer = 1.0f - 2.0f / (exp_of(magnitude * 2.0f) + 1.0f);
+  const F32 z = x * x;
+  F32 p = z * -5.70498872745e-3f + 2.06390887954e-2f;
+  p = p * z + -5.37397155531e-2f;
+  p = p * z + 1.33314422036e-1f;
+  p = p * z + -3.33332819422e-1f;
+  const F32 centre = p * z * x + x;
+  const F32 far = x < 0.0f ? -outer : outer;
+  return magnitude < 0.625f ? centre : far;
+}
+TB_INLINE F64 tanh_of(F64 x) {
+  for (int i = 0; i < kLanes<double>; i++) x[i] = std::tanh(x[i]);
+  return x;
+}
+
 // The dropout masks of one row, columns in order from one on: scale or 0 per
 // lane.
 template <class A>

@@ -106,11 +106,11 @@ tb_error *tb_quantize(tb_tensor w, tb_tensor table, int64_t block, tb_tensor *ou
 tb_error *tb_dequantize(const tb_tensor *parts, const int64_t *sizes, int64_t n, int dtype, tb_tensor *out) TB_NOEXCEPT;
 tb_error *tb_quantized_linear(tb_tensor x, const tb_tensor *parts, const int64_t *sizes, int64_t n, tb_tensor b, tb_tensor *out) TB_NOEXCEPT;
 tb_error *tb_packed_attention(tb_tensor q, tb_tensor kv, tb_tensor offsets_q, tb_tensor offsets_kv, tb_tensor visible, int64_t heads,
-                              int64_t kv_heads, int64_t window, double scale, double p, uint64_t seed, tb_tensor *out) TB_NOEXCEPT;
+                              int64_t kv_heads, int64_t window, double scale, double cap, double p, uint64_t seed, tb_tensor *out) TB_NOEXCEPT;
 tb_error *tb_attention_plan(tb_tensor offsets_q, tb_tensor offsets_kv, tb_tensor visible, int64_t window, int64_t rows, int64_t length_q,
                             int64_t length_kv, int dtype, int device, tb_tensor *out) TB_NOEXCEPT;  // queries, keys (NULL without offsets_kv), places, mask
-tb_error *tb_planned_attention(tb_tensor q, tb_tensor kv, const tb_tensor *plan, int64_t heads, int64_t kv_heads, double scale, double p,
-                               uint64_t seed, int twice, tb_tensor *out) TB_NOEXCEPT;
+tb_error *tb_planned_attention(tb_tensor q, tb_tensor kv, const tb_tensor *plan, int64_t heads, int64_t kv_heads, double scale, double cap,
+                               double p, uint64_t seed, int twice, tb_tensor *out) TB_NOEXCEPT;
 tb_error *tb_add_dropout_layer_norm(tb_tensor x, tb_tensor residual, tb_tensor w, tb_tensor b, double eps, double p, uint64_t seed, tb_tensor *out) TB_NOEXCEPT;
 tb_error *tb_layer_norm(tb_tensor x, tb_tensor w, tb_tensor b, double eps, tb_tensor *out) TB_NOEXCEPT;
 tb_error *tb_rms_norm(tb_tensor x, tb_tensor w, double eps, tb_tensor *out) TB_NOEXCEPT;

@@ -49,9 +49,9 @@ tb_error *tb_quantized_linear(tb_tensor x, const tb_tensor *parts, const int64_t
 }
 
 tb_error *tb_packed_attention(tb_tensor q, tb_tensor kv, tb_tensor offsets_q, tb_tensor offsets_kv, tb_tensor visible, int64_t heads,
-                              int64_t kv_heads, int64_t window, double scale, double p, uint64_t seed, tb_tensor *out) noexcept {
+                              int64_t kv_heads, int64_t window, double scale, double cap, double p, uint64_t seed, tb_tensor *out) noexcept {
   return guard([&] {
-    emit(out, packed_attention(ref(q), optional(kv), ref(offsets_q), ref(offsets_kv), {heads, kv_heads, scale, p, seed, optional(visible), window}));
+    emit(out, packed_attention(ref(q), optional(kv), ref(offsets_q), ref(offsets_kv), {heads, kv_heads, scale, cap, p, seed, optional(visible), window}));
   });
 }
 
@@ -64,11 +64,11 @@ tb_error *tb_attention_plan(tb_tensor offsets_q, tb_tensor offsets_kv, tb_tensor
   });
 }
 
-tb_error *tb_planned_attention(tb_tensor q, tb_tensor kv, const tb_tensor *plan, int64_t heads, int64_t kv_heads, double scale, double p,
-                               uint64_t seed, int twice, tb_tensor *out) noexcept {
+tb_error *tb_planned_attention(tb_tensor q, tb_tensor kv, const tb_tensor *plan, int64_t heads, int64_t kv_heads, double scale, double cap,
+                               double p, uint64_t seed, int twice, tb_tensor *out) noexcept {
   return guard([&] {
     const AttentionPlan how{ref(plan[0]), optional(plan[1]), ref(plan[2]), ref(plan[3])};
-    emit(out, planned_attention(ref(q), optional(kv), how, {heads, kv_heads, scale, p, seed}, twice != 0));
+    emit(out, planned_attention(ref(q), optional(kv), how, {heads, kv_heads, scale, cap, p, seed}, twice != 0));
   });
 }
 

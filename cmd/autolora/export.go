@@ -24,8 +24,8 @@ func exportCommand() *command {
   merged  the whole model with the adapter added to its weights, for programs
           that know no adapters; of a base in 8 or 4 bits to these numbers,
           written in full
-  gguf    llama.cpp's file, of an adapter of LLaMA, Mistral, Qwen2, Qwen3 or
-          Gemma 3 without a head for labels; the base model is converted by
+  gguf    llama.cpp's file, of an adapter of LLaMA, Mistral, Qwen2, Qwen3,
+          Gemma 2 or 3 without a head for labels; the base model is converted by
           llama.cpp's convert_hf_to_gguf.py`,
 		Example: `  autolora export --adapter out/sst2/adapter --format merged --out sst2-model`,
 	})

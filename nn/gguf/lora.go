@@ -31,7 +31,7 @@ type architecture struct {
 }
 
 var architectures = map[string]architecture{
-	"llama": {"llama", true}, "mistral": {"llama", true}, "qwen2": {name: "qwen2"}, "qwen3": {name: "qwen3"}, "gemma3_text": {name: "gemma3"},
+	"llama": {"llama", true}, "mistral": {"llama", true}, "qwen2": {name: "qwen2"}, "qwen3": {name: "qwen3"}, "gemma2": {name: "gemma2"}, "gemma3_text": {name: "gemma3"},
 }
 
 // modules has the linear layers of a block by Hugging Face's names.

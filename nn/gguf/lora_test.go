@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -74,6 +75,23 @@ func TestWriteLoRA(t *testing.T) {
 	}
 }
 
+// What families whose rows stay have of their own is llama.cpp's name.
+func TestArchitectures(t *testing.T) {
+	base := base
+	base.ModelType = "qwen3"
+	_, same, err := lora(adapter(), base, safetensors.F32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for modelType, want := range map[string]string{"qwen2": "qwen2", "gemma2": "gemma2", "gemma3_text": "gemma3"} {
+		base.ModelType = modelType
+		metadata, tensors, err := lora(adapter(), base, safetensors.F32)
+		if err != nil || metadata[0] != (entry{"general.architecture", want}) || !reflect.DeepEqual(tensors, same) {
+			t.Errorf("%s: metadata %v (%v), want %s, and the tensors of qwen3", modelType, metadata, err, want)
+		}
+	}
+}
+
 // Whatever makes a layer's scale, alpha over its own rank and B together are it.
 func TestScales(t *testing.T) {
 	for _, alpha := range []float64{6, 0} {
@@ -115,7 +133,7 @@ func TestRefused(t *testing.T) {
 		change func(a *peft.Adapter, b *Base)
 		want   string
 	}{
-		{"another family", func(_ *peft.Adapter, b *Base) { b.ModelType = "gpt2" }, `adapters of model_type "gpt2" are not written for llama.cpp, only those of gemma3_text, llama,`},
+		{"another family", func(_ *peft.Adapter, b *Base) { b.ModelType = "gpt2" }, `adapters of model_type "gpt2" are not written for llama.cpp, only those of gemma2, gemma3_text, llama,`},
 		{"a head", func(a *peft.Adapter, _ *Base) { a.Saved = []safetensors.Tensor{{Name: "score.weight"}} }, `the adapter has "score.weight"`},
 		{"another form", func(a *peft.Adapter, _ *Base) { a.Config.Form = "use_something" }, "the adapter has use_something"},
 		{"the vocabulary", func(a *peft.Adapter, _ *Base) { a.Layers[0].Name = "lm_head" }, `layer "lm_head": llama.cpp's file has LoRA on the linear layers of blocks alone`},

@@ -22,6 +22,7 @@ func TestTodaysModelsAgainstCentralDifferences(t *testing.T) {
 		{"phi3-tiny", nn.CausalLM, 0},
 		{"smollm3-tiny", nn.CausalLM, 0},
 		{"olmo2-tiny", nn.CausalLM, 0},
+		{"gemma2-tiny", nn.CausalLM, 0},
 		{"distilbert-tiny", nn.SequenceClassification, 3},
 		{"electra-tiny", nn.SequenceClassification, 3},
 		{"modernbert-mean", nn.Regression, 1},

@@ -99,7 +99,7 @@ func (a *MultiHead) Forward(s *torchbind.Scope, h, all *torchbind.Tensor, p Pass
 	}
 	dropout, seed := rng.draw(a.config.AttentionDropout)
 	cfg := torchbind.AttentionConfig{
-		Heads: heads, KVHeads: groups, Scale: a.Scale,
+		Heads: heads, KVHeads: groups, Scale: a.Scale, Cap: a.config.ScoreCap,
 		Dropout: dropout, Seed: seed, Visible: rows.visible, Window: rows.window, Plan: rows.plan, Twice: b.twice,
 	}
 	var context *torchbind.Tensor // [M, H·D]

@@ -56,6 +56,9 @@ type Config struct {
 	Gated                     bool      `json:"-"` // the feed-forward layer multiplies what it activates by as much
 	Padding                   *int64    `json:"-"` // pad_token_id of a decoder, which ends no text; nil: it has none
 	AttentionScale            float64   `json:"-"` // of the scores; 0: 1/√D
+	// ScoreCap and LogitCap are soft caps c of the scores of attention and of a
+	// language model's: x becomes c·tanh(x/c). 0: none.
+	ScoreCap, LogitCap float64 `json:"-"`
 	// LayerTypes are those of the blocks, in order; nil: all tokens are seen, and no
 	// rotary embeddings.
 	LayerTypes []LayerType `json:"-"`

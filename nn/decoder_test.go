@@ -24,7 +24,7 @@ func loadDecoder(t *testing.T, name string, cfg LoadConfig) *Model {
 var bothTypes = []torchbind.DType{torchbind.Float32, torchbind.Float64}
 
 // todaysDecoders are those of which testdata/nn/make_decoders.py has everything.
-var todaysDecoders = []string{"qwen3-tiny", "qwen2-window", "gemma3-tiny", "gemma3-hub", "phi3-tiny", "llama-yarn", "llama-dynamic", "smollm3-tiny", "olmo2-tiny"}
+var todaysDecoders = []string{"qwen3-tiny", "qwen2-window", "gemma3-tiny", "gemma3-hub", "phi3-tiny", "llama-yarn", "llama-dynamic", "smollm3-tiny", "olmo2-tiny", "gemma2-tiny"}
 
 func TestDecodersAgainstTransformers(t *testing.T) {
 	for _, name := range append(todaysDecoders, "gpt2-tiny", "llama-tiny") {

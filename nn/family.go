@@ -48,6 +48,7 @@ var families = map[string]family{
 	"mistral":     mistral,
 	"qwen2":       qwen2,
 	"qwen3":       qwen3,
+	"gemma2":      gemma2,
 	"gemma3_text": gemma3,
 	"distilbert":  distilBERT,
 	"electra":     electra,
@@ -64,7 +65,6 @@ var relatives = map[string]string{
 	"albert":          "ALBERT, whose blocks share their weights",
 	"deberta":         "DeBERTa 1, with another attention than DeBERTa-v2",
 	"gemma":           "Gemma 1",
-	"gemma2":          "Gemma 2, with soft caps on its scores",
 	"gemma3":          "Gemma 3 with a vision tower; its text model alone is gemma3_text",
 	"gemma3n":         "Gemma 3n, with vision and sound",
 	"gemma3n_text":    "Gemma 3n, with embeddings of its own in each block",
@@ -92,6 +92,7 @@ var relatives = map[string]string{
 	"qwen3_next":      "Qwen3-Next, a mixture of experts with linear attention",
 	"qwen3_vl":        "Qwen3 with a vision tower",
 	"smolvlm":         "SmolVLM, with a vision tower",
+	"vaultgemma":      "VaultGemma, Gemma 2 without norms after its layers",
 }
 
 // unknown returns an error about a model_type that is none of families; vision says

@@ -23,6 +23,7 @@ var labelModels = []struct {
 	{"llama-tokens", TokenClassification, 5},
 	{"llama-several", MultiLabel, 4},
 	{"bert-several", MultiLabel, 3},
+	{"gemma2-tokens", TokenClassification, 5},
 }
 
 // Logits, loss, every gradient and ten steps of AdamW, of all weights and of PEFT's

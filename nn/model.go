@@ -226,7 +226,13 @@ func (m *Model) scores(s *torchbind.Scope, h *torchbind.Tensor, rng *DropoutRNG)
 	if m.Output != CausalLM {
 		return m.Head.Forward(s, h, rng)
 	}
-	return torchbind.To(s, m.Vocabulary.Forward(s, h, nil), factorType(m.dtype), m.device)
+	return s.Tidy(func(s *torchbind.Scope) *torchbind.Tensor { // of what is as large, derivatives need the tanh alone
+		x := torchbind.To(s, m.Vocabulary.Forward(s, h, nil), factorType(m.dtype), m.device)
+		if m.LogitCap == 0 {
+			return x
+		}
+		return torchbind.MulScalar(s, torchbind.Tanh(s, torchbind.MulScalar(s, x, 1/m.LogitCap)), m.LogitCap)
+	})
 }
 
 // Loss returns the mean loss over the wanted rows of the batch: cross entropy

@@ -25,6 +25,7 @@ var roundedCases = []struct {
 	{"llama-tiny", 0, false, "expected-llama-tiny"},
 	{"mistral-tiny", 0, false, "expected-mistral-tiny-lora"},
 	{"qwen3-tiny", 0, false, "expected-qwen3-tiny"},
+	{"gemma2-tiny", 0, false, "expected-gemma2-tiny"},
 	{"gemma3-tiny", 0, false, "expected-gemma3-tiny"},
 	{"phi3-tiny", 0, false, "expected-phi3-tiny"},
 	{"modernbert-tiny", 3, false, "expected-modernbert-tiny"},

@@ -27,6 +27,8 @@ func TestWindows(t *testing.T) {
 		{"qwen2", `, "sliding_window": 4, "use_sliding_window": true`, []int64{0, 0, 0, 0}},
 		{"qwen2", `, "sliding_window": 4, "use_sliding_window": true, "max_window_layers": 3`, []int64{0, 0, 0, 4}},
 		{"qwen2", `, "sliding_window": null, "use_sliding_window": true, "max_window_layers": 0`, []int64{0, 0, 0, 0}},
+		{"gemma2", ``, []int64{4096, 0, 4096, 0}},
+		{"gemma2", `, "sliding_window": 4, "layer_types": ["full_attention", "full_attention", "sliding_attention", "full_attention"]`, []int64{0, 0, 4, 0}},
 		{"gemma3_text", `, "sliding_window": 4, "sliding_window_pattern": 3`, []int64{4, 4, 0, 4}},
 		{"gemma3_text", `, "_sliding_window_pattern": 6, "layer_types": ["full_attention", "full_attention", "full_attention", "full_attention"]`, []int64{0, 0, 0, 0}},
 		{"phi3", `, "sliding_window": null`, []int64{0, 0, 0, 0}},
@@ -55,6 +57,25 @@ func TestWindows(t *testing.T) {
 	}
 }
 
+// What Gemma's soft caps are where config.json has them, null or nothing.
+func TestSoftCaps(t *testing.T) {
+	for _, c := range []struct {
+		modelType, more string
+		want            [2]float64 // of attention, of tokens
+	}{
+		{"gemma2", ``, [2]float64{50, 30}},
+		{"gemma2", `, "attn_logit_softcapping": 20, "final_logit_softcapping": null`, [2]float64{20, 0}},
+		{"gemma3_text", ``, [2]float64{}},
+		{"gemma3_text", `, "attn_logit_softcapping": 20, "final_logit_softcapping": 25.5`, [2]float64{0, 25.5}},
+		{"llama", `, "attn_logit_softcapping": 20, "final_logit_softcapping": 30`, [2]float64{}},
+	} {
+		cfg, err := ParseConfig(configOf(c.modelType, c.more))
+		if got := [2]float64{cfg.ScoreCap, cfg.LogitCap}; err != nil || got != c.want {
+			t.Errorf("%s%s: soft caps %v (%v), want %v", c.modelType, c.more, got, err, c.want)
+		}
+	}
+}
+
 // Configurations of a known family that this program does not compute.
 func TestConfigErrors(t *testing.T) {
 	for _, c := range []struct{ modelType, more, want string }{
@@ -64,7 +85,9 @@ func TestConfigErrors(t *testing.T) {
 			`layer_types: got "chunked_attention", want full_attention or sliding_attention`},
 		{"qwen2", `, "layer_types": ["full_attention", "sliding_attention", "full_attention", "full_attention"]`,
 			"sliding_window: got 0, want at least 1 for a block of sliding_attention"},
-		{"gemma3_text", `, "final_logit_softcapping": 30`, "final_logit_softcapping: got 30, want null: soft caps are not computed here"},
+		{"gemma2", `, "attn_logit_softcapping": 0`, "attn_logit_softcapping: got 0, want more than 0, or null for none"},
+		{"gemma3_text", `, "final_logit_softcapping": -30`, "final_logit_softcapping: got -30, want more than 0, or null for none"},
+		{"gemma2", `, "use_bidirectional_attention": true`, "use_bidirectional_attention: got true, want false"},
 		{"gemma3_text", `, "use_bidirectional_attention": true`, "use_bidirectional_attention: got true, want false"},
 		{"gemma3_text", `, "query_pre_attn_scalar": 0`, "query_pre_attn_scalar: got 0, want more than 0"},
 		{"gemma3_text", `, "sliding_window": null`, "sliding_window: got 0, want at least 1"},

@@ -93,7 +93,7 @@ func TestAgainstTransformersAndLoRA(t *testing.T) {
 	for _, f := range []struct{ file, model string }{
 		{"generate-gpt2", "gpt2-generate"}, {"generate-llama", "llama-tiny"}, {"generate-qwen3", "qwen3-tiny"},
 		{"generate-gemma3", "gemma3-tiny"}, {"generate-phi3", "phi3-tiny"}, {"generate-smollm3", "smollm3-tiny"}, {"generate-olmo2", "olmo2-tiny"},
-		{"generate-dynamic", "llama-dynamic"},
+		{"generate-dynamic", "llama-dynamic"}, {"generate-gemma2", "gemma2-tiny"},
 	} {
 		for _, dtype := range []torchbind.DType{torchbind.Float32, torchbind.Float64} {
 			withModel(t, testdata(f.model), dtype, func(m *nn.Model) {

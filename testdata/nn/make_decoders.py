@@ -24,6 +24,8 @@ Folders (config.json, model.safetensors), all float32:
   llama-dynamic  rope_type dynamic; texts of its batch are longer than in pre-training
   smollm3-tiny   SmolLM3ForCausalLM: no rotary embeddings and a window of 4 tokens in the first of two blocks
   olmo2-tiny     Olmo2ForCausalLM: norms after each layer and none before, of all queries and of all keys as one
+  gemma2-tiny    Gemma2ForCausalLM: gemma3-tiny's norms, activation and embeddings, a window of 4 tokens in the first of two
+                 blocks, soft caps on the scores of attention and on those of tokens that bend both
 They have config.json as transformers 5 writes it, with rope_parameters and layer_types, where nothing else is said.
 
 Adapters as PEFT writes them:
@@ -64,6 +66,8 @@ import warnings
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import (
+    Gemma2Config,
+    Gemma2ForCausalLM,
     Gemma3ForCausalLM,
     Gemma3TextConfig,
     GPT2Config,
@@ -147,6 +151,10 @@ def folders():
     dynamic = stretched(8, rope_type="dynamic", factor=4.0)
     smollm3 = SmolLM3Config(**grouped | {"pad_token_id": 0}, no_rope_layers=[0, 1], use_sliding_window=True, sliding_window=4)
     olmo2 = Olmo2Config(**grouped | {"num_attention_heads": 4, "num_key_value_heads": 2}, attention_bias=True)
+    gemma2 = Gemma2Config(
+        **grouped | {"hidden_size": 18, "num_attention_heads": 3, "pad_token_id": 0}, head_dim=8, query_pre_attn_scalar=6, sliding_window=4,
+        attn_logit_softcapping=0.5, final_logit_softcapping=1.25,
+    )
     old = lambda theta, scaling: {"rope_parameters": None, "rope_theta": theta, "rope_scaling": scaling}
     return {
         "gpt2-tiny": (GPT2LMHeadModel(gpt2), {}),
@@ -172,6 +180,7 @@ def folders():
         "llama-dynamic": (LlamaForCausalLM(dynamic), {}),
         "smollm3-tiny": (SmolLM3ForCausalLM(smollm3), {}),
         "olmo2-tiny": (Olmo2ForCausalLM(olmo2), {}),
+        "gemma2-tiny": (Gemma2ForCausalLM(gemma2), {}),
     }
 
 

@@ -91,7 +91,7 @@ TRANSFORMERS = {
 
 TODAYS = {  # folders by name, and their ends
     "qwen3": ("qwen3-tiny", [3, 18]), "gemma3": ("gemma3-tiny", [3, 18]), "phi3": ("phi3-tiny", [3, 18]), "smollm3": ("smollm3-tiny", [3, 18]),
-    "olmo2": ("olmo2-tiny", [3, 18]), "dynamic": ("llama-dynamic", [3, 18]),
+    "olmo2": ("olmo2-tiny", [3, 18]), "dynamic": ("llama-dynamic", [3, 18]), "gemma2": ("gemma2-tiny", [3, 18]),
 }
 BY_LENGTH = ("phi3-tiny", "llama-dynamic")  # transformers turns all texts of a batch as the longest
 GREEDY = {"num_beams": 1}

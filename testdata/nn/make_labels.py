@@ -8,6 +8,7 @@ Folders (config.json, model.safetensors), all float32:
   llama-labels       LlamaForSequenceClassification, 4 labels
   gemma3-regression  Gemma3TextForSequenceClassification, one output, windows of 4 tokens in one block; its config.json has no
                      pad_token_id, which is 0 then
+  gemma2-tokens      Gemma2ForTokenClassification, 5 labels, windows of 3 tokens in one block, a soft cap on the scores of attention
   gpt2-tokens        GPT2ForTokenClassification, 5 labels, whose head is called as BERT's
   llama-tokens       LlamaForTokenClassification, 5 labels
   llama-several      LlamaForSequenceClassification, 4 labels of which a text may have any number (problem_type multi_label_classification)
@@ -33,6 +34,8 @@ from transformers import (
     AutoModelForTokenClassification,
     BertConfig,
     BertForSequenceClassification,
+    Gemma2Config,
+    Gemma2ForTokenClassification,
     Gemma3TextConfig,
     Gemma3TextForSequenceClassification,
     GPT2Config,
@@ -54,7 +57,7 @@ SMALL = {"vocab_size": VOCAB, "hidden_size": 16, "intermediate_size": 24, "num_h
 GROUPED = SMALL | {"num_attention_heads": 2, "num_key_value_heads": 1, "bos_token_id": 1, "eos_token_id": 1}
 
 LLAMA = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
-LINEAR = {"gpt2": ["c_proj", "c_fc"], "llama": LLAMA, "gemma3": LLAMA, "bert": ["query", "value"]}
+LINEAR = {"gpt2": ["c_proj", "c_fc"], "llama": LLAMA, "gemma2": LLAMA, "gemma3": LLAMA, "bert": ["query", "value"]}
 
 
 def folders():
@@ -66,6 +69,10 @@ def folders():
     gemma3 = Gemma3TextConfig(
         **GROUPED | {"num_attention_heads": 4, "num_key_value_heads": 2, "pad_token_id": 0}, head_dim=6, query_pre_attn_scalar=6, sliding_window=4,
         layer_types=["sliding_attention", "full_attention"], num_labels=1, problem_type="regression",
+    )
+    gemma2 = Gemma2Config(
+        **GROUPED | {"num_attention_heads": 4, "num_key_value_heads": 2, "pad_token_id": 0}, head_dim=6, query_pre_attn_scalar=6, sliding_window=3,
+        attn_logit_softcapping=0.5, num_labels=5,
     )
     several = {"problem_type": "multi_label_classification"}
     bert = BertConfig(
@@ -87,6 +94,7 @@ def folders():
             LlamaForSequenceClassification(LlamaConfig(**llama, num_labels=4, **several)), sets(texts(lengths, 0, [0], seed=7700), 4), {},
         ),
         "bert-several": (BertForSequenceClassification(bert), sets(texts(lengths, 0, [], seed=7800), 3), {}),
+        "gemma2-tokens": (Gemma2ForTokenClassification(gemma2), words(lengths, seed=7900), {}),
     }
 
 
@@ -125,7 +133,7 @@ def load(name, dtype):
     auto = AutoModelForTokenClassification if name.endswith("-tokens") else AutoModelForSequenceClassification
     model, info = auto.from_pretrained(os.path.join(HERE, name), attn_implementation="eager", dtype=torch.float32, output_loading_info=True)
     assert not any(info[k] for k in ("mismatched_keys", "missing_keys", "unexpected_keys")), info
-    if name.startswith("llama") and name.endswith("-tokens"):  # whose loss makes logits float32
+    if name in ("llama-tokens", "gemma2-tokens"):  # whose loss makes logits float32
         model.loss_function = lambda logits, labels, config: F.cross_entropy(logits.view(-1, config.num_labels), labels.view(-1))
     return in_type(model, dtype)
 

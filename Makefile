@@ -93,7 +93,7 @@ asan: export CGO_LDFLAGS = -g -O2 -Wl,--no-as-needed -lstdc++
 asan: export ASAN_OPTIONS = allocator_may_return_null=1:intercept_tls_get_addr=0
 asan: setup ## run the tests of what calls C++ under the address sanitizer
 	@scripts/build_shim.sh --asan
-	go test -asan -skip 'TestSearchMemoryIsFlat|TestRecomputationMemory|TestMemoryOfQuantizedBase' ./torchbind/... ./nn ./nn/generate ./autolora ./autolora/job
+	go test -asan -timeout 30m -skip 'TestSearchMemoryIsFlat|TestRecomputationMemory|TestMemoryOfQuantizedBase' ./torchbind/... ./nn ./nn/generate ./autolora ./autolora/job
 	@# What is freed stays in the sanitizer's quarantine, which counts as resident memory: without it, memory is flat.
 	ASAN_OPTIONS=$$ASAN_OPTIONS:quarantine_size_mb=0:thread_local_quarantine_size_kb=0 \
 		go test -asan -run TestSearchMemoryIsFlat ./autolora

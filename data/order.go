@@ -10,11 +10,10 @@ import (
 
 // OrderConfig says what an Order goes through and how.
 type OrderConfig struct {
-	Indices  []int  // examples to go through, say one half of a split
-	Size     int    // examples a batch
-	DropLast bool   // leave out the short batch at the end of an epoch; else it is kept
-	Seed     uint64 // seed of the run
-	Stream   string // tells the orders of one run apart ("train", "validation"): each has its own shuffles
+	Indices []int  // examples to go through, say one half of a split
+	Size    int    // examples a batch; the last of an epoch may have fewer
+	Seed    uint64 // seed of the run
+	Stream  string // tells the orders of one run apart ("train", "validation"): each has its own shuffles
 }
 
 // Order gives batches of indices without end: every epoch is a new shuffle of all indices. The shuffle of
@@ -32,14 +31,11 @@ type orderPlace struct {
 
 // NewOrder returns an Order at its start.
 func NewOrder(config OrderConfig) (*Order, error) {
-	n := len(config.Indices)
 	switch {
 	case config.Size < 1:
 		return nil, fmt.Errorf("batch size %d: want at least 1", config.Size)
-	case n == 0:
+	case len(config.Indices) == 0:
 		return nil, errors.New("no examples to make batches of")
-	case config.DropLast && n < config.Size:
-		return nil, fmt.Errorf("%d examples do not fill one batch of %d: want a smaller batch size", n, config.Size)
 	}
 	config.Indices = slices.Clone(config.Indices)
 	return &Order{config: config}, nil
@@ -47,18 +43,14 @@ func NewOrder(config OrderConfig) (*Order, error) {
 
 // BatchesPerEpoch is the number of batches in one pass over the indices.
 func (o *Order) BatchesPerEpoch() int {
-	n, size := len(o.config.Indices), o.config.Size
-	if o.config.DropLast {
-		return n / size
-	}
-	return (n + size - 1) / size
+	return (len(o.config.Indices) + o.config.Size - 1) / o.config.Size
 }
 
 // Next returns the indices of the next batch. They belong to the caller.
 func (o *Order) Next() []int {
 	n := uint64(len(o.config.Indices))
 	left := n - o.place.done
-	if left == 0 || o.config.DropLast && left < uint64(o.config.Size) {
+	if left == 0 {
 		o.place = orderPlace{epoch: o.place.epoch + 1}
 		o.perm = nil
 		left = n
@@ -108,7 +100,9 @@ func (o *Order) UnmarshalBinary(b []byte) error {
 	return nil
 }
 
-// digest is a hash of everything that decides the batches.
+// digest is a hash of everything that decides the batches, in the words of earlier
+// versions, which could leave out the last batch of an epoch.
 func (o *Order) digest() [sha256.Size]byte {
-	return sha256.Sum256(fmt.Appendf(nil, "%#v", o.config))
+	c := o.config
+	return sha256.Sum256(fmt.Appendf(nil, "data.OrderConfig{Indices:%#v, Size:%d, DropLast:false, Seed:%#v, Stream:%q}", c.Indices, c.Size, c.Seed, c.Stream))
 }

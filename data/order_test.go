@@ -34,24 +34,20 @@ func newOrder(t *testing.T, config OrderConfig) *Order {
 
 func TestOrderEpochs(t *testing.T) {
 	tests := []struct {
-		name   string
-		n      int
-		size   int
-		drop   bool
-		epoch  []int // sizes of the batches of an epoch
-		missed int   // examples an epoch leaves out
+		name  string
+		n     int
+		size  int
+		epoch []int // sizes of the batches of an epoch
 	}{
-		{"short last batch", 10, 4, false, []int{4, 4, 2}, 0},
-		{"no short batch", 12, 4, false, []int{4, 4, 4}, 0},
-		{"drop the last", 10, 4, true, []int{4, 4}, 2},
-		{"one batch larger than all", 3, 16, false, []int{3}, 0},
-		{"size one", 3, 1, false, []int{1, 1, 1}, 0},
-		{"one batch exactly, drop", 4, 4, true, []int{4}, 0},
+		{"short last batch", 10, 4, []int{4, 4, 2}},
+		{"no short batch", 12, 4, []int{4, 4, 4}},
+		{"one batch larger than all", 3, 16, []int{3}},
+		{"size one", 3, 1, []int{1, 1, 1}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			indices := ints(100, 100+test.n)
-			o := newOrder(t, OrderConfig{Indices: indices, Size: test.size, DropLast: test.drop, Seed: 1})
+			o := newOrder(t, OrderConfig{Indices: indices, Size: test.size, Seed: 1})
 			if o.BatchesPerEpoch() != len(test.epoch) {
 				t.Errorf("%d batches an epoch, want %d", o.BatchesPerEpoch(), len(test.epoch))
 			}
@@ -67,7 +63,7 @@ func TestOrderEpochs(t *testing.T) {
 				}
 				epochs = append(epochs, slices.Clone(seen))
 				slices.Sort(seen)
-				if len(slices.Compact(seen)) != test.n-test.missed || seen[0] < 100 || seen[len(seen)-1] >= 100+test.n {
+				if len(slices.Compact(seen)) != test.n || seen[0] < 100 || seen[len(seen)-1] >= 100+test.n {
 					t.Fatalf("an epoch goes through %v", seen)
 				}
 			}
@@ -97,30 +93,28 @@ func TestOrderStreams(t *testing.T) {
 }
 
 func TestOrderResume(t *testing.T) {
-	for _, drop := range []bool{false, true} {
-		config := OrderConfig{Indices: ints(0, 11), Size: 3, DropLast: drop, Seed: 5, Stream: "train"}
-		o := newOrder(t, config)
-		for step := range 12 {
-			state, err := o.MarshalBinary()
-			if err != nil {
-				t.Fatal(err)
-			}
-			resumed := newOrder(t, config)
-			resumed.Next()
-			if err := resumed.UnmarshalBinary(state); err != nil {
-				t.Fatal(err)
-			}
-			ahead := newOrder(t, config)
-			for range step {
-				ahead.Next()
-			}
-			for range 9 {
-				if got, want := resumed.Next(), ahead.Next(); !slices.Equal(got, want) {
-					t.Fatalf("step %d: got %v, want %v", step, got, want)
-				}
-			}
-			o.Next()
+	config := OrderConfig{Indices: ints(0, 11), Size: 3, Seed: 5, Stream: "train"}
+	o := newOrder(t, config)
+	for step := range 12 {
+		state, err := o.MarshalBinary()
+		if err != nil {
+			t.Fatal(err)
 		}
+		resumed := newOrder(t, config)
+		resumed.Next()
+		if err := resumed.UnmarshalBinary(state); err != nil {
+			t.Fatal(err)
+		}
+		ahead := newOrder(t, config)
+		for range step {
+			ahead.Next()
+		}
+		for range 9 {
+			if got, want := resumed.Next(), ahead.Next(); !slices.Equal(got, want) {
+				t.Fatalf("step %d: got %v, want %v", step, got, want)
+			}
+		}
+		o.Next()
 	}
 }
 
@@ -131,7 +125,6 @@ func TestOrderErrors(t *testing.T) {
 	}{
 		{OrderConfig{Indices: ints(0, 3)}, "batch size 0: want at least 1"},
 		{OrderConfig{Size: 3}, "no examples to make batches of"},
-		{OrderConfig{Indices: ints(0, 3), Size: 4, DropLast: true}, "3 examples do not fill one batch of 4: want a smaller batch size"},
 	} {
 		if _, err := NewOrder(test.config); err == nil || err.Error() != test.want {
 			t.Errorf("got %v, want %s", err, test.want)
@@ -144,7 +137,6 @@ func TestOrderErrors(t *testing.T) {
 		func(c *OrderConfig) { c.Seed = 6 },
 		func(c *OrderConfig) { c.Stream = "validation" },
 		func(c *OrderConfig) { c.Size = 4 },
-		func(c *OrderConfig) { c.DropLast = true },
 		func(c *OrderConfig) { c.Indices = ints(1, 10) },
 	} {
 		other := config
@@ -159,6 +151,14 @@ func TestOrderErrors(t *testing.T) {
 		if err := newOrder(t, config).UnmarshalBinary(b); err == nil {
 			t.Errorf("no error for the state %q", b)
 		}
+	}
+}
+
+// TestOrderDigest holds the digest to what checkpoints have in them.
+func TestOrderDigest(t *testing.T) {
+	o := newOrder(t, OrderConfig{Indices: []int{4, 0, 2}, Size: 2, Seed: 42, Stream: "search train"})
+	if got, want := fmt.Sprintf("%x", o.digest()), "4fd72c00bd7b29a34bc7ea8fa605c033086e61758c9859b578cbed3e74c8cb12"; got != want {
+		t.Errorf("got %s, want %s", got, want)
 	}
 }
 

@@ -12,17 +12,8 @@ import (
 // ReadColumn reads one column of text, the content of a table: of JSON objects, of a parquet file, or of a CSV or TSV
 // file whose first line has one of the names. The column is the first of names that is there. A JSON list of texts or
 // numbers is a column by itself. It is nil where the text is no table, a value a line, say. A value that is missing
-// is "".
-func ReadColumn(file string, text []byte, names ...string) ([]string, error) {
-	return readColumn(file, text, false, names)
-}
-
-// ReadListColumn is ReadColumn of a column that may have lists, which become JSON.
-func ReadListColumn(file string, text []byte, names ...string) ([]string, error) {
-	return readColumn(file, text, true, names)
-}
-
-func readColumn(file string, text []byte, lists bool, names []string) ([]string, error) {
+// is "". With lists a value may be one, which becomes JSON.
+func ReadColumn(file string, text []byte, lists bool, names ...string) ([]string, error) {
 	if list, err := jsonCell(bytes.TrimSpace(text)); err == nil && list.kind == isList && len(list.list) > 0 &&
 		!slices.ContainsFunc(list.list, func(c cell) bool { return c.kind != isText }) {
 		return list.texts(), nil

@@ -179,11 +179,8 @@ func (in scoreInput) read(file string, columns ...string) (f metrics.File, err e
 		return f, fmt.Errorf("%s: the file is empty", f.Name)
 	}
 	f.Text = bytes.TrimPrefix(f.Text, []byte("\ufeff"))
-	switch {
-	case columns != nil && in.kind == multiLabel:
-		f.Column, err = data.ReadListColumn(f.Name, f.Text, columns...)
-	case columns != nil:
-		f.Column, err = data.ReadColumn(f.Name, f.Text, columns...)
+	if columns != nil {
+		f.Column, err = data.ReadColumn(f.Name, f.Text, in.kind == multiLabel, columns...)
 	}
 	return f, err
 }

@@ -80,7 +80,7 @@ func HasConversations(file string) bool {
 		return false
 	}
 	p, err := Describe(file, false, 10)
-	return err == nil && p.first(messageNames, func(*ColumnProfile) bool { return true }) != ""
+	return err == nil && p.first(messageNames, whatever) != ""
 }
 
 // Inputs are examples to predict for, and what their rows hold.

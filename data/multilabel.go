@@ -149,13 +149,6 @@ func separatorOf(cells []cell, classes *classes) (string, error) {
 	return "", fmt.Errorf("the labels have %s in them: which stands between labels is not plain: give lists, as [\"a\", \"b\"], or a column of 0 and 1 for each label", and(quoted(found)))
 }
 
-func quoted(texts []string) (all []string) {
-	for _, text := range texts {
-		all = append(all, shorten(text))
-	}
-	return all
-}
-
 // manyHot reports whether lists say of each label whether an example has it.
 func manyHot(cells []cell) bool {
 	length, twice := -1, false

@@ -194,36 +194,32 @@ func (p *Profile) first(names []string, ok func(c *ColumnProfile) bool) string {
 	return ""
 }
 
-// both returns the file's spelling of the first pair of names of which it has both.
-func (p *Profile) both(pairs [][2]string) []string {
+// both is first of pairs of names: nil if the file has both of none.
+func (p *Profile) both(pairs [][2]string, ok func(c *ColumnProfile) bool) []string {
 	for _, pair := range pairs {
-		if a, b := p.column(pair[0]), p.column(pair[1]); a != nil && b != nil && a.kind() < listed && b.kind() < listed {
-			return []string{a.Name, b.Name}
+		if a, b := p.first(pair[:1], ok), p.first(pair[1:], ok); a != "" && b != "" {
+			return []string{a, b}
 		}
 	}
 	return nil
 }
 
-// pair returns the file's spelling of the first pair of names of which it has both, whatever they hold.
-func (p *Profile) pair(names [][2]string) []string {
-	for _, pair := range names {
-		if a, b := p.column(pair[0]), p.column(pair[1]); a != nil && b != nil {
-			return []string{a.Name, b.Name}
-		}
-	}
-	return nil
+// What first and both accept.
+func whatever(*ColumnProfile) bool { return true }
+func flat(c *ColumnProfile) bool   { return c.kind() < listed }
+func beside(used ...string) func(*ColumnProfile) bool {
+	return func(c *ColumnProfile) bool { return flat(c) && !slices.Contains(used, c.Name) }
 }
 
 // text returns the columns with the texts, nil in doubt.
 func (p *Profile) text(label string) []string {
-	flat := func(c *ColumnProfile) bool { return c.kind() < listed && c.Name != label }
-	if pair := p.both(pairNames); pair != nil && !slices.Contains(pair, label) {
+	if pair := p.both(pairNames, flat); pair != nil && !slices.Contains(pair, label) {
 		// A pair of names may be there beside the text itself.
 		if c := p.column("text"); c == nil || c.Name == label || slices.Contains(pair, c.Name) {
 			return pair
 		}
 	}
-	if name := p.first(textNames, flat); name != "" {
+	if name := p.first(textNames, beside(label)); name != "" {
 		return []string{name}
 	}
 	var found []string
@@ -240,8 +236,7 @@ func (p *Profile) text(label string) []string {
 
 // label returns the column with the label, "" in doubt.
 func (p *Profile) label(text []string) string {
-	flat := func(c *ColumnProfile) bool { return c.kind() < listed && !slices.Contains(text, c.Name) }
-	if name := p.first(labelNames, flat); name != "" {
+	if name := p.first(labelNames, beside(text...)); name != "" {
 		return name
 	}
 	var found []string
@@ -270,8 +265,7 @@ func (p *Profile) rest(used ...string) (rest []*ColumnProfile) {
 // labelSets returns what has the labels of which a text may have any number: a column with lists, or columns of 0 and 1
 // beside nothing else but the text, with commas between; "" in doubt, and where a usual name is that of a column with one label.
 func (p *Profile) labelSets(f FileTask) string {
-	flat := func(c *ColumnProfile) bool { return c.kind() < listed && !slices.Contains(f.Text, c.Name) }
-	if f.Kind == "" && p.first(labelNames, flat) != "" {
+	if f.Kind == "" && p.first(labelNames, beside(f.Text...)) != "" {
 		return ""
 	}
 	if name := p.first(setNames, func(c *ColumnProfile) bool { return c.kind() == listed }); name != "" {
@@ -288,7 +282,7 @@ func (p *Profile) labelSets(f FileTask) string {
 		return strings.Join(bits, ",")
 	}
 	if f.Kind == MultiLabel {
-		return p.first(setNames, flat)
+		return p.first(setNames, beside(f.Text...))
 	}
 	return ""
 }
@@ -346,8 +340,8 @@ func (f FileTask) Complete() (complete FileTask, note string, err error) {
 	lists := func(c *ColumnProfile) bool { return c.kind() == listed }
 	words, tags := p.first(wordNames, lists), p.first(tagNames, lists)
 	conversation := p.first(messageNames, func(c *ColumnProfile) bool { return c.kind() >= texts })
-	asked := p.pair(promptNames)
-	switch written := p.both(writtenName); {
+	asked := p.both(promptNames, whatever)
+	switch written := p.both(writtenName, flat); {
 	case f.Text == nil && f.Label == "" && conversation != "" && (f.Kind == "" || f.Kind == Chat):
 		f.Kind, f.Text = Chat, []string{conversation}
 	case f.Text == nil && f.Label == "" && asked != nil && (f.Kind == Chat || f.Kind == "" && (f.Template || p.column(asked[0]).kind() >= listed)):
@@ -370,7 +364,7 @@ func (f FileTask) Complete() (complete FileTask, note string, err error) {
 		}
 	default:
 		if f.Text == nil {
-			f.Text = p.text(cmp.Or(f.Label, p.first(labelNames, func(c *ColumnProfile) bool { return true })))
+			f.Text = p.text(cmp.Or(f.Label, p.first(labelNames, whatever)))
 		}
 		if f.Label == "" && (f.Kind == "" || f.Kind == MultiLabel) {
 			f.Label = p.labelSets(f)

@@ -237,11 +237,14 @@ func (s *tableSpec) check(i int, c cell) error {
 
 // listNames writes names for an error message, at most the first 20.
 func listNames(names []string) string {
-	var quoted []string
-	for _, name := range names {
-		quoted = append(quoted, shorten(name))
+	return human.List(quoted(names), 20)
+}
+
+func quoted(texts []string) (all []string) {
+	for _, text := range texts {
+		all = append(all, shorten(text))
 	}
-	return human.List(quoted, 20)
+	return all
 }
 
 // shorten quotes a text of the user's data for an error message, cut to a length that keeps the message one line.

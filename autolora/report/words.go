@@ -23,7 +23,7 @@ func (r *Report) Headlines() []string {
 	for _, o := range r.Overall {
 		for _, c := range o.Comparisons {
 			if wanted(c) {
-				over = append(over, r.sentence(c, o.Model, o.With))
+				over = append(over, r.averaged(o, c))
 			}
 		}
 	}
@@ -33,7 +33,7 @@ func (r *Report) Headlines() []string {
 			if c.named != "" {
 				where += ", " + c.named
 			}
-			text := where + ": " + r.sentence(c, t.Model, "")
+			text := where + ": " + c.sentence()
 			if wanted(c) {
 				single = append(single, text)
 			} else if c.Of == runs.MethodLoRA {
@@ -124,31 +124,37 @@ func (m *Method) sentence(t *Task) string {
 	return text + "."
 }
 
-// sentence says what a comparison comes to.
-func (r *Report) sentence(c *Comparison, model, with string) string {
-	n, how, of, other, known := c.Differences.N, scoreOf(c.Score), upper(methodOf(c.Of).Words), methodOf(c.Other).Words, c.Interval.Low.Known()
-	verdict := "not more than chance"
-	if c.Tasks == nil && c.verdict() != 0 || c.Tasks != nil && c.Interval.Beyond() {
-		verdict = "more than chance explains"
+// averaged says what a comparison over the tasks of o comes to.
+func (r *Report) averaged(o *Overall, c *Comparison) string {
+	how, with, by, loss := scoreOf(c.Score), "", "", ""
+	if o.With != "" {
+		with = " (" + o.With + ")"
 	}
-	if c.Tasks != nil {
-		if with != "" {
-			with = " (" + with + ")"
-		}
-		by, judged := "", "; with one seed of a task nothing can be said about other seeds"
-		if c.named != "" {
-			by = ", by " + c.named + ","
-		}
-		if known {
-			judged = fmt.Sprintf(" (95 %% interval %s for these tasks): %s", how.interval(c.Interval), verdict)
-		}
-		loss := ""
-		if c.byLoss {
-			loss = fmt.Sprintf(", by held-out loss and more than chance explains on %d and %d", len(c.ByLoss[0]), len(c.ByLoss[1]))
-		}
-		return fmt.Sprintf("Over %d tasks%s%s%s %s is on average %s %s%s. It is better on %d and worse on %d of the tasks (sign test %s)%s.",
-			n, with, r.onModel(model), by, of, position(how, c.Differences.Mean), other, judged, c.Above, c.Below, pEquals(c.SignP), loss)
+	if c.named != "" {
+		by = ", by " + c.named + ","
 	}
+	judged := "; with one seed of a task nothing can be said about other seeds"
+	if c.Interval.Low.Known() {
+		judged = fmt.Sprintf(" (95 %% interval %s for these tasks): %s", how.interval(c.Interval), againstChance(c.Interval.Beyond()))
+	}
+	if c.byLoss {
+		loss = fmt.Sprintf(", by held-out loss and more than chance explains on %d and %d", len(c.ByLoss[0]), len(c.ByLoss[1]))
+	}
+	return fmt.Sprintf("Over %d tasks%s%s%s %s is on average %s %s%s. It is better on %d and worse on %d of the tasks (sign test %s)%s.",
+		c.Differences.N, with, r.onModel(o.Model), by, upper(methodOf(c.Of).Words), position(how, c.Differences.Mean), methodOf(c.Other).Words, judged, c.Above, c.Below, pEquals(c.SignP), loss)
+}
+
+func againstChance(more bool) string {
+	if more {
+		return "more than chance explains"
+	}
+	return "not more than chance"
+}
+
+// sentence says what a comparison on one task comes to.
+func (c *Comparison) sentence() string {
+	n, how, of, other := c.Differences.N, scoreOf(c.Score), upper(methodOf(c.Of).Words), methodOf(c.Other).Words
+	verdict := againstChance(c.verdict() != 0)
 	text := fmt.Sprintf("%s is %s %s", of, position(how, c.Differences.Mean), other)
 	loss := ""
 	if c.Loss != nil {
@@ -173,7 +179,7 @@ func (r *Report) sentence(c *Comparison, model, with string) string {
 		return text + " with the one seed that both have; from one seed nothing can be said about chance."
 	case c.byLoss:
 		return fmt.Sprintf("%s (%d seeds), and %s: by the loss, %s.", text, n, loss, verdict)
-	case !known:
+	case !c.Interval.Low.Known():
 		return fmt.Sprintf("%s with each of %d seeds; without any spread chance cannot be judged.", text, n)
 	case loss != "":
 		loss = ". " + upper(loss)

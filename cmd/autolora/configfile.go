@@ -89,8 +89,8 @@ func exists(path string) bool {
 
 // jsonError adds the line to an error about the syntax of text.
 func jsonError(text []byte, err error) error {
-	var syntax *json.SyntaxError
-	if !errors.As(err, &syntax) {
+	syntax, ok := errors.AsType[*json.SyntaxError](err)
+	if !ok {
 		return errors.New("not a JSON object")
 	}
 	line := 1 + bytes.Count(text[:min(syntax.Offset, int64(len(text)))], []byte("\n"))

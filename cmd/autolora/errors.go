@@ -65,18 +65,17 @@ func (e commandError) Error() string {
 // where there are flags.
 func describe(err error, has func(flag string) bool) string {
 	text := oneLine(err.Error())
-	var setting *settings.Error
-	if errors.As(err, &setting) {
+	if setting, ok := errors.AsType[*settings.Error](err); ok {
 		text = strings.Replace(text, oneLine(setting.Error()), "--"+oneLine(setting.Error()), 1)
 	}
 	if errors.Is(err, context.Canceled) {
 		text = strings.ReplaceAll(text, context.Canceled.Error(), "interrupted")
 	}
-	var diverged *job.DivergedError
+	diverged, _ := errors.AsType[*job.DivergedError](err)
 	switch {
 	case errors.As(err, new(*job.ResumableError)) && has("resume"): // a comparison says itself how it goes on
 		text += ", " + goesOn(has)
-	case errors.As(err, &diverged):
+	case diverged != nil:
 		text += ": " + afterDivergence(diverged, has)
 	case errors.Is(err, runs.ErrNotEmpty) && has("resume"):
 		text += ": choose another with --out, go on with a stopped run with --resume, or replace its results with --overwrite"

@@ -71,7 +71,7 @@ func (i dataInfo) print(w *writer) {
 			label = "columns"
 		}
 		about := c.Type
-		if c.Values != nil && len(c.Values) > 0 {
+		if len(c.Values) > 0 {
 			about += fmt.Sprintf(", %d different", len(c.Values))
 		}
 		if c.Missing > 0 {

@@ -11,15 +11,9 @@ import (
 // in the form that transformers' DebertaV2Converter makes. (Where transformers 5 reads spm.model itself it leaves the
 // normalisation out, with which DeBERTa was trained: that tells on texts with characters like ﬁ and ½.)
 func debertaPieces(path string, text []byte, set *settings) ([]byte, error) {
-	if err := set.checkClass(path, "DebertaV2Tokenizer"); err != nil {
-		return nil, err
-	}
-	m, err := parsePieces(text)
+	m, err := readPieceModel(path, text, set, "DebertaV2Tokenizer", (*pieceModel).checkDeberta)
 	if err != nil {
-		return nil, fmt.Errorf("%s: not a model of sentencepiece: %w", path, err)
-	}
-	if err := m.checkDeberta(); err != nil {
-		return nil, fmt.Errorf("%s: %w: save a tokenizer.json with transformers' save_pretrained", path, err)
+		return nil, err
 	}
 	vocab, pieces := m.vocab(), make([]any, len(m.pieces))
 	for id, p := range m.pieces {
@@ -31,12 +25,7 @@ func debertaPieces(path string, text []byte, set *settings) ([]byte, error) {
 			return nil, fmt.Errorf("%s: has no token %q: not the vocabulary of a DeBERTa model", path, t.Content)
 		}
 	}
-	special := []addedToken{cls, sep, named(set.Unk, "[UNK]"), named(set.Pad, "[PAD]")}
-	for _, p := range m.pieces {
-		if p.kind == controlPiece {
-			special = append(special, addedToken{Content: p.text})
-		}
-	}
+	special := append([]addedToken{cls, sep, named(set.Unk, "[UNK]"), named(set.Pad, "[PAD]")}, m.controls()...)
 	added := set.addedTokens(vocab, special...)
 	known := map[string]bool{}
 	for _, t := range added {
@@ -66,16 +55,12 @@ func debertaPieces(path string, text []byte, set *settings) ([]byte, error) {
 		words = []any{map[string]any{"type": "Punctuation", "behavior": "Isolated"}, spaces}
 	}
 	return json.Marshal(map[string]any{
-		"added_tokens":  added,
-		"normalizer":    map[string]any{"type": "Sequence", "normalizers": normalizers},
-		"pre_tokenizer": map[string]any{"type": "Sequence", "pretokenizers": words},
-		"post_processor": map[string]any{
-			"type": "BertProcessing",
-			"cls":  []any{cls.Content, vocab[cls.Content]},
-			"sep":  []any{sep.Content, vocab[sep.Content]},
-		},
-		"decoder": spaces,
-		"model":   map[string]any{"type": "Unigram", "vocab": pieces, "unk_id": m.unk, "byte_fallback": false},
+		"added_tokens":   added,
+		"normalizer":     map[string]any{"type": "Sequence", "normalizers": normalizers},
+		"pre_tokenizer":  map[string]any{"type": "Sequence", "pretokenizers": words},
+		"post_processor": around("BertProcessing", vocab, cls, sep),
+		"decoder":        spaces,
+		"model":          map[string]any{"type": "Unigram", "vocab": pieces, "unk_id": m.unk, "byte_fallback": false},
 	})
 }
 

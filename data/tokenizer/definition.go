@@ -145,7 +145,7 @@ func (d *definition) maxID() int64 {
 	for _, t := range d.added {
 		largest = max(largest, int64(t.ID))
 	}
-	for id := range maps.Values(d.model.vocab) {
+	for _, id := range d.model.vocab {
 		largest = max(largest, int64(id))
 	}
 	return largest
@@ -336,14 +336,13 @@ func parseJSON(name string, text []byte, into any) error {
 		return fmt.Errorf("%s: line %d: %s is half of a surrogate pair", name, lineOf(text, at), text[at:at+6])
 	}
 	err := plainjson.Unmarshal(text, into)
-	var syntax *json.SyntaxError
-	var kind *json.UnmarshalTypeError
-	switch {
-	case err == nil:
+	if err == nil {
 		return nil
-	case errors.As(err, &syntax):
+	}
+	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 		return fmt.Errorf("%s: line %d: not JSON: %w", name, lineOf(text, int(syntax.Offset)), err)
-	case errors.As(err, &kind):
+	}
+	if kind, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		return fmt.Errorf("%s: line %d: %w", name, lineOf(text, int(kind.Offset)), err)
 	}
 	return fmt.Errorf("%s: %w", name, err)

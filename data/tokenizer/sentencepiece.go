@@ -17,15 +17,9 @@ import (
 // without normalisation, in the form that transformers 5 makes (tokenization_llama.py). <s> stands before every text,
 // unless add_bos_token is false. Other models of sentencepiece are refused.
 func sentencePiece(path string, text []byte, set *settings) ([]byte, error) {
-	if err := set.checkClass(path, "LlamaTokenizer"); err != nil {
-		return nil, err
-	}
-	m, err := parsePieces(text)
+	m, err := readPieceModel(path, text, set, "LlamaTokenizer", (*pieceModel).check)
 	if err != nil {
-		return nil, fmt.Errorf("%s: not a model of sentencepiece: %w", path, err)
-	}
-	if err := m.check(); err != nil {
-		return nil, fmt.Errorf("%s: %w: save a tokenizer.json with transformers' save_pretrained", path, err)
+		return nil, err
 	}
 	vocab := m.vocab()
 	bos, eos := named(set.BOS, "<s>"), named(set.EOS, "</s>")
@@ -39,12 +33,7 @@ func sentencePiece(path string, text []byte, set *settings) ([]byte, error) {
 		single = []any{map[string]any{"SpecialToken": map[string]any{"id": bos.Content, "type_id": 0}}, sequencePiece("A")}
 		special[bos.Content] = map[string]any{"id": bos.Content, "ids": []uint32{id}, "tokens": []string{bos.Content}}
 	}
-	tokens := []addedToken{bos, eos, named(set.Unk, "<unk>")}
-	for _, p := range m.pieces {
-		if p.kind == controlPiece {
-			tokens = append(tokens, addedToken{Content: p.text})
-		}
-	}
+	tokens := append([]addedToken{bos, eos, named(set.Unk, "<unk>")}, m.controls()...)
 	return json.Marshal(map[string]any{
 		"added_tokens":  set.addedTokens(vocab, tokens...),
 		"pre_tokenizer": map[string]any{"type": "Metaspace", "replacement": metaspace, "prepend_scheme": "first", "split": false},
@@ -59,6 +48,21 @@ func sentencePiece(path string, text []byte, set *settings) ([]byte, error) {
 		}},
 		"model": map[string]any{"type": "BPE", "vocab": vocab, "merges": m.merges(vocab), "fuse_unk": true, "byte_fallback": true},
 	})
+}
+
+// readPieceModel reads a model of sentencepiece for a class of tokenizers, whose form check looks for.
+func readPieceModel(path string, text []byte, set *settings, class string, check func(*pieceModel) error) (*pieceModel, error) {
+	if err := set.checkClass(path, class); err != nil {
+		return nil, err
+	}
+	m, err := parsePieces(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: not a model of sentencepiece: %w", path, err)
+	}
+	if err := check(m); err != nil {
+		return nil, fmt.Errorf("%s: %w: save a tokenizer.json with transformers' save_pretrained", path, err)
+	}
+	return m, nil
 }
 
 const metaspace = "▁" // stands for a space
@@ -104,6 +108,16 @@ func (m *pieceModel) vocab() map[string]uint32 {
 		vocab[p.text] = uint32(id)
 	}
 	return vocab
+}
+
+// controls returns the pieces that stand for no text.
+func (m *pieceModel) controls() (tokens []addedToken) {
+	for _, p := range m.pieces {
+		if p.kind == controlPiece {
+			tokens = append(tokens, addedToken{Content: p.text})
+		}
+	}
+	return tokens
 }
 
 // check says why a model is not of LLaMA's form.

@@ -58,20 +58,22 @@ func wordPiece(path string, text []byte, set *settings) ([]byte, error) {
 		}
 	}
 	return json.Marshal(map[string]any{
-		"added_tokens":  set.addedTokens(vocab, unk, cls, sep, named(set.Pad, "[PAD]"), named(set.Mask, "[MASK]")),
-		"normalizer":    map[string]any{"type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true, "strip_accents": nil, "lowercase": true},
-		"pre_tokenizer": map[string]any{"type": "BertPreTokenizer"},
-		"post_processor": map[string]any{
-			"type": "BertProcessing",
-			"cls":  []any{cls.Content, vocab[cls.Content]},
-			"sep":  []any{sep.Content, vocab[sep.Content]},
-		},
-		"decoder": map[string]any{"type": "WordPiece", "prefix": "##", "cleanup": true},
+		"added_tokens":   set.addedTokens(vocab, unk, cls, sep, named(set.Pad, "[PAD]"), named(set.Mask, "[MASK]")),
+		"normalizer":     map[string]any{"type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true, "strip_accents": nil, "lowercase": true},
+		"pre_tokenizer":  map[string]any{"type": "BertPreTokenizer"},
+		"post_processor": around("BertProcessing", vocab, cls, sep),
+		"decoder":        map[string]any{"type": "WordPiece", "prefix": "##", "cleanup": true},
 		"model": map[string]any{
 			"type": "WordPiece", "vocab": vocab, "unk_token": unk.Content,
 			"continuing_subword_prefix": "##", "max_input_chars_per_word": 100,
 		},
 	})
+}
+
+// around is a post_processor that puts cls and sep around texts.
+func around(kind string, vocab map[string]uint32, cls, sep addedToken) map[string]any {
+	token := func(t addedToken) []any { return []any{t.Content, vocab[t.Content]} }
+	return map[string]any{"type": kind, "cls": token(cls), "sep": token(sep)}
 }
 
 // parseVocabText reads vocab.txt: a token a line, the first one with id 0. Space at the end of a line is not of the
@@ -141,11 +143,7 @@ func byteLevel(path string, text []byte, set *settings) ([]byte, error) {
 		}
 		file["added_tokens"] = set.addedTokens(vocab, cls, sep, named(set.BOS, "<s>"), named(set.EOS, "</s>"),
 			named(set.Pad, "<pad>"), named(set.Unk, "<unk>"), mask)
-		file["post_processor"] = map[string]any{
-			"type": "RobertaProcessing", "trim_offsets": true, "add_prefix_space": false,
-			"cls": []any{cls.Content, vocab[cls.Content]},
-			"sep": []any{sep.Content, vocab[sep.Content]},
-		}
+		file["post_processor"] = around("RobertaProcessing", vocab, cls, sep)
 	} else {
 		file["added_tokens"] = set.addedTokens(vocab, named(set.BOS, endOfText), named(set.EOS, endOfText),
 			named(set.Unk, endOfText), named(set.Pad, endOfText))

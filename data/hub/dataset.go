@@ -20,8 +20,6 @@ type DatasetConfig struct {
 	Name string
 	// Revision is a branch, tag or commit; "" is "main".
 	Revision string
-	// Splits are the splits to fetch; none means all.
-	Splits []string
 }
 
 // Dataset is a data set in the cache.
@@ -187,17 +185,6 @@ func datasetFiles(listed []string, want DatasetConfig) (map[string][]string, err
 	}
 	if splits == nil {
 		return nil, &noSplitsError{fmt.Sprintf("there is no configuration %q: choose one of %s", want.Name, strings.Join(names, ", "))}
-	}
-	if len(want.Splits) > 0 {
-		chosen := map[string][]string{}
-		for _, split := range want.Splits {
-			if splits[split] == nil {
-				return nil, &noSplitsError{fmt.Sprintf("there is no split %q: choose among %s",
-					split, strings.Join(slices.Sorted(maps.Keys(splits)), ", "))}
-			}
-			chosen[split] = splits[split]
-		}
-		splits = chosen
 	}
 	for split, files := range splits {
 		slices.Sort(files)

@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math"
@@ -155,15 +156,7 @@ func Threshold(gold [][]int, probabilities [][]float64) float64 {
 		}
 		golds += len(gold[i])
 	}
-	slices.SortFunc(all, func(a, b decision) int { // from the highest
-		switch {
-		case a.p > b.p:
-			return -1
-		case a.p < b.p:
-			return 1
-		}
-		return 0
-	})
+	slices.SortFunc(all, func(a, b decision) int { return cmp.Compare(b.p, a.p) }) // from the highest
 	best, threshold := -1.0, 0.5
 	hits, above := 0, 1.0
 	for n := 0; ; n++ { // n labels are given

@@ -8,7 +8,7 @@ import (
 )
 
 // Every field of Config has one entry in the table, every entry a usage with a
-// placeholder, and names are there once.
+// placeholder and a word on each of its choices, and names are there once.
 func TestTable(t *testing.T) {
 	var c Config
 	seen, entries := map[string]bool{}, map[uintptr]string{}
@@ -20,6 +20,11 @@ func TestTable(t *testing.T) {
 		entries[reflect.ValueOf(s.Value).Pointer()] = s.Name
 		if _, isFlag := s.Value.(*bool); s.Usage == "" || isFlag == strings.HasPrefix(s.Usage, "`") {
 			t.Errorf("%s: usage %q", s.Name, s.Usage)
+		}
+		for _, choice := range s.Choices {
+			if !strings.HasPrefix(s.Name, "method") && !strings.Contains(s.Usage, choice) { // the controls of a method are told together
+				t.Errorf("%s: the usage has no word on %s", s.Name, choice)
+			}
 		}
 		if s.Readers == 0 || s.Group == "" {
 			t.Errorf("%s is read by nobody", s.Name)

@@ -234,9 +234,9 @@ func exportMerged(ctx context.Context, host Host, cfg settings.Config, adapter *
 	card.Labels, dtype = s.task.Labels, cmp.Or(dtype, model.Stored)
 	if note := mergedNote(s.cfg.Quantize, s.arch.Quantized, dtype); note != "" {
 		s.rep.Note(note)
-		if o, err = o.inFull(); err != nil {
-			return err
-		}
+	}
+	if o, err = o.inFull(); err != nil {
+		return err
 	}
 	return atomicfile.Make(outDir, func(temp string) error {
 		return errors.Join(s.writeModel(model, temp, card, dtype), o.write(temp))
@@ -246,14 +246,14 @@ func exportMerged(ctx context.Context, host Host, cfg settings.Config, adapter *
 // mergedNote says which numbers of a base that is held in 8 or 4 bits are merged; "" of
 // another. stored is the form that its files have.
 func mergedNote(held, stored nn.Quantization, dtype safetensors.DType) string {
-	own := "; with quantize none it is added to those of the model's files"
-	if held == nn.AsStored {
-		held, own = stored, ""
+	const note = "the adapter is added to the base's numbers as %s holds them, and the model is written in full, in %s"
+	switch {
+	case stored != "":
+		return fmt.Sprintf(note, stored, nn.TypeName(dtype))
+	case held != nn.AsStored:
+		return fmt.Sprintf(note+"; with quantize %s it is added to those of the model's files", held, nn.TypeName(dtype), nn.AsStored)
 	}
-	if held == "" {
-		return ""
-	}
-	return fmt.Sprintf("the adapter is added to the base's numbers as %s holds them, and the model is written in full, in %s%s", held, nn.TypeName(dtype), own)
+	return ""
 }
 
 func filesIn(dir string) ([]string, error) {

@@ -110,12 +110,14 @@ func (o *origin) inFull() (*origin, error) {
 	if o == nil {
 		return nil, nil
 	}
-	full, kept := *o, map[string]json.RawMessage{}
-	err := json.Unmarshal(o.Settings, &kept)
-	delete(kept, "quantize")
-	if err == nil {
-		full.Settings, err = json.Marshal(kept)
+	var kept map[string]json.RawMessage
+	if err := json.Unmarshal(o.Settings, &kept); err != nil || kept["quantize"] == nil {
+		return o, err
 	}
+	delete(kept, "quantize")
+	full := *o
+	text, err := json.Marshal(kept)
+	full.Settings = text
 	return &full, err
 }
 

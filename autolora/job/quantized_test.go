@@ -33,6 +33,7 @@ func TestQuantizedRun(t *testing.T) {
 	}
 	checkWritten(t, again, out, cfg.Model, cfg.Out)
 	merged := filepath.Join(t.TempDir(), "merged")
+	inFull := filepath.Join(t.TempDir(), "in-full")
 	run(t, func(*torchbind.Scope) {
 		var said notes
 		if _, err := Export(context.Background(), Host{Reporter: &said}, again, cfg.Out, FormatMerged, "", merged); err != nil {
@@ -47,11 +48,15 @@ func TestQuantizedRun(t *testing.T) {
 		if err != nil || result.Results.Scores[metrics.NameLoss] == out.Results.Scores[metrics.NameLoss] {
 			t.Errorf("the base in full gives the same loss, %v", err)
 		}
+		if _, err := Export(context.Background(), quiet, full, cfg.Out, FormatMerged, "", inFull); err != nil {
+			t.Fatal(err)
+		}
 	})
-	again = settings.Default()
-	again.Model, again.DevFile, again.Out = merged, cfg.DevFile, cfg.Out
-	if _, err := Recall(&again, "", func(string) bool { return false }); err != nil || again.Quantize != nn.AsStored {
-		t.Fatalf("of the merged model %q is recalled, %v", again.Quantize, err)
+	for _, again.Model = range []string{inFull, merged} {
+		again.Quantize = nn.AsStored
+		if _, err := Recall(&again, "", func(string) bool { return false }); err != nil || again.Quantize != nn.AsStored {
+			t.Fatalf("of the merged model %q is recalled, %v", again.Quantize, err)
+		}
 	}
 	checkWritten(t, again, out, merged, "")
 	const want = "the adapter is added to the base's numbers as fp4 holds them, and the model is written in full, in bfloat16"

@@ -92,11 +92,19 @@ func (t *tuning) plan() error {
 		return t.merge(before, t.out.Path(runs.TuneFile))
 	}
 	t.session.rep.Note(t.cost())
+	if first := t.Rungs[0].Steps; first < fewSteps {
+		t.session.rep.Note(fmt.Sprintf("the trials of the first rung take only %s, after which a learning rate can be ahead that is too high for a whole training: "+
+			"a larger cost, a longer training or fewer things to try give them %d", human.Count(first, "step"), fewSteps))
+	}
 	if t.cfg.Time != "" { // a machine is not always as fast: this is decided once
 		return t.store()
 	}
 	return nil
 }
+
+// fewSteps are those of a trial below which its loss says little of a whole training's:
+// 8 chose badly (docs/performance.md), 19 well (results/tune-small).
+const fewSteps = 15
 
 // stored returns what an earlier session has stored; nil if nothing.
 func (t *tuning) stored() (*runs.Tune, error) {

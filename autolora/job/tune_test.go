@@ -86,16 +86,22 @@ func TestTune(t *testing.T) {
 	}
 }
 
-// A plan says what would be tried, and what it takes: the base's weights are a part.
+// A plan says what would be tried, and what it takes: the base's weights are a part;
+// and where trials have too few steps to say much.
 func TestPlanTrials(t *testing.T) {
 	cfg := tinyTune(t)
 	weights := map[nn.Quantization]int64{}
 	for _, cfg.Quantize = range []nn.Quantization{nn.AsStored, nn.NF4} {
 		run(t, func(*torchbind.Scope) {
-			plan, err := PlanTrials(context.Background(), quiet, cfg)
+			var said notes
+			plan, err := PlanTrials(context.Background(), Host{Reporter: &said}, cfg)
 			if err != nil {
 				t.Fatal(err)
 			}
+			if text := strings.Join(said.lines, "\n"); strings.Contains(text, "the trials of the first rung take only 3 steps") != (cfg.Steps == 20) {
+				t.Errorf("of %d steps it says %q", cfg.Steps, text)
+			}
+			cfg.Steps = 200 // of the plan that follows
 			if len(plan.Trials) != 12 || len(plan.Rungs) != 2 || plan.Chosen != nil || plan.Seconds <= 0 || plan.Weights <= 0 || plan.Weights >= plan.Memory {
 				t.Errorf("plan %+v", plan)
 			}

@@ -9,9 +9,11 @@ import (
 	"autolora/autolora/settings"
 )
 
-// allSettings is the table, byName its entries by their names of today and before.
+// allSettings is the table, with its defaults, byName its entries by their names of
+// today and before.
 var allSettings, byName = func() ([]settings.Setting, map[string]settings.Setting) {
-	all, byName := new(settings.Config).Settings(), make(map[string]settings.Setting)
+	defaults := settings.Default()
+	all, byName := defaults.Settings(), make(map[string]settings.Setting)
 	for _, s := range all {
 		byName[s.Earlier], byName[s.Name] = s, s
 	}
@@ -59,10 +61,18 @@ func (r *Run) setting(name string) string {
 }
 
 // given is setting, but "auto" of what trials chose: runs by one procedure are alike,
-// whatever it came to.
+// whatever it came to. It is "" where the run's command does not read it, or it was
+// left open.
 func (r *Run) given(name string) string {
-	if slices.Contains(r.chosen, name) {
+	s, commands := about(name), settings.Jobs
+	if r.Pruning != nil {
+		commands = settings.Prune
+	}
+	switch {
+	case slices.Contains(r.chosen, name):
 		return settings.AutoWord
+	case s.Readers&commands == 0, s.Unset != "" && fmt.Sprint(r.Settings[name]) == s.String():
+		return ""
 	}
 	return r.setting(name)
 }

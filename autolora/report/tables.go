@@ -84,43 +84,28 @@ func (t *Task) scores(name string) bool {
 // methodTable has a row for every method, and of each task columns with some scores.
 func methodTable(title string, tasks []*Task, scoresOf func(*Task) []string) *Table {
 	t := &Table{Title: title, Heads: []string{"method", "parameters"}}
-	named := groups(tasks, func(a, b *Task) bool { return a.Name == b.Name })
-	blocks := alike(tasks)
+	named, blocks := groups(tasks, func(a, b *Task) bool { return a.Name == b.Name }), alike(tasks)
 	columns := make([][]scoreColumn, len(blocks))
-	seeds := make(map[int]bool) // numbers of them
-	averaged := len(named) > 1  // if that means something: one score of each task, all in the same unit
 	for _, same := range named {
-		shown, _ := taskOf(same[0].Name)
-		scores := scoresOf(same[0])
-		for _, s := range scores {
-			averaged = averaged && len(scores) == 1 && scoreOf(s).Unit == 100
-			t.Heads = append(t.Heads, shown.Title+" "+head(s, same...))
+		task, _ := taskOf(same[0].Name)
+		for _, s := range scoresOf(same[0]) {
+			t.Heads = append(t.Heads, task.Title+" "+head(s, same...))
 			for b, block := range blocks {
 				c := scoreColumn{nil, s}
-				if i := slices.IndexFunc(block, func(t *Task) bool { return t.Name == shown.Name }); i >= 0 {
+				if i := slices.IndexFunc(block, func(t *Task) bool { return t.Name == task.Name }); i >= 0 {
 					c.task = block[i]
-					for _, m := range c.task.Methods {
-						seeds[m.score(s).N] = true
-					}
 				}
 				columns[b] = append(columns[b], c)
 			}
 		}
 	}
+	// An average means something of one score of each task, all in the same unit.
+	averaged := len(named) > 1 && len(columns[0]) == len(named) && !slices.ContainsFunc(columns[0], func(c scoreColumn) bool { return scoreOf(c.score).Unit != 100 })
 	if averaged {
 		t.Heads = append(t.Heads, "average")
 	}
-	delete(seeds, 0)
-	shown := score.counted
-	t.Caption = "Mean ± standard deviation over seeds (number of seeds)."
-	if len(seeds) == 1 {
-		shown = score.spread
-		t.Caption = fmt.Sprintf("Mean ± standard deviation over %d seeds.", slices.Collect(maps.Keys(seeds))[0])
-	}
-	if seeds[1] && len(seeds) == 1 {
-		t.Caption = "Of one seed."
-	}
-	t.Caption += " Parameters: of the adapter; the mean where runs differ." + footnote(t.Heads)
+	spread, shown := spreads(slices.Concat(columns...))
+	t.Caption = spread + " Parameters: of the adapter; the mean where runs differ." + footnote(t.Heads)
 	var sources []string
 	for b, block := range blocks {
 		if block[0].With != "" {
@@ -166,6 +151,27 @@ func methodTable(title string, tasks []*Task, scoresOf func(*Task) []string) *Ta
 		}
 	}
 	return t
+}
+
+// spreads says what of several seeds stands in columns, and returns what writes it.
+func spreads(columns []scoreColumn) (caption string, write func(score, Sample) string) {
+	seeds := make(map[int]bool) // numbers of them
+	for _, c := range columns {
+		if c.task != nil {
+			for _, m := range c.task.Methods {
+				seeds[m.score(c.score).N] = true
+			}
+		}
+	}
+	delete(seeds, 0)
+	switch n := slices.Collect(maps.Keys(seeds)); {
+	case len(n) != 1:
+		return "Mean ± standard deviation over seeds (number of seeds).", score.counted
+	case n[0] == 1:
+		return "Of one seed.", score.spread
+	default:
+		return fmt.Sprintf("Mean ± standard deviation over %d seeds.", n[0]), score.spread
+	}
 }
 
 // head returns the head of a column with a score of tasks. METEOR without its

@@ -184,13 +184,9 @@ func (c InputConfig) columns(kind Kind, names []string) []column {
 		return []column{wordColumn}
 	case c.Only && known != nil:
 	case kind == Tagging:
-		for _, name := range wordNames {
-			known = append(known, []string{name})
-		}
+		known = slices.AppendSeq(known, slices.Chunk(wordNames, 1))
 	case kind == Chat:
-		for _, name := range messageNames {
-			known = append(known, []string{name})
-		}
+		known = slices.AppendSeq(known, slices.Chunk(messageNames, 1))
 		for _, pair := range promptNames {
 			known = append(known, pair[:1])
 		}
@@ -207,10 +203,8 @@ func (c InputConfig) columns(kind Kind, names []string) []column {
 				known = append(known, pair[:])
 			}
 		}
-		for _, name := range textNames {
-			if c.Pairs == nil || !*c.Pairs {
-				known = append(known, []string{name})
-			}
+		if c.Pairs == nil || !*c.Pairs {
+			known = slices.AppendSeq(known, slices.Chunk(textNames, 1))
 		}
 	}
 	found := known[0]

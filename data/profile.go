@@ -337,46 +337,7 @@ func (f FileTask) Complete() (complete FileTask, note string, err error) {
 		return f, "", err
 	}
 	given := f
-	lists := func(c *ColumnProfile) bool { return c.kind() == listed }
-	words, tags := p.first(wordNames, lists), p.first(tagNames, lists)
-	conversation := p.first(messageNames, func(c *ColumnProfile) bool { return c.kind() >= texts })
-	asked := p.both(promptNames, whatever)
-	switch written := p.both(writtenName, flat); {
-	case f.Text == nil && f.Label == "" && conversation != "" && (f.Kind == "" || f.Kind == Chat):
-		f.Kind, f.Text = Chat, []string{conversation}
-	case f.Text == nil && f.Label == "" && asked != nil && (f.Kind == Chat || f.Kind == "" && (f.Template || p.column(asked[0]).kind() >= listed)):
-		f.Kind, f.Text, f.Label = Chat, asked[:1], asked[1]
-	case wordLines(f.first()):
-		f.Kind = cmp.Or(f.Kind, Tagging)
-	case (f.Kind == "" || f.Kind == Tagging) && words != "" && tags != "":
-		f.Kind = Tagging
-		if words != wordColumn.name {
-			f.Text = []string{words}
-		}
-		if tags != tagColumn.name && tags != tagColumn.other {
-			f.Label = tags
-		}
-	case f.Kind == Tagging:
-	case f.Kind == Generation, f.Kind == "" && written != nil && f.Text == nil && f.Label == "" && p.label(written) == "":
-		f.Kind = Generation
-		if written != nil && (f.Text == nil || f.Text[0] == written[0]) && (f.Label == "" || f.Label == written[1]) {
-			f.Text, f.Label = written[:1], written[1]
-		}
-	default:
-		if f.Text == nil {
-			f.Text = p.text(cmp.Or(f.Label, p.first(labelNames, whatever)))
-		}
-		if f.Label == "" && (f.Kind == "" || f.Kind == MultiLabel) {
-			f.Label = p.labelSets(f)
-		}
-		if f.Label == "" {
-			f.Label = p.label(f.Text)
-		}
-		if f.Text == nil {
-			f.Text = p.text(f.Label)
-		}
-		f.Kind = cmp.Or(f.Kind, p.labelKind(f.Label))
-	}
+	f = p.guess(f)
 	if c := p.column(f.Label); f.Kind == Classification && given.Label == "" && c != nil && c.Values[c.Name] > 0 {
 		return given, "", fmt.Errorf("%s: the column %q has %[2]q among its values: is its first line a row? Want one with the names of the columns", f.first(), c.Name)
 	}
@@ -399,6 +360,52 @@ func (f FileTask) Complete() (complete FileTask, note string, err error) {
 		note = fmt.Sprintf("guessed from %s: %s", f.first(), strings.Join(guessed, ", "))
 	}
 	return f, note, nil
+}
+
+// guess returns the task with what its file leaves no doubt about.
+func (p *Profile) guess(f FileTask) FileTask {
+	lists := func(c *ColumnProfile) bool { return c.kind() == listed }
+	words, tags := p.first(wordNames, lists), p.first(tagNames, lists)
+	conversation := p.first(messageNames, func(c *ColumnProfile) bool { return c.kind() >= texts })
+	asked, written := p.both(promptNames, whatever), p.both(writtenName, flat)
+	open, may := f.Text == nil && f.Label == "", func(kind Kind) bool { return f.Kind == "" || f.Kind == kind }
+	switch {
+	case open && conversation != "" && may(Chat):
+		f.Kind, f.Text = Chat, []string{conversation}
+	case open && asked != nil && (f.Kind == Chat || f.Kind == "" && (f.Template || p.column(asked[0]).kind() >= listed)):
+		f.Kind, f.Text, f.Label = Chat, asked[:1], asked[1]
+	case wordLines(f.first()):
+		f.Kind = cmp.Or(f.Kind, Tagging)
+	case may(Tagging) && words != "" && tags != "":
+		f.Kind = Tagging
+		if words != wordColumn.name {
+			f.Text = []string{words}
+		}
+		if tags != tagColumn.name && tags != tagColumn.other {
+			f.Label = tags
+		}
+	case f.Kind == Tagging:
+	case f.Kind == Generation, open && f.Kind == "" && written != nil && p.label(written) == "":
+		f.Kind = Generation
+		if written != nil && (f.Text == nil || f.Text[0] == written[0]) && (f.Label == "" || f.Label == written[1]) {
+			f.Text, f.Label = written[:1], written[1]
+		}
+	default:
+		if f.Text == nil {
+			f.Text = p.text(cmp.Or(f.Label, p.first(labelNames, whatever)))
+		}
+		if f.Label == "" && may(MultiLabel) {
+			f.Label = p.labelSets(f)
+		}
+		if f.Label == "" {
+			f.Label = p.label(f.Text)
+		}
+		if f.Text == nil {
+			f.Text = p.text(f.Label)
+		}
+		f.Kind = cmp.Or(f.Kind, p.labelKind(f.Label))
+	}
+	return f
 }
 
 // DoubtError says what of a task on own files is neither given nor plain from the first of them.

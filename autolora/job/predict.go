@@ -70,24 +70,9 @@ func Predict(ctx context.Context, host Host, cfg settings.Config, p PredictConfi
 	if err != nil {
 		return 0, err
 	}
-	from := s.dir
-	if adapter != nil {
-		from = adapter.dir
-	}
-	made, err := readOrigin(from)
+	inputs, err := s.inputs(p, adapter)
 	if err != nil {
 		return 0, err
-	}
-	read := data.InputConfig{Text: cfg.Text, Only: p.TextOnly}
-	if made != nil {
-		read.Pairs = made.Pairs
-	}
-	inputs, err := data.ReadTexts(p.Input, s.task, read)
-	if err != nil {
-		return 0, err
-	}
-	if inputs.Note != "" {
-		s.rep.Note(inputs.Note)
 	}
 	model, err := s.trained(adapter)
 	if err != nil {
@@ -110,6 +95,28 @@ func Predict(ctx context.Context, host Host, cfg settings.Config, p PredictConfi
 	}
 	s.noteTruncated()
 	return inputs.Len(), nil
+}
+
+// inputs reads what to predict for: pairs of texts if the run that made the adapter, or
+// without one the model, had pairs.
+func (s *session) inputs(p PredictConfig, adapter *StoredAdapter) (*data.Inputs, error) {
+	dir := s.dir
+	if adapter != nil {
+		dir = adapter.dir
+	}
+	made, err := readOrigin(dir)
+	if err != nil {
+		return nil, err
+	}
+	how := data.InputConfig{Text: s.cfg.Text, Only: p.TextOnly}
+	if made != nil {
+		how.Pairs = made.Pairs
+	}
+	inputs, err := data.ReadTexts(p.Input, s.task, how)
+	if err == nil && inputs.Note != "" {
+		s.rep.Note(inputs.Note)
+	}
+	return inputs, err
 }
 
 // form returns the form to write.

@@ -153,7 +153,7 @@ func TestCompareByShards(t *testing.T) {
 // Shards that start at the same moment do not disturb each other.
 func TestShardsOpenOneFolder(t *testing.T) {
 	cfg := tinyComparison(t, "lora")
-	for range 50 {
+	for range 10 {
 		var group sync.WaitGroup
 		for range 8 {
 			group.Go(func() {

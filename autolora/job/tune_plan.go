@@ -103,7 +103,7 @@ func (t *tuning) plan() error {
 }
 
 // fewSteps are those of a trial below which its loss says little of a whole training's:
-// 8 chose badly (docs/performance.md), 19 well (results/tune-small).
+// after 8 a rate was ahead that was behind after 80 (docs/performance.md).
 const fewSteps = 15
 
 // stored returns what an earlier session has stored; nil if nothing.

@@ -144,7 +144,7 @@ func (f *folder) simulate(rng *rand.Rand, blocks int) {
 	loss := 0.7
 	for step := 10; step <= r.Steps.Train; step += 10 {
 		loss += -0.01*loss + 0.03*rng.NormFloat64()
-		record := runs.Record{Phase: "train", Step: step, Loss: ptr(max(0.01, loss)), Seconds: float64(step)}
+		record := runs.Record{Phase: "train", Step: step, Loss: new(max(0.01, loss)), Seconds: float64(step)}
 		if r.Method == runs.MethodAdaLoRA {
 			left := min(1, max(0, 1-float64(step-60)/360))
 			record.Budget = int(float64(8*blocks) * (1 + left*left*left))
@@ -170,10 +170,10 @@ func (f *folder) search(rng *rand.Rand, blocks int) {
 		f.ranks.Rule.Form = "none"
 	}
 	for step := 10; step <= steps; step += 10 {
-		record := runs.Record{Phase: "search", Step: step, Loss: ptr(0.7 - 0.001*float64(step) + 0.05*rng.NormFloat64()),
-			ValLoss: ptr(0.72 - 0.0009*float64(step) + 0.05*rng.NormFloat64()), Ratio: ptr(math.Exp(-5 + rng.NormFloat64()))}
+		record := runs.Record{Phase: "search", Step: step, Loss: new(0.7 - 0.001*float64(step) + 0.05*rng.NormFloat64()),
+			ValLoss: new(0.72 - 0.0009*float64(step) + 0.05*rng.NormFloat64()), Ratio: new(math.Exp(-5 + rng.NormFloat64()))}
 		if f.results.Method == runs.MethodEta0 {
-			record.Ratio = ptr(0)
+			record.Ratio = new(0.0)
 		}
 		for l := range free {
 			alpha, total := make([]float64, k), 0.0
@@ -200,8 +200,6 @@ func (f *folder) search(rng *rand.Rand, blocks int) {
 	f.results.Cost.Search = runs.Work{Tokens: 240_000, Forward: 2 * steps, Backward: 3 * steps}
 	f.results.Parameters.Adapter = int64(1536 * f.ranks.Mean() * float64(layers))
 }
-
-func ptr(v float64) *float64 { return &v }
 
 // allMethods is every method of the paper, and AutoLoRA's controls, in the order of the
 // tables.

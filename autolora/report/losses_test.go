@@ -111,7 +111,7 @@ func trials(parameters int64) *runs.Tune {
 			state = runs.Diverged
 		}
 		for rung := range reached + 1 {
-			trial.Reach(rung, runs.Reached{Steps: u.Rungs[rung].Steps, Loss: ptr(loss), StandardError: &within, State: state})
+			trial.Reach(rung, runs.Reached{Steps: u.Rungs[rung].Steps, Loss: new(loss), StandardError: &within, State: state})
 		}
 		u.Trials = append(u.Trials, trial)
 	}

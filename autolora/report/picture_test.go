@@ -58,8 +58,8 @@ func reports(t *testing.T) map[string]*Report {
 				f.ranks.Layers[i].Alpha = []float64{scale, scale, 0}
 			}
 			for step := range 3 {
-				f.metrics = append(f.metrics, runs.Record{Phase: "search", Step: step, Loss: ptr(scale), ValLoss: ptr(-scale), Ratio: ptr(scale * float64(step)),
-					Ranks: []int{0, 0}, Alpha: [][]float64{{scale, 0, 0}, {scale}}}, runs.Record{Phase: "train", Step: step, Loss: ptr(scale), Budget: step})
+				f.metrics = append(f.metrics, runs.Record{Phase: "search", Step: step, Loss: new(scale), ValLoss: new(-scale), Ratio: new(scale * float64(step)),
+					Ranks: []int{0, 0}, Alpha: [][]float64{{scale, 0, 0}, {scale}}}, runs.Record{Phase: "train", Step: step, Loss: new(scale), Budget: step})
 			}
 			f.write(t, at(fmt.Sprintf("%s/%d", name, seed)))
 			f.results.Method = runs.MethodLoRA
@@ -72,7 +72,7 @@ func reports(t *testing.T) map[string]*Report {
 	odd.ranks = &runs.Ranks{Rule: runs.Rule{Name: "alpha", Form: "none", Counts: runs.CountsAlpha, Threshold: runs.Mean}, K: 4, Layers: []runs.LayerRank{
 		{Name: "decoder.block.0.layer.1.EncDecAttention.q", Rank: 12}, {Name: "encoder.layer.0.q", Rank: 0}, {Name: "encoder.layer.31.attention.output.dense", Rank: 3},
 		{Name: "encoder.layer.31.q", Rank: 0}, {Name: "classifier.dense", Rank: 1}, {Name: "encoder.layer.0.intermediate.dense.with.a.long.name.that.nobody.gives", Rank: 100}}}
-	odd.metrics = []runs.Record{{Phase: "train", Step: 1, Loss: ptr(0.5)}}
+	odd.metrics = []runs.Record{{Phase: "train", Step: 1, Loss: new(0.5)}}
 	odd.write(t, at("odd layers"))
 
 	large := scored("qqp", runs.MethodAutoLoRA, 1, 0.8)
@@ -87,7 +87,7 @@ func reports(t *testing.T) map[string]*Report {
 	hostile.ranks = &runs.Ranks{Rule: runs.Rule{Name: hostileName}, Layers: []runs.LayerRank{{Name: hostileName + ".0." + hostileName, Rank: 1}}}
 	hostile.results.Scores[hostileName] = 1
 	hostile.results.Part = hostileName
-	hostile.metrics = []runs.Record{{Phase: "train", Step: 1, Loss: ptr(0.5)}}
+	hostile.metrics = []runs.Record{{Phase: "train", Step: 1, Loss: new(0.5)}}
 	hostile.write(t, at("hostile/a"))
 	hostile.results.Method = runs.MethodAutoLoRA
 	hostile.write(t, at("hostile/b"))
@@ -379,8 +379,8 @@ func TestWriteRun(t *testing.T) {
 		f.ranks.Layers[i].Alpha = alpha[i]
 	}
 	for step := 10; step <= 20_000; step += 10 {
-		f.metrics = append(f.metrics, runs.Record{Phase: "search", Step: step, Loss: ptr(0.5), ValLoss: ptr(0.6), Ratio: ptr(0.01), Ranks: f.ranks.List(), Alpha: alpha},
-			runs.Record{Phase: "train", Step: step, Loss: ptr(0.5)})
+		f.metrics = append(f.metrics, runs.Record{Phase: "search", Step: step, Loss: new(0.5), ValLoss: new(0.6), Ratio: new(0.01), Ranks: f.ranks.List(), Alpha: alpha},
+			runs.Record{Phase: "train", Step: step, Loss: new(0.5)})
 	}
 	f.write(t, dir)
 	if err := WriteRun(dir); err != nil {

@@ -372,8 +372,8 @@ func TestJSON(t *testing.T) {
 
 func TestNumbersInWords(t *testing.T) {
 	for want, got := range map[string]string{
-		"0.4 points above": position(scoreOf("accuracy"), 0.004), "0.04 points below": position(scoreOf("matthews"), -0.0004), "equal to": position(scoreOf("f1"), 0),
-		"0.05 below": position(scoreOf("ter"), -0.05), "0.003 above": position(scoreOf("nist"), 0.003), "0.0001": pValue(0.0001), "< 0.0001": pValue(0.00009), "0.046": pValue(0.0459), "1": pValue(0.999),
+		"0.4 points above": apart(scoreOf("accuracy"), 0.004, "above", "below", "equal to"), "0.04 points below": apart(scoreOf("matthews"), -0.0004, "above", "below", "equal to"), "equal to": apart(scoreOf("f1"), 0, "above", "below", "equal to"),
+		"0.05 below": apart(scoreOf("ter"), -0.05, "above", "below", "equal to"), "0.003 above": apart(scoreOf("nist"), 0.003, "above", "below", "equal to"), "0.0001": pValue(0.0001), "< 0.0001": pValue(0.00009), "0.046": pValue(0.0459), "1": pValue(0.999),
 		"124.6M": count(124_645_632), "9,000,000": count(9e6), "1.5G": count(1.5e9), "1, 2, 3, 7": seedList([]uint64{1, 2, 3, 7}), "4, 5": seedList([]uint64{4, 5}), "": seedList(nil),
 		"−0.50": decimals(-0.5), "0.00": decimals(-0.0001), "–": decimals(unknown), "p < 0.0001": pEquals(0), "p = 1": pEquals(1),
 		"3 seeds": human.Count(3, "seed"), "1 seed": human.Count(1, "seed"),

@@ -141,7 +141,7 @@ func (r *Report) averaged(o *Overall, c *Comparison) string {
 		loss = fmt.Sprintf(", by held-out loss and more than chance explains on %d and %d", len(c.ByLoss[0]), len(c.ByLoss[1]))
 	}
 	return fmt.Sprintf("Over %d tasks%s%s%s %s is on average %s %s%s. It is better on %d and worse on %d of the tasks (sign test %s)%s.",
-		c.Differences.N, with, r.onModel(o.Model), by, upper(methodOf(c.Of).Words), position(how, c.Differences.Mean), methodOf(c.Other).Words, judged, c.Above, c.Below, pEquals(c.SignP), loss)
+		c.Differences.N, with, r.onModel(o.Model), by, upper(methodOf(c.Of).Words), apart(how, c.Differences.Mean, "above", "below", "equal to"), methodOf(c.Other).Words, judged, c.Above, c.Below, pEquals(c.SignP), loss)
 }
 
 func againstChance(more bool) string {
@@ -155,10 +155,10 @@ func againstChance(more bool) string {
 func (c *Comparison) sentence() string {
 	n, how, of, other := c.Differences.N, scoreOf(c.Score), upper(methodOf(c.Of).Words), methodOf(c.Other).Words
 	verdict := againstChance(c.verdict() != 0)
-	text := fmt.Sprintf("%s is %s %s", of, position(how, c.Differences.Mean), other)
+	text := fmt.Sprintf("%s is %s %s", of, apart(how, c.Differences.Mean, "above", "below", "equal to"), other)
 	loss := ""
 	if c.Loss != nil {
-		loss = fmt.Sprintf("its held-out loss is %s (%s)", c.Loss.position(), c.Loss.grounds())
+		loss = fmt.Sprintf("its held-out loss is %s (%s)", apart(heldOut, c.Loss.Mean, "higher", "lower", "the same"), c.Loss.grounds())
 	}
 	switch {
 	case c.Unlearnt != nil:
@@ -187,18 +187,6 @@ func (c *Comparison) sentence() string {
 	return fmt.Sprintf("%s (%d seeds, 95 %% interval %s): %s%s.", text, n, how.interval(c.Interval), verdict, loss)
 }
 
-// position returns "0.0031 lower", or "the same".
-func (d *LossDifference) position() string {
-	size := heldOut.difference(Number(math.Abs(float64(d.Mean))))
-	switch {
-	case d.Mean > 0:
-		return size + " higher"
-	case d.Mean < 0:
-		return size + " lower"
-	}
-	return "the same"
-}
-
 // grounds says what the difference rests on.
 func (d *LossDifference) grounds() string {
 	text := fmt.Sprintf("paired over %s and %s", human.Count(d.Examples, "example"), human.Count(len(d.Seeds), "seed"))
@@ -222,19 +210,20 @@ func sentences(texts []string) []string {
 	return texts
 }
 
-// position returns "0.4 points above", "0.02 below", or "equal to".
-func position(how score, d Number) string {
+// apart says how far from each other two scores are: "0.4 points above", "0.02 below", or
+// "equal to", in these words.
+func apart(how score, d Number, above, below, equal string) string {
 	size := how.difference(Number(math.Abs(float64(d))))
 	if how.Unit == 100 {
 		size += " points"
 	}
 	switch {
 	case d > 0:
-		return size + " above"
+		return size + " " + above
 	case d < 0:
-		return size + " below"
+		return size + " " + below
 	}
-	return "equal to"
+	return equal
 }
 
 // inWords says what AutoLoRA's ranks are worth.

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -216,7 +215,7 @@ func cut(w http.ResponseWriter, r *http.Request, content []byte, n int) {
 	} else {
 		w.Header().Set("Content-Length", fmt.Sprint(len(content)))
 	}
-	io.WriteString(w, string(content[from:min(from+n, len(content))]))
+	w.Write(content[from:min(from+n, len(content))])
 	w.(http.Flusher).Flush()
 	panic(http.ErrAbortHandler)
 }

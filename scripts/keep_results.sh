@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Copies what runs measured, without the models and adapters that they trained, into a folder to be kept: config.json,
 # results.json, losses.json, ranks.json, grid.json, tune.json, prune.json and hypotheses.txt of every finished run,
-# compare.json of comparisons, and the tables of all (tables.md). The page and the pictures come again by `autolora report FOLDER`.
+# compare.json of comparisons, grid.csv in the place of the runs of a grid, and the tables of all (tables.md). The page and
+# the pictures come again by `autolora report FOLDER`.
 #
 #   scripts/keep_results.sh out/reproduce/glue-small results/glue-small
 set -euo pipefail
@@ -17,7 +18,10 @@ while IFS= read -r file; do
 	for name in compare.json config.json results.json losses.json ranks.json grid.json tune.json prune.json hypotheses.txt; do
 		[[ ! -f $run/$name ]] || cp "$run/$name" "$kept/${run#"$runs"}/$name"
 	done
-done < <(find "$runs" -name .autolora -prune -o \( -name results.json -o -name compare.json \) -print | sort)
+done < <(find "$runs" \( -name .autolora -o -name grid \) -prune -o \( -name results.json -o -name compare.json \) -print | sort)
+while IFS= read -r file; do
+	cp "$file" "$kept/${file#"$runs"}"
+done < <(find "$runs" -name grid.csv)
 report=$(mktemp -d)
 trap 'rm -rf "$report"' EXIT
 bin/autolora report "$kept" --out "$report" >/dev/null

@@ -42,6 +42,18 @@ grid() {
 			done
 		done
 	done
+	$DRY_RUN || grid_table >"$OUT/$task/grid.csv"
+}
+
+# grid_table prints what the runs of the grid came to.
+grid_table() {
+	echo layers,rank,rate,parameters,loss
+	local run
+	for run in "$OUT/$task/grid"/*/results.json; do
+		[[ $run =~ grid/(.*)-([0-9]+)-([0-9.]+e-[0-9]+)/ ]] || continue
+		printf '"%s",%s,%s,' "${BASH_REMATCH[@]:1}"
+		awk '$1 == "\"loss\":" && !loss { loss = $2 } $1 == "\"adapter\":" { size = $2 } END { gsub(",", "", size); printf "%d,%.4f\n", size, loss }' "$run"
+	done
 }
 
 prune() {

@@ -43,10 +43,10 @@ const ggufFile = "adapter.gguf"
 // modelFolder returns the folder of a model that is given as one, or by its
 // name on the hub.
 func modelFolder(ctx context.Context, model string) (string, error) {
-	return resolved(ctx, model, (*hub.Client).Resolve)
+	return resolved(ctx, hub.Model, model)
 }
 
-func resolved(ctx context.Context, model string, resolve hub.Resolver) (string, error) {
+func resolved(ctx context.Context, kind *hub.Kind, model string) (string, error) {
 	if model == "" {
 		return "", settings.Errorf("model", "none is given; want a Hugging Face folder, or a name on the hub")
 	}
@@ -54,7 +54,7 @@ func resolved(ctx context.Context, model string, resolve hub.Resolver) (string, 
 	if err != nil {
 		return "", err
 	}
-	return resolve(client, ctx, model, nil)
+	return client.Resolve(ctx, kind, model, nil)
 }
 
 // export writes what the model learnt into the output folder and returns its
@@ -196,7 +196,7 @@ func exportAdapter(stored *StoredAdapter, format, outDir string, o *origin, card
 
 // exportGGUF writes an adapter as llama.cpp's file, with a card.
 func exportGGUF(ctx context.Context, cfg settings.Config, adapter *StoredAdapter, dtype safetensors.DType, outDir string, card peft.ModelCard) error {
-	dir, err := resolved(ctx, cmp.Or(cfg.Model, adapter.Base()), (*hub.Client).ResolveConfig)
+	dir, err := resolved(ctx, hub.Config, cmp.Or(cfg.Model, adapter.Base()))
 	if err != nil {
 		return err
 	}

@@ -52,7 +52,7 @@ func exportCommand() *command {
 			find, write = cmd.recall, func() ([]string, error) { return onTensors(cmd, export) }
 		case job.FormatGGUF: // of the base model its configuration is read
 			find = func(ctx context.Context, c *console, adapter string) (string, error) {
-				return cmd.recallWith(ctx, c, adapter, (*hub.Client).ResolveConfig)
+				return cmd.recallWith(ctx, c, adapter, hub.Config)
 			}
 		}
 		var err error

@@ -124,20 +124,20 @@ func dataFolder(set *hub.Dataset) string {
 // fetchModel returns the folder of --model, with a bar if it has to come from the
 // hub; "" if none is given.
 func (cmd *command) fetchModel(ctx context.Context, c *console) (string, error) {
-	return resolved(ctx, c, cmd.cfg.Model, (*hub.Client).Resolve)
+	return resolved(ctx, c, hub.Model, cmd.cfg.Model)
 }
 
 // fetchAdapter returns the folder of what is given as an adapter, with a bar if it
 // has to come from the hub.
 func fetchAdapter(ctx context.Context, c *console, adapter string) (string, error) {
-	return resolved(ctx, c, adapter, (*hub.Client).ResolveAdapter)
+	return resolved(ctx, c, hub.Adapter, adapter)
 }
 
-func resolved(ctx context.Context, c *console, given string, resolve hub.Resolver) (string, error) {
+func resolved(ctx context.Context, c *console, kind *hub.Kind, given string) (string, error) {
 	if given == "" { // of a model the adapter names one
 		return "", nil
 	}
 	return fetch(c, func(client *hub.Client, progress func(hub.Progress)) (string, error) {
-		return resolve(client, ctx, given, progress)
+		return client.Resolve(ctx, kind, given, progress)
 	})
 }

@@ -86,11 +86,11 @@ func (cmd *command) begin(ctx context.Context, c *console, names ...string) erro
 // the model, that a run has made. It sees to it that both are on this machine, and
 // returns the adapter's folder.
 func (cmd *command) recall(ctx context.Context, c *console, adapter string) (string, error) {
-	return cmd.recallWith(ctx, c, adapter, (*hub.Client).Resolve)
+	return cmd.recallWith(ctx, c, adapter, hub.Model)
 }
 
-// recallWith is recall for who takes of the model what resolve fetches.
-func (cmd *command) recallWith(ctx context.Context, c *console, adapter string, resolve hub.Resolver) (string, error) {
+// recallWith is recall for who takes of the model what the kind has.
+func (cmd *command) recallWith(ctx context.Context, c *console, adapter string, model *hub.Kind) (string, error) {
 	named, ofAdapter := adapter, cmd.cfg.Model == ""
 	adapter, err := fetchAdapter(ctx, c, adapter)
 	if err != nil {
@@ -103,7 +103,7 @@ func (cmd *command) recallWith(ctx context.Context, c *console, adapter string, 
 	for _, note := range notes {
 		c.note("--%s", note)
 	}
-	_, err = resolved(ctx, c, cmd.cfg.Model, resolve)
+	_, err = resolved(ctx, c, model, cmd.cfg.Model)
 	if err != nil && ofAdapter && ctx.Err() == nil {
 		err = fmt.Errorf("%s names a base model that cannot be had: %w: give its folder, or its name on the hub, with --model", named, err)
 	}

@@ -94,7 +94,7 @@ func TestDownloadFaults(t *testing.T) {
 				if err == nil || (test.err != errAny && !errors.Is(err, test.err)) || !strings.Contains(err.Error(), "model.safetensors") {
 					t.Errorf("got %v, want %v that names the file", err, test.err)
 				}
-				if cached, _ := c.cachedWhole(repo{"models", "org/tiny", "main"}, modelKind); cached != "" {
+				if cached, _ := c.cachedWhole(repo{"models", "org/tiny", "main"}, Model); cached != "" {
 					t.Errorf("the model counts as fetched: %s", cached)
 				}
 				return

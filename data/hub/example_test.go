@@ -41,7 +41,7 @@ func Example() {
 	}
 	server.Close()
 
-	dir, err := client.Resolve(context.Background(), "org/tiny", nil)
+	dir, err := client.Resolve(context.Background(), hub.Model, "org/tiny", nil)
 	if err != nil {
 		log.Fatal(err)
 	}

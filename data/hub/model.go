@@ -18,40 +18,24 @@ import (
 	"autolora/plainjson"
 )
 
-// kind is what a name on the hub stands for.
-type kind struct {
+// Kind is what a name on the hub stands for.
+type Kind struct {
 	name, wants string
 	pick        func(listed []string) ([]string, error) // the files to fetch
 	whole       func(dir string) error                  // says what a snapshot lacks
 }
 
+// The kinds.
 var (
-	modelKind   = kind{"model", "a folder with config.json and *.safetensors", modelFiles, complete}
-	adapterKind = kind{"adapter", "a folder with adapter_config.json and its weights", adapterFiles, lacking(adapterFiles)}
-	configKind  = kind{"model", "a folder with config.json", configFile, lacking(configFile)}
+	Model   = &Kind{"model", "a folder with config.json and *.safetensors", modelFiles, complete}
+	Adapter = &Kind{"adapter", "a folder with adapter_config.json and its weights", adapterFiles, lacking(adapterFiles)}
+	Config  = &Kind{"model", "a folder with config.json", configFile, lacking(configFile)} // of a model, without weights
 )
 
-// Resolver is a method of Client that turns what a user gives into a folder: Resolve and its like.
-type Resolver func(c *Client, ctx context.Context, given string, progress func(Progress)) (dir string, err error)
-
-// Resolve turns what a user gives as a model into a folder: the folder itself, or a name "ORG/NAME" or "NAME" on
-// the hub, if need be with "@REVISION" after it. A name that is complete in the cache costs no request; another is
-// fetched as by [Client.Model]. progress may be nil.
-func (c *Client) Resolve(ctx context.Context, model string, progress func(Progress)) (dir string, err error) {
-	return c.resolve(ctx, modelKind, model, progress)
-}
-
-// ResolveAdapter is Resolve for an adapter.
-func (c *Client) ResolveAdapter(ctx context.Context, adapter string, progress func(Progress)) (dir string, err error) {
-	return c.resolve(ctx, adapterKind, adapter, progress)
-}
-
-// ResolveConfig is Resolve for who reads of a model config.json alone: no weights are fetched.
-func (c *Client) ResolveConfig(ctx context.Context, model string, progress func(Progress)) (dir string, err error) {
-	return c.resolve(ctx, configKind, model, progress)
-}
-
-func (c *Client) resolve(ctx context.Context, k kind, given string, progress func(Progress)) (dir string, err error) {
+// Resolve turns what a user gives as something of kind k into a folder: the folder itself, or a name "ORG/NAME" or
+// "NAME" on the hub, if need be with "@REVISION" after it. A name that is complete in the cache costs no request;
+// another is fetched as by [Client.Model]. progress may be nil.
+func (c *Client) Resolve(ctx context.Context, k *Kind, given string, progress func(Progress)) (dir string, err error) {
 	info, err := os.Stat(given)
 	switch {
 	case err == nil && info.IsDir():
@@ -89,10 +73,10 @@ func (c *Client) Model(ctx context.Context, name, revision string, progress func
 	if err != nil {
 		return "", err
 	}
-	return c.snapshot(ctx, r, modelKind, progress)
+	return c.snapshot(ctx, r, Model, progress)
 }
 
-func (c *Client) snapshot(ctx context.Context, r repo, k kind, progress func(Progress)) (dir string, err error) {
+func (c *Client) snapshot(ctx context.Context, r repo, k *Kind, progress func(Progress)) (dir string, err error) {
 	if c.Offline || commitPattern.MatchString(r.revision) {
 		if dir, err := c.cachedWhole(r, k); dir != "" || err != nil {
 			return dir, err
@@ -105,7 +89,7 @@ func (c *Client) snapshot(ctx context.Context, r repo, k kind, progress func(Pro
 }
 
 // cachedWhole returns the folder of what needs nothing from the hub, or "".
-func (c *Client) cachedWhole(r repo, k kind) (string, error) {
+func (c *Client) cachedWhole(r repo, k *Kind) (string, error) {
 	dir, err := c.cached(r)
 	if dir == "" || err != nil || k.whole(dir) != nil {
 		return "", err

@@ -134,7 +134,7 @@ func TestModelShards(t *testing.T) {
 	}
 	h.add("models/big", "main", commitA, files)
 	c := h.client(t)
-	dir, err := c.Resolve(t.Context(), "big", nil)
+	dir, err := c.Resolve(t.Context(), Model, "big", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +142,7 @@ func TestModelShards(t *testing.T) {
 	wantFiles(t, dir, files, names...)
 
 	delete(files, "model-00002-of-00002.safetensors")
-	if _, err := h.client(t).Resolve(t.Context(), "big", nil); !errors.Is(err, ErrNotFound) || !strings.Contains(err.Error(), "model-00002-of-00002.safetensors") {
+	if _, err := h.client(t).Resolve(t.Context(), Model, "big", nil); !errors.Is(err, ErrNotFound) || !strings.Contains(err.Error(), "model-00002-of-00002.safetensors") {
 		t.Errorf("a repository without its second shard: %v", err)
 	}
 	// A shard that was removed from the cache makes the model incomplete: it is fetched again.
@@ -150,7 +150,7 @@ func TestModelShards(t *testing.T) {
 	if err := os.Remove(filepath.Join(dir, "model-00002-of-00002.safetensors")); err != nil {
 		t.Fatal(err)
 	}
-	if dir, err = c.Resolve(t.Context(), "big", nil); err != nil {
+	if dir, err = c.Resolve(t.Context(), Model, "big", nil); err != nil {
 		t.Fatal(err)
 	}
 	wantFiles(t, dir, files, names...)
@@ -166,16 +166,16 @@ func TestResolve(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := c.Resolve(t.Context(), folder, nil); got != folder || err != nil {
+	if got, err := c.Resolve(t.Context(), Model, folder, nil); got != folder || err != nil {
 		t.Errorf("a folder: %q, %v", got, err)
 	}
 	for _, name := range []string{"org/tiny", "org/tiny@main", "org/tiny@refs/pr/1"} {
-		first, err := c.Resolve(t.Context(), name, nil)
+		first, err := c.Resolve(t.Context(), Model, name, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		before := len(h.seen(""))
-		second, err := c.Resolve(t.Context(), name, nil)
+		second, err := c.Resolve(t.Context(), Model, name, nil)
 		if err != nil || second != first {
 			t.Errorf("%s again: %q, %v; want %q", name, second, err, first)
 		}
@@ -185,7 +185,7 @@ func TestResolve(t *testing.T) {
 	}
 	offline := *c
 	offline.Offline = true
-	if dir, err := offline.Resolve(t.Context(), "org/tiny", nil); err != nil || filepath.Base(dir) != commitA {
+	if dir, err := offline.Resolve(t.Context(), Model, "org/tiny", nil); err != nil || filepath.Base(dir) != commitA {
 		t.Errorf("offline, cached: %q, %v", dir, err)
 	}
 	empty := *h.client(t)
@@ -210,7 +210,7 @@ func TestResolve(t *testing.T) {
 	}
 	for _, test := range bad {
 		t.Run(test.name, func(t *testing.T) {
-			dir, err := test.client.Resolve(t.Context(), test.model, nil)
+			dir, err := test.client.Resolve(t.Context(), Model, test.model, nil)
 			if test.model == ".." {
 				if err != nil || dir != ".." { // a folder like any other
 					t.Errorf("got %q, %v", dir, err)
@@ -276,7 +276,7 @@ func TestUnreachable(t *testing.T) {
 	h := newFakeHub(t)
 	c := h.client(t)
 	h.Server.Close()
-	_, err := c.Resolve(t.Context(), "org/tiny", nil)
+	_, err := c.Resolve(t.Context(), Model, "org/tiny", nil)
 	if !errors.Is(err, ErrUnreachable) || !strings.Contains(err.Error(), "HF_ENDPOINT") {
 		t.Errorf("got %v, want %v that says what to set", err, ErrUnreachable)
 	}
@@ -362,7 +362,7 @@ func TestResolveAdapter(t *testing.T) {
 	h.add("models/org/pickle", "main", commitA, map[string][]byte{"adapter_config.json": []byte("{}"), "adapter_model.bin": []byte("PK")})
 	h.add("models/org/model", "main", commitA, map[string][]byte{"config.json": []byte("{}"), "model.safetensors": []byte("weights")})
 	c := h.client(t)
-	dir, err := c.ResolveAdapter(t.Context(), "org/lora", nil)
+	dir, err := c.Resolve(t.Context(), Adapter, "org/lora", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -376,7 +376,7 @@ func TestResolveAdapter(t *testing.T) {
 	}
 	asked := len(h.requests)
 	c.Offline = true
-	if again, err := c.ResolveAdapter(t.Context(), "org/lora@main", nil); again != dir || err != nil || len(h.requests) != asked {
+	if again, err := c.Resolve(t.Context(), Adapter, "org/lora@main", nil); again != dir || err != nil || len(h.requests) != asked {
 		t.Errorf("from the cache %s, %v, %d requests; want %s and none", again, err, len(h.requests)-asked, dir)
 	}
 	c.Offline = false
@@ -388,7 +388,7 @@ func TestResolveAdapter(t *testing.T) {
 	if err := os.Remove(blob); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.ResolveAdapter(t.Context(), "org/lora", nil); err != nil {
+	if _, err := c.Resolve(t.Context(), Adapter, "org/lora", nil); err != nil {
 		t.Fatal(err)
 	}
 	if text, err := os.ReadFile(weights); string(text) != "weights" {
@@ -398,7 +398,7 @@ func TestResolveAdapter(t *testing.T) {
 		"org/pickle": "never pickle", "org/model": "no adapter_config.json", "org/none": `adapter "org/none" is neither a folder nor in the cache`,
 		"a/b/c": `adapter "a/b/c": no such folder`,
 	} {
-		if _, err := c.ResolveAdapter(t.Context(), name, nil); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := c.Resolve(t.Context(), Adapter, name, nil); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v, want %s", name, err, want)
 		}
 	}
@@ -407,7 +407,7 @@ func TestResolveAdapter(t *testing.T) {
 	if err := os.MkdirAll("org/lora", 0o777); err != nil {
 		t.Fatal(err)
 	}
-	if dir, err := c.ResolveAdapter(t.Context(), "org/lora", nil); dir != "org/lora" || err != nil {
+	if dir, err := c.Resolve(t.Context(), Adapter, "org/lora", nil); dir != "org/lora" || err != nil {
 		t.Errorf("folder %s, %v", dir, err)
 	}
 }
@@ -418,12 +418,12 @@ func TestResolveConfig(t *testing.T) {
 	files := tinyModel()
 	h.add("models/org/tiny", "main", commitA, files)
 	c := h.client(t)
-	dir, err := c.ResolveConfig(t.Context(), "org/tiny", nil)
+	dir, err := c.Resolve(t.Context(), Config, "org/tiny", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	wantFiles(t, dir, files, "config.json")
-	if whole, err := c.Resolve(t.Context(), "org/tiny", nil); whole != dir || err != nil {
+	if whole, err := c.Resolve(t.Context(), Model, "org/tiny", nil); whole != dir || err != nil {
 		t.Errorf("the whole model is in %s (%v), want %s", whole, err, dir)
 	}
 	wantFiles(t, dir, files, "config.json", "tokenizer.json", "vocab.txt", "model.safetensors")

@@ -168,6 +168,12 @@ gpu-check: ## run the tests and benchmarks on this machine's NVIDIA GPU, write o
 dist: setup ## pack the program and all that it needs: dist/autolora-VERSION-linux-x86_64.tar.zst, and -cuda where its parts are
 	@scripts/make_dist.sh $(VERSION)
 
+.PHONY: dist-test
+dist-test: dist $(DEMO_MODEL) ## run the numeric tests with the libraries of the archive, from which what is not needed is stripped
+	@packed=$$(mktemp -d); trap 'rm -rf "$$packed"' EXIT; \
+	tar -xf dist/autolora-$(VERSION)-linux-x86_64.tar.zst -C "$$packed" --strip-components 1; \
+	LD_LIBRARY_PATH=$$packed/lib go test -count=1 $(CPUS_FLAGS) $(CPUS_PACKAGES)
+
 # The container: make image DEVICE=cpu for one without CUDA, DOCKER=podman for another builder.
 DOCKER ?= docker
 DEVICE ?= cuda

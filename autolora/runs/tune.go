@@ -151,21 +151,33 @@ func (u *Tune) Judge(rung int) {
 	if rung == 0 && len(u.Rungs) > 1 {
 		return
 	}
-	below := func(r Reached, by float64) bool {
-		return r.Loss != nil && r.Baseline != nil && *r.Loss+by < *r.Baseline
-	}
-	_, at := u.AtRung(rung)
-	if !slices.ContainsFunc(at, func(i int) bool {
-		r := u.Trials[i].Rungs[rung]
-		return r.StandardError != nil && below(r, *r.StandardError)
-	}) {
+	if learnt, _ := u.Learnt(rung); !learnt {
 		return
 	}
+	_, at := u.AtRung(rung)
 	for _, i := range at {
-		if r := &u.Trials[i].Rungs[rung]; r.State == "" && !below(*r, 0) {
+		if r := &u.Trials[i].Rungs[rung]; r.State == "" && !r.below(0) {
 			r.State, u.Trials[i].State = LearntNothing, LearntNothing
 		}
 	}
+}
+
+// Learnt reports whether a trial of a rung has clearly learnt something: whether its
+// loss is below the commonest answer's by more than its standard error. It is not known
+// where that answer's loss is not.
+func (u *Tune) Learnt(rung int) (learnt, known bool) {
+	_, at := u.AtRung(rung)
+	for _, i := range at {
+		r := u.Trials[i].Rungs[rung]
+		known = known || r.Baseline != nil
+		learnt = learnt || r.StandardError != nil && r.below(*r.StandardError)
+	}
+	return learnt, known
+}
+
+// below reports whether the loss is below the commonest answer's by more than that.
+func (r Reached) below(by float64) bool {
+	return r.Loss != nil && r.Baseline != nil && *r.Loss+by < *r.Baseline
 }
 
 // Survivors returns the places of the trials that go on to a rung, in the order of

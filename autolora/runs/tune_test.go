@@ -30,14 +30,18 @@ func TestJudge(t *testing.T) {
 		losses [][]float64
 		rung   int
 		want   []State
+		learnt bool
 	}{
-		{"first rung", [][]float64{{0.3}, {0.9}}, 0, []State{"", ""}},
-		{"one has learnt", [][]float64{{0.7, 0.4}, {0.7, 0.71}, {0.7, 0.69}}, 1, []State{"", LearntNothing, ""}},
-		{"one is hardly better", [][]float64{{0.7, 0.69}, {0.7, 0.71}}, 1, []State{"", ""}},
+		{"first rung", [][]float64{{0.3}, {0.9}}, 0, []State{"", ""}, true},
+		{"one has learnt", [][]float64{{0.7, 0.4}, {0.7, 0.71}, {0.7, 0.69}}, 1, []State{"", LearntNothing, ""}, true},
+		{"one is hardly better", [][]float64{{0.7, 0.69}, {0.7, 0.71}}, 1, []State{"", ""}, false},
 	} {
 		u := tried(c.losses...)
 		u.Judge(c.rung)
 		u.Judge(c.rung)
+		if learnt, known := u.Learnt(c.rung); learnt != c.learnt || !known {
+			t.Errorf("%s: a trial has learnt something: %v, known %v", c.name, learnt, known)
+		}
 		for i, want := range c.want {
 			if got := u.Trials[i].State; got != want {
 				t.Errorf("%s: trial %d is %q, want %q", c.name, i, got, want)

@@ -14,8 +14,8 @@ set -euo pipefail
 # shellcheck source=scripts/reproduce.sh
 . "$(dirname "${BASH_SOURCE[0]}")/reproduce.sh"
 
-TASKS=sst2,stsb,qqp,mrpc,cola
-SMALL_TASKS=sst2,stsb,qqp
+TASKS=sst2,qqp,mrpc,stsb,cola
+SMALL_TASKS=sst2,qqp,mrpc
 METHODS=lora
 NAME=choose
 

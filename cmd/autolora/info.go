@@ -31,11 +31,12 @@ func infoCommand() *command {
 		Use:        "info [PATH]",
 		SuggestFor: strings.Fields("inspect show describe env doctor stats"),
 		Short:      "versions and devices; what a file or folder holds",
-		Long: `Without PATH: versions, devices, and what the CPU can do. With PATH: what a
-model folder, adapter folder, results folder, ranks.json, results.json or
-safetensors file holds; of a file of data its columns, rows, labels and first
-rows, and with --model how long its texts are in tokens and what the model
-reads of the first, with what it learns to write marked.`,
+		Long: `Without PATH: versions, devices, and what the CPU can do. With PATH, for which
+--train or --model alone may stand: what a model folder, adapter folder,
+results folder, ranks.json, results.json or safetensors file holds; of a file
+of data its columns, rows, labels and first rows, and with --model how long
+its texts are in tokens and what the model reads of the first, with what it
+learns to write marked.`,
 		Example: `  autolora info
   autolora info out/sst2/adapter
   autolora info out/sst2/ranks.json
@@ -45,8 +46,17 @@ reads of the first, with what it learns to write marked.`,
 	cmd.settings(settings.Info)
 	cmd.common(cmd.section("Results"))
 	cmd.run = func(ctx context.Context, c *console, args []string) error {
-		if len(args) == 0 && cmd.cfg.TrainFile != "" {
-			args = []string{cmd.cfg.TrainFile}
+		if len(args) == 0 {
+			path := cmd.cfg.TrainFile
+			if path == "" {
+				var err error
+				if path, err = cmd.fetchModel(ctx, c); err != nil {
+					return err
+				}
+			}
+			if path != "" {
+				args = []string{path}
+			}
 		}
 		if len(args) > 0 {
 			d, err := cmd.inspect(ctx, c, args[0])

@@ -81,6 +81,9 @@ func TestInfoReads(t *testing.T) {
 			t.Errorf("%v: got\n%s\nwant no row of empty cells", args, got)
 		}
 	}
+	if got, want := succeed(t, "info", "--model", model), succeed(t, "info", model); got != want || !strings.Contains(got, "kind        model folder, ") {
+		t.Errorf("--model alone: got\n%s\nwant\n%s", got, want)
+	}
 	w := &writer{color: true}
 	if ownStyle.ReplaceAllString(w.marked("a"), "") != "a" {
 		t.Errorf("in colour: %q is not known as ours", w.marked("a"))

@@ -112,7 +112,8 @@ func setApart(all []*Run) {
 		}
 		slices.Sort(differ)
 		differ = slices.Compact(differ)
-		if slices.Contains(differ, "lr") && !slices.ContainsFunc(ofTask, func(r *Run) bool { return r.given("search-lr") != r.given("lr") }) {
+		ownRate := func(r *Run) bool { rate := r.given("search-lr"); return rate != "" && rate != r.given("lr") }
+		if slices.Contains(differ, "lr") && !slices.ContainsFunc(ofTask, ownRate) {
 			differ = slices.DeleteFunc(differ, func(name string) bool { return name == "search-lr" }) // it follows lr
 		}
 		for _, r := range ofTask {

@@ -46,17 +46,16 @@ learns to write marked.`,
 	cmd.settings(settings.Info)
 	cmd.common(cmd.section("Results"))
 	cmd.run = func(ctx context.Context, c *console, args []string) error {
-		if len(args) == 0 {
-			path := cmd.cfg.TrainFile
-			if path == "" {
-				var err error
-				if path, err = cmd.fetchModel(ctx, c); err != nil {
-					return err
-				}
+		switch {
+		case len(args) > 0:
+		case cmd.cfg.TrainFile != "":
+			args = []string{cmd.cfg.TrainFile}
+		case cmd.cfg.Model != "":
+			dir, err := cmd.fetchModel(ctx, c)
+			if err != nil {
+				return err
 			}
-			if path != "" {
-				args = []string{path}
-			}
+			args = []string{dir}
 		}
 		if len(args) > 0 {
 			d, err := cmd.inspect(ctx, c, args[0])

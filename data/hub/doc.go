@@ -5,8 +5,8 @@
 //	CACHE/models--ORG--NAME/snapshots/COMMIT/FILE     links to them
 //	CACHE/models--ORG--NAME/refs/main                 the commit that the branch was at
 //
-// [Client.Resolve] is what a --model flag needs, for a [Kind]: it takes a folder, or a name that is in the cache or on the hub.
-// [Client.Model] and [Client.Dataset] ask the hub for the newest version.
+// [Client.Resolve] is what a --model flag needs, for a [Kind]: it takes a folder, or a name that is in the cache or on
+// the hub. [Client.Model] and [Client.Dataset] ask the hub for the newest version.
 //
 // Only safetensors weights and plain-text or JSON files are fetched, never pickles. Downloads go on where they
 // were cut off, are checked against the hub's sums, and appear whole or not at all; any number of processes may

@@ -11,6 +11,7 @@ import (
 
 	"autolora/autolora/runs"
 	"autolora/autolora/settings"
+	"autolora/nn"
 	"autolora/torchbind"
 )
 
@@ -289,6 +290,37 @@ func TestEstimates(t *testing.T) {
 	cfg.GradientCheckpointing = true
 	if again := seconds(cfg); !(again > 1.4*whole && again < 2*whole) {
 		t.Errorf("%v seconds with gradient checkpointing, %v without", again, whole)
+	}
+}
+
+// Packed are the matrices that are multiplied with: the vocabulary where it is scored,
+// and none where a base is held in fewer bits.
+func TestWeightBytes(t *testing.T) {
+	smol := shapes["SmolLM2-135M"]
+	blocks, words := smol.layers*smol.layer(), smol.vocab*smol.hidden
+	for _, tc := range []struct {
+		pack     string
+		form     nn.Quantization
+		language bool
+		want     int64
+	}{
+		{"off", nn.AsStored, true, 4*blocks + 4*words},
+		{"auto", nn.AsStored, true, 12*blocks + 12*words},
+		{"auto", nn.AsStored, false, 12*blocks + 4*words},
+		{"auto", nn.Int8, true, blocks + 4*words},
+		{"on", nn.Int8, true, blocks + 12*words},
+	} {
+		c := settings.Default()
+		c.Pack, c.Quantize = tc.pack, tc.form
+		if got := smol.weightBytes(c, tc.language); got != tc.want {
+			t.Errorf("pack %s, %q, language %v: %d bytes, want %d", tc.pack, tc.form, tc.language, got, tc.want)
+		}
+	}
+	own := smol // of which the embedding is only read, and the head packed
+	own.head = true
+	c := settings.Default()
+	if got, want := own.weightBytes(c, true), 12*blocks+16*words; got != want {
+		t.Errorf("a head of its own: %d bytes, want %d", got, want)
 	}
 }
 

@@ -46,7 +46,7 @@ func Estimates(ctx context.Context, plan []settings.Config) ([]Estimate, string,
 		return nil, "", err
 	}
 	speed := matrixSpeed()
-	basis := fmt.Sprintf("%s, whose weights take %s; %s; %.0f GFLOP/s on %d threads", modelBasis, human.Bytes(shape.weightBytes(plan[0])), dataBasis, speed/1e9, torchbind.NumThreads())
+	basis := fmt.Sprintf("%s, whose weights take %s; %s; %.0f GFLOP/s on %d threads", modelBasis, human.Bytes(shape.weightBytes(plan[0], size.language)), dataBasis, speed/1e9, torchbind.NumThreads())
 	var all []Estimate
 	for _, c := range plan {
 		e := estimate(counted(plan, c), shape, size, speed)
@@ -62,8 +62,7 @@ type shape struct {
 	queries                      int64           // size of a token's queries
 	keys                         int64           // size of its keys, as of its values
 	gated                        bool            // a third matrix in the feed-forward layer
-	language                     bool            // scores the vocabulary
-	head                         bool            // by a matrix of its own, and not by the embedding
+	head                         bool            // a matrix of its own, and not the embedding, scores the vocabulary
 	form                         nn.Quantization // in which the checkpoint has the matrices of blocks
 }
 
@@ -72,7 +71,7 @@ func encoderShape(layers, hidden, inner, vocab int64) shape {
 }
 
 func gpt2Shape(layers, hidden int64) shape {
-	return shape{layers: layers, hidden: hidden, inner: 4 * hidden, vocab: 50257, queries: hidden, keys: hidden, language: true}
+	return shape{layers: layers, hidden: hidden, inner: 4 * hidden, vocab: 50257, queries: hidden, keys: hidden}
 }
 
 // shapes are those of models that the scripts name, by the last part of their
@@ -81,7 +80,7 @@ var shapes = map[string]shape{
 	"bert-base-uncased": encoderShape(12, 768, 3072, 30522), "all-MiniLM-L6-v2": encoderShape(6, 384, 1536, 30522),
 	"roberta-base": encoderShape(12, 768, 3072, 50265), "roberta-large": encoderShape(24, 1024, 4096, 50265),
 	"gpt2": gpt2Shape(12, 768), "gpt2-medium": gpt2Shape(24, 1024), "gpt2-large": gpt2Shape(36, 1280), "gpt2-xl": gpt2Shape(48, 1600),
-	"SmolLM2-135M": {layers: 30, hidden: 576, inner: 1536, vocab: 49152, queries: 576, keys: 192, gated: true, language: true},
+	"SmolLM2-135M": {layers: 30, hidden: 576, inner: 1536, vocab: 49152, queries: 576, keys: 192, gated: true},
 }
 
 // layer returns the weights of a block's matrices.
@@ -97,47 +96,62 @@ func (s shape) layer() int64 {
 func (s shape) parameters() float64 { return float64(s.vocab*s.hidden + s.layers*s.layer()) }
 
 // WeightBytes returns about what the weights of a base model take in memory, as long
-// as it is used with the settings c.
-func WeightBytes(arch nn.Config, c settings.Config) int64 { return newShape(arch).weightBytes(c) }
+// as it is used with the settings c; a language model, as one.
+func WeightBytes(arch nn.Config, c settings.Config) int64 {
+	return newShape(arch).weightBytes(c, arch.Generates())
+}
 
-func (s shape) weightBytes(c settings.Config) int64 {
+// weightBytes is WeightBytes of a model that scores its vocabulary, or does not.
+func (s shape) weightBytes(c settings.Config, language bool) int64 {
 	size := float64(torchbind.Float32.Size())
 	if t, err := torchbind.ParseDType(c.DType); err == nil { // or it is chosen when the model is loaded
 		size = float64(t.Size())
 	}
-	matrices := size
-	form := c.Quantize
-	if form == nn.AsStored {
-		form = s.form
+	matrices, words := size, size // bytes a weight, of the blocks and of the vocabulary
+	if s.head && language {
+		words += size
 	}
-	if bits := form.Bits(); bits > 0 {
+	if s.packed(c, language) {
+		matrices += 2 * size
+		if language {
+			words += 2 * size
+		}
+	}
+	if bits := s.heldIn(c).Bits(); bits > 0 {
 		matrices = bits / 8
-	} else if s.packed(c) {
-		matrices *= 3
 	}
-	tables := 1.0
-	if s.head {
-		tables = 2
+	return int64(words*float64(s.vocab*s.hidden) + matrices*float64(s.layers*s.layer()))
+}
+
+// heldIn returns the form of the blocks' matrices in memory.
+func (s shape) heldIn(c settings.Config) nn.Quantization {
+	if c.Quantize == nn.AsStored {
+		return s.form
 	}
-	return int64(size*tables*float64(s.vocab*s.hidden) + matrices*float64(s.layers*s.layer()))
+	return c.Quantize
 }
 
 // packLimit is the size of the linear layers, in bytes of float32, up to which
 // "auto" keeps them packed too: beyond, twice their memory more is too much.
 const packLimit = 1 << 30
 
-// packed reports whether the matrices of blocks are kept packed too.
-func (s shape) packed(c settings.Config) bool {
-	return c.Pack == "on" || c.Pack == "auto" && 4*s.layers*s.layer() <= packLimit
+// packed reports whether frozen matrices are kept packed too. Who holds a base in 8
+// or 4 bits wants memory, and of it only the vocabulary could be packed.
+func (s shape) packed(c settings.Config, language bool) bool {
+	weights := s.layers * s.layer()
+	if language {
+		weights += s.vocab * s.hidden
+	}
+	return c.Pack == "on" || c.Pack == "auto" && s.heldIn(c).Bits() == 0 && 4*weights <= packLimit
 }
 
 // flopsPerToken returns the multiplications and additions of one token's way
-// through the linear layers, of which a share is wanted. In the last layer the
-// others need only a key and a value.
-func (s shape) flopsPerToken(wanted float64) float64 {
+// through the linear layers, of which a share is wanted, by a language model for
+// scores of the vocabulary. In the last layer the others need only a key and a value.
+func (s shape) flopsPerToken(wanted float64, language bool) float64 {
 	layer, keys := float64(s.layer()), float64(2*s.hidden*s.keys)
 	flops := float64(s.layers-1)*layer + keys + wanted*(layer-keys)
-	if s.language {
+	if language {
 		flops += wanted * float64(s.vocab*s.hidden)
 	}
 	return 2 * flops
@@ -164,7 +178,7 @@ func shapeOf(ctx context.Context, model string) (shape, string, error) {
 func newShape(cfg nn.Config) shape {
 	return shape{
 		layers: int64(cfg.NumHiddenLayers), hidden: cfg.HiddenSize, inner: cfg.IntermediateSize, vocab: cfg.VocabSize,
-		queries: cfg.NumAttentionHeads * cfg.HeadDim, keys: cfg.NumKeyValueHeads * cfg.HeadDim, gated: cfg.Gated, language: cfg.Generates(),
+		queries: cfg.NumAttentionHeads * cfg.HeadDim, keys: cfg.NumKeyValueHeads * cfg.HeadDim, gated: cfg.Gated,
 		head: cfg.Generates() && !cfg.TieWordEmbeddings, form: cfg.Quantized,
 	}
 }
@@ -177,6 +191,8 @@ type size struct {
 	// sentence, in generation those of the target.
 	wanted  float64
 	written float64 // tokens to generate for each scored example
+	// language tells that the head scores the vocabulary.
+	language bool
 }
 
 // sizes are those of the paper's Table 6; of JNLPBA the test set is scored. The
@@ -188,7 +204,7 @@ var sizes = map[string]size{
 	"cola": texts(8551, 1043, 11.4), "sst2": texts(67349, 872, 14.4), "mrpc": texts(3668, 408, 54.1), "qqp": texts(363871, 40432, 31.2),
 	"mnli": texts(392702, 19647, 40.9), "qnli": texts(104743, 5463, 50.8), "rte": texts(2490, 277, 71.2), "stsb": texts(5749, 1500, 29.1),
 	"wnli": texts(635, 71, 37.7), "jnlpba": {train: 18546, scored: 3856, tokens: 39.5, wanted: 27},
-	"e2e": {train: 42061, scored: 630, tokens: 69.5, wanted: 27.2, written: 30}, "webnlg": {train: 18025, scored: 1862, tokens: 94.5, wanted: 28.5, written: 30},
+	"e2e": {train: 42061, scored: 630, tokens: 69.5, wanted: 27.2, written: 30, language: true}, "webnlg": {train: 18025, scored: 1862, tokens: 94.5, wanted: 28.5, written: 30, language: true},
 }
 
 func texts(train, scored int, tokens float64) size {
@@ -222,7 +238,7 @@ func sizeOf(c settings.Config) (size, string, error) {
 
 // countedSize returns the size of data that are at hand.
 func countedSize(splits *data.Splits) size {
-	z := size{train: splits.Train.Len(), wanted: 1}
+	z := size{train: splits.Train.Len(), wanted: 1, language: scoresVocabulary(splits.Task)}
 	for _, d := range append(splits.Dev, splits.Test...) {
 		z.scored += d.Len()
 	}
@@ -260,6 +276,10 @@ func countedSize(splits *data.Splits) size {
 	}
 	return z
 }
+
+// scoresVocabulary tells whether a task takes a language model as one, without a head
+// for labels.
+func scoresVocabulary(task data.Task) bool { return kinds[task.Kind].head == nn.CausalLM }
 
 func limited(z size, c settings.Config) size {
 	if c.LimitTrain > 0 {
@@ -332,7 +352,7 @@ func estimate(c settings.Config, shape shape, size size, speed float64) Estimate
 		trainPasses, fullPasses, searchPasses = 2.9, 4, 13
 	}
 	others := 1.65 // attention, element-wise work, small products
-	if shape.language {
+	if size.language {
 		others = 1.25
 	}
 	e := Estimate{Run: c}
@@ -381,9 +401,9 @@ func estimate(c settings.Config, shape shape, size size, speed float64) Estimate
 	}
 	pass(e.Steps.Train, c.BatchSize*c.Accumulate, passes)
 	pass(size.scored, 1, 1)
-	flops := others * tokens * shape.flopsPerToken(size.wanted/size.tokens)
+	flops := others * tokens * shape.flopsPerToken(size.wanted/size.tokens, size.language)
 	if size.written > 0 { // every beam's token goes through all
-		flops += decoding * float64(size.scored*c.Decoding.Beams) * min(size.written, float64(c.Decoding.MaxNewTokens)) * shape.flopsPerToken(1)
+		flops += decoding * float64(size.scored*c.Decoding.Beams) * min(size.written, float64(c.Decoding.MaxNewTokens)) * shape.flopsPerToken(1, size.language)
 	}
 	e.Seconds = flops/speed + update*updates
 	return e

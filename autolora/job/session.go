@@ -196,7 +196,7 @@ func (s *session) load(head nn.HeadSource, full bool) (*nn.Model, error) {
 	}
 	cfg := nn.LoadConfig{
 		Output: kinds[s.task.Kind].head, Labels: int64(s.task.Outputs()), Head: head, LabelSmoothing: s.cfg.Smoothing,
-		ClassWeights: s.weights, Seed: s.cfg.Seed, Full: full, Pack: newShape(s.arch).packed(s.cfg), Quantize: s.cfg.Quantize, Round: s.device != torchbind.CPU, DType: s.dtype, Device: s.device,
+		ClassWeights: s.weights, Seed: s.cfg.Seed, Full: full, Pack: newShape(s.arch).packed(s.cfg, scoresVocabulary(s.task)), Quantize: s.cfg.Quantize, Round: s.device != torchbind.CPU, DType: s.dtype, Device: s.device,
 	}
 	if s.cfg.Dropout >= 0 {
 		cfg.Dropout = &s.cfg.Dropout

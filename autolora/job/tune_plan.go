@@ -42,7 +42,7 @@ func PlanTrials(ctx context.Context, host Host, cfg settings.Config) (*Trials, e
 	if err := t.plan(); err != nil {
 		return nil, err
 	}
-	return &Trials{Tune: t.Tune, Seconds: t.seconds(), Memory: t.memory(), Weights: WeightBytes(s.arch, s.cfg)}, nil
+	return &Trials{Tune: t.Tune, Seconds: t.seconds(), Memory: t.memory(), Weights: newShape(s.arch).weightBytes(s.cfg, scoresVocabulary(s.task))}, nil
 }
 
 // plan divides the training data and says which trials train for how long; of a run

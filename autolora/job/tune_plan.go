@@ -189,15 +189,23 @@ func (t *tuning) budget() (int, error) {
 	if t.cfg.Time == "" {
 		return int(t.trainings * float64(t.Final)), nil
 	}
-	if before, err := t.stored(); err != nil || before != nil {
-		return before.Steps, err
+	before, err := t.stored()
+	if err != nil {
+		return 0, err
+	}
+	if before != nil {
+		return before.Steps, nil
 	}
 	limit, _ := time.ParseDuration(t.cfg.Time)
 	e := t.estimator()
 	left := limit.Seconds() - e(t.Final, totalLen(t.scored))
 	evaluations := 1.3 // of what the steps take
 	steps := left / evaluations / (e(1001, 0) - e(1, 0)) * 1000
-	if steps < 1 {
+	all, err := gather(t.session.procs, steps) // one process's clock is for all of them
+	if err != nil {
+		return 0, err
+	}
+	if steps = all[0]; steps < 1 {
 		return 0, settings.Errorf("time", "got %s: the training of %s steps itself takes about %s", t.cfg.Time, human.Thousands(t.Final), human.Duration(limit-time.Duration(left*float64(time.Second))))
 	}
 	return int(min(steps, 100*float64(t.Final))), nil

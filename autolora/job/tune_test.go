@@ -267,12 +267,23 @@ func TestTuneErrors(t *testing.T) {
 	}
 }
 
-// With --time the plan is made once, also where the machine is slower later.
+// With --time the plan is made once, also where the machine is slower later, and goes on
+// by what was stored.
 func TestTuneTime(t *testing.T) {
 	cfg := tinyTune(t)
-	cfg.Cost, cfg.Time = 0, "1h"
-	mustRun(t, tune, cfg)
-	if u := readTune(t, cfg.Out); u.Steps != 100*20 {
-		t.Errorf("%d steps, want 100 trainings: more is a mistake", u.Steps)
-	}
+	cfg.Cost, cfg.Time, cfg.SaveEvery = 0, "1h", 2
+	ctx, cancel := context.WithCancel(context.Background())
+	run(t, func(*torchbind.Scope) {
+		if _, err := tune(ctx, Host{Reporter: &stopper{left: 3, cancel: cancel}}, cfg); !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+		if u := readTune(t, cfg.Out); u.Steps != 100*20 {
+			t.Errorf("%d steps, want 100 trainings: more is a mistake", u.Steps)
+		}
+		writeTest(t, filepath.Join(cfg.Out, runs.TuneFile), "{")
+		cfg.Resume = true
+		if _, err := tune(context.Background(), quiet, cfg); err == nil || !strings.Contains(err.Error(), runs.TuneFile) {
+			t.Errorf("a damaged tune.json: error %v", err)
+		}
+	})
 }

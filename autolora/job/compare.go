@@ -17,6 +17,8 @@ import (
 	"autolora/torchbind"
 )
 
+const compareCommand = "compare"
+
 // Plan returns the settings of every run of the comparison that cfg asks for,
 // in the order in which they are made: all methods of one seed, then of the
 // next, so that a comparison that is stopped early has whole rows. Each run has
@@ -137,7 +139,7 @@ func Compare(ctx context.Context, host Host, cfg settings.Config, plan []setting
 			failed = append(failed, fmt.Errorf("%s: %w", title, err))
 			continue
 		}
-		done, err := completeRun(host.Processes, c)
+		done, err := completeRun(host.Processes, c, compareCommand)
 		if err != nil {
 			return err
 		}
@@ -149,7 +151,7 @@ func Compare(ctx context.Context, host Host, cfg settings.Config, plan []setting
 		if err := torchbind.ResetPeakMemory(); err != nil {
 			return err
 		}
-		_, err = do(ctx, host, c, "compare", (*job).perform)
+		_, err = do(ctx, host, c, compareCommand, (*job).perform)
 		switch {
 		case err != nil && ctx.Err() != nil:
 			return fmt.Errorf("run %d of %d (%s): %w; the same command goes on from there", i+1, len(plan), title, err)

@@ -36,7 +36,7 @@ func TestDTypeAuto(t *testing.T) {
 
 		// Whatever is faster now, a run goes on as it began.
 		cfg.Resume = true
-		if err := began.same(cfg); err != nil {
+		if err := began.same(cfg, began.About.Command); err != nil {
 			t.Error(err)
 		}
 		for _, other := range []string{"bfloat16", "float64"} {

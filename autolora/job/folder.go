@@ -108,7 +108,7 @@ func (j *job) findCheckpoint(now savedConfig) error {
 	if err != nil || before == nil {
 		return err
 	}
-	if err := before.same(now.Settings); err != nil {
+	if err := before.same(now.Settings, now.About.Command); err != nil {
 		return err
 	}
 	if !maps.Equal(before.About.Data, now.About.Data) {
@@ -120,9 +120,9 @@ func (j *job) findCheckpoint(now savedConfig) error {
 	return err
 }
 
-// completeRun returns the outcome of a run that is in cfg.Out and complete; nil
-// if there is none.
-func completeRun(procs *Processes, cfg settings.Config) (*Outcome, error) {
+// completeRun returns the outcome of a command's run that is in cfg.Out and complete;
+// nil if there is none.
+func completeRun(procs *Processes, cfg settings.Config, command string) (*Outcome, error) {
 	var err error
 	if procs.Writes() {
 		err = runs.Settle(cfg.Out)
@@ -144,7 +144,7 @@ func completeRun(procs *Processes, cfg settings.Config) (*Outcome, error) {
 	if length, _ := cfg.Find("max-length"); length.IsDefault() {
 		cfg.MaxLength = min(cfg.MaxLength, before.Settings.MaxLength) // see fitLength
 	}
-	if err := before.same(cfg); err != nil {
+	if err := before.same(cfg, command); err != nil {
 		return nil, err
 	}
 	folder, out := runs.ReadOnly(cfg.Out), &Outcome{Results: results}

@@ -2,7 +2,6 @@ package job
 
 import (
 	"context"
-	"os"
 	"slices"
 
 	"autolora/autolora/runs"
@@ -99,7 +98,7 @@ func do(ctx context.Context, host Host, cfg settings.Config, command string, wor
 func doWith(ctx context.Context, host Host, cfg settings.Config, command string, read func(context.Context, *session) (*job, error), work func(*job) error) (*Outcome, error) {
 	cfg = cfg.Resolved()
 	if cfg.Resume {
-		if done, err := completeRun(host.Processes, cfg); done != nil || err != nil {
+		if done, err := completeRun(host.Processes, cfg, command); done != nil || err != nil {
 			return done, err
 		}
 	}
@@ -223,8 +222,6 @@ func (j *job) perform() error {
 		if err := j.chooseRate(); err != nil {
 			return err
 		}
-	} else if _, err := os.Stat(j.out.Path(runs.TuneFile)); err == nil { // an earlier session has
-		j.wrote(runs.TuneFile)
 	}
 	switch {
 	case j.method.Ranks == runs.Searched && j.ranks == nil:

@@ -68,7 +68,7 @@ func sameFiles(t *testing.T, got, want map[string][]byte) {
 
 // perform does the method that cfg names, as compare does.
 func perform(ctx context.Context, host Host, cfg settings.Config) (*Outcome, error) {
-	return do(ctx, host, cfg, "compare", (*job).perform)
+	return do(ctx, host, cfg, compareCommand, (*job).perform)
 }
 
 // A run that is interrupted again and again, and goes on each time, learns the
@@ -157,6 +157,14 @@ func TestResumeErrors(t *testing.T) {
 		spoil      func(t *testing.T, cfg *settings.Config)
 	}{
 		{"other setting", `lr: got 0.25, but the run in `, func(t *testing.T, cfg *settings.Config) { cfg.LR = 0.25 }},
+		{"other command", "was begun with search, not run", func(t *testing.T, cfg *settings.Config) {
+			path := filepath.Join(cfg.Out, runs.ConfigFile)
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			writeTest(t, path, strings.Replace(string(text), `"command": "run"`, `"command": "search"`, 1))
+		}},
 		{"other data", "the data have changed", func(t *testing.T, cfg *settings.Config) {
 			f, err := os.OpenFile(cfg.TrainFile, os.O_APPEND|os.O_WRONLY, 0)
 			if err != nil {

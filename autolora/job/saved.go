@@ -94,9 +94,17 @@ func stored[T any](dir, name string, v T) (*T, error) {
 // go on with it.
 var ErrBegun = errors.New("was begun with")
 
-// same returns an error about the first setting in which an earlier session of a run
-// differs, among those that change its results and that it was given.
-func (c savedConfig) same(now settings.Config) error {
+// whole are the commands that do the whole of a method: one goes on with what another
+// began.
+var whole = []string{"run", "train", compareCommand}
+
+// same returns an error if an earlier session of a run was of another command, or about
+// the first setting in which it differs, among those that change its results and that it
+// was given.
+func (c savedConfig) same(now settings.Config, command string) error {
+	if before := c.About.Command; before != command && !(slices.Contains(whole, before) && slices.Contains(whole, command)) {
+		return settings.Errorf("out", "the run in %s %w %s, not %s", now.Out, ErrBegun, before, command)
+	}
 	chooses := now.LR == settings.Auto || c.About.Command == tuneCommand
 	return sameSettings(c.Settings, now, func(s settings.Setting) bool {
 		return (!chooses || !slices.Contains(c.About.Chosen, s.Name)) && (now.DType != settings.AutoWord || s.Name != "dtype")

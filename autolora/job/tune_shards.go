@@ -115,7 +115,7 @@ func (t *tuning) visit(shard int) error {
 		return err
 	}
 	own := t.savedConfig(tuneCommand)
-	if err := before.same(own.Settings); err != nil {
+	if err := before.same(own.Settings, tuneCommand); err != nil {
 		return err
 	}
 	if !maps.Equal(before.About.Data, own.About.Data) {

@@ -46,6 +46,16 @@ type furthest struct {
 
 func (f *furthest) Advance(done int, _ string) { f.done = done }
 
+// What a training is watched by is the loss, also where texts are asked for in the end.
+func TestChatsAreWatchedByLoss(t *testing.T) {
+	cfg := tinyChat(t)
+	cfg.Method, cfg.Steps, cfg.EvalEvery, cfg.Metrics = runs.MethodLoRA, 2, 1, []string{metrics.NameBLEU}
+	r := mustRun(t, Train, cfg).Results
+	if _, ok := r.Scores[metrics.NameBLEU]; !ok || len(r.Evaluations) != 2 || len(r.Evaluations[0].Scores) > 0 || r.Evaluations[1].Loss != r.Scores[metrics.NameLoss] {
+		t.Errorf("scores %v after evaluations %+v", r.Scores, r.Evaluations)
+	}
+}
+
 // TestRunChats searches and trains on conversations, of which only what the assistant says is scored, and asks the adapter.
 func TestRunChats(t *testing.T) {
 	cfg := tinyChat(t)

@@ -11,11 +11,15 @@ type DivergedError struct {
 	Step  int    // counted from 1
 	What  string // "training loss is NaN"
 	Good  int64  // the last step after which everything was finite; 0 is the start
-	Saved string // where that state was written
+	Saved string // where that state was written; "" if it was not
 }
 
 func (e *DivergedError) Error() string {
-	return fmt.Sprintf("%s step %d: %s: lower the learning rate; the last good state, of step %d, is in %s", e.Phase, e.Step, e.What, e.Good, e.Saved)
+	text := fmt.Sprintf("%s step %d: %s: lower the learning rate", e.Phase, e.Step, e.What)
+	if e.Saved != "" {
+		text += fmt.Sprintf("; the last good state, of step %d, is in %s", e.Good, e.Saved)
+	}
+	return text
 }
 
 func diverged(err error) bool { return errors.As(err, new(*DivergedError)) }

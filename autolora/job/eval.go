@@ -3,7 +3,6 @@ package job
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"math"
@@ -18,6 +17,7 @@ import (
 	"autolora/data"
 	"autolora/data/metrics"
 	"autolora/nn"
+	"autolora/nn/generate"
 	"autolora/nn/peft"
 	"autolora/torchbind"
 )
@@ -127,17 +127,10 @@ func (s *session) score(ctx context.Context, model *nn.Model, sets []*data.Datas
 	defer s.rep.End()
 	var work runs.Work // that counts when all is done: an evaluation that is interrupted is done anew
 	for i, d := range sets {
-		kind := kinds[s.task.Kind]
-		how := computing{work: &work, progress: func(n int) { s.rep.Advance(done+n, "") }}
-		a, err := kind.compute(s, ctx, model, d, how)
+		a, part, err := s.assess(ctx, model, d, computing{work: &work, progress: func(n int) { s.rep.Advance(done+n, "") }})
 		if err != nil {
 			return losses, nil, err
 		}
-		part, err := kind.score(s, ctx, model, d, a, how)
-		if err != nil {
-			return losses, nil, fmt.Errorf("%s: %w", d.Name, err)
-		}
-		part.scores[metrics.NameLoss] = part.losses.Mean()
 		texts = append(texts, a.texts...)
 		done += d.Len()
 		if i == 0 {
@@ -156,6 +149,36 @@ func (s *session) score(ctx context.Context, model *nn.Model, sets []*data.Datas
 	r.Scores, r.Baseline, r.Examples, r.Paraphrases = scores, baseline, total, s.scorer.paraphrases()
 	r.Seconds.Eval += time.Since(began).Seconds()
 	return losses, texts, nil
+}
+
+// assess computes what model says of d, and what that is worth.
+func (s *session) assess(ctx context.Context, model *nn.Model, d *data.Dataset, how computing) (a answers, part scored, err error) {
+	kind := kinds[s.task.Kind]
+	if a, err = kind.compute(s, ctx, model, d, how); err != nil {
+		return a, part, err
+	}
+	if part, err = kind.score(s, ctx, model, d, a, how); err != nil {
+		return a, part, fmt.Errorf("%s: %w", d.Name, err)
+	}
+	part.scores[metrics.NameLoss] = part.losses.Mean()
+	return a, part, nil
+}
+
+// appraise is assess for a choice among models: by the losses alone where texts would
+// be written for it, which costs more than the training. The work counts when all is
+// done: what is interrupted is done anew.
+func (s *session) appraise(ctx context.Context, model *nn.Model, d *data.Dataset, how computing) (part scored, err error) {
+	var work runs.Work
+	own := computing{work: &work, progress: how.progress}
+	if s.scorer != nil {
+		part.losses, err = kinds[s.task.Kind].losses(s, ctx, model, d, own)
+	} else {
+		_, part, err = s.assess(ctx, model, d, own)
+	}
+	if err == nil {
+		how.work.Add(work)
+	}
+	return part, err
 }
 
 // losses returns the loss of every example of d: that of its right answer,
@@ -207,7 +230,7 @@ func (s *session) classify(ctx context.Context, model *nn.Model, d *data.Dataset
 					a.logits[row] = logits
 				}
 				if a.rows[row], err = newAnswer(&computed.Examples[i], row-at[i], computed.Kind, logits); err != nil {
-					return fmt.Errorf("example %d: %w", i, err)
+					return fmt.Errorf("%s: %w", computed.Examples[i].Where(), err)
 				}
 			}
 		}
@@ -217,15 +240,25 @@ func (s *session) classify(ctx context.Context, model *nn.Model, d *data.Dataset
 	if err != nil {
 		return a, err
 	}
-	a.rows, err = together(s.procs, a.rows, func(row answer) bool { return row.Probability > 0 || row.Each != nil })
-	return a, err
+	if a.rows, err = together(s.procs, a.rows, func(row answer) bool { return row.Probability != 0 || row.Each != nil }); err != nil {
+		return a, err
+	}
+	for i, ex := range computed.Examples { // not before: all processes find it
+		for _, row := range a.rows[at[i]:at[i+1]] {
+			if !autolora.Finite(row.Probability) {
+				return a, fmt.Errorf("%s: the model's output is %v: %w", ex.Where(), row.Probability, generate.ErrBroken)
+			}
+		}
+	}
+	return a, nil
 }
 
-// newAnswer returns what logits say of an example, in tagging of its k-th word.
+// newAnswer returns what logits say of an example, in tagging of its k-th word. A logit
+// that is not finite is its probability.
 func newAnswer(ex *data.Example, k int, kind data.Kind, logits []float64) (a answer, err error) {
 	for _, v := range logits {
 		if !autolora.Finite(v) {
-			return a, fmt.Errorf("the model's output is %v: %w", v, errBroken)
+			return answer{Probability: v}, nil
 		}
 	}
 	if a.Best, err = metrics.ArgMax(logits); err != nil {
@@ -256,9 +289,6 @@ func newAnswer(ex *data.Example, k int, kind data.Kind, logits []float64) (a ans
 	}
 	return a, nil
 }
-
-// errBroken says that a model computes no numbers.
-var errBroken = errors.New("its weights are broken")
 
 // Eval scores a model with an adapter on the task's dev or test set. The
 // adapter may be the output folder of a run; without one, the model has the

@@ -117,7 +117,7 @@ func (s *session) scoreChats(ctx context.Context, model *nn.Model, d *data.Datas
 		}
 	}
 	out.losses, err = s.targetLosses(ctx, model, d, how)
-	out.scores[metrics.NamePerplexity] = math.Exp(out.losses.Mean())
+	out.scores[metrics.NamePerplexity] = min(math.Exp(out.losses.Mean()), math.MaxFloat64) // JSON has no infinity
 	return out, err
 }
 
@@ -145,6 +145,11 @@ func (s *session) targetLosses(ctx context.Context, model *nn.Model, d *data.Dat
 	}
 	if all, err = together(s.procs, all, func(t target) bool { return t.Tokens > 0 }); err != nil {
 		return l, err
+	}
+	for i, t := range all {
+		if !autolora.Finite(t.Loss) {
+			return l, fmt.Errorf("%s: the loss is %v: %w", targets.Examples[i].Where(), t.Loss, generate.ErrBroken)
+		}
 	}
 	l.Data = d.Digest()
 	for _, ex := range d.Examples {

@@ -113,21 +113,18 @@ func (j *job) gridPoint(phase string, ranks map[string]int64, trainHalf []int, v
 		seconds: &j.results.Seconds.Search, count: &j.results.Steps.Search, work: &j.results.Cost.Search,
 	}
 	c = runs.Configuration{Ranks: ranks, Adapter: countParameters(model).Adapter, Steps: steps}
-	if err := j.run(l); err != nil {
-		d, ok := errors.AsType[*DivergedError](err)
-		if !ok {
-			return c, err
+	if err = j.run(l); err == nil {
+		began := time.Now()
+		if c.Score, err = j.gridScore(model, validation); err != nil {
+			err = l.ended(steps, err)
 		}
+		j.results.Seconds.Search += time.Since(began).Seconds()
+	}
+	if d, ok := errors.AsType[*DivergedError](err); ok {
 		j.session.rep.Note(fmt.Sprintf("%s %v: %s: it counts as the worst", phase, ranks, d.What))
-		c.Score = -math.MaxFloat64
-		return c, nil
+		c.Score, err = -math.MaxFloat64, nil
 	}
-	began := time.Now()
-	if c.Score, err = j.gridScore(model, validation); err != nil {
-		return c, l.interrupted(steps, err)
-	}
-	j.results.Seconds.Search += time.Since(began).Seconds()
-	return c, nil
+	return c, err
 }
 
 // gridMetric is what configurations are ranked by: the task's main score, but in
@@ -142,14 +139,14 @@ func (j *job) gridMetric() string {
 
 // gridScore returns the score of a configuration; higher is better.
 func (j *job) gridScore(model *nn.Model, validation *data.Dataset) (float64, error) {
+	rep := j.session.rep
+	rep.Begin("eval", 0, validation.Len())
+	defer rep.End()
+	part, err := j.session.appraise(j.ctx, model, validation, computing{work: &j.results.Cost.Search, progress: func(done int) { rep.Advance(done, "") }})
 	if j.session.task.Kind.Writes() {
-		l, err := j.session.losses(j.ctx, model, validation, &j.results.Cost.Search)
-		return -l.Mean(), err
+		return -part.losses.Mean(), err
 	}
-	var r runs.Results
-	_, _, err := j.session.score(j.ctx, model, []*data.Dataset{validation}, &r)
-	j.results.Cost.Search.Add(r.Cost.Eval)
-	return r.Scores[j.session.task.Primary], err
+	return part.scores[j.session.task.Primary], err
 }
 
 // ranksByModule returns the rank of every module that the targets name.

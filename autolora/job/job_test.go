@@ -249,18 +249,31 @@ func TestRegression(t *testing.T) {
 }
 
 // A loss that is not finite stops the run, names the step, and leaves the last
-// good state.
+// good state; so does an evaluation after a step that broke the weights.
 func TestDivergence(t *testing.T) {
+	once := func(method string, c *settings.Config) {
+		c.Method, c.LR, c.Steps, c.Warmup, c.GridRanks = method, 1e30, 1, 0, []int64{1}
+	}
 	for _, c := range []struct {
-		phase, saved string
-		job          func(context.Context, Host, settings.Config) (*Outcome, error)
-		change       func(*settings.Config)
+		name, phase, saved string
+		job                func(context.Context, Host, settings.Config) (*Outcome, error)
+		task               settings.Config
+		change             func(*settings.Config)
 	}{
-		{"search", runs.RanksFile, Search, func(c *settings.Config) { c.SearchLR, c.SearchSteps = 1e30, 50 }},
-		{"train", "adapter/adapter_model.safetensors", Train, func(c *settings.Config) { c.Method, c.LR, c.Steps = runs.MethodLoRA, 1e30, 50 }},
+		{"search", "search", runs.RanksFile, Search, tinyConfig(t, "exact"), func(c *settings.Config) { c.SearchLR, c.SearchSteps = 1e30, 50 }},
+		{"rule", "search", "", Search, tinyConfig(t, "exact"), func(c *settings.Config) { c.SearchLR, c.Rule = 1e30, autolora.AblationRule }},
+		{"train", "train", "adapter/adapter_model.safetensors", Train, tinyConfig(t, "exact"), func(c *settings.Config) { c.Method, c.LR, c.Steps = runs.MethodLoRA, 1e30, 50 }},
+		{"last step", "train", "adapter/adapter_model.safetensors", Train, tinyConfig(t, "exact"), func(c *settings.Config) { once(runs.MethodLoRA, c) }},
+		{"last step of texts", "train", "adapter/adapter_model.safetensors", Train, tinyGeneration(t, "llama"), func(c *settings.Config) { once(runs.MethodLoRA, c) }},
+		{"evaluated", "train", "adapter/adapter_model.safetensors", Train, tinyConfig(t, "exact"), func(c *settings.Config) {
+			once(runs.MethodLoRA, c)
+			c.Steps, c.EvalEvery = 3, 1
+		}},
+		{"grid", "train", runs.GridFile, Train, tinyConfig(t, "exact"), func(c *settings.Config) { once(runs.MethodLoRAGrid, c) }},
+		{"grid of texts", "train", runs.GridFile, Train, tinyGeneration(t, "llama"), func(c *settings.Config) { once(runs.MethodLoRAGrid, c) }},
 	} {
-		t.Run(c.phase, func(t *testing.T) {
-			cfg := tinyConfig(t, "exact")
+		t.Run(c.name, func(t *testing.T) {
+			cfg := c.task
 			c.change(&cfg)
 			run(t, func(*torchbind.Scope) {
 				_, err := c.job(context.Background(), quiet, cfg)
@@ -271,9 +284,12 @@ func TestDivergence(t *testing.T) {
 				if diverged.Step < 1 || diverged.Good >= int64(diverged.Step) || !strings.Contains(err.Error(), c.phase+" step") || strings.Contains(err.Error(), "\n") {
 					t.Errorf("error %q", err)
 				}
+				if kept := strings.Contains(err.Error(), "is in "+cfg.Out); kept != (c.saved != "") {
+					t.Errorf("error %q, and the state is kept: %v", err, !kept)
+				}
 			})
-			if _, err := os.Stat(filepath.Join(cfg.Out, c.saved)); err != nil {
-				t.Error(err)
+			if _, err := os.Stat(filepath.Join(cfg.Out, c.saved)); (err == nil) != (c.saved != "") {
+				t.Errorf("what is kept in %q: %v", c.saved, err)
 			}
 		})
 	}

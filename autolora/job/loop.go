@@ -11,6 +11,7 @@ import (
 	"autolora/autolora/runs"
 	"autolora/data"
 	"autolora/nn"
+	"autolora/nn/generate"
 	"autolora/torchbind"
 )
 
@@ -97,7 +98,7 @@ func (j *job) run(l *loop) error {
 			if err := l.total(); err != nil {
 				return l.stopped(i, err)
 			}
-			return &DivergedError{Phase: l.phase, Step: i + 1, What: r.trouble, Good: l.stage.Revert()}
+			return l.diverged(i+1, r.trouble)
 		}
 		l.own.Add(r.work)
 		*l.seconds, *l.count = l.before+time.Since(l.began).Seconds(), earlier+i+1
@@ -171,15 +172,28 @@ func (l *loop) draw(i int, loss float64) {
 
 // stopped says how far the loop came before err.
 func (l *loop) stopped(steps int, err error) error {
-	err = l.interrupted(steps, fmt.Errorf("%s stopped after step %d of %d: %w", l.phase, steps, l.steps, err))
+	if !errors.Is(err, generate.ErrBroken) {
+		err = fmt.Errorf("%s stopped after step %d of %d: %w", l.phase, steps, l.steps, err)
+	}
+	err = l.ended(steps, err)
 	if errors.Is(err, torchbind.ErrProcess) && l.job.cfg.SaveEvery > 0 && steps >= l.job.cfg.SaveEvery {
 		return &ResumableError{err}
 	}
 	return err
 }
 
-// interrupted saves the loop after so many steps if the user interrupted it.
-func (l *loop) interrupted(steps int, err error) error {
+// diverged goes back to the last good weights, and says that a step gave no number.
+func (l *loop) diverged(step int, what string) error {
+	return &DivergedError{Phase: l.phase, Step: step, What: what, Good: l.stage.Revert()}
+}
+
+// ended returns what err, of an evaluation after so many steps, ends the phase with. If
+// the user interrupted it, the loop is saved; a model that computes no numbers has
+// diverged in the last of the steps.
+func (l *loop) ended(steps int, err error) error {
+	if errors.Is(err, generate.ErrBroken) {
+		return l.diverged(steps, err.Error())
+	}
 	if !errors.Is(err, context.Canceled) || l.job.cfg.SaveEvery == 0 || steps == 0 {
 		return err
 	}

@@ -40,14 +40,14 @@ func (j *job) train() error {
 		watch: j.newWatch(model, stage.Trainer, allocator),
 	}
 	failure := j.run(l)
-	if failure != nil && !diverged(failure) {
-		return failure
-	}
 	if failure == nil {
 		l.watch.end(steps)
 		if err := j.evaluate(model); err != nil {
-			return l.interrupted(j.results.Steps.Train, err)
+			failure = l.ended(j.results.Steps.Train, err)
 		}
+	}
+	if failure != nil && !diverged(failure) {
+		return failure
 	}
 	if err := j.settle(model, allocator); err != nil {
 		return errors.Join(failure, err)

@@ -11,7 +11,6 @@ import (
 	"autolora/autolora/halving"
 	"autolora/autolora/runs"
 	"autolora/autolora/settings"
-	"autolora/data"
 	"autolora/data/metrics"
 	"autolora/nn"
 )
@@ -99,17 +98,12 @@ func (t *tuning) climb(rung int, members []int) error {
 // rungReporter makes one phase of the trials of a rung.
 type rungReporter struct {
 	Reporter
-	from, done int  // steps of each trial before the rung, and of those that have made it
-	training   bool // and not evaluating
+	from, done int // steps of each trial before the rung, and of those that have made it
 }
 
-func (r *rungReporter) Begin(phase string, _, _ int) { r.training = phase != "eval" }
-func (r *rungReporter) End()                         {}
-func (r *rungReporter) Advance(done int, note string) {
-	if r.training {
-		r.Reporter.Advance(r.done+done-r.from, note)
-	}
-}
+func (r *rungReporter) Begin(string, int, int)        {}
+func (r *rungReporter) End()                          {}
+func (r *rungReporter) Advance(done int, note string) { r.Reporter.Advance(r.done+done-r.from, note) }
 
 // state is the name of the file with a trial's state at the end of a rung.
 func state(rung, n int) string { return fmt.Sprintf("%s/%d-%d.safetensors", runs.TuneDir, n+1, rung+1) }
@@ -144,21 +138,17 @@ func (t *tuning) try(phase string, rung, n int) error {
 		seconds: &t.results.Seconds.Tune, count: &t.results.Steps.Tune, work: &t.results.Cost.Tune,
 	}
 	reached := runs.Reached{Steps: steps}
-	var diverged *DivergedError
-	switch err := t.run(l); {
-	case errors.As(err, &diverged):
-		reached.Steps, reached.State = diverged.Step-1, runs.Diverged
-	case err != nil:
+	if err = t.run(l); err == nil {
+		if err = t.evaluate(rung, &reached); err != nil {
+			err = l.ended(steps, err)
+		} else if rung+1 < len(t.Rungs) {
+			err = t.session.procs.agree(l.saveAs(state(rung, n), steps))
+		}
+	}
+	if d, ok := errors.AsType[*DivergedError](err); ok {
+		reached.Steps, reached.State = d.Step-1, runs.Diverged
+	} else if err != nil {
 		return err
-	default:
-		if err := t.evaluate(rung, &reached); err != nil {
-			return l.interrupted(steps, err)
-		}
-		if rung+1 < len(t.Rungs) && reached.State == "" {
-			if err := t.session.procs.agree(l.saveAs(state(rung, n), steps)); err != nil {
-				return err
-			}
-		}
 	}
 	reached.Seconds, reached.Work = t.results.Seconds.Tune, t.results.Cost.Tune
 	for i := range t.Trials { // what all others of this shard took is not this one's; earlier sessions count
@@ -187,33 +177,17 @@ func (t *tuning) goOn(rung, n int) error {
 	return err
 }
 
-// evaluate puts the trial's loss on the held-out examples of a rung into r, and its
-// scores, but for texts, which would have to be written for them.
+// evaluate puts the trial's loss and scores on the held-out examples of a rung into r.
 func (t *tuning) evaluate(rung int, r *runs.Reached) error {
 	began := time.Now()
-	held := t.held[rung]
-	var losses runs.Losses
-	var err error
-	if t.session.task.Kind == data.Generation {
-		losses, err = t.session.losses(t.ctx, t.model, held, &t.results.Cost.Tune)
-	} else {
-		var scored runs.Results
-		losses, _, err = t.session.score(t.ctx, t.model, []*data.Dataset{held}, &scored)
-		t.results.Cost.Tune.Add(scored.Cost.Eval)
-		r.Scores = scored.Scores
-		if least, ok := scored.Baseline[metrics.NameLoss]; ok {
-			r.Baseline = number(least)
-		}
-	}
-	if err != nil && !errors.Is(err, errBroken) {
+	part, err := t.session.appraise(t.ctx, t.model, t.held[rung], silently(&t.results.Cost.Tune))
+	if err != nil {
 		return err
 	}
 	t.results.Seconds.Tune += time.Since(began).Seconds()
-	if err == nil {
-		r.Loss, r.StandardError = number(losses.Mean()), number(losses.StandardError())
-	}
-	if r.Loss == nil {
-		r.State = runs.Diverged
+	r.Loss, r.StandardError, r.Scores = number(part.losses.Mean()), number(part.losses.StandardError()), part.scores
+	if least, ok := part.baseline[metrics.NameLoss]; ok {
+		r.Baseline = number(least)
 	}
 	return nil
 }

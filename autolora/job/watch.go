@@ -1,13 +1,11 @@
 package job
 
 import (
-	"maps"
 	"time"
 
 	"autolora/autolora"
 	"autolora/autolora/runs"
 	"autolora/autolora/settings"
-	"autolora/data"
 	"autolora/data/metrics"
 	"autolora/nn"
 )
@@ -60,8 +58,8 @@ func (w *watch) over() bool {
 	return w.patience > 0 && best >= 0 && len(w.job.results.Evaluations)-1-best >= w.patience
 }
 
-// look evaluates the model after so many of the steps, where that is due and was
-// not done. It returns the record of it, nil without.
+// look evaluates the model on the first data set after so many of the steps, where that
+// is due and was not done. It returns the record of it, nil without.
 func (w *watch) look(steps, all int) (*runs.Record, error) {
 	r := &w.job.results
 	done := 0
@@ -72,11 +70,12 @@ func (w *watch) look(steps, all int) (*runs.Record, error) {
 		return nil, nil
 	}
 	began := time.Now()
-	scores, err := w.scores()
+	s := w.job.session
+	part, err := s.appraise(s.procs.patient(w.job.ctx), w.model, w.job.scored[0], silently(&r.Cost.Eval))
 	if err != nil {
 		return nil, err
 	}
-	e := runs.Evaluation{Step: steps, Loss: scores[metrics.NameLoss], Scores: maps.Clone(scores)}
+	e := runs.Evaluation{Step: steps, Loss: part.losses.Mean(), Scores: part.scores}
 	delete(e.Scores, metrics.NameLoss)
 	r.Evaluations = append(r.Evaluations, e)
 	if w.keepBest && w.best() == len(r.Evaluations)-1 {
@@ -84,30 +83,6 @@ func (w *watch) look(steps, all int) (*runs.Record, error) {
 	}
 	r.Seconds.Eval += time.Since(began).Seconds()
 	return &runs.Record{Step: steps, ValLoss: number(e.Loss), Scores: e.Scores}, nil
-}
-
-// scores evaluates the model on the first data set, in generation by the loss
-// alone.
-func (w *watch) scores() (metrics.Scores, error) {
-	s, d, work := w.job.session, w.job.scored[0], runs.Work{}
-	ctx := s.procs.patient(w.job.ctx)
-	if s.task.Kind == data.Generation {
-		l, err := s.losses(ctx, w.model, d, &work)
-		w.job.results.Cost.Eval.Add(work)
-		return metrics.Scores{metrics.NameLoss: l.Mean()}, err
-	}
-	kind := kinds[s.task.Kind]
-	a, err := kind.compute(s, ctx, w.model, d, silently(&work))
-	if err != nil {
-		return nil, err
-	}
-	part, err := kind.score(s, ctx, w.model, d, a, silently(&work))
-	if err != nil {
-		return nil, err
-	}
-	part.scores[metrics.NameLoss] = part.losses.Mean()
-	w.job.results.Cost.Eval.Add(work)
-	return part.scores, nil
 }
 
 // end gives the model the weights that are kept of a training of so many planned

@@ -76,7 +76,7 @@ type Mistake struct {
 type Evaluation struct {
 	Step   int            `json:"step"`
 	Loss   float64        `json:"loss"`             // held-out, as that of Scores in Results
-	Scores metrics.Scores `json:"scores,omitempty"` // the others; none in generation, where they take a beam search
+	Scores metrics.Scores `json:"scores,omitempty"` // the others; none where texts would be written for them
 }
 
 // ParameterCount counts what was trained.

@@ -119,6 +119,9 @@ func afterDivergence(e *job.DivergedError, has func(flag string) bool) string {
 	if !has("overwrite") {
 		return "begin anew with a lower " + rate + " and another --out"
 	}
+	if e.Saved == "" {
+		return "begin anew with a lower " + rate + " and --overwrite"
+	}
 	return fmt.Sprintf("begin anew with a lower %s and --overwrite; --config %s has the other settings", rate, filepath.Join(filepath.Dir(e.Saved), runs.ConfigFile))
 }
 

@@ -357,6 +357,7 @@ func TestDescribe(t *testing.T) {
 		{"other settings", settings.Errorf("lr", "got 1e-05, but the run in o %w 0.1", job.ErrBegun), "--lr: got 1e-05, but the run in o was begun with 0.1: begin anew with --overwrite, or choose another folder with --out", nil},
 		{"a comparison's other settings", settings.Errorf("lr", "got 1e-05, but the run in o %w 0.1", job.ErrBegun), "--lr: got 1e-05, but the run in o was begun with 0.1: choose another folder with --out, or remove this one", ofCompare},
 		{"NaN in the search", diverged("search"), "search step 4: training loss is NaN: lower the learning rate; the last good state, of step 2, is in o/adapter: begin anew with a lower --search-lr or --alpha-lr and --overwrite; --config o/config.json has the other settings", nil},
+		{"NaN, and nothing kept", &job.DivergedError{Phase: "search", Step: 1, What: "training loss is NaN"}, "search step 1: training loss is NaN: lower the learning rate: begin anew with a lower --search-lr or --alpha-lr and --overwrite", nil},
 		{"NaN in a comparison", diverged("train"), "train step 4: training loss is NaN: lower the learning rate; the last good state, of step 2, is in o/adapter: begin anew with a lower --lr and another --out", ofCompare},
 		{"a setting", fmt.Errorf("lora: %w", settings.Errorf("lr", "got 0")), "lora: --lr: got 0", nil},
 	} {

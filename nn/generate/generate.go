@@ -3,6 +3,7 @@ package generate
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -10,6 +11,9 @@ import (
 	"autolora/nn"
 	"autolora/torchbind"
 )
+
+// ErrBroken says that a model computes no numbers.
+var ErrBroken = errors.New("its weights are broken")
 
 // Generate writes texts for prompts of at least one token each, so many prompts
 // at a time, and returns them for each prompt, best first: as many as there are
@@ -168,7 +172,7 @@ func (b *batch) advance(s *torchbind.Scope, rows []running, scores *torchbind.Te
 		for j := range width {
 			at := int64(i)*width + j
 			if math.IsNaN(float64(values[at])) {
-				return fmt.Errorf("prompt %d: the model's output is not a number: its weights are broken", rows[i].prompt+1)
+				return fmt.Errorf("prompt %d: the model's output is not a number: %w", rows[i].prompt+1, ErrBroken)
 			}
 			followers[i] = append(followers[i], next{tokens[at], values[at]})
 		}

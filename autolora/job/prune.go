@@ -61,11 +61,12 @@ func newPruning(ctx context.Context, s *session) (*job, error) {
 	if j.choosing, j.scored, err = halves(dev[0], s.cfg.Seed); err != nil {
 		return nil, err
 	}
-	if s.splits.Train != nil {
-		j.corpus = s.corpus(s.splits.Train)
-		j.results.TrainExamples, j.results.LR = s.splits.Train.Len(), s.cfg.LR
+	read := dev[:1:1]
+	if train := s.splits.Train; train != nil {
+		j.corpus, read = s.corpus(train), append(read, train)
+		j.results.TrainExamples, j.results.LR = train.Len(), s.cfg.LR
 	}
-	if err := s.checkTokens(ctx, dev[:1]); err != nil {
+	if err := s.checkTokens(ctx, read); err != nil {
 		return nil, err
 	}
 	j.results.Task, j.results.Method, j.results.Seed, j.results.Primary, j.results.Part = s.task.Name, runs.MethodPrune, s.cfg.Seed, s.task.Primary, string(data.Dev)
@@ -127,14 +128,9 @@ func (j *job) prune() error {
 		return err
 	}
 	model.Keep(autolora.KeepBest(x.worth, x.ranksWithin(j.pruning.Chosen.Parameters)))
-	failure := j.trainOn(model)
+	failure := j.trainOn(model, func() error { return j.report(model, whole) })
 	if failure != nil && !diverged(failure) {
 		return failure
-	}
-	if failure == nil {
-		if err := j.report(model, whole); err != nil {
-			return err
-		}
 	}
 	return j.leave(model, failure)
 }
@@ -150,11 +146,11 @@ func (j *job) readPruning() error {
 	return err
 }
 
-// trainOn goes on training what is left, if it is to be trained.
-func (j *job) trainOn(model *nn.Model) error {
+// trainOn goes on training what is left, if it is to be trained, and reports.
+func (j *job) trainOn(model *nn.Model, report func() error) error {
 	const phase = "train"
 	if j.cfg.Steps == 0 {
-		return nil
+		return report()
 	}
 	if j.resumed == nil {
 		if err := j.enter(phase); err != nil {
@@ -168,10 +164,17 @@ func (j *job) trainOn(model *nn.Model) error {
 	defer train.Close()
 	stage, graphs := j.trainer(model, train, j.cfg.Steps, nil, phase)
 	defer graphs.Close()
-	return j.run(&loop{
+	l := &loop{
 		phase: phase, steps: j.cfg.Steps, stage: stage,
 		seconds: &j.results.Seconds.Train, count: &j.results.Steps.Train, work: &j.results.Cost.Train, curve: &j.results.TrainLoss,
-	})
+	}
+	if err := j.run(l); err != nil {
+		return err
+	}
+	if err := report(); err != nil {
+		return l.ended(j.cfg.Steps, err)
+	}
+	return nil
 }
 
 // report scores what is left on the examples that did not choose, beside the losses of

@@ -400,6 +400,8 @@ func TestLabelNames(t *testing.T) {
 		`["no", "yes"]`:                    {"no", "yes"},
 		`{"0": 1, "1": 2.5}`:               {"1", "2.5"},
 		`{"0": false, "1": true}`:          {"false", "true"},
+		`{"0": "False", "1": "True"}`:      {"False", "True"}, // which elsewhere in the file are settings
+		`["1.0", "2.0"]`:                   {"1.0", "2.0"},
 		`{"0": "LABEL_0", "1": "LABEL_1"}`: nil, // nobody named them
 		`{"0": "LABEL_0", "1": "yes"}`:     {"LABEL_0", "yes"},
 		`{"0": "no", "2": "yes"}`:          nil,

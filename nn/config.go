@@ -38,7 +38,7 @@ type Config struct {
 	PositionEmbeddingType string     `json:"position_embedding_type"`
 	IsDecoder             bool       `json:"is_decoder"`
 	ProblemType           string     `json:"problem_type"`
-	ID2Label              LabelNames `json:"id2label"`
+	ID2Label              LabelNames `json:"-"` // id2label, whose names are texts also where they look like numbers
 
 	// What follows has other keys in each family, whose reader fills it in.
 	NumKeyValueHeads int64   `json:"-"` // G, heads of keys and values
@@ -128,6 +128,11 @@ func ParseConfig(data []byte) (Config, error) {
 	}
 	if err := cfg.family.read(plainjson.Loosen(data), &cfg); err != nil {
 		return Config{}, fmt.Errorf("not a model configuration: %w", err)
+	}
+	if names := cfg.raw["id2label"]; names != nil {
+		if err := plainjson.Unmarshal(names, &cfg.ID2Label); err != nil {
+			return Config{}, fmt.Errorf("not a model configuration: %w", err)
+		}
 	}
 	for _, l := range cfg.LayerTypes {
 		if l.Rope != nil {

@@ -2,6 +2,7 @@ package nn
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -109,7 +110,7 @@ func (m *Model) addLayer(a *peft.Adapter, layer peft.Layer) error {
 			}
 		}
 		for _, p := range m.HeadParams() {
-			if p.Name == layer.Name+".weight" {
+			if p.Name == layer.Name+".weight" && len(p.Shape) == 2 {
 				return p.merge(a, layer)
 			}
 		}
@@ -222,7 +223,7 @@ func (m *Model) setHead(saved []safetensors.Tensor) error {
 		}
 		torchbind.NoGrad(func() { p.Value.CopyInPlace(torchbind.FromSlice(s, data, p.Shape, torchbind.CPU)) })
 	}
-	for name := range tensors {
+	for _, name := range slices.Sorted(maps.Keys(tensors)) {
 		if !strings.HasPrefix(name, "score.") { // PEFT lists it beside "classifier" for any model
 			return fmt.Errorf("%q is saved in the adapter, but not part of this model's head", name)
 		}

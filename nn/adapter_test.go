@@ -168,6 +168,22 @@ func TestLoadAdapterErrors(t *testing.T) {
 	}
 }
 
+// A norm of the head is no matrix, whatever an adapter says of it.
+func TestLoRAOnNorm(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "adapter")
+	a, b := safetensors.FromFloat32s("", []int64{1, 12}, make([]float32, 12)), safetensors.FromFloat32s("", []int64{12, 1}, make([]float32, 12))
+	adapter := &peft.Adapter{Config: peft.Config{R: 1, LoraAlpha: 1}, Layers: []peft.Layer{{Name: "head.norm", Rank: 1, Alpha: 1, A: a, B: b}}}
+	if err := peft.Write(dir, adapter, peft.ModelCard{}); err != nil {
+		t.Fatal(err)
+	}
+	run(t, func(*torchbind.Scope) {
+		m := mustLoad(t, testdata("modernbert-tiny"), LoadConfig{Labels: 3, Head: HeadStored, DType: torchbind.Float32, Device: torchbind.CPU})
+		defer m.Close()
+		m.Head.train(true)
+		oneLine(t, m.LoadAdapter(dir), `layer "head.norm" is not in the model`)
+	})
+}
+
 // oneLine fails unless err is one line that contains want.
 func oneLine(t *testing.T, err error, want string) {
 	t.Helper()

@@ -222,7 +222,11 @@ func (ld *loader) beside(name string, n int64) ([]float32, error) {
 	case t.DType != safetensors.F32 || t.NumElements() != n:
 		return nil, fmt.Errorf("%q: %v %v, want F32 and %d numbers", name, t.DType, t.Shape, n)
 	}
-	return safetensors.Float32s(t)
+	numbers, err := safetensors.Float32s(t)
+	if err == nil && slices.ContainsFunc(numbers, func(v float32) bool { return v != v }) {
+		err = fmt.Errorf("%q: it has numbers that are none (NaN)", name)
+	}
+	return numbers, err
 }
 
 // stored8 reads a weight in 8 bits with the scales of its rows.

@@ -1,6 +1,8 @@
 package nn
 
 import (
+	"encoding/binary"
+	"math"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -225,6 +227,9 @@ func TestQuantizedErrors(t *testing.T) {
 		{"no scales", "llama-nf4", nf4 + ".absmax", nil, LoadConfig{}, `"` + nf4 + `.absmax": `},
 		{"few scales", "llama-nf4", nf4 + ".absmax", shorter, LoadConfig{}, "U8 [4], want U8 and 20 numbers"},
 		{"no numbers", "llama-nf4", nf4 + ".quant_map", nil, LoadConfig{}, `"` + nf4 + `.quant_map", without which it means nothing, is missing`},
+		{"numbers that are none", "llama-nf4", nf4 + ".quant_map", func(t *safetensors.Tensor) {
+			binary.LittleEndian.PutUint32(t.Data, math.Float32bits(float32(math.NaN())))
+		}, LoadConfig{}, `"` + nf4 + `.quant_map": it has numbers that are none`},
 		{"no scales of scales", "llama-nf4", nf4 + ".nested_absmax", nil, LoadConfig{}, `.nested_absmax", without which`},
 		{"few numbers of scales", "llama-nf4", nf4 + ".nested_quant_map", shorter, LoadConfig{}, "want F32 and 256 numbers"},
 		{"few codes", "llama-nf4", nf4, shorter, LoadConfig{}, `"` + nf4 + `": 4 bytes, want 640`},

@@ -109,6 +109,7 @@ func TestConfigErrors(t *testing.T) {
 		{"electra", `, "embedding_size": 0`, "embedding_size: got 0 for hidden_size 16"},
 		{"distilbert", `, "n_heads": 5`, "num_attention_heads: 5 does not divide hidden_size 768"},
 		{"distilbert", `, "seq_classif_dropout": 1`, "classifier_dropout: got 1, want at least 0 and less than 1"},
+		{"deberta-v2", `, "layer_norm_eps": []`, "not a model configuration: layer_norm_eps: got a list, want a number"},
 		{"deberta-v2", ``, "relative_attention: got false, want true"},
 		{"deberta-v2", `, "relative_attention": true, "pos_att_type": "p2p"`, `pos_att_type: got "p2p", want c2p or p2c`},
 		{"deberta-v2", `, "relative_attention": true, "pos_att_type": 3`, "pos_att_type: got 3, want a list of c2p and p2c"},

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 
+	"autolora/nn/safetensors"
 	"autolora/torchbind"
 )
 
@@ -73,9 +74,9 @@ func TestSelectionVariables(t *testing.T) {
 
 		m.Select(s, alpha(func(i int) float64 { return float64(i%5) / 3 }))
 		selected := m.Logits(s, b, nil).Float64s()
-		var merged []safetensorsValue
-		for _, x := range m.merged() {
-			merged = append(merged, safetensorsValue{x.Name, x.Shape, x.Data})
+		merged, err := m.merged(safetensors.F32)
+		if err != nil {
+			t.Fatal(err)
 		}
 		if slices.Equal(selected, plain) {
 			t.Error("α has no effect")
@@ -86,21 +87,15 @@ func TestSelectionVariables(t *testing.T) {
 	})
 }
 
-type safetensorsValue struct {
-	name  string
-	shape []int64
-	data  []byte // float32
-}
-
-// checkMerged puts merged weights in place of the base's and compares logits.
-func checkMerged(t *testing.T, s *torchbind.Scope, m *Model, merged []safetensorsValue, b *Batch, want []float64) {
+// checkMerged puts merged weights, in float32, in place of the base's and compares logits.
+func checkMerged(t *testing.T, s *torchbind.Scope, m *Model, merged []safetensors.Tensor, b *Batch, want []float64) {
 	t.Helper()
 	for _, l := range m.Body.linears() {
 		clear(l.Adapters)
 	}
 	values := make(map[string]*torchbind.Tensor)
 	for _, x := range merged {
-		values[x.name] = torchbind.FromBytes(s, x.data, torchbind.Float32, x.shape, torchbind.CPU)
+		values[x.Name] = torchbind.FromBytes(s, x.Data, torchbind.Float32, x.Shape, torchbind.CPU)
 	}
 	torchbind.NoGrad(func() {
 		for _, p := range m.Params() {

@@ -53,11 +53,9 @@ func (m *Model) Write(dir string, labels []string, dtype safetensors.DType) erro
 	if err != nil {
 		return fmt.Errorf("write model %s: %w", dir, err)
 	}
-	tensors := m.merged()
-	for i, t := range tensors {
-		if tensors[i], err = safetensors.Convert(t, dtype); err != nil {
-			return fmt.Errorf("write model %s: %w", dir, err)
-		}
+	tensors, err := m.merged(dtype)
+	if err != nil {
+		return fmt.Errorf("write model %s: %w", dir, err)
 	}
 	return atomicfile.WriteFolder(dir, func(temp string) error {
 		if err := safetensors.WriteSharded(temp, maxShard, map[string]string{"format": "pt"}, tensors); err != nil {
@@ -66,7 +64,7 @@ func (m *Model) Write(dir string, labels []string, dtype safetensors.DType) erro
 		if err := os.WriteFile(filepath.Join(temp, "config.json"), config, 0o666); err != nil {
 			return err
 		}
-		return errors.Join(CopyTokenizer(m.Dir, temp), copyFiles(m.Dir, temp, "generation_config.json"))
+		return copyFiles(m.Dir, temp, append(slices.Clone(data.TokenizerFiles), "generation_config.json")...)
 	})
 }
 
@@ -90,21 +88,29 @@ func copyFiles(from, to string, names ...string) error {
 	return nil
 }
 
-// merged returns every tensor of the model, with W + ΔW for W.
-func (m *Model) merged() []safetensors.Tensor {
-	s := torchbind.NewScope()
-	defer s.Close()
-	var out []safetensors.Tensor
+// merged returns every tensor of the model in dtype, with W + ΔW for W. Of what is not
+// in dtype yet, one parameter is in memory at a time.
+func (m *Model) merged(dtype safetensors.DType) (out []safetensors.Tensor, err error) {
 	torchbind.NoGrad(func() {
 		for _, p := range m.params {
-			value := m.withAdapters(s, p)
-			for i, key := range p.Keys() {
-				part := p.Stored(s, value, i)
-				out = append(out, safetensors.FromFloat32s(key, slices.Clone(part.Shape()), part.Float32s()))
+			err = m.scope.Do(func(s *torchbind.Scope) error {
+				value := m.withAdapters(s, p)
+				for i, key := range p.Keys() {
+					part := p.Stored(s, value, i)
+					t, err := safetensors.Convert(safetensors.FromFloat32s(key, part.Shape(), part.Float32s()), dtype)
+					if err != nil {
+						return err
+					}
+					out = append(out, t)
+				}
+				return nil
+			})
+			if err != nil {
+				return
 			}
 		}
 	})
-	return out
+	return out, err
 }
 
 // withAdapters returns the weight p with what its modules' adapters make of it, in

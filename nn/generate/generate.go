@@ -33,7 +33,7 @@ func Generate(ctx context.Context, model *nn.Model, prompts [][]int64, batchSize
 	texts := make([][]Text, len(prompts))
 	done := 0
 	for indices := range slices.Chunk(order, max(1, batchSize)) {
-		b := &batch{Config: cfg, ctx: ctx, model: model}
+		b := &batch{Config: cfg, ctx: ctx, model: model, numbers: indices}
 		for _, i := range indices {
 			b.prompts, b.searches = append(b.prompts, prompts[i]), append(b.searches, cfg.search(i))
 		}
@@ -81,6 +81,7 @@ type batch struct {
 	ctx      context.Context
 	model    *nn.Model
 	prompts  [][]int64
+	numbers  []int // of prompts, among all of them
 	searches []search
 
 	decoding *nn.Decoding
@@ -172,7 +173,7 @@ func (b *batch) advance(s *torchbind.Scope, rows []running, scores *torchbind.Te
 		for j := range width {
 			at := int64(i)*width + j
 			if math.IsNaN(float64(values[at])) {
-				return fmt.Errorf("prompt %d: the model's output is not a number: %w", rows[i].prompt+1, ErrBroken)
+				return fmt.Errorf("prompt %d: the model's output is not a number: %w", b.numbers[rows[i].prompt]+1, ErrBroken)
 			}
 			followers[i] = append(followers[i], next{tokens[at], values[at]})
 		}

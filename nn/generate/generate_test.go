@@ -139,6 +139,26 @@ func (r reference) check(t *testing.T, m *nn.Model, batch int) {
 	}
 }
 
+// A model that is broken is told of with the number of the prompt that showed it, also
+// where others are written before.
+func TestBrokenWeights(t *testing.T) {
+	withModel(t, testdata("gpt2-generate"), torchbind.Float32, func(m *nn.Model) {
+		for _, p := range m.Params() {
+			if p.Name == "transformer.wpe.weight" { // from the second place on
+				torchbind.NoGrad(func() {
+					s := torchbind.NewScope()
+					defer s.Close()
+					p.Value.CopyInPlace(torchbind.FromSlice(s, append(make([]float64, p.Shape[1]), slices.Repeat([]float64{math.NaN()}, int((p.Shape[0]-1)*p.Shape[1]))...), p.Shape, torchbind.CPU))
+				})
+			}
+		}
+		_, _, err := Generate(context.Background(), m, [][]int64{{5}, {9, 9}}, 1, Config{Beams: 1, MaxNewTokens: 1}, nil)
+		if want := "prompt 2: the model's output is not a number: its weights are broken"; err == nil || err.Error() != want {
+			t.Errorf("error %v, want %s", err, want)
+		}
+	})
+}
+
 // stories260K is a trained LLaMA, of the shared folder.
 func TestStories260K(t *testing.T) {
 	dir := datatest.Unpack(t, "models/stories260K.tar.xz")

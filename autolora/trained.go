@@ -17,7 +17,7 @@ import (
 //
 //	ΔW = s·B·A = Σ_j σ_j u_j v_jᵀ,  B[:,j] = √(σ_j/s) u_j,  A[j,:] = √(σ_j/s) v_jᵀ,
 //
-// with the highest σ first: of all ways to leave out some rank-1 parts, leaving out
+// (of a negative s, ±√(σ_j/|s|)) with the highest σ first: of all ways to leave out some rank-1 parts, leaving out
 // columns of this B changes ΔW least. ΔW stays but for rounding. It returns what the
 // parts are worth by PARA (arXiv:2604.27796), a row for those of JoinedLoRAs, whose
 // rows of ΔW stand one above the other: σ², by which ‖ΔW‖²_F shrinks without the part.
@@ -83,9 +83,9 @@ func singular(joined []*nn.LoRA) ([]float64, error) {
 	copy(values, both.values)
 	newB, newA := make([]float64, rows*rank), make([]float64, rank*columns)
 	for j, value := range both.values {
-		root := math.Sqrt(value / scale)
+		root := math.Sqrt(value / math.Abs(scale))
 		for i := range rows {
-			newB[i*rank+j] = root * u.At(i, j)
+			newB[i*rank+j] = math.Copysign(root, scale) * u.At(i, j)
 		}
 		for i := range columns {
 			newA[j*columns+i] = root * v.At(i, j)

@@ -23,7 +23,8 @@ type Measurement interface {
 	// Observe takes a batch of a half into account.
 	Observe(s *torchbind.Scope, b *Batch, other bool) Work
 	// Worth returns a row for every layer, a number for each of its parts, of which
-	// one has so many parameters.
+	// one has so many parameters. A number that is not finite says that the model's
+	// weights are broken.
 	Worth(costs []int64) ([][]float64, error)
 	Layers() []string // their module paths
 	// Tensors lists what Observe changes.

@@ -58,6 +58,16 @@ func TestTopSVD(t *testing.T) {
 	}
 }
 
+// Numbers that are none come out as such.
+func TestTopSVDOfBrokenNumbers(t *testing.T) {
+	run(t, func(s *torchbind.Scope) {
+		_, sigma, _ := topSVD(s, torchbind.FromSlice(s, []float64{1, math.NaN(), 2, 3}, []int64{2, 2}, torchbind.CPU), 1)
+		if len(sigma) != 1 || Finite(sigma[0]) {
+			t.Errorf("singular values %v", sigma)
+		}
+	})
+}
+
 // measure returns what a rule's measurement of bert-tiny comes to on batches of the
 // search's fixtures, and the parameters of one part of each layer.
 func measure(t *testing.T, s *torchbind.Scope, rule RankRule, k int, whole bool, first, other []string) (worth [][]float64, costs []int64) {

@@ -3,6 +3,7 @@ package autolora
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 
 	"autolora/torchbind"
 
@@ -90,11 +91,15 @@ func gram(s *torchbind.Scope, x *torchbind.Tensor) *mat.SymDense {
 }
 
 // eigenSym returns the eigenvalues of a symmetric matrix, descending and at least 0,
-// with the vectors as columns.
+// with the vectors as columns; NaN for all of a matrix that is not finite.
 func eigenSym(a *mat.SymDense) (values []float64, vectors *mat.Dense) {
+	n := a.SymmetricDim()
 	var e mat.EigenSym
-	e.Factorize(a, true)
-	ascending, n := e.Values(nil), a.SymmetricDim()
+	if !e.Factorize(a, true) {
+		nan := slices.Repeat([]float64{math.NaN()}, n*n)
+		return nan[:n], mat.NewDense(n, n, nan)
+	}
+	ascending := e.Values(nil)
 	var v mat.Dense
 	e.VectorsTo(&v)
 	vectors = mat.NewDense(n, n, nil)

@@ -2,6 +2,7 @@ package job
 
 import (
 	"fmt"
+	"slices"
 
 	"autolora/autolora"
 	"autolora/autolora/runs"
@@ -56,6 +57,11 @@ func (j *job) measure(phase string, model *nn.Model, train, val *data.Loader, lo
 	worth, err := m.Worth(costs)
 	if err != nil {
 		return nil, err
+	}
+	for i, row := range worth {
+		if at := slices.IndexFunc(row, func(v float64) bool { return !autolora.Finite(v) }); at >= 0 {
+			return nil, fmt.Errorf("rule %s: layer %q: part %d is worth %v: the model's weights are broken", rule, m.Layers()[i], at+1, row[at])
+		}
 	}
 	budget := int64(j.cfg.Parameters)
 	found := rule.Ranks(autolora.Evidence{K: int(j.cfg.K), Worth: worth, Costs: costs, Budget: budget})

@@ -9,41 +9,37 @@ import (
 	"autolora/torchbind"
 )
 
-// wanted returns the rows that the head reads [M], and which of them belong to
-// which sequence [B+1]: those from at[i] to at[i+1]. offsets [B+1] says the
-// same of all rows. Where the batch wants none, each sequence has one.
-func (c Config) wanted(q *data.Batch, offsets []int64) (rows, at []int64, err error) {
+// wanted returns the rows that the head reads [M], of sequences that begin at offsets
+// [B+1]. Where the batch wants none, each sequence has one.
+func (c Config) wanted(q *data.Batch, offsets []int64) (rows []int64, err error) {
 	b := q.Len()
-	at = make([]int64, 1, b+1)
 	if q.Want == nil && q.WantPer == nil {
 		for i := range b {
 			rows = append(rows, c.summary(q.IDs, offsets[i], offsets[i+1]))
-			at = append(at, int64(i+1))
 		}
-		return rows, at, nil
+		return rows, nil
 	}
 	if len(q.WantPer) != b || len(q.Want) == 0 {
-		return nil, nil, fmt.Errorf("batch of %d sequences wants %d rows of %d sequences", b, len(q.Want), len(q.WantPer))
+		return nil, fmt.Errorf("batch of %d sequences wants %d rows of %d sequences", b, len(q.Want), len(q.WantPer))
 	}
 	rest := q.Want
 	for i, n := range q.WantPer {
 		if n < 0 || n > len(rest) {
-			return nil, nil, fmt.Errorf("sequence %d of the batch wants %d rows, and %d are left", i, n, len(rest))
+			return nil, fmt.Errorf("sequence %d of the batch wants %d rows, and %d are left", i, n, len(rest))
 		}
 		least := offsets[i]
 		for _, row := range rest[:n] {
 			if row < least || row >= offsets[i+1] {
-				return nil, nil, fmt.Errorf("sequence %d of the batch wants row %d, want its rows %d to %d in ascending order", i, row, offsets[i], offsets[i+1]-1)
+				return nil, fmt.Errorf("sequence %d of the batch wants row %d, want its rows %d to %d in ascending order", i, row, offsets[i], offsets[i+1]-1)
 			}
 			least = row + 1
 		}
 		rest = rest[n:]
-		at = append(at, at[i]+int64(n))
 	}
 	if len(rest) > 0 {
-		return nil, nil, fmt.Errorf("batch wants %d rows more than its sequences do", len(rest))
+		return nil, fmt.Errorf("batch wants %d rows more than its sequences do", len(rest))
 	}
-	return q.Want, at, nil
+	return q.Want, nil
 }
 
 // summary returns the row of a sequence, from one row to another, that stands for it
@@ -71,7 +67,6 @@ type Batch struct {
 	Positions      *torchbind.Tensor // [N] int64
 	Offsets        *torchbind.Tensor // [B+1] int64 on the CPU: where each sequence begins, then Tokens
 	Want           *torchbind.Tensor // [M] int64: the rows that the head reads
-	WantAt         *torchbind.Tensor // [B+1] int64 on the CPU: Offsets of the rows Want
 	Tokens, Wanted int               // of the sequences: N and M where nothing is rounded
 
 	sights      []sight             // for each window of attention
@@ -202,7 +197,7 @@ func (m *Model) NewBatch(s *torchbind.Scope, seqs *data.Batch) (*Batch, error) {
 			return nil, fmt.Errorf("segment id %d, want less than type_vocab_size %d: the tokenizer belongs to another model", seg, m.TypeVocabSize)
 		}
 	}
-	want, wantAt, err := m.wanted(seqs, offsets)
+	want, err := m.wanted(seqs, offsets)
 	if err != nil {
 		return nil, err
 	}
@@ -223,7 +218,6 @@ func (m *Model) NewBatch(s *torchbind.Scope, seqs *data.Batch) (*Batch, error) {
 		Positions: filled(positions, rows, m.firstPosition()),
 		Offsets:   indices(s, offsets, torchbind.CPU),
 		Want:      filled(want, wanted, 0),
-		WantAt:    indices(s, wantAt, torchbind.CPU),
 		Tokens:    n,
 		Wanted:    len(want),
 	}

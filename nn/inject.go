@@ -2,9 +2,9 @@ package nn
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
-	"sort"
 
 	"autolora/torchbind"
 )
@@ -31,10 +31,7 @@ const svdStd = 0.02
 func (m *Model) AddLoRA(cfg LoRAConfig) error {
 	targets := cfg.Targets
 	if len(targets) == 0 {
-		for path := range cfg.Ranks {
-			targets = append(targets, path)
-		}
-		sort.Strings(targets)
+		targets = slices.Sorted(maps.Keys(cfg.Ranks))
 	}
 	paths, err := m.Modules(targets)
 	if err != nil {

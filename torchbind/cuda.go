@@ -30,7 +30,7 @@ var cudaAPI = sync.OnceValues(func() (*C.tb_cuda_api, error) {
 		return nil, err
 	}
 	if _, err := openShared(library); err != nil {
-		return nil, fmt.Errorf("%s cannot be opened: %s; %s", library, firstLine(err.Error()), remedy)
+		return nil, fmt.Errorf("%s cannot be opened: %w; %s", library, err, remedy)
 	}
 	api := C.find_cuda_api()
 	if api == nil {

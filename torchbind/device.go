@@ -43,7 +43,7 @@ var openCUDA = sync.OnceValue(func() error {
 	if err == nil {
 		return nil
 	}
-	why := firstLine(err.Error())
+	why := err.Error()
 	if strings.HasPrefix(why, library+": cannot open shared object file: No such file") {
 		return fmt.Errorf("%s is not there: `scripts/fetch_libtorch.sh --cuda && make build` brings it", library)
 	}

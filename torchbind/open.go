@@ -37,7 +37,7 @@ func Open() error { return open() }
 var open = sync.OnceValue(func() error {
 	handle, err := openShared(library)
 	if err != nil {
-		why := firstLine(err.Error())
+		why := err.Error()
 		if strings.HasPrefix(why, library+": cannot open shared object file: No such file") {
 			return fmt.Errorf("%s is not there: `make setup` makes it; of an archive, its folder lib belongs beside its folder bin", library)
 		}
@@ -79,7 +79,7 @@ func sumOfSources() string {
 
 // openShared opens a library for all that come after it. It is looked for on the
 // binary's run path, in LD_LIBRARY_PATH, in LIBTORCH/lib, and beside the binary.
-// The first line of the error says why it cannot be opened, or that it is not there.
+// The error says why it cannot be opened, or that it is not there.
 func openShared(library string) (unsafe.Pointer, error) {
 	candidates := []string{library}
 	if dir := os.Getenv("LIBTORCH"); dir != "" {
@@ -89,7 +89,7 @@ func openShared(library string) (unsafe.Pointer, error) {
 		dir := filepath.Dir(binary)
 		candidates = append(candidates, filepath.Join(dir, library), filepath.Join(dir, "..", "lib", library))
 	}
-	var reasons []error
+	var err error
 	for i, path := range candidates {
 		if _, err := os.Stat(path); i > 0 && err != nil {
 			continue // without the linker's words for each place
@@ -100,7 +100,7 @@ func openShared(library string) (unsafe.Pointer, error) {
 		if handle := C.tb_dlopen(name, &why[0], C.int64_t(len(why))); handle != nil {
 			return handle, nil
 		}
-		reasons = append([]error{errors.New(C.GoString(&why[0]))}, reasons...) // one that is there says more than the first
+		err = errors.New(firstLine(C.GoString(&why[0]))) // one that is there says more than the first
 	}
-	return nil, errors.Join(reasons...)
+	return nil, err
 }

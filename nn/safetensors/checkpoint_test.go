@@ -68,16 +68,15 @@ func TestOpenCheckpoint(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			var source Source = c
-			if got, want := source.Names(), []string{"a", "b", "c"}; !slices.Equal(got, want) {
+			if got, want := c.Names(), []string{"a", "b", "c"}; !slices.Equal(got, want) {
 				t.Fatalf("names %q, want %q", got, want)
 			}
-			for _, name := range source.Names() {
-				if x, ok := source.Tensor(name); !ok || string(x.Data) != "data of "+name {
+			for _, name := range c.Names() {
+				if x, ok := c.Tensor(name); !ok || string(x.Data) != "data of "+name {
 					t.Errorf("tensor %q = %+v, %v", name, x, ok)
 				}
 			}
-			if x, ok := source.Tensor("none"); ok {
+			if x, ok := c.Tensor("none"); ok {
 				t.Errorf("found %+v", x)
 			}
 			for i := range tt.want {

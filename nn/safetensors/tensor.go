@@ -15,15 +15,6 @@ type Tensor struct {
 	Data  []byte  // little-endian, row-major
 }
 
-// Source is what a single file and a sharded checkpoint have in common.
-type Source interface {
-	// Names returns the names of all tensors, sorted.
-	Names() []string
-	// Tensor looks one up. Its Data must not be written to, and is valid
-	// until the source is closed.
-	Tensor(name string) (Tensor, bool)
-}
-
 // NumElements returns the product of the dimensions, 1 for a scalar.
 func (t Tensor) NumElements() int64 {
 	n := int64(1)

@@ -4,6 +4,7 @@ package human
 import (
 	"fmt"
 	"math"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -62,19 +63,20 @@ func Thousands[N ~int | ~int64](n N) string {
 // ParseThousands reads a whole number of at least 0 as people write large ones:
 // 50000, 50,000, 50k or 1.5M.
 func ParseThousands(text string) (int64, error) {
-	digits, unit := strings.ReplaceAll(strings.TrimSpace(text), ",", ""), 1.0
-	for suffix, size := range map[string]float64{"k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "B": 1e9} {
-		if rest, ok := strings.CutSuffix(digits, suffix); ok {
-			digits, unit = rest, size
+	if parts := amount.FindStringSubmatch(strings.TrimSpace(text)); parts != nil {
+		v, err := strconv.ParseFloat(strings.ReplaceAll(parts[1], ",", ""), 64)
+		v = math.Round(v*units[parts[2]]*1e3) / 1e3 // 1.1·10⁶ is not quite 1,100,000
+		if err == nil && v < 1<<53 && v == math.Trunc(v) {
+			return int64(v), nil
 		}
 	}
-	v, err := strconv.ParseFloat(digits, 64)
-	v = math.Round(v*unit*1e3) / 1e3 // 1.1·10⁶ is not quite 1,100,000
-	if err != nil || !(v >= 0 && v < 1<<53) || v != math.Trunc(v) {
-		return 0, fmt.Errorf("got %q, want a whole number, as 50000, 50k or 1.5M", text)
-	}
-	return int64(v), nil
+	return 0, fmt.Errorf("got %q, want a whole number, as 50000, 50k or 1.5M", text)
 }
+
+// amount is a number, and its unit. A comma that is not between thousands may be somebody's decimal point.
+var amount = regexp.MustCompile(`^((?:\d{1,3}(?:,\d{3})+|\d*)(?:\.\d+)?(?:[eE]\+?\d+)?)([kKMGB]?)$`)
+
+var units = map[string]float64{"": 1, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "B": 1e9}
 
 // Count returns a number of things: "1 line", "2,000 lines".
 func Count(n int, thing string) string {

@@ -7,12 +7,12 @@ import (
 )
 
 func TestParseThousands(t *testing.T) {
-	for text, want := range map[string]int64{"0": 0, "50000": 50000, "50,000": 50000, "50k": 50000, "1.5M": 1_500_000, "1.1M": 1_100_000, "2B": 2_000_000_000, " 8K": 8000} {
+	for text, want := range map[string]int64{"0": 0, "50000": 50000, "50,000": 50000, "50k": 50000, "1.5M": 1_500_000, "1.1M": 1_100_000, "1,234,567": 1_234_567, "1e3": 1000, ".5M": 500_000, "2B": 2_000_000_000, " 8K": 8000} {
 		if got, err := ParseThousands(text); err != nil || got != want {
 			t.Errorf("%q: %d, %v, want %d", text, got, err, want)
 		}
 	}
-	for _, text := range []string{"", "k", "-1", "1.5", "50 kB", "1e99", "NaN", "0.0001k", "0x1p3k2"} {
+	for _, text := range []string{"", "k", "-1", "1.5", "50 kB", "1e99", "NaN", "0.0001k", "0x1p3", "5MB", "1kM", "1,5M", "1,00", "5,"} {
 		if got, err := ParseThousands(text); err == nil {
 			t.Errorf("%q is taken for %d", text, got)
 		}

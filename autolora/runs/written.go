@@ -17,6 +17,7 @@ import (
 
 	"autolora/atomicfile"
 	"autolora/foreign"
+	"autolora/plainjson"
 )
 
 // written is what was written into a folder: for every file, by its path there
@@ -65,7 +66,7 @@ func readWritten(dir string) (written, error) {
 	}
 	w := written{}
 	if err == nil {
-		err = json.Unmarshal(text, &w)
+		err = plainjson.Unmarshal(text, &w)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s, which tells a run's files from those of others, cannot be read: %w: choose another folder", file, err)

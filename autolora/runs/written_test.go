@@ -226,9 +226,11 @@ func TestForeignFilesStay(t *testing.T) {
 	t.Run("a broken list", func(t *testing.T) {
 		dir := filepath.Join(t.TempDir(), "out")
 		run(t, dir, "first", false)
-		write(t, "{", dir, Own, listFile)
-		if _, err := begin(t, dir, false, true); err == nil || !strings.Contains(err.Error(), listFile) {
-			t.Errorf("error %v", err)
+		for _, text := range []string{"{", `{"a": [{"size": "x"}]}`} {
+			write(t, text, dir, Own, listFile)
+			if _, err := begin(t, dir, false, true); err == nil || !strings.Contains(err.Error(), listFile) || strings.Contains(err.Error(), "Go ") {
+				t.Errorf("error %v", err)
+			}
 		}
 		same(t, dir, resultsOf("first"))
 	})

@@ -154,7 +154,7 @@ func completeRun(procs *Processes, cfg settings.Config, command string) (*Outcom
 		}
 	}
 	if slices.Contains(out.Files, runs.RanksFile) {
-		ranks, err := runs.ReadRanks(folder.Path(runs.RanksFile))
+		ranks, err := folder.Ranks()
 		if err != nil {
 			return nil, err
 		}

@@ -140,7 +140,7 @@ func (j *job) readPruning() error {
 	if err := j.out.ReadJSON(runs.PruneFile, &j.pruning); err != nil {
 		return err
 	}
-	ranks, err := runs.ReadRanks(j.out.Path(runs.RanksFile))
+	ranks, err := j.out.Ranks()
 	j.ranks = &ranks
 	j.wrote(runs.PruneFile, runs.RanksFile)
 	return err

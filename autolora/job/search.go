@@ -18,7 +18,7 @@ import (
 func (j *job) search() error {
 	const phase = "search"
 	if j.completed(phase) {
-		ranks, err := runs.ReadRanks(j.out.Path(runs.RanksFile))
+		ranks, err := j.out.Ranks()
 		j.ranks = &ranks
 		j.wrote(runs.RanksFile)
 		return err

@@ -175,7 +175,7 @@ func readRun(dir string) (*Run, error) {
 	if r.Results.Task == "" || r.Results.Method == "" {
 		return nil, fmt.Errorf("%s: not the results of a run: \"task\" or \"method\" is missing", path(runs.ResultsFile))
 	}
-	ranks, noRanks := runs.ReadRanks(path(runs.RanksFile))
+	ranks, noRanks := runs.ReadOnly(dir).Ranks()
 	if noRanks == nil {
 		r.Ranks = &ranks
 	}

@@ -71,9 +71,15 @@ func (r Ranks) Mean() float64 {
 	return float64(sum) / float64(max(1, len(r.Layers)))
 }
 
-// ReadRanks reads a ranks.json; names and ranks alone are enough.
-func ReadRanks(path string) (Ranks, error) {
-	data, err := foreign.ReadNamed(path, MaxFile)
+// ReadRanks reads a ranks.json that somebody named; names and ranks alone are enough.
+func ReadRanks(path string) (Ranks, error) { return readRanks(path, foreign.ReadNamed) }
+
+// Ranks reads the ranks.json of the folder. The error is fs.ErrNotExist where there
+// is none.
+func (f *Folder) Ranks() (Ranks, error) { return readRanks(f.Path(RanksFile), foreign.ReadFile) }
+
+func readRanks(path string, read func(path string, most int64) ([]byte, error)) (Ranks, error) {
+	data, err := read(path, MaxFile)
 	if err != nil {
 		return Ranks{}, fmt.Errorf("read ranks: %w", err)
 	}

@@ -1,7 +1,10 @@
 package runs
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -24,5 +27,26 @@ func TestParseRanks(t *testing.T) {
 		if _, err := ParseRanks([]byte(c.text)); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: error %v, want %q", c.text, err, c.want)
 		}
+	}
+}
+
+// Ranks that somebody names may be behind a link or a pipe; of a folder that somebody
+// else may have made they are neither.
+func TestRanksOfAFolder(t *testing.T) {
+	dir := t.TempDir()
+	write(t, `{"layers": [{"name": "a", "rank": 1}]}`, dir, "elsewhere")
+	out, piped := filepath.Join(dir, "out"), filepath.Join(dir, "piped")
+	must(t, os.Mkdir(out, 0o777))
+	must(t, os.Symlink("../elsewhere", filepath.Join(out, RanksFile)))
+	must(t, os.Mkdir(piped, 0o777))
+	must(t, syscall.Mkfifo(filepath.Join(piped, RanksFile), 0o666))
+	if r, err := ReadRanks(filepath.Join(out, RanksFile)); err != nil || len(r.Layers) != 1 {
+		t.Errorf("named: %+v, %v", r, err)
+	}
+	if _, err := ReadOnly(out).Ranks(); err == nil || !strings.Contains(err.Error(), "out of its folder") {
+		t.Errorf("a link: error %v", err)
+	}
+	if _, err := ReadOnly(piped).Ranks(); err == nil || !strings.Contains(err.Error(), "is not a regular file") {
+		t.Errorf("a pipe: error %v", err)
 	}
 }

@@ -279,7 +279,7 @@ func inspectResults(dir string) (contents, error) {
 		i.Files = append(i.Files, e.Name())
 	}
 	if slices.Contains(i.Files, runs.RanksFile) {
-		r, err := runs.ReadRanks(filepath.Join(dir, runs.RanksFile))
+		r, err := runs.ReadOnly(dir).Ranks()
 		if err != nil {
 			return contents{}, err
 		}

@@ -13,7 +13,7 @@ import (
 // Advice says in words what trials of settings have shown: what was chosen and why,
 // what made a difference and what did not, and what came to nothing.
 func Advice(u *runs.Tune) []string {
-	if u.Chosen == nil || u.Chosen.Loss == nil || u.Best < 0 || u.Best >= len(u.Trials) || u.Trials[u.Best].Loss == nil {
+	if u.Chosen == nil {
 		return nil
 	}
 	all := []string{choice(u)}

@@ -30,7 +30,7 @@ func (c Curves) add(r runs.Record) {
 // evenly.
 func (r *Run) loggedAlpha() []runs.Record {
 	const most = 80
-	with := slices.DeleteFunc(slices.Clone(r.Curves["search"]), func(p runs.Record) bool { return len(p.Alpha) == 0 })
+	with := slices.DeleteFunc(slices.Clone(r.Curves["search"]), func(p runs.Record) bool { return len(slices.Concat(p.Alpha...)) == 0 })
 	var kept []runs.Record
 	for i := 0; i < len(with); i += 1 + len(with)/most {
 		kept = append(kept, with[i])
@@ -43,7 +43,7 @@ func loss(r runs.Record) []float64           { return logged(r.Loss) }
 func validationLoss(r runs.Record) []float64 { return logged(r.ValLoss) }
 func ranks(r runs.Record) []float64          { return toFloats(r.Ranks) }
 
-// ratio is in powers of ten.
+// logRatio is in powers of ten.
 func logRatio(r runs.Record) []float64 {
 	if r.Ratio == nil {
 		return nil

@@ -175,6 +175,9 @@ func readRun(dir string) (*Run, error) {
 	if r.Results.Task == "" || r.Results.Method == "" {
 		return nil, fmt.Errorf("%s: not the results of a run: \"task\" or \"method\" is missing", path(runs.ResultsFile))
 	}
+	if err := r.Results.Check(); err != nil {
+		return nil, fmt.Errorf("%s: not what a run writes: %w", path(runs.ResultsFile), err)
+	}
 	ranks, noRanks := runs.ReadOnly(dir).Ranks()
 	if noRanks == nil {
 		r.Ranks = &ranks
@@ -185,7 +188,9 @@ func readRun(dir string) (*Run, error) {
 	}
 	var noCurves error
 	r.Curves, noCurves = readCurves(path(runs.MetricsFile))
-	for _, err := range []error{readJSON(path(runs.ConfigFile), &r.Settings), readJSON(path(runs.GridFile), &r.Grid), readJSON(path(runs.PruneFile), &r.Pruning), readJSON(path(runs.TuneFile), &r.Tune), noRanks, noLosses, noCurves} {
+	var noTune error
+	r.Tune, noTune = runs.ReadTune(dir)
+	for _, err := range []error{readJSON(path(runs.ConfigFile), &r.Settings), readJSON(path(runs.GridFile), &r.Grid), readJSON(path(runs.PruneFile), &r.Pruning), noTune, noRanks, noLosses, noCurves} {
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}

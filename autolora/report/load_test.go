@@ -101,6 +101,21 @@ func TestLoadErrors(t *testing.T) {
 		{"config", func(dir string) { writeFile(t, filepath.Join(dir, "run", runs.ConfigFile), `{"model"`) }, []string{"run/config.json", "unexpected end"}},
 		{"ranks", func(dir string) { writeFile(t, filepath.Join(dir, "run", runs.RanksFile), `{"layers": []}`) }, []string{"run/ranks.json", "not a ranks file"}},
 		{"grid", func(dir string) { writeFile(t, filepath.Join(dir, "run", runs.GridFile), `[`) }, []string{"run/grid.json"}},
+		{"confusion of other classes", func(dir string) {
+			writeFile(t, filepath.Join(dir, "run", runs.ResultsFile), `{"task": "a", "method": "lora", "classes": [{"class": "x"}], "confusion": [[1, 2], [3, 4]]}`)
+		}, []string{"run/results.json", "the confusion matrix of 2 rows is not one of 1 classes"}},
+		{"a row of confusion", func(dir string) {
+			writeFile(t, filepath.Join(dir, "run", runs.ResultsFile), `{"task": "a", "method": "lora", "classes": [{"class": "x"}], "confusion": [[1, 2]]}`)
+		}, []string{"run/results.json", "the confusion matrix of 1 rows"}},
+		{"choice of trials", func(dir string) {
+			writeFile(t, filepath.Join(dir, "run", runs.TuneFile), `{"trials": [{"settings": {}, "loss": 1}], "chosen": {"loss": 1}, "choice": 7}`)
+		}, []string{"run/tune.json", `"choice"`}},
+		{"best of trials", func(dir string) {
+			writeFile(t, filepath.Join(dir, "run", runs.TuneFile), `{"trials": [{"settings": {}, "loss": 1}, {"settings": {}}], "chosen": {"loss": 1}, "best": 1}`)
+		}, []string{"run/tune.json", `"best"`}},
+		{"seeds of a comparison", func(dir string) {
+			writeFile(t, filepath.Join(dir, runs.CompareFile), `{"methods": ["lora"], "seeds": 1000000000000}`)
+		}, []string{runs.CompareFile, "got 1000000000000 seeds, want at most 1000"}},
 		{"line of metrics", func(dir string) {
 			writeFile(t, filepath.Join(dir, "run", runs.MetricsFile), `{"phase":"train","step":1}`+"\n"+`{"phase":`+"\n")
 		}, []string{"run/metrics.jsonl: line 2", "unexpected end"}},
@@ -164,7 +179,7 @@ func TestCurves(t *testing.T) {
 
 // Long searches show enough of the α, evenly.
 func TestAlphaIsThinned(t *testing.T) {
-	r := Run{Curves: Curves{}}
+	r := Run{Curves: Curves{"search": {{Phase: "search", Alpha: [][]float64{{}}}}}} // of a damaged file
 	for step := 1; step <= 5000; step++ {
 		r.Curves.add(runs.Record{Phase: "search", Step: step, Alpha: [][]float64{{float64(step)}}})
 	}

@@ -106,7 +106,7 @@ func (r *Report) tuningPicture() picture {
 			"Dashed: one standard error above the best; the filled dot is what was chosen. Trials that diverged or learnt nothing are left out."}
 	for _, run := range r.runs {
 		u := run.Tune
-		if u == nil || u.Chosen == nil || u.Chosen.Loss == nil || u.Best < 0 || u.Best >= len(u.Trials) || u.Trials[u.Best].Loss == nil {
+		if u == nil || u.Chosen == nil {
 			continue
 		}
 		c := lossCurve{x: learningRate, allowed: *u.Trials[u.Best].Loss + standardError(u.Trials[u.Best])}

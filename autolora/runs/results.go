@@ -1,6 +1,11 @@
 package runs
 
-import "autolora/data/metrics"
+import (
+	"fmt"
+	"slices"
+
+	"autolora/data/metrics"
+)
 
 // Results is what results.json holds.
 type Results struct {
@@ -51,6 +56,15 @@ type Details struct {
 	Classes   []metrics.ClassScores `json:"classes,omitempty"`
 	Confusion [][]int               `json:"confusion,omitempty"` // [gold][predicted] examples or words, in the order of Classes
 	Mistakes  []Mistake             `json:"mistakes,omitempty"`  // those with the highest loss, at most MaxMistakes
+}
+
+// Check returns an error where the confusion matrix is not one of the classes.
+func (d *Details) Check() error {
+	n := len(d.Confusion)
+	if n > 0 && (n != len(d.Classes) || slices.ContainsFunc(d.Confusion, func(row []int) bool { return len(row) != n })) {
+		return fmt.Errorf("the confusion matrix of %d rows is not one of %d classes", n, len(d.Classes))
+	}
+	return nil
 }
 
 // The bounds of Details.

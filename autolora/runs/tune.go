@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -230,6 +231,10 @@ func ReadTune(dir string) (*Tune, error) {
 		return nil, nil
 	case err != nil:
 		return nil, err
+	}
+	compared := func(n int) bool { return n >= 0 && n < len(u.Trials) && u.Trials[n].Loss != nil }
+	if u.Chosen != nil && (u.Chosen.Loss == nil || !compared(u.Choice) || !compared(u.Best)) {
+		return nil, fmt.Errorf("%s: not what a run writes: \"chosen\", \"choice\" or \"best\" is no trial with a loss", filepath.Join(dir, TuneFile))
 	}
 	return &u, nil
 }

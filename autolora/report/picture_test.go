@@ -228,6 +228,7 @@ func TestBrokenPicture(t *testing.T) {
 	if err := (picture{Panels: []panel{p}}).write(io.Discard, ".png"); err == nil {
 		t.Error("no error of a file")
 	}
+	_, _ = dotPanel("no number", "", true, []row{{mean: math.NaN()}}).inline() // ends
 }
 
 // voidElement is what HTML has and XML has not.

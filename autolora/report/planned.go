@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"autolora/autolora/runs"
+	"autolora/autolora/settings"
 )
 
 // plan is what a compare.json says: the runs that are to be in its
@@ -28,22 +29,25 @@ func readPlan(dir string) (*plan, error) {
 		Seeds    uint64   `json:"seeds"`
 		Controls bool     `json:"controls"`
 	}
-	var settings map[string]any
-	for _, v := range []any{&said, &settings} {
+	var values map[string]any
+	for _, v := range []any{&said, &values} {
 		if err := readJSON(path, v); err != nil {
 			return nil, err
 		}
 	}
-	maps.DeleteFunc(settings, func(name string, _ any) bool { return !changesResults(name) || isPath(name) })
-	p := &plan{dir: dir, of: fmt.Sprint(filepath.Base(said.Model), settings), auto: settings["lr"] == "auto"}
+	if said.Seeds > settings.MaxSeeds {
+		return nil, fmt.Errorf("%s: got %d seeds, want at most %d", path, said.Seeds, settings.MaxSeeds)
+	}
+	maps.DeleteFunc(values, func(name string, _ any) bool { return !changesResults(name) || isPath(name) })
+	p := &plan{dir: dir, of: fmt.Sprint(filepath.Base(said.Model), values), auto: values["lr"] == settings.AutoWord}
 	methods := said.Methods
 	if said.Controls {
 		methods = runs.WithControls(methods)
 	}
 	slices.SortFunc(methods, byMethod)
-	for seed := said.Seed; seed < said.Seed+said.Seeds; seed++ {
+	for i := range said.Seeds {
 		for _, method := range slices.Compact(methods) {
-			p.runs = append(p.runs, runs.SeedFolder(method, seed))
+			p.runs = append(p.runs, runs.SeedFolder(method, said.Seed+i))
 		}
 	}
 	return p, nil

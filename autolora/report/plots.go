@@ -39,6 +39,9 @@ func stroke(of color.Color, width vg.Length, dash ...vg.Length) draw.LineStyle {
 func ticks(label func(float64) string) plot.Ticker {
 	return plot.TickerFunc(func(low, high float64) []plot.Tick {
 		var ticks []plot.Tick
+		if !Number(high - low).Known() {
+			return nil // the library would look for some for ever
+		}
 		for _, t := range (plot.DefaultTicks{}).Ticks(low, high) {
 			if !t.IsMinor() && label(t.Value) != "" {
 				ticks = append(ticks, plot.Tick{Value: t.Value, Label: label(t.Value)})

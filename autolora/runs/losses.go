@@ -115,6 +115,9 @@ func ReadLosses(dir string) (l Losses, err error) {
 		return bad("rows of %d examples, and losses of %d", len(file.Rows), len(file.Loss))
 	}
 	read := Losses{Part: file.Part, Data: file.Data, Rows: file.Rows}
+	if file.Rows != nil && slices.Max(file.Rows) == 0 {
+		return bad("no example has rows")
+	}
 	for i, loss := range file.Loss {
 		if file.Rows != nil && (file.Rows[i] < 0 || file.Rows[i] > maxRows) {
 			return bad("example %d has %d rows, want 0 to %d", i, file.Rows[i], maxRows)

@@ -74,6 +74,7 @@ func TestLossesFile(t *testing.T) {
 		`{"data": "a", "loss": []}`:                       `"data" or "loss" is missing`,
 		`{"data": "a", "loss": [1, 2], "rows": [1]}`:      "rows of 1 examples, and losses of 2",
 		`{"data": "a", "loss": [1, 2], "rows": [1, -1]}`:  "example 1 has -1 rows, want 0 to 1073741824",
+		`{"data": "a", "loss": [1, 2], "rows": [0, 0]}`:   "no example has rows",
 		`{"data": "a", "loss": [1e40]}`:                   "not what a run writes",
 		`[]`:                                              "not what a run writes",
 		`{"data": "a", "loss": [1], "rows": [2000000000]`: "not what a run writes",

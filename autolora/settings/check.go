@@ -101,6 +101,9 @@ func (c *Config) isTask() error {
 	return err
 }
 
+// MaxSeeds bounds the seeds of a comparison: more are a mistake.
+const MaxSeeds = 1000
+
 // Bounds on what is allocated before a machine could say that it is too much.
 const (
 	maxRank    = runs.MaxRank

@@ -18,7 +18,7 @@ func (c *Config) Settings() []Setting {
 	return slices.Concat(
 		of("Comparison", Compare,
 			list("methods", &c.Methods, nil, "`METHOD,…` what to compare: "+runs.MethodWords()).is(Identity).words(runs.MethodNames()...),
-			number("seeds", &c.Seeds, 0, atLeast(0).upTo(1000), "`N` runs of every method, with the seeds --seed, --seed+1, …").is(Identity),
+			number("seeds", &c.Seeds, 0, atLeast(0).upTo(MaxSeeds), "`N` runs of every method, with the seeds --seed, --seed+1, …").is(Identity),
 			flag("controls", &c.Controls, false, "compare every method that searches ranks with its controls, too").is(Identity),
 			list("with", &c.With, nil, "`METHOD:SETTING=VALUE` a setting of one method, as full:lr=1e-4; may be repeated").is(Identity).takenWhole(),
 		),

@@ -1,6 +1,7 @@
 package data
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -50,30 +51,30 @@ const (
 	TrainOnLast      TrainOn = "last"      // the last of them
 )
 
-// Answer is the text of the last message if it is the assistant's, else "".
-func (c *Conversation) Answer() string {
-	if last := len(c.Messages) - 1; last >= 0 && c.Messages[last].Role == Assistant {
-		return c.Messages[last].said()
+// Answer is the text of the last message, or what stands for it where it only calls tools; ok is false if that is not the
+// assistant's.
+func (c *Conversation) Answer() (text string, ok bool) {
+	if len(c.Messages) == 0 {
+		return "", false
 	}
-	return ""
-}
-
-// said is the text of a message, or what stands for it where it only calls tools.
-func (m Message) said() string {
-	if m.Text == "" {
-		return string(m.JSON)
+	last := c.Messages[len(c.Messages)-1]
+	if text = last.Text; text == "" && bytes.Contains(last.JSON, []byte(`"tool_calls"`)) {
+		text = string(last.JSON)
 	}
-	return m.Text
+	return text, last.Role == Assistant
 }
 
 // Prompt is the conversation up to the last turn of the assistant, if it ends with one.
 func (c *Conversation) Prompt() *Conversation {
 	p := &Conversation{Messages: c.Messages, Tools: c.Tools}
-	if n := len(p.Messages); n > 0 && p.Messages[n-1].Role == Assistant {
-		p.Messages = p.Messages[:n-1]
+	if _, ok := c.Answer(); ok {
+		p.Messages = p.Messages[:len(p.Messages)-1]
 	}
 	return p
 }
+
+// taught reports whether something of it is to be written.
+func (c *Conversation) taught() bool { return c.Whole || len(c.Turns) > 0 }
 
 // NewMessage is a message that is a text.
 func NewMessage(role, text string) Message {
@@ -110,10 +111,14 @@ func (c *Conversation) set(on TrainOn) {
 	}
 }
 
-// checkTurns returns an error for a conversation in which nothing is to be written.
-func (d *Dataset) checkTurns() error {
+// endWithTurns leaves out what is said after the last turn that is to be written: thanks, say, of which nothing is learnt.
+// A conversation in which nothing is to be written is an error, but in a test set.
+func (d *Dataset) endWithTurns(part Part) error {
 	for i := range d.Examples {
-		if c := d.Examples[i].Chat; !c.Whole && len(c.Turns) == 0 {
+		switch c := d.Examples[i].Chat; {
+		case len(c.Turns) > 0:
+			c.Messages = c.Messages[:c.Turns[len(c.Turns)-1]+1]
+		case !c.Whole && part != Test:
 			return fmt.Errorf("%s: the conversation has no turn of the assistant, so nothing is to be learnt from it: take it out", d.Examples[i].Where())
 		}
 	}
@@ -176,7 +181,10 @@ func (ex *Example) setChat(cells []cell, answer cell, names [2]string) error {
 	if names[1] != "" || first.kind == isText && !strings.HasPrefix(strings.TrimSpace(first.text), "[") {
 		role = User
 	}
-	err := add(System, cells[3], System)
+	var err error
+	if !cells[3].blank() {
+		err = add(System, cells[3], System)
+	}
 	if err == nil {
 		err = add(names[0], first, role)
 	}
@@ -284,7 +292,6 @@ func reasoning(members []plainjson.Member) []plainjson.Member {
 				members = append(members, plainjson.Member{Key: other, Value: members[at].Value})
 			}
 		}
-		members[find(first)].Value = members[at].Value
 		break
 	}
 	return members

@@ -42,6 +42,10 @@ func TestConversations(t *testing.T) {
 			FileTask{}, `{"role":"system","content":"s"} ` + hi + hello},
 		{"sharegpt's system", "a.jsonl", `{"system": "s", "conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello"}]}`,
 			FileTask{}, `{"role":"system","content":"s"} ` + hi + hello},
+		{"no system", "a.jsonl", `{"system": "", "conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello"}]}`, FileTask{}, hi + hello},
+		{"thanks", "a.jsonl", `{"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}, {"role": "user", "content": "Thanks"}]}`, FileTask{}, hi + hello},
+		{"all and thanks", "a.jsonl", `{"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}, {"role": "user", "content": "Hi"}]}`,
+			FileTask{TrainOn: TrainOnAll}, hi + hello[1:] + hi + "whole "},
 		{"tools", "a.jsonl", `{"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "tool_calls": [{"b": 1.0, "a": null}], "content": null}, {"role": "tool", "content": "3", "name": "f"}, {"role": "assistant", "content": "Hello"}], "tools": [{"name": "f"}]}`,
 			FileTask{}, hi + `*{"role":"assistant","tool_calls":[{"b": 1.0, "a": null}]} {"role":"tool","content":"3","name":"f"} ` + hello + `[{"name": "f"}]`},
 		{"parts", "a.jsonl", `{"messages": [{"role": "user", "content": [{"type": "text", "text": "H"}, {"type": "text", "text": "i"}]}, {"role": "assistant", "content": "Hello"}]}`,
@@ -66,7 +70,8 @@ func TestConversations(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := splits.Train.Examples[0].Chat.shown(); splits.Task.Kind != Chat || got != c.want || splits.Task.Primary != "perplexity" {
+			d := splits.Train
+			if got := d.Examples[0].Chat.shown(); splits.Task.Kind != Chat || got != c.want || splits.Task.Primary != "perplexity" || !d.Labelled() || d.Prompts().Labelled() {
 				t.Errorf("%s, %s: got %s\nwant %s", splits.Task.Kind, splits.Task.Primary, got, c.want)
 			}
 		})
@@ -142,6 +147,25 @@ func TestChatInputs(t *testing.T) {
 	in, err := ReadTexts(write(t, "in.txt", "Hi\n"), Task{Kind: Chat}, InputConfig{})
 	if err != nil || in.Examples[0].Chat.shown() != hi {
 		t.Errorf("plain text: got %+v, %v", in, err)
+	}
+}
+
+// TestAnswer has what is compared with what a model writes.
+func TestAnswer(t *testing.T) {
+	for text, want := range map[string]string{
+		`[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]`: "b true",
+		`[{"role":"assistant","content":""}]`:                                " true",
+		`[{"role":"assistant","content":"","tool_calls":[{"name":"f"}]}]`:    `{"role":"assistant","content":"","tool_calls":[{"name":"f"}]} true`,
+		`[{"role":"assistant","content":"b"},{"role":"user","content":"a"}]`: "a false",
+	} {
+		messages, err := parseMessages(cell{kind: isOther, text: text}, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, ok := (&Conversation{Messages: messages}).Answer()
+		if got := fmt.Sprint(answer, " ", ok); got != want {
+			t.Errorf("%s: got %s, want %s", text, got, want)
+		}
 	}
 }
 

@@ -159,10 +159,10 @@ func (d *Dataset) Rows() []int {
 }
 
 // Labelled reports whether every example, in tagging every word, has a label, in generation a target or
-// references, in chats a turn of the assistant at its end.
+// references, in chats something to be written.
 func (d *Dataset) Labelled() bool {
 	return !slices.ContainsFunc(d.Examples, func(e Example) bool {
-		return d.Kind == Generation && e.Target == "" && e.References == nil || d.Kind == Chat && e.Chat.Answer() == "" ||
+		return d.Kind == Generation && e.Target == "" && e.References == nil || d.Kind == Chat && !e.Chat.taught() ||
 			d.Kind == MultiLabel && e.LabelSet == nil || e.Label == NoLabel || math.IsNaN(e.Value) || d.Kind == Tagging && slices.Contains(e.Tags, NoLabel)
 	})
 }

@@ -248,8 +248,8 @@ func (f FileTask) read(part Part, file string, task *Task) (*Dataset, error) {
 	}
 	known.unknown = fmt.Sprintf(" is not among the %d classes %s (%s)", len(task.Labels), whose, listNames(task.Labels))
 	d, err := rows.read(task.Name, part, []string{file}, known)
-	if err == nil && f.Kind == Chat && part != Test {
-		err = d.checkTurns()
+	if err == nil && f.Kind == Chat {
+		err = d.endWithTurns(part)
 	}
 	if err != nil || !known.grow {
 		return d, err

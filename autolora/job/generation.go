@@ -201,7 +201,9 @@ func (x *textScorer) score(d *data.Dataset, texts []string) (metrics.Scores, err
 		for i, text := range texts {
 			switch ex := d.Examples[i]; {
 			case ex.Chat != nil:
-				segments = append(segments, nlg.Segment{Hypothesis: text, References: []string{oneLine(ex.Chat.Answer())}})
+				if answer, ok := ex.Chat.Answer(); ok {
+					segments = append(segments, nlg.Segment{Hypothesis: text, References: []string{oneLine(answer)}})
+				}
 			case subset == "" || ex.Subset == subset:
 				segments = append(segments, nlg.Segment{Hypothesis: text, References: ex.References})
 			}

@@ -64,9 +64,10 @@ func (d *Dataset) setLists(cells []cell, classes *classes) error {
 		return fmt.Errorf("%s: %w", d.Files[0], err)
 	}
 	d.separator = separator
-	hot := manyHot(cells)
-	if hot && classes.grow {
-		for k := range cells[0].list {
+	places := manyHot(cells)
+	hot := places > 0
+	if classes.grow {
+		for k := range places {
 			if _, err := classes.find(cell{kind: isNumber, number: int64(k)}); err != nil {
 				return err
 			}
@@ -149,21 +150,21 @@ func separatorOf(cells []cell, classes *classes) (string, error) {
 	return "", fmt.Errorf("the labels have %s in them: which stands between labels is not plain: give lists, as [\"a\", \"b\"], or a column of 0 and 1 for each label", and(quoted(found)))
 }
 
-// manyHot reports whether lists say of each label whether an example has it.
-func manyHot(cells []cell) bool {
+// manyHot returns the length of lists that say of each label whether an example has it; 0 where the cells are no such lists.
+func manyHot(cells []cell) int {
 	length, twice := -1, false
 	for _, c := range cells {
 		switch {
 		case c.kind == missing:
 			continue
 		case c.kind != isList || length >= 0 && len(c.list) != length:
-			return false
+			return 0
 		}
 		length = len(c.list)
 		ones := 0
 		for _, element := range c.list {
 			if n, ok := element.whole(); !ok || n < 0 || n > 1 {
-				return false
+				return 0
 			}
 			if element.isOne() {
 				ones++
@@ -171,7 +172,10 @@ func manyHot(cells []cell) bool {
 		}
 		twice = twice || ones > 1 || length-ones > 1
 	}
-	return length > 1 && twice && cells[0].kind == isList
+	if length < 2 || !twice {
+		return 0
+	}
+	return length
 }
 
 func (c cell) isOne() bool {

@@ -97,6 +97,19 @@ func (words) Encode(ex Example) (Encoded, error) {
 	return Encoded{IDs: make([]int32, len(strings.Fields(ex.Text)))}, nil
 }
 
+// The labels of a test set may be missing in its first row.
+func TestManyHotUnknown(t *testing.T) {
+	train := write(t, "train.jsonl", `{"text":"x","labels":[1,1,0]}`+"\n"+`{"text":"z","labels":[0,0,1]}`)
+	test := write(t, "test.jsonl", `{"text":"x","labels":null}`+"\n"+`{"text":"z","labels":[0,0,1]}`)
+	s, err := FileTask{Train: train, Test: test, Kind: MultiLabel, Text: []string{"text"}, Label: "labels"}.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := s.Test[0]; d.Examples[0].LabelSet != nil || fmt.Sprint(d.Examples[1].Classes) != "[2]" || d.Labelled() {
+		t.Errorf("got %+v", d.Examples)
+	}
+}
+
 func TestMultiLabelErrors(t *testing.T) {
 	text := []string{"text"}
 	lists := write(t, "lists.jsonl", `{"text":"x","labels":["b","a"]}`+"\n"+`{"text":"z","labels":["c"]}`)

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/format"
@@ -100,11 +99,11 @@ func (f *File) Columns() []string {
 
 // HasLists reports whether a column holds lists.
 func (f *File) HasLists(name string) bool {
-	i := slices.Index(f.Columns(), name)
-	if i < 0 {
+	column := f.root.Column(name)
+	if column == nil {
 		return false
 	}
-	_, _, err := listLeaf(f.root.Columns()[i])
+	_, _, err := listLeaf(column)
 	return err == nil
 }
 
@@ -130,7 +129,7 @@ func (f *File) Column(name string) ([]Value, error) {
 // Lists returns the lists of a column that holds them, Rows of them: nil for a null, not nil for an empty list. A column
 // without any value, whose type says no more, holds nulls.
 func (f *File) Lists(name string) ([][]Value, error) {
-	if i := slices.Index(f.Columns(), name); i >= 0 && hasNoValues(f.root.Columns()[i]) {
+	if column := f.root.Column(name); column != nil && hasNoValues(column) {
 		return make([][]Value, f.Rows()), nil
 	}
 	r, err := f.read(name, listLeaf)
@@ -143,8 +142,8 @@ func (f *File) Lists(name string) ([][]Value, error) {
 // read reads all values of a column. Find says which leaf of it to read, and from which definition level on a list
 // has an element.
 func (f *File) read(name string, find func(*parquet.Column) (leaf *parquet.Column, element int, err error)) (r *columnReader, err error) {
-	i := slices.Index(f.Columns(), name)
-	if i < 0 {
+	column := f.root.Column(name)
+	if column == nil {
 		return nil, fmt.Errorf("no column %q", name)
 	}
 	where := fmt.Sprintf("column %q", name)
@@ -154,7 +153,7 @@ func (f *File) read(name string, find func(*parquet.Column) (leaf *parquet.Colum
 		}
 	}()
 	defer recoverDamage(&err)
-	leaf, element, err := find(f.root.Columns()[i])
+	leaf, element, err := find(column)
 	if err != nil {
 		return nil, err
 	}
@@ -228,20 +227,34 @@ func isNull(t parquet.Type) bool {
 
 // checkType says why the values of a leaf cannot be read.
 func checkType(t parquet.Type, want string) error {
+	err := checkKind(t, want)
+	if err == nil && !isPlain(t) {
+		err = fmt.Errorf("it holds decimals, dates or times: %s", want)
+	}
+	return err
+}
+
+// checkKind is checkType of the form alone in which the values stand.
+func checkKind(t parquet.Type, want string) error {
+	switch t.Kind() {
+	case parquet.Boolean, parquet.Int32, parquet.Int64, parquet.Float, parquet.Double, parquet.ByteArray:
+		return nil
+	}
 	if isNull(t) {
 		return nil
 	}
-	switch t.Kind() {
-	case parquet.Boolean, parquet.Int32, parquet.Int64, parquet.Float, parquet.Double, parquet.ByteArray:
-	default:
-		return fmt.Errorf("it has the type %v: %s", t.Kind(), want)
+	return fmt.Errorf("it has the type %v: %s", t.Kind(), want)
+}
+
+// isPlain reports whether values mean what stands there: no date, of which a number does.
+func isPlain(t parquet.Type) bool {
+	logical := t.LogicalType()
+	if logical == nil {
+		return true
 	}
-	if logical := t.LogicalType(); logical != nil {
-		switch logical.Value.(type) {
-		case nil, *format.StringType, *format.EnumType, *format.IntType, *format.JsonType:
-		default:
-			return fmt.Errorf("it holds decimals, dates or times: %s", want)
-		}
+	switch logical.Value.(type) {
+	case nil, *format.StringType, *format.EnumType, *format.IntType, *format.JsonType, *format.NullType:
+		return true
 	}
-	return nil
+	return false
 }

@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	parquetgo "github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/compress"
@@ -276,6 +278,36 @@ func TestParquetGo(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestJSON reads what JSON has no form for: NaN is a null, dates are left out, an infinite number is an error.
+func TestJSON(t *testing.T) {
+	type message struct {
+		When  time.Time `parquet:"when,timestamp"`
+		Score float64   `parquet:"score"`
+		Text  string    `parquet:"text"`
+	}
+	type row struct {
+		Messages []message `parquet:"messages,list"`
+	}
+	written := func(score float64) *File {
+		var b bytes.Buffer
+		if err := parquetgo.Write(&b, []row{{[]message{{time.Unix(1, 0), 1, "a"}, {time.Unix(2, 0), score, "b"}}}}); err != nil {
+			t.Fatal(err)
+		}
+		f, err := Open(b.Bytes())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	got, err := written(math.NaN()).JSON("messages")
+	if want := `[[{"score":1.0,"text":"a"},{"text":"b"}]]`; err != nil || fmt.Sprintf("%s", got) != want {
+		t.Errorf("got %s, %v, want %s", got, err, want)
+	}
+	if _, err := written(math.Inf(1)).JSON("messages"); err == nil || err.Error() != `column "messages": a number is infinite` {
+		t.Errorf("infinite: %v", err)
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -15,15 +14,15 @@ import (
 
 // Nested reports whether a column holds lists or structs.
 func (f *File) Nested(name string) bool {
-	i := slices.Index(f.Columns(), name)
-	return i >= 0 && !(f.root.Columns()[i].Leaf() && !f.root.Columns()[i].Repeated())
+	column := f.root.Column(name)
+	return column != nil && (!column.Leaf() || column.Repeated())
 }
 
 // JSON returns the values of a column of lists, structs and what these hold, Rows of them: JSON, in which a struct is an
-// object without the fields that are null, nil for a null.
+// object without the fields that are null, decimals, dates or times, nil for a null. A NaN is a null.
 func (f *File) JSON(name string) (rows []json.RawMessage, err error) {
-	i := slices.Index(f.Columns(), name)
-	if i < 0 {
+	column := f.root.Column(name)
+	if column == nil {
 		return nil, fmt.Errorf("no column %q", name)
 	}
 	defer func() {
@@ -32,7 +31,6 @@ func (f *File) JSON(name string) (rows []json.RawMessage, err error) {
 		}
 	}()
 	defer recoverDamage(&err)
-	column := f.root.Columns()[i]
 	a := assembly{leaves: map[*parquet.Column]*leaf{}}
 	if err := a.read(f, name, column); err != nil {
 		return nil, err
@@ -65,6 +63,7 @@ type assembly struct {
 type leaf struct {
 	levels []level
 	values []Value // those that are there
+	hidden bool    // they are decimals, dates or times
 	at     int     // place among the levels
 }
 
@@ -80,7 +79,7 @@ func (a *assembly) read(f *File, name string, c *parquet.Column) error {
 		}
 		return nil
 	}
-	if err := checkType(c.Type(), "want strings, integers, floats and booleans"); err != nil {
+	if err := checkKind(c.Type(), "want strings, integers, floats and booleans"); err != nil {
 		return err
 	}
 	if c.MaxDefinitionLevel() > math.MaxInt8 {
@@ -94,7 +93,7 @@ func (a *assembly) read(f *File, name string, c *parquet.Column) error {
 			return err
 		}
 	}
-	a.leaves[c] = &leaf{levels: r.levels, values: r.values}
+	a.leaves[c] = &leaf{levels: r.levels, values: r.values, hidden: !isPlain(c.Type())}
 	return nil
 }
 
@@ -154,6 +153,9 @@ func (a *assembly) item(c *parquet.Column) any {
 		l.at++
 		v := l.values[0]
 		l.values = l.values[1:]
+		if l.hidden {
+			return nil
+		}
 		return plain(v)
 	case len(children) == 1 && children[0].Repeated(): // a list: a group of a repeated group of the element
 		return a.list(children[0], func(c *parquet.Column) any {
@@ -180,9 +182,9 @@ func plain(v Value) any {
 	case parquet.Int32, parquet.Int64:
 		return v.Int64()
 	case parquet.Float:
-		return float(strconv.FormatFloat(float64(v.Float()), 'g', -1, 32))
+		return float(float64(v.Float()), 32)
 	case parquet.Double:
-		return float(strconv.FormatFloat(v.Double(), 'g', -1, 64))
+		return float(v.Double(), 64)
 	}
 	if text := v.ByteArray(); utf8.Valid(text) {
 		return string(text)
@@ -190,8 +192,15 @@ func plain(v Value) any {
 	panic("a text is not UTF-8")
 }
 
-// float is a number that JSON does not take for a whole one.
-func float(digits string) json.RawMessage {
+// float is a number that JSON does not take for a whole one, null of NaN, which pandas writes for it.
+func float(v float64, bits int) any {
+	switch {
+	case math.IsNaN(v):
+		return nil
+	case math.IsInf(v, 0):
+		panic("a number is infinite")
+	}
+	digits := strconv.FormatFloat(v, 'g', -1, bits)
 	if !strings.ContainsAny(digits, ".e") {
 		digits += ".0"
 	}

@@ -162,21 +162,20 @@ func (s *settings) segments() bool {
 // added_tokens.json lists, in the order of the ids, with the flags that it gives, then the special tokens that neither
 // has. All get their ids in the vocabulary, or the next free ones, whatever ids the settings give them.
 func (s *settings) extend(tokens []addedToken, vocab map[string]uint32) []addedToken {
-	place := func(content string) int {
-		return slices.IndexFunc(tokens, func(t addedToken) bool { return t.Content == content })
+	place, next := map[string]int{}, uint32(len(vocab))
+	for i, t := range tokens {
+		place[t.Content], next = i, max(next, t.ID+1)
 	}
 	add := func(t addedToken) {
 		var known bool
 		if t.ID, known = vocab[t.Content]; !known {
-			t.ID = uint32(len(vocab))
-			for _, other := range tokens {
-				t.ID = max(t.ID, other.ID+1)
-			}
+			t.ID = next
 		}
+		place[t.Content], next = len(tokens), max(next, t.ID+1)
 		tokens = append(tokens, t)
 	}
 	for _, t := range slices.SortedFunc(slices.Values(s.Added), byID) {
-		if at := place(t.Content); at >= 0 {
+		if at, ok := place[t.Content]; ok {
 			t.ID = tokens[at].ID
 			tokens[at] = t
 			continue
@@ -190,7 +189,7 @@ func (s *settings) extend(tokens []addedToken, vocab map[string]uint32) []addedT
 		}
 	}
 	for _, t := range append(named, s.Additional...) {
-		if t.Content != "" && place(t.Content) < 0 {
+		if _, known := place[t.Content]; t.Content != "" && !known {
 			add(addedToken(t))
 		}
 	}

@@ -232,6 +232,18 @@ func TestWebNLG(t *testing.T) {
 	}
 }
 
+func TestWebNLGLines(t *testing.T) {
+	const entry = `{"1": {"category": "City", "modifiedtripleset": [{"subject": "a", "property": "b", "object": "c"}]}}`
+	var lines []int
+	err := readEntries("f", []byte("{\"entries\": [\n"+entry+",\n"+entry+",\n\n"+entry+"]}"), func(line int, _ webnlgEntry) error {
+		lines = append(lines, line)
+		return nil
+	})
+	if err != nil || !slices.Equal(lines, []int{2, 3, 5}) {
+		t.Errorf("entries in lines %d, %v", lines, err)
+	}
+}
+
 func TestGenerationErrors(t *testing.T) {
 	const entry = `{"1": {"category": "City", "modifiedtripleset": [{"subject": "a", "property": "b", "object": "c"}], "lexicalisations": [{"comment": "good", "lex": "d"}]}}`
 	for _, test := range []struct {

@@ -125,7 +125,7 @@ func readEntries(file string, b []byte, yield func(line int, entry webnlgEntry) 
 	for _, raw := range all.Entries {
 		next := at + max(0, bytes.Index(b[at:], raw)) // the entries follow each other as they are
 		line += bytes.Count(b[at:next], []byte{'\n'})
-		at = next
+		at = next + 1 // of two that are the same the second is another one
 		var numbered map[string]webnlgEntry
 		if err := json.Unmarshal(raw, &numbered); err != nil {
 			return fmt.Errorf("%s: %w", place(file, line), err)

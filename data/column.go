@@ -14,6 +14,14 @@ import (
 // numbers is a column by itself. It is nil where the text is no table, a value a line, say. A value that is missing
 // is "". With lists a value may be one, which becomes JSON.
 func ReadColumn(file string, text []byte, lists bool, names ...string) ([]string, error) {
+	if rows := []json.RawMessage(nil); lists && json.Unmarshal(text, &rows) == nil && len(rows) > 0 &&
+		!slices.ContainsFunc(rows, func(row json.RawMessage) bool { return row[0] != '[' }) {
+		values := make([]string, len(rows))
+		for i, row := range rows {
+			values[i] = string(row)
+		}
+		return values, nil
+	}
 	if list, err := jsonCell(bytes.TrimSpace(text)); err == nil && list.kind == isList && len(list.list) > 0 &&
 		!slices.ContainsFunc(list.list, func(c cell) bool { return c.kind != isText }) {
 		return list.texts(), nil

@@ -1,14 +1,12 @@
 package nlg
 
 import (
-	"bytes"
-	"encoding/csv"
 	"fmt"
-	"io"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"autolora/data"
 	"autolora/data/metrics"
 	"autolora/human"
 	"autolora/plainjson"
@@ -119,26 +117,26 @@ func jsonLists(name string, lines []string) (references [][]string, err error) {
 // csvLists reads E2E's official files: the references with the same meaning representation are those of one output, in
 // the order in which these first appear.
 func csvLists(f metrics.File) (references [][]string, err error) {
-	rows, err := csv.NewReader(bytes.NewReader(f.Text)).ReadAll()
-	if err == nil && len(rows) == 0 {
-		err = io.ErrUnexpectedEOF
-	}
+	mrs, err := data.ReadColumn(f.Name, f.Text, false, "mr")
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", f.Name, err)
+		return nil, err
 	}
-	mr, ref := slices.Index(rows[0], "mr"), slices.Index(rows[0], "ref")
-	if mr < 0 || ref < 0 {
-		return nil, fmt.Errorf("%s: the columns are %s: want mr and ref", f.Name, strings.Join(rows[0], ", "))
+	texts, err := data.ReadColumn(f.Name, f.Text, false, "ref")
+	switch {
+	case err != nil:
+		return nil, err
+	case mrs == nil || texts == nil:
+		return nil, fmt.Errorf("%s: want a table with the columns mr and ref", f.Name)
 	}
 	places := map[string]int{}
-	for _, row := range rows[1:] {
-		i, ok := places[row[mr]]
+	for row, mr := range mrs {
+		i, ok := places[mr]
 		if !ok {
 			i = len(references)
-			places[row[mr]] = i
+			places[mr] = i
 			references = append(references, nil)
 		}
-		references[i] = append(references[i], strings.TrimSpace(row[ref]))
+		references[i] = append(references[i], strings.TrimSpace(texts[row]))
 	}
 	return references, nil
 }

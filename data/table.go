@@ -1,8 +1,6 @@
 package data
 
 import (
-	"autolora/foreign"
-	"autolora/human"
 	"bytes"
 	"errors"
 	"fmt"
@@ -13,6 +11,9 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"autolora/foreign"
+	"autolora/human"
 )
 
 // column is a column that a reader is asked for.

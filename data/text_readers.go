@@ -5,28 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // readTSV reads a table with tabs between the cells. GLUE's files have no quoting: a " is a character like any other
 // (csv.QUOTE_NONE in the official loaders). Others are written as CSV is, pandas' to_csv among them; they are told by
 // quotes that quoting alone explains, see quotedTSV.
 func readTSV(file string, b []byte, spec *tableSpec, yield yieldRow) error {
-	if quotedTSV(b) {
-		return newTextTable(file, spec, yield).read(b, '\t', true)
-	}
-	return readPlainTSV(file, b, spec, yield)
+	return readText(file, b, spec, yield, '\t', quotedTSV(b))
 }
 
 // readPlainTSV is readTSV of the official files, which are never quoted.
 func readPlainTSV(file string, b []byte, spec *tableSpec, yield yieldRow) error {
-	t := newTextTable(file, spec, yield)
-	t.skips = spec.skip != nil
-	if spec.header != nil {
-		if err := t.locate(spec.header); err != nil {
-			return err
-		}
-	}
-	return t.read(b, '\t', false)
+	return readText(file, b, spec, yield, '\t', false)
 }
 
 // quotedTSV reports whether the cells of a table are quoted. Read so, it has as many cells in every row and no quote
@@ -89,7 +80,7 @@ func readCSV(file string, b []byte, spec *tableSpec, yield yieldRow) error {
 			break
 		}
 	}
-	return newTextTable(file, spec, yield).read(b, delimiter, true)
+	return readText(file, b, spec, yield, delimiter, true)
 }
 
 // rawCell is a cell of a row as splitRows finds it.
@@ -171,22 +162,23 @@ func lineEnd(b []byte) []byte {
 	return b[:min(len(b), 1)]
 }
 
-// textTable takes the rows of a table whose first row has the names of the columns.
+// textTable takes the rows of a table whose first row has the names of the columns, unless the spec has them.
 type textTable struct {
 	file  string
 	spec  *tableSpec
 	yield yieldRow
-	skips bool     // rows that end before a wanted column are left out, as the spec says
 	names []string // nil before the first row
 	at    []int    // see tableSpec.locate
 	cells []cell
 }
 
-func newTextTable(file string, spec *tableSpec, yield yieldRow) *textTable {
-	return &textTable{file: file, spec: spec, yield: yield}
-}
-
-func (t *textTable) read(b []byte, delimiter byte, quoting bool) error {
+func readText(file string, b []byte, spec *tableSpec, yield yieldRow, delimiter byte, quoting bool) error {
+	t := &textTable{file: file, spec: spec, yield: yield}
+	if spec.header != nil {
+		if err := t.locate(spec.header); err != nil {
+			return err
+		}
+	}
 	failed := false // in a row, which says where
 	err := splitRows(b, delimiter, quoting, func(line int, row []rawCell) error {
 		err := t.row(line, row)
@@ -212,21 +204,22 @@ func (t *textTable) row(line int, row []rawCell) error {
 	if t.names == nil {
 		names := make([]string, len(row))
 		for i, c := range row {
-			if names[i] = string(bytes.TrimSpace(c.text)); checkUTF8(t.file, c.line, names[i]) != nil {
-				return checkUTF8(t.file, c.line, string(c.text))
+			names[i] = strings.TrimSpace(string(c.text))
+			if err := checkUTF8(t.file, c.line, string(c.text)); err != nil {
+				return err
 			}
 		}
 		return t.locate(names)
 	}
-	names := t.names
-	if t.skips && len(row) < len(names) && len(row) <= slices.Max(t.at) {
+	names, skips := t.names, t.spec.skip != nil
+	if skips && len(row) < len(names) && len(row) <= slices.Max(t.at) {
 		t.spec.skip(line)
 		return nil
 	}
 	for len(row) > len(names) && len(row[len(row)-1].text) == 0 {
 		row = row[:len(row)-1]
 	}
-	if len(row) != len(names) && (len(row) > len(names) || !t.skips) {
+	if len(row) != len(names) && (len(row) > len(names) || !skips) {
 		return fmt.Errorf("%s: %d cells, want %d (%s)", place(t.file, line), len(row), len(names), listNames(names))
 	}
 	for i, k := range t.at {

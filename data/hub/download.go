@@ -35,11 +35,10 @@ func (c *Client) blob(ctx context.Context, r repo, f file, advance func(int64)) 
 	}
 	// The Python library resumes from the same name.
 	d := download{client: c, file: f, path: path + ".incomplete", advance: advance}
-	defer d.close()
+	defer func() { d.out.Close() }() // nothing where open failed
 	if err := d.whole(ctx); err != nil {
 		return d.explain(r, err)
 	}
-	d.close()
 	if err := atomicfile.Rename(d.path, path); err != nil {
 		return fmt.Errorf("%v: %s: %w", r, f.path, err)
 	}
@@ -229,13 +228,6 @@ func (d *download) check() error {
 			ErrChecksum, got, d.file.etag)
 	}
 	return nil
-}
-
-func (d *download) close() {
-	if d.out != nil {
-		d.out.Close()
-		d.out = nil
-	}
 }
 
 // lock keeps other processes, the Python library's among them, from writing the same blob.

@@ -316,7 +316,7 @@ func TestDiskFull(t *testing.T) {
 	defer server.Close()
 	d := download{client: h.client(t), out: full, advance: func(int64) {}, sum: sha256.New(),
 		file: file{path: "model.safetensors", url: server.URL, etag: "abc", size: 1000}}
-	defer d.close()
+	defer d.out.Close()
 	err = d.explain(repo{"models", "org/tiny", "main"}, d.fetch(t.Context()))
 	if !errors.Is(err, ErrDiskFull) || !strings.Contains(err.Error(), "HF_HOME") {
 		t.Errorf("got %v, want %v that says what to set", err, ErrDiskFull)

@@ -88,7 +88,7 @@ func Load(dirs ...string) (*Runs, error) {
 				return nil // removed meanwhile, by a run that goes on
 			case err != nil || !entry.IsDir() || seen[path]:
 				return err
-			case entry.Name() == runs.Own || runs.IsShard(entry.Name()): // a run there is not complete, or a part of one
+			case entry.Name() == runs.Own: // a run there is not complete
 				return fs.SkipDir
 			}
 			seen[path] = true
@@ -124,7 +124,7 @@ func (rs *Runs) read(dir string) error {
 		rs.Runs = append(rs.Runs, r)
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return err
-	} else if _, err := os.Stat(filepath.Join(dir, runs.MetricsFile)); err == nil { // a run makes it first
+	} else if _, err := os.Stat(filepath.Join(dir, runs.MetricsFile)); err == nil && !runs.IsShard(filepath.Base(dir)) { // a run makes it first, and a part of one
 		rs.Unfinished = append(rs.Unfinished, dir)
 	}
 	return nil

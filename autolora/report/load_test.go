@@ -24,6 +24,8 @@ func TestLoad(t *testing.T) {
 	writeFile(t, filepath.Join(dir, "stopped", runs.MetricsFile), "")
 	writeFile(t, filepath.Join(dir, "stopped", runs.Checkpoint, "state.json"), "{}")
 	writeFile(t, filepath.Join(dir, "model", "config.json"), "{}")
+	writeFile(t, filepath.Join(dir, "tune", runs.ShardFolder(2), runs.MetricsFile), "")   // a part of a run
+	scored("sst2", "lora", 4, 0.8).write(t, filepath.Join(dir, runs.ShardFolder(1), "c")) // a comparison's, so called by its user
 	if err := os.Symlink(dir, filepath.Join(t.TempDir(), "link")); err != nil {
 		t.Fatal(err)
 	}
@@ -39,13 +41,13 @@ func TestLoad(t *testing.T) {
 		}
 		found = append(found, rel)
 	}
-	if want := []string{"adapter/seed-3", "a", "deep/er/b", "a/nested"}; !slices.Equal(found, want) {
+	if want := []string{"adapter/seed-3", "a", "deep/er/b", "shard-1/c", "a/nested"}; !slices.Equal(found, want) {
 		t.Errorf("found %q, want %q", found, want)
 	}
 	if want := []string{filepath.Join(dir, "stopped")}; !slices.Equal(rs.Unfinished, want) || rs.Replaced != nil {
 		t.Errorf("unfinished %q, replaced %v", rs.Unfinished, rs.Replaced)
 	}
-	if notes := strings.Join(Summarise(rs).Notes, "\n"); !strings.Contains(notes, "Not complete, and not counted: 1 of 5 runs: "+filepath.Join(dir, "stopped")) {
+	if notes := strings.Join(Summarise(rs).Notes, "\n"); !strings.Contains(notes, "Not complete, and not counted: 1 of 6 runs: "+filepath.Join(dir, "stopped")) {
 		t.Errorf("notes: %s", notes)
 	}
 }

@@ -336,7 +336,11 @@ type weightList struct {
 	Tensors    []tensorInfo     `json:"tensors"`
 }
 
-func listWeights(src safetensors.Source) weightList {
+// listWeights describes what a single file and a checkpoint have in common.
+func listWeights(src interface {
+	Names() []string
+	Tensor(name string) (safetensors.Tensor, bool)
+}) weightList {
 	l := weightList{DTypes: map[string]int64{}}
 	for _, name := range src.Names() {
 		t, _ := src.Tensor(name)

@@ -36,11 +36,12 @@ type AblationConfig struct {
 //
 // Parts are left out one after the other, each time that which costs the least for its
 // parameters. Of many parts some seem to do harm by chance, and would go first: so each
-// costs the standard error of its g more, by which batches differ. Within a round cross terms come from H if that is known; from one round
-// to the next they are in g and H at the gates that are left. The diagonal of H is
-// estimated without bias by v∘Hv, for v_j = ±1/σ_j (Bekas et al. 2007): in units of
-// the parts' sizes, so that large parts do not hide small ones. A batch costs its
-// gradient and its products, about a LoRA step each.
+// costs the standard error of its g more, by which batches differ. Within a round cross
+// terms come from H if that is known; from one round to the next they are in g and H at
+// the gates that are left. The diagonal of H is estimated without bias by v∘Hv, for
+// v_j = ±1/σ_j (Bekas et al. 2007): in units of the parts' sizes, so that large parts do
+// not hide small ones. A batch costs its gradient and its products, about a LoRA step
+// each.
 func Ablate(model *nn.Model, cfg AblationConfig, each func(add func(s *torchbind.Scope, b *Batch)) error) (worth [][]float64, work Work, err error) {
 	sizes, err := Trained(model)
 	if err != nil {
@@ -133,7 +134,6 @@ type expansion struct {
 
 	batches  float64
 	weight   float64      // of all batches
-	loss     float64      // Σ weight · L
 	gradient []float64    // Σ weight · g
 	squares  [3][]float64 // Σ weight² · g⁰, g and g²
 	diagonal []float64    // Σ weight · H_jj
@@ -188,7 +188,6 @@ func (x *expansion) add(s *torchbind.Scope, b *Batch) {
 			return hv
 		}
 		x.weight += b.Weight
-		x.loss += b.Weight * twice.loss.Item()
 		g := twice.g[0].Float64s()
 		addTo(x.gradient, b.Weight, g)
 		for j, v := range g {

@@ -78,20 +78,12 @@ func (p probed) factors(s *torchbind.Scope, b *Batch) (x, dy []*torchbind.Tensor
 	for _, probe := range p.probes {
 		outputs = append(outputs, probe.Y)
 	}
-	dtype := factorType(p.model)
+	dtype := p.model.FactorType()
 	for i, d := range torchbind.Grad(s, only(loss), outputs, nil, false) {
 		x = append(x, torchbind.To(s, p.probes[i].X, dtype, p.model.Device()))
 		dy = append(dy, torchbind.To(s, d, dtype, p.model.Device()))
 	}
 	return x, dy, Work{Tokens: int64(b.Tokens), Forward: 1, Backward: 1}
-}
-
-// factorType is the type of a model's LoRA factors.
-func factorType(m *nn.Model) torchbind.DType {
-	if m.DType() == torchbind.Float64 {
-		return torchbind.Float64
-	}
-	return torchbind.Float32
 }
 
 // numbers returns a tensor of zeros that lives as long as the model's adapters, for

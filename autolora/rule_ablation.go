@@ -36,18 +36,17 @@ func newAblations(model *nn.Model, cfg MeasureConfig) (Measurement, error) {
 
 // fields are what the state holds.
 func (m *ablations) fields() [][]float64 {
-	return [][]float64{{m.batches, m.weight, m.loss}, m.gradient, m.diagonal, m.squares[0], m.squares[1], m.squares[2], m.sizes}
+	return [][]float64{{m.batches, m.weight}, m.gradient, m.diagonal, m.squares[0], m.squares[1], m.squares[2], m.sizes}
 }
 
 // load takes what the state holds.
 func (m *ablations) load() {
 	state := m.state.Float64s()
+	m.batches, m.weight = state[0], state[1]
 	for _, field := range m.fields() {
 		copy(field, state)
 		state = state[len(field):]
 	}
-	first := m.state.Float64s()
-	m.batches, m.weight, m.loss = first[0], first[1], first[2]
 }
 
 // Halves implements Measurement.

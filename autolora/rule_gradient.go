@@ -49,7 +49,7 @@ func newGradients(model *nn.Model, cfg MeasureConfig) (Measurement, error) {
 func meanGradients(p probed) []*torchbind.Tensor {
 	var all []*torchbind.Tensor
 	for _, probe := range p.probes {
-		all = append(all, torchbind.Full(p.model.Scope(), p.shape(probe), 0, factorType(p.model), p.model.Device()))
+		all = append(all, torchbind.Full(p.model.Scope(), p.shape(probe), 0, p.model.FactorType(), p.model.Device()))
 	}
 	return all
 }

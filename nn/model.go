@@ -196,6 +196,9 @@ func (m *Model) Close() {
 // DType returns the type of the base model's weights.
 func (m *Model) DType() torchbind.DType { return m.dtype }
 
+// FactorType returns the type of LoRA factors, heads and optimiser states.
+func (m *Model) FactorType() torchbind.DType { return factorType(m.dtype) }
+
 // Device returns where the model is.
 func (m *Model) Device() torchbind.Device { return m.device }
 

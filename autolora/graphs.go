@@ -37,6 +37,8 @@ const (
 	graphLimit = 48
 )
 
+// NewGraphs returns graphs on device, none yet; note is told once why there are none any
+// more. They are to be closed.
 func NewGraphs(device torchbind.Device, note func(line string)) *Graphs {
 	return &Graphs{device: device, note: note, seen: map[string]int{}, graphs: map[string]*recorded{}}
 }

@@ -34,8 +34,9 @@ type Checkpoint struct {
 //
 // With an index, index and shards must agree: every tensor is in the shard that
 // the index names, no shard has others, and no shard lies outside of the folder,
-// by its name or by a link, but for the blobs of the Hugging Face cache. A folder without weights gives an error that lists what was
-// looked for and matches [fs.ErrNotExist].
+// by its name or by a link, but for the blobs of the Hugging Face cache. A folder
+// without weights gives an error that lists what was looked for and matches
+// [fs.ErrNotExist].
 func OpenCheckpoint(path string) (*Checkpoint, error) {
 	st, err := os.Stat(path)
 	if err != nil {

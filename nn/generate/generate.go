@@ -205,9 +205,7 @@ func (b *batch) bar(s *torchbind.Scope, rows []running, scores *torchbind.Tensor
 	if len(places) == 0 {
 		return
 	}
-	never := slices.Repeat([]float32{float32(math.Inf(-1))}, len(places))
-	shape := []int64{int64(len(places))}
-	device := scores.Device()
+	shape, device := []int64{int64(len(places))}, scores.Device()
 	torchbind.Reshape(s, scores, -1).IndexCopyInPlace(0, torchbind.FromSlice(s, places, shape, device),
-		torchbind.To(s, torchbind.FromSlice(s, never, shape, device), scores.DType(), device))
+		torchbind.Full(s, shape, math.Inf(-1), scores.DType(), device))
 }

@@ -95,10 +95,11 @@ func TestAgainstTransformersAndLoRA(t *testing.T) {
 		{"generate-gemma3", "gemma3-tiny"}, {"generate-phi3", "phi3-tiny"}, {"generate-smollm3", "smollm3-tiny"}, {"generate-olmo2", "olmo2-tiny"},
 		{"generate-dynamic", "llama-dynamic"}, {"generate-gemma2", "gemma2-tiny"},
 	} {
-		for _, dtype := range []torchbind.DType{torchbind.Float32, torchbind.Float64} {
+		ref := openReference(t, f.file)
+		batches := map[torchbind.DType][]int{torchbind.Float32: {1, len(ref.Prompts)}, torchbind.Float64: {3}}
+		for dtype, sizes := range batches {
 			withModel(t, testdata(f.model), dtype, func(m *nn.Model) {
-				ref := openReference(t, f.file)
-				for _, batch := range []int{1, 3, len(ref.Prompts)} {
+				for _, batch := range sizes {
 					t.Run(fmt.Sprintf("%s/%v/batches of %d", f.model, dtype, batch), func(t *testing.T) { ref.check(t, m, batch) })
 				}
 			})

@@ -11,10 +11,8 @@ const (
 	BF16 DType = "BF16"
 	I64  DType = "I64"
 	I32  DType = "I32"
-	I16  DType = "I16"
 	I8   DType = "I8"
 	U8   DType = "U8"
-	BOOL DType = "BOOL"
 )
 
 // dtypes holds every type of the format in the order of the reference
@@ -24,7 +22,7 @@ var dtypes = []struct {
 	dtype DType
 	bits  int64
 }{
-	{BOOL, 8},
+	{"BOOL", 8},
 	{"F4", 4},
 	{"F6_E2M3", 6},
 	{"F6_E3M2", 6},
@@ -35,7 +33,7 @@ var dtypes = []struct {
 	{"F8_E8M0", 8},
 	{"F8_E4M3FNUZ", 8},
 	{"F8_E5M2FNUZ", 8},
-	{I16, 16},
+	{"I16", 16},
 	{"U16", 16},
 	{F16, 16},
 	{BF16, 16},

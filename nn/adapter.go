@@ -52,8 +52,20 @@ func (m *Model) Adapter(base string, skipped []string) *peft.Adapter {
 	if a.Config.R == 0 { // every layer has rank 0; PEFT wants a positive global rank
 		a.Config.R, a.Config.LoraAlpha = 1, 1
 	}
-	a.Saved = storedParams(m.HeadParams())
+	a.Saved = m.storedHead()
 	return a
+}
+
+// storedHead returns copies of the head's parameters, in the labels' own units.
+func (m *Model) storedHead() (all []safetensors.Tensor) {
+	s := torchbind.NewScope()
+	defer s.Close()
+	torchbind.NoGrad(func() {
+		for _, p := range m.HeadParams() {
+			all = append(all, safetensors.FromFloat32s(p.Name, p.Shape, m.Head.own(s, p).Float32s()))
+		}
+	})
+	return all
 }
 
 // moduleOf returns the module that has a parameter.
@@ -64,18 +76,14 @@ func (p *Param) stored(name string) safetensors.Tensor {
 	return safetensors.FromFloat32s(name, p.Shape, p.Value.Float32s())
 }
 
-// storedParams returns copies of params under their own names.
-func storedParams(params []*Param) (all []safetensors.Tensor) {
-	for _, p := range params {
-		all = append(all, p.stored(p.Name))
-	}
-	return all
-}
-
 // LoadAdapter gives the model the LoRA layers and the head of a PEFT adapter, or
 // the bottleneck adapters and the head of a folder in AdapterHub's form. Every
 // layer of it must be a module of the model, and the head must fit.
 func (m *Model) LoadAdapter(dir string) error {
+	if m.Head != nil {
+		m.Head.toOwn()
+		defer m.Head.toLearnt()
+	}
 	if adapterhub.IsAdapter(dir) {
 		return m.loadBottlenecks(dir)
 	}

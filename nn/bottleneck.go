@@ -139,9 +139,11 @@ func (m *Model) BottleneckAdapter(base string, labels []string) *adapterhub.Bott
 		ModelType: m.ModelType, ModelClass: m.Architecture(m.Output), HiddenSize: m.HiddenSize,
 	}
 	for _, b := range all {
-		a.Weights = append(a.Weights, storedParams(b.Params())...)
+		for _, p := range b.Params() {
+			a.Weights = append(a.Weights, p.stored(p.Name))
+		}
 	}
-	a.Head = storedParams(m.HeadParams())
+	a.Head = m.storedHead()
 	return a
 }
 

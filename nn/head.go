@@ -1,6 +1,7 @@
 package nn
 
 import (
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -27,10 +28,34 @@ type Head struct {
 	// have adapters; trained, that they are trained with the head all the same.
 	pooler, trained bool
 	fresh           bool // drawn, and not the checkpoint's
+	units           Units
 }
 
-// Forward maps x [M, C] to [M, K].
+// Units are those in which a regression is learnt: (y − Mean) / Scale for a label y. The
+// last layer's values and Loss are in them; Logits and all that is stored are in the
+// labels' own. Scale 0 says that these are the same.
+type Units struct{ Mean, Scale float64 }
+
+// of returns labels, in their own units, in u.
+func (u Units) of(s *torchbind.Scope, labels *torchbind.Tensor) *torchbind.Tensor {
+	if u.Scale == 0 {
+		return labels
+	}
+	return torchbind.MulScalar(s, torchbind.AddScalar(s, labels, -u.Mean), 1/u.Scale)
+}
+
+// Forward maps x [M, C] to [M, K], in the labels' own units.
 func (h *Head) Forward(s *torchbind.Scope, x *torchbind.Tensor, rng *DropoutRNG) *torchbind.Tensor {
+	return h.forward(s, x, rng, h.own)
+}
+
+// learnt is Forward in the units that are learnt.
+func (h *Head) learnt(s *torchbind.Scope, x *torchbind.Tensor, rng *DropoutRNG) *torchbind.Tensor {
+	return h.forward(s, x, rng, func(_ *torchbind.Scope, p *Param) *torchbind.Tensor { return p.Value })
+}
+
+// forward takes the parameters of the last layer as value gives them.
+func (h *Head) forward(s *torchbind.Scope, x *torchbind.Tensor, rng *DropoutRNG, value func(*torchbind.Scope, *Param) *torchbind.Tensor) *torchbind.Tensor {
 	drop := func(x *torchbind.Tensor, p float64) *torchbind.Tensor {
 		p, seed := rng.draw(p)
 		return torchbind.Dropout(s, x, p, seed)
@@ -44,9 +69,43 @@ func (h *Head) Forward(s *torchbind.Scope, x *torchbind.Tensor, rng *DropoutRNG)
 	}
 	var bias *torchbind.Tensor
 	if h.OutB != nil {
-		bias = h.OutB.Value
+		bias = value(s, h.OutB)
 	}
-	return torchbind.Linear(s, drop(x, h.Dropout), h.Out.Value, bias)
+	return torchbind.Linear(s, drop(x, h.Dropout), value(s, h.Out), bias)
+}
+
+// own returns the value of a parameter of the head in the labels' own units.
+func (h *Head) own(s *torchbind.Scope, p *Param) *torchbind.Tensor {
+	if h.units.Scale == 0 || !slices.Contains(h.out(), p) {
+		return p.Value
+	}
+	return h.affine(s, p, h.units.Scale, h.units.Mean)
+}
+
+// affine returns scale·p, of a bias with shift added.
+func (h *Head) affine(s *torchbind.Scope, p *Param, scale, shift float64) *torchbind.Tensor {
+	value := torchbind.MulScalar(s, p.Value, scale)
+	if p == h.OutB {
+		value = torchbind.AddScalar(s, value, shift)
+	}
+	return value
+}
+
+// toOwn changes the values to the labels' own units, toLearnt back.
+func (h *Head) toOwn()    { h.change(h.units.Scale, h.units.Mean) }
+func (h *Head) toLearnt() { h.change(1/h.units.Scale, -h.units.Mean/h.units.Scale) }
+
+func (h *Head) change(scale, shift float64) {
+	if h.units.Scale == 0 {
+		return
+	}
+	s := torchbind.NewScope()
+	defer s.Close()
+	torchbind.NoGrad(func() {
+		for _, p := range h.out() {
+			p.Value.CopyInPlace(h.affine(s, p, scale, shift))
+		}
+	})
 }
 
 // out returns the weight and the bias of the last layer, as far as it has one.
@@ -232,6 +291,12 @@ func newHead(ld *loader, cfg Config, load LoadConfig, fresh bool, rng *rand.Rand
 		return ld.fresh(name, data, shape...)
 	}
 	h := ld.family.headFor(load.Output)(ld, cfg, load.Labels, fresh, trained)
-	h.fresh = fresh
+	h.fresh, h.units = fresh, load.Units
+	if h.OutB == nil { // nothing could hold a mean
+		h.units = Units{Scale: math.Hypot(h.units.Mean, h.units.Scale)}
+	}
+	if !fresh {
+		h.toLearnt()
+	}
 	return h
 }

@@ -1,9 +1,13 @@
 package nn
 
 import (
+	"math"
+	"path/filepath"
+	"slices"
 	"testing"
 
 	"autolora/data"
+	"autolora/nn/safetensors"
 	"autolora/torchbind"
 )
 
@@ -68,4 +72,68 @@ func TestWeightsOfSeveralLabels(t *testing.T) {
 		l, _ := losses([]float64{1, 1, 1, 1, 1, 1}, false)
 		near(t, "loss with weights of 1", l, values.floats("loss.f64"), tolerance64)
 	})
+}
+
+// A regression that is learnt in other units has the same scores, and is stored as one
+// that is not: with a bias, which takes the mean, and without.
+func TestUnits(t *testing.T) {
+	for _, name := range []string{"bert-tiny-regression", "gemma3-regression"} {
+		t.Run(name, func(t *testing.T) {
+			run(t, func(s *torchbind.Scope) {
+				load := func(dir string, head HeadSource, units Units) *Model {
+					return mustLoad(t, dir, LoadConfig{
+						Output: Regression, Labels: 1, Head: head, Units: units, DType: torchbind.Float64, Device: torchbind.CPU,
+					})
+				}
+				values := openFixture(t, "expected-"+name+"-lora")
+				seqs, labels := values.sequences("batch")
+				m := load(testdata(name), HeadFresh, Units{Mean: 300, Scale: 20})
+				defer m.Close()
+				logits := func(m *Model) []float64 {
+					b, _ := batchOf(t, s, m, seqs, labels)
+					return m.Logits(s, b, nil).Float64s()
+				}
+				if m.Head.OutB != nil { // a fresh head begins near the mean
+					near(t, "fresh scores", logits(m), slices.Repeat([]float64{300}, len(labels)), 0.1)
+				}
+				if err := m.LoadAdapter(testdata(name + "-lora")); err != nil {
+					t.Fatal(err)
+				}
+				scores := values.floats("logits.f64")
+				near(t, "scores", logits(m), scores, tolerance64)
+				b, y := batchOf(t, s, m, seqs, labels)
+				loss := m.Loss(s, b, y, nil)
+				near(t, "loss", []float64{loss.Item() * m.LossScale()}, values.floats("loss.f64"), tolerance64)
+
+				gradient := torchbind.Grad(s, []*torchbind.Tensor{loss}, []*torchbind.Tensor{m.Head.Out.Value}, nil, false)[0]
+				plain := load(testdata(name), HeadFresh, Units{})
+				defer plain.Close()
+				if err := plain.LoadAdapter(testdata(name + "-lora")); err != nil {
+					t.Fatal(err)
+				}
+				want := torchbind.Grad(s, []*torchbind.Tensor{plain.Loss(s, b, y, nil)}, []*torchbind.Tensor{plain.Head.Out.Value}, nil, false)[0]
+				scale := math.Sqrt(m.LossScale())
+				near(t, "gradient", torchbind.MulScalar(s, gradient, scale).Float64s(), want.Float64s(), tolerance64)
+				torchbind.NoGrad(func() { m.Head.Out.Value.CopyInPlace(torchbind.AddScalar(s, m.Head.Out.Value, 0.5)) })
+
+				dir := filepath.Join(t.TempDir(), "adapter")
+				if err := writeAdapter(dir, m); err != nil {
+					t.Fatal(err)
+				}
+				if err := plain.LoadAdapter(dir); err != nil {
+					t.Fatal(err)
+				}
+				near(t, "scores of the adapter", logits(plain), logits(m), tolMerged)
+				merged := filepath.Join(t.TempDir(), "merged")
+				if err := m.Write(merged, []string{"a"}, safetensors.F32); err != nil {
+					t.Fatal(err)
+				}
+				for _, units := range []Units{{}, {Mean: 3, Scale: 2}} {
+					whole := load(merged, HeadStored, units)
+					near(t, "scores of the merged model", logits(whole), logits(m), tolMerged)
+					whole.Close()
+				}
+			})
+		})
+	}
 }

@@ -70,6 +70,8 @@ type LoadConfig struct {
 	// have several labels, of each label what the texts without and those with it count in
 	// its loss, [2K]; nil: all 1.
 	ClassWeights []float64
+	// Units are those in which a regression is learnt.
+	Units Units
 }
 
 // Load reads a Hugging Face folder: config.json and *.safetensors, in one file
@@ -241,7 +243,7 @@ func (m *Model) scores(s *torchbind.Scope, h *torchbind.Tensor, rng *DropoutRNG)
 // Loss returns the mean loss over the wanted rows of the batch: cross entropy
 // against labels such as Targets makes, where a text may have several labels binary
 // cross entropy of each, or for regression mean squared error against labels [M] of
-// floats.
+// floats, in the units that are learnt; LossScale gives that in the labels' own.
 func (m *Model) Loss(s *torchbind.Scope, b *Batch, labels *torchbind.Tensor, rng *DropoutRNG) *torchbind.Tensor {
 	return s.Tidy(func(s *torchbind.Scope) *torchbind.Tensor { return forward(s, m.Segments(s, b, labels), rng) })
 }
@@ -250,6 +252,10 @@ func (m *Model) Loss(s *torchbind.Scope, b *Batch, labels *torchbind.Tensor, rng
 // with the loss. What they share lives in s.
 func (m *Model) Segments(s *torchbind.Scope, b *Batch, labels *torchbind.Tensor) []Segment {
 	return append(m.Body.segments(s, b, nil), func(s *torchbind.Scope, h *torchbind.Tensor, rng *DropoutRNG) *torchbind.Tensor {
+		if m.Output == Regression {
+			scores := torchbind.Reshape(s, m.Head.learnt(s, h, rng), -1)
+			return torchbind.MSELoss(s, scores, torchbind.To(s, m.Head.units.of(s, labels), scores.DType(), m.device))
+		}
 		logits := m.scores(s, h, rng)
 		if m.Output == MultiLabel { // whose loss is cross entropy of the scores 0 and x
 			x := torchbind.Reshape(s, logits, -1, 1) // [M·K, 1]
@@ -259,15 +265,20 @@ func (m *Model) Segments(s *torchbind.Scope, b *Batch, labels *torchbind.Tensor)
 			shares := torchbind.To(s, labels, logits.DType(), m.device)
 			return torchbind.MulScalar(s, torchbind.Sum(s, torchbind.Mul(s, torchbind.LogSoftmax(s, logits, -1), shares)), -1)
 		}
-		if m.Output != Regression {
-			smoothing := m.smoothing
-			if rng == nil {
-				smoothing = 0
-			}
-			return torchbind.CrossEntropy(s, logits, labels, smoothing)
+		smoothing := m.smoothing
+		if rng == nil {
+			smoothing = 0
 		}
-		return torchbind.MSELoss(s, torchbind.Reshape(s, logits, -1), torchbind.To(s, labels, logits.DType(), m.device))
+		return torchbind.CrossEntropy(s, logits, labels, smoothing)
 	})
+}
+
+// LossScale returns by what Loss is to be multiplied to be in the labels' own units.
+func (m *Model) LossScale() float64 {
+	if m.Head == nil || m.Head.units.Scale == 0 {
+		return 1
+	}
+	return m.Head.units.Scale * m.Head.units.Scale
 }
 
 // Targets returns the labels for Loss of the rows that b wants: their classes, as

@@ -95,6 +95,9 @@ func (m *Model) merged(dtype safetensors.DType) (out []safetensors.Tensor, err e
 		for _, p := range m.params {
 			err = m.scope.Do(func(s *torchbind.Scope) error {
 				value := m.withAdapters(s, p)
+				if m.Head != nil && value == p.Value {
+					value = m.Head.own(s, p)
+				}
 				for i, key := range p.Keys() {
 					part := p.Stored(s, value, i)
 					t, err := safetensors.Convert(safetensors.FromFloat32s(key, part.Shape(), part.Float32s()), dtype)

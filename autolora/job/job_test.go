@@ -15,6 +15,7 @@ import (
 	"autolora/autolora"
 	"autolora/autolora/runs"
 	"autolora/autolora/settings"
+	"autolora/data/metrics"
 	"autolora/data/tokenizer"
 	"autolora/nn"
 	"autolora/nn/safetensors"
@@ -229,13 +230,15 @@ func TestTrainMethodsAndExport(t *testing.T) {
 	}
 }
 
-// A regression trains, scores with Spearman and Pearson, and predicts numbers.
+// A regression trains, scores with Spearman and Pearson, and begins near the mean of its
+// labels, however far that is from 0; all losses are in the labels' units, and those of
+// the adapter that is written are the run's to the bit.
 func TestRegression(t *testing.T) {
 	cfg := tinyConfig(t, "exact")
 	var rows strings.Builder
 	rows.WriteString("a,b,score\n")
 	for i := range 40 {
-		fmt.Fprintf(&rows, "film w%d,good w%d,%.2f\n", 10+i, 10+(i*3)%60, float64(i%7)/2)
+		fmt.Fprintf(&rows, "film w%d,good w%d,%.2f\n", 10+i, 10+(i*3)%60, float64(1000+100*(i%7)))
 	}
 	cfg.TrainFile = filepath.Join(t.TempDir(), "train.csv")
 	writeTest(t, cfg.TrainFile, rows.String())
@@ -246,6 +249,16 @@ func TestRegression(t *testing.T) {
 			t.Errorf("no %s in %v", name, out.Results.Scores)
 		}
 	}
+	const variance = 4e4 // about
+	if loss := out.Results.Scores[metrics.NameLoss]; loss > 2*variance || out.Results.TrainLoss[0] > 4*variance {
+		t.Errorf("held-out loss %v, training's %v", loss, out.Results.TrainLoss[0])
+	}
+	run(t, func(*torchbind.Scope) {
+		again, err := Eval(context.Background(), quiet, cfg, cfg.Out, "dev")
+		if err != nil || again.Results.Scores[metrics.NameLoss] != out.Results.Scores[metrics.NameLoss] {
+			t.Errorf("scores of the adapter %v, of the run %v: %v", again.Results.Scores, out.Results.Scores, err)
+		}
+	})
 }
 
 // A loss that is not finite stops the run, names the step, and leaves the last

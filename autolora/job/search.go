@@ -137,6 +137,8 @@ func (x *searchStage) step(s *torchbind.Scope, i int) (stepReport, error) {
 		}
 	}
 	step := x.Iterate(s, t, v, updateA)
+	step.TrainLoss *= x.model.LossScale()
+	step.ValLoss *= x.model.LossScale()
 	if updateA {
 		x.latest = step
 	}

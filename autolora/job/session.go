@@ -52,6 +52,7 @@ type session struct {
 	scorer *textScorer // in generation
 	// weights are what the examples of each class count in a loss; nil: all alike.
 	weights []float64
+	units   nn.Units // in which a regression is learnt
 	device  torchbind.Device
 	dtype   torchbind.DType
 	noted   []string                // on models
@@ -196,7 +197,7 @@ func (s *session) load(head nn.HeadSource, full bool) (*nn.Model, error) {
 	}
 	cfg := nn.LoadConfig{
 		Output: kinds[s.task.Kind].head, Labels: int64(s.task.Outputs()), Head: head, LabelSmoothing: s.cfg.Smoothing,
-		ClassWeights: s.weights, Seed: s.cfg.Seed, Full: full, Pack: newShape(s.arch).packed(s.cfg, scoresVocabulary(s.task)), Quantize: s.cfg.Quantize, Round: s.device != torchbind.CPU, DType: s.dtype, Device: s.device,
+		ClassWeights: s.weights, Units: s.units, Seed: s.cfg.Seed, Full: full, Pack: newShape(s.arch).packed(s.cfg, scoresVocabulary(s.task)), Quantize: s.cfg.Quantize, Round: s.device != torchbind.CPU, DType: s.dtype, Device: s.device,
 	}
 	if s.cfg.Dropout >= 0 {
 		cfg.Dropout = &s.cfg.Dropout

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"time"
 
+	"gonum.org/v1/gonum/stat"
+
 	"autolora/autolora/settings"
 	"autolora/data"
 	"autolora/data/metrics"
@@ -305,6 +307,16 @@ func completeFiles(cfg settings.Config, dir string) (complete settings.Config, n
 	}
 	cfg.Kind, cfg.Text, cfg.Label = files.Kind, files.Text, files.Label
 	return cfg, note, nil
+}
+
+// labelUnits returns the mean and the standard deviation of a regression's labels.
+func labelUnits(train *data.Dataset) nn.Units {
+	labels := make([]float64, train.Len())
+	for i, ex := range train.Examples {
+		labels[i] = ex.Value
+	}
+	mean, sd := stat.PopMeanStdDev(labels, nil)
+	return nn.Units{Mean: mean, Scale: sd}
 }
 
 // balanced returns the weights of the classes, by which all count alike; where an example

@@ -168,6 +168,7 @@ func (t *trainStage) step(s *torchbind.Scope, _ int) (stepReport, error) {
 		batches = append(batches, b)
 	}
 	step := t.Step(s, batches)
+	step.Loss *= t.model.LossScale()
 	return stepReport{
 		trouble: step.Trouble(), note: fmt.Sprintf("loss %.3f", step.Loss), loss: step.Loss, work: runs.Work(step.Work),
 		record: func() runs.Record {

@@ -98,10 +98,13 @@ type Config struct {
 	Smoothing   float64
 	// ClassWeights says what the examples of a class count in the loss.
 	ClassWeights string
-	EvalEvery    int    // steps between evaluations while training; 0: none
-	Keep         string // which weights: KeepLast or KeepBest
-	Patience     int    // evaluations without a better one; 0: any number
-	LogEvery     int
+	// StandardizeLabels: a regression is learnt in units of its labels' standard
+	// deviation from their mean.
+	StandardizeLabels bool
+	EvalEvery         int    // steps between evaluations while training; 0: none
+	Keep              string // which weights: KeepLast or KeepBest
+	Patience          int    // evaluations without a better one; 0: any number
+	LogEvery          int
 
 	AdapterStyle string
 	AdapterSize  int64 // 0: by the model's hidden size

@@ -52,8 +52,8 @@ func presetNames() (names []string) {
 }
 
 // paper sets the rate of the paper's section 5.1, which is meant for tens of
-// epochs of large data.
-func paper(c *Config) { c.LR, c.SearchLR = 1e-4, 1e-4 }
+// epochs of large data, and learns STS-B's labels as they are.
+func paper(c *Config) { c.LR, c.SearchLR, c.StandardizeLabels = 1e-4, 1e-4, false }
 
 // official sets what github.com/ruz048/AutoLoRA (commit 314c6f4) does: its
 // run_glue_search.py on the engine Betty, then finetune/lora_glue.py. What that
@@ -70,7 +70,7 @@ func paper(c *Config) { c.LR, c.SearchLR = 1e-4, 1e-4 }
 //   - on BioNLP it searches with the whole backbone trainable, at learning rate
 //     1e-3, and retrains every bias.
 func official(c *Config) {
-	c.MaxLength = 512
+	c.MaxLength, c.StandardizeLabels = 512, false
 	c.Split = 0.7 // paper: 0.5
 	c.SearchEpochs, c.SearchBatchSize = 20, 32
 	c.SearchLR, c.SearchWeightDecay = 3e-4, 0 // plain Adam

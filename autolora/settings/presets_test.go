@@ -22,9 +22,9 @@ func TestPresetConfig(t *testing.T) {
 		switch c.Preset = DefaultPreset; p.Name {
 		case DefaultPreset:
 		case Paper:
-			c.LR, c.SearchLR = 0, 0
+			c.LR, c.SearchLR, c.StandardizeLabels = 0, 0, true
 		case Scaled:
-			c.LR, c.SearchLR, c.AlphaScale = 0, 0, 1
+			c.LR, c.SearchLR, c.StandardizeLabels, c.AlphaScale = 0, 0, true, 1
 		default:
 			continue
 		}

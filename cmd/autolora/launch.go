@@ -46,8 +46,8 @@ end; a first interrupt stops all within a step, a second one kills them.`,
 		switch {
 		case !cmd.Flags().Changed("processes"):
 			return usagef("--processes N is missing: how many to start; it goes before COMMAND")
-		case l.n < 1:
-			return usagef("--processes: got %d, want at least 1", l.n)
+		case l.n < 1 || l.n > maxProcesses:
+			return usagef("--processes: got %d, want 1 to %d", l.n, maxProcesses)
 		case l.port < 0 || l.port > 1<<16-1:
 			return usagef("--port: got %d, want 1 to 65535", l.port)
 		case l.grace <= 0:
@@ -60,6 +60,9 @@ end; a first interrupt stops all within a step, a second one kills them.`,
 	}
 	return cmd
 }
+
+// maxProcesses is more than any machine has cores or GPUs for.
+const maxProcesses = 1024
 
 // launch is a command in several processes.
 type launch struct {

@@ -115,7 +115,8 @@ func TestLaunchErrors(t *testing.T) {
 		want string
 	}{
 		{"no number", []string{"run"}, "launch: --processes N is missing"},
-		{"none", []string{"--processes", "0", "run"}, "--processes: got 0, want at least 1"},
+		{"none", []string{"--processes", "0", "run"}, "--processes: got 0, want 1 to 1024"},
+		{"too many", []string{"--processes", "100000", "run"}, "--processes: got 100000, want 1 to 1024"},
 		{"negative", []string{"--processes", "-1", "run"}, "--processes: got -1"},
 		{"not a number", []string{"--processes", "x", "run"}, `--processes: got "x", want a whole number`},
 		{"port", []string{"--processes", "2", "--port", "70000", "run"}, "--port: got 70000, want 1 to 65535"},

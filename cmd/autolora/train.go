@@ -19,8 +19,9 @@ func trainCommand() *command {
 learnt: every weight (full), bottleneck adapters (adapter), LoRA of one rank
 everywhere (lora), AdaLoRA (adalora), LoRA at the best ranks of a grid
 (lora-grid), LoRA at the ranks of a ranks.json (autolora), or one of its
-controls: the same parameters spread evenly (lora-uniform), or the same ranks
-permuted over the layers (autolora-shuffled).`,
+controls: the same parameters spread evenly (lora-uniform), the same ranks
+permuted over the layers (autolora-shuffled), or the same parameters over layers
+at random (autolora-random).`,
 		Example: `  autolora train --method lora --rank 4 --model roberta-base --task mrpc --data glue/MRPC --out out/lora
   autolora train --method autolora --ranks out/rte-ranks/ranks.json --model roberta-base --task rte --data glue/RTE --out out/rte`,
 	})

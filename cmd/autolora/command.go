@@ -105,6 +105,12 @@ func newTree(c *console) *tree {
 	t.root.AddCommand(fetch)
 	t.add(c, fetch, fetchModelCommand(), fetchDataCommand())
 	t.add(c, t.root, infoCommand(), versionCommand())
+	t.root.InitDefaultCompletionCmd()
+	completion := t.root.Commands()[len(t.root.Commands())-1]
+	completion.Args, completion.RunE = cobra.ArbitraryArgs, wantCommand
+	for _, shell := range completion.Commands() {
+		shell.Args = operands
+	}
 	return t
 }
 

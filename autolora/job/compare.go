@@ -129,6 +129,7 @@ func Compare(ctx context.Context, host Host, cfg settings.Config, plan []setting
 	}
 	rep := host.Processes.reporter(host.Reporter)
 	var failed []error
+	read := readings{}
 	for i, c := range plan {
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("stopped before run %d of %d: %w; the same command goes on from there", i+1, len(plan), err)
@@ -139,7 +140,7 @@ func Compare(ctx context.Context, host Host, cfg settings.Config, plan []setting
 			failed = append(failed, fmt.Errorf("%s: %w", title, err))
 			continue
 		}
-		done, err := completeRun(host.Processes, c, compareCommand)
+		done, err := completeRun(host.Processes, c, compareCommand, read)
 		if err != nil {
 			return err
 		}

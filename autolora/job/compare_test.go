@@ -167,11 +167,18 @@ func TestCompare(t *testing.T) {
 			t.Errorf("a second call says %q", line)
 		}
 	}
-	// Another learning rate is another comparison.
-	plan[0].LR *= 2
+	// Other data, and another learning rate, are of another comparison.
+	text, err := os.ReadFile(cfg.TrainFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeTest(t, cfg.TrainFile, string(text)+"film good\tgood\n")
 	run(t, func(*torchbind.Scope) {
-		if err := Compare(context.Background(), Host{Reporter: rep}, cfg, plan); err == nil || !strings.Contains(err.Error(), "lr: got") {
-			t.Errorf("error %v, want one about lr", err)
+		for _, want := range []string{"the data have changed", "lr: got"} {
+			if err := Compare(context.Background(), Host{Reporter: rep}, cfg, plan); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("error %v, want %q", err, want)
+			}
+			plan[0].LR *= 2
 		}
 	})
 }

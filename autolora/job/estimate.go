@@ -221,15 +221,7 @@ func sizeOf(c settings.Config) (size, string, error) {
 		}
 		return limited(sizes[task.Name], c), fmt.Sprintf("the known size of %s", task.Name), nil
 	}
-	dir := ""
-	if info, err := os.Stat(c.Model); err == nil && info.IsDir() {
-		dir = c.Model
-	}
-	c, _, err := completeFiles(c, dir)
-	if err != nil {
-		return size{}, "", err
-	}
-	splits, err := readSplits(c, nil, data.Train, c.EvalOn)
+	splits, err := readAlone(c, data.Train, c.EvalOn)
 	if err != nil {
 		return size{}, "", err
 	}

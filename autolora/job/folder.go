@@ -112,7 +112,7 @@ func (j *job) findCheckpoint(now savedConfig) error {
 		return err
 	}
 	if !maps.Equal(before.About.Data, now.About.Data) {
-		return fmt.Errorf("the data have changed since the run in %s began: choose another folder", j.cfg.Out)
+		return dataChanged(j.cfg.Out)
 	}
 	if j.resumed, err = openCheckpoint(dir, checkpointName); j.resumed != nil {
 		j.results = j.resumed.Results
@@ -122,7 +122,7 @@ func (j *job) findCheckpoint(now savedConfig) error {
 
 // completeRun returns the outcome of a command's run that is in cfg.Out and complete;
 // nil if there is none.
-func completeRun(procs *Processes, cfg settings.Config, command string) (*Outcome, error) {
+func completeRun(procs *Processes, cfg settings.Config, command string, read readings) (*Outcome, error) {
 	var err error
 	if procs.Writes() {
 		err = runs.Settle(cfg.Out)
@@ -144,7 +144,10 @@ func completeRun(procs *Processes, cfg settings.Config, command string) (*Outcom
 	if length, _ := cfg.Find("max-length"); length.IsDefault() {
 		cfg.MaxLength = min(cfg.MaxLength, before.Settings.MaxLength) // see fitLength
 	}
-	if err := before.same(cfg, command); err != nil {
+	if err = before.same(cfg, command); err == nil {
+		err = read.unchanged(before, cfg)
+	}
+	if err := procs.agree(err); err != nil {
 		return nil, err
 	}
 	folder, out := runs.ReadOnly(cfg.Out), &Outcome{Results: results}

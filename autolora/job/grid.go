@@ -4,10 +4,11 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"maps"
 	"math"
+	"slices"
 	"time"
 
+	"autolora/autolora/halving"
 	"autolora/autolora/runs"
 	"autolora/data"
 	"autolora/nn"
@@ -17,18 +18,13 @@ import (
 // target's changing fastest. With the defaults, the ranks 1, 2, 4 and 8 for
 // query and for value, these are the 16 configurations of the paper's Table 5,
 // which does not say which ranks it tried.
-func gridOf(targets []string, ranks []int64) []map[string]int64 {
-	all := []map[string]int64{{}}
-	for _, target := range targets {
-		var longer []map[string]int64
-		for _, c := range all {
-			for _, rank := range ranks {
-				next := maps.Clone(c)
-				next[target] = rank
-				longer = append(longer, next)
-			}
+func gridOf(targets []string, ranks []int64) (all []map[string]int64) {
+	for _, point := range halving.Lattice(slices.Repeat([]int{len(ranks)}, len(targets))) {
+		c := map[string]int64{}
+		for axis, i := range point {
+			c[targets[axis]] = ranks[i]
 		}
-		all = longer
+		all = append(all, c)
 	}
 	return all
 }

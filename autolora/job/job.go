@@ -98,7 +98,7 @@ func do(ctx context.Context, host Host, cfg settings.Config, command string, wor
 func doWith(ctx context.Context, host Host, cfg settings.Config, command string, read func(context.Context, *session) (*job, error), work func(*job) error) (*Outcome, error) {
 	cfg = cfg.Resolved()
 	if cfg.Resume {
-		if done, err := completeRun(host.Processes, cfg, command); done != nil || err != nil {
+		if done, err := completeRun(host.Processes, cfg, command, readings{}); done != nil || err != nil {
 			return done, err
 		}
 	}

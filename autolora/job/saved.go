@@ -3,6 +3,7 @@ package job
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"runtime"
 	"slices"
@@ -10,6 +11,7 @@ import (
 
 	"autolora/autolora/runs"
 	"autolora/autolora/settings"
+	"autolora/data"
 	"autolora/plainjson"
 	"autolora/torchbind"
 )
@@ -59,18 +61,59 @@ func (c *savedConfig) UnmarshalJSON(text []byte) error {
 func (j *job) savedConfig(command string) savedConfig {
 	a := about{
 		Command: command, Version: Version, Revision: Commit(), Go: runtime.Version(), Torch: torchbind.Version(), CPU: torchbind.CPUCapability(),
-		Device: j.session.device.String(), Threads: torchbind.NumThreads(), Began: time.Now().UTC().Truncate(time.Second), Data: map[string]string{},
+		Device: j.session.device.String(), Threads: torchbind.NumThreads(), Began: time.Now().UTC().Truncate(time.Second), Data: fingerprints(j.session.splits.Train, j.scored),
 	}
 	if n := j.session.procs.size(); n > 1 {
 		a.Processes = n
 	}
-	if j.session.splits.Train != nil {
-		a.Data["train"] = j.session.splits.Train.Fingerprint
-	}
-	for _, d := range j.scored {
-		a.Data[d.Name+d.Variant] = d.Fingerprint
-	}
 	return savedConfig{j.cfg, a}
+}
+
+// fingerprints returns the SHA-256 sums of the files of each part; train may be nil.
+func fingerprints(train *data.Dataset, scored []*data.Dataset) map[string]string {
+	sums := map[string]string{}
+	if train != nil {
+		sums[trainData] = train.Fingerprint
+	}
+	for _, d := range scored {
+		sums[d.Name+d.Variant] = d.Fingerprint
+	}
+	return sums
+}
+
+const trainData = "train"
+
+// readings are the fingerprints of data that were read already, by the settings that say
+// which: a comparison has many runs on the same.
+type readings map[string]map[string]string
+
+// unchanged returns an error if the data of a complete run have changed since. Where they
+// are gone, there is nothing to compare.
+func (r readings) unchanged(before *savedConfig, now settings.Config) error {
+	parts := []data.Part{now.EvalOn}
+	if before.About.Data[trainData] != "" {
+		parts = append(parts, data.Train)
+	}
+	key := fmt.Sprintf("%q", []any{parts, now.Task, now.Data, now.TrainFile, now.DevFile, now.Kind, now.Text, now.Label})
+	if r[key] == nil {
+		splits, err := readAlone(now, parts...)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		r[key] = fingerprints(splits.Train, slices.Concat(splits.Dev, splits.Test)) // of which one was read
+	}
+	for part, sum := range before.About.Data {
+		if r[key][part] != sum {
+			return dataChanged(now.Out)
+		}
+	}
+	return nil
+}
+
+func dataChanged(out string) error {
+	return fmt.Errorf("the data have changed since the run in %s began: choose another folder", out)
 }
 
 // readSavedConfig reads the config.json of a run's folder; nil if there is none.

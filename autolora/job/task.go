@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -246,6 +247,19 @@ func readSplits(cfg settings.Config, labels []string, parts ...data.Part) (*data
 		return nil, settings.Errorf("data", "no folder with the data of task %s is given", cfg.Task)
 	}
 	return data.LoadTask(cfg.Task, cfg.Data, parts...)
+}
+
+// readAlone is readSplits where no model is opened, and settings may not be complete.
+func readAlone(cfg settings.Config, parts ...data.Part) (*data.Splits, error) {
+	dir := ""
+	if info, err := os.Stat(cfg.Model); err == nil && info.IsDir() {
+		dir = cfg.Model
+	}
+	cfg, _, err := completeFiles(cfg, dir)
+	if err != nil {
+		return nil, err
+	}
+	return readSplits(cfg, nil, parts...)
 }
 
 func readFiles(cfg settings.Config, labels []string, parts []data.Part) (*data.Splits, error) {

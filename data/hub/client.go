@@ -52,13 +52,13 @@ type Progress struct {
 
 // NewClientFromEnv returns a client with the settings that the Python libraries would use.
 func NewClientFromEnv() (*Client, error) {
-	home := os.Getenv("HF_HOME")
+	home := pathEnv("HF_HOME")
 	if home == "" {
 		if cache, err := os.UserCacheDir(); err == nil {
 			home = filepath.Join(cache, "huggingface")
 		}
 	}
-	hubCache := firstEnv("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE")
+	hubCache := pathEnv("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE")
 	if hubCache == "" && home != "" {
 		hubCache = filepath.Join(home, "hub")
 	}
@@ -76,9 +76,12 @@ func NewClientFromEnv() (*Client, error) {
 	}
 	c.user, u.User = u.User, nil
 	c.Endpoint = u.String()
-	if c.Token == "" && (home != "" || firstEnv("HF_TOKEN_PATH") != "") {
-		// By default where "hf auth login" leaves it.
-		switch token, err := os.ReadFile(cmp.Or(firstEnv("HF_TOKEN_PATH"), filepath.Join(home, "token"))); {
+	tokenPath := pathEnv("HF_TOKEN_PATH")
+	if tokenPath == "" && home != "" {
+		tokenPath = filepath.Join(home, "token") // where "hf auth login" leaves it
+	}
+	if c.Token == "" && tokenPath != "" {
+		switch token, err := os.ReadFile(tokenPath); {
 		case err == nil:
 			c.Token = strings.TrimSpace(string(token))
 		case !errors.Is(err, os.ErrNotExist):
@@ -109,6 +112,16 @@ func firstEnv(names ...string) string {
 		}
 	}
 	return ""
+}
+
+// pathEnv is firstEnv of a path, in which ~ and variables are filled in as the Python libraries do: an env file or a unit
+// of systemd has no shell that would.
+func pathEnv(names ...string) string {
+	path := firstEnv(names...)
+	if home, err := os.UserHomeDir(); err == nil && (path == "~" || strings.HasPrefix(path, "~/")) {
+		path = home + path[1:]
+	}
+	return os.ExpandEnv(path)
 }
 
 func truth(v string) bool {

@@ -305,6 +305,8 @@ func TestNewClientFromEnv(t *testing.T) {
 	}{
 		{"defaults", map[string]string{"HOME": "/u"}, Client{Endpoint: defaultEndpoint, CacheDir: "/u/.cache/huggingface/hub"}, ""},
 		{"xdg", map[string]string{"HOME": "/u", "XDG_CACHE_HOME": "/x"}, Client{Endpoint: defaultEndpoint, CacheDir: "/x/huggingface/hub"}, ""},
+		{"no shell", map[string]string{"HOME": "/u", "HF_HOME": "~/hf"}, Client{Endpoint: defaultEndpoint, CacheDir: "/u/hf/hub"}, ""},
+		{"a variable", map[string]string{"HOME": "/u", "HF_HUB_CACHE": "$HOME/models"}, Client{Endpoint: defaultEndpoint, CacheDir: "/u/models"}, ""},
 		{"home and its token", map[string]string{"HF_HOME": home}, Client{Endpoint: defaultEndpoint, CacheDir: home + "/hub", Token: "from-file"}, ""},
 		{"token", map[string]string{"HF_HOME": home, "HF_TOKEN": "t"}, Client{Endpoint: defaultEndpoint, CacheDir: home + "/hub", Token: "t"}, ""},
 		{"all", map[string]string{"HF_HOME": home, "HF_TOKEN": "t", "HF_HUB_CACHE": "/c", "HF_ENDPOINT": "http://mirror:8080/", "HF_HUB_OFFLINE": "true"},

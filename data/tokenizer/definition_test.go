@@ -44,7 +44,7 @@ func TestDefinitionErrors(t *testing.T) {
 		{"merge of three", edit(bpe, `"a b"`, `"a b c"`), `merge "a b c": want two tokens with one space`},
 		{"merge of three in a list", edit(bpe, `["a b", "Ġ a"]`, `[["a", "b"], ["a", "b", "c"]]`), `merge ["a" "b" "c"]: want two tokens`},
 		{"merges of both forms", edit(bpe, `"a b"`, `["a", "b"]`), "model: got a text, want a list"},
-		{"merge of a number", edit(bpe, `"a b"`, `7`), "model: got a number, want a list"},
+		{"merge of a number", edit(bpe, `"a b"`, `7`), "model: got a number, want a text"},
 		{"merge of what is not there", edit(bpe, `"a b"`, `"a c"`), `merge 0: "a" + "c": "c" is not in the vocabulary`},
 		{"merge into what is not there", edit(bpe, `"Ġ a"`, `"Ġ b"`), `merge 1: "Ġ" + "b": "Ġb" is not in the vocabulary`},
 		{"merge shorter than the prefix", edit(bpe, `"continuing_subword_prefix": ""`, `"continuing_subword_prefix": "####"`), `merge 0: "b" does not start with "####"`},

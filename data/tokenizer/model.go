@@ -1,6 +1,7 @@
 package tokenizer
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -38,8 +39,11 @@ type merge [2]string
 type merges []merge
 
 func (l *merges) UnmarshalJSON(text []byte) error {
-	var lines []string
-	if plainjson.Unmarshal(text, &lines) == nil {
+	if first := bytes.TrimLeft(bytes.TrimPrefix(text, []byte{'['}), " \t\r\n"); len(first) == 0 || first[0] != '[' {
+		var lines []string
+		if err := plainjson.Unmarshal(text, &lines); err != nil {
+			return err
+		}
 		for _, line := range lines {
 			m, err := splitMerge(line)
 			if err != nil {

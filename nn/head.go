@@ -281,8 +281,11 @@ func scoreHead(_ *loader, cfg Config, labels int64, _ bool, trained func(name st
 // rng, as transformers does, else it must be in the checkpoint.
 func newHead(ld *loader, cfg Config, load LoadConfig, fresh bool, rng *rand.Rand) *Head {
 	trained := func(name string, shape ...int64) *Param {
-		if !fresh {
+		switch {
+		case !fresh:
 			return ld.headParam(name, shape...)
+		case len(ld.problems) > 0: // the sizes of config.json may be no model's
+			return ld.add(&Param{Name: name, Shape: shape})
 		}
 		data := make([]float32, numEl(shape)) // biases begin at 0
 		if len(shape) > 1 {

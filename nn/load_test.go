@@ -148,6 +148,17 @@ func TestLoadErrors(t *testing.T) {
 	}
 }
 
+// A head is not drawn for sizes that the weights do not have: it may be too large for any
+// memory.
+func TestHugeHead(t *testing.T) {
+	dir := copyModel(t, "roberta-tiny")
+	setConfig(t, dir, "hidden_size", 1<<24)
+	run(t, func(*torchbind.Scope) {
+		_, err := Load(dir, LoadConfig{Labels: 2, Head: HeadFresh, DType: torchbind.Float32, Device: torchbind.CPU})
+		oneLine(t, err, "the weights are not those of config.json's model")
+	})
+}
+
 // Every name of transformers for an activation that there is gives what its
 // ACT2FN[name](tensor([-1.25, 1.5])) is in float64; others are refused, those of
 // SiLU by an encoder too.

@@ -19,26 +19,25 @@ import (
 // names are its keys, or those of BERT and LLaMA where other families call the
 // same thing otherwise (GPT-2's n_embd is HiddenSize).
 type Config struct {
-	ModelType             string     `json:"model_type"`
-	Architectures         []string   `json:"architectures"`
-	HiddenSize            int64      `json:"hidden_size"`
-	NumHiddenLayers       int        `json:"num_hidden_layers"`
-	NumAttentionHeads     int64      `json:"num_attention_heads"`
-	IntermediateSize      int64      `json:"intermediate_size"`
-	VocabSize             int64      `json:"vocab_size"`
-	MaxPositionEmbeddings int64      `json:"max_position_embeddings"`
-	TypeVocabSize         int64      `json:"type_vocab_size"`
-	LayerNormEps          float64    `json:"layer_norm_eps"`
-	HiddenAct             string     `json:"hidden_act"`
-	HiddenDropout         float64    `json:"hidden_dropout_prob"`
-	AttentionDropout      float64    `json:"attention_probs_dropout_prob"`
-	ClassifierDropout     *float64   `json:"classifier_dropout"` // nil: HiddenDropout
-	InitializerRange      float64    `json:"initializer_range"`
-	PadTokenID            int64      `json:"pad_token_id"`
-	PositionEmbeddingType string     `json:"position_embedding_type"`
-	IsDecoder             bool       `json:"is_decoder"`
-	ProblemType           string     `json:"problem_type"`
-	ID2Label              LabelNames `json:"-"` // id2label, whose names are texts also where they look like numbers
+	ModelType             string   `json:"model_type"`
+	Architectures         []string `json:"architectures"`
+	HiddenSize            int64    `json:"hidden_size"`
+	NumHiddenLayers       int      `json:"num_hidden_layers"`
+	NumAttentionHeads     int64    `json:"num_attention_heads"`
+	IntermediateSize      int64    `json:"intermediate_size"`
+	VocabSize             int64    `json:"vocab_size"`
+	MaxPositionEmbeddings int64    `json:"max_position_embeddings"`
+	TypeVocabSize         int64    `json:"type_vocab_size"`
+	LayerNormEps          float64  `json:"layer_norm_eps"`
+	HiddenAct             string   `json:"hidden_act"`
+	HiddenDropout         float64  `json:"hidden_dropout_prob"`
+	AttentionDropout      float64  `json:"attention_probs_dropout_prob"`
+	ClassifierDropout     *float64 `json:"classifier_dropout"` // nil: HiddenDropout
+	InitializerRange      float64  `json:"initializer_range"`
+	PadTokenID            int64    `json:"pad_token_id"`
+	PositionEmbeddingType string   `json:"position_embedding_type"`
+	IsDecoder             bool     `json:"is_decoder"`
+	ProblemType           string   `json:"problem_type"`
 
 	// What follows has other keys in each family, whose reader fills it in.
 	NumKeyValueHeads int64   `json:"-"` // G, heads of keys and values
@@ -62,6 +61,9 @@ type Config struct {
 	// LayerTypes are those of the blocks, in order; nil: all tokens are seen, and no
 	// rotary embeddings.
 	LayerTypes []LayerType `json:"-"`
+
+	// ID2Label has the names of the head's outputs by their numbers.
+	ID2Label map[string]string `json:"-"`
 
 	// Quantized is the form in which the checkpoint has matrices; "": none of them is
 	// quantised.
@@ -129,10 +131,8 @@ func ParseConfig(data []byte) (Config, error) {
 	if err := cfg.family.read(plainjson.Loosen(data), &cfg); err != nil {
 		return Config{}, fmt.Errorf("not a model configuration: %w", err)
 	}
-	if names := cfg.raw["id2label"]; names != nil {
-		if err := plainjson.Unmarshal(names, &cfg.ID2Label); err != nil {
-			return Config{}, fmt.Errorf("not a model configuration: %w", err)
-		}
+	if cfg.ID2Label, err = readLabelNames(cfg.raw["id2label"]); err != nil {
+		return Config{}, fmt.Errorf("not a model configuration: %w", err)
 	}
 	for _, l := range cfg.LayerTypes {
 		if l.Rope != nil {
@@ -267,36 +267,36 @@ func (c Config) HeadDropout() float64 {
 	return c.HiddenDropout
 }
 
-// LabelNames are the names of a head's outputs by their numbers. In a file they
-// are an object or a list, of texts or other plain values.
-type LabelNames map[string]string
-
-// UnmarshalJSON reads id2label.
-func (l *LabelNames) UnmarshalJSON(data []byte) error {
-	var names map[string]json.RawMessage
+// readLabelNames reads id2label as it is written: an object or a list, of texts, which
+// stay what they are where they look like numbers, or of other plain values.
+func readLabelNames(data json.RawMessage) (map[string]string, error) {
+	if data == nil {
+		return nil, nil
+	}
+	var values map[string]json.RawMessage
 	var list []json.RawMessage
 	if plainjson.Unmarshal(data, &list) == nil {
-		names = map[string]json.RawMessage{}
+		values = map[string]json.RawMessage{}
 		for i, name := range list {
-			names[strconv.Itoa(i)] = name
+			values[strconv.Itoa(i)] = name
 		}
-	} else if err := plainjson.Unmarshal(data, &names); err != nil {
-		return fmt.Errorf("id2label: %w", err)
+	} else if err := plainjson.Unmarshal(data, &values); err != nil {
+		return nil, fmt.Errorf("id2label: %w", err)
 	}
-	*l = LabelNames{}
-	for id, value := range names {
+	names := map[string]string{}
+	for id, value := range values {
 		name := string(value) // a number or a truth value is its own name
 		switch value[0] {
 		case '"':
 			if err := plainjson.Unmarshal(value, &name); err != nil {
-				return fmt.Errorf("id2label: %w", err)
+				return nil, fmt.Errorf("id2label: %w", err)
 			}
 		case '{', '[':
-			return fmt.Errorf("id2label: label %s is %.40s, want its name", id, value)
+			return nil, fmt.Errorf("id2label: label %s is %.40s, want its name", id, value)
 		}
-		(*l)[id] = name
+		names[id] = name
 	}
-	return nil
+	return names, nil
 }
 
 // LabelNames returns the label names of id2label in order; nil if it has none, not

@@ -64,7 +64,8 @@ type LoadConfig struct {
 	DType    torchbind.DType
 	Device   torchbind.Device
 	// LabelSmoothing spreads this share of every label evenly over all labels in
-	// Loss, where that is computed with dropout masks.
+	// Loss, where that is computed with dropout masks; where classes have weights, in
+	// Targets.
 	LabelSmoothing float64
 	// ClassWeights are what the examples of each class count in Loss, [K]; where a text may
 	// have several labels, of each label what the texts without and those with it count in

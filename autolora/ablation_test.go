@@ -72,7 +72,8 @@ func gates(n int, share float64, parts ...int) []float64 {
 	return c
 }
 
-// g and H, its diagonal and cross terms within a layer and between layers, against central differences of L(c), of every part.
+// g and the diagonal of H of every part, and of each third its cross terms within a layer
+// and between layers, against central differences of L(c).
 func TestAblationAgainstCentralDifferences(t *testing.T) {
 	for _, adapter := range tinyAdapters {
 		t.Run(adapter, func(t *testing.T) {
@@ -86,7 +87,11 @@ func TestAblationAgainstCentralDifferences(t *testing.T) {
 				for i := range n {
 					g = append(g, x.gradient[i]/x.weight)
 					wantG = append(wantG, (lossAt(m, batches, gates(n, -first, i))-lossAt(m, batches, gates(n, first, i)))/(2*first))
-					for _, j := range []int{i, (i + 1) % n, (i + 2) % n, (i + n/2) % n} {
+					beside := []int{i, (i + 1) % n, (i + 2) % n, (i + n/2) % n}
+					if i%3 != 0 {
+						beside = beside[:1]
+					}
+					for _, j := range beside {
 						at := func(di, dj float64) float64 {
 							c := gates(n, -di, i)
 							c[j] += dj
@@ -103,7 +108,7 @@ func TestAblationAgainstCentralDifferences(t *testing.T) {
 	}
 }
 
-// What leaving out costs, for every single part and for pairs, against the loss of the
+// What leaving out costs, for every single part and for pairs with each third, against the loss of the
 // model with these gates closed by a share t: the difference is of the third order. A
 // gate that is closed is the model without the part.
 func TestAblationAgainstAblations(t *testing.T) {
@@ -121,7 +126,11 @@ func TestAblationAgainstAblations(t *testing.T) {
 				worst := 0.0
 				var third, half []float64 // what is left, over the cube of the share
 				for i := range n {
-					for _, set := range [][]int{{i}, {i, (i + 1) % n}, {i, (i + n/2) % n}} {
+					sets := [][]int{{i}, {i, (i + 1) % n}, {i, (i + n/2) % n}}
+					if i%3 != 0 {
+						sets = sets[:1]
+					}
+					for _, set := range sets {
 						// −t g + ½ t² H, of what cost says at t = 1
 						linear := 0.0
 						for _, j := range set {
@@ -260,7 +269,7 @@ func TestProbes(t *testing.T) {
 		out[2] = true
 		exact, batches := expand(t, s, m, out)
 		x := newExpansion(m, out)
-		const probes = 400
+		const probes = 100
 		x.probes, x.seed, x.sizes = probes, 1, slices.Concat(sizes...)
 		for _, b := range batches {
 			x.add(s, b)

@@ -298,8 +298,5 @@ func newHead(ld *loader, cfg Config, load LoadConfig, fresh bool, rng *rand.Rand
 	if h.OutB == nil { // nothing could hold a mean
 		h.units = Units{Scale: math.Hypot(h.units.Mean, h.units.Scale)}
 	}
-	if !fresh {
-		h.toLearnt()
-	}
 	return h
 }

@@ -148,14 +148,19 @@ func TestLoadErrors(t *testing.T) {
 	}
 }
 
-// A head is not drawn for sizes that the weights do not have: it may be too large for any
-// memory.
-func TestHugeHead(t *testing.T) {
-	dir := copyModel(t, "roberta-tiny")
-	setConfig(t, dir, "hidden_size", 1<<24)
+// A head is not drawn for sizes that the weights do not have, for it may be too large for
+// any memory; and what a stored one lacks is told of before its units change.
+func TestHeadsThatDoNotFit(t *testing.T) {
+	huge, lacking := copyModel(t, "roberta-tiny"), copyModel(t, "bert-tiny-regression")
+	setConfig(t, huge, "hidden_size", 3<<22)
+	rewrite(t, lacking, func(m map[string]safetensors.Tensor) { delete(m, "classifier.bias") })
 	run(t, func(*torchbind.Scope) {
-		_, err := Load(dir, LoadConfig{Labels: 2, Head: HeadFresh, DType: torchbind.Float32, Device: torchbind.CPU})
+		_, err := Load(huge, LoadConfig{Labels: 2, Head: HeadFresh, DType: torchbind.Float32, Device: torchbind.CPU})
 		oneLine(t, err, "the weights are not those of config.json's model")
+		_, err = Load(lacking, LoadConfig{
+			Output: Regression, Labels: 1, Head: HeadStored, Units: Units{Mean: 300, Scale: 20}, DType: torchbind.Float32, Device: torchbind.CPU,
+		})
+		oneLine(t, err, `"classifier.bias": missing`)
 	})
 }
 

@@ -132,6 +132,9 @@ func Load(dir string, cfg LoadConfig) (model *Model, err error) {
 		return nil, err
 	}
 	m.params, m.Notes, m.Stored = ld.params, ld.notes, ld.storedType()
+	if m.Head != nil && !m.Head.fresh { // stored in the labels' own units
+		m.Head.toLearnt()
+	}
 	if cfg.Full {
 		for _, p := range m.params {
 			p.Value.SetRequiresGrad(true)

@@ -40,6 +40,7 @@ func ReadInputs(file string, task Task) (*Dataset, error) {
 	if task.Kind != Chat {
 		rows.text = usualColumns(file, rows)
 	}
+	rows.source = task.sourceForm(rows.text[0].name)
 	if pairs := task.pairs(); pairs != nil && *pairs && len(rows.text) == 2 {
 		rows.text[1].optional = false // a model of pairs makes little of a text alone
 	}
@@ -50,14 +51,34 @@ func ReadInputs(file string, task Task) (*Dataset, error) {
 	return d, nil
 }
 
-// pairs reports whether a named task is one of pairs of texts; nil where that is not known.
-func (t Task) pairs() *bool {
+// layouts are the forms in which the data of a named task are known, none of another task.
+func (t Task) layouts() []layout {
 	named, err := findTask(t.Name)
 	if err != nil {
 		return nil
 	}
-	pairs := len(named.layouts[0].form.text) == 2
+	return named.layouts
+}
+
+// pairs reports whether a named task is one of pairs of texts; nil where that is not known.
+func (t Task) pairs() *bool {
+	layouts := t.layouts()
+	if layouts == nil {
+		return nil
+	}
+	pairs := len(layouts[0].form.text) == 2
 	return &pairs
+}
+
+// sourceForm returns what gives the sources in a column of a named task's files the form in which a model reads them; nil
+// if they have it.
+func (t Task) sourceForm(column string) func(text string) (string, error) {
+	for _, l := range t.layouts() {
+		if strings.EqualFold(l.form.text[0].name, column) {
+			return l.form.source
+		}
+	}
+	return nil
 }
 
 // usualColumns are the columns with the texts of an input that does not call them as rows says, but by another usual
@@ -100,6 +121,8 @@ type InputConfig struct {
 	Text  []string // columns, as of FileTask; others with usual names are taken where a file has not all of these
 	Only  bool     // no others
 	Pairs *bool    // whether the model takes pairs of texts; nil: it is not known
+
+	named [][]string // columns of a named task's own files
 }
 
 // ReadTexts reads what predict takes: any file that ReadInputs does, of which only the texts count and in tagging the
@@ -120,6 +143,9 @@ func readTexts(file string, task Task, config InputConfig) (*Inputs, error) {
 	}
 	if config.Pairs == nil {
 		config.Pairs = task.pairs()
+	}
+	for _, l := range task.layouts() {
+		config.named = append(config.named, columnNames(l.form.text))
 	}
 	rows := form{kind: task.Kind, text: config.columns(task.Kind, nil), content: content}
 	if task.Kind == Tagging {
@@ -147,7 +173,7 @@ func readTexts(file string, task Task, config InputConfig) (*Inputs, error) {
 		case task.Kind == Chat:
 			rows.text = chatColumns(first)
 		case task.Kind == Generation:
-			rows.text = sourceColumns(first)
+			rows.text, rows.source = sourceColumns(first), task.sourceForm(first)
 		}
 	}
 	if in.Dataset, err = rows.read(task.Name, "input", []string{file}, newClasses(task.Labels, true)); err != nil {
@@ -206,6 +232,9 @@ func (c InputConfig) columns(kind Kind, names []string) []column {
 		if c.Pairs == nil || !*c.Pairs {
 			known = slices.AppendSeq(known, slices.Chunk(textNames, 1))
 		}
+	}
+	if !c.Only {
+		known = append(known, c.named...)
 	}
 	found := known[0]
 	for _, candidate := range known {

@@ -244,12 +244,12 @@ func TestSettingsOfSeveralTasks(t *testing.T) {
 
 // TestGiven leaves out of what sets runs apart what their command does not read, and what was left open.
 func TestGiven(t *testing.T) {
-	config := map[string]any{"rank": 4.0, "by": "random", "steps": 0.0}
+	config := map[string]any{"rank": 4.0, "by": "random", "steps": 0.0, "parameters": 1.5e6}
 	trained, pruned := &Run{Settings: config}, &Run{Settings: config, Pruning: new(runs.Pruning)}
 	for _, tc := range []struct {
 		run        *Run
 		name, want string
-	}{{trained, "rank", "4"}, {trained, "by", ""}, {trained, "steps", ""}, {pruned, "rank", ""}, {pruned, "by", "random"}} {
+	}{{trained, "rank", "4"}, {trained, "parameters", "1500000"}, {trained, "by", ""}, {trained, "steps", ""}, {pruned, "rank", ""}, {pruned, "by", "random"}} {
 		if got := tc.run.given(tc.name); got != tc.want {
 			t.Errorf("%s of a pruning (%v): %q, want %q", tc.name, tc.run.Pruning != nil, got, tc.want)
 		}

@@ -2,8 +2,10 @@ package report
 
 import (
 	"fmt"
+	"math"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"autolora/autolora/settings"
@@ -51,6 +53,9 @@ func isPath(name string) bool { return isShared(name) && about(name).PerProcess 
 // machine.
 func (r *Run) setting(name string) string {
 	text := fmt.Sprint(r.Settings[name])
+	if v, ok := r.Settings[name].(float64); ok && v == math.Trunc(v) {
+		text = strconv.FormatFloat(v, 'f', -1, 64) // a million is 1e+06 otherwise
+	}
 	if text == "<nil>" || text == "[]" { // as JSON has no list
 		return ""
 	}

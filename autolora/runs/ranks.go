@@ -99,6 +99,9 @@ func ParseRanks(data []byte) (Ranks, error) {
 	if len(r.Layers) == 0 {
 		return Ranks{}, errors.New(`not a ranks file: no "layers", want [{"name": …, "rank": …}, …]`)
 	}
+	if r.K < 0 || r.K > MaxRank {
+		return Ranks{}, fmt.Errorf("k is %d, want 0 to %d", r.K, MaxRank)
+	}
 	seen := make(map[string]bool)
 	for i, l := range r.Layers {
 		switch {

@@ -19,6 +19,7 @@ func TestParseRanks(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
 		{`[]`, "not a ranks file"},
 		{`{}`, `no "layers"`},
+		{`{"layers": [{"name": "a", "rank": 1}], "k": 65537}`, "k is 65537, want 0 to 65536"},
 		{`{"layers": [{"rank": 1}]}`, "has no name"},
 		{`{"layers": [{"name": "a", "rank": -1}]}`, "rank -1"},
 		{`{"layers": [{"name": "a", "rank": 1.5}]}`, "not a ranks file"},

@@ -1,6 +1,7 @@
 package runs
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -48,5 +49,19 @@ func TestOutputOnReadOnlyDisk(t *testing.T) {
 	_, err := Open(filepath.Join(dir, "out"))
 	if err == nil || !strings.Contains(err.Error(), "output folder") || !strings.Contains(err.Error(), "read-only") {
 		t.Errorf("error %v", err)
+	}
+}
+
+// A process that leaves the writing to another changes nothing, the list included.
+func TestReadOnly(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "out")
+	run(t, dir, "first", false)
+	list, err := os.ReadFile(filepath.Join(dir, Own, listFile))
+	must(t, err)
+	f := ReadOnly(dir)
+	must(t, errors.Join(f.WriteJSON(ConfigFile, "x"), f.Log("x"), f.Remove(AdapterDir), f.Finish(), f.Close()))
+	same(t, dir, resultsOf("first"))
+	if after, err := os.ReadFile(filepath.Join(dir, Own, listFile)); err != nil || string(after) != string(list) {
+		t.Errorf("%v: the list is %s", err, after)
 	}
 }

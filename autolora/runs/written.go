@@ -71,6 +71,9 @@ func readWritten(dir string) (written, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s, which tells a run's files from those of others, cannot be read: %w: choose another folder", file, err)
 	}
+	if w == nil { // of a list that says null
+		w = written{}
+	}
 	return w, nil
 }
 

@@ -216,6 +216,10 @@ func TestForeignFilesStay(t *testing.T) {
 	t.Run("no list", func(t *testing.T) {
 		dir := filepath.Join(t.TempDir(), "out")
 		run(t, dir, "first", false)
+		write(t, "null", dir, Own, listFile)
+		if _, err := begin(t, dir, false, true); !errors.As(err, new(*ForeignError)) {
+			t.Errorf("error %v", err)
+		}
 		must(t, os.RemoveAll(filepath.Join(dir, Own)))
 		if _, err := begin(t, dir, false, true); !errors.As(err, new(*ForeignError)) {
 			t.Errorf("error %v", err)

@@ -2,8 +2,11 @@ package job
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
+	"math"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -66,8 +69,8 @@ func TestRulesWithoutSearch(t *testing.T) {
 	}
 }
 
-// A rule without a search says so to several processes, and that its highest rank is
-// too high.
+// A rule without a search says that its highest rank is too high, that its budget is too
+// small, and that the model is broken.
 func TestRulesWithoutSearchErrors(t *testing.T) {
 	for _, rule := range measuring() {
 		cfg := tinyConfig(t, "exact")
@@ -85,4 +88,21 @@ func TestRulesWithoutSearchErrors(t *testing.T) {
 			}
 		})
 	}
+
+	cfg := tinyConfig(t, "exact")
+	cfg.Rule = autolora.EVARule // which nothing is trained before, that would find it
+	path := filepath.Join(cfg.Model, "model.safetensors")
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := 8 + binary.LittleEndian.Uint64(data) // number, of the embeddings' norm
+	binary.LittleEndian.PutUint32(data[first:], math.Float32bits(float32(math.NaN())))
+	writeTest(t, path, string(data))
+	run(t, func(*torchbind.Scope) {
+		want := `rule eva: layer "bert.encoder.layer.0.attention.self.query": part 1 is worth NaN: the model's weights are broken`
+		if _, err := Search(context.Background(), quiet, cfg); err == nil || err.Error() != want {
+			t.Errorf("a broken model: error %v, want %s", err, want)
+		}
+	})
 }

@@ -101,6 +101,11 @@ func (b *batch) run(s *torchbind.Scope) error {
 		b.work.Tokens += int64(len(prompt))
 	}
 	b.work.Passes++
+	defer func() { // of an operation that panics too
+		if b.decoding != nil {
+			b.decoding.Close()
+		}
+	}()
 	err := s.Do(func(s *torchbind.Scope) error {
 		decoding, scores, err := b.model.Decode(s, b.prompts)
 		if err != nil {
@@ -109,9 +114,6 @@ func (b *batch) run(s *torchbind.Scope) error {
 		b.decoding = decoding
 		return b.advance(s, rows, scores)
 	})
-	if b.decoding != nil {
-		defer b.decoding.Close()
-	}
 	for err == nil {
 		if err := b.ctx.Err(); err != nil {
 			return err

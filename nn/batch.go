@@ -165,15 +165,15 @@ func indices(s *torchbind.Scope, data []int64, device torchbind.Device) *torchbi
 	return torchbind.FromSlice(s, data, []int64{int64(len(data))}, device)
 }
 
-// NewBatch checks seqs against the model's vocabulary and positions and copies
-// them to the model's device.
-func (m *Model) NewBatch(s *torchbind.Scope, seqs *data.Batch) (*Batch, error) {
+// places checks seqs against the model's vocabulary and positions, and returns where each
+// of them begins, offsets [B+1], and the position of every token [N].
+func (m *Model) places(seqs *data.Batch) (offsets, positions []int64, err error) {
 	n, b := len(seqs.IDs), len(seqs.Lengths)
-	positions := make([]int64, 0, n)
-	offsets := make([]int64, 1, b+1)
+	positions = make([]int64, 0, n)
+	offsets = make([]int64, 1, b+1)
 	for i, length := range seqs.Lengths {
 		if length < 1 || int64(length) > m.MaxTokens() {
-			return nil, fmt.Errorf("sequence %d of the batch has %d tokens, want 1 to %d: %w", i, length, m.MaxTokens(), ErrPositions)
+			return nil, nil, fmt.Errorf("sequence %d of the batch has %d tokens, want 1 to %d: %w", i, length, m.MaxTokens(), ErrPositions)
 		}
 		next := m.firstPosition()
 		for _, id := range seqs.IDs[min(len(positions), n):min(len(positions)+length, n)] {
@@ -187,15 +187,24 @@ func (m *Model) NewBatch(s *torchbind.Scope, seqs *data.Batch) (*Batch, error) {
 		offsets = append(offsets, offsets[i]+int64(length))
 	}
 	if offsets[b] != int64(n) || len(seqs.Segments) != n || b == 0 {
-		return nil, fmt.Errorf("batch of %d sequences has %d tokens and %d segments, want %d of both", b, n, len(seqs.Segments), offsets[b])
+		return nil, nil, fmt.Errorf("batch of %d sequences has %d tokens and %d segments, want %d of both", b, n, len(seqs.Segments), offsets[b])
 	}
 	for i, id := range seqs.IDs {
 		if id < 0 || id >= m.VocabSize {
-			return nil, fmt.Errorf("token id %d is not in the model's vocabulary of %d: the tokenizer belongs to another model", id, m.VocabSize)
+			return nil, nil, fmt.Errorf("token id %d is not in the model's vocabulary of %d: the tokenizer belongs to another model", id, m.VocabSize)
 		}
 		if seg := seqs.Segments[i]; m.Body.Embedding.Types != nil && (seg < 0 || seg >= m.TypeVocabSize) {
-			return nil, fmt.Errorf("segment id %d, want less than type_vocab_size %d: the tokenizer belongs to another model", seg, m.TypeVocabSize)
+			return nil, nil, fmt.Errorf("segment id %d, want less than type_vocab_size %d: the tokenizer belongs to another model", seg, m.TypeVocabSize)
 		}
+	}
+	return offsets, positions, nil
+}
+
+// NewBatch checks seqs and copies them to the model's device.
+func (m *Model) NewBatch(s *torchbind.Scope, seqs *data.Batch) (*Batch, error) {
+	offsets, positions, err := m.places(seqs)
+	if err != nil {
+		return nil, err
 	}
 	want, err := m.wanted(seqs, offsets)
 	if err != nil {
@@ -205,7 +214,8 @@ func (m *Model) NewBatch(s *torchbind.Scope, seqs *data.Batch) (*Batch, error) {
 	filled := func(data []int64, rows int, value int64) *torchbind.Tensor {
 		return indices(s, slices.Concat(data, slices.Repeat([]int64{value}, rows-len(data))), m.device)
 	}
-	rows, wanted := n, len(want)
+	n, wanted := len(seqs.IDs), len(want)
+	rows := n
 	if m.round {
 		rows = roundUp(n)
 		if seqs.Want != nil { // else it is B

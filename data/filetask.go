@@ -248,8 +248,12 @@ func (f FileTask) read(part Part, file string, task *Task) (*Dataset, error) {
 	}
 	known.unknown = fmt.Sprintf(" is not among the %d classes %s (%s)", len(task.Labels), whose, listNames(task.Labels))
 	d, err := rows.read(task.Name, part, []string{file}, known)
-	if err == nil && f.Kind == Chat {
+	switch {
+	case err != nil:
+	case f.Kind == Chat:
 		err = d.endWithTurns(part)
+	case f.Kind == Tagging && f.Text == nil && d.numbered():
+		err = fmt.Errorf("%s: the first column numbers the words of each sentence, and so is not that of the words: give the columns of text and label by their numbers, 2 and 3, say", file)
 	}
 	if err != nil || !known.grow {
 		return d, err
@@ -259,6 +263,19 @@ func (f FileTask) read(part Part, file string, task *Task) (*Dataset, error) {
 	}
 	task.Labels = d.Labels
 	return d, nil
+}
+
+// numbered reports whether words are their places in the sentences, 1, 2, ..., as the first column of CoNLL-U has them.
+func (d *Dataset) numbered() bool {
+	several := false
+	for i := range d.Examples {
+		words := d.Examples[i].Words
+		if len(words) == 0 || !strings.HasPrefix(words[0]+"-", "1-") { // "1-2" is the first two
+			return false
+		}
+		several = several || slices.Contains(words, "2")
+	}
+	return several
 }
 
 // labelsAreColumns makes the names of columns the task's labels, unless it has a head's, which must be the same.

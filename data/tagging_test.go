@@ -346,6 +346,7 @@ func TestFileTaskTaggingErrors(t *testing.T) {
 	short := write(t, "short.jsonl", `{"tokens": ["a", "b"], "tags": ["O"]}`)
 	other := write(t, "other.jsonl", `{"tokens": ["a", "b"], "tags": ["O", "B-y"]}`)
 	one := write(t, "one.conll", "It O\nis O\n")
+	numbered := write(t, "numbered.iob2", "# text = del mar\n1-2\tdel\t_\tme\n1\tde\tO\tme\n2\tel\tO\tme\n\n1\tmar\tB-LOC\tyou\n")
 	none := write(t, "none.jsonl", `{"tokens": [], "tags": []}`)
 	tests := []struct {
 		name string
@@ -358,6 +359,7 @@ func TestFileTaskTaggingErrors(t *testing.T) {
 		{"the same in JSON lines", FileTask{Train: train, Dev: other}, other + `: line 1: word 2: label "B-y" is not among the 2 classes of ` + train + ` ("O", "B-x")`},
 		{"fewer tags than words", FileTask{Train: short}, short + ": line 1: 2 words and 1 tags: want as many"},
 		{"one tag", FileTask{Train: one}, one + `: all 2 words have the tag "O": want at least two tags`},
+		{"numbered words", FileTask{Train: numbered}, numbered + ": the first column numbers the words of each sentence, and so is not that of the words: give the columns of text and label by their numbers, 2 and 3, say"},
 		{"no words", FileTask{Train: none}, none + ": no sentence in it has words"},
 		{"one given name", FileTask{Dev: dev, Labels: []string{"O"}}, "1 class names are given: want at least two"},
 	}

@@ -368,6 +368,9 @@ func (p *Profile) guess(f FileTask) FileTask {
 	words, tags := p.first(wordNames, lists), p.first(tagNames, lists)
 	conversation := p.first(messageNames, func(c *ColumnProfile) bool { return c.kind() >= texts })
 	asked, written := p.both(promptNames, whatever), p.both(writtenName, flat)
+	if written != nil && written[0] == "question" && p.column("context") != nil {
+		written = nil // a source that leaves out what the answer is found in
+	}
 	open, may := f.Text == nil && f.Label == "", func(kind Kind) bool { return f.Kind == "" || f.Kind == kind }
 	switch {
 	case open && conversation != "" && may(Chat):

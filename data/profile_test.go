@@ -37,6 +37,7 @@ func TestComplete(t *testing.T) {
 		{"words with lists of parts of speech", "a.json", `[{"tokens": ["a"], "pos_tags": ["N"]}]`, FileTask{Kind: Tagging}, Tagging, "", "pos_tags", ""},
 		{"a word a line", "a.conll", "a O\nb B-x\n", FileTask{}, Tagging, "", "", ""},
 		{"source and target", "a.csv", rows("source,target", "a b,c d", "e f,g h"), FileTask{}, Generation, "source", "target", ""},
+		{"questions about a text", "a.csv", "question,context,answer\na b,c d,e\nf,g h i,j\n", FileTask{}, "", "", "", "kind label"},
 		{"prompts", "a.jsonl", rows("", `{"prompt": "a b c", "completion": "d e f"}`), FileTask{}, Generation, "prompt", "completion", ""},
 		{"parquet of the hub", "a.parquet", fixture(t, "hub/mnli/train-00000-of-00001.parquet"), FileTask{}, Classification, "premise,hypothesis", "label", ""},
 		{"nothing is plain", "a.csv", rows("a,b,c", "1,2,3", "4,5,6"), FileTask{}, "", "", "", "kind text label"},

@@ -173,6 +173,28 @@ func TestEVARule(t *testing.T) {
 	})
 }
 
+// A layer whose rows are too few in every batch has no components, and not those of the
+// layer before: of the last block only the rows that the head reads are computed.
+func TestEVARuleOfFewRows(t *testing.T) {
+	run(t, func(s *torchbind.Scope) {
+		m, err := nn.Load(fixturePath("bert-tiny"), nn.LoadConfig{Labels: 3, Head: nn.HeadStored, DType: torchbind.Float64, Device: torchbind.CPU})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer m.Close()
+		x, err := EVARule.Measure(m, MeasureConfig{LoRA: nn.LoRAConfig{Targets: []string{"query", "value"}}, K: 8})
+		if err != nil {
+			t.Fatal(err)
+		}
+		x.Observe(s, openFixture(t, "search-inputs").batch(s, m, "t.0"), false)
+		_, err = x.Worth(nil)
+		want := `layer "bert.encoder.layer.1.attention.self.query": no batch had so many rows for it as there are parts to choose from, 8: take larger batches, or fewer parts`
+		if err == nil || err.Error() != want {
+			t.Errorf("error %v, want %s", err, want)
+		}
+	})
+}
+
 func toFloats(ranks []int) []float64 {
 	all := make([]float64, len(ranks))
 	for i, rank := range ranks {

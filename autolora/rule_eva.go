@@ -1,6 +1,7 @@
 package autolora
 
 import (
+	"fmt"
 	"math"
 	"slices"
 
@@ -23,8 +24,11 @@ type variances struct {
 	components []*torchbind.Tensor // of each layer [K, in]
 	means      []*torchbind.Tensor // of its inputs [in]
 	singular   *torchbind.Tensor   // [layers, K], singular values of the inputs around their mean
-	sums       *torchbind.Tensor   // [layers, 2]: rows seen, and their squared distances from the mean
+	sums       *torchbind.Tensor   // [layers, 2]: rows seen, or alike, and their squared distances from the mean
 }
+
+// alike stands for the rows of a layer that reads what the one before it does.
+const alike = -1
 
 func newVariances(model *nn.Model, cfg MeasureConfig) (Measurement, error) {
 	p, err := newProbed(model, cfg)
@@ -50,7 +54,8 @@ func (m *variances) Observe(s *torchbind.Scope, b *Batch, _ bool) Work {
 		m.model.Probe(s, func() { m.model.Logits(s, b.Batch, nil) })
 		singular, sums := m.singular.Float64s(), m.sums.Float64s()
 		for i, probe := range m.probes {
-			if i > 0 && probe.X == m.probes[i-1].X { // Worth takes those of the layer before
+			if i > 0 && probe.X == m.probes[i-1].X {
+				sums[2*i] = alike
 				continue
 			}
 			_ = s.Do(func(s *torchbind.Scope) error {
@@ -67,7 +72,7 @@ func (m *variances) Observe(s *torchbind.Scope, b *Batch, _ bool) Work {
 // fit takes rows x [n, in] into the components of layer i: those of what the old ones
 // stand for, of the rows around their own mean, and of the way between the two means
 // (Ross et al. 2008; scikit-learn's IncrementalPCA, which PEFT's is). A batch of fewer
-// rows than components is passed over.
+// rows than components is passed over; to have no other is an error of Worth.
 func (m *variances) fit(s *torchbind.Scope, i int, x *torchbind.Tensor, singular, sums []float64) {
 	n, in := x.Size(0), x.Size(1)
 	if n < int64(m.K) {
@@ -103,8 +108,11 @@ func (m *variances) Worth([]int64) ([][]float64, error) {
 	worth := make([][]float64, len(m.probes))
 	for i := range worth {
 		switch rows, spread := sums[2*i], sums[2*i+1]; {
-		case rows == 0 && i > 0:
+		case rows == alike:
 			worth[i] = slices.Clone(worth[i-1])
+		case rows == 0:
+			return nil, fmt.Errorf("layer %q: no batch had so many rows for it as there are parts to choose from, %d: take larger batches, or fewer parts",
+				m.probes[i].Module, m.K)
 		default:
 			for _, sigma := range singular[i*m.K : (i+1)*m.K] {
 				worth[i] = append(worth[i], sigma*sigma/max(spread, math.SmallestNonzeroFloat64))

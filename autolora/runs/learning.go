@@ -71,8 +71,8 @@ func (r *Results) LossCourse() (course Course, from, to float64) {
 	switch {
 	case last > (1+moved)*first:
 		return Rose, first, last
-	case last > (1+2*moved)*least && least < (1-2*moved)*first:
-		return Rose, least, last
+	case last > (1+2*moved)*least && least < (1-2*moved)*first && (r.Baseline != nil || 2*(last-least) > first-least):
+		return Rose, least, last // of texts, which are not known to have come to little, by more than the noise of few batches
 	case last > (1-moved)*first:
 		return HardlyMoved, first, last
 	}

@@ -77,6 +77,8 @@ func TestLossCourse(t *testing.T) {
 		{"all right in spite of its loss, as with weights", []float64{0.47, 0.50, 0.69}, 1, 0.55, 0.93, 0.24, Unremarkable, 0, 0, "accuracy"},
 		{"texts", []float64{2.30, 2.29, 2.30}, 0.3, 2.3, 0, 0, HardlyMoved, 2.30, 2.30, "bleu"},
 		{"texts, a little better", []float64{2.30, 2.25, 2.20}, 0.3, 2.2, 0, 0, Unremarkable, 0, 0, "bleu"},
+		{"texts of few batches", []float64{2.24, 1.83, 1.44, 1.54, 1.39, 1.64, 1.45}, 0, 1.44, 0, 0, Unremarkable, 0, 0, "perplexity"},
+		{"texts that were learnt and lost", []float64{2.24, 1.83, 1.44, 1.39, 1.64, 2.1}, 0, 2, 0, 0, Rose, 1.39, 2.1, "perplexity"},
 		{"a correlation", []float64{2, 2, 2}, 0.05, 2, nan, 2, HardlyMoved, 2, 2, "pearson"},
 		{"a good correlation", []float64{2, 2, 2}, 0.7, 2.5, nan, 2.6, Unremarkable, 0, 0, "pearson"},
 		{"one step", []float64{0.69}, 0.5, 0.69, 0.5, 0.69, Unremarkable, 0, 0, "accuracy"},

@@ -143,7 +143,7 @@ AutoLoRA      29,952       73.0 ± 0.0
 		for _, task := range load(t, dir).Tasks {
 			got = append(got, task.Title)
 		}
-		want := []string{"mine", "mine (batch-size 16, grid-ranks [1], lr 0.002, train train-b.csv)", "mine (batch-size 8, grid-ranks [1 2], lr 0.001, train train-a.csv)", "yours"}
+		want := []string{"mine", "mine (batch-size 16, grid-ranks 1, lr 0.002, train train-b.csv)", "mine (batch-size 8, grid-ranks 1+2, lr 0.001, train train-a.csv)", "yours"}
 		if !slices.Equal(got, want) {
 			t.Errorf("got %q, want %q", got, want)
 		}
@@ -244,12 +244,12 @@ func TestSettingsOfSeveralTasks(t *testing.T) {
 
 // TestGiven leaves out of what sets runs apart what their command does not read, and what was left open.
 func TestGiven(t *testing.T) {
-	config := map[string]any{"rank": 4.0, "by": "random", "steps": 0.0, "parameters": 1.5e6}
+	config := map[string]any{"rank": 4.0, "by": "random", "steps": 0.0, "parameters": 1.5e6, "target": []any{"query", "value"}}
 	trained, pruned := &Run{Settings: config}, &Run{Settings: config, Pruning: new(runs.Pruning)}
 	for _, tc := range []struct {
 		run        *Run
 		name, want string
-	}{{trained, "rank", "4"}, {trained, "parameters", "1500000"}, {trained, "by", ""}, {trained, "steps", ""}, {pruned, "rank", ""}, {pruned, "by", "random"}} {
+	}{{trained, "rank", "4"}, {trained, "parameters", "1500000"}, {trained, "target", "query+value"}, {trained, "by", ""}, {trained, "steps", ""}, {pruned, "rank", ""}, {pruned, "by", "random"}} {
 		if got := tc.run.given(tc.name); got != tc.want {
 			t.Errorf("%s of a pruning (%v): %q, want %q", tc.name, tc.run.Pruning != nil, got, tc.want)
 		}

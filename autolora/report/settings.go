@@ -52,17 +52,25 @@ func isPath(name string) bool { return isShared(name) && about(name).PerProcess 
 // a path only the last part counts: the folders above differ from machine to
 // machine.
 func (r *Run) setting(name string) string {
-	text := fmt.Sprint(r.Settings[name])
-	if v, ok := r.Settings[name].(float64); ok && v == math.Trunc(v) {
-		text = strconv.FormatFloat(v, 'f', -1, 64) // a million is 1e+06 otherwise
-	}
-	if text == "<nil>" || text == "[]" { // as JSON has no list
+	switch v := r.Settings[name].(type) {
+	case nil:
 		return ""
+	case []any:
+		var all []string
+		for _, one := range v {
+			all = append(all, fmt.Sprint(one))
+		}
+		return strings.Join(all, "+") // between commas
+	case float64:
+		if v == math.Trunc(v) {
+			return strconv.FormatFloat(v, 'f', -1, 64) // a million is 1e+06 otherwise
+		}
+	case string:
+		if isPath(name) && v != "" {
+			return filepath.Base(v)
+		}
 	}
-	if isPath(name) && text != "" {
-		text = filepath.Base(text)
-	}
-	return text
+	return fmt.Sprint(r.Settings[name])
 }
 
 // given is setting, but "auto" of what trials chose: runs by one procedure are alike,

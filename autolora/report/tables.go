@@ -466,11 +466,11 @@ func (m *Method) settings(how runs.Method) []string {
 		rank, k, rate = "learned", of("k"), of("search-lr")
 	case how.Ranks == runs.Allocated:
 		rank = of("adalora-init-rank") + " → " + of("adalora-target-rank")
-	case how.Ranks == runs.OneRank && how.Trains == runs.TrainsLoRA:
+	case how.Ranks == runs.OneRank && how.Trains == runs.TrainsLoRA && m.Method != runs.MethodPrune:
 		rank = of("rank")
 	}
 	if m.Method == methodTune {
-		rank += " on " + strings.Trim(of("target"), "[]")
+		rank += " on " + of("target")
 	}
 	return []string{of("lr"), batch, rank, k, rate}
 }

@@ -169,7 +169,7 @@ func (c *Config) Settings() []Setting {
 			flag("resume", &c.Resume, false, "go on with the run in --out where it was stopped; without other flags its settings count").is(Bookkeeping).onlyFor(Run|Search|Train|Tune|Prune).ofOneCall(),
 			number("save-every", &c.SaveEvery, 500, atLeast(0), "`N` save a checkpoint every N steps, for --resume; 0 is never").is(Bookkeeping),
 			flag("tensorboard", &c.TensorBoard, false, "write event files for TensorBoard into --out, too").is(Bookkeeping),
-			text("preset", &c.Preset, DefaultPreset, "`NAME` what the other flags are by default: default, paper, official or scaled, as listed below").onlyFor(Jobs|Bench).words(presetNames()...),
+			text("preset", &c.Preset, DefaultPreset, "`NAME` what the other flags are by default: default, paper, official or scaled, as listed below").is(Identity).onlyFor(Jobs|Bench).words(presetNames()...),
 		),
 	)
 }

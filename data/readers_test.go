@@ -215,7 +215,7 @@ func TestParquetNulls(t *testing.T) {
 }
 
 func TestLongLine(t *testing.T) {
-	text := strings.Repeat("very ", 1<<20)
+	text := strings.Repeat("very ", 1<<18)
 	for _, file := range []string{
 		write(t, "a.tsv", "text\n"+text+"\n"), write(t, "a.csv", "text\n"+text+"\n"), write(t, "a.jsonl", `{"text":"`+text+`"}`),
 	} {

@@ -251,13 +251,16 @@ func allowance(b []byte) uint64 {
 }
 
 // TestDamage changes some bytes of good files, in 8,000 copies: whatever comes of it, no panic, and no more memory
-// than 64 MiB, all columns together.
+// than 64 MiB, all columns together. Under the race detector, which takes ten times as long, make test has an eighth of them.
 func TestDamage(t *testing.T) {
 	names, err := filepath.Glob("testdata/*.parquet")
 	if err != nil || len(names) < 10 {
 		t.Fatalf("%d files, %v", len(names), err)
 	}
 	rounds := 8000/len(names) + 1
+	if testing.Short() {
+		rounds /= 8
+	}
 	const most = 64 << 20
 	rng := rand.New(rand.NewPCG(1, 2))
 	for _, name := range names {

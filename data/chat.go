@@ -132,14 +132,16 @@ var (
 	promptNames  = [][2]string{{"prompt", "completion"}, {"prompt", "response"}, {"instruction", "output"}, {"instruction", "response"}}
 )
 
+// inputColumn is the further part of an instruction: Dolly calls it context.
+var inputColumn = column{name: "input", other: "context", optional: true}
+
 // chatColumns are those that a conversation may have beside the first.
 func chatColumns(first string) []column {
-	return []column{
+	return append([]column{
 		{name: first, raw: true},
-		{name: "input", optional: true},
 		{name: "tools", optional: true, raw: true},
-		{name: System, optional: true},
-	}
+		{name: System, other: "system_prompt", optional: true},
+	}, sourceColumns(first)[1:]...)
 }
 
 // sourceColumns are those of a source: of alpaca's instruction its input too, which is apart as in alpaca's prompt.
@@ -147,7 +149,7 @@ func sourceColumns(name string) []column {
 	if name != promptNames[2][0] {
 		return columns(name)
 	}
-	return []column{{name: name}, {name: "input", optional: true}}
+	return []column{{name: name}, inputColumn}
 }
 
 // joinInput is an instruction with its input, if it has one.
@@ -173,17 +175,17 @@ func (ex *Example) setChat(cells []cell, answer cell, names [2]string) error {
 		c.Messages = append(c.Messages, messages...)
 		return nil
 	}
-	first, input := cells[0], cells[1]
+	first, tools, system := cells[0], cells[1], cells[2]
 	if names[0] == promptNames[2][0] && first.kind == isText {
-		first = joinInput(first, input)
+		first = joinInput(first, cells[3])
 	}
 	role := ""
 	if names[1] != "" || first.kind == isText && !strings.HasPrefix(strings.TrimSpace(first.text), "[") {
 		role = User
 	}
 	var err error
-	if !cells[3].blank() {
-		err = add(System, cells[3], System)
+	if !system.blank() {
+		err = add(System, system, System)
 	}
 	if err == nil {
 		err = add(names[0], first, role)
@@ -194,7 +196,7 @@ func (ex *Example) setChat(cells []cell, answer cell, names [2]string) error {
 	if err != nil {
 		return err
 	}
-	if tools := cells[2]; tools.kind != missing && strings.TrimSpace(tools.text) != "" {
+	if tools.kind != missing && strings.TrimSpace(tools.text) != "" {
 		var list []json.RawMessage
 		if err := plainjson.Unmarshal([]byte(tools.text), &list); err != nil {
 			return fmt.Errorf("\"tools\": %w: want a list of objects", err)
@@ -261,7 +263,7 @@ func parseMessage(text json.RawMessage) (m Message, err error) {
 	case json.Unmarshal(value, &role) != nil:
 		return m, fmt.Errorf("\"role\": %s is no text", plainjson.Short(value))
 	}
-	known, ok := roles[role]
+	known, ok := roles[strings.ToLower(role)]
 	if !ok {
 		return m, fmt.Errorf("unknown role %s: want %s, %s, %s or %s", shorten(role), System, User, Assistant, ToolRole)
 	}

@@ -246,12 +246,13 @@ func TestSettingsOfSeveralTasks(t *testing.T) {
 func TestGiven(t *testing.T) {
 	config := map[string]any{"rank": 4.0, "by": "random", "steps": 0.0, "parameters": 1.5e6, "target": []any{"query", "value"}}
 	trained, pruned := &Run{Settings: config}, &Run{Settings: config, Pruning: new(runs.Pruning)}
+	last, best := &Run{Settings: map[string]any{"eval-every": 20.0, "keep": "last"}}, &Run{Settings: map[string]any{"eval-every": 20.0, "keep": "best"}}
 	for _, tc := range []struct {
 		run        *Run
 		name, want string
-	}{{trained, "rank", "4"}, {trained, "parameters", "1500000"}, {trained, "target", "query+value"}, {trained, "by", ""}, {trained, "steps", ""}, {pruned, "rank", ""}, {pruned, "by", "random"}} {
+	}{{trained, "rank", "4"}, {trained, "parameters", "1500000"}, {trained, "target", "query+value"}, {trained, "by", ""}, {trained, "steps", ""}, {pruned, "rank", ""}, {pruned, "by", "random"}, {last, "eval-every", ""}, {best, "eval-every", "20"}} {
 		if got := tc.run.given(tc.name); got != tc.want {
-			t.Errorf("%s of a pruning (%v): %q, want %q", tc.name, tc.run.Pruning != nil, got, tc.want)
+			t.Errorf("%s of %+v: %q, want %q", tc.name, tc.run, got, tc.want)
 		}
 	}
 }

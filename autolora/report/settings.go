@@ -86,6 +86,8 @@ func (r *Run) given(name string) string {
 		return settings.AutoWord
 	case s.Readers&commands == 0, s.Unset != "" && fmt.Sprint(r.Settings[name]) == s.String():
 		return ""
+	case name == "eval-every" && r.Settings["keep"] != settings.KeepBest && r.number("patience") == 0: // which looks, and changes nothing
+		return ""
 	}
 	return r.setting(name)
 }

@@ -112,7 +112,11 @@ func printScores(w *writer, r *runs.Results) {
 			labels[i] += " of " + human.Line(r.F1Class)
 		}
 	}
-	w.scores(r.Scores, names, labels, fmt.Sprintf("on all %s examples of %s's %s set", human.Thousands(r.Examples), r.Task, cmp.Or(r.Part, "dev")))
+	on := "on all %s examples of %s's %s set"
+	if r.Method == runs.MethodPrune { // of which the others chose the size
+		on = "on the %s examples of %s's %s set that had no say"
+	}
+	w.scores(r.Scores, names, labels, fmt.Sprintf(on, human.Thousands(r.Examples), r.Task, cmp.Or(r.Part, "dev")))
 }
 
 // How much of the details is printed; results.json has the rest.

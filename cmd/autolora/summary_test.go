@@ -86,6 +86,14 @@ time        train       1.0 s  100 %   64 steps of 15.6 ms
             total       1.0 s          peak memory 0 B
 
 `},
+		{"a pruning", job.Outcome{Results: &runs.Results{Task: "topics", Method: "prune", Primary: "accuracy", Examples: 100, Scores: map[string]float64{"accuracy": 0.5}, Seconds: runs.Seconds{Search: 1}}},
+			`accuracy    0.5000   on the 100 examples of topics's dev set that had no say
+trained     0 parameters of the adapter, 0 of the head
+
+time        search      1.0 s  100 %
+            total       1.0 s          peak memory 0 B
+
+`},
 		{"own data", job.Outcome{Results: &runs.Results{Task: "topics", Method: "lora", Seconds: runs.Seconds{Train: 1}}, Files: []string{"report.html"}},
 			`time        train       1.0 s  100 %
             total       1.0 s          peak memory 0 B

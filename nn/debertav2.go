@@ -1,6 +1,7 @@
 package nn
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -60,10 +61,7 @@ func readDebertaV2(data []byte, cfg *Config) error {
 		Groups        int64           `json:"conv_groups"`
 		ConvAct       string          `json:"conv_act"`
 	}{Eps: 1e-7, Max: -1, Biased: true, PoolerAct: "gelu", Groups: 1, ConvAct: "tanh"}
-	if err := readBERT(data, cfg); err != nil {
-		return err
-	}
-	if err := plainjson.Unmarshal(data, &keys); err != nil {
+	if err := cmp.Or(readBERT(data, cfg), plainjson.Unmarshal(data, &keys)); err != nil {
 		return err
 	}
 	cfg.LayerNormEps, cfg.SegmentTypes, cfg.TypeVocabSize, cfg.Placed = keys.Eps, keys.Types, max(1, keys.Types), keys.Biased

@@ -1,6 +1,7 @@
 package nn
 
 import (
+	"cmp"
 	"fmt"
 
 	"autolora/plainjson"
@@ -30,10 +31,7 @@ func readDistilBERT(data []byte, cfg *Config) error {
 		Dim: 768, Layers: 6, Heads: 12, Inner: 3072, Positions: 512, Vocab: 30522, Act: "gelu", Dropout: 0.1, Attention: 0.1, SequenceDropout: 0.2,
 	}
 	cfg.InitializerRange = 0.02
-	if err := plainjson.Unmarshal(data, cfg); err != nil {
-		return err
-	}
-	if err := plainjson.Unmarshal(data, &keys); err != nil {
+	if err := cmp.Or(plainjson.Unmarshal(data, cfg), plainjson.Unmarshal(data, &keys)); err != nil {
 		return err
 	}
 	cfg.HiddenSize, cfg.NumHiddenLayers, cfg.NumAttentionHeads, cfg.IntermediateSize = keys.Dim, keys.Layers, keys.Heads, keys.Inner

@@ -1,6 +1,7 @@
 package nn
 
 import (
+	"cmp"
 	"fmt"
 
 	"autolora/plainjson"
@@ -17,11 +18,9 @@ func readELECTRA(data []byte, cfg *Config) error {
 	keys := struct {
 		EmbeddingSize int64 `json:"embedding_size"`
 	}{128}
-	if err := plainjson.Unmarshal(data, &keys); err != nil {
-		return err
-	}
+	err := cmp.Or(plainjson.Unmarshal(data, &keys), readBERT(data, cfg))
 	cfg.EmbeddingSize = keys.EmbeddingSize
-	return readBERT(data, cfg)
+	return err
 }
 
 func checkELECTRA(c Config) error {

@@ -1,6 +1,7 @@
 package nn
 
 import (
+	"cmp"
 	"fmt"
 
 	"autolora/plainjson"
@@ -16,18 +17,15 @@ var gemma3 = family{
 // embedding of their own there.
 func readGemma3(data []byte, cfg *Config) error {
 	shared := gemmaKeys{positions: 131072}
-	if err := shared.read(data, cfg); err != nil {
-		return err
-	}
-	cfg.ScoreCap = 0 // transformers reads attn_logit_softcapping, and does not compute it
 	keys := struct {
 		Pattern    int     `json:"sliding_window_pattern"`
 		Theta      float64 `json:"rope_theta"`
 		LocalTheta float64 `json:"rope_local_base_freq"`
 	}{Pattern: 6, Theta: 1e6, LocalTheta: 1e4}
-	if err := plainjson.Unmarshal(data, &keys); err != nil {
+	if err := cmp.Or(shared.read(data, cfg), plainjson.Unmarshal(data, &keys)); err != nil {
 		return err
 	}
+	cfg.ScoreCap = 0 // transformers reads attn_logit_softcapping, and does not compute it
 	if keys.Pattern < 1 {
 		return fmt.Errorf("sliding_window_pattern: got %d, want at least 1", keys.Pattern)
 	}

@@ -1,6 +1,7 @@
 package nn
 
 import (
+	"cmp"
 	"fmt"
 
 	"autolora/plainjson"
@@ -35,10 +36,7 @@ func readGPT2(data []byte, cfg *Config) error {
 		Embed: 768, Layers: 12, Heads: 12, Positions: 1024, Vocab: 50257, Act: "gelu_new", Resid: 0.1, EmbedDropout: 0.1, Attn: 0.1,
 		Eps: 1e-5, Init: 0.02, ScaleAttn: true, Tied: true,
 	}
-	if err := plainjson.Unmarshal(data, cfg); err != nil { // of its keys those of heads
-		return err
-	}
-	if err := plainjson.Unmarshal(data, &keys); err != nil {
+	if err := cmp.Or(plainjson.Unmarshal(data, cfg), plainjson.Unmarshal(data, &keys)); err != nil { // of cfg's keys those of heads
 		return err
 	}
 	if err := cfg.readDecoderHead(data, keys.Pad); err != nil {

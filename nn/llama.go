@@ -33,10 +33,7 @@ type llamaKeys struct {
 // read reads a configuration of LLaMA's kind.
 func (keys llamaKeys) read(data []byte, cfg *Config) error {
 	cfg.InitializerRange, cfg.TypeVocabSize, cfg.Gated = 0.02, 1, true
-	if err := plainjson.Unmarshal(data, cfg); err != nil {
-		return err
-	}
-	if err := plainjson.Unmarshal(data, &keys); err != nil {
+	if err := cmp.Or(plainjson.Unmarshal(data, cfg), plainjson.Unmarshal(data, &keys)); err != nil {
 		return err
 	}
 	if err := cfg.readDecoderHead(data, keys.Pad); err != nil {

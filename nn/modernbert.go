@@ -1,6 +1,7 @@
 package nn
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -36,10 +37,7 @@ func readModernBERT(data []byte, cfg *Config) error {
 		Act: "gelu", Eps: 1e-5, Head: new(float64), Local: 128, Pattern: 3, GlobalTheta: 160000, LocalTheta: 10000, HeadAct: "gelu", Pooling: "cls",
 	}
 	cfg.InitializerRange = 0.02
-	if err := plainjson.Unmarshal(data, cfg); err != nil {
-		return err
-	}
-	if err := plainjson.Unmarshal(data, &keys); err != nil {
+	if err := cmp.Or(plainjson.Unmarshal(data, cfg), plainjson.Unmarshal(data, &keys)); err != nil {
 		return err
 	}
 	cfg.LayerNormEps, cfg.TypeVocabSize, cfg.PositionEmbeddingType, cfg.Gated = keys.Eps, 1, "absolute", true

@@ -1,6 +1,10 @@
 package nn
 
-import "autolora/plainjson"
+import (
+	"cmp"
+
+	"autolora/plainjson"
+)
 
 var phi3 = family{
 	prefix: "model", class: "Phi3", generator: "Phi3ForCausalLM", read: readPhi3, check: checkDecoder, build: llamaForm{fused: true}.build,
@@ -9,14 +13,12 @@ var phi3 = family{
 
 // readPhi3 is llamaKeys.read with Phi-3's dropout and window, and no biases.
 func readPhi3(data []byte, cfg *Config) error {
-	if err := (llamaKeys{Positions: 4096, Eps: 1e-5, Pad: new(int64(32000)), partial: true}).read(data, cfg); err != nil {
-		return err
-	}
 	var keys struct {
 		Dropout float64 `json:"resid_pdrop"`
 		Window  int64   `json:"sliding_window"`
 	}
-	if err := plainjson.Unmarshal(data, &keys); err != nil {
+	defaults := llamaKeys{Positions: 4096, Eps: 1e-5, Pad: new(int64(32000)), partial: true}
+	if err := cmp.Or(defaults.read(data, cfg), plainjson.Unmarshal(data, &keys)); err != nil {
 		return err
 	}
 	cfg.HiddenDropout, cfg.QKVBias, cfg.OutBias, cfg.MLPBias = keys.Dropout, false, false, false

@@ -1,6 +1,7 @@
 package nn
 
 import (
+	"cmp"
 	"fmt"
 
 	"autolora/plainjson"
@@ -16,16 +17,13 @@ var smollm3 = family{
 func readSmolLM3(data []byte, cfg *Config) error {
 	keyValueHeads := int64(4)
 	defaults := llamaKeys{Positions: 32768, KeyValueHeads: &keyValueHeads, Eps: 1e-6, Tied: true, Pad: new(int64(128004)), theta: 2e6}
-	if err := defaults.read(data, cfg); err != nil {
-		return err
-	}
 	keys := struct {
 		Turned   []int `json:"no_rope_layers"` // 0: without, whatever its name says
 		Interval int   `json:"no_rope_layer_interval"`
 		Use      bool  `json:"use_sliding_window"`
 		Window   int64 `json:"sliding_window"`
 	}{Interval: 4}
-	if err := plainjson.Unmarshal(data, &keys); err != nil {
+	if err := cmp.Or(defaults.read(data, cfg), plainjson.Unmarshal(data, &keys)); err != nil {
 		return err
 	}
 	switch {

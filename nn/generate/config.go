@@ -68,12 +68,10 @@ func (c Config) Check() error {
 		return fmt.Errorf("top-k: got %d, want at least 0", c.TopK)
 	case !(c.TopP >= 0 && c.TopP <= 1):
 		return fmt.Errorf("top-p: got %v, want 0 to 1", c.TopP)
+	case !slices.Contains([]EarlyStopping{"", WhenUnlikely, WhenFull, Never}, c.EarlyStopping):
+		return fmt.Errorf("early-stopping: got %q, want %s, %s or %s", c.EarlyStopping, WhenUnlikely, WhenFull, Never)
 	}
-	switch c.EarlyStopping {
-	case "", WhenUnlikely, WhenFull, Never:
-		return nil
-	}
-	return fmt.Errorf("early-stopping: got %q, want %s, %s or %s", c.EarlyStopping, WhenUnlikely, WhenFull, Never)
+	return nil
 }
 
 // ends reports whether token ends a text.

@@ -75,9 +75,10 @@ func (a *Adapter) Fold() (*Adapter, error) {
 	folded := *a
 	folded.Config.UseRSLora = false
 	folded.Layers = slices.Clone(a.Layers)
+	largest := 0
 	for i := range folded.Layers {
 		l := &folded.Layers[i]
-		if l.Rank == 0 {
+		if largest = max(largest, l.Rank); l.Rank == 0 {
 			l.Alpha = 0
 			continue
 		}
@@ -92,19 +93,11 @@ func (a *Adapter) Fold() (*Adapter, error) {
 		l.B = safetensors.FromFloat32s(l.B.Name, l.B.Shape, b)
 		l.Alpha = float64(l.Rank)
 	}
-	if largest := folded.largestRank(); largest > 0 {
+	if largest > 0 {
 		folded.Config.R = largest
 	}
 	folded.Config.LoraAlpha = float64(folded.Config.R)
 	return &folded, nil
-}
-
-func (a *Adapter) largestRank() int {
-	largest := 0
-	for _, l := range a.Layers {
-		largest = max(largest, l.Rank)
-	}
-	return largest
 }
 
 // Parameters returns the number of weights in A and B of all layers, and in the
@@ -120,18 +113,17 @@ func (a *Adapter) Parameters() (adapter, head int64) {
 
 // check says why l is not a layer with the rank that it claims.
 func (l *Layer) check() error {
-	if l.Rank < 0 {
-		return fmt.Errorf("layer %q: rank %d", l.Name, l.Rank)
-	}
-	if l.Rank == 0 {
+	switch r := int64(l.Rank); {
+	case r < 0:
+		return fmt.Errorf("layer %q: rank %d", l.Name, r)
+	case r == 0:
 		return nil
-	}
-	r := int64(l.Rank)
-	if len(l.A.Shape) != 2 || l.A.Shape[0] != r {
+	case len(l.A.Shape) != 2 || l.A.Shape[0] != r:
 		return fmt.Errorf("layer %q: lora_A has shape %v, want [%d in] for rank %d", l.Name, l.A.Shape, r, r)
-	}
-	if len(l.B.Shape) != 2 || l.B.Shape[1] != r {
+	case len(l.B.Shape) != 2 || l.B.Shape[1] != r:
 		return fmt.Errorf("layer %q: lora_B has shape %v, want [out %d] for rank %d", l.Name, l.B.Shape, r, r)
+	case math.IsNaN(l.Alpha) || math.IsInf(l.Alpha, 0):
+		return fmt.Errorf("layer %q: alpha is %v, want a number", l.Name, l.Alpha)
 	}
 	for _, t := range l.tensors() {
 		switch t.DType {
@@ -139,9 +131,6 @@ func (l *Layer) check() error {
 		default:
 			return fmt.Errorf("layer %q: factor has dtype %s, want F32, F16, BF16 or F64", l.Name, t.DType)
 		}
-	}
-	if math.IsNaN(l.Alpha) || math.IsInf(l.Alpha, 0) {
-		return fmt.Errorf("layer %q: alpha is %v, want a number", l.Name, l.Alpha)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package peft
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -112,28 +113,24 @@ func checkKind(object map[string]json.RawMessage) error {
 
 // validate checks values as PEFT would when it loads the adapter.
 func (c *Config) validate() error {
-	if _, ok := taskHeads[c.TaskType]; !ok {
+	switch _, known := taskHeads[c.TaskType]; {
+	case !known:
 		return fmt.Errorf("task_type is %q, want one of %s", c.TaskType, strings.Join(slices.Sorted(maps.Keys(taskHeads))[1:], ", "))
-	}
-	if c.R <= 0 {
+	case c.R <= 0:
 		return fmt.Errorf("r is %d, want a positive rank", c.R)
-	}
-	if c.LoraDropout < 0 || c.LoraDropout > 1 {
+	case !(c.LoraDropout >= 0 && c.LoraDropout <= 1):
 		return fmt.Errorf("lora_dropout is %v, want a probability", c.LoraDropout)
-	}
-	if math.IsNaN(c.LoraAlpha) || math.IsInf(c.LoraAlpha, 0) {
+	case math.IsNaN(c.LoraAlpha) || math.IsInf(c.LoraAlpha, 0):
 		return fmt.Errorf("lora_alpha is %v, want a number", c.LoraAlpha)
+	case c.TargetModules.Regexp != "" && (c.LayersToTransform != nil || c.LayersPattern != nil):
+		return errors.New("layers_to_transform and layers_pattern need a list as target_modules, not a regular expression")
+	case len(c.LayersPattern) > 0 && c.LayersToTransform == nil:
+		return errors.New("layers_pattern needs layers_to_transform")
 	}
 	for _, e := range c.RankPattern {
 		if e.Value <= 0 {
 			return fmt.Errorf("rank_pattern: key %q has rank %d, which PEFT refuses: leave a layer of rank 0 out of target_modules", e.Key, e.Value)
 		}
-	}
-	if c.TargetModules.Regexp != "" && (c.LayersToTransform != nil || c.LayersPattern != nil) {
-		return fmt.Errorf("layers_to_transform and layers_pattern need a list as target_modules, not a regular expression")
-	}
-	if len(c.LayersPattern) > 0 && c.LayersToTransform == nil {
-		return fmt.Errorf("layers_pattern needs layers_to_transform")
 	}
 	_, err := newResolver(c)
 	return err

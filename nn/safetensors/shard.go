@@ -67,18 +67,10 @@ func split(tensors []Tensor, maxBytes int64) (shards [][]Tensor, total int64) {
 }
 
 func writeIndex(w io.Writer, total int64, weightMap map[string]string) error {
-	var index struct {
-		Metadata struct {
-			TotalSize int64 `json:"total_size"`
-		} `json:"metadata"`
-		WeightMap map[string]string `json:"weight_map"`
-	}
-	index.Metadata.TotalSize = total
-	index.WeightMap = weightMap
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
-	return enc.Encode(index)
+	return enc.Encode(map[string]any{"metadata": map[string]int64{"total_size": total}, "weight_map": weightMap})
 }
 
 // makeEmptyOfWeights makes dir if it is not there, and refuses one that holds

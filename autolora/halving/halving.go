@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sort"
 )
 
 // Rung is a stage that so many trials reach: each has taken Steps steps at its end,
@@ -112,23 +113,23 @@ func thinned(points [][]int, n int) (some [][]int) {
 // are none.
 func fit(trials, stages, budget, final int) []Rung {
 	rungs := make([]Rung, stages)
-	for longest := min(final, budget); longest > 0; longest-- {
+	for i := range rungs {
+		rungs[i].Trials = trials
+		trials = (trials + keep - 1) / keep
+	}
+	steps := func(longest int) int { // of all trials, which grow with it
 		share := 1.
-		for i := range rungs {
-			r := &rungs[len(rungs)-1-i]
-			r.Steps = int(math.Round(float64(longest) / share))
+		for i := range slices.Backward(rungs) {
+			rungs[i].Steps = int(math.Round(float64(longest) / share))
 			share *= keep
 		}
-		left := trials
-		for i := range rungs {
-			rungs[i].Trials = left
-			left = (left + keep - 1) / keep
-		}
-		if rungs[0].Steps > 0 && Steps(rungs) <= budget {
-			return rungs
-		}
+		return Steps(rungs)
 	}
-	return nil
+	steps(sort.Search(min(final, budget), func(n int) bool { return steps(n+1) > budget }))
+	if rungs[0].Steps == 0 {
+		return nil
+	}
+	return rungs
 }
 
 // Steps returns those of all trials: a trial goes on from where it was.

@@ -70,6 +70,14 @@ func TestPlanWithinBudget(t *testing.T) {
 	}
 }
 
+// A training that is to go on until it is stopped is planned, too.
+func TestPlanOfLongTraining(t *testing.T) {
+	const final = 1e12
+	if _, rungs, err := Plan(Lattice([]int{6}), 2*final, final); err != nil || Steps(rungs) > 2*final || Steps(rungs) < 1.9*final {
+		t.Errorf("rungs %v, %v", rungs, err)
+	}
+}
+
 // On a chess board each row and each column has every second place.
 func TestThinned(t *testing.T) {
 	points := thinned(Lattice([]int{4, 3, 6}), 2)

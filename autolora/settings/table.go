@@ -45,7 +45,7 @@ func (c *Config) Settings() []Setting {
 		),
 		of("Trials (of tune and --lr auto)", Tune|Run|Train|Compare,
 			rates("tune-lr", &c.TuneLR, "`LR,…` highest learning rates to try").unset("the method's by 1/4, 1/2, 1, 2, 4 and 8"),
-			number("cost", &c.Cost, 0, atLeast(0), "`X` steps that all trials together may take, in trainings of the final length").unset("4; of --lr auto 1"),
+			number("cost", &c.Cost, 0, atLeast(0).upTo(1e4), "`X` steps that all trials together may take, in trainings of the final length").unset("4; of --lr auto 1"),
 			text("time", &c.Time, "", "`TIME` what trials and training may take on this machine, as 90m or 2h30m, in place of --cost").onlyFor(Tune).holds(c.isTime),
 			number("held-out", &c.HeldOut, 0.2, between(0, 1), "`SHARE` share of the training data that is held out of the trials, and by whose loss they are compared"),
 			number("held-out-limit", &c.HeldOutLimit, 2000, atLeast(2), "`N` examples held out at most"),

@@ -78,6 +78,7 @@ func (j *job) gridSearch() error {
 	if len(j.grid.Configurations) != len(points) {
 		return changed(len(points))
 	}
+	j.grid.Rank() // whatever the file says
 	j.wrote(runs.GridFile)
 	return nil
 }

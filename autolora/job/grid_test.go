@@ -31,6 +31,7 @@ func TestGridChanged(t *testing.T) {
 		{"missing", "", "grid-3", "grid.json: 0 configurations, want 2: it was changed"},
 		{"short", `{"configurations": [{}]}`, "grid-3", "grid.json: 1 configurations, want 2: it was changed"},
 		{"short, at its end", `{"configurations": [{}]}`, "train", "grid.json: 1 configurations, want 4: it was changed"},
+		{"the best one", `{"configurations": [{}, {"score": 1}, {}, {}], "best": 9}`, "train", ""},
 		{"damaged", "[", "grid-3", "grid.json: not what a run writes: "},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -42,7 +43,10 @@ func TestGridChanged(t *testing.T) {
 				cfg: settings.Config{Split: 0.5, Targets: []string{"query"}, GridRanks: []int64{1, 2, 4, 8}}, session: &session{}, out: runs.ReadOnly(dir),
 				corpus: data.NewCorpus(&data.Dataset{Examples: make([]data.Example, 4)}, nil), resumed: &checkpoint{progress: progress{Phase: c.phase}},
 			}
-			if err := j.gridSearch(); err == nil || !strings.Contains(err.Error(), c.want) {
+			switch err := j.gridSearch(); {
+			case c.want == "" && (err != nil || j.grid.Best != 1):
+				t.Errorf("the best one is %d, want 1: %v", j.grid.Best, err)
+			case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
 				t.Errorf("got %v, want %s", err, c.want)
 			}
 		})

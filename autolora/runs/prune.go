@@ -1,5 +1,11 @@
 package runs
 
+import (
+	"errors"
+
+	"autolora/plainjson"
+)
+
 // What the parts of an adapter are weighed by.
 const (
 	ByTrained  = "trained"  // the singular values of the updates, squared
@@ -37,6 +43,18 @@ type Cut struct {
 	Loss       float64 `json:"loss"`
 	Rise       float64 `json:"rise"`       // of the loss over the whole adapter's, example by example
 	RiseError  float64 `json:"rise_error"` // its standard error
+}
+
+// UnmarshalJSON wants a curve.
+func (p *Pruning) UnmarshalJSON(text []byte) error {
+	type plain Pruning
+	if err := plainjson.Unmarshal(text, (*plain)(p)); err != nil {
+		return err
+	}
+	if len(p.Curve) == 0 {
+		return errors.New(`"curve" is missing`)
+	}
+	return nil
 }
 
 // Whole returns the whole adapter.

@@ -281,16 +281,25 @@ func limited(z size, c settings.Config) size {
 	return z
 }
 
-// noteTime says about how long the job will take, where that is worth knowing.
-func (j *job) noteTime() {
-	const slow = 1e10 // FLOP/s that any machine has
+// noteTime says about how long the job of a command will take, where that is worth
+// knowing.
+func (j *job) noteTime(command string) {
 	s := j.session
 	shape, size := newShape(s.arch), limited(countedSize(s.splits), j.cfg)
-	if s.procs.size() > 1 || estimate(j.cfg, shape, size, slow).Seconds < 60 {
+	seconds := func(speed float64) float64 {
+		all := estimate(j.cfg, shape, size, speed).Seconds
+		if command == searchCommand {
+			training := j.cfg
+			training.Method = runs.MethodLoRA
+			all -= estimate(training, shape, size, speed).Seconds
+		}
+		return all
+	}
+	const slow = 1e10 // FLOP/s that any machine has
+	if s.procs.size() > 1 || seconds(slow) < 60 {
 		return
 	}
-	e := estimate(j.cfg, shape, size, matrixSpeed())
-	s.rep.Note(fmt.Sprintf("about %s in all, if the machine has nothing else to do", human.Duration(time.Duration(e.Seconds*float64(time.Second)))))
+	s.rep.Note(fmt.Sprintf("about %s in all, if the machine has nothing else to do", human.Duration(time.Duration(seconds(matrixSpeed())*float64(time.Second)))))
 }
 
 // matrixSpeed times, once, the product that takes most of a step.

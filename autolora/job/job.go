@@ -28,10 +28,12 @@ func Run(ctx context.Context, host Host, cfg settings.Config) (*Outcome, error) 
 	return do(ctx, host, cfg, "run", (*job).perform)
 }
 
+const searchCommand = "search"
+
 // Search searches ranks only, and writes ranks.json.
 func Search(ctx context.Context, host Host, cfg settings.Config) (*Outcome, error) {
 	cfg.Method = searching(cfg)
-	return do(ctx, host, cfg, "search", (*job).search)
+	return do(ctx, host, cfg, searchCommand, (*job).search)
 }
 
 // searching returns the method of a run that searches, called as in a comparison: after
@@ -116,7 +118,7 @@ func doWith(ctx context.Context, host Host, cfg settings.Config, command string,
 	}
 	defer j.closeFolder()
 	if cfg.TrainFile != "" && command != tuneCommand && j.adapter == nil { // tune says it itself, and to cut an adapter takes little
-		j.noteTime()
+		j.noteTime(command)
 	}
 	if err := j.openFolder(command); err != nil {
 		return nil, err

@@ -1,11 +1,14 @@
 package job
 
 import (
+	"context"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"autolora/autolora"
 	"autolora/autolora/runs"
+	"autolora/torchbind"
 )
 
 // What ranks.json says of a search's rule is what gave the ranks.
@@ -26,6 +29,21 @@ func TestRuleOf(t *testing.T) {
 		if got := ruleOf(c.cfg); got != c.want {
 			t.Errorf("%+v: got %+v, want %+v", c.cfg, got, c.want)
 		}
+	}
+}
+
+// What a search is said to take is without the training that could follow.
+func TestTimeOfSearch(t *testing.T) {
+	cfg := tinyConfig(t, "exact")
+	cfg.SearchSteps, cfg.Steps = 1, 1e8
+	var said notes
+	run(t, func(*torchbind.Scope) {
+		if _, err := Search(context.Background(), Host{Reporter: &said}, cfg); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if text := strings.Join(said.lines, "\n"); strings.Contains(text, "in all") {
+		t.Errorf("a search of one step is said to take long: %s", text)
 	}
 }
 

@@ -127,18 +127,16 @@ var kinds = map[data.Kind]kind{
 	},
 	data.Generation: {
 		head: nn.CausalLM, cut: "examples", compute: (*session).write,
-		score: (*session).scoreTexts, losses: (*session).targetLosses,
-		say: func(_ data.Task, a answers, i, _ int) []saying {
-			return []saying{{"text", a.texts[i], inLines | inTable}}
-		},
+		score: (*session).scoreTexts, losses: (*session).targetLosses, say: sayText,
 	},
 	data.Chat: {
 		head: nn.CausalLM, cut: "conversations", compute: (*session).answer,
-		score: (*session).scoreChats, losses: (*session).targetLosses,
-		say: func(_ data.Task, a answers, i, _ int) []saying {
-			return []saying{{"text", a.texts[i], inLines | inTable}}
-		},
+		score: (*session).scoreChats, losses: (*session).targetLosses, say: sayText,
 	},
+}
+
+func sayText(_ data.Task, a answers, i, _ int) []saying {
+	return []saying{{"text", a.texts[i], inLines | inTable}}
 }
 
 // byLabel is an object of the probabilities of a task's labels.

@@ -55,7 +55,7 @@ type session struct {
 	units   nn.Units // in which a regression is learnt
 	device  torchbind.Device
 	dtype   torchbind.DType
-	noted   []string                // on models
+	noted   []string                // what was said once
 	cut     map[string]map[int]bool // lines of sentences that are cut into pieces, by data set; an evaluation may come again
 	loaded  time.Duration           // spent on data, tokenizer and weights
 }
@@ -207,12 +207,17 @@ func (s *session) load(head nn.HeadSource, full bool) (*nn.Model, error) {
 		return nil, err
 	}
 	for _, note := range slices.Concat(model.Notes, model.Translated(s.cfg.Targets)) {
-		if !slices.Contains(s.noted, note) { // a search and a training load the same
-			s.noted = append(s.noted, note)
-			s.rep.Note(note)
-		}
+		s.noteOnce(note)
 	}
 	return model, nil
+}
+
+// noteOnce says what a search and a training, or many trials, would say again.
+func (s *session) noteOnce(line string) {
+	if !slices.Contains(s.noted, line) {
+		s.noted = append(s.noted, line)
+		s.rep.Note(line)
+	}
 }
 
 // execution says how the steps of a search or a training are computed, with the
@@ -224,11 +229,11 @@ func (s *session) execution(same bool, seed uint64) autolora.Execution {
 	switch {
 	case s.device == torchbind.CPU || !s.cfg.Graphs:
 	case s.cfg.GradientCheckpointing:
-		s.rep.Note("no CUDA graphs: gradient-checkpointing sets the seed of dropout within a step")
+		s.noteOnce("no CUDA graphs: gradient-checkpointing sets the seed of dropout within a step")
 	case s.procs != nil:
-		s.rep.Note("no CUDA graphs: several processes share the run")
+		s.noteOnce("no CUDA graphs: several processes share the run")
 	case !same:
-		s.rep.Note("no CUDA graphs: with these settings a step depends on numbers that the host reads")
+		s.noteOnce("no CUDA graphs: with these settings a step depends on numbers that the host reads")
 	default:
 		how.Graphs = autolora.NewGraphs(s.device, s.rep.Note)
 	}

@@ -254,6 +254,9 @@ func TestDecoderMethods(t *testing.T) {
 			{runs.MethodFull, ""}, {runs.MethodAdapter, "houlsby"}, {runs.MethodAdapter, "pfeiffer"}, {runs.MethodLoRA, ""}, {runs.MethodAdaLoRA, ""},
 			{runs.MethodLoRAGrid, ""}, {runs.MethodAutoLoRA, ""}, {runs.MethodUniform, ""}, {runs.MethodShuffled, ""},
 		} {
+			if family == "llama" && (c.method == runs.MethodLoRAGrid || c.method == runs.MethodUniform) {
+				continue // where ranks come from does not depend on the family
+			}
 			t.Run(family+"/"+c.method+c.style, func(t *testing.T) {
 				cfg := tinyGeneration(t, family)
 				cfg.Method, cfg.GridRanks, cfg.AdaLoRADeltaT, cfg.Accumulate, cfg.Clip, cfg.Smoothing = c.method, []int64{1, 3}, 2, 2, 0.5, 0.1
@@ -375,8 +378,11 @@ func TestDecoderResumeSameBytes(t *testing.T) {
 			}
 			cfg.Steps, cfg.SearchSteps, cfg.Unroll, cfg.GridRanks, cfg.AdaLoRADeltaT = 11, 9, 2, []int64{1, 2}, 2
 			cfg.LoRADropout, cfg.Smoothing = 0.1, 0.1
-			if c.family == "llama" {
+			switch {
+			case c.family == "llama":
 				cfg.Quantize = nn.NF4
+			case c.method == runs.MethodLoRAGrid:
+				cfg.Targets = []string{"query"} // two configurations
 			}
 			checkResume(t, perform, cfg, rng)
 		})

@@ -83,8 +83,11 @@ func TestResumeSameBytes(t *testing.T) {
 			}
 			cfg.Steps, cfg.SearchSteps, cfg.Unroll, cfg.GridRanks, cfg.AdaLoRADeltaT = 11, 9, 2, []int64{1, 2}, 2
 			cfg.LoRADropout, cfg.Accumulate = 0.1, 2
-			if m == runs.MethodSigmoid {
+			switch m {
+			case runs.MethodSigmoid:
 				cfg.Quantize = nn.Int8
+			case runs.MethodLoRAGrid:
+				cfg.Targets = []string{"query"} // two configurations
 			}
 			checkResume(t, perform, cfg, rng)
 		})

@@ -55,12 +55,12 @@ func (t *tuning) folder(shard int) string {
 	return shardFolder(t.home, shard)
 }
 
-// How often a shard looks for what the others have made.
-const look = time.Second
+// look is how long a shard waits before it looks again for what the others have made.
+var look = time.Second
 
 // wait waits until all trials of a rung are made, and takes those of other shards. It
-// gives up when nothing has come from them for as long as processes wait for each
-// other.
+// gives up when nothing has come from them for as many looks as processes wait seconds
+// for each other.
 func (t *tuning) wait(rung int, members []int) error {
 	mark := fmt.Sprintf("wait-%d", rung+1)
 	switch {
@@ -72,8 +72,7 @@ func (t *tuning) wait(rung int, members []int) error {
 		t.resumed.close()
 		t.resumed = nil
 	}
-	patience := time.Duration(t.cfg.ProcessTimeout) * time.Second
-	for left, since := -1, time.Now(); ; {
+	for left, idle := -1, 0; ; idle++ {
 		missing := map[int]int{} // trials of each shard
 		for _, n := range members {
 			if len(t.Trials[n].Rungs) <= rung {
@@ -93,10 +92,10 @@ func (t *tuning) wait(rung int, members []int) error {
 		case left < 0:
 			t.session.rep.Note(fmt.Sprintf("rung %d: waiting for %s of other shards", rung+1, human.Count(total, "trial")))
 		case total < left:
-			since = time.Now()
-		case time.Since(since) > patience:
+			idle = 0
+		case idle > t.cfg.ProcessTimeout:
 			shards := slices.Sorted(maps.Keys(missing))
-			return &ResumableError{fmt.Errorf("rung %d lacks %s of other shards (%v), and none has come for %v: start those, and this one again", rung+1, human.Count(total, "trial"), shards, patience)}
+			return &ResumableError{fmt.Errorf("rung %d lacks %s of other shards (%v), and none has come for %v: start those, and this one again", rung+1, human.Count(total, "trial"), shards, time.Duration(t.cfg.ProcessTimeout)*time.Second)}
 		}
 		left = total
 		select {

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"autolora/autolora/runs"
 	"autolora/autolora/settings"
@@ -157,7 +158,9 @@ func timeless(t *testing.T, dir string) string {
 func TestResumeTune(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 7))
 	for name, change := range map[string]func(c *settings.Config){
-		"lora": func(c *settings.Config) { c.LoRADropout, c.Accumulate = 0.1, 2 },
+		"lora": func(c *settings.Config) {
+			c.LoRADropout, c.Accumulate, c.TuneTargets = 0.1, 2, []string{"query+value"}
+		},
 		"adalora": func(c *settings.Config) {
 			c.TuneMethods, c.TuneRanks, c.AdaLoRADeltaT = []string{"adalora"}, []int64{1}, 1
 		},
@@ -194,6 +197,8 @@ func TestTuneShards(t *testing.T) {
 	mustRun(t, tune, cfg)
 	want, wantTune := learned(t, cfg.Out), timeless(t, cfg.Out)
 	cfg.Out, cfg.ProcessTimeout = filepath.Join(t.TempDir(), "out"), 1
+	defer func(before time.Duration) { look = before }(look)
+	look = time.Millisecond
 	var out *Outcome
 	run(t, func(*torchbind.Scope) {
 		for round := 0; out == nil; round++ {

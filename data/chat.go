@@ -88,12 +88,15 @@ func (m Message) Flat() json.RawMessage {
 	if err != nil {
 		return m.JSON
 	}
-	for i := range members {
-		if f := &members[i]; f.Key == "content" && f.Value[0] == '[' {
-			f.Value, _ = json.Marshal(m.Text)
-		}
+	if at := find(members, "content"); at >= 0 && members[at].Value[0] == '[' {
+		members[at].Value, _ = json.Marshal(m.Text)
 	}
 	return plainjson.Object(members)
+}
+
+// find returns the place of a key, -1 if it is not there.
+func find(members []plainjson.Member, key string) int {
+	return slices.IndexFunc(members, func(m plainjson.Member) bool { return m.Key == key })
 }
 
 // set chooses what is to be written.
@@ -249,7 +252,7 @@ func parseMessage(text json.RawMessage) (m Message, err error) {
 	members = slices.DeleteFunc(members, func(f plainjson.Member) bool { return string(f.Value) == "null" })
 	take := func(names ...string) (value json.RawMessage) {
 		for _, name := range names {
-			if at := slices.IndexFunc(members, func(f plainjson.Member) bool { return f.Key == name }); at >= 0 && value == nil {
+			if at := find(members, name); at >= 0 && value == nil {
 				value = members[at].Value
 				members = slices.Delete(members, at, at+1)
 			}
@@ -272,7 +275,7 @@ func parseMessage(text json.RawMessage) (m Message, err error) {
 	if err != nil {
 		return m, err
 	}
-	if content == nil && !slices.ContainsFunc(members, func(f plainjson.Member) bool { return f.Key == "tool_calls" }) {
+	if content == nil && find(members, "tool_calls") < 0 {
 		return m, errors.New("it has no \"content\"")
 	}
 	return newMessage(known, said, content, reasoning(members)...), nil
@@ -281,16 +284,13 @@ func parseMessage(text json.RawMessage) (m Message, err error) {
 // reasoning gives a thought all the names under which chat templates look for it, as transformers does.
 func reasoning(members []plainjson.Member) []plainjson.Member {
 	const first, second = "reasoning_content", "thinking"
-	find := func(name string) int {
-		return slices.IndexFunc(members, func(f plainjson.Member) bool { return f.Key == name })
-	}
 	for _, name := range []string{first, second, "reasoning"} {
-		at := find(name)
+		at := find(members, name)
 		if at < 0 {
 			continue
 		}
 		for _, other := range []string{first, second} {
-			if find(other) < 0 {
+			if find(members, other) < 0 {
 				members = append(members, plainjson.Member{Key: other, Value: members[at].Value})
 			}
 		}

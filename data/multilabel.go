@@ -51,8 +51,7 @@ func (ex *Example) setColumns(cells []cell, columns []column, classes *classes) 
 }
 
 // setLists sets the labels of the examples, of each as its cell of the column has them: a list, or a text in which they
-// have a separator between them. Lists of as many numbers, each 0 or 1, of which some come twice, say of each label whether the
-// example has it.
+// have a separator between them. Lists of as many numbers, each 0 or 1, say of each label whether the example has it.
 func (d *Dataset) setLists(cells []cell, classes *classes) error {
 	for i, c := range cells {
 		if list, ok := c.asList(); ok {
@@ -64,9 +63,9 @@ func (d *Dataset) setLists(cells []cell, classes *classes) error {
 		return fmt.Errorf("%s: %w", d.Files[0], err)
 	}
 	d.separator = separator
-	places := manyHot(cells)
-	hot := places > 0
-	if classes.grow {
+	places := bits(cells)
+	hot := places > 2 || places == 2 && (classes.grow || len(classes.names) == 2) // else all would have both labels, or the labels 0 and 1
+	if hot && classes.grow {
 		for k := range places {
 			if _, err := classes.find(cell{kind: isNumber, number: int64(k)}); err != nil {
 				return err
@@ -150,9 +149,9 @@ func separatorOf(cells []cell, classes *classes) (string, error) {
 	return "", fmt.Errorf("the labels have %s in them: which stands between labels is not plain: give lists, as [\"a\", \"b\"], or a column of 0 and 1 for each label", and(quoted(found)))
 }
 
-// manyHot returns the length of lists that say of each label whether an example has it; 0 where the cells are no such lists.
-func manyHot(cells []cell) int {
-	length, twice := -1, false
+// bits returns the length of lists of numbers that are 0 or 1, 0 where the cells are not all such lists of one length.
+func bits(cells []cell) int {
+	length := -1
 	for _, c := range cells {
 		switch {
 		case c.kind == missing:
@@ -161,21 +160,13 @@ func manyHot(cells []cell) int {
 			return 0
 		}
 		length = len(c.list)
-		ones := 0
 		for _, element := range c.list {
 			if n, ok := element.whole(); !ok || n < 0 || n > 1 {
 				return 0
 			}
-			if element.isOne() {
-				ones++
-			}
 		}
-		twice = twice || ones > 1 || length-ones > 1
 	}
-	if length < 2 || !twice {
-		return 0
-	}
-	return length
+	return max(length, 0)
 }
 
 func (c cell) isOne() bool {

@@ -110,6 +110,20 @@ func TestManyHotUnknown(t *testing.T) {
 	}
 }
 
+// Of two labels each example may have one.
+func TestManyHotOfTwo(t *testing.T) {
+	file := write(t, "train.jsonl", `{"text":"x","labels":[1,0]}`+"\n"+`{"text":"z","labels":[0,1]}`)
+	s, err := FileTask{Train: file, Dev: file, Kind: MultiLabel, Text: []string{"text"}, Label: "labels"}.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range []*Dataset{s.Train, s.Dev[0]} {
+		if got := fmt.Sprint(d.Labels, d.Examples[0].Classes, d.Examples[1].Classes); got != "[0 1] [0] [1]" {
+			t.Errorf("got %s", got)
+		}
+	}
+}
+
 func TestMultiLabelErrors(t *testing.T) {
 	text := []string{"text"}
 	lists := write(t, "lists.jsonl", `{"text":"x","labels":["b","a"]}`+"\n"+`{"text":"z","labels":["c"]}`)

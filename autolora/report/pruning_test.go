@@ -2,6 +2,7 @@ package report
 
 import (
 	"bytes"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -64,5 +65,28 @@ func TestPruningPicture(t *testing.T) {
 	r.runs[0].Pruning.Curve[1].Parameters = 0
 	if p := r.pruningPicture(); len(p.Panels) != 0 {
 		t.Error("a curve with 0 parameters is drawn")
+	}
+}
+
+// A pruning, which half of the dev set has no say in, is not compared with the training
+// of the adapter, and does not differ from it in settings that it does not read.
+func TestPruningBesideTraining(t *testing.T) {
+	dir := t.TempDir()
+	whole, cut := scored("sst2", "lora", 1, 0.8), scored("sst2", runs.MethodPrune, 1, 0.7)
+	cut.results.Examples = 436
+	for _, f := range []folder{whole, cut} {
+		f.config["beams"], f.config["rank"], f.config["lr"] = 10, 8, 1e-3
+		f.write(t, filepath.Join(dir, f.results.Method))
+	}
+	writeFile(t, filepath.Join(dir, runs.MethodPrune, runs.PruneFile), `{"by": "trained"}`)
+	r := load(t, dir)
+	if got, want := r.Headlines(), "SST-2: LoRA of one rank everywhere and prune were scored on other examples, so they are not compared."; len(got) != 1 || got[0] != want {
+		t.Errorf("headlines %q, want %q", got, want)
+	}
+	if notes := strings.Join(r.Notes, "\n"); strings.Contains(notes, "beams") {
+		t.Errorf("notes %s", notes)
+	}
+	if row := r.settingsTable().Rows[2].Cells; row[0] != "prune" || row[3] != "" {
+		t.Errorf("settings %q", row)
 	}
 }

@@ -77,14 +77,11 @@ func (r *Run) setting(name string) string {
 // whatever it came to. It is "" where the run's command does not read it, or it was
 // left open.
 func (r *Run) given(name string) string {
-	s, commands := about(name), settings.Jobs
-	if r.Pruning != nil {
-		commands = settings.Prune
-	}
+	s := about(name)
 	switch {
 	case slices.Contains(r.chosen, name):
 		return settings.AutoWord
-	case s.Readers&commands == 0, s.Unset != "" && fmt.Sprint(r.Settings[name]) == s.String():
+	case !r.reads(name), s.Unset != "" && fmt.Sprint(r.Settings[name]) == s.String():
 		return ""
 	case name == "eval-every" && r.Settings["keep"] != settings.KeepBest && r.number("patience") == 0: // which looks, and changes nothing
 		return ""
@@ -92,13 +89,21 @@ func (r *Run) given(name string) string {
 	return r.setting(name)
 }
 
-// values returns the values that some runs have of a setting.
+// reads reports whether the command of the run reads a setting.
+func (r *Run) reads(name string) bool {
+	if r.Pruning != nil {
+		return about(name).Readers.Has(settings.Prune)
+	}
+	return about(name).Readers&settings.Jobs != 0
+}
+
+// values returns the values that those runs have of a setting which read it.
 func values(of []*Run, name string) []string { return distinct(of, name, (*Run).setting) }
 
 func distinct(of []*Run, name string, setting func(*Run, string) string) []string {
 	var values []string
 	for _, r := range of {
-		if _, ok := r.Settings[name]; ok && !slices.Contains(values, setting(r, name)) {
+		if _, ok := r.Settings[name]; ok && r.reads(name) && !slices.Contains(values, setting(r, name)) {
 			values = append(values, setting(r, name))
 		}
 	}

@@ -298,7 +298,10 @@ func (t *Task) comparison(of, other *Method) *Comparison {
 	c := &Comparison{Of: of.Method, Other: other.Method, Score: t.Primary, Loss: compareLosses(of, other), task: t, named: t.named()}
 	var differences []float64
 	for _, r := range of.runs {
-		if d := r.score(t.Primary) - other.run(r.Results.Seed).score(t.Primary); !math.IsNaN(d) {
+		with := other.run(r.Results.Seed)
+		if with != nil && with.Results.Examples != r.Results.Examples { // as of a pruning, which half of the dev set has no say in
+			c.others = true
+		} else if d := r.score(t.Primary) - with.score(t.Primary); !math.IsNaN(d) {
 			c.Seeds = append(c.Seeds, r.Results.Seed)
 			differences = append(differences, math.Round(d*1e12)/1e12) // what rounding adds is no spread
 		}

@@ -466,7 +466,7 @@ func (m *Method) settings(how runs.Method) []string {
 		rank, k, rate = "learned", of("k"), of("search-lr")
 	case how.Ranks == runs.Allocated:
 		rank = of("adalora-init-rank") + " → " + of("adalora-target-rank")
-	case how.Ranks == runs.OneRank && how.Trains == runs.TrainsLoRA && m.Method != runs.MethodPrune:
+	case how.Ranks == runs.OneRank && how.Trains == runs.TrainsLoRA:
 		rank = of("rank")
 	}
 	if m.Method == methodTune {

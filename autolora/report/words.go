@@ -171,6 +171,8 @@ func (c *Comparison) sentence() string {
 			why = fmt.Sprintf("scored no better than always giving the commonest answer (%s %s)", how.Title, how.format(least))
 		}
 		return fmt.Sprintf("no verdict on %s and %s: %s %s.", methodOf(c.Of).Words, other, strings.Join(names, " and "), why)
+	case n == 0 && c.others:
+		return fmt.Sprintf("%s and %s were scored on other examples, so they are not compared.", of, other)
 	case n == 0:
 		return fmt.Sprintf("%s and %s have no seed in common, so they are not compared.", of, other)
 	case n == 1 && loss != "":

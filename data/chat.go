@@ -155,6 +155,11 @@ func sourceColumns(name string) []column {
 	return []column{{name: name}, inputColumn}
 }
 
+// isPrompt reports whether a column, or plain text, has what a user says: "[...]" in it is no list of messages.
+func isPrompt(name string) bool {
+	return name == "text" || slices.ContainsFunc(promptNames, func(p [2]string) bool { return strings.EqualFold(p[0], name) })
+}
+
 // joinInput is an instruction with its input, if it has one.
 func joinInput(instruction, input cell) cell {
 	if strings.TrimSpace(input.String()) == "" {
@@ -183,7 +188,7 @@ func (ex *Example) setChat(cells []cell, answer cell, names [2]string) error {
 		first = joinInput(first, cells[3])
 	}
 	role := ""
-	if names[1] != "" || first.kind == isText && !strings.HasPrefix(strings.TrimSpace(first.text), "[") {
+	if names[1] != "" || isPrompt(names[0]) || first.kind == isText && !strings.HasPrefix(strings.TrimSpace(first.text), "[") {
 		role = User
 	}
 	var err error

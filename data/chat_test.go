@@ -137,7 +137,10 @@ func TestChatInputs(t *testing.T) {
 	for content, want := range map[string]string{
 		format: hi,
 		`{"messages": [{"role": "user", "content": "Hi"}]}`: hi,
-		`{"prompt": "Hi"}`: hi,
+		`{"prompt": "Hi"}`:                                           hi,
+		`{"prompt": "[INST] Hi"}`:                                    strings.Replace(hi, "Hi", "[INST] Hi", 1),
+		`{"prompt": [{"role": "user", "content": "Hi"}]}`:            hi,
+		`{"messages": "[{\"from\": \"human\", \"value\": \"Hi\"}]"}`: hi,
 	} {
 		in, err := ReadTexts(write(t, "in.jsonl", content), Task{Kind: Chat}, InputConfig{})
 		if err != nil {
@@ -147,8 +150,8 @@ func TestChatInputs(t *testing.T) {
 			t.Errorf("%s: got %s, want %s", content, got, want)
 		}
 	}
-	in, err := ReadTexts(write(t, "in.txt", "Hi\n"), Task{Kind: Chat}, InputConfig{})
-	if err != nil || in.Examples[0].Chat.shown() != hi {
+	in, err := ReadTexts(write(t, "in.txt", "Hi\n[Hi\n"), Task{Kind: Chat}, InputConfig{})
+	if err != nil || in.Examples[0].Chat.shown() != hi || in.Len() != 2 {
 		t.Errorf("plain text: got %+v, %v", in, err)
 	}
 }

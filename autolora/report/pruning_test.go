@@ -78,7 +78,7 @@ func TestPruningBesideTraining(t *testing.T) {
 		f.config["beams"], f.config["rank"], f.config["lr"] = 10, 8, 1e-3
 		f.write(t, filepath.Join(dir, f.results.Method))
 	}
-	writeFile(t, filepath.Join(dir, runs.MethodPrune, runs.PruneFile), `{"by": "trained"}`)
+	writeFile(t, filepath.Join(dir, runs.MethodPrune, runs.PruneFile), `{"by": "trained", "curve": [{"parameters": 9}]}`)
 	r := load(t, dir)
 	if got, want := r.Headlines(), "SST-2: LoRA of one rank everywhere and prune were scored on other examples, so they are not compared."; len(got) != 1 || got[0] != want {
 		t.Errorf("headlines %q, want %q", got, want)

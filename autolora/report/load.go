@@ -168,17 +168,17 @@ func (rs *Runs) replace() {
 // readRun reads the files of a finished run. Only its results must be there.
 func readRun(dir string) (*Run, error) {
 	r := &Run{Dir: dir}
-	path := func(name string) string { return filepath.Join(dir, name) }
-	if err := readJSON(path(runs.ResultsFile), &r.Results); err != nil {
+	in := runs.ReadOnly(dir)
+	if err := in.ReadJSON(runs.ResultsFile, &r.Results); err != nil {
 		return nil, err
 	}
 	if r.Results.Task == "" || r.Results.Method == "" {
-		return nil, fmt.Errorf("%s: not the results of a run: \"task\" or \"method\" is missing", path(runs.ResultsFile))
+		return nil, fmt.Errorf("%s: not the results of a run: \"task\" or \"method\" is missing", in.Path(runs.ResultsFile))
 	}
 	if err := r.Results.Check(); err != nil {
-		return nil, fmt.Errorf("%s: not what a run writes: %w", path(runs.ResultsFile), err)
+		return nil, fmt.Errorf("%s: not what a run writes: %w", in.Path(runs.ResultsFile), err)
 	}
-	ranks, noRanks := runs.ReadOnly(dir).Ranks()
+	ranks, noRanks := in.Ranks()
 	if noRanks == nil {
 		r.Ranks = &ranks
 	}
@@ -187,45 +187,32 @@ func readRun(dir string) (*Run, error) {
 		r.Losses = &losses
 	}
 	var noCurves error
-	r.Curves, noCurves = readCurves(path(runs.MetricsFile))
+	r.Curves, noCurves = readCurves(in.Path(runs.MetricsFile))
 	var noTune error
 	r.Tune, noTune = runs.ReadTune(dir)
-	for _, err := range []error{readJSON(path(runs.ConfigFile), &r.Settings), readJSON(path(runs.GridFile), &r.Grid), readJSON(path(runs.PruneFile), &r.Pruning), noTune, noRanks, noLosses, noCurves} {
+	for _, err := range []error{in.ReadJSON(runs.ConfigFile, &r.Settings), in.ReadJSON(runs.GridFile, &r.Grid), in.ReadJSON(runs.PruneFile, &r.Pruning), noTune, noRanks, noLosses, noCurves} {
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
 	}
 	about, _ := r.Settings["about"].(map[string]any)
 	began, _ := about["began"].(string)
-	if chosen, _ := about["chosen"].([]any); chosen != nil {
-		for _, name := range chosen {
-			r.chosen = append(r.chosen, fmt.Sprint(name))
-		}
+	chosen, _ := about["chosen"].([]any)
+	for _, name := range chosen {
+		r.chosen = append(r.chosen, fmt.Sprint(name))
 	}
 	if about["command"] == methodTune { // whatever it chose to train
 		r.Results.Method = methodTune
 	}
 	var err error
 	if r.Began, err = time.Parse(time.RFC3339, began); err != nil {
-		info, err := os.Stat(path(runs.ResultsFile))
+		info, err := os.Stat(in.Path(runs.ResultsFile))
 		if err != nil {
 			return nil, err
 		}
 		r.Began = info.ModTime()
 	}
 	return r, nil
-}
-
-// readJSON reads the file at path into v.
-func readJSON(path string, v any) error {
-	text, err := foreign.ReadFile(path, runs.MaxFile)
-	if err != nil {
-		return err
-	}
-	if err := plainjson.Unmarshal(text, v); err != nil {
-		return fmt.Errorf("%s: %w; if the file is damaged, remove the folder or run it anew", path, err)
-	}
-	return nil
 }
 
 // readCurves reads a metrics.jsonl. A last line without its end, as a crash

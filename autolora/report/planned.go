@@ -21,7 +21,7 @@ type plan struct {
 
 // readPlan reads the compare.json in dir.
 func readPlan(dir string) (*plan, error) {
-	path := filepath.Join(dir, runs.CompareFile)
+	in := runs.ReadOnly(dir)
 	var said struct {
 		Model    string   `json:"model"`
 		Methods  []string `json:"methods"`
@@ -31,12 +31,12 @@ func readPlan(dir string) (*plan, error) {
 	}
 	var values map[string]any
 	for _, v := range []any{&said, &values} {
-		if err := readJSON(path, v); err != nil {
+		if err := in.ReadJSON(runs.CompareFile, v); err != nil {
 			return nil, err
 		}
 	}
 	if said.Seeds > settings.MaxSeeds {
-		return nil, fmt.Errorf("%s: got %d seeds, want at most %d", path, said.Seeds, settings.MaxSeeds)
+		return nil, fmt.Errorf("%s: got %d seeds, want at most %d", in.Path(runs.CompareFile), said.Seeds, settings.MaxSeeds)
 	}
 	maps.DeleteFunc(values, func(name string, _ any) bool { return !changesResults(name) || isPath(name) })
 	p := &plan{dir: dir, of: fmt.Sprint(filepath.Base(said.Model), values), auto: values["lr"] == settings.AutoWord}

@@ -558,7 +558,7 @@ func (f *Folder) ReadJSON(name string, v any) error {
 		return err
 	}
 	if err := plainjson.Unmarshal(data, v); err != nil {
-		return fmt.Errorf("%s: not what a run writes: %w", f.Path(name), err)
+		return fmt.Errorf("%s: not what a run writes: %w: if it is damaged, remove its folder or run it anew", f.Path(name), err)
 	}
 	return nil
 }

@@ -28,8 +28,12 @@ type chats struct {
 	special []string          // all special tokens
 
 	mu       sync.Mutex
-	compiled map[string]*chattemplate.Template
-	parts    map[string]bool // by name: whether the template takes a list of parts for a message's content
+	compiled map[string]compiled // by name
+}
+
+type compiled struct {
+	*chattemplate.Template
+	parts bool // it takes a list of parts for a message's content
 }
 
 // templates are those of tokenizer_config.json: one, or several with names.
@@ -97,31 +101,32 @@ func (c *chats) close() {
 }
 
 // template returns the template for conversations with or without tools, compiled.
-func (c *chats) template(tools bool) (t *chattemplate.Template, parts bool, err error) {
+func (c *chats) template(tools bool) (compiled, error) {
 	name := "default"
 	if _, ok := c.sources["tool_use"]; ok && tools {
 		name = "tool_use"
 	}
 	source, ok := c.sources[name]
 	if !ok {
-		return nil, false, fmt.Errorf("%s: no chat template is named \"default\"", c.file)
+		return compiled{}, fmt.Errorf("%s: no chat template is named \"default\"", c.file)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if t := c.compiled[name]; t != nil {
-		return t, c.parts[name], nil
+	if t, ok := c.compiled[name]; ok {
+		return t, nil
 	}
-	if t, err = chattemplate.New(source); err != nil {
-		return nil, false, fmt.Errorf("%s: the chat template: %w", c.file, err)
+	t, err := chattemplate.New(source)
+	if err != nil {
+		return compiled{}, fmt.Errorf("%s: the chat template: %w", c.file, err)
 	}
 	if c.compiled == nil {
-		c.compiled, c.parts = map[string]*chattemplate.Template{}, map[string]bool{}
+		c.compiled = map[string]compiled{}
 	}
 	// A template that knows no parts fails, or writes the list itself.
 	const probe = `[{"role":"user","content":[{"type":"text","text":"probe"}]}]`
 	text, _, err := t.Render(c.variables(json.RawMessage(probe), nil, true))
-	c.compiled[name], c.parts[name] = t, err == nil && strings.Contains(text, "probe") && !strings.Contains(text, "type")
-	return t, c.parts[name], nil
+	c.compiled[name] = compiled{t, err == nil && strings.Contains(text, "probe") && !strings.Contains(text, "type")}
+	return c.compiled[name], nil
 }
 
 // variables are those of a template, as transformers sets them.
@@ -142,7 +147,7 @@ func (c *chats) variables(messages, tools json.RawMessage, prompt bool) []byte {
 
 // render lays out some of the messages of a conversation; prompt says that the assistant is asked to go on.
 func (c *chats) render(conversation *data.Conversation, messages []data.Message, prompt bool) (string, []chattemplate.Span, error) {
-	template, parts, err := c.template(conversation.Tools != nil)
+	template, err := c.template(conversation.Tools != nil)
 	if err != nil {
 		return "", nil, err
 	}
@@ -152,7 +157,7 @@ func (c *chats) render(conversation *data.Conversation, messages []data.Message,
 			list = append(list, ',')
 		}
 		text := m.JSON
-		if !parts {
+		if !template.parts {
 			text = m.Flat()
 		}
 		list = append(list, text...)
@@ -173,7 +178,7 @@ func (c *chats) layOut(conversation *data.Conversation) (text string, parts []sp
 	messages, turns := conversation.Messages, conversation.Turns
 	prompt := !conversation.Whole && len(turns) == 0
 	text, generated, err := c.render(conversation, messages, prompt)
-	template, _, _ := c.template(conversation.Tools != nil)
+	template, _ := c.template(conversation.Tools != nil)
 	switch {
 	case err != nil || prompt:
 		return text, nil, nil, err

@@ -3,6 +3,7 @@ package tokenizer
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"unsafe"
@@ -18,7 +19,6 @@ type Encoder struct {
 
 	mu        sync.Mutex
 	truncated map[cutAt]bool
-	first     []data.Example // of those that were cut, by their places
 }
 
 // cutAt tells an example that was cut from others: a prompt is at the place of its target, the pieces of a
@@ -96,21 +96,13 @@ func (e *Encoder) SplitChat(c *data.Conversation) ([]*data.Conversation, error) 
 
 // count takes note of an example that was cut.
 func (e *Encoder) count(ex data.Example) {
-	const most = 3
-	e.mu.Lock()
-	defer e.mu.Unlock()
 	key := cutAt{file: ex.File, line: ex.Line}
 	if ex.Sentence != nil {
 		key.piece = unsafe.SliceData(ex.Words)
 	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	e.truncated[key] = true
-	at, found := slices.BinarySearchFunc(e.first, ex, func(a, b data.Example) int {
-		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line))
-	})
-	if !found && at < most { // pieces of a sentence have one place
-		e.first = slices.Insert(e.first, at, data.Example{File: ex.File, Line: ex.Line})
-		e.first = e.first[:min(len(e.first), most)]
-	}
 }
 
 // Truncated is how many examples were cut to the maximum length so far.
@@ -122,10 +114,16 @@ func (e *Encoder) Truncated() int {
 
 // FirstTruncated returns the places of the first few of them.
 func (e *Encoder) FirstTruncated() (places []string) {
+	const most = 3
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for _, ex := range e.first {
-		places = append(places, ex.Where())
+	for _, at := range slices.SortedFunc(maps.Keys(e.truncated), func(a, b cutAt) int {
+		return cmp.Or(cmp.Compare(a.file, b.file), cmp.Compare(a.line, b.line))
+	}) {
+		place := data.Example{File: at.file, Line: at.line}.Where()
+		if len(places) < most && !slices.Contains(places, place) { // pieces of a sentence have one
+			places = append(places, place)
+		}
 	}
 	return places
 }

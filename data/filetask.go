@@ -185,9 +185,9 @@ func (f FileTask) check() error {
 		return fmt.Errorf("%d text columns: want the one with the words", len(f.Text))
 	case f.Kind == Tagging && f.Train == "" && f.Labels == nil:
 		return errors.New("no train file and no tags: the meaning of the head's outputs is not known")
-	case f.Labels != nil && f.Kind.Writes():
+	case f.Labels != nil && (f.Kind.Writes() || f.Kind == Regression):
 		return fmt.Errorf("class names are given, but a %s has no classes", f.Kind)
-	case f.Labels != nil && f.Kind != Regression && len(f.Labels) < 2:
+	case f.Labels != nil && len(f.Labels) < 2:
 		return fmt.Errorf("%d class names are given: want at least two", len(f.Labels))
 	case f.Kind == Tagging:
 		return nil
@@ -205,8 +205,6 @@ func (f FileTask) check() error {
 		return errors.New("no label column is named: training and scoring need one")
 	case (f.Kind == Classification || f.Kind == MultiLabel && f.labelColumns() == nil) && f.Train == "" && f.Labels == nil && f.Label != "":
 		return errors.New("no train file and no class names: the meaning of the labels is not known")
-	case f.Kind == Regression && f.Labels != nil:
-		return errors.New("class names are given, but a regression has no classes")
 	}
 	return nil
 }

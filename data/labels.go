@@ -203,28 +203,19 @@ func FitHead(labels, head []string) (order []int, err error) {
 		return nil, fmt.Errorf("the data have %d classes (%s), the model's head has %d (%s): want the same number",
 			len(labels), listNames(labels), len(head), listNames(head))
 	}
-	order = make([]int, len(labels))
-	found := make([]bool, len(labels))
-	same := true
+	order, places := make([]int, len(labels)), make([]int, len(labels))
 	for i, label := range labels {
-		at := slices.IndexFunc(head, func(name string) bool { return strings.EqualFold(name, label) })
-		if at < 0 || found[at] {
-			same = false
-			break
-		}
-		order[i], found[at] = at, true
+		order[i] = slices.IndexFunc(head, func(name string) bool { return strings.EqualFold(name, label) })
+		places[i] = i
 	}
-	if same {
+	if slices.Equal(slices.Sorted(slices.Values(order)), places) { // every name is there, once
 		return order, nil
 	}
 	if !defaultNames(head) && numbers(labels) == numbers(head) {
 		return nil, fmt.Errorf("the data have the classes %s, the model's head has %s: want the same",
 			listNames(labels), listNames(head))
 	}
-	for i := range order {
-		order[i] = i
-	}
-	return order, nil
+	return places, nil
 }
 
 // defaultNames reports whether names are those of a config without id2label.

@@ -167,9 +167,6 @@ func newJob(ctx context.Context, s *session) (*job, error) {
 			return nil, err
 		}
 	}
-	if s.task.Kind == data.Regression && s.cfg.StandardizeLabels {
-		s.units = labelUnits(s.splits.Train)
-	}
 	if err := s.checkTokens(ctx, append([]*data.Dataset{s.splits.Train}, j.scored...)); err != nil {
 		return nil, err
 	}

@@ -62,7 +62,7 @@ func newPruning(ctx context.Context, s *session) (*job, error) {
 		return nil, err
 	}
 	read := dev[:1:1]
-	if train := s.splits.Train; train != nil {
+	if train := s.splits.Train; s.cfg.Steps > 0 { // else they say the labels alone
 		j.corpus, read = s.corpus(train), append(read, train)
 		j.results.TrainExamples, j.results.LR = train.Len(), s.cfg.LR
 	}

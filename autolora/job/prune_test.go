@@ -64,8 +64,21 @@ func TestPrune(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			cfg := trainedAdapter(t, cfg)
 			worths := []string{runs.ByAblation}
-			if name == "classes" {
+			switch name {
+			case "classes":
 				worths = runs.WorthNames
+			case "numbers": // of which a training goes on in the units that are learnt
+				cfg.TrainFile, cfg.Steps = numbers.TrainFile, 2
+				run(t, func(*torchbind.Scope) {
+					s, err := newSession(context.Background(), quiet, cfg)
+					if err != nil {
+						t.Fatal(err)
+					}
+					defer s.close()
+					if _, err := newPruning(context.Background(), s); err != nil || s.units.Scale <= 0 {
+						t.Errorf("units %+v, %v", s.units, err)
+					}
+				})
 			}
 			for _, by := range worths {
 				cfg.By, cfg.Out = by, filepath.Join(t.TempDir(), "pruned")

@@ -160,6 +160,9 @@ func (s *session) readTask(parts ...data.Part) error {
 			return err
 		}
 		s.noteCut()
+		if slices.Contains(parts, data.Train) && s.task.Kind == data.Regression && s.cfg.StandardizeLabels { // else they say the labels alone
+			s.units = labelUnits(s.splits.Train)
+		}
 	}
 	if s.task.Kind == data.Chat {
 		for _, sets := range [][]*data.Dataset{s.splits.Dev, s.splits.Test} {

@@ -184,7 +184,7 @@ func TestWatchedKill(t *testing.T) {
 	for _, m := range []string{runs.MethodLoRA, runs.MethodAdaLoRA} {
 		t.Run(m, func(t *testing.T) {
 			cfg := watchedRun(t, m)
-			cfg.Steps, cfg.SaveEvery, cfg.LogEvery, cfg.Patience, cfg.LoRADropout = 13, 3, 1, 3, 0.1
+			cfg.Steps, cfg.SaveEvery, cfg.LogEvery, cfg.Patience, cfg.LoRADropout = 10, 3, 1, 3, 0.1
 			killed := &copier{from: cfg.Out, to: filepath.Join(t.TempDir(), "killed")}
 			var alone *Outcome
 			run(t, func(*torchbind.Scope) {

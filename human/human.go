@@ -74,7 +74,7 @@ func ParseThousands(text string) (int64, error) {
 }
 
 // amount is a number, and its unit. A comma that is not between thousands may be somebody's decimal point.
-var amount = regexp.MustCompile(`^((?:\d{1,3}(?:,\d{3})+|\d*)(?:\.\d+)?(?:[eE]\+?\d+)?)([kKMGB]?)$`)
+var amount = regexp.MustCompile(`^((?:\d{1,3}(?:[,_]\d{3})+|\d*)(?:\.\d+)?(?:[eE]\+?\d+)?)([kKMGB]?)$`)
 
 var units = map[string]float64{"": 1, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "B": 1e9}
 

@@ -7,7 +7,7 @@ import (
 )
 
 func TestParseThousands(t *testing.T) {
-	for text, want := range map[string]int64{"0": 0, "50000": 50000, "50,000": 50000, "50k": 50000, "1.5M": 1_500_000, "1.1M": 1_100_000, "1,234,567": 1_234_567, "1e3": 1000, ".5M": 500_000, "2B": 2_000_000_000, " 8K": 8000} {
+	for text, want := range map[string]int64{"0": 0, "50000": 50000, "50,000": 50000, "50k": 50000, "1.5M": 1_500_000, "1.1M": 1_100_000, "1,234,567": 1_234_567, "50_000": 50000, "1e3": 1000, ".5M": 500_000, "2B": 2_000_000_000, " 8K": 8000} {
 		if got, err := ParseThousands(text); err != nil || got != want {
 			t.Errorf("%q: %d, %v, want %d", text, got, err, want)
 		}

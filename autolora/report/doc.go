@@ -24,8 +24,9 @@
 // how many there are.
 //
 // Runs of a task that differ in settings which change results are no seeds of
-// each other: they stand apart, and only like is compared with like. Nothing is
-// judged of a method that does no better than the commonest answer would.
+// each other: they stand apart, and only like is compared with like, on the same
+// number of examples. Nothing is judged of a method that does no better than the
+// commonest answer would.
 //
 // Learned ranks are held against what chance gives: their agreement between
 // seeds and between tasks against permuted layers, their mean and spread

@@ -247,7 +247,7 @@ func TestScoreTextErrors(t *testing.T) {
 		{"no list", "--metric bleu --hypotheses two.txt --references bad.jsonl", exitFailed, `bad.jsonl: line 2: want a JSON list of texts as ["one", "another"]`},
 		{"no texts", "--metric bleu --hypotheses two.txt --references numbers.jsonl", exitFailed, `numbers.jsonl: line 2: want a JSON list of texts`},
 		{"an empty list", "--metric bleu --hypotheses two.txt --references none.jsonl", exitFailed, "none.jsonl: line 2: output 2 has no references"},
-		{"no column", "--metric bleu --hypotheses two.txt --references table2.csv", exitFailed, "table2.csv: the columns are mr, text: want mr and ref"},
+		{"no column", "--metric bleu --hypotheses two.txt --references table2.csv", exitFailed, "table2.csv: the first line is \"mr,text\": want the columns mr and ref"},
 		{"broken table", "--metric bleu --hypotheses two.txt --references quote.csv", exitFailed, "quote.csv: "},
 		{"missing file", "--metric bleu --hypotheses none.txt --references two.txt", exitFailed, "open none.txt: no such file or directory"},
 	} {

@@ -126,7 +126,8 @@ func csvLists(f metrics.File) (references [][]string, err error) {
 	case err != nil:
 		return nil, err
 	case mrs == nil || texts == nil:
-		return nil, fmt.Errorf("%s: want a table with the columns mr and ref", f.Name)
+		first, _, _ := strings.Cut(string(f.Text), "\n")
+		return nil, fmt.Errorf("%s: the first line is %.80q: want the columns mr and ref", f.Name, strings.TrimSpace(first))
 	}
 	places := map[string]int{}
 	for row, mr := range mrs {

@@ -26,7 +26,7 @@ func TestReadSegments(t *testing.T) {
 		{"gap", "a\nb", []metrics.File{{Name: "f", Text: []byte("r1\n\n\nr2")}}, "f: line 3 is empty as if it ended references, but output 2 has none"},
 		{"none in any", "a\nb", []metrics.File{{Name: "f", Text: []byte("r1\n\n")}, {Name: "g", Text: []byte("r2\n\n")}}, "line 2 is empty in all files of references: want a reference in one of them"},
 		{"not UTF-8", "a\n\xff", []metrics.File{{Name: "f", Text: []byte("r1\n")}}, "o: line 2 is not UTF-8"},
-		{"CSV of other columns", "a", []metrics.File{{Name: "f.csv", Text: []byte("a,b\n1,2\n")}}, "f.csv: want a table with the columns mr and ref"},
+		{"CSV of other columns", "a", []metrics.File{{Name: "f.csv", Text: []byte("a,b\n1,2\n")}}, `f.csv: the first line is "a,b": want the columns mr and ref`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			segments, err := ReadSegments(metrics.File{Name: "o", Text: []byte(c.outputs)}, c.references...)

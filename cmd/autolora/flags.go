@@ -130,13 +130,8 @@ func (n *numberOrAuto) String() string {
 }
 
 func (n *numberOrAuto) Set(text string) (err error) {
-	if text == settings.AutoWord {
-		*n.value = settings.Auto
-		return nil
-	}
-	v, err := strconv.ParseFloat(text, 64)
-	if err == nil {
-		*n.value = v
+	if *n.value = settings.Auto; text != settings.AutoWord {
+		*n.value, err = strconv.ParseFloat(text, 64)
 	}
 	return err
 }

@@ -15,6 +15,7 @@ import (
 	"autolora/autolora/job"
 	"autolora/autolora/runs"
 	"autolora/autolora/settings"
+	"autolora/human"
 
 	"github.com/spf13/cobra"
 )
@@ -92,7 +93,7 @@ assistant's next turn, in place of the last one if it is the assistant's.`,
 			Examples int    `json:"examples"`
 			Output   string `json:"output"`
 		}{n, output}
-		return cmd.show(c, written, func(w *writer) { w.printf("%d examples written to %s\n", n, output) })
+		return cmd.show(c, written, func(w *writer) { w.printf("%s written to %s\n", human.Count(n, "example"), output) })
 	}
 	return cmd
 }

@@ -88,7 +88,7 @@ type valueScores struct {
 
 func (s valueScores) print(w *writer) {
 	names := slices.Sorted(maps.Keys(s.Scores))
-	w.scores(s.Scores, names, names, fmt.Sprintf("on %s examples", human.Thousands(s.examples)))
+	w.scores(s.Scores, names, names, "on "+human.Count(s.examples, "example"))
 }
 
 func scoreClasses(in scoreInput) (scoring, error) {

@@ -333,6 +333,33 @@ func TestCancelEndsWithinAStep(t *testing.T) {
 	}
 }
 
+// beginner cancels a context as a phase begins.
+type beginner struct {
+	silent
+	phase  string
+	cancel context.CancelFunc
+}
+
+func (b beginner) Begin(phase string, _, _ int) {
+	if phase == b.phase {
+		b.cancel()
+	}
+}
+
+// An interrupt while a model is loaded for the next phase is seen after a whole step,
+// from which the run goes on.
+func TestCancelBetweenPhases(t *testing.T) {
+	cfg := tinyConfig(t, "exact")
+	cfg.Accumulate = 2
+	ctx, cancel := context.WithCancel(context.Background())
+	run(t, func(*torchbind.Scope) {
+		_, err := Run(ctx, Host{Reporter: beginner{phase: "train", cancel: cancel}}, cfg)
+		if !errors.As(err, new(*ResumableError)) || !strings.Contains(err.Error(), "train stopped after step 1 of 6") {
+			t.Errorf("error %v", err)
+		}
+	})
+}
+
 // Wrong settings and data end in one line before any training.
 func TestRunErrors(t *testing.T) {
 	full := func(name string) func(*settings.Config) {

@@ -85,7 +85,7 @@ func (j *job) run(l *loop) error {
 		} else if over || i == l.steps {
 			break
 		}
-		interrupted := l.job.session.procs.any(l.job.ctx.Err() != nil) // all stop after the same step; one alone gets no batch for it
+		interrupted := l.job.session.procs.interrupted(l.job.ctx) // all stop after the same step
 		var r stepReport
 		err := torchbind.Run(func(s *torchbind.Scope) (err error) {
 			r, err = l.stage.step(s, i)
@@ -194,7 +194,7 @@ func (l *loop) ended(steps int, err error) error {
 	if errors.Is(err, generate.ErrBroken) {
 		return l.diverged(steps, err.Error())
 	}
-	if !errors.Is(err, context.Canceled) || l.job.cfg.SaveEvery == 0 || steps == 0 {
+	if !errors.Is(err, context.Canceled) || l.job.cfg.SaveEvery == 0 {
 		return err
 	}
 	if failure := l.save(steps); failure != nil {
@@ -302,5 +302,6 @@ func (j *job) loader(indices []int, batchSize int, stream string, nth int) (*dat
 	}
 	procs := j.session.procs
 	config := data.LoaderConfig{Workers: workers, Ahead: 2 * workers, Part: procs.rank(), Parts: procs.size()}
-	return data.NewLoader(procs.patient(j.ctx), j.corpus, order, config), order.BatchesPerEpoch(), nil
+	// An interrupt is seen after a step, not among its batches: of those a checkpoint knows the last that was taken.
+	return data.NewLoader(context.WithoutCancel(j.ctx), j.corpus, order, config), order.BatchesPerEpoch(), nil
 }

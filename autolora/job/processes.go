@@ -131,13 +131,13 @@ func (p *Processes) size() int {
 // Writes reports whether this process writes what all of them come to.
 func (p *Processes) Writes() bool { return p.rank() == 0 }
 
-// any starts to tell the others of flag, and returns what waits for an answer:
-// whether it is true in any process.
-func (p *Processes) any(flag bool) (wait func() (bool, error)) {
+// interrupted starts to tell the others whether this process is, and returns what waits
+// for an answer: whether any of them was. One that is alone looks only then.
+func (p *Processes) interrupted(ctx context.Context) (wait func() (bool, error)) {
 	if p == nil {
-		return func() (bool, error) { return flag, nil }
+		return func() (bool, error) { return ctx.Err() != nil, nil }
 	}
-	return p.group.AnySoon(flag)
+	return p.group.AnySoon(ctx.Err() != nil)
 }
 
 // gather returns the value of every process, in their order.
@@ -221,8 +221,8 @@ func (p *Processes) same(now savedConfig, model any) error {
 	return nil
 }
 
-// patient returns the context under which batches are made: processes that
-// share a run stop at the same step, and not each where its own signal finds it.
+// patient returns the context of an evaluation in training: processes that share a
+// run stop at the same step, and not each where its own signal finds it.
 func (p *Processes) patient(ctx context.Context) context.Context {
 	if p == nil {
 		return ctx

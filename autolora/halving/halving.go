@@ -146,7 +146,8 @@ func Steps(rungs []Rung) (sum int) {
 type Trial struct {
 	Loss       float64 // held-out; of no meaning where it failed
 	Parameters int64
-	Failed     bool // diverged, or learnt nothing
+	Rate       float64 // of learning
+	Failed     bool    // diverged, or learnt nothing
 }
 
 // Survivors returns the places of the n trials that go on, best first: those that
@@ -198,8 +199,9 @@ func Dominated(trials []Trial, n int) (places []int) {
 }
 
 // Choose returns the places of the trial with the lowest loss, and of the smallest
-// one whose loss is at most within more; of equally small ones that with the lower
-// loss. They are -1 if all have failed.
+// one whose loss is at most within more. Of equally small ones it is that of the lowest
+// rate: a rate at the limit of what a short trial bears is beyond that of a long
+// training; then that with the lowest loss. They are -1 if all have failed.
 func Choose(trials []Trial, within func(best int) float64) (best, chosen int) {
 	best, chosen = -1, -1
 	for i, t := range trials {
@@ -218,7 +220,10 @@ func Choose(trials []Trial, within func(best int) float64) (best, chosen int) {
 		if t.Failed || t.Loss > limit {
 			continue
 		}
-		if chosen < 0 || cmp.Or(cmp.Compare(t.Parameters, trials[chosen].Parameters), cmp.Compare(t.Loss, trials[chosen].Loss)) < 0 {
+		if chosen < 0 {
+			chosen = i
+		}
+		if c := trials[chosen]; cmp.Or(cmp.Compare(t.Parameters, c.Parameters), cmp.Compare(t.Rate, c.Rate), cmp.Compare(t.Loss, c.Loss)) < 0 {
 			chosen = i
 		}
 	}

@@ -149,7 +149,10 @@ func TestSurvivorsInOrder(t *testing.T) {
 }
 
 func TestChoose(t *testing.T) {
-	trials := []Trial{{Loss: 0.300, Parameters: 100}, {Loss: 0.309, Parameters: 10}, {Loss: 0.312, Parameters: 1}, {Loss: 0.305, Parameters: 10}, {Loss: 0.1, Failed: true}}
+	trials := []Trial{
+		{Loss: 0.300, Parameters: 100}, {Loss: 0.309, Parameters: 10, Rate: 1}, {Loss: 0.312, Parameters: 1}, {Loss: 0.305, Parameters: 10, Rate: 1},
+		{Loss: 0.1, Failed: true}, {Loss: 0.302, Parameters: 10, Rate: 2},
+	}
 	for _, c := range []struct {
 		within float64
 		want   int

@@ -36,11 +36,13 @@ func choice(u *runs.Tune) string {
 		return fmt.Sprintf("%s, with the lowest held-out loss, %s; no smaller adapter is within its standard error, %s", text, human.Significant(*best.Loss), human.Significant(standardError(best)))
 	case u.Choice == u.Best:
 		return fmt.Sprintf("%s, with the lowest held-out loss, %s", text, human.Significant(*best.Loss))
-	case u.Chosen.Parameters == best.Parameters:
-		return text
 	}
-	return fmt.Sprintf("%s, the smallest adapter whose held-out loss (%s) is within one standard error (%s) of the lowest, %s, of %s with %s parameters in place of %s",
-		text, human.Significant(*u.Chosen.Loss), human.Significant(standardError(best)), human.Significant(*best.Loss), u.Words(u.Best), human.Thousands(best.Parameters), human.Thousands(u.Chosen.Parameters))
+	what, instead := "smallest adapter", fmt.Sprintf(" with %s parameters in place of %s", human.Thousands(best.Parameters), human.Thousands(u.Chosen.Parameters))
+	if u.Chosen.Parameters == best.Parameters { // a longer training bears less than a trial
+		what, instead = "lowest rate", ""
+	}
+	return fmt.Sprintf("%s, the %s whose held-out loss (%s) is within one standard error (%s) of the lowest, %s, of %s%s",
+		text, what, human.Significant(*u.Chosen.Loss), human.Significant(standardError(best)), human.Significant(*best.Loss), u.Words(u.Best), instead)
 }
 
 func standardError(t runs.Trial) float64 {

@@ -38,4 +38,11 @@ func TestAdvice(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, got)
 		}
 	}
+	u.Trials = nil
+	add("query", 1, 2e-3, 0.316, 0.012, 4608, "")
+	add("query", 1, 4e-3, 0.309, 0.012, 4608, "")
+	u.Choose()
+	if got, want := Advice(u)[0], "chosen: learning rate 2e-3, the lowest rate whose held-out loss (0.316) is within one standard error (0.0120) of the lowest, 0.309, of learning rate 4e-3"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
 }

@@ -19,7 +19,7 @@ import (
 type Tune struct {
 	Trials []Trial `json:"trials"`
 	// Chosen is the smallest of the trials whose loss is within one standard error of
-	// the best one's; nil before the last rung is complete.
+	// the best one's, of the lowest rate; nil before the last rung is complete.
 	Chosen *Trial `json:"chosen,omitempty"`
 	Best   int    `json:"best"`   // place in Trials of the lowest loss
 	Choice int    `json:"choice"` // and of Chosen
@@ -130,18 +130,20 @@ func (t *Trial) Reach(at int, r Reached) {
 func (u *Tune) AtRung(rung int) (trials []halving.Trial, at []int) {
 	for i, t := range u.Trials {
 		if len(t.Rungs) > rung {
-			trials, at = append(trials, t.Rungs[rung].trial(t.Parameters)), append(at, i)
+			trials, at = append(trials, t.at(rung)), append(at, i)
 		}
 	}
 	return trials, at
 }
 
-func (r Reached) trial(parameters int64) halving.Trial {
-	t := halving.Trial{Parameters: parameters, Failed: r.State != "" || r.Loss == nil}
+func (t Trial) at(rung int) halving.Trial {
+	r := t.Rungs[rung]
+	s, _ := t.Read()
+	h := halving.Trial{Parameters: t.Parameters, Rate: s.LR, Failed: r.State != "" || r.Loss == nil}
 	if r.Loss != nil {
-		t.Loss = *r.Loss
+		h.Loss = *r.Loss
 	}
-	return t
+	return h
 }
 
 // Judge marks those trials of a rung as having learnt nothing whose loss is not below

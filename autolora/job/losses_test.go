@@ -56,7 +56,7 @@ func TestLossesOfExamples(t *testing.T) {
 				}
 				sum, rows := 0.0, 0
 				err = s.eachBatch(context.Background(), model, computed, new(runs.Work), func(scope *torchbind.Scope, b *autolora.Batch, _ *data.Batch, _ int) error {
-					sum += float64(b.Size) * model.Loss(scope, b.Batch, b.Labels, nil).Item()
+					sum += float64(b.Size) * model.LossScale() * model.Loss(scope, b.Batch, b.Labels, nil).Item()
 					rows += b.Size
 					return nil
 				})

@@ -193,19 +193,26 @@ quietly() {
 	}
 }
 
+# unpack_licences NAME DIR takes the licences of the last wheel into DIR/licenses/NAME.
+unpack_licences() {
+	unpack_wheel "$WHEEL" "$2/licenses/$1" '*.dist-info/*[Ll][Ii][Cc][Ee][Nn][SsCc][Ee]*' 2>/dev/null || say "the wheel of $1 has no licences: see its page"
+}
+
 make_libtorch() {
 	download_wheel torch "$WORK/wheels"
 	unpack_wheel "$WHEEL" "$1" 'torch/include/*' torch/lib/lib{torch_cpu,c10}.so torch/lib/libgomp.so.1
-	unpack_wheel "$WHEEL" "$1" 'torch-*.dist-info/*LICENSE*' 2>/dev/null || say "the wheel of libtorch has no licences: see its page"
+	unpack_licences torch "$1"
 	say "libtorch $TORCH_VERSION: $(du -sm "$1" | cut -f 1) MB unpacked"
 }
 
 # libtorch_cpu.so is linked to these two even where there is no GPU.
 make_cudart() {
-	download_wheel nvidia-cuda-runtime "$WORK/wheels"
-	unpack_wheel "$WHEEL" "$1" 'nvidia/*/lib/libcudart.so.13'
-	download_wheel nvidia-cuda-cupti "$WORK/wheels"
-	unpack_wheel "$WHEEL" "$1" 'nvidia/*/lib/libcupti.so.13'
+	local lib
+	for lib in runtime:cudart cupti:cupti; do
+		download_wheel "nvidia-cuda-${lib%:*}" "$WORK/wheels"
+		unpack_wheel "$WHEEL" "$1" "nvidia/*/lib/lib${lib#*:}.so.13"
+		unpack_licences "nvidia-cuda-${lib%:*}" "$1"
+	done
 }
 
 make_headers() {
@@ -223,6 +230,7 @@ make_cuda() {
 		read -ra files <<<"$files"
 		download_wheel "$name" "$WORK/wheels"
 		unpack_wheel "$WHEEL" "$1" "${files[@]/#/$folder/}"
+		[[ $name == torch ]] || unpack_licences "$name" "$1"
 		rm -rf "${WORK:?}/wheels/$name"
 	done <<<"$CUDA_LIBS"
 	say "libtorch_cuda $TORCH_VERSION: $(du -sm "$1" | cut -f 1) MB unpacked"

@@ -29,12 +29,15 @@ keep() {
 
 mkdir -p "$DEST"
 cp LICENSE NOTICE "$DEST/"
-torch=$(realpath third_party/include/..)
-if [[ -d $torch/licenses ]]; then
-	cp -r --no-preserve=mode "$torch/licenses" "$DEST/libtorch"
-else
-	say "libtorch has no file of its licence here: see its wheel"
-fi
+for lib in torch_cpu cudart torch_cuda; do # of the wheels, each part with its own
+	file=$(realpath -m third_party/lib/lib$lib.so*)
+	part=${file%/lib/*}
+	if [[ -d $part/licenses ]]; then
+		cp -r --no-preserve=mode "$part"/licenses/* "$DEST/"
+	elif [[ -e $file ]]; then
+		say "${file##*/} has no file of its licence here: $part is from before they were kept; without it make setup fetches it anew"
+	fi
+done
 keep go "$(go env GOROOT)"
 while read -r module dir; do
 	keep "go/$module" "$dir"

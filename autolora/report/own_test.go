@@ -240,6 +240,12 @@ func TestSettingsOfSeveralTasks(t *testing.T) {
 	if got := load(t, dir).settingsTable().Rows; !reflect.DeepEqual(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
+	f := scored("cola", "lora", 1, 0.8) // the title has a task once, however many settings stand below
+	f.config["lr"] = 2e-3
+	f.write(t, filepath.Join(dir, "again"))
+	if title, _ := load(t, dir).titles(); title != "Comparison on CoLA, MRPC, QQP, RTE" {
+		t.Errorf("title %q", title)
+	}
 }
 
 // TestGiven leaves out of what sets runs apart what their command does not read, and what was left open.

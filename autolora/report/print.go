@@ -71,5 +71,11 @@ func (r *Report) titles() (title, subtitle string) {
 		run := r.runs[0].Results
 		return methodOf(run.Method).Title + " on " + r.Tasks[0].Title, fmt.Sprintf("autolora, one run: %s, seed %d", r.Tasks[0].Model, run.Seed)
 	}
-	return "Comparison on " + r.names(r.Tasks), fmt.Sprintf("autolora, %d runs on %s", len(r.runs), strings.Join(r.models(), ", "))
+	var tasks []string // one of which may stand there with many settings
+	for _, t := range r.Tasks {
+		if task, _ := taskOf(t.Name); !slices.Contains(tasks, task.Title) {
+			tasks = append(tasks, task.Title)
+		}
+	}
+	return "Comparison on " + strings.Join(tasks, ", "), fmt.Sprintf("autolora, %d runs on %s", len(r.runs), strings.Join(r.models(), ", "))
 }

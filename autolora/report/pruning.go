@@ -88,7 +88,8 @@ func (r *Report) pruningPicture() picture {
 		if cuts.Budget == 0 {
 			part.allowed = cuts.Whole().Loss + cuts.Tolerance
 		}
-		p.addLosses(fmt.Sprintf("%s, by %s", run.Results.Task, weighedBy[cuts.By]), part)
+		task, _ := taskOf(run.Results.Task)
+		p.addLosses(fmt.Sprintf("%s, by %s", task.Title, weighedBy[cuts.By]), part)
 	}
 	return p
 }

@@ -57,7 +57,7 @@ func TestPruningPicture(t *testing.T) {
 	if err := p.write(&b, ".svg"); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"sst2, by singular values", "331,776", "20,736", "parameters"} {
+	for _, want := range []string{"SST-2, by singular values", "331,776", "20,736", "parameters"} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("the picture lacks %q", want)
 		}

@@ -120,8 +120,10 @@ func (e *Encoder) FirstTruncated() (places []string) {
 	for _, at := range slices.SortedFunc(maps.Keys(e.truncated), func(a, b cutAt) int {
 		return cmp.Or(cmp.Compare(a.file, b.file), cmp.Compare(a.line, b.line))
 	}) {
-		place := data.Example{File: at.file, Line: at.line}.Where()
-		if len(places) < most && !slices.Contains(places, place) { // pieces of a sentence have one
+		if len(places) == most {
+			break
+		}
+		if place := (data.Example{File: at.file, Line: at.line}).Where(); !slices.Contains(places, place) { // pieces of a sentence have one
 			places = append(places, place)
 		}
 	}

@@ -25,7 +25,7 @@ const (
 	keep = 3
 	// first is the least share of the final training that a trial of the first rung
 	// takes: with less the points of the lattice are thinned out.
-	first = 1. / 25
+	first = 1. / 12
 )
 
 // Plan thins out the points of a lattice, of which there is one at least, until they
@@ -150,12 +150,19 @@ type Trial struct {
 	Failed     bool    // diverged, or learnt nothing
 }
 
+// dominates reports whether o has nothing before t: t is as small, of as low a rate and
+// as good, and not the same in all three.
+func (t Trial) dominates(o Trial) bool {
+	return t.Loss <= o.Loss && t.Parameters <= o.Parameters && t.Rate <= o.Rate && (t.Loss < o.Loss || t.Parameters < o.Parameters || t.Rate < o.Rate)
+}
+
 // Survivors returns the places of the n trials that go on, best first: those that
-// the choice may fall on in the end. Trials of which none is both smaller, or as
-// small, and better make a front; all of the first front come before the second,
-// which is the front of the rest, and so on (non-dominated sorting, Deb et al.
-// 2002); within one, lower loss comes first. So the best goes on, and the best of
-// those smaller than it, which a rank by loss alone would drop for being slower.
+// the choice may fall on in the end. Trials that none dominates make a front; all of
+// the first front come before the second, which is the front of the rest, and so on
+// (non-dominated sorting, Deb et al. 2002); within one, lower loss comes first. So the
+// best goes on, and the best of those smaller than it or of a lower rate, which a rank by
+// loss alone would drop for being slower: what is ahead early at a high rate often is not
+// in the end.
 func Survivors(trials []Trial, n int) []int {
 	var order, rest []int
 	for i, t := range trials {
@@ -164,15 +171,15 @@ func Survivors(trials []Trial, n int) []int {
 		}
 	}
 	slices.SortStableFunc(rest, func(a, b int) int {
-		return cmp.Or(cmp.Compare(trials[a].Loss, trials[b].Loss), cmp.Compare(trials[a].Parameters, trials[b].Parameters))
+		return cmp.Or(cmp.Compare(trials[a].Loss, trials[b].Loss), cmp.Compare(trials[a].Parameters, trials[b].Parameters), cmp.Compare(trials[a].Rate, trials[b].Rate))
 	})
 	for len(rest) > 0 && len(order) < n {
 		var front, others []int
-		for _, i := range rest { // by rising loss: on the front are those that are smaller than all before
-			if len(front) == 0 || trials[i].Parameters < trials[front[len(front)-1]].Parameters {
-				front = append(front, i)
-			} else {
+		for _, i := range rest { // only those before i may dominate it
+			if slices.ContainsFunc(front, func(f int) bool { return trials[f].dominates(trials[i]) }) {
 				others = append(others, i)
+			} else {
+				front = append(front, i)
 			}
 		}
 		order, rest = append(order, front...), others
@@ -181,13 +188,12 @@ func Survivors(trials []Trial, n int) []int {
 }
 
 // Dominated returns the places of the trials that are not among n survivors, whatever
-// comes of others: those that failed, and those of which so many are both smaller, or
-// as small, and better.
+// comes of others: those that failed, and those that so many dominate.
 func Dominated(trials []Trial, n int) (places []int) {
 	for i, t := range trials {
 		by := 0
 		for _, o := range trials {
-			if !o.Failed && o.Loss <= t.Loss && o.Parameters <= t.Parameters && (o.Loss < t.Loss || o.Parameters < t.Parameters) {
+			if !o.Failed && o.dominates(t) {
 				by++
 			}
 		}

@@ -17,9 +17,9 @@ func TestPlan(t *testing.T) {
 		points        int
 		rungs         string
 	}{
-		{"default space, four trainings", []int{1, 4, 3, 6}, 1600, 400, 36, "[{36 19} {12 57} {4 172}]"},
-		{"the same, of longer ones", []int{1, 4, 3, 6}, 40000, 10000, 36, "[{36 476} {12 1429} {4 4286}]"},
-		{"nothing is thinned out", []int{1, 4, 3, 6}, 4800, 400, 72, "[{72 28} {24 85} {8 256}]"},
+		{"default space, four trainings", []int{1, 4, 3, 6}, 1600, 400, 18, "[{18 38} {6 114} {2 343}]"},
+		{"the same, of longer ones", []int{1, 4, 3, 6}, 40000, 10000, 18, "[{18 952} {6 2857} {2 8572}]"},
+		{"nothing is thinned out", []int{1, 4, 3, 6}, 9600, 400, 72, "[{72 44} {24 133} {8 400}]"},
 		{"rates alone, one training", []int{6}, 400, 400, 6, "[{6 40} {2 120}]"},
 		{"more than is needed", []int{2}, 10000, 100, 2, "[{2 100}]"},
 		{"one point", []int{1, 1}, 50, 100, 1, "[{1 50}]"},
@@ -117,19 +117,23 @@ func TestSurvivors(t *testing.T) {
 	if got := Survivors([]Trial{{Failed: true}}, 1); len(got) != 0 {
 		t.Errorf("%v survive a rung in which all failed", got)
 	}
+	rates := []Trial{{Loss: 1.97, Parameters: 5, Rate: 8e-3}, {Loss: 1.55, Parameters: 5, Rate: 4e-3}, {Loss: 2.03, Parameters: 5, Rate: 2e-3}, {Loss: 2.26, Parameters: 5, Rate: 1e-3}}
+	if got := fmt.Sprint(Survivors(rates, 2)); got != "[1 2]" {
+		t.Errorf("rates: got %s, want the best and that of the next lower rate", got)
+	}
 	same := []Trial{{Loss: 1, Parameters: 5}, {Loss: 1, Parameters: 5}, {Loss: 1, Parameters: 4}}
 	if got := fmt.Sprint(Survivors(same, 3)); got != "[2 0 1]" {
 		t.Errorf("equal losses: got %s, want the smallest and then in their order", got)
 	}
 }
 
-// No trial stands before one that is both smaller and better.
+// No trial stands before one that is smaller, of a lower rate and better.
 func TestSurvivorsInOrder(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	for range 1000 {
 		trials := make([]Trial, 2+rng.IntN(30))
 		for i := range trials {
-			trials[i] = Trial{Loss: float64(rng.IntN(20)), Parameters: int64(rng.IntN(20))}
+			trials[i] = Trial{Loss: float64(rng.IntN(9)), Parameters: int64(rng.IntN(9)), Rate: float64(rng.IntN(9))}
 		}
 		order := Survivors(trials, len(trials))
 		n := 1 + rng.IntN(len(trials))
@@ -140,7 +144,7 @@ func TestSurvivorsInOrder(t *testing.T) {
 		}
 		for i, a := range order {
 			for _, b := range order[i+1:] {
-				if a, b := trials[a], trials[b]; b.Loss <= a.Loss && b.Parameters <= a.Parameters && a != b {
+				if a, b := trials[a], trials[b]; b.Loss <= a.Loss && b.Parameters <= a.Parameters && b.Rate <= a.Rate && a != b {
 					t.Fatalf("%v: %v has %v before %v", trials, order, a, b)
 				}
 			}

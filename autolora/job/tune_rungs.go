@@ -114,7 +114,7 @@ func (t *tuning) try(phase string, rung, n int) error {
 		return err
 	}
 	defer t.snapshot.Restore()
-	steps, last := t.Rungs[rung].Steps, t.Rungs[len(t.Rungs)-1].Steps
+	steps := t.Rungs[rung].Steps
 	if rung > 0 && (t.resumed == nil || t.resumed.Step == 0) {
 		if err := t.goOn(rung, n); err != nil {
 			return err
@@ -127,11 +127,11 @@ func (t *tuning) try(phase string, rung, n int) error {
 		return err
 	}
 	defer train.Close()
-	allocator, err := one.equip(t.model, last)
+	allocator, err := one.equip(t.model, t.Final)
 	if err != nil {
 		return err
 	}
-	stage, graphs := one.trainer(t.model, train, last, allocator, stream)
+	stage, graphs := one.trainer(t.model, train, t.Final, allocator, stream)
 	defer graphs.Close()
 	l := &loop{
 		phase: phase, steps: steps, stage: stage,

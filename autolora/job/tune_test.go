@@ -244,7 +244,7 @@ func TestTuneErrors(t *testing.T) {
 		{"no layers", "tune-target: none is given", func(t *testing.T, c *settings.Config) { c.TuneTargets = nil }},
 		{"unknown layers", `target "keys" names no linear layer`, func(t *testing.T, c *settings.Config) { c.TuneTargets = []string{"query+keys"} }},
 		{"unknown method", `tune-method: got "full", want some of lora`, func(t *testing.T, c *settings.Config) { c.TuneMethods = []string{"full"} }},
-		{"too small a cost", "cost: got 0.05 trainings of 20 steps: 1 steps for all trials are too few: want at least 2, 0.1 trainings, or fewer things to try", func(t *testing.T, c *settings.Config) { c.Cost = 0.05 }},
+		{"too small a cost", "cost: got 0.05 trainings of 20 steps: 1 steps for all trials are too few: want at least 4, 0.2 trainings, or fewer things to try", func(t *testing.T, c *settings.Config) { c.Cost = 0.05 }},
 		{"too little time", "time: got 1ns: the training of 20 steps itself takes about", func(t *testing.T, c *settings.Config) { c.Cost, c.Time = 0, "1ns" }},
 		{"time and cost", "time: got 1h, but a cost of 3 is given", func(t *testing.T, c *settings.Config) { c.Time = "1h" }},
 		{"no parameters", "parameters: got 10: the smallest adapter to try has 256", func(t *testing.T, c *settings.Config) { c.Parameters = 10 }},

@@ -33,7 +33,11 @@ func choice(u *runs.Tune) string {
 	case len(u.Trials) == 1:
 		return text + ", the only trial"
 	case u.Choice == u.Best && standardError(best) > 0:
-		return fmt.Sprintf("%s, with the lowest held-out loss, %s; no smaller adapter is within its standard error, %s", text, human.Significant(*best.Loss), human.Significant(standardError(best)))
+		other := "lower rate"
+		if slices.ContainsFunc(u.Trials, func(t runs.Trial) bool { return t.Parameters < best.Parameters }) {
+			other = "smaller adapter"
+		}
+		return fmt.Sprintf("%s, with the lowest held-out loss, %s; no %s is within its standard error, %s", text, human.Significant(*best.Loss), other, human.Significant(standardError(best)))
 	case u.Choice == u.Best:
 		return fmt.Sprintf("%s, with the lowest held-out loss, %s", text, human.Significant(*best.Loss))
 	}

@@ -112,6 +112,66 @@ func TestLower(t *testing.T) {
 	}
 }
 
+// mteval13aRules are the rules of mteval-v13a.pl as it has them, which MTEval13a takes in one pass.
+var mteval13aRules = NewRules(
+	"<", `<skipped>`, "",
+	"\n", `-\n`, "",
+	"&", `&quot;`, `"`,
+	"&", `&amp;`, "&",
+	"&", `&lt;`, "<",
+	"&", `&gt;`, ">",
+	"", `^|$`, " ",
+	"", "[{-~[-`!-&(-+:-@/]", " $0 ",
+	".,", `([^0-9])([.,])`, "$1 $2 ",
+	".,", `([.,])([^0-9])`, " $1 $2",
+	"-", `([0-9])-`, "$1 - ",
+)
+
+func checkMTEval(t *testing.T, text string) {
+	t.Helper()
+	want := strings.FieldsFunc(mteval13aRules.Replace(text), isSpace)
+	if got := MTEval13a(text); !slices.Equal(got, want) {
+		t.Fatalf("mteval of %q:\n got %q\nwant %q", text, got, want)
+	}
+}
+
+// TestMTEvalRules compares with the rules, on all short texts of characters that are in one and of such as are not.
+func TestMTEvalRules(t *testing.T) {
+	const longest = 5
+	marks := []string{"1", "a", ".", ",", "-", " ", "£", "\n", "&", "\xff"}
+	for text := []int{}; len(text) <= longest; {
+		var b strings.Builder
+		for _, m := range text {
+			b.WriteString(marks[m])
+		}
+		checkMTEval(t, b.String())
+		i := 0 // the next text: count up
+		for ; i < len(text) && text[i] == len(marks)-1; i++ {
+			text[i] = 0
+		}
+		if i == len(text) {
+			text = append(text, 0)
+		} else {
+			text[i]++
+		}
+	}
+	for c := range rune(0x3100) {
+		for _, text := range []string{"%c", "a%cb", "1%c2", ".%c,", "1.%c.1", "-%c-", "1,,%c"} {
+			checkMTEval(t, fmt.Sprintf(text, c))
+		}
+	}
+	for c := range 256 {
+		for _, text := range []string{"", "1.", ",,"} {
+			checkMTEval(t, text+string([]byte{byte(c)})+text)
+		}
+	}
+	for _, text := range []string{
+		"&amp;lt;", "&amp;amp;quot;", "&&lt;gt;", "a-\nb", "1-\n.5", "<ski<skipped>pped>", "&lt;skipped>", "-&\n", "1-2--3", "a.,b", "1.5.",
+	} {
+		checkMTEval(t, text)
+	}
+}
+
 // No text makes a tokeniser fail, lose a line, or give an empty word or a space in one; the characters of LoRA's
 // words are those of the text.
 func FuzzWords(f *testing.F) {
@@ -120,6 +180,7 @@ func FuzzWords(f *testing.F) {
 	}
 	f.Add("\"'\xff. .\x00”.?--,:")
 	f.Fuzz(func(t *testing.T, text string) {
+		checkMTEval(t, text)
 		lines := strings.Split(text, "\n")
 		ptb := PTB(lines)
 		if len(ptb) != len(lines) {

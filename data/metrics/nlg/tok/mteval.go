@@ -17,7 +17,7 @@ func MTEval13a(text string) []string {
 	for _, r := range mteval13a {
 		text = strings.ReplaceAll(text, r[0], r[1])
 	}
-	words := make([]string, 0, len(text)/4)
+	words := make([]string, 0, len(text)/5)
 	start, taken := 0, false
 	for i, c := range text {
 		alone, space := false, false // c is a word; c is between words

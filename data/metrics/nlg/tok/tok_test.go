@@ -135,26 +135,30 @@ func checkMTEval(t *testing.T, text string) {
 	}
 }
 
-// TestMTEvalRules compares with the rules, on all short texts of characters that are in one and of such as are not.
-func TestMTEvalRules(t *testing.T) {
-	const longest = 5
-	marks := []string{"1", "a", ".", ",", "-", " ", "£", "\n", "&", "\xff"}
-	for text := []int{}; len(text) <= longest; {
-		var b strings.Builder
-		for _, m := range text {
-			b.WriteString(marks[m])
-		}
-		checkMTEval(t, b.String())
-		i := 0 // the next text: count up
-		for ; i < len(text) && text[i] == len(marks)-1; i++ {
-			text[i] = 0
-		}
-		if i == len(text) {
-			text = append(text, 0)
-		} else {
-			text[i]++
+// shortTexts calls check with all texts of up to so many of these characters.
+func shortTexts(longest int, characters []string, check func(text string)) {
+	var add func(text string, more int)
+	add = func(text string, more int) {
+		check(text)
+		if more > 0 {
+			for _, c := range characters {
+				add(text+c, more-1)
+			}
 		}
 	}
+	add("", longest)
+}
+
+func TestPTBPlain(t *testing.T) {
+	shortTexts(4, []string{"1", "a", "É", ".", ",", "-", "/", " ", "\u0301", "'", "&amp;", "£"}, func(text string) { checkPlain(t, text) })
+	for _, text := range []string{"3 1/2", "3 10/12", "1,000.5", "no. 5", "St. 5", "5. ", "5.,", "L20.", "20-25, 3", "ǅ.", "1. . ."} {
+		checkPlain(t, text)
+	}
+}
+
+// TestMTEvalRules compares with the rules.
+func TestMTEvalRules(t *testing.T) {
+	shortTexts(5, []string{"1", "a", ".", ",", "-", " ", "£", "\n", "&", "\xff"}, func(text string) { checkMTEval(t, text) })
 	for c := range rune(0x3100) {
 		for _, text := range []string{"%c", "a%cb", "1%c2", ".%c,", "1.%c.1", "-%c-", "1,,%c"} {
 			checkMTEval(t, fmt.Sprintf(text, c))
@@ -172,6 +176,26 @@ func TestMTEvalRules(t *testing.T) {
 	}
 }
 
+// checkPlain compares ptbPlain with the expression, from each character of a text on.
+func checkPlain(t *testing.T, text string) {
+	t.Helper()
+	for i := range text {
+		rest := text[i:]
+		n := ptbPlain(rest)
+		if n == 0 {
+			continue
+		}
+		got, want := rest[:n], ptbToken().FindString(rest)
+		got, want = got[:ptbLength(got, rest[n:])], want[:ptbLength(want, rest[len(want):])]
+		if got != want {
+			t.Fatalf("token of %q: got %q, want %q", rest, got, want)
+		}
+		if spelling := ptbInside.Replace(got); spelling != got || ptbSigns[got] != "" {
+			t.Fatalf("%q is spelt %q", got, spelling)
+		}
+	}
+}
+
 // No text makes a tokeniser fail, lose a line, or give an empty word or a space in one; the characters of LoRA's
 // words are those of the text.
 func FuzzWords(f *testing.F) {
@@ -181,6 +205,7 @@ func FuzzWords(f *testing.F) {
 	f.Add("\"'\xff. .\x00”.?--,:")
 	f.Fuzz(func(t *testing.T, text string) {
 		checkMTEval(t, text)
+		checkPlain(t, text)
 		lines := strings.Split(text, "\n")
 		ptb := PTB(lines)
 		if len(ptb) != len(lines) {

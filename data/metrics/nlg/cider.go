@@ -17,10 +17,10 @@ func CIDEr(segments []Segment) (mean float64, scores []float64) {
 	hypotheses := make([]sentence, len(segments))
 	references := make([][]sentence, len(segments))
 	for i, segment := range segments {
-		hypotheses[i] = g.number(strings.Fields(segment.Hypothesis))
+		hypotheses[i] = g.number(strings.Fields(segment.Hypothesis), true)
 		references[i] = make([]sentence, len(segment.References))
 		for r, text := range segment.References {
-			references[i][r] = g.number(strings.Fields(text))
+			references[i][r] = g.number(strings.Fields(text), true)
 		}
 	}
 	c := cider{g.inverseFrequency(references), g.tally(), g.tally()}
@@ -34,14 +34,14 @@ func CIDEr(segments []Segment) (mean float64, scores []float64) {
 // inverseFrequency returns, by number, the logarithm of how many segments there are for one that has the n-gram in
 // a reference; one at least.
 func (g *ngrams) inverseFrequency(references [][]sentence) []float64 {
-	segments := make([]int, len(g.before)) // with the n-gram
-	last := make([]int, len(g.before))     // of them, from 1
+	segments := make([]int32, len(g.grams)) // with the n-gram
+	last := make([]int32, len(g.grams))     // of them, from 1
 	for i, references := range references {
 		for _, reference := range references {
 			for _, grams := range reference {
 				for _, gram := range grams {
-					if last[gram] != i+1 {
-						last[gram] = i + 1
+					if last[gram] != int32(i+1) {
+						last[gram] = int32(i + 1)
 						segments[gram]++
 					}
 				}

@@ -102,8 +102,8 @@ func (c *corpus) mtevalBLEU() float64 {
 // mtevalInformation is information, but after the word "0" as if there were no word before: mteval asks whether there
 // is one with "if", and "0" is false in Perl.
 func (c *corpus) mtevalInformation(gram int32) float64 {
-	before := c.before[gram]
-	if zero, ok := c.words["0"]; ok && before != 0 && before == c.numbers[ngram{0, zero}] {
+	before := c.grams[gram].before
+	if before == c.words["0"] {
 		before = 0
 	}
 	return math.Log2(float64(c.count[before]) / float64(c.count[gram]))

@@ -50,5 +50,5 @@ func nistPenalty(ratio float64) float64 {
 
 // information returns the bits that the last word of an n-gram tells to who knows the words before it.
 func (c *corpus) information(gram int32) float64 {
-	return math.Log2(float64(c.count[c.before[gram]]) / float64(c.count[gram]))
+	return math.Log2(float64(c.count[c.grams[gram].before]) / float64(c.count[gram]))
 }

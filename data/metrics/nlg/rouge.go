@@ -7,12 +7,15 @@ import "strings"
 // references. Words are what single spaces separate; e2e-metrics tokenises the texts with PTB before.
 func ROUGEL(segments []Segment) (mean float64, scores []float64) {
 	scores = make([]float64, len(segments))
+	words := newNgrams(1)
+	var row []int32
 	for i, segment := range segments {
-		hypothesis := strings.Split(segment.Hypothesis, " ")
+		hypothesis := words.number(strings.Split(segment.Hypothesis, " "), true)[0]
 		precision, recall := 0.0, 0.0
 		for _, text := range segment.References {
-			reference := strings.Split(text, " ")
-			common := float64(commonLength(hypothesis, reference))
+			reference := words.number(strings.Split(text, " "), true)[0]
+			row = append(row[:0], make([]int32, len(reference)+1)...)
+			common := float64(commonLength(row, hypothesis, reference))
 			precision = max(precision, common/float64(len(hypothesis)))
 			recall = max(recall, common/float64(len(reference)))
 		}
@@ -24,11 +27,11 @@ func ROUGEL(segments []Segment) (mean float64, scores []float64) {
 	return average(scores), scores
 }
 
-// commonLength is the length of a longest common subsequence.
-func commonLength(a, b []string) int {
-	row := make([]int, len(b)+1) // row[j] is that of the words of a so far and b[:j]
+// commonLength is the length of a longest common subsequence. row is len(b)+1 zeros: row[j] becomes that of the words of
+// a so far and b[:j].
+func commonLength(row, a, b []int32) int32 {
 	for _, word := range a {
-		diagonal := 0 // row[j] before this word
+		diagonal := int32(0) // row[j] before this word
 		for j, other := range b {
 			above := row[j+1]
 			row[j+1] = max(above, row[j])

@@ -43,6 +43,11 @@ func ptbLine(line, next string) []string {
 			continue
 		}
 		length := ptbPlain(line[at:])
+		if length == 1 || length > 1 && line[at+length-1] != '.' { // nothing to decide
+			words = ptbSplit(words, Lower(line[at:at+length]))
+			at += length
+			continue
+		}
 		if length == 0 {
 			length = len(ptbToken().FindString(line[at:]))
 		}
@@ -271,9 +276,6 @@ var (
 
 // ptbSpelling returns a token, in small letters, as the Treebank writes it.
 func ptbSpelling(token string) string {
-	if ptbPlain(token) == len(token) {
-		return token
-	}
 	if sign, ok := ptbSigns[token]; ok {
 		return sign
 	}

@@ -360,7 +360,7 @@ func TestMarkdown(t *testing.T) {
 	table.addPaper("paper", "2")
 	table.addPaper("paper", "2") // once
 	var b bytes.Buffer
-	if err := markdownForm.ExecuteTemplate(&b, "table", table); err != nil {
+	if err := markdownForm().ExecuteTemplate(&b, "table", table); err != nil {
 		t.Fatal(err)
 	}
 	const want = "## a\\|b\n\n| x | y |\n|---|---:|\n| **s\\_1** |  |\n| a\\|b | \\*1\\* |\n| *paper* | *2* |\n\n&lt;b>\n\n"

@@ -9,6 +9,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 	text "text/template"
 
 	"autolora/human"
@@ -18,8 +19,12 @@ import (
 var forms embed.FS
 
 var (
-	pageForm     = template.Must(template.New("page.html").Funcs(template.FuncMap{"line": human.Line}).ParseFS(forms, "page.html"))
-	markdownForm = text.Must(text.New("tables.md.tmpl").Funcs(text.FuncMap{"cell": markdownCell}).ParseFS(forms, "tables.md.tmpl"))
+	pageForm = sync.OnceValue(func() *template.Template {
+		return template.Must(template.New("page.html").Funcs(template.FuncMap{"line": human.Line}).ParseFS(forms, "page.html"))
+	})
+	markdownForm = sync.OnceValue(func() *text.Template {
+		return text.Must(text.New("tables.md.tmpl").Funcs(text.FuncMap{"cell": markdownCell}).ParseFS(forms, "tables.md.tmpl"))
+	})
 )
 
 // content is what the page and the Markdown have, but for pictures and colours.
@@ -34,11 +39,11 @@ func (r *Report) HTML(w io.Writer) error {
 	c["Title"], c["Subtitle"] = r.titles()
 	c["Several"], c["OfPaper"], c["Pictures"] = len(r.runs) > 1, len(r.Papers) > 0, r.pictures()
 	c["Light"], c["Dark"] = variables(func(s shade) color.RGBA { return s.light }), variables(func(s shade) color.RGBA { return s.dark })
-	return pageForm.Execute(w, c)
+	return pageForm().Execute(w, c)
 }
 
 // Markdown prints all tables, and the sentences, as GitHub's Markdown has it.
-func (r *Report) Markdown(w io.Writer) error { return markdownForm.Execute(w, r.content()) }
+func (r *Report) Markdown(w io.Writer) error { return markdownForm().Execute(w, r.content()) }
 
 // Text prints what is most wanted on a terminal of that many columns: what the
 // runs come to in words, the main tables, and what to know about them.

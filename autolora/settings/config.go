@@ -1,6 +1,8 @@
 package settings
 
 import (
+	"sync"
+
 	"autolora/autolora"
 	"autolora/data"
 	"autolora/nn"
@@ -143,11 +145,14 @@ type Config struct {
 	With     []string
 }
 
-// Default returns the settings of the first preset.
-func Default() Config {
+// Default returns the settings of the first preset. All that it returns share their lists, which are to be replaced, not
+// written to.
+func Default() Config { return defaults() }
+
+var defaults = sync.OnceValue(func() Config {
 	var c Config
 	for _, s := range c.Settings() {
 		s.reset()
 	}
 	return c
-}
+})

@@ -2,7 +2,6 @@ package autolora
 
 import (
 	"math"
-	"math/rand/v2"
 	"slices"
 
 	"autolora/nn"
@@ -14,10 +13,7 @@ type AblationConfig struct {
 	// Rounds are how often the loss is expanded anew: each time half of the parameters
 	// are left out, and in the last one all of the rest.
 	Rounds int
-	// Probes are random vectors a batch, by which the diagonal of H is estimated. 0 are
-	// unit vectors, one a part: all of H, exactly, for so many products a batch.
-	Probes int
-	Seed   uint64 // of the probes
+	Seed   uint64 // of what is drawn of a loss of many labels
 }
 
 // Ablate returns what the rank-1 parts of trained LoRA layers are worth, a row for
@@ -31,18 +27,17 @@ type AblationConfig struct {
 //	L(c − 1_S) − L(c) ≈ −g·1_S + ½ 1_Sᵀ H 1_S,   g = ∂L/∂c,  H = ∂²L/∂c².
 //
 // Where a model is trained g is small, and what a part is worth stands in H (SubLoRA,
-// arXiv:2507.01841; ALoRA, arXiv:2403.16187, ablates each part in turn). H v is a
-// vector-Jacobian product ∂(g·v)/∂c through the graph of g, as the search's, and exact.
+// arXiv:2507.01841; ALoRA, arXiv:2403.16187, ablates each part in turn). For H stands the
+// Gauss–Newton matrix G = Σ J_iᵀ (∂²ℓ/∂x²) J_i, for the outputs x of text i and their
+// J_i = ∂x/∂c: H without the second derivatives of x by c, which count as much as the
+// errors are large. So one derivative of each text gives all of G, cross terms included
+// (nn.Model.LossRoot): exactly for a regression and for two classes, else without bias.
 //
 // Parts are left out one after the other, each time that which costs the least for its
-// parameters. Of many parts some seem to do harm by chance, and would go first: so each
-// costs the standard error of its g more, by which batches differ. Within a round cross
-// terms come from H if that is known; from one round to the next they are in g and H at
-// the gates that are left. The diagonal of H is estimated without bias by v∘Hv, for
-// v_j = ±1/σ_j (Bekas et al. 2007): in units of the parts' sizes, so that large parts do
-// not hide small ones. A batch costs its gradient and its products, about a LoRA step
-// each.
-func Ablate(model *nn.Model, cfg AblationConfig, each func(add func(s *torchbind.Scope, b *Batch)) error) (worth [][]float64, work Work, err error) {
+// parameters, with its cross terms with those that are out. Of many parts some seem to do
+// harm by chance, and would go first: so each costs the standard error of its g more, by
+// which batches differ. A batch costs two LoRA steps: its gradient, and those of its texts.
+func Ablate(model *nn.Model, cfg AblationConfig, each func(add func(s *torchbind.Scope, b *Batch) error) error) (worth [][]float64, work Work, err error) {
 	sizes, err := Trained(model)
 	if err != nil {
 		return nil, work, err
@@ -54,8 +49,7 @@ func Ablate(model *nn.Model, cfg AblationConfig, each func(add func(s *torchbind
 	}
 	l := newLeaving(cost)
 	for round := range cfg.Rounds {
-		x := newExpansion(model, l.out)
-		x.probes, x.seed, x.sizes = cfg.Probes, cfg.Seed+uint64(round), slices.Concat(sizes...)
+		x := newExpansion(model, l.out, cfg.Seed+uint64(round))
 		err := each(x.add)
 		work.Add(x.work)
 		if err != nil {
@@ -124,26 +118,23 @@ func (l *leaving) rows(like [][]float64) (rows [][]float64) {
 
 // expansion is the mean loss over batches as a function of gates, to the second order.
 type expansion struct {
-	model  *nn.Model
-	open   []float64 // c, of every part
-	gates  []int64   // the part that each column of each layer of LoRAs belongs to
-	probes int       // 0: unit vectors
-	seed   uint64
-	sizes  []float64 // σ² of every part
-	work   Work
+	model *nn.Model
+	open  []float64 // c, of every part
+	gates []int64   // the part that each column of each layer of LoRAs belongs to
+	seed  uint64
+	work  Work
 
-	batches  float64
-	weight   float64      // of all batches
-	gradient []float64    // Σ weight · g
-	squares  [3][]float64 // Σ weight² · g⁰, g and g²
-	diagonal []float64    // Σ weight · H_jj
-	hessian  [][]float64  // Σ weight · H; nil with probes
+	batches   float64
+	weight    float64      // of all batches
+	gradient  []float64    // Σ weight · g
+	squares   [3][]float64 // Σ weight² · g⁰, g and g²
+	curvature []float64    // Σ weight · G, row by row; 0 of parts that are out
 }
 
 // newExpansion returns that around the model without the parts that are out, over no
 // batch yet.
-func newExpansion(model *nn.Model, out []bool) *expansion {
-	x := &expansion{model: model}
+func newExpansion(model *nn.Model, out []bool, seed uint64) *expansion {
+	x := &expansion{model: model, seed: seed}
 	first := int64(0)
 	for _, joined := range model.JoinedLoRAs() {
 		for range joined {
@@ -159,7 +150,7 @@ func newExpansion(model *nn.Model, out []bool) *expansion {
 			x.open[len(x.open)-1] = 0
 		}
 	}
-	x.gradient, x.diagonal = make([]float64, len(out)), make([]float64, len(out))
+	x.gradient, x.curvature = make([]float64, len(out)), make([]float64, len(out)*len(out))
 	for i := range x.squares {
 		x.squares[i] = make([]float64, len(out))
 	}
@@ -167,78 +158,64 @@ func newExpansion(model *nn.Model, out []bool) *expansion {
 }
 
 // add takes a batch into the mean loss, without dropout.
-func (x *expansion) add(s *torchbind.Scope, b *Batch) {
-	_ = s.Do(func(s *torchbind.Scope) error {
+func (x *expansion) add(s *torchbind.Scope, b *Batch) error {
+	return s.Do(func(s *torchbind.Scope) error {
 		like := x.model.LoRAs()[0].A.Value
-		vector := func(s *torchbind.Scope, v []float64) *torchbind.Tensor {
-			return torchbind.To(s, torchbind.FromSlice(s, v, []int64{int64(len(v))}, torchbind.CPU), like.DType(), like.Device())
-		}
-		c := vector(s, x.open).SetRequiresGrad(true)
+		open := torchbind.FromSlice(s, x.open, []int64{int64(len(x.open))}, torchbind.CPU)
+		c := torchbind.To(s, open, like.DType(), like.Device()).SetRequiresGrad(true)
 		index := torchbind.FromSlice(s, x.gates, []int64{int64(len(x.gates))}, like.Device())
-		twice := wholeGraph{objective: objective{
-			model: x.model, weights: []*nn.Param{{Value: c}}, work: &x.work, a: c,
+		o := objective{
+			model: x.model, work: &x.work, a: c,
 			alpha: func(s *torchbind.Scope) *torchbind.Tensor { return torchbind.IndexSelect(s, c, 0, index) },
-		}}.gradientTwice(s, b)
-		product := func(v []float64) (hv []float64) {
-			_ = s.Do(func(s *torchbind.Scope) error {
-				x.work.Backward++
-				hv = torchbind.Grad(s, twice.g, only(c), only(vector(s, v)), true)[0].Float64s() // the graph stays
-				return nil
-			})
-			return hv
 		}
+		_, grads := wholeGraph{objective: o}.gradient(s, b, only(c))
+		g := grads[0].Float64s()
+		rng := x.model.Dropout(x.seed + uint64(x.batches)<<32)
+		x.batches++
 		x.weight += b.Weight
-		g := twice.g[0].Float64s()
 		addTo(x.gradient, b.Weight, g)
 		for j, v := range g {
 			for power := range x.squares {
 				x.squares[power][j] += b.Weight * b.Weight * math.Pow(v, float64(power))
 			}
 		}
-		x.batches++
-		if x.probes == 0 {
-			x.columns(b.Weight, product)
-		} else {
-			x.probe(b.Weight, product)
+		x.work.Forward++ // of all texts together
+		x.work.Backward++
+		x.work.Tokens += int64(b.Tokens)
+		for i := range b.packed.Len() {
+			if b.packed.Want != nil && b.packed.WantPer[i] == 0 { // a sentence without words
+				continue
+			}
+			err := s.Do(func(s *torchbind.Scope) error {
+				text, err := NewBatch(s, x.model, b.packed.Alone(i))
+				if err != nil {
+					return err
+				}
+				x.model.Select(s, o.alpha(s))
+				defer x.model.Select(s, nil)
+				scores := x.model.Logits(s, text.Batch, nil)
+				root := x.model.LossRoot(s, scores, text.Labels, rng)
+				u := torchbind.Grad(s, only(scores), only(c), only(root), false)[0].Float64s()
+				x.outer(b.Weight*float64(text.Size)/float64(b.Size), u)
+				return nil
+			})
+			if err != nil {
+				return err
+			}
 		}
 		return nil
 	})
 }
 
-// columns adds all of H.
-func (x *expansion) columns(weight float64, product func(v []float64) []float64) {
-	if x.hessian == nil {
-		x.hessian = make([][]float64, len(x.open))
-		for j := range x.hessian {
-			x.hessian[j] = make([]float64, len(x.open))
-		}
+// outer adds weight·u uᵀ to G.
+func (x *expansion) outer(weight float64, u []float64) {
+	n := len(u)
+	for j := range u {
+		u[j] *= x.open[j]
 	}
-	for j, column := range x.hessian {
-		if x.open[j] == 0 {
-			continue
-		}
-		unit := make([]float64, len(x.open))
-		unit[j] = 1
-		addTo(column, weight, product(unit))
-		x.diagonal[j] = column[j]
-	}
-}
-
-// probe adds an estimate of H's diagonal.
-func (x *expansion) probe(weight float64, product func(v []float64) []float64) {
-	rng := rand.New(rand.NewPCG(x.seed, probeStream+uint64(x.batches)))
-	for range x.probes {
-		v := make([]float64, len(x.open))
-		for j, size := range x.sizes {
-			sign := float64(1 - 2*int(rng.Uint64()&1))
-			if x.open[j] > 0 && size > 0 {
-				v[j] = sign / math.Sqrt(size)
-			}
-		}
-		for j, hv := range product(v) {
-			if v[j] != 0 {
-				x.diagonal[j] += weight * hv / v[j] / float64(x.probes)
-			}
+	for i, v := range u {
+		if v != 0 {
+			addTo(x.curvature[i*n:(i+1)*n], weight*v, u)
 		}
 	}
 }
@@ -254,7 +231,7 @@ func addTo(sum []float64, weight float64, v []float64) {
 func (x *expansion) marginal() []float64 {
 	each := make([]float64, len(x.open))
 	for j := range each {
-		each[j] = (-x.gradient[j] + x.diagonal[j]/2) / x.weight
+		each[j] = -x.gradient[j]/x.weight + x.cross(j, j)/2
 	}
 	return each
 }
@@ -274,11 +251,5 @@ func (x *expansion) doubt() []float64 {
 	return each
 }
 
-// cross returns what leaving out part i adds to the cost of leaving out part j; 0 where
-// that is not known.
-func (x *expansion) cross(i, j int) float64 {
-	if x.hessian == nil {
-		return 0
-	}
-	return x.hessian[i][j] / x.weight
-}
+// cross returns what leaving out part i adds to the cost of leaving out part j.
+func (x *expansion) cross(i, j int) float64 { return x.curvature[i*len(x.open)+j] / x.weight }

@@ -3,30 +3,82 @@ package autolora
 import (
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
+	"autolora/data"
 	"autolora/nn"
 	"autolora/torchbind"
 )
 
-// expand expands the loss on the fixtures' two batches of different sizes.
-func expand(t *testing.T, s *torchbind.Scope, m *nn.Model, out []bool) (*expansion, []*Batch) {
+// expand returns x with batches in it.
+func expand(t *testing.T, s *torchbind.Scope, x *expansion, batches ...*Batch) *expansion {
 	t.Helper()
-	batches := twoBatches(t, s, m)
-	x := newExpansion(m, out)
 	for _, b := range batches {
-		x.add(s, b)
+		if err := x.add(s, b); err != nil {
+			t.Fatal(err)
+		}
 	}
-	return x, batches
+	return x
 }
 
+// twoBatches returns the fixtures' two, of different sizes.
 func twoBatches(t *testing.T, s *torchbind.Scope, m *nn.Model) []*Batch {
 	t.Helper()
 	inputs := openFixture(t, "search-inputs")
 	batches := []*Batch{inputs.batch(s, m, "v.0"), inputs.batch(s, m, "t.0")}
 	batches[1].Weight *= 2 // as a larger one
 	return batches
+}
+
+// twoLabelled returns the texts of twoBatches with the labels that label gives them.
+func twoLabelled(t *testing.T, s *torchbind.Scope, m *nn.Model, label func(b *Batch, seqs *data.Batch)) (batches []*Batch) {
+	t.Helper()
+	inputs := openFixture(t, "search-inputs")
+	for i, name := range []string{"v.0", "t.0"} {
+		var b *Batch
+		var err error
+		for range 2 { // without labels, and with them
+			seqs := inputs.texts(s, name)
+			if b != nil {
+				label(b, seqs)
+			}
+			if b, err = NewBatch(s, m, seqs); err != nil {
+				t.Fatal(err)
+			}
+		}
+		b.Weight *= float64(i + 1)
+		batches = append(batches, b)
+	}
+	return batches
+}
+
+// withRandomAdapter returns a tiny model of that kind with LoRA layers that change it.
+func withRandomAdapter(t *testing.T, s *torchbind.Scope, targets string, cfg nn.LoadConfig) *nn.Model {
+	t.Helper()
+	cfg.Head, cfg.Seed, cfg.DType, cfg.Device = nn.HeadFresh, 1, torchbind.Float64, torchbind.CPU
+	m, err := nn.Load(fixturePath("bert-tiny"), cfg)
+	if err == nil {
+		err = m.AddLoRA(nn.LoRAConfig{Targets: strings.Fields(targets), Rank: 2, Alpha: 4, Seed: 1})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	scatter(s, rand.New(rand.NewPCG(1, 1)), 0.1, nn.Values(m.AdapterParams())...)
+	return m
+}
+
+// lowTargets are those of LoRA layers whose parts are tried.
+var lowTargets = []string{"all-linear", "query output.dense"}
+
+// withoutError returns a regression model with LoRA, and two batches of which it knows
+// every value: the Gauss–Newton matrix of their loss is all of H.
+func withoutError(t *testing.T, s *torchbind.Scope, targets string) (*nn.Model, []*Batch) {
+	t.Helper()
+	m := withRandomAdapter(t, s, targets, nn.LoadConfig{Output: nn.Regression, Labels: 1, Units: nn.Units{Mean: 2, Scale: 1.5}})
+	return m, twoLabelled(t, s, m, func(b *Batch, seqs *data.Batch) { seqs.Values = m.Logits(s, b.Batch, nil).Float64s() })
 }
 
 func partsOf(m *nn.Model) (n int) {
@@ -72,21 +124,41 @@ func gates(n int, share float64, parts ...int) []float64 {
 	return c
 }
 
-// g and the diagonal of H of every part, and of each third its cross terms within a layer
-// and between layers, against central differences of L(c).
-func TestAblationAgainstCentralDifferences(t *testing.T) {
+// g against central differences of L(c), of three classes.
+func TestAblationGradient(t *testing.T) {
 	for _, adapter := range tinyAdapters {
 		t.Run(adapter, func(t *testing.T) {
 			run(t, func(s *torchbind.Scope) {
 				m := withTinyAdapter(t, adapter)
 				defer m.Close()
 				n := partsOf(m)
-				x, batches := expand(t, s, m, make([]bool, n))
-				var g, wantG, h, wantH []float64
-				const first, second = 1e-5, 1e-3 // errors: first², second² from higher derivatives; 1e-16/first, 1e-16/second² from rounding
+				batches := twoBatches(t, s, m)
+				x := expand(t, s, newExpansion(m, make([]bool, n), 1), batches...)
+				var g, want []float64
+				const step = 1e-5 // errors: step² from higher derivatives, 1e-16/step from rounding
 				for i := range n {
 					g = append(g, x.gradient[i]/x.weight)
-					wantG = append(wantG, (lossAt(m, batches, gates(n, -first, i))-lossAt(m, batches, gates(n, first, i)))/(2*first))
+					want = append(want, (lossAt(m, batches, gates(n, -step, i))-lossAt(m, batches, gates(n, step, i)))/(2*step))
+				}
+				near(t, "g", g, want, 1e-7)
+			})
+		})
+	}
+}
+
+// Where no text has an error G is H: of every part the diagonal, and of each third its
+// cross terms within a layer and between layers, against central differences of L(c).
+func TestCurvatureAgainstCentralDifferences(t *testing.T) {
+	for _, targets := range lowTargets {
+		t.Run(targets, func(t *testing.T) {
+			run(t, func(s *torchbind.Scope) {
+				m, batches := withoutError(t, s, targets)
+				defer m.Close()
+				n := partsOf(m)
+				x := expand(t, s, newExpansion(m, make([]bool, n), 1), batches...)
+				var h, want []float64
+				const step = 1e-3 // errors: step² from higher derivatives, 1e-16/step² from rounding
+				for i := range n {
 					beside := []int{i, (i + 1) % n, (i + 2) % n, (i + n/2) % n}
 					if i%3 != 0 {
 						beside = beside[:1]
@@ -97,31 +169,116 @@ func TestAblationAgainstCentralDifferences(t *testing.T) {
 							c[j] += dj
 							return lossAt(m, batches, c)
 						}
-						h = append(h, x.hessian[i][j]/x.weight)
-						wantH = append(wantH, (at(second, second)-at(second, -second)-at(-second, second)+at(-second, -second))/(4*second*second))
+						h = append(h, x.cross(i, j))
+						want = append(want, (at(step, step)-at(step, -step)-at(-step, step)+at(-step, -step))/(4*step*step))
 					}
 				}
-				near(t, "g", g, wantG, 1e-7)
-				near(t, "H", h, wantH, 1e-5)
+				near(t, "H", h, want, 1e-5)
 			})
 		})
 	}
 }
 
-// What leaving out costs, for every single part and for pairs with each third, against the loss of the
-// model with these gates closed by a share t: the difference is of the third order. A
+// All of G against Σ Jᵀ (∂²ℓ/∂x²) J with J by central differences of the outputs, where
+// parts are out: of two classes, which count alike or do not; and of words, of which a
+// text has one or two, the mean of many draws.
+func TestCurvatureAgainstJacobians(t *testing.T) {
+	for name, c := range map[string]struct {
+		nn.LoadConfig
+		draws int
+	}{
+		"alike":    {nn.LoadConfig{Labels: 2}, 2},
+		"weighted": {nn.LoadConfig{Labels: 2, ClassWeights: []float64{0.5, 3}}, 2},
+		"words":    {nn.LoadConfig{Labels: 2, Output: nn.TokenClassification}, 60},
+	} {
+		t.Run(name, func(t *testing.T) {
+			run(t, func(s *torchbind.Scope) {
+				m := withRandomAdapter(t, s, "query output.dense", c.LoadConfig)
+				defer m.Close()
+				batches := twoLabelled(t, s, m, func(b *Batch, seqs *data.Batch) {
+					at := int64(0)
+					for i, length := range seqs.Lengths {
+						words := 1
+						if c.Output == nn.TokenClassification {
+							words += i % 2
+							seqs.Want, seqs.WantPer = append(seqs.Want, []int64{at, at + 1}[:words]...), append(seqs.WantPer, words)
+						}
+						at += int64(length)
+						seqs.Labels = append(seqs.Labels, []int64{int64(i % 2), 0}[:words]...)
+					}
+				})
+				n := partsOf(m)
+				out := make([]bool, n)
+				out[2], out[n-1] = true, true
+				want, weight := make([]float64, n*n), 0.0
+				for _, b := range batches {
+					logits := func(moved int, by float64) []float64 { // [rows, 2]
+						c := gates(n, 1, 2, n-1)
+						c[moved] += by
+						m.Select(s, torchbind.FromSlice(s, c, []int64{int64(n)}, torchbind.CPU))
+						defer m.Select(s, nil)
+						return m.Logits(s, b.Batch, nil).Float64s()
+					}
+					const step = 1e-5
+					at := logits(0, 0)
+					jacobian := make([][]float64, n) // of the second output less the first, [rows]
+					for j := range n {
+						up, down := logits(j, step), logits(j, -step)
+						for i := 0; i < len(up); i += 2 {
+							jacobian[j] = append(jacobian[j], (up[i+1]-up[i]-down[i+1]+down[i])/(2*step))
+						}
+					}
+					weight += b.Weight
+					for i, class := range b.packed.Labels {
+						p := 1 / (1 + math.Exp(at[2*i]-at[2*i+1]))
+						counts := b.Weight / float64(b.Size)
+						if c.ClassWeights != nil {
+							counts *= c.ClassWeights[class]
+						}
+						for j := range n {
+							for k := range n {
+								if !out[j] && !out[k] {
+									want[j*n+k] += counts * p * (1 - p) * jacobian[j][i] * jacobian[k][i]
+								}
+							}
+						}
+					}
+				}
+				sum, squares := make([]float64, n*n), make([]float64, n*n)
+				for seed := range c.draws {
+					x := expand(t, s, newExpansion(m, out, uint64(seed)), batches...)
+					for i := range sum {
+						v := x.cross(i/n, i%n)
+						sum[i], squares[i] = sum[i]+v, squares[i]+v*v
+					}
+				}
+				largest := slices.Max(want) / weight
+				for i := range sum {
+					mean, draws := sum[i]/float64(c.draws), float64(c.draws)
+					bound := 4*math.Sqrt(max(0, squares[i]/draws-mean*mean)/(draws-1)) + 1e-7*largest
+					if off := math.Abs(mean - want[i]/weight); off > bound || c.draws == 2 && bound > 2e-7*largest {
+						t.Errorf("element %d is %.6g, want %.6g within %.2g", i, mean, want[i]/weight, bound)
+					}
+				}
+			})
+		})
+	}
+}
+
+// What leaving out costs where no text has an error, for every single part and for pairs with each third,
+// against the loss of the model with these gates closed by a share t: the difference is of the third order. A
 // gate that is closed is the model without the part.
 func TestAblationAgainstAblations(t *testing.T) {
-	for _, adapter := range tinyAdapters {
-		t.Run(adapter, func(t *testing.T) {
+	for _, targets := range lowTargets {
+		t.Run(targets, func(t *testing.T) {
 			run(t, func(s *torchbind.Scope) {
-				m := withTinyAdapter(t, adapter)
+				m, batches := withoutError(t, s, targets)
 				defer m.Close()
 				if _, err := Trained(m); err != nil {
 					t.Fatal(err)
 				}
 				n := partsOf(m)
-				x, batches := expand(t, s, m, make([]bool, n))
+				x := expand(t, s, newExpansion(m, make([]bool, n), 1), batches...)
 				full := lossAt(m, batches, gates(n, 0))
 				worst := 0.0
 				var third, half []float64 // what is left, over the cube of the share
@@ -174,14 +331,17 @@ func TestAblate(t *testing.T) {
 				defer m.Close()
 				batches := twoBatches(t, s, m)
 				passes := 0
-				worth, work, err := Ablate(m, AblationConfig{Rounds: rounds}, func(add func(*torchbind.Scope, *Batch)) error {
-					for _, b := range batches {
-						add(s, b)
-					}
+				worth, work, err := Ablate(m, AblationConfig{Rounds: rounds, Seed: 1}, func(add func(*torchbind.Scope, *Batch) error) error {
 					passes++
+					for _, b := range batches {
+						if err := add(s, b); err != nil {
+							return err
+						}
+					}
 					return nil
 				})
-				if err != nil || passes != rounds || work.Forward != int64(2*rounds) || work.Backward <= work.Forward {
+				tokens := int64(2 * rounds * (batches[0].Tokens + batches[1].Tokens))
+				if want := (Work{tokens, int64(4 * rounds), int64(4 * rounds)}); err != nil || passes != rounds || work != want {
 					t.Fatalf("%v, %d passes over the data, work %+v", err, passes, work)
 				}
 				costs, each, ranks := PartCosts(m), []int64(nil), []int(nil)
@@ -193,7 +353,7 @@ func TestAblate(t *testing.T) {
 				left = all
 				out, price := make([]bool, len(each)), math.Inf(-1)
 				for round := range rounds {
-					x, _ := expand(t, s, m, out)
+					x := expand(t, s, newExpansion(m, out, 1+uint64(round)), batches...)
 					var set []int
 					for until := left / 2; left > until || round == rounds-1 && left > 0; {
 						best, least := -1, math.Inf(1)
@@ -234,12 +394,12 @@ func TestDoubt(t *testing.T) {
 		m := withTinyAdapter(t, "bert-tiny-lora-ranks")
 		defer m.Close()
 		n := partsOf(m)
-		both, batches := expand(t, s, m, make([]bool, n))
+		batches := twoBatches(t, s, m)
+		both := expand(t, s, newExpansion(m, make([]bool, n), 1), batches...)
 		var want []float64
 		each := make([]*expansion, len(batches))
 		for i, b := range batches {
-			each[i] = newExpansion(m, make([]bool, n))
-			each[i].add(s, b)
+			each[i] = expand(t, s, newExpansion(m, make([]bool, n), 1), b)
 			near(t, "of one batch", each[i].doubt(), make([]float64, n), 0)
 		}
 		for j := range n {
@@ -251,44 +411,6 @@ func TestDoubt(t *testing.T) {
 			want = append(want, math.Sqrt(2*square)/both.weight) // 2 = n/(n-1)
 		}
 		near(t, "of two", both.doubt(), want, 1e-6)
-	})
-}
-
-// Probes estimate the diagonal of H without bias: their mean comes as near to it as
-// their number says, for large parts and for small ones. A part of size 0 costs
-// nothing, and what is out is not looked at.
-func TestProbes(t *testing.T) {
-	run(t, func(s *torchbind.Scope) {
-		m := withTinyAdapter(t, "bert-tiny-lora-ranks")
-		defer m.Close()
-		sizes, err := Trained(m)
-		if err != nil {
-			t.Fatal(err)
-		}
-		out := make([]bool, partsOf(m))
-		out[2] = true
-		exact, batches := expand(t, s, m, out)
-		x := newExpansion(m, out)
-		const probes = 100
-		x.probes, x.seed, x.sizes = probes, 1, slices.Concat(sizes...)
-		for _, b := range batches {
-			x.add(s, b)
-		}
-		near(t, "g", x.gradient, exact.gradient, tolExact)
-		for j := range out {
-			// Their variance: the squares of the other entries of the row, in units of the sizes.
-			variance := 0.0
-			for i := range out {
-				if i != j && !out[i] {
-					off := exact.hessian[i][j] / exact.weight * math.Sqrt(x.sizes[j]/x.sizes[i])
-					variance += off * off / probes
-				}
-			}
-			got, want := x.diagonal[j]/x.weight, exact.diagonal[j]/exact.weight
-			if off := math.Abs(got - want); off > 4*math.Sqrt(variance) || out[j] && got != 0 {
-				t.Errorf("part %d: %.4g, want %.4g within %.2g", j, got, want, 4*math.Sqrt(variance))
-			}
-		}
 	})
 }
 
@@ -314,8 +436,7 @@ func TestJoinedParts(t *testing.T) {
 		for i, l := range m.LoRAs() {
 			near(t, l.Module, l.Delta(s).Float64s(), before[i], tolRotated)
 		}
-		x := newExpansion(m, make([]bool, n))
-		x.add(s, batches[0])
+		x := expand(t, s, newExpansion(m, make([]bool, n), 1), batches...)
 		const step = 1e-5
 		var want []float64
 		for j := range n {

@@ -15,6 +15,7 @@ type Batch struct {
 	Size   int               // rows of logits: one an example, in tagging one a word
 	Weight float64           // of its loss in a mean over batches: Size, or 0 of one that counts for nothing
 
+	packed *data.Batch
 	passes int // forward passes that read it
 }
 
@@ -24,7 +25,7 @@ func NewBatch(s *torchbind.Scope, model *nn.Model, b *data.Batch) (*Batch, error
 	if err != nil {
 		return nil, err
 	}
-	out := &Batch{Batch: packed, Size: b.Len()}
+	out := &Batch{Batch: packed, Size: b.Len(), packed: b}
 	if b.Want != nil {
 		out.Size = len(b.Want)
 	}

@@ -116,6 +116,5 @@ func RandomWorth(worth [][]float64, costs []int64, seed uint64) [][]float64 {
 const (
 	shuffleStream = 3
 	worthStream   = 4
-	probeStream   = 5
 	drawStream    = 6
 )

@@ -10,33 +10,26 @@ import (
 // ablations is the measurement of the rule ablation: LoRA of rank k on all targets is
 // trained on one half of the data, and a part is worth what leaving it out costs in
 // loss on the other, to the second order (see Ablate; here with one expansion, around
-// all parts). It costs the training, and about three steps for each batch that is
-// observed.
+// all parts). It costs the training, and two steps for each batch that is observed.
 type ablations struct {
 	*expansion
-	state  *torchbind.Tensor // the expansion's sums and sizes, for a checkpoint
-	broken error             // of what was trained
+	state  *torchbind.Tensor // the expansion's sums, for a checkpoint
+	broken error             // of what was trained, or of a batch
 }
-
-// ablationProbes are those of a batch.
-const ablationProbes = 2
 
 func newAblations(model *nn.Model, cfg MeasureConfig) (Measurement, error) {
 	cfg.LoRA.Rank, cfg.LoRA.Ranks = int64(cfg.K), nil
 	if err := model.AddLoRA(cfg.LoRA); err != nil {
 		return nil, err
 	}
-	parts := len(model.LoRAs()) * cfg.K
-	x := newExpansion(model, make([]bool, parts))
-	x.probes, x.seed, x.sizes = ablationProbes, cfg.LoRA.Seed, make([]float64, parts)
-	m := &ablations{expansion: x}
+	m := &ablations{expansion: newExpansion(model, make([]bool, len(model.LoRAs())*cfg.K), cfg.LoRA.Seed)}
 	m.state = numbers(model, int64(len(slices.Concat(m.fields()...))))
 	return m, nil
 }
 
 // fields are what the state holds.
 func (m *ablations) fields() [][]float64 {
-	return [][]float64{{m.batches, m.weight}, m.gradient, m.diagonal, m.squares[0], m.squares[1], m.squares[2], m.sizes}
+	return [][]float64{{m.batches, m.weight}, m.gradient, m.squares[0], m.squares[1], m.squares[2], m.curvature}
 }
 
 // load takes what the state holds.
@@ -55,15 +48,14 @@ func (m *ablations) Halves() (first, other bool) { return false, true }
 // Observe implements Measurement.
 func (m *ablations) Observe(s *torchbind.Scope, b *Batch, _ bool) Work {
 	m.load()
-	if m.batches == 0 { // what is trained is trained
-		var sizes [][]float64
-		if sizes, m.broken = Trained(m.model); m.broken != nil {
-			return Work{}
-		}
-		copy(m.sizes, slices.Concat(sizes...))
-	}
 	m.work = Work{}
-	m.add(s, b)
+	if m.batches == 0 { // what is trained is trained
+		_, m.broken = Trained(m.model)
+	}
+	if m.broken != nil {
+		return m.work
+	}
+	m.broken = m.add(s, b)
 	set(m.state, slices.Concat(m.fields()...))
 	return m.work
 }

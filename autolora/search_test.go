@@ -61,8 +61,8 @@ func (f fixture) floats(s *torchbind.Scope, name string) []float64 {
 	return f.tensor(s, name).Float64s()
 }
 
-// batch returns the padded batch under prefix, packed.
-func (f fixture) batch(s *torchbind.Scope, m *nn.Model, prefix string) *Batch {
+// texts returns the padded batch under prefix, packed, without labels.
+func (f fixture) texts(s *torchbind.Scope, prefix string) *data.Batch {
 	f.t.Helper()
 	ids, segments := f.tensor(s, prefix+".ids"), f.tensor(s, prefix+".segments").Int64s()
 	flat, width := ids.Int64s(), ids.Size(1)
@@ -71,7 +71,7 @@ func (f fixture) batch(s *torchbind.Scope, m *nn.Model, prefix string) *Batch {
 		at := int64(i) * width
 		seqs.IDs = append(seqs.IDs, flat[at:at+n]...)
 		seqs.Segments = append(seqs.Segments, segments[at:at+n]...)
-		seqs.Lengths = append(seqs.Lengths, int(n))
+		seqs.Lengths, seqs.Index = append(seqs.Lengths, int(n)), append(seqs.Index, i)
 	}
 	if _, ok := f.Tensor(prefix + ".want"); ok {
 		seqs.Want = f.tensor(s, prefix+".want").Int64s()
@@ -79,12 +79,23 @@ func (f fixture) batch(s *torchbind.Scope, m *nn.Model, prefix string) *Batch {
 			seqs.WantPer = append(seqs.WantPer, int(n))
 		}
 	}
-	b, err := m.NewBatch(s, &seqs)
+	return &seqs
+}
+
+// batch returns the texts under prefix with their labels.
+func (f fixture) batch(s *torchbind.Scope, m *nn.Model, prefix string) *Batch {
+	f.t.Helper()
+	seqs := f.texts(s, prefix)
+	if labels := f.tensor(s, prefix+".labels"); m.Output == nn.Regression {
+		seqs.Values = labels.Float64s()
+	} else {
+		seqs.Labels = labels.Int64s()
+	}
+	b, err := NewBatch(s, m, seqs)
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	labels := f.tensor(s, prefix+".labels")
-	return &Batch{Batch: b, Labels: labels, Size: int(labels.Size(0)), Weight: float64(labels.Size(0))}
+	return b
 }
 
 // near fails unless got is want to tolerance, relative to want's largest number.

@@ -28,6 +28,37 @@ type Batch struct {
 // Len is the number of examples, B.
 func (b *Batch) Len() int { return len(b.Lengths) }
 
+// Alone returns the i-th example as a batch of its own.
+func (b *Batch) Alone(i int) *Batch {
+	// share returns what the i-th example has of all, where each has so many.
+	share := func(all []int64, each []int) []int64 {
+		from := 0
+		for _, n := range each[:i] {
+			from += n
+		}
+		return slices.Clone(all[from : from+each[i]])
+	}
+	alone := &Batch{
+		IDs: share(b.IDs, b.Lengths), Segments: share(b.Segments, b.Lengths), Lengths: []int{b.Lengths[i]}, Index: []int{b.Index[i]}, Filler: b.Filler,
+	}
+	labels := slices.Repeat([]int{len(b.Labels) / b.Len()}, b.Len())
+	if b.Want != nil {
+		labels, alone.Want, alone.WantPer = b.WantPer, share(b.Want, b.WantPer), []int{b.WantPer[i]}
+		for _, n := range b.Lengths[:i] {
+			for k := range alone.Want {
+				alone.Want[k] -= int64(n)
+			}
+		}
+	}
+	if b.Labels != nil {
+		alone.Labels = share(b.Labels, labels)
+	}
+	if b.Values != nil {
+		alone.Values = []float64{b.Values[i]}
+	}
+	return alone
+}
+
 // Batch packs the examples at indices, in that order, encoding those that are not encoded yet. The batch
 // belongs to the caller. The error names the example's file and line.
 func (c *Corpus) Batch(indices []int) (*Batch, error) {

@@ -188,6 +188,7 @@ func TestChatBatch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	checkAlone(t, c, b)
 	got := fmt.Sprint(b.IDs, b.Lengths, b.Want, b.WantPer, b.Labels)
 	if want := "[1 2 3 4 7 8] [4 2] [0 2 3 5] [3 1] [2 4 5 -1]"; got != want {
 		t.Errorf("got %s, want %s", got, want)

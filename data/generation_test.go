@@ -411,6 +411,7 @@ func TestGenerationBatch(t *testing.T) {
 	if !reflect.DeepEqual(b, want) {
 		t.Errorf("got %+v\nwant %+v", b, want)
 	}
+	checkAlone(t, c, b)
 	if n, err := c.Tokens(); err != nil || n != 10 {
 		t.Errorf("%d tokens, %v, want 10", n, err)
 	}

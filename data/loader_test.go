@@ -58,6 +58,20 @@ func (f *fakeEncoder) Encode(ex Example) (Encoded, error) {
 	return e, nil
 }
 
+// checkAlone compares every example of a batch alone with the corpus's batch of it.
+func checkAlone(t *testing.T, c *Corpus, b *Batch) {
+	t.Helper()
+	for i, index := range b.Index {
+		want, err := c.Batch([]int{index})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := b.Alone(i); fmt.Sprint(got) != fmt.Sprint(want) || (got.Values == nil) != (want.Values == nil) {
+			t.Errorf("example %d alone: %+v\nwant %+v", index, got, want)
+		}
+	}
+}
+
 // numbered returns a data set of n different examples of two classes.
 func numbered(n int) *Dataset {
 	d := &Dataset{Name: "test/train", Kind: Classification, Labels: []string{"a", "b"}}
@@ -87,10 +101,12 @@ func TestBatchIsPacked(t *testing.T) {
 	if !reflect.DeepEqual(b, want) {
 		t.Errorf("got %+v\nwant %+v", b, want)
 	}
+	checkAlone(t, NewCorpus(d, &fakeEncoder{}), b)
 	d.Kind, d.Examples[0].Value = Regression, 2.5
 	if b, err = NewCorpus(d, &fakeEncoder{}).Batch([]int{0}); err != nil || b.Labels != nil || !slices.Equal(b.Values, []float64{2.5}) || b.Len() != 1 {
 		t.Errorf("got %+v, %v", b, err)
 	}
+	checkAlone(t, NewCorpus(d, &fakeEncoder{}), b)
 	for _, i := range []int{-1, 3} {
 		if _, err := NewCorpus(d, &fakeEncoder{}).Batch([]int{i}); err == nil || err.Error() != fmt.Sprintf("test: no example %d: it has 3", i) {
 			t.Errorf("got %v", err)
@@ -120,6 +136,7 @@ func TestBatchOfSentences(t *testing.T) {
 	if !reflect.DeepEqual(b, want) {
 		t.Errorf("got %+v\nwant %+v", b, want)
 	}
+	checkAlone(t, NewCorpus(d, &fakeEncoder{}), b)
 }
 
 type encoderFunc func(Example) (Encoded, error)

@@ -76,6 +76,7 @@ func TestMultiLabel(t *testing.T) {
 			if err != nil || len(batch.Labels) != 6 {
 				t.Errorf("batch %+v, %v", batch, err)
 			}
+			checkAlone(t, NewCorpus(s.Dev[0], words{}), batch)
 			// The kind and the columns are plain but where labels are texts.
 			guessed, _, err := FileTask{Train: test.name}.Complete()
 			flat := strings.Contains(test.train, "b | a") || strings.Contains(test.train, "b, a\"") || strings.HasSuffix(test.name, ".csv") && test.label == "labels"

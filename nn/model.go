@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 
 	"autolora/nn/safetensors"
@@ -275,6 +276,52 @@ func (m *Model) Segments(s *torchbind.Scope, b *Batch, labels *torchbind.Tensor)
 		}
 		return torchbind.CrossEntropy(s, logits, labels, smoothing)
 	})
+}
+
+// LossRoot returns v [M, K], a draw for which the mean of v vᵀ is the second derivative of
+// Loss by Logits x [M, K], a block for every row: then that of u uᵀ, for the derivative u of
+// v·x by whatever x depends on, is the Gauss–Newton matrix of Loss (Martens 2020, "New
+// insights and perspectives on the natural gradient method"). Rows are drawn with signs of
+// their own. One row of a regression or of two classes has only one v, up to its sign. labels
+// are those of Loss.
+func (m *Model) LossRoot(s *torchbind.Scope, x, labels *torchbind.Tensor, rng *DropoutRNG) (v *torchbind.Tensor) {
+	torchbind.NoGrad(func() {
+		rows, k := x.Size(0), x.Size(1)
+		ones := func(shape ...int64) *torchbind.Tensor { return torchbind.Full(s, shape, 1, x.DType(), x.Device()) }
+		signs := func(columns int64) *torchbind.Tensor { // [M, columns]
+			p, seed := rng.draw(0.5)
+			return torchbind.AddScalar(s, torchbind.Dropout(s, ones(rows, columns), p, seed), -1) // of 0 and 2
+		}
+		// deviation is that of a label that is 1 with the probability of a logit: √(p (1 − p)).
+		deviation := func(logit *torchbind.Tensor) *torchbind.Tensor {
+			p, q := torchbind.Sigmoid(s, logit), torchbind.Sigmoid(s, torchbind.MulScalar(s, logit, -1))
+			return torchbind.Sqrt(s, torchbind.Mul(s, p, q))
+		}
+		labelled := int64(1) // of a row, each with a loss of its own
+		switch {
+		case m.Output == Regression:
+			v = torchbind.MulScalar(s, signs(k), math.Sqrt(2/m.LossScale()))
+		case m.Output == MultiLabel:
+			v, labelled = torchbind.Mul(s, signs(k), deviation(x)), k
+		case k == 2:
+			of := torchbind.Sub(s, torchbind.Narrow(s, x, 1, 0, 1), torchbind.Narrow(s, x, 1, 1, 1))
+			first := torchbind.Mul(s, signs(1), deviation(of))
+			v = torchbind.Cat(s, []*torchbind.Tensor{first, torchbind.MulScalar(s, first, -1)}, 1)
+		default: // of √p ∘ r − p (√p·r), for independent signs r, the mean is diag p − p pᵀ
+			p := torchbind.Softmax(s, x, -1)
+			r := torchbind.Mul(s, torchbind.Sqrt(s, p), signs(k))
+			v = torchbind.Sub(s, r, torchbind.Mul(s, p, torchbind.MatMul(s, r, ones(k, 1))))
+		}
+		if m.weights == nil {
+			v = torchbind.MulScalar(s, v, math.Sqrt(1/float64(rows*labelled)))
+			return
+		}
+		// Each counts as much as Targets' shares of it together.
+		shares := torchbind.MatMul(s, torchbind.To(s, labels, x.DType(), x.Device()), ones(labels.Size(1), 1))
+		counts := torchbind.Narrow(s, torchbind.Reshape(s, shares, -1, labelled), 0, 0, rows)
+		v = torchbind.Mul(s, v, torchbind.Sqrt(s, counts))
+	})
+	return v
 }
 
 // LossScale returns by what Loss is to be multiplied to be in the labels' own units.

@@ -375,7 +375,7 @@ func estimate(c settings.Config, shape shape, size size, speed float64) Estimate
 		case autolora.TrainsHead:
 			trained = c.HeadSteps
 		case autolora.TrainsLoRA:
-			trained, observing = stepsFor(c.SearchSteps, c.SearchEpochs, perEpoch(half, c.SearchBatch()), 1), 3*trainPasses // of the rule ablation
+			trained, observing = stepsFor(c.SearchSteps, c.SearchEpochs, perEpoch(half, c.SearchBatch()), 1), 2*trainPasses // of the rule ablation
 		}
 		if whole {
 			observed = 0

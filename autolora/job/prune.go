@@ -260,19 +260,18 @@ func (x *cutter) ablate() error {
 	if err != nil {
 		return err
 	}
-	const rounds, probes = 4, 2
-	cfg := autolora.AblationConfig{Rounds: rounds, Probes: probes, Seed: x.cfg.Seed}
+	const rounds = 4
+	cfg := autolora.AblationConfig{Rounds: rounds, Seed: x.cfg.Seed}
 	x.session.rep.Begin("ablation", 0, rounds*d.Len())
 	defer x.session.rep.End()
 	before := 0
 	var work autolora.Work
-	x.worth, work, err = autolora.Ablate(x.model, cfg, func(add func(*torchbind.Scope, *autolora.Batch)) error {
+	x.worth, work, err = autolora.Ablate(x.model, cfg, func(add func(*torchbind.Scope, *autolora.Batch) error) error {
 		defer func() { before += d.Len() }()
 		// Ablate counts what it computes of a batch.
 		return x.session.eachBatchWithGraph(x.ctx, x.model, d, new(runs.Work), func(scope *torchbind.Scope, b *autolora.Batch, _ *data.Batch, done int) error {
-			add(scope, b)
 			x.session.rep.Advance(before+min(done, d.Len()), "")
-			return nil
+			return add(scope, b)
 		})
 	})
 	x.pruning.Cost = runs.Work(work)

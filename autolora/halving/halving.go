@@ -95,11 +95,22 @@ func Lattice(sizes []int) [][]int {
 // thinned returns every n-th point, in diagonals: those with an index sum that n
 // divides, so that of neighbours on each axis it is every n-th, too, and each axis
 // has points of all its places. With n = 2 they are the black squares of a
-// chess board.
+// chess board. Every other axis counts from its end: the higher the rank, the lower
+// the rate that suits it, so lines along which both rise cross those of equally good
+// points.
 func thinned(points [][]int, n int) (some [][]int) {
+	last := slices.Clone(points[0])
+	for _, p := range points {
+		for axis, i := range p {
+			last[axis] = max(last[axis], i)
+		}
+	}
 	for _, p := range points {
 		sum := 0
-		for _, i := range p {
+		for axis, i := range p {
+			if axis%2 == 1 {
+				i = last[axis] - i
+			}
 			sum += i
 		}
 		if sum%n == 0 {

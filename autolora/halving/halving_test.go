@@ -95,6 +95,23 @@ func TestThinned(t *testing.T) {
 	}
 }
 
+// Trials of a rank at its rate, one higher of this for one lower of that, are in every
+// layer's share of the default space: thinning goes across such lines, not along them.
+func TestThinnedCrossesRidges(t *testing.T) {
+	const targets, ranks, rates, n = 4, 3, 6, 4
+	tried := [targets][ranks + rates]bool{} // by the sum of the places of rank and rate
+	for _, p := range thinned(Lattice([]int{1, targets, ranks, rates}), n) {
+		tried[p[1]][p[2]+p[3]] = true
+	}
+	for at, sums := range tried {
+		for sum := 2; sum <= ranks+rates-4; sum += 2 {
+			if !sums[sum] && !sums[sum+1] {
+				t.Errorf("layers %d: nothing is tried near the line of sum %d: %v", at, sum, sums)
+			}
+		}
+	}
+}
+
 func TestSurvivors(t *testing.T) {
 	trials := []Trial{
 		{Loss: 0.30, Parameters: 100},

@@ -159,6 +159,7 @@ type Trial struct {
 	Parameters int64
 	Rate       float64 // of learning
 	Failed     bool    // diverged, or learnt nothing
+	Edge       bool    // may fail yet: at a somewhat higher rate another that is no larger did
 }
 
 // dominates reports whether o has nothing before t: t is as small, of as low a rate and
@@ -216,9 +217,10 @@ func Dominated(trials []Trial, n int) (places []int) {
 }
 
 // Choose returns the places of the trial with the lowest loss, and of the smallest
-// one whose loss is at most within more. Of equally small ones it is that of the lowest
-// rate: a rate at the limit of what a short trial bears is beyond that of a long
-// training; then that with the lowest loss. They are -1 if all have failed.
+// one whose loss is at most within more, and which is not at the edge, if there is one.
+// Of equally small ones it is that of the lowest rate: a rate at the limit of what a
+// short trial bears is beyond that of a long training; then that with the lowest loss.
+// They are -1 if all have failed.
 func Choose(trials []Trial, within func(best int) float64) (best, chosen int) {
 	best, chosen = -1, -1
 	for i, t := range trials {
@@ -240,7 +242,7 @@ func Choose(trials []Trial, within func(best int) float64) (best, chosen int) {
 		if chosen < 0 {
 			chosen = i
 		}
-		if c := trials[chosen]; cmp.Or(cmp.Compare(t.Parameters, c.Parameters), cmp.Compare(t.Rate, c.Rate), cmp.Compare(t.Loss, c.Loss)) < 0 {
+		if c := trials[chosen]; c.Edge && !t.Edge || c.Edge == t.Edge && cmp.Or(cmp.Compare(t.Parameters, c.Parameters), cmp.Compare(t.Rate, c.Rate), cmp.Compare(t.Loss, c.Loss)) < 0 {
 			chosen = i
 		}
 	}

@@ -192,3 +192,16 @@ func TestChoose(t *testing.T) {
 		t.Errorf("all failed: %d, %d", best, chosen)
 	}
 }
+
+// What may fail yet is chosen only where nothing else is as good.
+func TestChooseOffTheEdge(t *testing.T) {
+	within := func(int) float64 { return 0.01 }
+	trials := []Trial{{Loss: 0.300, Parameters: 100}, {Loss: 0.305, Parameters: 10, Edge: true}, {Loss: 0.306, Parameters: 50}}
+	if best, chosen := Choose(trials, within); best != 0 || chosen != 2 {
+		t.Errorf("%d and %d, want 0 and 2", best, chosen)
+	}
+	trials[0].Edge, trials[2].Failed = true, true
+	if best, chosen := Choose(trials, within); best != 0 || chosen != 1 {
+		t.Errorf("where all are at the edge: %d and %d, want 0 and 1", best, chosen)
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"autolora/autolora/runs"
+	"autolora/data/metrics"
 	"autolora/human"
 )
 
@@ -33,11 +34,7 @@ func choice(u *runs.Tune) string {
 	case len(u.Trials) == 1:
 		return text + ", the only trial"
 	case u.Choice == u.Best && standardError(best) > 0:
-		other := "lower rate"
-		if slices.ContainsFunc(u.Trials, func(t runs.Trial) bool { return t.Parameters < best.Parameters }) {
-			other = "smaller adapter"
-		}
-		return fmt.Sprintf("%s, with the lowest held-out loss, %s; no %s is within its standard error, %s", text, human.Significant(*best.Loss), other, human.Significant(standardError(best)))
+		return fmt.Sprintf("%s, with the lowest held-out loss, %s; %s", text, human.Significant(*best.Loss), noSmaller(u))
 	case u.Choice == u.Best:
 		return fmt.Sprintf("%s, with the lowest held-out loss, %s", text, human.Significant(*best.Loss))
 	}
@@ -45,8 +42,43 @@ func choice(u *runs.Tune) string {
 	if u.Chosen.Parameters == best.Parameters { // a longer training bears less than a trial
 		what, instead = "lowest rate", ""
 	}
+	if u.Edge(u.Best) {
+		what += " of those at twice whose rate none that is no larger broke,"
+	}
 	return fmt.Sprintf("%s, the %s whose held-out loss (%s) is within one standard error (%s) of the lowest, %s, of %s%s",
 		text, what, human.Significant(*u.Chosen.Loss), human.Significant(standardError(best)), human.Significant(*best.Loss), u.Words(u.Best), instead)
+}
+
+// Broke says that the training with what trials chose lost more than half of what its trial
+// had learnt; "" if it did not, or that is not known, as of a search alone. Of the commonest answer's loss the
+// trial's is the part that it has learnt; both are of other examples.
+func Broke(u *runs.Tune, r *runs.Results) string {
+	if u.Chosen == nil || r == nil {
+		return ""
+	}
+	loss, known := r.Scores[metrics.NameLoss]
+	least, alsoKnown := r.Baseline[metrics.NameLoss]
+	if !known || !alsoKnown || 2*(loss-*u.Chosen.Loss) <= least-*u.Chosen.Loss {
+		return ""
+	}
+	return fmt.Sprintf("the training came to a held-out loss of %s where its trial had %s: it broke on the way; train again at a lower rate, or with another seed", human.Significant(loss), human.Significant(*u.Chosen.Loss))
+}
+
+// noSmaller says why no other trial was chosen in place of the best.
+func noSmaller(u *runs.Tune) string {
+	best := u.Trials[u.Best]
+	within := standardError(best)
+	other := "lower rate"
+	for n, t := range u.Trials {
+		if t.Parameters >= best.Parameters {
+			continue
+		}
+		other = "smaller adapter"
+		if t.State == "" && t.Loss != nil && t.Steps == best.Steps && *t.Loss <= *best.Loss+within {
+			return fmt.Sprintf("%s is smaller and within its standard error, %s, but at twice its rate or less another that is no larger learnt nothing", u.Words(n), human.Significant(within))
+		}
+	}
+	return fmt.Sprintf("no %s is within its standard error, %s", other, human.Significant(within))
 }
 
 func standardError(t runs.Trial) float64 {

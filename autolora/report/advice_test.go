@@ -8,6 +8,7 @@ import (
 
 	"autolora/autolora/halving"
 	"autolora/autolora/runs"
+	"autolora/data/metrics"
 )
 
 func TestAdvice(t *testing.T) {
@@ -39,10 +40,35 @@ func TestAdvice(t *testing.T) {
 		}
 	}
 	u.Trials = nil
+	add("all-linear", 4, 1e-3, 0.378, 0.023, 165888, "")
+	add("attention", 4, 4e-3, 0.386, 0.023, 73728, "")
+	add("query", 4, 8e-3, 0.684, 0.023, 36864, runs.LearntNothing)
+	u.Choose()
+	if got, want := Advice(u)[0], "chosen: all-linear, learning rate 1e-3, with the lowest held-out loss, 0.378; attention, learning rate 4e-3 is smaller and within its standard error, 0.0230, but at twice its rate or less another that is no larger learnt nothing"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	u.Trials = nil
 	add("query", 1, 2e-3, 0.316, 0.012, 4608, "")
 	add("query", 1, 4e-3, 0.309, 0.012, 4608, "")
 	u.Choose()
 	if got, want := Advice(u)[0], "chosen: learning rate 2e-3, the lowest rate whose held-out loss (0.316) is within one standard error (0.0120) of the lowest, 0.309, of learning rate 4e-3"; got != want {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestBroke(t *testing.T) {
+	trial := 0.386
+	u := &runs.Tune{Chosen: &runs.Trial{Loss: &trial}}
+	r := &runs.Results{Scores: metrics.Scores{"loss": 0.52}, Baseline: metrics.Scores{"loss": 0.688}}
+	if got := Broke(u, r); got != "" {
+		t.Errorf("of other examples a trained model may be somewhat worse: %q", got)
+	}
+	r.Scores["loss"] = 0.677
+	if got, want := Broke(u, r), "the training came to a held-out loss of 0.677 where its trial had 0.386: it broke on the way; train again at a lower rate, or with another seed"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	delete(r.Baseline, "loss")
+	if got := Broke(u, r); got != "" {
+		t.Errorf("without the commonest answer's loss nothing is known: %q", got)
 	}
 }

@@ -138,8 +138,7 @@ func (u *Tune) AtRung(rung int) (trials []halving.Trial, at []int) {
 
 func (t Trial) at(rung int) halving.Trial {
 	r := t.Rungs[rung]
-	s, _ := t.Read()
-	h := halving.Trial{Parameters: t.Parameters, Rate: s.LR, Failed: r.State != "" || r.Loss == nil}
+	h := halving.Trial{Parameters: t.Parameters, Rate: t.rate(), Failed: r.State != "" || r.Loss == nil}
 	if r.Loss != nil {
 		h.Loss = *r.Loss
 	}
@@ -210,6 +209,7 @@ func (u *Tune) Choose() bool {
 		trials, at := u.AtRung(rung)
 		for i := range trials {
 			trials[i].Failed = trials[i].Failed || u.Trials[at[i]].State != ""
+			trials[i].Edge = u.Edge(at[i])
 		}
 		best, chosen := halving.Choose(trials, func(best int) float64 {
 			if e := u.Trials[at[best]].Rungs[rung].StandardError; e != nil {
@@ -223,6 +223,22 @@ func (u *Tune) Choose() bool {
 		}
 	}
 	return false
+}
+
+// Edge reports whether a trial is at the edge of what trains: at a higher rate, at most
+// twice its own, another that is no larger came to nothing. Such a training learns with
+// one order of the examples and breaks with another.
+func (u *Tune) Edge(n int) bool {
+	t, rate := u.Trials[n], u.Trials[n].rate()
+	return slices.ContainsFunc(u.Trials, func(o Trial) bool {
+		return o.State != "" && o.Parameters <= t.Parameters && o.rate() > rate && o.rate() <= 2*rate
+	})
+}
+
+// rate returns the learning rate of the trial.
+func (t Trial) rate() float64 {
+	s, _ := t.Read()
+	return s.LR
 }
 
 // ReadTune reads the tune.json of a run's folder; nil where it has none.

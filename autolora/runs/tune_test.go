@@ -71,3 +71,21 @@ func TestChooseTrial(t *testing.T) {
 		t.Error("a trial that diverged is chosen")
 	}
 }
+
+// A trial is at the edge where at up to twice its rate one that is no larger came to
+// nothing; not where a larger one did, or one at a rate as low.
+func TestEdge(t *testing.T) {
+	u := &Tune{}
+	for _, c := range []struct {
+		rate       float64
+		parameters int64
+		state      State
+	}{{4e-3, 20, ""}, {8e-3, 10, LearntNothing}, {2e-3, 20, ""}, {4e-3, 5, ""}, {8e-3, 10, ""}, {1e-3, 40, ""}, {1e-3, 10, LearntNothing}} {
+		u.Trials = append(u.Trials, Trial{Settings: json.RawMessage(fmt.Sprintf(`{"lr":%g}`, c.rate)), Parameters: c.parameters, State: c.state})
+	}
+	for n, want := range []bool{true, false, false, false, false, false, false} {
+		if got := u.Edge(n); got != want {
+			t.Errorf("trial %d: %v, want %v", n+1, got, want)
+		}
+	}
+}

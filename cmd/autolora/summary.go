@@ -31,7 +31,7 @@ func (cmd *command) report(c *console, o *job.Outcome) error {
 	return c.print(func(w *writer) {
 		w.printf("\n")
 		if slices.Contains(o.Files, runs.TuneFile) {
-			printChoice(w, cmd.cfg.Out)
+			printChoice(w, cmd.cfg.Out, o.Results)
 		}
 		printOutcome(w, cmd.cfg.Out, o)
 		printPython(w, cmd.cfg.Out, o.Files)

@@ -85,7 +85,7 @@ func printTrials(w *writer, t *job.Trials) {
 }
 
 // printChoice prints what was tried and what it says.
-func printChoice(w *writer, dir string) {
+func printChoice(w *writer, dir string, r *runs.Results) {
 	u, err := runs.ReadTune(dir)
 	if err != nil || u == nil || u.Chosen == nil {
 		return
@@ -109,6 +109,9 @@ func printChoice(w *writer, dir string) {
 	}
 	for _, line := range report.Advice(u) {
 		w.row("", "%s", line)
+	}
+	if broke := report.Broke(u, r); broke != "" {
+		w.row("", "%s", broke)
 	}
 	w.printf("\n")
 }

@@ -44,7 +44,8 @@ func (r *Report) verdict() []string {
 			"not better than the same parameters placed in other ways, by more than chance explains: the ranks of %s", "worse than the same parameters placed in another way, by more than chance explains: the ranks of %s"),
 		say(plain, "better than "+lora+", by more than chance explains: %s", lora+" is as good, as far as these runs show, as %s", lora+" is better, by more than chance explains, than %s"),
 	}
-	return slices.DeleteFunc(said, func(text string) bool { return text == "" })
+	// Of one seed both say the same: that there is no verdict.
+	return slices.Compact(slices.DeleteFunc(said, func(text string) bool { return text == "" }))
 }
 
 // finding is what the comparisons of one method on one task come to.

@@ -12,8 +12,9 @@ import (
 )
 
 // Advice says in words what trials of settings have shown: what was chosen and why,
-// what made a difference and what did not, and what came to nothing.
-func Advice(u *runs.Tune) []string {
+// what made a difference and what did not, what came to nothing, and whether the training
+// that followed did. r is nil where none has.
+func Advice(u *runs.Tune, r *runs.Results) []string {
 	if u.Chosen == nil {
 		return nil
 	}
@@ -23,7 +24,11 @@ func Advice(u *runs.Tune) []string {
 			all = append(all, text)
 		}
 	}
-	return append(all, failures(u)...)
+	all = append(all, failures(u)...)
+	if text := broke(u, r); text != "" {
+		all = append(all, text)
+	}
+	return all
 }
 
 // choice says what was chosen, and on what grounds.
@@ -42,18 +47,18 @@ func choice(u *runs.Tune) string {
 	if u.Chosen.Parameters == best.Parameters { // a longer training bears less than a trial
 		what, instead = "lowest rate", ""
 	}
-	if u.Edge(u.Best) {
+	if u.Edge(u.Best) && !u.Edge(u.Choice) {
 		what += " of those at twice whose rate none that is no larger broke,"
 	}
 	return fmt.Sprintf("%s, the %s whose held-out loss (%s) is within one standard error (%s) of the lowest, %s, of %s%s",
 		text, what, human.Significant(*u.Chosen.Loss), human.Significant(standardError(best)), human.Significant(*best.Loss), u.Words(u.Best), instead)
 }
 
-// Broke says that the training with what trials chose lost more than half of what its trial
+// broke says that the training with what trials chose lost more than half of what its trial
 // had learnt; "" if it did not, or that is not known, as of a search alone. Of the commonest answer's loss the
 // trial's is the part that it has learnt; both are of other examples.
-func Broke(u *runs.Tune, r *runs.Results) string {
-	if u.Chosen == nil || r == nil {
+func broke(u *runs.Tune, r *runs.Results) string {
+	if r == nil {
 		return ""
 	}
 	loss, known := r.Scores[metrics.NameLoss]

@@ -23,11 +23,11 @@ func TestAdvice(t *testing.T) {
 	add("query", 1, 2e-3, 0.36, 0.012, 4608, "")
 	add("all-linear", 16, 8e-3, 0.9, 0.01, 663552, runs.LearntNothing)
 	add("query", 16, 8e-3, 0.9, 0.01, 73728, runs.Diverged)
-	if Advice(u) != nil {
+	if Advice(u, nil) != nil {
 		t.Error("there is advice before the choice")
 	}
 	u.Choose()
-	got := strings.Join(Advice(u), "\n")
+	got := strings.Join(Advice(u, nil), "\n")
 	for _, want := range []string{
 		"chosen: all-linear, rank 1, learning rate 2e-3, the smallest adapter whose held-out loss (0.312) is within one standard error (0.0120) of the lowest, 0.309, of all-linear, rank 16, learning rate 5e-4 with 663,552 parameters in place of 41,472",
 		"query (0.360) is worse than all-linear (0.309)",
@@ -44,14 +44,23 @@ func TestAdvice(t *testing.T) {
 	add("attention", 4, 4e-3, 0.386, 0.023, 73728, "")
 	add("query", 4, 8e-3, 0.684, 0.023, 36864, runs.LearntNothing)
 	u.Choose()
-	if got, want := Advice(u)[0], "chosen: all-linear, learning rate 1e-3, with the lowest held-out loss, 0.378; attention, learning rate 4e-3 is smaller and within its standard error, 0.0230, but at twice its rate or less another that is no larger learnt nothing"; got != want {
+	if got, want := Advice(u, nil)[0], "chosen: all-linear, learning rate 1e-3, with the lowest held-out loss, 0.378; attention, learning rate 4e-3 is smaller and within its standard error, 0.0230, but at twice its rate or less another that is no larger learnt nothing"; got != want {
 		t.Errorf("got %q, want %q", got, want)
+	}
+	u.Trials = nil
+	add("all-linear", 4, 4e-3, 0.378, 0.023, 165888, "")
+	add("attention", 4, 4e-3, 0.386, 0.023, 73728, "")
+	add("query", 4, 8e-3, 0.684, 0.023, 36864, runs.LearntNothing) // both others are at the edge
+	u.Choose()
+	lost := &runs.Results{Scores: metrics.Scores{"loss": 0.677}, Baseline: metrics.Scores{"loss": 0.688}}
+	if got := strings.Join(Advice(u, lost), "\n"); strings.Contains(got, "none that is no larger broke") || !strings.Contains(got, "the training came to a held-out loss of 0.677 where its trial had 0.386") {
+		t.Errorf("got %s", got)
 	}
 	u.Trials = nil
 	add("query", 1, 2e-3, 0.316, 0.012, 4608, "")
 	add("query", 1, 4e-3, 0.309, 0.012, 4608, "")
 	u.Choose()
-	if got, want := Advice(u)[0], "chosen: learning rate 2e-3, the lowest rate whose held-out loss (0.316) is within one standard error (0.0120) of the lowest, 0.309, of learning rate 4e-3"; got != want {
+	if got, want := Advice(u, nil)[0], "chosen: learning rate 2e-3, the lowest rate whose held-out loss (0.316) is within one standard error (0.0120) of the lowest, 0.309, of learning rate 4e-3"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
@@ -60,15 +69,15 @@ func TestBroke(t *testing.T) {
 	trial := 0.386
 	u := &runs.Tune{Chosen: &runs.Trial{Loss: &trial}}
 	r := &runs.Results{Scores: metrics.Scores{"loss": 0.52}, Baseline: metrics.Scores{"loss": 0.688}}
-	if got := Broke(u, r); got != "" {
+	if got := broke(u, r); got != "" {
 		t.Errorf("of other examples a trained model may be somewhat worse: %q", got)
 	}
 	r.Scores["loss"] = 0.677
-	if got, want := Broke(u, r), "the training came to a held-out loss of 0.677 where its trial had 0.386: it broke on the way; train again at a lower rate, or with another seed"; got != want {
+	if got, want := broke(u, r), "the training came to a held-out loss of 0.677 where its trial had 0.386: it broke on the way; train again at a lower rate, or with another seed"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	delete(r.Baseline, "loss")
-	if got := Broke(u, r); got != "" {
+	if got := broke(u, r); got != "" {
 		t.Errorf("without the commonest answer's loss nothing is known: %q", got)
 	}
 }

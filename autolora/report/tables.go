@@ -392,7 +392,7 @@ func (r *Report) trialTable() *Table {
 				t.add(u.Words(n), human.Thousands(trial.Parameters), human.Thousands(trial.Steps), heldOut.format(loss), heldOut.difference(Number(standardError(trial))), mark)
 			}
 			if len(r.runs) > 1 && run.Results.Method == methodTune {
-				t.Caption += fmt.Sprintf(" Seed %d: %s.", run.Results.Seed, strings.Join(Advice(u), "; "))
+				t.Caption += fmt.Sprintf(" Seed %d: %s.", run.Results.Seed, strings.Join(Advice(u, &run.Results), "; "))
 			}
 		}
 	}

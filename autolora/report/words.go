@@ -45,10 +45,7 @@ func (r *Report) Headlines() []string {
 		}
 		for _, run := range t.runs() {
 			if run.Tune != nil && len(r.runs) == 1 {
-				reached = append(reached, sentences(Advice(run.Tune))...)
-				if broke := Broke(run.Tune, &run.Results); broke != "" {
-					reached = append(reached, sentences([]string{broke})...)
-				}
+				reached = append(reached, sentences(Advice(run.Tune, &run.Results))...)
 			}
 		}
 	}

@@ -107,11 +107,8 @@ func printChoice(w *writer, dir string, r *runs.Results) {
 		}
 		w.row(label, "%s %-50s %10s  %s", mark, u.Words(n), human.Thousands(t.Parameters), loss)
 	}
-	for _, line := range report.Advice(u) {
+	for _, line := range report.Advice(u, r) {
 		w.row("", "%s", line)
-	}
-	if broke := report.Broke(u, r); broke != "" {
-		w.row("", "%s", broke)
 	}
 	w.printf("\n")
 }

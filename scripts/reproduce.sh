@@ -60,7 +60,7 @@ small_steps() {
 	cola) echo 1600 ;; # 0.23
 	sst2) echo 400 ;;  # 0.23
 	stsb) echo 360 ;;  # 0.6
-	mrpc) echo 1150 ;; # 0.9
+	mrpc) echo 690 ;;  # 0.9
 	*) echo 400 ;;
 	esac
 }

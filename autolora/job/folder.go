@@ -2,7 +2,6 @@ package job
 
 import (
 	"fmt"
-	"maps"
 	"os"
 	"slices"
 
@@ -111,8 +110,8 @@ func (j *job) findCheckpoint(now savedConfig) error {
 	if err := before.same(now.Settings, now.About.Command); err != nil {
 		return err
 	}
-	if !maps.Equal(before.About.Data, now.About.Data) {
-		return dataChanged(j.cfg.Out)
+	if err := before.unchanged(now.About.Data, j.cfg.Out); err != nil {
+		return err
 	}
 	if j.resumed, err = openCheckpoint(dir, checkpointName); j.resumed != nil {
 		j.results = j.resumed.Results

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -215,6 +216,50 @@ func TestResumeErrors(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A run whose ranks were changed since it began does not go on, and is not taken as
+// complete; one of a version that did not keep their sum does, and one whose ranks are
+// gone is complete.
+func TestChangedRanks(t *testing.T) {
+	const before, after = `{"layers": [{"name": "bert.encoder.layer.1.output.dense", "rank": 3}]}`, `{"layers": [{"name": "bert.encoder.layer.0.output.dense", "rank": 3}]}`
+	cfg := tinyConfig(t, "exact")
+	cfg.Method, cfg.RanksFile, cfg.Resume, cfg.SaveEvery = runs.MethodAutoLoRA, filepath.Join(t.TempDir(), "ranks.json"), true, 2
+	changed := func() {
+		t.Helper()
+		writeTest(t, cfg.RanksFile, after)
+		run(t, func(*torchbind.Scope) {
+			if _, err := Train(context.Background(), quiet, cfg); err == nil || err.Error() != "the ranks have changed since the run in "+cfg.Out+" began: choose another folder" {
+				t.Errorf("error %v", err)
+			}
+		})
+		writeTest(t, cfg.RanksFile, before)
+	}
+	writeTest(t, cfg.RanksFile, before)
+	run(t, func(*torchbind.Scope) {
+		ctx, cancel := context.WithCancel(context.Background())
+		if _, err := Train(ctx, Host{Reporter: &stopper{left: 3, cancel: cancel}}, cfg); !errors.Is(err, context.Canceled) {
+			t.Fatalf("error %v, want context.Canceled", err)
+		}
+	})
+	changed()
+	config := filepath.Join(cfg.Out, runs.ConfigFile)
+	kept, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	former := regexp.MustCompile(`"ranks": "[0-9a-f]{64}",`).ReplaceAllString(string(kept), "")
+	if former == string(kept) {
+		t.Fatalf("no sum of the ranks in %s", kept)
+	}
+	writeTest(t, config, former)
+	mustRun(t, Train, cfg)
+	writeTest(t, config, string(kept))
+	changed()
+	if err := os.Remove(cfg.RanksFile); err != nil {
+		t.Fatal(err)
+	}
+	mustRun(t, Train, cfg)
 }
 
 // Without --resume, a stopped run's folder is not touched.

@@ -1,10 +1,12 @@
 package job
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"runtime"
 	"slices"
 	"time"
@@ -26,10 +28,11 @@ type about struct {
 	Device  string `json:"device"`
 	Threads int    `json:"threads"`
 	// Processes shared the run; 0 for one.
-	Processes int               `json:"processes,omitempty"`
-	Revision  string            `json:"revision,omitempty"`
-	Began     time.Time         `json:"began"`
-	Data      map[string]string `json:"data"` // SHA-256 of the files of each part
+	Processes int       `json:"processes,omitempty"`
+	Revision  string    `json:"revision,omitempty"`
+	Began     time.Time `json:"began"`
+	// Data are the SHA-256 of the files of each part, and of that of the ranks, if there is one.
+	Data map[string]string `json:"data"`
 	// Chosen are the settings whose values were not given, but chosen by trials.
 	Chosen []string `json:"chosen,omitempty"`
 }
@@ -63,6 +66,9 @@ func (j *job) savedConfig(command string) savedConfig {
 		Command: command, Version: Version, Revision: Commit(), Go: runtime.Version(), Torch: torchbind.Version(), CPU: torchbind.CPUCapability(),
 		Device: j.session.device.String(), Threads: torchbind.NumThreads(), Began: time.Now().UTC().Truncate(time.Second), Data: fingerprints(j.session.splits.Train, j.scored),
 	}
+	if j.ranks != nil {
+		a.Data[ranksData] = j.ranks.Fingerprint
+	}
 	if n := j.session.procs.size(); n > 1 {
 		a.Processes = n
 	}
@@ -81,14 +87,18 @@ func fingerprints(train *data.Dataset, scored []*data.Dataset) map[string]string
 	return sums
 }
 
-const trainData = "train"
+// Keys of about.Data beside the names of dev and test sets.
+const (
+	trainData = "train"
+	ranksData = "ranks"
+)
 
 // readings are the fingerprints of data that were read already, by the settings that say
 // which: a comparison has many runs on the same.
 type readings map[string]map[string]string
 
-// unchanged returns an error if the data of a complete run have changed since. Where they
-// are gone, there is nothing to compare.
+// unchanged returns an error if the data or the ranks of a complete run have changed
+// since. Where they are gone, there is nothing to compare.
 func (r readings) unchanged(before *savedConfig, now settings.Config) error {
 	parts := []data.Part{now.EvalOn}
 	if before.About.Data[trainData] != "" {
@@ -104,16 +114,31 @@ func (r readings) unchanged(before *savedConfig, now settings.Config) error {
 		}
 		r[key] = fingerprints(splits.Train, slices.Concat(splits.Dev, splits.Test)) // of which one was read
 	}
-	for part, sum := range before.About.Data {
-		if r[key][part] != sum {
-			return dataChanged(now.Out)
+	sums := maps.Clone(r[key])
+	if sum := before.About.Data[ranksData]; sum != "" {
+		ranks, err := runs.ReadRanks(now.RanksFile)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
 		}
+		sums[ranksData] = cmp.Or(ranks.Fingerprint, sum)
 	}
-	return nil
+	return before.unchanged(sums, now.Out)
 }
 
-func dataChanged(out string) error {
-	return fmt.Errorf("the data have changed since the run in %s began: choose another folder", out)
+// unchanged returns an error if the files of the run in out have other sums now. Those
+// of ranks were not kept always.
+func (c savedConfig) unchanged(now map[string]string, out string) error {
+	for part, sum := range c.About.Data {
+		if now[part] == sum {
+			continue
+		}
+		what := "data"
+		if part == ranksData {
+			what = ranksData
+		}
+		return fmt.Errorf("the %s have changed since the run in %s began: choose another folder", what, out)
+	}
+	return nil
 }
 
 // readSavedConfig reads the config.json of a run's folder; nil if there is none.

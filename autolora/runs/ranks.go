@@ -1,6 +1,7 @@
 package runs
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 
@@ -33,6 +34,8 @@ type Ranks struct {
 	LookAhead string      `json:"look_ahead,omitempty"`
 	Eta       *float64    `json:"eta,omitempty"`
 	Split     string      `json:"split,omitempty"`
+
+	Fingerprint string `json:"-"` // SHA-256 of the file that was read, in hex; "" of ranks of no file
 }
 
 // ByName returns the ranks by module path.
@@ -87,6 +90,7 @@ func readRanks(path string, read func(path string, most int64) ([]byte, error)) 
 	if err != nil {
 		return Ranks{}, fmt.Errorf("%s: %w", path, err)
 	}
+	r.Fingerprint = fmt.Sprintf("%x", sha256.Sum256(data))
 	return r, nil
 }
 

@@ -38,6 +38,43 @@ func tinyChat(t *testing.T) settings.Config {
 	return cfg
 }
 
+// forgetfulChat is tinyChat with a template that leaves out what the assistant said in earlier turns, as Qwen3's does
+// with thoughts: each turn is an example.
+func forgetfulChat(t *testing.T) settings.Config {
+	t.Helper()
+	cfg := tinyChat(t)
+	writeTest(t, filepath.Join(cfg.Model, "chat_template.jinja"), "{% for m in messages %}{{ m.role[0] }} : {% if m.role == 'user' or loop.last %}{{ m.content }}{% endif %}{% if m.role == 'assistant' %}<|endoftext|>{% else %} {% endif %}{% endfor %}{% if add_generation_prompt %}a : {% endif %}")
+	return cfg
+}
+
+// What is said of conversations, and trained on, are the texts that are read of them.
+func TestChatsInPieces(t *testing.T) {
+	cfg, said := forgetfulChat(t), notes{}
+	cfg.Method, cfg.Steps, cfg.MaxLength = runs.MethodLoRA, 2, 20
+	run(t, func(*torchbind.Scope) {
+		out, err := Train(t.Context(), Host{Reporter: &said}, cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if out.Results.TrainExamples != 82 {
+			t.Errorf("trained on %d examples", out.Results.TrainExamples)
+		}
+	})
+	for _, want := range []string{": 41 examples; tokens: median ", " of 82 longer than max-length 20", "train: 41 conversations are read as several examples each, 82 in all"} {
+		if !strings.Contains(strings.Join(said.lines, "\n"), want) {
+			t.Errorf("%q does not say %q", said.lines, want)
+		}
+	}
+	splits, _, err := ReadFile(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lengths, readings, err := Read(t.Context(), cfg, splits.Train)
+	if err != nil || lengths.Examples != 82 || len(readings) != 3 || readings[0].Where != readings[1].Where || readings[1].Where == readings[2].Where {
+		t.Errorf("lengths %v, read %v, %v", lengths, readings, err)
+	}
+}
+
 // furthest keeps where a phase was seen last.
 type furthest struct {
 	silent

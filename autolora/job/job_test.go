@@ -491,7 +491,7 @@ func TestLengthFitsPositions(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer tok.Close()
-	if lengths, err := tokenLengths(t.Context(), tok, cfg, splits.Train, 40); err != nil || !strings.Contains(lengths.String(), "0 of the 40 drawn longer") {
+	if lengths, err := tokenLengths(t.Context(), tok, nil, cfg, splits.Train, 40); err != nil || !strings.Contains(lengths.String(), "0 of the 40 drawn longer") {
 		t.Errorf("lengths %v, %v; want those of 40", lengths, err)
 	}
 }

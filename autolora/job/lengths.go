@@ -78,14 +78,12 @@ func Read(ctx context.Context, cfg settings.Config, d *data.Dataset) (*Lengths, 
 	if err != nil {
 		return nil, nil, err
 	}
-	if d.Kind == data.Chat { // what is read of them are texts of their own
-		if d, _, err = data.Pieces(d, enc); err != nil {
-			return nil, nil, err
-		}
-	}
-	lengths, err := tokenLengths(ctx, tok, cfg, d, 0)
+	lengths, err := tokenLengths(ctx, tok, enc, cfg, d, 0)
 	if err != nil || d.Kind == data.Tagging {
 		return lengths, nil, err
+	}
+	if d, err = asRead(d.Range(0, min(first, d.Len())), enc); err != nil {
+		return nil, nil, err
 	}
 	var readings []Reading
 	for _, ex := range d.Examples[:min(first, d.Len())] {
@@ -130,14 +128,26 @@ func writes(cfg settings.Config, arch nn.Config) bool {
 	return !arch.HasHead()
 }
 
-func tokenLengths(ctx context.Context, tok *tokenizer.Tokenizer, cfg settings.Config, d *data.Dataset, most int) (*Lengths, error) {
-	l := &Lengths{Limit: cfg.MaxLength}
+// asRead returns the texts that are read of conversations; other examples as they are.
+func asRead(d *data.Dataset, enc *tokenizer.Encoder) (*data.Dataset, error) {
+	if d.Kind != data.Chat {
+		return d, nil
+	}
+	d, _, err := data.Pieces(d, enc)
+	return d, err
+}
+
+func tokenLengths(ctx context.Context, tok *tokenizer.Tokenizer, enc *tokenizer.Encoder, cfg settings.Config, d *data.Dataset, most int) (*Lengths, error) {
+	some, err := asRead(d.Select(data.Subset(d.Len(), cmp.Or(most, d.Len()), cfg.Seed)), enc)
+	if err != nil {
+		return nil, err
+	}
+	l := &Lengths{Limit: cfg.MaxLength, drawn: most > 0 && most < d.Len()}
 	var lengths []int
-	for _, i := range data.Subset(d.Len(), cmp.Or(most, d.Len()), cfg.Seed) {
+	for _, ex := range some.Examples {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		ex := d.Examples[i]
 		e, _, err := tok.EncodeExample(ex, 0)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", ex.Where(), err)
@@ -149,7 +159,7 @@ func tokenLengths(ctx context.Context, tok *tokenizer.Tokenizer, cfg settings.Co
 	}
 	slices.Sort(lengths)
 	if n := len(lengths); n > 0 {
-		l.Examples, l.Median, l.Most95, l.Longest, l.drawn = n, lengths[n/2], lengths[n*95/100], lengths[n-1], n < d.Len()
+		l.Examples, l.Median, l.Most95, l.Longest = n, lengths[n/2], lengths[n*95/100], lengths[n-1]
 	}
 	return l, nil
 }

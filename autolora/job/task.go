@@ -223,7 +223,7 @@ func (s *session) chooseMetrics() (err error) {
 // noteData says what the user's own training set holds.
 func (s *session) noteData(train *data.Dataset) error {
 	const sample = 500 // examples whose tokens are counted
-	lengths, err := tokenLengths(context.Background(), s.tok, s.cfg, train, sample)
+	lengths, err := tokenLengths(context.Background(), s.tok, s.enc, s.cfg, train, sample)
 	if err != nil {
 		return err
 	}

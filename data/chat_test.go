@@ -198,7 +198,7 @@ func TestChatBatch(t *testing.T) {
 func TestChatPieces(t *testing.T) {
 	d := &Dataset{Kind: Chat, Examples: []Example{{File: "a", Line: 4, Chat: &Conversation{Messages: make([]Message, 4), Turns: []int{1, 3}}}}}
 	p, cut, err := Pieces(d, splitterFunc(func([]string) ([]int, error) { return nil, nil }))
-	if err != nil || len(cut) != 1 || p.Len() != 2 || len(p.Examples[0].Chat.Messages) != 2 || p.Examples[1].Line != 4 {
+	if err != nil || len(cut) != 1 || p.Len() != 2 || len(p.Examples[0].Chat.Messages) != 2 || p.Examples[1].Line != 4 || p.Examples[0].Further || !p.Examples[1].Further {
 		t.Errorf("got %+v, %d, %v", p, cut, err)
 	}
 	if _, _, err := Pieces(d, splitterFunc(func([]string) ([]int, error) { return nil, errBadText })); err == nil || err.Error() != "a: line 4: bad text" {

@@ -59,6 +59,7 @@ type Example struct {
 	Text    string
 	Pair    string  // the second text; meant only if HasPair
 	HasPair bool    // an empty second text is still a pair
+	Further bool    // it is a further piece of the example before it, see Pieces
 	Label   int     // index of the class, NoLabel when not known; 0 in the other kinds
 	Value   float64 // target of a regression, NaN when not known; 0 in the other kinds
 

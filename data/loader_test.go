@@ -311,7 +311,7 @@ func TestLoaderParts(t *testing.T) {
 func TestTwoLoaders(t *testing.T) {
 	enc := &fakeEncoder{slow: true}
 	c := NewCorpus(numbered(64), enc)
-	a, b, err := Split(64, 0.5, 1)
+	a, b, err := c.Data.Split(0.5, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

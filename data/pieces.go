@@ -28,8 +28,8 @@ func Pieces(d *Dataset, splitter Splitter) (pieces *Dataset, cut []int, err erro
 			if len(chats) > 1 {
 				cut = append(cut, i)
 			}
-			for _, c := range chats {
-				ex.Chat = c
+			for k, c := range chats {
+				ex.Chat, ex.Further = c, k > 0
 				p.Examples = append(p.Examples, ex)
 			}
 			continue
@@ -46,6 +46,7 @@ func Pieces(d *Dataset, splitter Splitter) (pieces *Dataset, cut []int, err erro
 			ex.Sentence = &Sentence{words[:n:n], tags[:n:n]}
 			words, tags = words[n:], tags[n:]
 			p.Examples = append(p.Examples, ex)
+			ex.Further = true
 		}
 	}
 	return &p, cut, nil

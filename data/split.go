@@ -19,18 +19,33 @@ func newRand(seed uint64, purpose string, counter uint64) *rand.Rand {
 	return rand.New(rand.NewChaCha8(sha256.Sum256(key)))
 }
 
-// Split splits n examples at random: round(fraction·n) into a, the others into b, both ascending. Neither
-// may be empty.
-func Split(n int, fraction float64, seed uint64) (a, b []int, err error) {
+// Split splits the n examples at random: round(fraction·n) into a, the others into b, both ascending. Neither
+// may be empty. Pieces of one are on the same side, so that a may have some more, or all but those of one.
+func (d *Dataset) Split(fraction float64, seed uint64) (a, b []int, err error) {
 	if !(fraction > 0 && fraction < 1) {
 		return nil, nil, fmt.Errorf("split fraction %v: want more than 0 and less than 1", fraction)
 	}
-	k := int(math.Round(fraction * float64(n)))
-	if k < 1 || k >= n {
+	n := d.Len()
+	var begin []int // of the pieces of each
+	for i := range n {
+		if i == 0 || !d.Examples[i].Further {
+			begin = append(begin, i)
+		}
+	}
+	k, last := int(math.Round(fraction*float64(n))), len(begin)-1
+	if k < 1 || k >= n || last == 0 {
 		return nil, nil, fmt.Errorf("cannot split %d examples at fraction %v: one part would be empty", n, fraction)
 	}
-	perm := newRand(seed, "split", 0).Perm(n)
-	a, b = perm[:k:k], perm[k:]
+	begin = append(begin, n)
+	for drawn, r := range newRand(seed, "split", 0).Perm(last + 1) {
+		part := &b
+		if len(a) < k && drawn < last {
+			part = &a
+		}
+		for i := begin[r]; i < begin[r+1]; i++ {
+			*part = append(*part, i)
+		}
+	}
 	slices.Sort(a)
 	slices.Sort(b)
 	return a, b, nil

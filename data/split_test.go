@@ -25,7 +25,7 @@ func partition(t *testing.T, n int, a, b []int) {
 
 func TestSplit(t *testing.T) {
 	for _, n := range []int{2, 3, 10, 101, 8551} {
-		a, b, err := Split(n, 0.5, 7)
+		a, b, err := numbered(n).Split(0.5, 7)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -34,13 +34,13 @@ func TestSplit(t *testing.T) {
 			t.Errorf("n %d: %d and %d", n, len(a), len(b))
 		}
 	}
-	a, b, err := Split(1000, 0.9, 7)
+	a, b, err := numbered(1000).Split(0.9, 7)
 	if err != nil || len(a) != 900 {
 		t.Fatalf("%d and %d, %v", len(a), len(b), err)
 	}
 	partition(t, 1000, a, b)
-	again, _, _ := Split(1000, 0.9, 7)
-	other, _, _ := Split(1000, 0.9, 8)
+	again, _, _ := numbered(1000).Split(0.9, 7)
+	other, _, _ := numbered(1000).Split(0.9, 8)
 	if !slices.Equal(a, again) || slices.Equal(a, other) {
 		t.Error("the split should depend on the seed and on nothing else")
 	}
@@ -48,7 +48,7 @@ func TestSplit(t *testing.T) {
 
 func TestSplitIsRandom(t *testing.T) {
 	// Of 10,000 examples split in two, a part of the first half holds about half: sd 25 for 2,500 of 5,000.
-	a, _, err := Split(10000, 0.5, 1)
+	a, _, err := numbered(10000).Split(0.5, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,9 +71,56 @@ func TestSplitErrors(t *testing.T) {
 		{10, 0, "split fraction 0: want more than 0 and less than 1"},
 		{10, 1, "split fraction 1: want more than 0 and less than 1"},
 	} {
-		if _, _, err := Split(test.n, test.fraction, 1); err == nil || err.Error() != test.want {
+		if _, _, err := numbered(test.n).Split(test.fraction, 1); err == nil || err.Error() != test.want {
 			t.Errorf("got %v, want %s", err, test.want)
 		}
+	}
+}
+
+// TestSplitKeepsPieces has records of one to five pieces, and of each all on one side, also where there is a large one.
+func TestSplitKeepsPieces(t *testing.T) {
+	d := numbered(300)
+	record := make([]int, d.Len())
+	for i := range d.Examples {
+		d.Examples[i].Further = i%15 > 0 && !slices.Contains([]int{1, 3, 6, 10}, i%15)
+		if record[i] = record[max(0, i-1)]; !d.Examples[i].Further {
+			record[i]++
+		}
+	}
+	for seed := range uint64(20) {
+		a, b, err := d.Split(0.5, seed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		partition(t, d.Len(), a, b)
+		if len(a) < 150 || len(a) > 154 {
+			t.Errorf("seed %d: %d and %d", seed, len(a), len(b))
+		}
+		sides := map[int]int{}
+		for _, i := range a {
+			sides[record[i]] |= 1
+		}
+		for _, i := range b {
+			sides[record[i]] |= 2
+		}
+		for r, side := range sides {
+			if side == 3 {
+				t.Errorf("seed %d: record %d is on both sides", seed, r)
+			}
+		}
+	}
+	large := numbered(10)
+	for i := range large.Examples {
+		large.Examples[i].Further = i > 1
+	}
+	for seed := range uint64(20) {
+		if a, b, err := large.Split(0.9, seed); err != nil || min(len(a), len(b)) != 1 {
+			t.Errorf("seed %d: %v and %v, %v", seed, a, b, err)
+		}
+	}
+	large.Examples[1].Further = true
+	if _, _, err := large.Split(0.9, 1); err == nil {
+		t.Error("one record was split")
 	}
 }
 
@@ -100,7 +147,7 @@ func TestSubset(t *testing.T) {
 // TestRandomIsPinned fails if a new Go version shuffles in another way: then runs of before and after are
 // not the same, which a release must say.
 func TestRandomIsPinned(t *testing.T) {
-	a, _, err := Split(10, 0.5, 1)
+	a, _, err := numbered(10).Split(0.5, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,8 +161,9 @@ func TestRandomIsPinned(t *testing.T) {
 	}
 }
 
-func ExampleSplit() {
-	train, validation, err := Split(7, 0.5, 42)
+func ExampleDataset_Split() {
+	d := &Dataset{Examples: make([]Example, 7)}
+	train, validation, err := d.Split(0.5, 42)
 	fmt.Println(len(train), len(validation), err)
 	// Output: 4 3 <nil>
 }

@@ -436,9 +436,9 @@ func TestPieces(t *testing.T) {
 	}
 	var got []string
 	for _, ex := range p.Examples {
-		got = append(got, fmt.Sprint(ex.Line, ex.Words, ex.Tags))
+		got = append(got, fmt.Sprint(ex.Line, ex.Words, ex.Tags, ex.Further))
 	}
-	want := []string{"1 [a b] [0 1]", "1 [c d] [0 1]", "1 [e] [0]", "8 [f g] [1 0]"}
+	want := []string{"1 [a b] [0 1] false", "1 [c d] [0 1] true", "1 [e] [0] true", "8 [f g] [1 0] false"}
 	if !slices.Equal(got, want) || !slices.Equal(cut, []int{0}) || p.Fingerprint != "f" || d.Len() != 3 {
 		t.Errorf("got %q, %v cut, of %d\nwant %q", got, cut, d.Len(), want)
 	}

@@ -33,7 +33,7 @@ func gridOf(targets []string, ranks []int64) (all []map[string]int64) {
 // training data on which a search would train its weights, scores it on the
 // other half. All that it costs counts as search.
 func (j *job) gridSearch() error {
-	trainHalf, valHalf, err := data.Split(j.corpus.Data.Len(), j.cfg.Split, j.cfg.Seed)
+	trainHalf, valHalf, err := j.corpus.Data.Split(j.cfg.Split, j.cfg.Seed)
 	if err != nil {
 		return err
 	}

@@ -87,7 +87,7 @@ func halves(dev *data.Dataset, seed uint64) (choosing *data.Dataset, reporting [
 	if counts := dev.LabelCounts(); len(counts) > 1 && counts[1].Count == 0 { // the commonest comes first
 		return nil, nil, fmt.Errorf("%s: all %d examples are of class %s: their loss does not say what an adapter knows; give examples of every class", dev.Files[0], dev.Len(), counts[0].Label)
 	}
-	a, b, err := data.Split(dev.Len(), 0.5, seed)
+	a, b, err := dev.Split(0.5, seed)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -30,7 +30,7 @@ func (j *job) search() error {
 			return settings.Errorf("rule", "%s looks at batches in one process, got %d: search with one, and train at its ranks with as many as you like", rule, n)
 		}
 	}
-	trainHalf, valHalf, err := data.Split(j.corpus.Data.Len(), j.cfg.Split, j.cfg.Seed)
+	trainHalf, valHalf, err := j.corpus.Data.Split(j.cfg.Split, j.cfg.Seed)
 	if err != nil {
 		return err
 	}

@@ -238,7 +238,7 @@ func (t *tuning) divide() (err error) {
 		return settings.Errorf("held-out", "%v of %d training examples are %d: want at least 2, and one to train on", t.cfg.HeldOut, n, held)
 	}
 	var out []int
-	if t.train, out, err = data.Split(n, float64(n-held)/float64(n), t.cfg.Seed); err != nil {
+	if t.train, out, err = all.Split(float64(n-held)/float64(n), t.cfg.Seed); err != nil {
 		return err
 	}
 	t.Train, t.HeldOut, t.heldOut = len(t.train), len(out), all.Select(out)

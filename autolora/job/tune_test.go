@@ -87,6 +87,44 @@ func TestTune(t *testing.T) {
 	}
 }
 
+// Pieces of a conversation or a sentence are not held out from trials on others of it.
+func TestHeldOutPieces(t *testing.T) {
+	for name, cfg := range map[string]settings.Config{"conversations": forgetfulChat(t), "sentences": tinyTagging(t)} {
+		t.Run(name, func(t *testing.T) {
+			run(t, func(*torchbind.Scope) {
+				s, err := newSession(t.Context(), quiet, cfg)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer s.close()
+				j, err := newJob(t.Context(), s)
+				if err != nil {
+					t.Fatal(err)
+				}
+				x := &tuning{job: j}
+				if err := x.divide(); err != nil {
+					t.Fatal(err)
+				}
+				trained, lines := map[int]bool{}, map[int]bool{}
+				for _, i := range x.train {
+					trained[j.corpus.Data.Examples[i].Line] = true
+				}
+				for _, ex := range j.corpus.Data.Examples {
+					lines[ex.Line] = true
+				}
+				if len(lines) == j.corpus.Data.Len() {
+					t.Fatal("nothing is in pieces")
+				}
+				for _, ex := range x.heldOut.Examples {
+					if trained[ex.Line] {
+						t.Errorf("a piece of line %d is held out, another is not", ex.Line)
+					}
+				}
+			})
+		})
+	}
+}
+
 // A plan says what would be tried, and what it takes: the base's weights are a part;
 // and where trials have too few steps to say much.
 func TestPlanTrials(t *testing.T) {

@@ -96,10 +96,7 @@ func (t *tuning) plan() error {
 		t.session.rep.Note(fmt.Sprintf("the trials of the first rung take only %s, after which a learning rate can be ahead that is too high for a whole training: "+
 			"a larger cost, a longer training or fewer things to try give them %d", human.Count(first, "step"), fewSteps))
 	}
-	if t.cfg.Time != "" { // a machine is not always as fast: this is decided once
-		return t.store()
-	}
-	return nil
+	return t.store() // a machine is not always as fast, nor the program of one version: this is decided once
 }
 
 // fewSteps are those of a trial below which its loss says little of a whole training's:

@@ -34,7 +34,7 @@ func (t *tuning) merge(before *runs.Tune, path string) error {
 		same = json.Compact(&compact, before.Trials[i].Settings) == nil && compact.String() == string(t.Trials[i].Settings) && len(before.Trials[i].Rungs) <= len(t.Rungs)
 	}
 	if !same {
-		return fmt.Errorf("%s is of another plan than this one: it was changed, or written by an earlier version or with other shards", path)
+		return fmt.Errorf("%s is of another plan than this one: it was changed, or written by an earlier version or with other shards: choose another folder", path)
 	}
 	for i, trial := range before.Trials {
 		for rung := len(t.Trials[i].Rungs); rung < len(trial.Rungs); rung++ {

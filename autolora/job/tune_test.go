@@ -310,6 +310,35 @@ func TestTuneErrors(t *testing.T) {
 	}
 }
 
+// A choice whose trials an earlier version planned otherwise does not go on, from its
+// first trial on, also where they are as many in as many rungs.
+func TestTuneOfAnotherPlan(t *testing.T) {
+	for name, left := range map[string]int{"in the first trial": 2, "in a later one": 8} {
+		t.Run(name, func(t *testing.T) {
+			cfg := tinyTune(t)
+			cfg.SaveEvery, cfg.Resume = 1, true
+			run(t, func(*torchbind.Scope) {
+				ctx, cancel := context.WithCancel(context.Background())
+				if _, err := tune(ctx, Host{Reporter: &stopper{left: left, cancel: cancel}}, cfg); !errors.Is(err, context.Canceled) {
+					t.Fatal(err)
+				}
+				path := filepath.Join(cfg.Out, runs.TuneFile)
+				text, err := os.ReadFile(path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				writeTest(t, path, strings.Replace(string(text), `"lr": 0.01`, `"lr": 0.02`, 1))
+				want := path + " is of another plan than this one: it was changed, or written by an earlier version or with other shards: choose another folder"
+				if _, err := tune(context.Background(), quiet, cfg); err == nil || err.Error() != want {
+					t.Errorf("got %v, want %s", err, want)
+				}
+				writeTest(t, path, string(text))
+			})
+			mustRun(t, tune, cfg)
+		})
+	}
+}
+
 // With --time the plan is made once, also where the machine is slower later, and goes on
 // by what was stored.
 func TestTuneTime(t *testing.T) {

@@ -64,7 +64,9 @@ prune() {
 			study "$by-$size" "${whole[@]}" --by "$by" --parameters "$size"
 		done
 	done
-	study trained-41k-50 "${whole[@]}" --parameters 41k --steps 50
+	for by in trained ablation; do
+		study "$by-41k-50" "${whole[@]}" --by "$by" --parameters 41k --steps 50
+	done
 	lora small-83k auto all-linear 2
 	lora small-41k auto all-linear 1
 }

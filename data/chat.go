@@ -1,7 +1,6 @@
 package data
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -58,7 +57,7 @@ func (c *Conversation) Answer() (text string, ok bool) {
 		return "", false
 	}
 	last := c.Messages[len(c.Messages)-1]
-	if text = last.Text; text == "" && bytes.Contains(last.JSON, []byte(`"tool_calls"`)) {
+	if text = last.Text; text == "" && last.CallsTools() {
 		text = string(last.JSON)
 	}
 	return text, last.Role == Assistant
@@ -90,6 +89,54 @@ func (m Message) Flat() json.RawMessage {
 	}
 	if at := find(members, "content"); at >= 0 && members[at].Value[0] == '[' {
 		members[at].Value, _ = json.Marshal(m.Text)
+	}
+	return plainjson.Object(members)
+}
+
+// calls returns the members of a message, and which of them has its calls of tools, these one by one.
+func (m Message) calls() (members []plainjson.Member, at int, list []json.RawMessage) {
+	members, err := plainjson.Members(m.JSON)
+	if at = find(members, "tool_calls"); err == nil && at >= 0 {
+		_ = json.Unmarshal(members[at].Value, &list) // what is no list has none
+	}
+	return members, at, list
+}
+
+// CallsTools reports whether the message calls tools.
+func (m Message) CallsTools() bool {
+	_, _, calls := m.calls()
+	return len(calls) > 0
+}
+
+// Opened is the message with what its tools are called with as an object, where it is a text with one, as OpenAI has it.
+func (m Message) Opened() json.RawMessage {
+	members, at, calls := m.calls()
+	if len(calls) == 0 {
+		return m.JSON
+	}
+	for i, call := range calls {
+		calls[i] = opened(call)
+	}
+	members[at].Value, _ = json.Marshal(calls) // of JSON, which never fails
+	return plainjson.Object(members)
+}
+
+// opened is a tool call, or the function in it, with its arguments as an object.
+func opened(call json.RawMessage) json.RawMessage {
+	members, err := plainjson.Members(call)
+	if err != nil {
+		return call
+	}
+	for i, m := range members {
+		var text string
+		switch {
+		case m.Key == "function":
+			members[i].Value = opened(m.Value)
+		case m.Key == "arguments" && json.Unmarshal(m.Value, &text) == nil:
+			if _, err := plainjson.Members([]byte(text)); err == nil {
+				members[i].Value = json.RawMessage(text)
+			}
+		}
 	}
 	return plainjson.Object(members)
 }

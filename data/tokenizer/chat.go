@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -33,7 +34,9 @@ type chats struct {
 
 type compiled struct {
 	*chattemplate.Template
-	parts bool // it takes a list of parts for a message's content
+	parts                 bool // it takes a list of parts for a message's content
+	opens                 bool // it wants what tools are called with as an object, not as OpenAI's JSON in a text
+	tools, calls, answers bool // it writes the tools, the calls of them, what they answer
 }
 
 // templates are those of tokenizer_config.json: one, or several with names.
@@ -125,8 +128,51 @@ func (c *chats) template(tools bool) (compiled, error) {
 	// A template that knows no parts fails, or writes the list itself.
 	const probe = `[{"role":"user","content":[{"type":"text","text":"probe"}]}]`
 	text, _, err := t.Render(c.variables(json.RawMessage(probe), nil, true))
-	c.compiled[name] = compiled{t, err == nil && strings.Contains(text, "probe") && !strings.Contains(text, "type")}
-	return c.compiled[name], nil
+	known := compiled{Template: t, parts: err == nil && strings.Contains(text, "probe") && !strings.Contains(text, "type")}
+	c.probeTools(&known)
+	c.compiled[name] = known
+	return known, nil
+}
+
+// probeTools finds out what a template writes of a conversation with tools. One that refuses it may do all.
+func (c *chats) probeTools(t *compiled) {
+	const arguments = `{"of":"probe"}`
+	const called = `[{"role":"user","content":"a"},{"role":"assistant","content":"","tool_calls":[{"id":"probed000","type":"function","function":{"name":"probed_call","arguments":%s}}]},{"role":"tool","tool_call_id":"probed000","name":"probed","content":"probed_answer"}]`
+	const tools = `[{"type":"function","function":{"name":"probed_tool","description":"","parameters":{"type":"object","properties":{}}}}]`
+	render := func(arguments string) (string, error) {
+		text, _, err := t.Render(c.variables(fmt.Appendf(nil, called, arguments), json.RawMessage(tools), true))
+		return text, err
+	}
+	text, err := render(strconv.Quote(arguments))
+	t.opens = err != nil || !strings.Contains(text, arguments)
+	if err != nil {
+		text, err = render(arguments)
+	}
+	writes := func(what string) bool { return err != nil || strings.Contains(text, what) }
+	t.tools, t.calls, t.answers = writes("probed_tool"), writes("probed_call"), writes("probed_answer")
+}
+
+// whole returns an error about what of a conversation with tools its template would leave out without a word.
+func (c *chats) whole(conversation *data.Conversation) error {
+	template, err := c.template(conversation.Tools != nil)
+	if err != nil {
+		return err
+	}
+	lost := func(what string) error {
+		return fmt.Errorf("the chat template does not write %s: want one that does, or conversations without tools", what)
+	}
+	if conversation.Tools != nil && !template.tools {
+		return lost("the tools")
+	}
+	for i, m := range conversation.Messages {
+		switch {
+		case m.CallsTools() && !template.calls:
+			return lost(fmt.Sprintf("the tool calls of message %d", i+1))
+		case m.Role == data.ToolRole && !template.answers:
+			return lost(fmt.Sprintf("message %d, a tool's answer", i+1))
+		}
+	}
+	return nil
 }
 
 // variables are those of a template, as transformers sets them.
@@ -156,11 +202,13 @@ func (c *chats) render(conversation *data.Conversation, messages []data.Message,
 		if i > 0 {
 			list = append(list, ',')
 		}
-		text := m.JSON
 		if !template.parts {
-			text = m.Flat()
+			m.JSON = m.Flat()
 		}
-		list = append(list, text...)
+		if template.opens {
+			m.JSON = m.Opened()
+		}
+		list = append(list, m.JSON...)
 	}
 	text, spans, err := template.Render(c.variables(append(list, ']'), conversation.Tools, prompt))
 	if err != nil {
@@ -275,8 +323,16 @@ func common(a, b string) int {
 // SplitChat returns a conversation as the examples of it that are needed so that every turn which is to be written
 // stands in one as it does when it is written, and in one only. That is the conversation itself, but for templates that
 // write earlier turns otherwise: Qwen3's leaves their thoughts out.
+//
+// What a template would leave out of a conversation with tools, of which it knows none, is an error.
 func (t *Tokenizer) SplitChat(c *data.Conversation) ([]*data.Conversation, error) {
-	if !t.HasChatTemplate() || c.Whole || len(c.Turns) == 0 {
+	if !t.HasChatTemplate() {
+		return []*data.Conversation{c}, nil
+	}
+	if err := t.chats.whole(c); err != nil {
+		return nil, err
+	}
+	if c.Whole || len(c.Turns) == 0 {
 		return []*data.Conversation{c}, nil
 	}
 	var pieces []*data.Conversation

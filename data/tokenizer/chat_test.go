@@ -228,6 +228,45 @@ func TestTrainedParts(t *testing.T) {
 	}
 }
 
+// TestToolArguments: OpenAI's arguments, JSON in a text, are written as a template writes an object, unless it writes the
+// text itself; DeepSeek's takes a text alone.
+func TestToolArguments(t *testing.T) {
+	const deepSeek = "{% for m in messages %}{{ m.role }}:{% for c in m.tool_calls or [] %}{{ c.function.name + ' ' + c.function.arguments }}{% endfor %}{{ m.content }}\n{% endfor %}"
+	for _, c := range []struct{ template, arguments, want string }{
+		{realTemplate(t, "llama3_2"), `"{\"b\": [1.50]}"`, `{"name": "f", "parameters": {"b": [1.5]}}`},
+		{realTemplate(t, "llama3_2"), `{"b": [1.50]}`, `{"name": "f", "parameters": {"b": [1.5]}}`},
+		{realTemplate(t, "llama3_2"), `"none"`, `{"name": "f", "parameters": "none"}`},
+		{realTemplate(t, "qwen2_5"), `"{\"b\": 1}"`, `{"name": "f", "arguments": {"b": 1}}`},
+		{realTemplate(t, "qwen3"), `"{\"b\":1}"`, `{"name": "f", "arguments": {"b":1}}`},
+		{deepSeek, `"{\"b\": 1}"`, `f {"b": 1}`},
+	} {
+		list := fmt.Sprintf(`[{"role": "user", "content": "a"}, {"role": "assistant", "content": "", "tool_calls": [{"type": "function", "function": {"name": "f", "arguments": %s}}]}]`, c.arguments)
+		if got := marked(t, gpt2Chat(t, c.template), messages(t, json.RawMessage(list), nil, data.TrainOnAll), 0); !strings.Contains(got, c.want) {
+			t.Errorf("%s: got %s, want %s", c.arguments, got, c.want)
+		}
+	}
+}
+
+// TestToolsLeftOut: nothing is learnt of a conversation whose calls, tools or answers a template leaves out.
+func TestToolsLeftOut(t *testing.T) {
+	const ask, call, answer = `{"role": "user", "content": "a"}`, `{"role": "assistant", "content": "", "tool_calls": [{"function": {"name": "f", "arguments": {}}}]}`, `{"role": "tool", "content": "1"}`
+	const said = `{"role": "assistant", "content": "d", "tool_calls": []}`
+	for _, c := range []struct{ template, messages, tools, lost string }{
+		{"smollm2", ask + "," + call, "", "the tool calls of message 2"},
+		{"smollm2", ask + "," + said, `[{"name": "f"}]`, "the tools"},
+		{"smollm2", ask + "," + said + "," + answer + "," + said, "", ""},
+		{"phi3_5", ask + "," + said + "," + answer + "," + said, "", "message 3, a tool's answer"},
+		{"qwen3", ask + "," + call + "," + answer + "," + said, `[{"name": "f"}]`, ""},
+	} {
+		for _, on := range []data.TrainOn{data.TrainOnAssistant, data.TrainOnAll} {
+			_, err := gpt2Chat(t, realTemplate(t, c.template), "<|end|>", "<|im_end|>").SplitChat(messages(t, json.RawMessage("["+c.messages+"]"), json.RawMessage(c.tools), on))
+			if got, want := fmt.Sprint(err), "the chat template does not write "+c.lost+": want one that does, or conversations without tools"; err == nil && c.lost != "" || err != nil && got != want {
+				t.Errorf("%s, %s %s: got %v, want %q", c.template, c.messages, c.tools, err, c.lost)
+			}
+		}
+	}
+}
+
 // TestPlainChat lays conversations out for a model without a template, as sources and targets are.
 func TestPlainChat(t *testing.T) {
 	tok := gpt2Chat(t, "")

@@ -168,7 +168,7 @@ func TestHoldOut(t *testing.T) {
 		t.Errorf("with another seed the same are held out, %v", err)
 	}
 	few := FileTask{Train: write(t, "few.csv", "text,label\na,x\na,y\n"), Kind: Classification, Text: []string{"text"}, Label: "label", HoldOut: 0.1}
-	if _, err := few.Load(); err == nil || !strings.Contains(err.Error(), "too few to hold some of them out") {
+	if _, err := few.Load(); err == nil || !strings.Contains(err.Error(), "the 2 examples have too few different texts, 1, to hold some of them out") {
 		t.Errorf("got %v", err)
 	}
 	texts := FileTask{Train: write(t, "texts.csv", "source,target\na,b\na,c\nd,e\nf,g\n"), Kind: Generation, Text: []string{"source"}, Label: "target", HoldOut: 0.25}

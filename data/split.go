@@ -91,7 +91,7 @@ func (d *Dataset) holdOut(fraction float64, seed uint64) (dev, train *Dataset, e
 		}
 	}
 	if len(held) == 0 || len(held) == d.Len() {
-		return nil, nil, fmt.Errorf("the %d examples are too few to hold some of them out: give a dev set", d.Len())
+		return nil, nil, fmt.Errorf("the %d examples have too few different texts, %d, to hold some of them out: give a dev set", d.Len(), len(groups))
 	}
 	slices.Sort(held)
 	rest := make([]int, 0, d.Len()-len(held))

@@ -158,7 +158,7 @@ func (p phase) summary(now time.Time) string {
 }
 
 // label is the name in a column of its own.
-func (p phase) label() string { return fmt.Sprintf("%-8s", p.name) }
+func (p phase) label() string { return fmt.Sprintf("%-7s ", p.name) }
 
 // left returns how long the rest will take at the speed so far, 0 if unknown.
 func (p phase) left(now time.Time) time.Duration {

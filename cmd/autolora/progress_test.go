@@ -60,6 +60,13 @@ train   100 steps
 train   3/100  0.00833 steps/s  3 h 14 min left
 train   5 of 100 steps in 10 min 0 s, 0.00833 steps/s
 `},
+		{"a name of eight letters", func(r *reporter, c *clock) {
+			r.Begin("ablation", 0, 32)
+			r.End()
+		}, `
+ablation 32 steps
+ablation 0 of 32 steps in 0.0 s
+`},
 		{"stopped in the middle, with a note", func(r *reporter, c *clock) {
 			r.Note("3 texts were cut")
 			r.Begin("eval", 0, 1000)

@@ -34,9 +34,10 @@ type chats struct {
 
 type compiled struct {
 	*chattemplate.Template
-	parts                 bool // it takes a list of parts for a message's content
-	opens                 bool // it wants what tools are called with as an object, not as OpenAI's JSON in a text
-	tools, calls, answers bool // it writes the tools, the calls of them, what they answer
+	closes                string // the special token after an answer, "" if there is none
+	parts                 bool   // it takes a list of parts for a message's content
+	opens                 bool   // it wants what tools are called with as an object, not as OpenAI's JSON in a text
+	tools, calls, answers bool   // it writes the tools, the calls of them, what they answer
 }
 
 // templates are those of tokenizer_config.json: one, or several with names.
@@ -129,6 +130,11 @@ func (c *chats) template(tools bool) (compiled, error) {
 	const probe = `[{"role":"user","content":[{"type":"text","text":"probe"}]}]`
 	text, _, err := t.Render(c.variables(json.RawMessage(probe), nil, true))
 	known := compiled{Template: t, parts: err == nil && strings.Contains(text, "probe") && !strings.Contains(text, "type")}
+	const answer = `[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]`
+	if text, _, err := t.Render(c.variables(json.RawMessage(answer), nil, false)); err == nil {
+		own, closed := c.end(text, 0, "")
+		known.closes = strings.TrimSpace(text[own:closed])
+	}
 	c.probeTools(&known)
 	c.compiled[name] = known
 	return known, nil
@@ -249,7 +255,7 @@ func (c *chats) layOut(conversation *data.Conversation) (text string, parts []sp
 		if err != nil {
 			return "", nil, nil, fmt.Errorf("message %d: %w", i+1, err)
 		}
-		end, to := c.end(full, from)
+		end, to := c.end(full, from, template.closes)
 		same := common(full, text)
 		if same < end {
 			missed = append(missed, i)
@@ -282,10 +288,13 @@ func (c *chats) begin(conversation *data.Conversation, i int) (from int, full st
 	return from, full, err
 }
 
-// end returns where a turn ends that begins at from and is the last of a text: its own text, and with the special token
-// that closes it.
-func (c *chats) end(full string, from int) (own, closed int) {
+// end returns where a turn ends that begins at from and is the last of a text: its own text but for special tokens, and
+// with the special token that closes it, which is the first but in an answer that itself ends with some.
+func (c *chats) end(full string, from int, closes string) (own, closed int) {
 	own = max(from, c.trim(full))
+	if at := strings.Index(full[own:], closes); at > 0 {
+		return own, own + at + len(closes)
+	}
 	rest := strings.TrimLeft(full[own:], " \t\r\n")
 	for _, token := range c.special {
 		if strings.HasPrefix(rest, token) {
@@ -500,7 +509,7 @@ func (t *Tokenizer) ChatEnd() ([]int64, error) {
 	if err != nil {
 		return nil, err
 	}
-	own, closed := t.chats.end(full, from)
+	own, closed := t.chats.end(full, from, "")
 	if own < closed && closed <= len(full) {
 		if id, ok := t.ids[strings.TrimSpace(full[own:closed])]; ok && id != t.eos {
 			end = append(end, id)

@@ -189,6 +189,9 @@ func TestTrainedParts(t *testing.T) {
 		{"phi4", append(chatML, "<|im_sep|>"), turns, data.TrainOnLast, []string{
 			"<|im_start|>user<|im_sep|>a<|im_end|><|im_start|>assistant<|im_sep|>b<|im_end|><|im_start|>user<|im_sep|>c<|im_end|><|im_start|>assistant<|im_sep|>[d<|im_end|>]"}},
 		{"phi4", append(chatML, "<|im_sep|>"), `[{"role": "user", "content": "a"}]`, data.TrainOnAll, []string{"<|im_start|>[user<|im_sep|>a<|im_end|>]"}},
+		// A special token at the end of an answer is part of it, and does not close the turn.
+		{"smollm2", append(chatML, "<|yes|>"), `[{"role": "system", "content": "s"}, {"role": "user", "content": "a"}, {"role": "assistant", "content": "<|yes|>"}, {"role": "user", "content": "c"}, {"role": "assistant", "content": "d\n<|yes|>"}]`, data.TrainOnAssistant, []string{
+			"<|im_start|>system\ns<|im_end|>\n<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\n[<|yes|><|im_end|>]\n<|im_start|>user\nc<|im_end|>\n<|im_start|>assistant\n[d\n<|yes|><|im_end|>]"}},
 		{"phi3", phi, turns, data.TrainOnAssistant, []string{
 			"<|user|>\na<|end|>\n<|assistant|>\n[b<|end|>]\n<|user|>\nc<|end|>\n<|assistant|>\n[d<|end|>]"}},
 		{"gemma3", gemma, turns, data.TrainOnAssistant, []string{

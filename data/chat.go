@@ -23,6 +23,7 @@ type Message struct {
 	Role string          // one of roles
 	Text string          // the content, of several parts their texts one after the other
 	JSON json.RawMessage // the object with "role", "content" and what else is known
+	Mute bool            // OpenAI's weight is 0: an assistant's turn that is not to be learnt
 }
 
 // The roles of messages.
@@ -149,7 +150,7 @@ func find(members []plainjson.Member, key string) int {
 // set chooses what is to be written.
 func (c *Conversation) set(on TrainOn) {
 	for i, m := range c.Messages {
-		if m.Role == Assistant {
+		if m.Role == Assistant && !m.Mute {
 			c.Turns = append(c.Turns, i)
 		}
 	}
@@ -169,7 +170,7 @@ func (d *Dataset) endWithTurns(part Part) error {
 		case len(c.Turns) > 0:
 			c.Messages = c.Messages[:c.Turns[len(c.Turns)-1]+1]
 		case !c.Whole && part != Test:
-			return fmt.Errorf("%s: the conversation has no turn of the assistant, so nothing is to be learnt from it: take it out", d.Examples[i].Where())
+			return fmt.Errorf("%s: the conversation has no turn of the assistant that is to be learnt: take it out", d.Examples[i].Where())
 		}
 	}
 	return nil
@@ -322,6 +323,10 @@ func parseMessage(text json.RawMessage) (m Message, err error) {
 	if !ok {
 		return m, fmt.Errorf("unknown role %s: want %s, %s, %s or %s", shorten(role), System, User, Assistant, ToolRole)
 	}
+	weight := 1.0
+	if value := take("weight"); value != nil && (json.Unmarshal(value, &weight) != nil || weight != 0 && weight != 1) {
+		return m, fmt.Errorf("\"weight\": got %s, want 0 (not to be learnt) or 1", plainjson.Short(value))
+	}
 	content := take("content", "value")
 	said, err := contentText(content)
 	if err != nil {
@@ -330,7 +335,9 @@ func parseMessage(text json.RawMessage) (m Message, err error) {
 	if content == nil && find(members, "tool_calls") < 0 {
 		return m, errors.New("it has no \"content\"")
 	}
-	return newMessage(known, said, content, reasoning(members)...), nil
+	m = newMessage(known, said, content, reasoning(members)...)
+	m.Mute = weight == 0
+	return m, nil
 }
 
 // reasoning gives a thought all the names under which chat templates look for it, as transformers does.

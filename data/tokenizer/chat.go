@@ -239,16 +239,24 @@ func (c *chats) layOut(conversation *data.Conversation) (text string, parts []sp
 	case conversation.Whole:
 		return text, []span{{From: 0, To: len(text)}}, nil, nil
 	case template.MarksGeneration():
-		all := 0
-		for _, m := range messages {
+		var said []int
+		for i, m := range messages {
 			if m.Role == data.Assistant {
-				all++
+				said = append(said, i)
 			}
 		}
-		if len(turns) < all { // the last of them
-			generated = generated[max(0, len(generated)-len(turns)):]
+		if len(turns) == len(said) {
+			return text, generated, nil, nil
 		}
-		return text, generated, nil, nil
+		if len(generated) != len(said) {
+			return "", nil, nil, fmt.Errorf("the chat template marks %d of %d turns, so that it cannot be told which of them are to be written", len(generated), len(said))
+		}
+		for k, i := range said {
+			if slices.Contains(turns, i) {
+				parts = append(parts, generated[k])
+			}
+		}
+		return text, parts, nil, nil
 	}
 	for _, i := range turns {
 		from, full, err := c.begin(conversation, i)

@@ -196,6 +196,8 @@ func TestTrainedParts(t *testing.T) {
 			"<|user|>\na<|end|>\n<|assistant|>\n[b<|end|>]\n<|user|>\nc<|end|>\n<|assistant|>\n[d<|end|>]"}},
 		{"gemma3", gemma, turns, data.TrainOnAssistant, []string{
 			"<|endoftext|><start_of_turn>user\na<end_of_turn>\n<start_of_turn>model\n[b<end_of_turn>]\n<start_of_turn>user\nc<end_of_turn>\n<start_of_turn>model\n[d<end_of_turn>]"}},
+		{"gemma3_training", gemma, `[{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}, {"role": "user", "content": "c"}, {"role": "assistant", "content": "d", "weight": 0}, {"role": "user", "content": "e"}, {"role": "assistant", "content": "f"}]`, data.TrainOnAssistant, []string{
+			"<|endoftext|><start_of_turn>user\na<end_of_turn>\n<start_of_turn>model\n[b<end_of_turn>\n]<start_of_turn>user\nc<end_of_turn>\n<start_of_turn>model\nd<end_of_turn>\n<start_of_turn>user\ne<end_of_turn>\n<start_of_turn>model\n[f<end_of_turn>\n]"}},
 		{"gemma3_training", gemma, turns, data.TrainOnLast, []string{
 			"<|endoftext|><start_of_turn>user\na<end_of_turn>\n<start_of_turn>model\nb<end_of_turn>\n<start_of_turn>user\nc<end_of_turn>\n<start_of_turn>model\n[d<end_of_turn>\n]"}},
 		{"llama3_2", llama, turns, data.TrainOnAssistant, []string{

@@ -226,9 +226,16 @@ func (c *chats) render(conversation *data.Conversation, messages []data.Message,
 // span is a part of a text, in bytes.
 type span = chattemplate.Span
 
+// turn is a message of the assistant as it is written: the text up to it, and where in that it begins.
+type turn struct {
+	from int
+	full string
+}
+
 // layOut returns the text of a conversation and the parts of it that are to be written: of a prompt none. Turns that are
-// to be written, but stand otherwise in this text than when they are, are returned as missed.
-func (c *chats) layOut(conversation *data.Conversation) (text string, parts []span, missed []int, err error) {
+// to be written, but stand otherwise in this text than when they are, are returned as missed. Known are the turns of a
+// conversation of which this is the beginning, and those that it finds.
+func (c *chats) layOut(conversation *data.Conversation, known map[int]turn) (text string, parts []span, missed []int, err error) {
 	messages, turns := conversation.Messages, conversation.Turns
 	prompt := !conversation.Whole && len(turns) == 0
 	text, generated, err := c.render(conversation, messages, prompt)
@@ -259,17 +266,20 @@ func (c *chats) layOut(conversation *data.Conversation) (text string, parts []sp
 		return text, parts, nil, nil
 	}
 	for _, i := range turns {
-		from, full, err := c.begin(conversation, i)
-		if err != nil {
-			return "", nil, nil, fmt.Errorf("message %d: %w", i+1, err)
+		at, ok := known[i]
+		if !ok {
+			if at.from, at.full, err = c.begin(conversation, i); err != nil {
+				return "", nil, nil, fmt.Errorf("message %d: %w", i+1, err)
+			}
+			known[i] = at
 		}
-		end, to := c.end(full, from, template.closes)
-		same := common(full, text)
+		end, to := c.end(at.full, at.from, template.closes)
+		same := common(at.full, text)
 		if same < end {
 			missed = append(missed, i)
 			continue
 		}
-		parts = append(parts, span{From: from, To: min(to, same)})
+		parts = append(parts, span{From: at.from, To: min(to, same)})
 	}
 	return text, parts, missed, nil
 }
@@ -353,8 +363,9 @@ func (t *Tokenizer) SplitChat(c *data.Conversation) ([]*data.Conversation, error
 		return []*data.Conversation{c}, nil
 	}
 	var pieces []*data.Conversation
+	known := map[int]turn{}
 	for rest := c; ; {
-		_, _, missed, err := t.chats.layOut(rest)
+		_, _, missed, err := t.chats.layOut(rest, known)
 		if err != nil {
 			return nil, err
 		}
@@ -398,7 +409,7 @@ func (t *Tokenizer) EncodeChat(c *data.Conversation, maxLength int) (enc data.En
 }
 
 func (t *Tokenizer) encodeChat(c *data.Conversation) (enc data.Encoded, err error) {
-	text, parts, missed, err := t.chats.layOut(c)
+	text, parts, missed, err := t.chats.layOut(c, map[int]turn{})
 	if err == nil && len(missed) > 0 {
 		err = fmt.Errorf("message %d: the chat template writes this turn otherwise than when it is the last", missed[0]+1)
 	}

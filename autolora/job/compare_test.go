@@ -11,6 +11,7 @@ import (
 
 	"autolora/autolora/runs"
 	"autolora/autolora/settings"
+	"autolora/data"
 	"autolora/nn"
 	"autolora/torchbind"
 )
@@ -199,6 +200,28 @@ func TestCompareGoesOnAfterDivergence(t *testing.T) {
 	})
 	if _, err := os.Stat(filepath.Join(cfg.Out, "lora/seed-1", runs.ResultsFile)); err != nil {
 		t.Error(err)
+	}
+}
+
+// What is guessed of own files, or said by another name, is the same another time.
+func TestCompareOwnFilesAgain(t *testing.T) {
+	for _, kind := range []data.Kind{"", "Chat"} {
+		cfg, rep := tinyChat(t), &notes{}
+		cfg.Kind, cfg.Methods, cfg.Seeds, cfg.Steps = kind, []string{runs.MethodLoRA}, 1, 1
+		plan, err := Plan(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			run(t, func(*torchbind.Scope) {
+				if err := Compare(t.Context(), Host{Reporter: rep}, cfg, plan); err != nil {
+					t.Errorf("kind %q: %v", kind, err)
+				}
+			})
+		}
+		if want := "[1/1] lora, seed 1: complete"; !slices.Contains(rep.lines, want) {
+			t.Errorf("kind %q: %q does not say %q", kind, rep.lines, want)
+		}
 	}
 }
 

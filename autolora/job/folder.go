@@ -1,6 +1,7 @@
 package job
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"autolora/autolora/runs"
 	"autolora/autolora/settings"
 	"autolora/autolora/tensorboard"
+	"autolora/data"
 )
 
 // openFolder opens the output folder, in all processes at the same place of the
@@ -143,7 +145,7 @@ func completeRun(procs *Processes, cfg settings.Config, command string, read rea
 	if length, _ := cfg.Find("max-length"); length.IsDefault() {
 		cfg.MaxLength = min(cfg.MaxLength, before.Settings.MaxLength) // see fitLength
 	}
-	if err = before.same(cfg, command); err == nil {
+	if err = before.same(guessedAs(cfg, before.Settings), command); err == nil {
 		err = read.unchanged(before, cfg)
 	}
 	if err := procs.agree(err); err != nil {
@@ -164,6 +166,18 @@ func completeRun(procs *Processes, cfg settings.Config, command string, read rea
 	}
 	out.Pruning, err = stored(cfg.Out, runs.PruneFile, runs.Pruning{})
 	return out, err
+}
+
+// guessedAs returns cfg with what an earlier session guessed of the same files, where it does not say it.
+func guessedAs(cfg, before settings.Config) settings.Config {
+	if kind, err := data.ParseKind(string(cmp.Or(cfg.Kind, before.Kind))); err == nil {
+		cfg.Kind = kind
+	}
+	if len(cfg.Text) == 0 {
+		cfg.Text = before.Text
+	}
+	cfg.Label = cmp.Or(cfg.Label, before.Label)
+	return cfg
 }
 
 // completed reports whether an earlier session completed the phase: the

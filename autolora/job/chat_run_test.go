@@ -93,6 +93,32 @@ func TestChatsAreWatchedByLoss(t *testing.T) {
 	}
 }
 
+// What targets stand for is said where layers are chosen by them.
+func TestTargetsAreNotedWhereTheyCount(t *testing.T) {
+	for method, want := range map[string]int{runs.MethodLoRA: 1, runs.MethodAdaLoRA: 1, runs.MethodAutoLoRA: 1, runs.MethodFull: 0, runs.MethodAdapter: 0} {
+		cfg, rep := tinyChat(t), &notes{}
+		cfg.Method, cfg.Steps, cfg.SearchSteps, cfg.Targets = method, 1, 1, []string{"attention.self.query"}
+		do := Train
+		if method == runs.MethodAutoLoRA {
+			do = Run
+		}
+		run(t, func(*torchbind.Scope) {
+			if _, err := do(t.Context(), Host{Reporter: rep}, cfg); err != nil {
+				t.Fatal(err)
+			}
+			if method == runs.MethodLoRA {
+				cfg.DevFile = cfg.TrainFile
+				if _, err := Eval(t.Context(), Host{Reporter: rep}, cfg, cfg.Out, "dev"); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+		if got := strings.Count(strings.Join(rep.lines, "\n"), "target attention.self.query is "); got != want {
+			t.Errorf("%s: said %d times, want %d", method, got, want)
+		}
+	}
+}
+
 // TestRunChats searches and trains on conversations, of which only what the assistant says is scored, and asks the adapter.
 func TestRunChats(t *testing.T) {
 	cfg := tinyChat(t)

@@ -41,10 +41,18 @@ func rankSizes(model *nn.Model, modules []string) ([]int64, error) {
 	return sizes, nil
 }
 
+// noteTargets says which modules the targets stand for, where these have other names.
+func (j *job) noteTargets(model *nn.Model) {
+	for _, note := range model.Translated(j.cfg.Targets) {
+		j.session.noteOnce(note)
+	}
+}
+
 // budgeted returns the modules of the targets, and what one rank of each costs. It is an
 // error if the budget does not pay for one rank of any.
 func (j *job) budgeted(model *nn.Model) (modules []string, sizes []int64, err error) {
 	if modules, err = model.Modules(j.cfg.Targets); err == nil {
+		j.noteTargets(model)
 		sizes, err = rankSizes(model, modules)
 	}
 	if err != nil {

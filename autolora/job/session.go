@@ -206,7 +206,7 @@ func (s *session) load(head nn.HeadSource, full bool) (*nn.Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, note := range slices.Concat(model.Notes, model.Translated(s.cfg.Targets)) {
+	for _, note := range model.Notes {
 		s.noteOnce(note)
 	}
 	return model, nil

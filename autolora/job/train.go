@@ -80,10 +80,13 @@ func (j *job) equip(model *nn.Model, steps int) (allocator *autolora.RankAllocat
 	case runs.TrainsBottlenecks:
 		return nil, model.AddBottlenecks(j.cfg.Bottlenecks())
 	case runs.TrainsSVD:
+		j.noteTargets(model)
 		return autolora.NewRankAllocator(model, lora, j.cfg.AdaLoRA(steps))
 	}
 	if j.ranks != nil {
 		err = j.cutRanks(model)
+	} else {
+		j.noteTargets(model)
 	}
 	switch {
 	case err != nil:

@@ -225,6 +225,31 @@ func TestCompareOwnFilesAgain(t *testing.T) {
 	}
 }
 
+// A comparison goes on in a folder that was moved, controls too.
+func TestCompareMoved(t *testing.T) {
+	cfg, rep := tinyComparison(t, "autolora"), &notes{}
+	cfg.Seeds = 1
+	for range 2 {
+		plan, err := Plan(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		run(t, func(*torchbind.Scope) {
+			if err := Compare(t.Context(), Host{Reporter: rep}, cfg, plan); err != nil {
+				t.Fatal(err)
+			}
+		})
+		moved := filepath.Join(t.TempDir(), "moved")
+		if err := os.Rename(cfg.Out, moved); err != nil {
+			t.Fatal(err)
+		}
+		cfg.Out = moved
+	}
+	if want := "[4/4] autolora-random, seed 1: complete"; !slices.Contains(rep.lines, want) {
+		t.Errorf("%q does not say %q", rep.lines, want)
+	}
+}
+
 // A folder of something else is not touched.
 func TestCompareFolder(t *testing.T) {
 	cfg := tinyComparison(t, "lora")

@@ -174,8 +174,9 @@ func (c savedConfig) same(now settings.Config, command string) error {
 		return settings.Errorf("out", "the run in %s %w %s, not %s", now.Out, ErrBegun, before, command)
 	}
 	chooses := now.LR == settings.Auto || c.About.Command == tuneCommand
+	ranks := now.RanksFile != "" && c.About.Data[ranksData] != "" // wherever the file is: unchanged compares what it says
 	return sameSettings(c.Settings, now, func(s settings.Setting) bool {
-		return (!chooses || !slices.Contains(c.About.Chosen, s.Name)) && (now.DType != settings.AutoWord || s.Name != "dtype")
+		return (!ranks || s.Name != "ranks") && (!chooses || !slices.Contains(c.About.Chosen, s.Name)) && (now.DType != settings.AutoWord || s.Name != "dtype")
 	})
 }
 

@@ -203,7 +203,7 @@ func TestResumeTune(t *testing.T) {
 			c.TuneMethods, c.TuneRanks, c.AdaLoRADeltaT = []string{"adalora"}, []int64{1}, 1
 		},
 		"autolora": func(c *settings.Config) {
-			c.TuneMethods, c.TuneRanks, c.TuneTargets = []string{"autolora", "lora"}, []int64{2}, []string{"query+value"}
+			c.TuneMethods, c.TuneRanks, c.TuneTargets = []string{"autolora", "adalora"}, []int64{2}, []string{"query+value"}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -282,6 +282,7 @@ func TestTuneErrors(t *testing.T) {
 		{"no layers", "tune-target: none is given", func(t *testing.T, c *settings.Config) { c.TuneTargets = nil }},
 		{"unknown layers", `target "keys" names no linear layer`, func(t *testing.T, c *settings.Config) { c.TuneTargets = []string{"query+keys"} }},
 		{"unknown method", `tune-method: got "full", want some of lora`, func(t *testing.T, c *settings.Config) { c.TuneMethods = []string{"full"} }},
+		{"methods with the same trials", "tune-method: the trials of autolora are those of lora", func(t *testing.T, c *settings.Config) { c.TuneMethods = []string{"lora", "autolora"} }},
 		{"too small a cost", "cost: got 0.05 trainings of 20 steps: 1 steps for all trials are too few: want at least 4, 0.2 trainings, or fewer things to try", func(t *testing.T, c *settings.Config) { c.Cost = 0.05 }},
 		{"too little time", "time: got 1ns: the training of 20 steps itself takes about", func(t *testing.T, c *settings.Config) { c.Cost, c.Time = 0, "1ns" }},
 		{"time and cost", "time: got 1h, but a cost of 3 is given", func(t *testing.T, c *settings.Config) { c.Time = "1h" }},

@@ -70,6 +70,9 @@ func (c *Config) areTunable() error {
 			return fmt.Errorf("got %q, want some of %s", m, strings.Join(tunable, ", "))
 		}
 	}
+	if slices.Contains(c.TuneMethods, runs.MethodLoRA) && slices.Contains(c.TuneMethods, runs.MethodAutoLoRA) {
+		return fmt.Errorf("the trials of %s are those of %s, at the highest rank that its search can give: want one of the two", runs.MethodAutoLoRA, runs.MethodLoRA)
+	}
 	return nil
 }
 

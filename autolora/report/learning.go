@@ -15,7 +15,10 @@ func Warnings(r *runs.Results) []string {
 	if r.NoBetter() {
 		all = append(all, noBetter(r.Primary, Number(r.Scores[r.Primary]), Number(r.Baseline[r.Primary])))
 	}
-	return append(all, symptoms(r)...)
+	for _, s := range symptoms(r) {
+		all = append(all, s.String())
+	}
+	return all
 }
 
 // noBetter says that a score is no better than that of the commonest answer.
@@ -31,33 +34,42 @@ func noBetter(primary string, got, least Number) string {
 	return fmt.Sprintf("it has learnt nothing that its score shows: %s %s is not %s the %s of always giving the commonest answer", how.Title, how.format(got), than, how.format(least))
 }
 
+// symptom is what a run's answers or its loss look like, with figures of this run alone,
+// and what to try.
+type symptom struct{ what, figures, try string }
+
+func (s symptom) String() string {
+	if s.figures != "" {
+		return fmt.Sprintf("%s (%s)%s", s.what, s.figures, s.try)
+	}
+	return s.what + s.try
+}
+
 // symptoms says what a run's answers and its loss look like.
-func symptoms(r *runs.Results) []string {
-	var all []string
+func symptoms(r *runs.Results) (all []symptom) {
 	if name, only := r.OnlyClass(); only && r.Threshold != nil {
-		all = append(all, fmt.Sprintf("it gives no example a label: no probability is above the threshold %s", human.Significant(*r.Threshold)))
+		all = append(all, symptom{what: fmt.Sprintf("it gives no example a label: no probability is above the threshold %s", human.Significant(*r.Threshold))})
 	} else if only && name == "" {
-		all = append(all, "it finds no entity: all words are given the tag O")
+		all = append(all, symptom{what: "it finds no entity: all words are given the tag O"})
 	} else if only {
 		n := 0
 		for _, c := range r.Classes {
 			n += c.Predicted
 		}
-		all = append(all, fmt.Sprintf("it predicts one class only (%s, all %s examples)", human.Line(name), human.Thousands(n)))
+		all = append(all, symptom{what: fmt.Sprintf("it predicts one class only (%s, all %s examples)", human.Line(name), human.Thousands(n))})
 	}
 	course, from, to := r.LossCourse()
 	if course == runs.Unremarkable {
 		return all
 	}
-	what := "hardly moved"
+	loss := symptom{what: "the loss hardly moved", figures: fmt.Sprintf("%s → %s in %s steps", human.Significant(from), human.Significant(to), human.Thousands(r.Steps.Train))}
 	if course == runs.Rose {
-		what = "rose"
+		loss.what = "the loss rose"
 	}
-	text := fmt.Sprintf("the loss %s (%s → %s in %s steps)", what, human.Significant(from), human.Significant(to), human.Thousands(r.Steps.Train))
 	if r.LR > 0 {
-		text += ": " + advice(course, r.LR, methodOf(r.Method).LR, r.Steps.Train)
+		loss.try = ": " + advice(course, r.LR, methodOf(r.Method).LR, r.Steps.Train)
 	}
-	return append(all, text)
+	return append(all, loss)
 }
 
 // far is how far a rate is from the method's usual one that is to blame.

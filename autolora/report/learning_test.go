@@ -82,7 +82,7 @@ func TestBehindScores(t *testing.T) {
 	if got := r.Headlines(); len(got) != 1 || got[0] != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	if notes := strings.Join(r.Notes, "\n"); !strings.Contains(notes, "topics: LoRA: seed 1: it predicts one class only (ham, all 10 examples).") {
+	if notes := strings.Join(r.Notes, "\n"); !strings.Contains(notes, "topics: LoRA (seed 0, 1, 2): it predicts one class only (ham, all 10 examples).") {
 		t.Errorf("notes %s", notes)
 	}
 	text, markdown, page := printed(t, load(t, filepath.Join(dir, "lora", "1")))

@@ -78,7 +78,7 @@ func (t *Task) remarks() []string {
 	if text := t.decoding(); text != "" {
 		remarks = append(remarks, "texts were generated with "+text)
 	}
-	if names := t.chosen(); names != nil {
+	if names := t.names(func(r *Run) bool { return r.Results.Steps.Tune > 0 }); names != nil {
 		remarks = append(remarks, fmt.Sprintf("trials chose the learning rate of %s; their cost counts as search", strings.Join(names, ", ")))
 	}
 	for _, m := range t.Methods {
@@ -86,6 +86,7 @@ func (t *Task) remarks() []string {
 			remarks = append(remarks, methodOf(m.Method).Title+": "+text)
 		}
 	}
+	remarks = append(remarks, t.symptoms()...)
 	for _, name := range unequal(t.runs(), isShared) {
 		remarks = append(remarks, fmt.Sprintf("runs of different methods differ in --%s (%s): their scores are not for the same conditions", name, strings.Join(values(t.runs(), name), ", ")))
 	}
@@ -99,12 +100,12 @@ func (t *Task) remarks() []string {
 	return remarks
 }
 
-// chosen returns the methods of which trials chose a setting, and with which seeds.
-func (t *Task) chosen() (names []string) {
+// names returns the methods of those runs, and their seeds.
+func (t *Task) names(is func(r *Run) bool) (names []string) {
 	for _, m := range t.Methods {
 		var seeds []uint64
 		for _, r := range m.runs {
-			if r.Results.Steps.Tune > 0 {
+			if is(r) {
 				seeds = append(seeds, r.Results.Seed)
 			}
 		}
@@ -159,13 +160,28 @@ func (m *Method) remarks(t *Task) []string {
 	if m.Unlearnt {
 		remarks = append(remarks, "it is not judged: "+noBetter(t.Primary, m.score(t.Primary).Mean, t.baseline(t.Primary)))
 	}
-	for _, r := range m.runs {
-		for _, text := range symptoms(&r.Results) {
-			if len(m.runs) > 1 {
-				text = fmt.Sprintf("seed %d: %s", r.Results.Seed, text)
-			}
-			remarks = append(remarks, text)
+	return remarks
+}
+
+// symptoms says what runs look like that may have learnt nothing: what several of them
+// share once, with the figures of the first.
+func (t *Task) symptoms() (remarks []string) {
+	type shown struct {
+		run *Run
+		symptom
+	}
+	var all []shown
+	for _, r := range t.runs() {
+		for _, s := range symptoms(&r.Results) {
+			all = append(all, shown{r, s})
 		}
+	}
+	for _, of := range groups(all, func(a, b shown) bool { return a.what == b.what && a.try == b.try }) {
+		if of[0].figures != "" && len(of) > 1 {
+			of[0].figures = "the first: " + of[0].figures
+		}
+		names := t.names(func(r *Run) bool { return slices.ContainsFunc(of, func(s shown) bool { return s.run == r }) })
+		remarks = append(remarks, strings.Join(names, ", ")+": "+of[0].String())
 	}
 	return remarks
 }

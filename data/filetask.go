@@ -25,7 +25,6 @@ type FileTask struct {
 	Label            string   // column with the label; in generation with the target
 	Labels           []string // names of the classes in the order of a given head; nil: those of Train, in order
 	HoldOut          float64  // share of Train that is the dev set where there is no file for it; 0: there is none
-	Seed             uint64   // of what is held out
 	TrainOn          TrainOn  // what of a conversation is to be written
 	Template         bool     // the model has a chat template, so that prompts and instructions are conversations if Kind is not given
 	// In multi-label classification Label is one column, with a list of labels or a text of several, or names of columns with
@@ -59,7 +58,7 @@ func (f FileTask) Load() (*Splits, error) {
 		s.add(part.name, d)
 	}
 	if f.HoldOut > 0 && f.Dev == "" && s.Train != nil {
-		if err := s.holdOut(f.HoldOut, f.Seed); err != nil {
+		if err := s.holdOut(f.HoldOut); err != nil {
 			return nil, fmt.Errorf("%s: %w", f.Train, err)
 		}
 	}
@@ -75,14 +74,14 @@ func (f FileTask) Load() (*Splits, error) {
 }
 
 // holdOut makes a dev set of a part of the training set.
-func (s *Splits) holdOut(fraction float64, seed uint64) error {
+func (s *Splits) holdOut(fraction float64) error {
 	all := s.Train
-	dev, train, err := all.holdOut(fraction, seed)
+	dev, train, err := all.holdOut(fraction)
 	if err != nil {
 		return err
 	}
 	dev.Name = s.Task.Name + "/" + string(Dev)
-	s.note("%s: %s of the %s examples are held out as dev set, drawn by seed %d: no dev file is given", all.Files[0], human.Thousands(dev.Len()), human.Thousands(all.Len()), seed)
+	s.note("%s: %s of the %s examples are held out as dev set, the same with every seed: no dev file is given", all.Files[0], human.Thousands(dev.Len()), human.Thousands(all.Len()))
 	if s.Task.Kind == Generation {
 		dev.joinReferences()
 	}

@@ -250,6 +250,29 @@ func TestCompareMoved(t *testing.T) {
 	}
 }
 
+// Seeds are scored on the same tenth of the training data, so that losses can be paired
+// over all of them.
+func TestCompareHeldOut(t *testing.T) {
+	cfg := tinyComparison(t, "lora")
+	cfg.DevFile, cfg.Steps = "", 1
+	plan, err := Plan(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(t, func(*torchbind.Scope) {
+		if err := Compare(t.Context(), quiet, cfg, plan); err != nil {
+			t.Fatal(err)
+		}
+	})
+	var of [2]runs.Losses
+	for i := range of {
+		readJSON(t, filepath.Join(plan[i].Out, runs.LossesFile), &of[i])
+	}
+	if of[0].Data == "" || of[0].Data != of[1].Data {
+		t.Errorf("scored on the examples %q and %q", of[0].Data, of[1].Data)
+	}
+}
+
 // A folder of something else is not touched.
 func TestCompareFolder(t *testing.T) {
 	cfg := tinyComparison(t, "lora")

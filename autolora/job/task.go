@@ -278,7 +278,7 @@ func readFiles(cfg settings.Config, labels []string, parts []data.Part) (*data.S
 		case part == data.Dev && cfg.DevFile == "" && (cfg.TrainFile == "" || !slices.Contains(parts, data.Train)):
 			return nil, settings.Errorf("dev", "no file is given")
 		case part == data.Dev && cfg.DevFile == "":
-			files.HoldOut, files.Seed = heldOut, cfg.Seed
+			files.HoldOut = heldOut
 		case part == data.Dev:
 			files.Dev = cfg.DevFile
 		case part == data.Test:

@@ -158,6 +158,9 @@ func TestRulesAgainstControls(t *testing.T) {
 	if !strings.Contains(b.String(), "0.002") || !strings.Contains(b.String(), "0.004") {
 		t.Errorf("the learning rates are not said:\n%s", b.String())
 	}
+	if !strings.Contains(b.String(), "by budget") { // not the setting rank, of which a budget makes no use
+		t.Errorf("the rank of LoRA is not by budget:\n%s", b.String())
+	}
 	for _, p := range r.pictures() {
 		for _, part := range p.Panels {
 			if _, err := part.inline(); err != nil {

@@ -467,7 +467,9 @@ func (m *Method) settings(how runs.Method) []string {
 	case how.Ranks == runs.Allocated:
 		rank = of("adalora-init-rank") + " → " + of("adalora-target-rank")
 	case how.Ranks == runs.OneRank && how.Trains == runs.TrainsLoRA:
-		rank = of("rank")
+		if rank = of("rank"); of("parameters") != "0" && of("parameters") != "" { // which gives all layers the highest that it allows
+			rank = "by budget"
+		}
 	}
 	if m.Method == methodTune {
 		rank += " on " + of("target")

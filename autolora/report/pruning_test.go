@@ -2,6 +2,7 @@ package report
 
 import (
 	"bytes"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -88,5 +89,24 @@ func TestPruningBesideTraining(t *testing.T) {
 	}
 	if row := r.settingsTable().Rows[2].Cells; row[0] != "prune" || row[3] != "" {
 		t.Errorf("settings %q", row)
+	}
+}
+
+// Prunings of different adapters are different runs: the later does not replace the earlier.
+func TestPruningsOfAdapters(t *testing.T) {
+	dir := t.TempDir()
+	for seed := range uint64(2) {
+		for _, adapter := range []string{"out/whole/adapter", "out/cut/adapter"} {
+			f := scored("sst2", runs.MethodPrune, seed, 0.7)
+			f.config["adapter"] = fmt.Sprintf("%s/%d", adapter, seed)
+			f.write(t, filepath.Join(dir, adapter, fmt.Sprint(seed)))
+			writeFile(t, filepath.Join(dir, adapter, fmt.Sprint(seed), runs.PruneFile), `{"by": "trained", "curve": [{"parameters": 9}]}`)
+		}
+	}
+	if r := load(t, filepath.Join(dir, "out", "whole")); len(r.Replaced) > 0 || len(r.Tasks) != 1 {
+		t.Errorf("of two seeds, each of its adapter: replaced %v, %d tasks", r.Replaced, len(r.Tasks))
+	}
+	if r := load(t, dir); len(r.Replaced) > 0 || len(r.Tasks) != 4 || r.Tasks[0].With != "adapter out/cut/adapter/0" {
+		t.Errorf("of two adapters a seed: replaced %v, %d tasks", r.Replaced, len(r.Tasks))
 	}
 }

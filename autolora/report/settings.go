@@ -129,6 +129,10 @@ func setApart(all []*Run) {
 		var differ []string
 		for _, ofMethod := range groups(ofTask, func(a, b *Run) bool { return a.Results.Method == b.Results.Method }) {
 			differ = append(differ, unequal(ofMethod, changesResults)...)
+			// Prunings with one seed are of one adapter, or of several; with several seeds each has its own.
+			for _, ofSeed := range groups(ofMethod, func(a, b *Run) bool { return a.Results.Seed == b.Results.Seed }) {
+				differ = append(differ, unequal(ofSeed, func(name string) bool { return name == "adapter" })...)
+			}
 		}
 		slices.Sort(differ)
 		differ = slices.Compact(differ)

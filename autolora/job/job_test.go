@@ -230,6 +230,31 @@ func TestTrainMethodsAndExport(t *testing.T) {
 	}
 }
 
+// Targets that are given beside ranks of other layers are refused.
+func TestTargetsOfRanks(t *testing.T) {
+	cfg := tinyConfig(t, "exact")
+	cfg.Method, cfg.RanksFile = runs.MethodAutoLoRA, filepath.Join(t.TempDir(), "ranks.json")
+	writeTest(t, cfg.RanksFile, `{"layers": [{"name": "bert.encoder.layer.0.attention.self.query", "rank": 0}, {"name": "bert.encoder.layer.1.attention.self.query", "rank": 3}]}`)
+	for target, want := range map[string]string{
+		"all-linear":    "has no rank of bert.encoder.layer.0.attention.self.key",
+		"layer.0.query": `target "layer.0.query" names no linear layer`,
+		"output.dense":  "target: got output.dense, but ",
+		"bert.encoder.layer.0.attention.self.query": "has a rank of bert.encoder.layer.1.attention.self.query",
+		"query": "",
+	} {
+		cfg.Targets, cfg.Out = []string{target}, filepath.Join(t.TempDir(), "out")
+		run(t, func(*torchbind.Scope) {
+			_, err := Train(context.Background(), quiet, cfg)
+			if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+				t.Errorf("target %s: %v, want %q", target, err, want)
+			}
+		})
+		if _, err := os.Stat(cfg.Out); want != "" && !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("target %s: the folder is left: %v", target, err)
+		}
+	}
+}
+
 // A regression trains, scores with Spearman and Pearson, and begins near the mean of its
 // labels, however far that is from 0; all losses are in the labels' units, and those of
 // the adapter that is written are the run's to the bit.

@@ -3,6 +3,7 @@ package job
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"autolora/autolora"
 	"autolora/autolora/runs"
@@ -74,6 +75,28 @@ func (j *job) spreadBudget(model *nn.Model) error {
 	}
 	budget := int64(j.cfg.Parameters)
 	return j.setRanks(j.newRanks(runs.Rule{Name: runs.RuleSpread, Budget: budget}, modules, autolora.EvenRanks(budget, sizes)))
+}
+
+// checkTargets returns an error if AutoLoRA is to train at ranks of a file that are of
+// other layers than the targets that are given.
+func (j *job) checkTargets(model *nn.Model) error {
+	if given, _ := j.cfg.Find("target"); j.cfg.RanksFile == "" || j.method.Ranks != runs.Searched || given.IsDefault() {
+		return nil
+	}
+	modules, err := model.Modules(j.cfg.Targets)
+	if err != nil {
+		return err
+	}
+	names := j.ranks.Names()
+	for _, c := range []struct {
+		has       string
+		these, in []string
+	}{{"no rank", modules, names}, {"a rank", names, modules}} {
+		if at := slices.IndexFunc(c.these, func(name string) bool { return !slices.Contains(c.in, name) }); at >= 0 {
+			return settings.Errorf("target", "got %s, but %s has %s of %s: leave target out, or search with it", strings.Join(j.cfg.Targets, ","), j.cfg.RanksFile, c.has, c.these[at])
+		}
+	}
+	return nil
 }
 
 // cutRanks leaves as much of the ranks of a file as the budget pays for, by what

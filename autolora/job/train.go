@@ -84,7 +84,9 @@ func (j *job) equip(model *nn.Model, steps int) (allocator *autolora.RankAllocat
 		return autolora.NewRankAllocator(model, lora, j.cfg.AdaLoRA(steps))
 	}
 	if j.ranks != nil {
-		err = j.cutRanks(model)
+		if err = j.checkTargets(model); err == nil {
+			err = j.cutRanks(model)
+		}
 	} else {
 		j.noteTargets(model)
 	}

@@ -80,4 +80,10 @@ func TestBroke(t *testing.T) {
 	if got := broke(u, r); got != "" {
 		t.Errorf("without the commonest answer's loss nothing is known: %q", got)
 	}
+	r.Scores["loss"], r.Baseline["loss"] = 0.677, 0.688
+	within, least := 0.02, 0.39
+	u.Chosen.StandardError, u.Chosen.Rungs = &within, []runs.Reached{{Baseline: &least}}
+	if got := broke(u, r); got != "" {
+		t.Errorf("a trial that has learnt nothing has nothing to lose: %q", got)
+	}
 }

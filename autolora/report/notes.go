@@ -78,7 +78,7 @@ func (t *Task) remarks() []string {
 	if text := t.decoding(); text != "" {
 		remarks = append(remarks, "texts were generated with "+text)
 	}
-	if names := t.names(func(r *Run) bool { return r.Results.Steps.Tune > 0 }); names != nil {
+	if names := t.names(true, func(r *Run) bool { return r.Results.Steps.Tune > 0 }); names != nil {
 		remarks = append(remarks, fmt.Sprintf("trials chose the learning rate of %s; their cost counts as search", strings.Join(names, ", ")))
 	}
 	for _, m := range t.Methods {
@@ -100,8 +100,8 @@ func (t *Task) remarks() []string {
 	return remarks
 }
 
-// names returns the methods of those runs, and their seeds.
-func (t *Task) names(is func(r *Run) bool) (names []string) {
+// names returns the methods of those runs, and perhaps with which seeds.
+func (t *Task) names(withSeeds bool, is func(r *Run) bool) (names []string) {
 	for _, m := range t.Methods {
 		var seeds []uint64
 		for _, r := range m.runs {
@@ -109,8 +109,11 @@ func (t *Task) names(is func(r *Run) bool) (names []string) {
 				seeds = append(seeds, r.Results.Seed)
 			}
 		}
-		if seeds != nil {
-			names = append(names, fmt.Sprintf("%s (seed %s)", methodOf(m.Method).Title, seedList(seeds)))
+		switch title := methodOf(m.Method).Title; {
+		case seeds != nil && withSeeds:
+			names = append(names, fmt.Sprintf("%s (seed %s)", title, seedList(seeds)))
+		case seeds != nil:
+			names = append(names, title)
 		}
 	}
 	return names
@@ -176,11 +179,12 @@ func (t *Task) symptoms() (remarks []string) {
 			all = append(all, shown{r, s})
 		}
 	}
+	several := slices.ContainsFunc(t.Methods, func(m *Method) bool { return len(m.runs) > 1 })
 	for _, of := range groups(all, func(a, b shown) bool { return a.what == b.what && a.try == b.try }) {
 		if of[0].figures != "" && len(of) > 1 {
 			of[0].figures = "the first: " + of[0].figures
 		}
-		names := t.names(func(r *Run) bool { return slices.ContainsFunc(of, func(s shown) bool { return s.run == r }) })
+		names := t.names(several, func(r *Run) bool { return slices.ContainsFunc(of, func(s shown) bool { return s.run == r }) })
 		remarks = append(remarks, strings.Join(names, ", ")+": "+of[0].String())
 	}
 	return remarks

@@ -3,6 +3,7 @@ package report
 import (
 	"bytes"
 	"fmt"
+	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -83,6 +84,27 @@ func TestPaperBesideOwnData(t *testing.T) {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)
 		}
+	}
+}
+
+// Own files of one name in two folders, with other data, are other tasks; with the same, as
+// on another machine, they are one.
+func TestFilesOfOneName(t *testing.T) {
+	dir := t.TempDir()
+	for i, sums := range [][2]string{{"1", "2"}, {"3", "4"}, {"1", "2"}} {
+		f := scored("train", "lora", uint64(i), 0.7)
+		f.config["train"], f.config["dev"] = fmt.Sprintf("d%d/train.csv", i%2), fmt.Sprintf("d%d/dev.csv", i%2)
+		f.config["about"] = map[string]any{"data": map[string]any{"train": sums[0], "train/dev": sums[1]}}
+		f.write(t, filepath.Join(dir, fmt.Sprint(i)))
+	}
+	if r := load(t, dir); len(r.Tasks) != 2 || r.Tasks[0].With != "dev d0/dev.csv, train d0/train.csv" || r.Tasks[1].With != "dev d1/dev.csv, train d1/train.csv" {
+		t.Errorf("tasks %+v", r.Tasks)
+	}
+	if err := os.Rename(filepath.Join(dir, "1"), filepath.Join(t.TempDir(), "1")); err != nil {
+		t.Fatal(err)
+	}
+	if r := load(t, dir); len(r.Tasks) != 1 || r.Tasks[0].With != "" {
+		t.Errorf("tasks %+v", r.Tasks)
 	}
 }
 

@@ -134,6 +134,8 @@ func setApart(all []*Run) {
 				differ = append(differ, unequal(ofSeed, func(name string) bool { return name == "adapter" })...)
 			}
 		}
+		others := otherFiles(ofTask)
+		differ = append(differ, others...)
 		slices.Sort(differ)
 		differ = slices.Compact(differ)
 		ownRate := func(r *Run) bool { rate := r.given("search-lr"); return rate != "" && rate != r.given("lr") }
@@ -143,11 +145,43 @@ func setApart(all []*Run) {
 		for _, r := range ofTask {
 			var with []string
 			for _, name := range differ {
-				if v := r.given(name); v != "" {
+				v := r.given(name)
+				if slices.Contains(others, name) {
+					v = fmt.Sprint(r.Settings[name])
+				}
+				if v != "" {
 					with = append(with, name+" "+v)
 				}
 			}
 			r.with = strings.Join(with, ", ")
 		}
 	}
+}
+
+// otherFiles returns which of the settings train and dev name, among runs on own data, files
+// of one name with other data, in other folders: they go by the whole path.
+func otherFiles(of []*Run) (names []string) {
+	for _, name := range []string{"train", "dev"} {
+		sums := map[string]string{} // by the last part of the path
+		for _, r := range of {
+			part := name
+			if name == "dev" {
+				part = r.Results.Task + "/dev"
+			}
+			about, _ := r.Settings["about"].(map[string]any)
+			data, _ := about["data"].(map[string]any)
+			sum, _ := data[part].(string)
+			path, _ := r.Settings[name].(string)
+			if sum == "" || path == "" {
+				continue
+			}
+			base := filepath.Base(path)
+			if before, known := sums[base]; known && before != sum {
+				names = append(names, name)
+				break
+			}
+			sums[base] = sum
+		}
+	}
+	return names
 }

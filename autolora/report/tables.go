@@ -467,7 +467,7 @@ func (m *Method) settings(how runs.Method) []string {
 	case how.Ranks == runs.Allocated:
 		rank = of("adalora-init-rank") + " → " + of("adalora-target-rank")
 	case how.Ranks == runs.OneRank && how.Trains == runs.TrainsLoRA:
-		if rank = of("rank"); of("parameters") != "0" && of("parameters") != "" { // which gives all layers the highest that it allows
+		if rank = of("rank"); rank != "" && of("parameters") != "0" && of("parameters") != "" { // which gives all layers the highest that it allows
 			rank = "by budget"
 		}
 	}

@@ -111,13 +111,17 @@ var trialAxes = []trialAxis{
 }
 
 // verdict says of the values of an axis how good the best trial of each was, at the
-// last rung that several of them reached; "" if there is one value only.
+// last rung that several of them reached and where something was learnt; "" if there is
+// one value only.
 func (a trialAxis) verdict(u *runs.Tune) string {
 	type value struct {
 		name string
 		loss float64
 	}
 	for rung := len(u.Rungs) - 1; rung >= 0; rung-- {
+		if learnt, known := u.Learnt(rung); known && !learnt {
+			continue
+		}
 		var values []value
 		within := 0.0
 		_, at := u.AtRung(rung)

@@ -65,6 +65,24 @@ func TestAdvice(t *testing.T) {
 	}
 }
 
+// Values with which no trial has learnt anything are not said to be as good as each other.
+func TestAdviceOfNothingLearnt(t *testing.T) {
+	u := &runs.Tune{Rungs: []halving.Rung{{Trials: 2, Steps: 3}}}
+	loss, least, within := 0.716, 0.693, 0.015
+	for _, method := range []string{"lora", "adalora"} {
+		u.Trials = append(u.Trials, runs.Trial{Settings: json.RawMessage(fmt.Sprintf(`{"method":%q,"target":["query"],"rank":1,"lr":0.001}`, method)), Parameters: 9, Loss: &loss, StandardError: &within,
+			Rungs: []runs.Reached{{Steps: 3, Loss: &loss, StandardError: &within, Baseline: &least}}})
+	}
+	u.Choose()
+	if got := strings.Join(Advice(u, nil), "\n"); !strings.HasPrefix(got, "chosen: lora, ") || strings.Contains(got, "as good as") {
+		t.Errorf("got %s", got)
+	}
+	least = 0.8
+	if got := strings.Join(Advice(u, nil), "\n"); !strings.Contains(got, "adalora (0.716) is as good as lora (0.716)") {
+		t.Errorf("got %s", got)
+	}
+}
+
 func TestBroke(t *testing.T) {
 	trial := 0.386
 	u := &runs.Tune{Chosen: &runs.Trial{Loss: &trial}}

@@ -14,13 +14,13 @@ import (
 // what is left lies, and what would do as well.
 func PruningWords(p *runs.Pruning, ranks *runs.Ranks) []string {
 	whole, chosen := p.Whole(), p.Chosen
-	first := fmt.Sprintf("Of %s parameters %s are left, chosen by %s: the loss of the %s that chose rose by %s",
-		human.Thousands(whole.Parameters), human.Thousands(chosen.Parameters), weighedBy[p.By], human.Count(p.Choosing, "example"), rise(chosen))
+	first := fmt.Sprintf("Of %s parameters %s are left, chosen by %s: the loss of the %s that chose %s by %s",
+		human.Thousands(whole.Parameters), human.Thousands(chosen.Parameters), weighedBy[p.By], human.Count(p.Choosing, "example"), sided(chosen, "rose", "fell"), rise(chosen))
 	switch {
 	case chosen.Parameters == whole.Parameters:
-		first = fmt.Sprintf("Nothing could be left out within the tolerance of %.4f: every smaller adapter lost more", p.Tolerance)
+		first = fmt.Sprintf("Nothing could be left out within the tolerance of %s: every smaller adapter lost more", shownLoss(p.Tolerance))
 	case p.Budget == 0:
-		first += fmt.Sprintf("; %.4f was allowed", p.Tolerance)
+		first += fmt.Sprintf("; %s was allowed", shownLoss(p.Tolerance))
 	}
 	all := []string{first + "."}
 	if r := p.Reported; r != nil {
@@ -28,7 +28,7 @@ func PruningWords(p *runs.Pruning, ranks *runs.Ranks) []string {
 		if p.Steps > 0 {
 			after = fmt.Sprintf(" after %s of training", human.Count(p.Steps, "more step"))
 		}
-		all = append(all, fmt.Sprintf("On the %s that had no say it is %.4f%s, %s above the whole adapter's.", human.Count(p.Reporting, "other example"), r.Loss, after, rise(*r)))
+		all = append(all, fmt.Sprintf("On the %s that had no say it is %s%s, %s %s the whole adapter's.", human.Count(p.Reporting, "other example"), shownLoss(r.Loss), after, rise(*r), sided(*r, "above", "below")))
 	}
 	if ranks != nil {
 		if where := whereLeft(*ranks); where != "" {
@@ -40,8 +40,19 @@ func PruningWords(p *runs.Pruning, ranks *runs.Ranks) []string {
 
 var weighedBy = map[string]string{runs.ByTrained: "singular values", runs.ByAblation: "ablation", runs.ByRandom: "chance"}
 
+// rise returns by how much the loss is another, without the sign.
 func rise(c runs.Cut) string {
-	return fmt.Sprintf("%s (standard error %.4f)", minus(fmt.Sprintf("%.4f", c.Rise)), c.RiseError)
+	return fmt.Sprintf("%s (standard error %s)", shownLoss(math.Abs(c.Rise)), shownLoss(c.RiseError))
+}
+
+func shownLoss(v float64) string { return heldOut.format(Number(v)) }
+
+// sided returns the word for the side that the loss is on.
+func sided(c runs.Cut, above, below string) string {
+	if c.Rise < 0 {
+		return below
+	}
+	return above
 }
 
 // whereLeft counts the parts of each kind of layer.

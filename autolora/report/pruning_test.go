@@ -28,6 +28,8 @@ func TestPruningWords(t *testing.T) {
 	none, trained := examplePruning(), examplePruning()
 	none.Chosen, none.Reported = none.Whole(), nil
 	trained.Budget, trained.Steps = 90000, 50
+	better := examplePruning() // of large numbers, on both halves
+	better.Chosen.Rise, better.Tolerance, *better.Reported = -0.004, 7.9e8, runs.Cut{Loss: 2.45e9, Rise: -1.2e8, RiseError: 2.5e8}
 	for _, c := range []struct {
 		p     *runs.Pruning
 		ranks *runs.Ranks
@@ -37,6 +39,10 @@ func TestPruningWords(t *testing.T) {
 			"Of 331,776 parameters 82,560 are left, chosen by singular values: the loss of the 436 examples that chose rose by 0.0150 (standard error 0.0060); 0.0280 was allowed.",
 			"On the 435 other examples that had no say it is 0.3770, 0.0127 (standard error 0.0063) above the whole adapter's.",
 			"What is left lies in value (5 parts), query (1 part).", last,
+		}},
+		{better, nil, []string{
+			"Of 331,776 parameters 82,560 are left, chosen by singular values: the loss of the 436 examples that chose fell by 0.0040 (standard error 0.0060); 7.90e+08 was allowed.",
+			"On the 435 other examples that had no say it is 2.45e+09, 1.20e+08 (standard error 2.50e+08) below the whole adapter's.", last,
 		}},
 		{none, nil, []string{"Nothing could be left out within the tolerance of 0.0280: every smaller adapter lost more.", last}},
 		{trained, nil, []string{

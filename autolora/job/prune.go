@@ -228,7 +228,7 @@ func newCutter(j *job, model *nn.Model) (*cutter, error) {
 	switch {
 	case budget > 0 && budget < least:
 		return nil, settings.Errorf("parameters", "got %d, want at least %d: one part of %s", budget, least, layers[slices.Index(x.costs, least)][0].Module)
-	case budget > most:
+	case budget > 0 && budget >= most:
 		return nil, settings.Errorf("parameters", "got %d, but the adapter has %d: there is nothing to cut", budget, most)
 	}
 	return x, x.weigh()

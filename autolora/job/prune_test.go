@@ -216,6 +216,10 @@ func TestPruneResumes(t *testing.T) {
 func TestPruneErrors(t *testing.T) {
 	train := tinyConfig(t, "exact")
 	good := trainedAdapter(t, train)
+	adapter, err := ReadAdapter(good.Adapter)
+	if err != nil {
+		t.Fatal(err)
+	}
 	bottlenecks := train
 	bottlenecks.Method, bottlenecks.Out, bottlenecks.Steps = runs.MethodAdapter, filepath.Join(t.TempDir(), "out"), 2
 	mustRun(t, Train, bottlenecks)
@@ -238,6 +242,7 @@ func TestPruneErrors(t *testing.T) {
 		{"few examples", "has 2 examples, want at least 4", func(cfg *settings.Config) { cfg.DevFile = rows("film good\tgood\nfilm bad\tbad\n") }, false},
 		{"small budget", "parameters: got 63, want at least 64: one part of bert.encoder.layer.0.attention.self.query", func(cfg *settings.Config) { cfg.Parameters = 63 }, true},
 		{"large budget", "there is nothing to cut", func(cfg *settings.Config) { cfg.Parameters = 1e6 }, true},
+		{"a budget of all", "there is nothing to cut", func(cfg *settings.Config) { cfg.Parameters = settings.Amount(adapter.Size) }, true},
 		{"steps without data", "steps: got 3, but no training data are given", func(cfg *settings.Config) { cfg.Steps = 3 }, true},
 		{"in the adapter's folder", "output folder", func(cfg *settings.Config) { cfg.Out = filepath.Join(cfg.Adapter, runs.AdapterDir, "out") }, false},
 	} {

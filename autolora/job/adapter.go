@@ -2,10 +2,14 @@ package job
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 
 	"autolora/autolora/runs"
+	"autolora/autolora/settings"
 	"autolora/data"
 	"autolora/nn"
 	"autolora/nn/adapterhub"
@@ -76,6 +80,11 @@ func ReadAdapter(dir string) (*StoredAdapter, error) {
 		return readBottlenecks(dir)
 	}
 	lora, err := peft.Read(dir)
+	if model := filepath.Join(dir, runs.ModelDir); errors.Is(err, fs.ErrNotExist) {
+		if _, failure := os.Stat(model); failure == nil { // of method full
+			err = settings.Errorf("adapter", "%s holds no adapter but a whole model: give %s as model, and no adapter", dir, model)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}

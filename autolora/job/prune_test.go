@@ -234,6 +234,12 @@ func TestPruneErrors(t *testing.T) {
 		setting    bool
 	}{
 		{"no adapter", "config.json", func(cfg *settings.Config) { cfg.Adapter = t.TempDir() }, false},
+		{"a whole model", "holds no adapter but a whole model: give ", func(cfg *settings.Config) {
+			cfg.Adapter = t.TempDir()
+			if err := os.Mkdir(filepath.Join(cfg.Adapter, runs.ModelDir), 0o777); err != nil {
+				t.Fatal(err)
+			}
+		}, true},
 		{"bottlenecks", "only LoRA has parts that can be left out", func(cfg *settings.Config) { cfg.Adapter = bottlenecks.Out }, true},
 		{"another model", "is not in the model", func(cfg *settings.Config) {
 			cfg.Model, cfg.DevFile = otherModel(t), rows("film good\tgood\nfilm bad\tbad\ngood\tgood\nbad\tbad\n")

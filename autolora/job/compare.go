@@ -110,7 +110,7 @@ func parseOverrides(with, chosen []string) (map[string][]override, error) {
 // Compare makes every run of the plan, or of a shard's share of it, that is not
 // complete in its folder yet, going on where an earlier session was stopped. A
 // run that fails for reasons of its own, as one that diverges, does not keep the
-// others from being made; the error names them all in the end.
+// others from being made; the error names the first of them in the end.
 func Compare(ctx context.Context, host Host, cfg settings.Config, plan []settings.Config) (err error) {
 	model, err := modelFolder(ctx, cfg.Model)
 	if err == nil {
@@ -163,8 +163,11 @@ func Compare(ctx context.Context, host Host, cfg settings.Config, plan []setting
 			return fmt.Errorf("run %d of %d (%s): %w", i+1, len(plan), title, err)
 		}
 	}
-	if failed != nil {
-		return fmt.Errorf("%d of %d runs failed: %w", len(failed), len(plan), errors.Join(failed...))
+	if n, shown := len(failed), 3; n > 0 {
+		if n > shown { // they were noted
+			failed = append(failed[:shown], fmt.Errorf("and %d more", n-shown))
+		}
+		return fmt.Errorf("%d of %d runs failed: %w", n, len(plan), errors.Join(failed...))
 	}
 	return nil
 }

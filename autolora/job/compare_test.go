@@ -3,6 +3,7 @@ package job
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -187,17 +188,28 @@ func TestCompare(t *testing.T) {
 // A run that diverges does not keep the others from being made.
 func TestCompareGoesOnAfterDivergence(t *testing.T) {
 	cfg := tinyComparison(t, "full", "lora")
-	cfg.Seeds, cfg.Controls, cfg.With = 1, false, []string{"full:lr=1e30"}
-	plan, err := Plan(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	run(t, func(*torchbind.Scope) {
-		err := Compare(context.Background(), quiet, cfg, plan)
-		if err == nil || !strings.Contains(err.Error(), "1 of 2 runs failed: full, seed 1: train step ") {
-			t.Errorf("error %v", err)
+	cfg.Seeds, cfg.Controls = 4, false
+	for _, c := range []struct {
+		with  string
+		wants []string
+	}{
+		{"full:lr=1e30", []string{"4 of 8 runs failed: full, seed 1: train step ", "full, seed 3: train step ", "and 1 more"}},
+		{"full:lr=0.5", []string{" lr: got 0.5, but the run in ", "seed-1 was begun with 1e+30"}}, // not search-lr, which follows it
+	} {
+		cfg.With = []string{c.with}
+		plan, err := Plan(cfg)
+		if err != nil {
+			t.Fatal(err)
 		}
-	})
+		run(t, func(*torchbind.Scope) {
+			err := Compare(context.Background(), quiet, cfg, plan)
+			for _, want := range c.wants {
+				if !strings.Contains(fmt.Sprint(" ", err), want) {
+					t.Errorf("error %v, want %q", err, want)
+				}
+			}
+		})
+	}
 	if _, err := os.Stat(filepath.Join(cfg.Out, "lora/seed-1", runs.ResultsFile)); err != nil {
 		t.Error(err)
 	}

@@ -186,5 +186,10 @@ func sameSettings(before, now settings.Config, which func(settings.Setting) bool
 	if a == nil {
 		return nil
 	}
+	if a.Name == "search-lr" { // which follows lr, if that is what differs
+		if lr, its := settings.Differing(before, now, func(s settings.Setting) bool { return s.Name == "lr" && which(s) }); lr != nil {
+			a, b = lr, its
+		}
+	}
 	return settings.Errorf(a.Name, "got %s, but the run in %s %w %s", b.Words(), now.Out, ErrBegun, a.Words())
 }

@@ -62,11 +62,11 @@ func (t *tuning) plan() error {
 	}
 	var short *halving.BudgetError
 	if points, t.Rungs, err = halving.Plan(points, t.Tune.Steps, t.Final); errors.As(err, &short) {
-		need := float64(short.Least) / float64(t.Final)
+		need := trainingsFor(short.Least, t.Final)
 		if t.cfg.Time != "" {
-			return settings.Errorf("time", "got %s, which leaves %v steps for the trials: want %d, about %.2g trainings of %d steps, or fewer things to try", t.cfg.Time, short.Budget, short.Least, need, t.Final)
+			return settings.Errorf("time", "got %s, which leaves %v steps for the trials: want %d, about %v trainings of %d steps, or fewer things to try", t.cfg.Time, short.Budget, short.Least, need, t.Final)
 		}
-		return settings.Errorf("cost", "got %v trainings of %d steps: %w, %.2g trainings, or fewer things to try", t.trainings, t.Final, err, need)
+		return settings.Errorf("cost", "got %v trainings of %d steps: %w, %v trainings, or fewer things to try", t.trainings, t.Final, err, need)
 	} else if err != nil {
 		return err
 	}
@@ -97,6 +97,15 @@ func (t *tuning) plan() error {
 			"a larger cost, a longer training or fewer things to try give them %d", human.Count(first, "step"), fewSteps))
 	}
 	return t.store() // a machine is not always as fast, nor the program of one version: this is decided once
+}
+
+// trainingsFor returns the cost, in hundredths of a training, that is enough for so many steps.
+func trainingsFor(steps, final int) float64 {
+	n := 100 * steps / final
+	for int(float64(n)/100*float64(final)) < steps { // as budget has it
+		n++
+	}
+	return float64(n) / 100
 }
 
 // fewSteps are those of a trial below which its loss says little of a whole training's:

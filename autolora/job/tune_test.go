@@ -284,6 +284,7 @@ func TestTuneErrors(t *testing.T) {
 		{"unknown method", `tune-method: got "full", want some of lora`, func(t *testing.T, c *settings.Config) { c.TuneMethods = []string{"full"} }},
 		{"methods with the same trials", "tune-method: the trials of autolora are those of lora", func(t *testing.T, c *settings.Config) { c.TuneMethods = []string{"lora", "autolora"} }},
 		{"too small a cost", "cost: got 0.05 trainings of 20 steps: 1 steps for all trials are too few: want at least 4, 0.2 trainings, or fewer things to try", func(t *testing.T, c *settings.Config) { c.Cost = 0.05 }},
+		{"a cost that is said", "want at least 6, 0.2 trainings", func(t *testing.T, c *settings.Config) { c.Steps, c.Cost = 31, 0.12 }}, // 0.19 would be 5
 		{"too little time", "time: got 1ns: the training of 20 steps itself takes about", func(t *testing.T, c *settings.Config) { c.Cost, c.Time = 0, "1ns" }},
 		{"time and cost", "time: got 1h, but a cost of 3 is given", func(t *testing.T, c *settings.Config) { c.Time = "1h" }},
 		{"no parameters", "parameters: got 10: the smallest adapter to try has 256", func(t *testing.T, c *settings.Config) { c.Parameters = 10 }},

@@ -226,7 +226,7 @@ func openComparison(cfg settings.Config) error {
 	if before != nil {
 		// These say which runs are made, or have a say only in runs of their own.
 		before.Methods, before.Seeds, before.Controls, before.With = cfg.Methods, cfg.Seeds, cfg.Controls, cfg.With
-		if err := sameSettings(*before, cfg, func(settings.Setting) bool { return true }); err != nil {
+		if err := sameSettings(guessedAs(*before, cfg), guessedAs(cfg, *before), func(settings.Setting) bool { return true }); err != nil {
 			return err
 		}
 	}

@@ -168,7 +168,7 @@ func completeRun(procs *Processes, cfg settings.Config, command string, read rea
 	return out, err
 }
 
-// guessedAs returns cfg with what an earlier session guessed of the same files, where it does not say it.
+// guessedAs returns cfg with what another session says or guessed of the same files, where it does not say it.
 func guessedAs(cfg, before settings.Config) settings.Config {
 	if kind, err := data.ParseKind(string(cmp.Or(cfg.Kind, before.Kind))); err == nil {
 		cfg.Kind = kind

@@ -77,7 +77,7 @@ func planned(cfg settings.Config, name string, seed uint64, with []override) (se
 		c.RanksFile = filepath.Join(folder(m.Of), runs.RanksFile)
 	}
 	for _, w := range with {
-		if err := c.Set(w.setting, w.value); err != nil {
+		if err := c.Set(w.setting, w.json(c)); err != nil {
 			return c, settings.Errorf("with", "%s: %w", w.text, err)
 		}
 	}
@@ -86,6 +86,22 @@ func planned(cfg settings.Config, name string, seed uint64, with []override) (se
 
 // override is a setting of one method of a comparison.
 type override struct{ setting, value, text string }
+
+// json returns the value as settings take it: a list may be as its flag has it.
+func (o override) json(c settings.Config) string {
+	s, known := c.Find(o.setting)
+	if !known || strings.HasPrefix(o.value, "[") {
+		return o.value
+	}
+	switch s.Value.(type) {
+	case *[]string:
+		list, _ := json.Marshal(strings.Split(o.value, ","))
+		return string(list)
+	case *[]int64, *[]float64:
+		return "[" + o.value + "]"
+	}
+	return o.value
+}
 
 // parseOverrides reads settings of single methods, "full:lr=1e-4", each of a
 // method that is compared, and returns them by method.

@@ -56,6 +56,11 @@ func TestPlan(t *testing.T) {
 	if want := filepath.Join(cfg.Out, "autolora/seed-2/ranks.json"); plan[7].RanksFile != want {
 		t.Errorf("the control is made of %q, want %q", plan[7].RanksFile, want)
 	}
+	// Lists as flags have them.
+	cfg.Methods, cfg.With = []string{"lora", "lora-grid"}, []string{"lora:target=key,value", "lora-grid:grid-ranks=2,3"}
+	if plan, err = Plan(cfg); err != nil || !slices.Equal(plan[0].Targets, []string{"key", "value"}) || !slices.Equal(plan[1].GridRanks, []int64{2, 3}) {
+		t.Fatalf("%v, %+v", err, plan)
+	}
 	cfg.Methods, cfg.With, cfg.Seeds, cfg.AlphaScale = []string{"autolora-gora", "autolora-gates"}, nil, 1, 0 // as --preset scaled
 	if plan, err = Plan(cfg); err != nil {
 		t.Fatal(err)
@@ -85,6 +90,9 @@ func TestPlanErrors(t *testing.T) {
 		{"with no setting", "want METHOD:SETTING=VALUE", func(c *settings.Config) { c.With = []string{"full"} }},
 		{"with unknown setting", `unknown setting "rate"`, func(c *settings.Config) { c.With = []string{"full:rate=1"} }},
 		{"with wrong type", `got "high"`, func(c *settings.Config) { c.With = []string{"full:lr=high"} }},
+		{"with bad list", `grid-ranks: got "[a]"`, func(c *settings.Config) {
+			c.Methods, c.With = []string{"lora-grid"}, []string{"lora-grid:grid-ranks=a"}
+		}},
 		{"with bad value", "lr: got -1", func(c *settings.Config) { c.With = []string{"full:lr=-1"} }},
 		{"with method that is not compared", "adalora is not compared", func(c *settings.Config) { c.With = []string{"adalora:lr=1"} }},
 		{"with what compare sets", "the comparison itself sets out", func(c *settings.Config) { c.With = []string{"full:out=x"} }},

@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"math"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -54,6 +55,21 @@ func TestWarnings(t *testing.T) {
 		if got := Warnings(tc.results); strings.Join(got, "\n") != strings.Join(tc.want, "\n") {
 			t.Errorf("%s: got\n%s\nwant\n%s", name, strings.Join(got, "\n"), strings.Join(tc.want, "\n"))
 		}
+	}
+}
+
+// Seeds that were scored on examples of their own are judged by the mean of what the
+// commonest answer scores there.
+func TestBaselineOfSeeds(t *testing.T) {
+	dir := t.TempDir()
+	for seed, v := range []struct{ score, least float64 }{{0.78, 0.6}, {0.74, 0.8}} {
+		f := scored("topics", "lora", uint64(seed), v.score)
+		f.results.Baseline = metrics.Scores{"accuracy": v.least}
+		f.write(t, filepath.Join(dir, fmt.Sprint(seed)))
+	}
+	r := load(t, dir)
+	if least := r.Tasks[0].Baseline["accuracy"]; math.Abs(float64(least)-0.7) > 1e-12 || r.Tasks[0].Methods[0].Unlearnt {
+		t.Errorf("the commonest answer scores %v; LoRA has learnt nothing: %v", least, r.Tasks[0].Methods[0].Unlearnt)
 	}
 }
 

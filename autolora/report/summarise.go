@@ -75,14 +75,18 @@ func groups[T any](values []T, same func(a, b T) bool) [][]T {
 
 func (t *Task) summarise() {
 	t.Baseline = make(map[string]Number)
+	baselines := make(map[string][]float64)
 	for _, m := range t.Methods {
 		m.summarise()
 		t.Primary = cmp.Or(t.Primary, m.runs[0].Results.Primary)
 		for _, r := range m.runs {
 			for name, v := range r.Results.Baseline {
-				t.Baseline[name] = Number(v)
+				baselines[name] = append(baselines[name], v)
 			}
 		}
+	}
+	for name, all := range baselines { // several where seeds were scored on examples of their own, as prunings are
+		t.Baseline[name] = sample(all).Mean
 	}
 	for _, m := range t.Methods {
 		m.Unlearnt = m.learntNothing(t)

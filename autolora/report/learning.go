@@ -84,8 +84,8 @@ func advice(course runs.Course, rate, usual float64, steps int) string {
 		high = true
 	case high && rate > usual/far:
 		try = usual / 4
-	case high:
-		try = rate / 4
+	case high: // or low, and its rise the noise of few batches
+		return fmt.Sprintf("try another learning rate than %s: %s or %s", human.Rate(rate), human.Rate(rate/4), human.Rate(usual))
 	case rate > usual/far: // neither high nor low for most
 		return fmt.Sprintf("try more steps than %s, or another learning rate than %s: %s or %s", human.Thousands(steps), human.Rate(rate), human.Rate(rate/4), human.Rate(rate*4))
 	}

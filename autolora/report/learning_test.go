@@ -47,7 +47,7 @@ func TestWarnings(t *testing.T) {
 		"flat, but high":       {run("lora", 8e-3, 0.693, 0.69), []string{"the loss hardly moved (0.693 → 0.690 in 1,564 steps): the learning rate 8e-3 is high: try 1e-3"}},
 		"flat, near the usual": {run("lora", 2e-3, 0.693, 0.69), []string{"the loss hardly moved (0.693 → 0.690 in 1,564 steps): try more steps than 1,564, or another learning rate than 2e-3: 5e-4 or 8e-3"}},
 		"high as it is":        {run("lora", 1e-3, 0.693, 0.9), []string{"the loss rose (0.693 → 0.900 in 1,564 steps): the learning rate 1e-3 is high: try 2.5e-4"}},
-		"high though low":      {run("lora", 1e-4, 0.693, 0.9), []string{"the loss rose (0.693 → 0.900 in 1,564 steps): the learning rate 1e-4 is high: try 2.5e-5"}},
+		"rose though low":      {run("lora", 1e-4, 0.693, 0.9), []string{"the loss rose (0.693 → 0.900 in 1,564 steps): try another learning rate than 1e-4: 2.5e-5 or 1e-3"}},
 		"flat as it is":        {run("lora", 1e-3, 0.693, 0.69), []string{"the loss hardly moved (0.693 → 0.690 in 1,564 steps): try more steps than 1,564, or another learning rate than 1e-3: 2.5e-4 or 4e-3"}},
 		"a rate not known":     {run("lora", 0, 0.693, 0.69), []string{"the loss hardly moved (0.693 → 0.690 in 1,564 steps)"}},
 		"learnt":               {run("lora", 1e-3, 0.693, 0.4), nil},
@@ -70,6 +70,24 @@ func TestBaselineOfSeeds(t *testing.T) {
 	r := load(t, dir)
 	if least := r.Tasks[0].Baseline["accuracy"]; math.Abs(float64(least)-0.7) > 1e-12 || r.Tasks[0].Methods[0].Unlearnt {
 		t.Errorf("the commonest answer scores %v; LoRA has learnt nothing: %v", least, r.Tasks[0].Methods[0].Unlearnt)
+	}
+}
+
+// Where the commonest answer's score is not defined the loss says that nothing was learnt.
+func TestNoVerdictByLoss(t *testing.T) {
+	dir := t.TempDir()
+	for seed := range uint64(2) {
+		for method, loss := range map[string]float64{"autolora": 0.5, "lora": 2.5} {
+			f := scored("prices", method, seed, 0.6)
+			f.results.Primary = metrics.NameSpearman
+			f.results.Scores = metrics.Scores{metrics.NameSpearman: 0.5 + 0.01*float64(seed), metrics.NameLoss: loss}
+			f.results.Baseline = metrics.Scores{metrics.NameSpearman: math.NaN(), metrics.NameLoss: 2}
+			f.write(t, filepath.Join(dir, method, fmt.Sprint(seed)))
+		}
+	}
+	want := "prices: no verdict on AutoLoRA and LoRA of one rank everywhere: LoRA of one rank everywhere came to no lower loss than always giving the commonest answer (2.0000)."
+	if got := load(t, dir).Headlines(); len(got) != 1 || got[0] != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"autolora/autolora/runs"
+	"autolora/data/metrics"
 	"autolora/human"
 )
 
@@ -169,6 +170,8 @@ func (c *Comparison) sentence() string {
 		why := "gave one answer to everything"
 		if least := c.task.baseline(c.Score); least.Known() {
 			why = fmt.Sprintf("scored no better than always giving the commonest answer (%s %s)", how.Title, how.format(least))
+		} else if least := c.task.baseline(metrics.NameLoss); least.Known() { // as of regressions, whose correlation is not defined
+			why = fmt.Sprintf("came to no lower loss than always giving the commonest answer (%s)", heldOut.format(least))
 		}
 		return fmt.Sprintf("no verdict on %s and %s: %s %s.", methodOf(c.Of).Words, other, strings.Join(names, " and "), why)
 	case n == 0 && c.others:

@@ -55,8 +55,9 @@ func choice(u *runs.Tune) string {
 }
 
 // broke says that the training with what trials chose lost more than half of what its trial
-// had learnt; "" if it did not, or its trial had not clearly learnt anything, or that is not known, as of a search alone. Of the commonest answer's loss the
-// trial's is the part that it has learnt; both are of other examples.
+// had learnt; "" if it did not, or its trial had not clearly learnt anything, or that is not
+// known, as of a search alone. Of the commonest answer's loss the trial's is the part that it
+// has learnt; both are of other examples.
 func broke(u *runs.Tune, r *runs.Results) string {
 	if r == nil {
 		return ""
@@ -64,7 +65,7 @@ func broke(u *runs.Tune, r *runs.Results) string {
 	loss, known := r.Scores[metrics.NameLoss]
 	least, alsoKnown := r.Baseline[metrics.NameLoss]
 	if n := len(u.Chosen.Rungs); n > 0 {
-		if last := u.Chosen.Rungs[n-1]; last.Baseline != nil && *u.Chosen.Loss+standardError(*u.Chosen) >= *last.Baseline {
+		if learnt, told := u.Chosen.Rungs[n-1].Learnt(); told && !learnt {
 			return ""
 		}
 	}

@@ -164,17 +164,22 @@ func (u *Tune) Judge(rung int) {
 	}
 }
 
-// Learnt reports whether a trial of a rung has clearly learnt something: whether its
-// loss is below the commonest answer's by more than its standard error. It is not known
-// where that answer's loss is not.
+// Learnt reports whether a trial of a rung has clearly learnt something, see
+// Reached.Learnt.
 func (u *Tune) Learnt(rung int) (learnt, known bool) {
 	_, at := u.AtRung(rung)
 	for _, i := range at {
-		r := u.Trials[i].Rungs[rung]
-		known = known || r.Baseline != nil
-		learnt = learnt || r.StandardError != nil && r.below(*r.StandardError)
+		its, knows := u.Trials[i].Rungs[rung].Learnt()
+		learnt, known = learnt || its, known || knows
 	}
 	return learnt, known
+}
+
+// Learnt reports whether something has clearly been learnt: whether the loss is below the
+// commonest answer's by more than its standard error. It is not known where that answer's
+// loss is not.
+func (r Reached) Learnt() (learnt, known bool) {
+	return r.StandardError != nil && r.below(*r.StandardError), r.Baseline != nil
 }
 
 // below reports whether the loss is below the commonest answer's by more than that.

@@ -172,7 +172,7 @@ func (c *chats) whole(conversation *data.Conversation) error {
 	}
 	for i, m := range conversation.Messages {
 		switch {
-		case m.CallsTools() && !template.calls:
+		case !template.calls && m.CallsTools():
 			return lost(fmt.Sprintf("the tool calls of message %d", i+1))
 		case m.Role == data.ToolRole && !template.answers:
 			return lost(fmt.Sprintf("message %d, a tool's answer", i+1))

@@ -7,11 +7,11 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"reflect"
-	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -391,35 +391,33 @@ func TestLoaderError(t *testing.T) {
 	}
 }
 
-// TestLoaderEnds fails if a goroutine is left, whoever ends the loader.
+// TestLoaderEnds fails if a goroutine is left, whoever ends the loader: then the bubble of a round cannot end.
 func TestLoaderEnds(t *testing.T) {
-	before := runtime.NumGoroutine()
 	for round := range 50 {
-		ctx, cancel := context.WithCancel(t.Context())
-		l := NewLoader(ctx, NewCorpus(numbered(40), &fakeEncoder{slow: round%2 == 0}),
-			newOrder(t, OrderConfig{Indices: ints(0, 40), Size: 4}), LoaderConfig{Workers: 4, Ahead: 3})
-		for range round % 5 {
-			if _, err := l.Next(); err != nil {
-				t.Fatal(err)
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			l := NewLoader(ctx, NewCorpus(numbered(40), &fakeEncoder{slow: round%2 == 0}),
+				newOrder(t, OrderConfig{Indices: ints(0, 40), Size: 4}), LoaderConfig{Workers: 4, Ahead: 3})
+			for range round % 5 {
+				if _, err := l.Next(); err != nil {
+					t.Fatal(err)
+				}
 			}
-		}
-		if round%3 == 0 {
-			cancel()
-			if _, err := l.Next(); !errors.Is(err, context.Canceled) {
-				t.Errorf("got %v, want the context's error", err)
+			if round%3 == 0 {
+				cancel()
+				if _, err := l.Next(); !errors.Is(err, context.Canceled) {
+					t.Errorf("got %v, want the context's error", err)
+				}
+				l.wg.Wait()
+			} else {
+				l.Close()
+				l.Close()
+				if _, err := l.Next(); !errors.Is(err, ErrClosed) {
+					t.Errorf("got %v, want %v", err, ErrClosed)
+				}
 			}
-			l.wg.Wait()
-		} else {
-			l.Close()
-			l.Close()
-			if _, err := l.Next(); !errors.Is(err, ErrClosed) {
-				t.Errorf("got %v, want %v", err, ErrClosed)
-			}
-		}
-		cancel()
-	}
-	if after := runtime.NumGoroutine(); after > before {
-		t.Errorf("%d goroutines, %d before", after, before)
+		})
 	}
 }
 

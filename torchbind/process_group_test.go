@@ -421,12 +421,8 @@ func TestProcessGroupFailures(t *testing.T) {
 		all, _ := startGroup(t, patience, "loop", "loop", "loop", "loop")
 		await(all)
 		_ = all[2].Process.Kill()
-		killed := time.Now()
 		for _, rank := range []int{0, 1, 3} {
 			all[rank].finish(t, fmt.Sprintf("error: process %d of 4 lost the connection to another in an exchange", rank))
-		}
-		if d := time.Since(killed); d > 5*time.Second {
-			t.Errorf("the others took %v to see it", d)
 		}
 	})
 	t.Run("one hangs", func(t *testing.T) {

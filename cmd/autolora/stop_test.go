@@ -43,11 +43,12 @@ func TestNothingOutlastsASignal(t *testing.T) {
 					t.Fatal(err)
 				}
 				waitForReader(t, cmd.Process.Pid, fifo)
-				began := time.Now()
 				cmd.Process.Signal(s)
+				hangs := time.AfterFunc(time.Minute, func() { cmd.Process.Kill() })
 				cmd.Wait()
-				if took := time.Since(began); cmd.ProcessState.ExitCode() != exitFailed || !strings.HasSuffix(stderr.String(), "interrupted\n") || took > 5*time.Second {
-					t.Errorf("ended after %v with %v: %q", took, cmd.ProcessState, &stderr)
+				hangs.Stop()
+				if cmd.ProcessState.ExitCode() != exitFailed || !strings.HasSuffix(stderr.String(), "interrupted\n") {
+					t.Errorf("ended with %v: %q", cmd.ProcessState, &stderr)
 				}
 			})
 		}

@@ -85,7 +85,7 @@ func halves(dev *data.Dataset, seed uint64) (choosing *data.Dataset, reporting [
 		return nil, nil, fmt.Errorf("%s has %d examples, want at least 4: half of them choose how much is cut, the others say what is left", dev.Files[0], n)
 	}
 	if counts := dev.LabelCounts(); len(counts) > 1 && counts[1].Count == 0 { // the commonest comes first
-		return nil, nil, fmt.Errorf("%s: all %d examples are of class %s: their loss does not say what an adapter knows; give examples of every class", dev.Files[0], dev.Len(), counts[0].Label)
+		return nil, nil, fmt.Errorf("%s: %s is the only class in it: the loss does not say what an adapter knows; give examples of every class", dev.Files[0], counts[0].Label)
 	}
 	a, b, err := dev.Split(0.5, seed)
 	if err != nil {

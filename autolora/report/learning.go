@@ -12,7 +12,9 @@ import (
 // looks as if it had not: first what its score shows, then why that may be.
 func Warnings(r *runs.Results) []string {
 	var all []string
-	if r.NoBetter() {
+	if runs.OneAnswer(r.Baseline) {
+		all = append(all, oneAnswer)
+	} else if r.NoBetter() {
 		all = append(all, noBetter(r.Primary, Number(r.Scores[r.Primary]), Number(r.Baseline[r.Primary])))
 	}
 	for _, s := range symptoms(r) {
@@ -20,6 +22,8 @@ func Warnings(r *runs.Results) []string {
 	}
 	return all
 }
+
+const oneAnswer = "all examples that were scored have the same right answer: the scores do not say what was learnt"
 
 // noBetter says that a score is no better than that of the commonest answer.
 func noBetter(primary string, got, least Number) string {

@@ -25,6 +25,8 @@ func TestWarnings(t *testing.T) {
 	nothing.Classes, nothing.Confusion = []metrics.ClassScores{class("bad", 0), class("go\x1bod", 872)}, [][]int{{0, 400}, {0, 472}}
 	entities := &runs.Results{Method: "lora", Primary: "f1", Scores: metrics.Scores{"f1": 0}, Baseline: metrics.Scores{"f1": 0},
 		Details: runs.Details{Classes: []metrics.ClassScores{class("protein", 0)}}}
+	same := run("lora", 1e-3, 0.693, 0.4)
+	same.Scores, same.Baseline = metrics.Scores{"f1": 0, "loss": 0.2}, metrics.Scores{"f1": 0, "loss": 0}
 	half := 0.5
 	several := &runs.Results{Method: "lora", Primary: "f1_micro", Scores: metrics.Scores{"f1_micro": 0}, Baseline: metrics.Scores{"f1_micro": 0},
 		Details: runs.Details{Classes: []metrics.ClassScores{class("joy", 0), class("fear", 0)}, Threshold: &half}}
@@ -50,6 +52,7 @@ func TestWarnings(t *testing.T) {
 		"rose though low":      {run("lora", 1e-4, 0.693, 0.9), []string{"the loss rose (0.693 → 0.900 in 1,564 steps): try another learning rate than 1e-4: 2.5e-5 or 1e-3"}},
 		"flat as it is":        {run("lora", 1e-3, 0.693, 0.69), []string{"the loss hardly moved (0.693 → 0.690 in 1,564 steps): try more steps than 1,564, or another learning rate than 1e-3: 2.5e-4 or 4e-3"}},
 		"a rate not known":     {run("lora", 0, 0.693, 0.69), []string{"the loss hardly moved (0.693 → 0.690 in 1,564 steps)"}},
+		"one answer":           {same, []string{"all examples that were scored have the same right answer: the scores do not say what was learnt"}},
 		"learnt":               {run("lora", 1e-3, 0.693, 0.4), nil},
 	} {
 		if got := Warnings(tc.results); strings.Join(got, "\n") != strings.Join(tc.want, "\n") {

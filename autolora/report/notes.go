@@ -86,6 +86,9 @@ func (t *Task) remarks() []string {
 			remarks = append(remarks, methodOf(m.Method).Title+": "+text)
 		}
 	}
+	if slices.ContainsFunc(t.runs(), func(r *Run) bool { return runs.OneAnswer(r.Results.Baseline) }) {
+		remarks = append(remarks, oneAnswer)
+	}
 	remarks = append(remarks, t.symptoms()...)
 	for _, name := range unequal(t.runs(), isShared) {
 		remarks = append(remarks, fmt.Sprintf("runs of different methods differ in --%s (%s): their scores are not for the same conditions", name, strings.Join(values(t.runs(), name), ", ")))

@@ -18,17 +18,20 @@ func PruningWords(p *runs.Pruning, ranks *runs.Ranks) []string {
 		human.Thousands(whole.Parameters), human.Thousands(chosen.Parameters), weighedBy[p.By], human.Count(p.Choosing, "example"), sided(chosen, "rose", "fell"), rise(chosen))
 	switch {
 	case chosen.Parameters == whole.Parameters:
-		first = fmt.Sprintf("Nothing could be left out within the tolerance of %s: every smaller adapter lost more", shownLoss(p.Tolerance))
+		first = fmt.Sprintf("Nothing could be left out within the tolerance of %s: every smaller adapter that was tried lost more", shownLoss(p.Tolerance))
 	case p.Budget == 0:
 		first += fmt.Sprintf("; %s was allowed", shownLoss(p.Tolerance))
 	}
 	all := []string{first + "."}
 	if r := p.Reported; r != nil {
-		after := ""
+		text := fmt.Sprintf("On the %s that had no say it is %s", human.Count(p.Reporting, "other example"), shownLoss(r.Loss))
 		if p.Steps > 0 {
-			after = fmt.Sprintf(" after %s of training", human.Count(p.Steps, "more step"))
+			text += fmt.Sprintf(" after %s of training", human.Count(p.Steps, "more step"))
 		}
-		all = append(all, fmt.Sprintf("On the %s that had no say it is %s%s, %s %s the whole adapter's.", human.Count(p.Reporting, "other example"), shownLoss(r.Loss), after, rise(*r), sided(*r, "above", "below")))
+		if p.Steps > 0 || chosen.Parameters < whole.Parameters { // else it is the whole adapter's
+			text += fmt.Sprintf(", %s %s the whole adapter's", rise(*r), sided(*r, "above", "below"))
+		}
+		all = append(all, text+".")
 	}
 	if ranks != nil {
 		if where := whereLeft(*ranks); where != "" {

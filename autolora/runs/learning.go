@@ -9,8 +9,12 @@ import (
 
 // NoBetter reports whether scores are known not to be better than those of
 // always giving the commonest answer: by the main score, or by the loss where
-// that is not defined, as a correlation with one answer is not.
+// that is not defined, as a correlation with one answer is not. Nothing is known
+// where all examples have that answer.
 func NoBetter(scores, baseline metrics.Scores, primary string) bool {
+	if OneAnswer(baseline) {
+		return false
+	}
 	for _, name := range []string{primary, metrics.NameLoss} {
 		got, scored := scores[name]
 		least, known := baseline[name]
@@ -21,19 +25,26 @@ func NoBetter(scores, baseline metrics.Scores, primary string) bool {
 	return false
 }
 
+// OneAnswer reports whether all examples that were scored have the same right
+// answer, as the loss of always giving the commonest one shows: nothing is better.
+func OneAnswer(baseline metrics.Scores) bool {
+	loss, known := baseline[metrics.NameLoss]
+	return known && loss < 1e-12 // 0, but for the rounding of a mean of labels
+}
+
 // NoBetter reports whether the run is known to have learnt nothing that its
 // score shows.
 func (r *Results) NoBetter() bool { return NoBetter(r.Scores, r.Baseline, r.Primary) }
 
-// OnlyClass returns the class that all examples were given, where there are
+// OnlyClass returns the class that all examples were given, where some are of
 // others; in tagging "" and true says that no entity was found where there are
 // some, and of examples with any number of labels that none was given.
 func (r *Results) OnlyClass() (name string, only bool) {
-	given, golds := 0, 0
+	given, golds, right := 0, 0, 0 // right: that are of the class given
 	for _, c := range r.Classes {
 		golds += c.Support
 		if c.Predicted > 0 {
-			name = c.Name
+			name, right = c.Name, c.Support
 			given++
 		}
 	}
@@ -41,7 +52,7 @@ func (r *Results) OnlyClass() (name string, only bool) {
 	case r.Threshold != nil, r.Confusion == nil && len(r.Classes) <= MaxConfusion: // of entities, beside which there is O
 		return "", len(r.Classes) > 0 && given == 0 && golds > 0
 	default:
-		return name, len(r.Classes) > 1 && given == 1
+		return name, given == 1 && right < golds
 	}
 }
 

@@ -24,6 +24,8 @@ func TestNoBetter(t *testing.T) {
 		{"a correlation, by the loss", "pearson", metrics.Scores{"pearson": 0.1, "loss": 2}, metrics.Scores{"pearson": nan, "loss": 1.9}, true},
 		{"a correlation, better by the loss", "pearson", metrics.Scores{"pearson": 0.1, "loss": 1.8}, metrics.Scores{"pearson": nan, "loss": 1.9}, false},
 		{"no correlation at all", "pearson", metrics.Scores{"pearson": nan, "loss": 2}, metrics.Scores{"pearson": nan, "loss": 1.9}, true},
+		{"one answer", "f1", metrics.Scores{"f1": 0, "loss": 0.2}, metrics.Scores{"f1": 0, "loss": 0}, false},
+		{"one number", "pearson", metrics.Scores{"pearson": nan, "loss": 0.2}, metrics.Scores{"pearson": nan, "loss": 1e-33}, false},
 		{"nothing defined", "pearson", metrics.Scores{"pearson": nan}, metrics.Scores{"pearson": nan}, false},
 	} {
 		if got := NoBetter(tc.scores, tc.baseline, tc.primary); got != tc.want {
@@ -45,6 +47,7 @@ func TestOnlyClass(t *testing.T) {
 	}{
 		{"both", Details{Classes: []metrics.ClassScores{class("a", 3, 2), class("b", 1, 2)}, Confusion: two}, "b", false},
 		{"one", Details{Classes: []metrics.ClassScores{class("a", 3, 0), class("b", 1, 4)}, Confusion: two}, "b", true},
+		{"one, and rightly", Details{Classes: []metrics.ClassScores{class("a", 0, 0), class("b", 4, 4)}, Confusion: two}, "", false},
 		{"entities", Details{Classes: []metrics.ClassScores{class("x", 3, 2)}}, "", false},
 		{"no entity", Details{Classes: []metrics.ClassScores{class("x", 3, 0), class("y", 1, 0)}}, "", true},
 		{"one label of several", Details{Classes: []metrics.ClassScores{class("x", 3, 2), class("y", 1, 0)}, Threshold: new(0.5)}, "", false},

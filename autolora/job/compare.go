@@ -156,7 +156,7 @@ func Compare(ctx context.Context, host Host, cfg settings.Config, plan []setting
 			failed = append(failed, fmt.Errorf("%s: %w", title, err))
 			continue
 		}
-		done, err := completeRun(host.Processes, c, compareCommand, read)
+		done, err := completeRun(ctx, host.Processes, c, compareCommand, read)
 		if err != nil {
 			return err
 		}

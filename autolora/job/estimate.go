@@ -41,7 +41,7 @@ func Estimates(ctx context.Context, plan []settings.Config) ([]Estimate, string,
 	if err != nil {
 		return nil, "", err
 	}
-	size, dataBasis, err := sizeOf(plan[0])
+	size, dataBasis, err := sizeOf(ctx, plan[0])
 	if err != nil {
 		return nil, "", err
 	}
@@ -213,7 +213,7 @@ func texts(train, scored int, tokens float64) size {
 
 // sizeOf returns the size of a run's data: counted where they are at hand, else
 // as known.
-func sizeOf(c settings.Config) (size, string, error) {
+func sizeOf(ctx context.Context, c settings.Config) (size, string, error) {
 	if c.TrainFile == "" && c.DevFile == "" && c.Data == "" {
 		task, err := data.NamedTask(c.Task)
 		if err != nil {
@@ -221,7 +221,7 @@ func sizeOf(c settings.Config) (size, string, error) {
 		}
 		return limited(sizes[task.Name], c), fmt.Sprintf("the known size of %s", task.Name), nil
 	}
-	splits, err := readAlone(c, data.Train, c.EvalOn)
+	splits, err := readAlone(ctx, c, data.Train, c.EvalOn)
 	if err != nil {
 		return size{}, "", err
 	}

@@ -2,6 +2,7 @@ package job
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"os"
 	"slices"
@@ -123,7 +124,7 @@ func (j *job) findCheckpoint(now savedConfig) error {
 
 // completeRun returns the outcome of a command's run that is in cfg.Out and complete;
 // nil if there is none.
-func completeRun(procs *Processes, cfg settings.Config, command string, read readings) (*Outcome, error) {
+func completeRun(ctx context.Context, procs *Processes, cfg settings.Config, command string, read readings) (*Outcome, error) {
 	var err error
 	if procs.Writes() {
 		err = runs.Settle(cfg.Out)
@@ -146,7 +147,7 @@ func completeRun(procs *Processes, cfg settings.Config, command string, read rea
 		cfg.MaxLength = min(cfg.MaxLength, before.Settings.MaxLength) // see fitLength
 	}
 	if err = before.same(guessedAs(cfg, before.Settings), command); err == nil {
-		err = read.unchanged(before, cfg)
+		err = read.unchanged(ctx, before, cfg)
 	}
 	if err := procs.agree(err); err != nil {
 		return nil, err

@@ -85,9 +85,10 @@ type job struct {
 	files   []string
 
 	// Of a pruning.
-	adapter  *StoredAdapter
-	choosing *data.Dataset // examples of the dev set that choose; scored has the others
-	pruning  runs.Pruning
+	adapter    *StoredAdapter
+	adapterSum string
+	choosing   *data.Dataset // examples of the dev set that choose; scored has the others
+	pruning    runs.Pruning
 }
 
 // do does a job that trains.
@@ -100,7 +101,7 @@ func do(ctx context.Context, host Host, cfg settings.Config, command string, wor
 func doWith(ctx context.Context, host Host, cfg settings.Config, command string, read func(context.Context, *session) (*job, error), work func(*job) error) (*Outcome, error) {
 	cfg = cfg.Resolved()
 	if cfg.Resume {
-		if done, err := completeRun(host.Processes, cfg, command, readings{}); done != nil || err != nil {
+		if done, err := completeRun(ctx, host.Processes, cfg, command, readings{}); done != nil || err != nil {
 			return done, err
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"autolora/data"
 	"autolora/data/metrics"
 	"autolora/nn"
+	"autolora/nn/peft"
 	"autolora/torchbind"
 )
 
@@ -58,6 +59,9 @@ func newPruning(ctx context.Context, s *session) (*job, error) {
 		return nil, err
 	}
 	j := &job{ctx: ctx, cfg: s.cfg, session: s, adapter: adapter}
+	if j.adapterSum, err = peft.Fingerprint(adapter.dir); err != nil {
+		return nil, err
+	}
 	if j.choosing, j.scored, err = halves(dev[0], s.cfg.Seed); err != nil {
 		return nil, err
 	}

@@ -212,6 +212,41 @@ func TestPruneResumes(t *testing.T) {
 	checkResume(t, Prune, cfg, rand.New(rand.NewPCG(3, 8)))
 }
 
+// A pruning whose adapter was changed since it began does not go on, and is not taken as
+// complete.
+func TestPruneOfChangedAdapter(t *testing.T) {
+	cfg := trainedAdapter(t, tinyConfig(t, "exact"))
+	cfg.By, cfg.Resume, cfg.SaveEvery = runs.ByAblation, true, 1
+	file := filepath.Join(cfg.Adapter, runs.AdapterDir, "adapter_config.json")
+	before, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := func() {
+		t.Helper()
+		writeTest(t, file, string(before)+"\n")
+		run(t, func(*torchbind.Scope) {
+			if _, err := Prune(context.Background(), quiet, cfg); err == nil || err.Error() != "the adapter has changed since the run in "+cfg.Out+" began: choose another folder" {
+				t.Errorf("error %v", err)
+			}
+		})
+		writeTest(t, file, string(before))
+	}
+	begun := func() bool { _, err := os.Stat(filepath.Join(cfg.Out, runs.ConfigFile)); return err == nil }
+	for left := 1; !begun(); left++ {
+		run(t, func(*torchbind.Scope) {
+			ctx, cancel := context.WithCancel(context.Background())
+			if _, err := Prune(ctx, Host{Reporter: &stopper{left: left, cancel: cancel}}, cfg); !errors.Is(err, context.Canceled) {
+				t.Fatalf("error %v, want context.Canceled", err)
+			}
+		})
+	}
+	changed()
+	mustRun(t, Prune, cfg)
+	changed()
+	mustRun(t, Prune, cfg)
+}
+
 // What cannot be cut is one line that says why.
 func TestPruneErrors(t *testing.T) {
 	train := tinyConfig(t, "exact")

@@ -2,6 +2,7 @@ package job
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"autolora/autolora/runs"
 	"autolora/autolora/settings"
 	"autolora/data"
+	"autolora/nn/peft"
 	"autolora/plainjson"
 	"autolora/torchbind"
 )
@@ -31,7 +33,7 @@ type about struct {
 	Processes int       `json:"processes,omitempty"`
 	Revision  string    `json:"revision,omitempty"`
 	Began     time.Time `json:"began"`
-	// Data are the SHA-256 of the files of each part, and of that of the ranks, if there is one.
+	// Data are the SHA-256 of the files of each part, and of those of the ranks and of the adapter to cut, if there are any.
 	Data map[string]string `json:"data"`
 	// Chosen are the settings whose values were not given, but chosen by trials.
 	Chosen []string `json:"chosen,omitempty"`
@@ -69,6 +71,9 @@ func (j *job) savedConfig(command string) savedConfig {
 	if j.ranks != nil {
 		a.Data[ranksData] = j.ranks.Fingerprint
 	}
+	if j.adapterSum != "" {
+		a.Data[adapterData] = j.adapterSum
+	}
 	if n := j.session.procs.size(); n > 1 {
 		a.Processes = n
 	}
@@ -89,24 +94,25 @@ func fingerprints(train *data.Dataset, scored []*data.Dataset) map[string]string
 
 // Keys of about.Data beside the names of dev and test sets.
 const (
-	trainData = "train"
-	ranksData = "ranks"
+	trainData   = "train"
+	ranksData   = "ranks"
+	adapterData = "adapter"
 )
 
 // readings are the fingerprints of data that were read already, by the settings that say
 // which: a comparison has many runs on the same.
 type readings map[string]map[string]string
 
-// unchanged returns an error if the data or the ranks of a complete run have changed
-// since. Where they are gone, there is nothing to compare.
-func (r readings) unchanged(before *savedConfig, now settings.Config) error {
+// unchanged returns an error if the data, the ranks or the adapter of a complete run have
+// changed since. Where they are gone, there is nothing to compare.
+func (r readings) unchanged(ctx context.Context, before *savedConfig, now settings.Config) error {
 	parts := []data.Part{now.EvalOn}
 	if before.About.Data[trainData] != "" {
 		parts = append(parts, data.Train)
 	}
 	key := fmt.Sprintf("%q", []any{parts, now.Task, now.Data, now.TrainFile, now.DevFile, now.Kind, now.Text, now.Label})
 	if r[key] == nil {
-		splits, err := readAlone(now, parts...)
+		splits, err := readAlone(ctx, now, parts...)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		} else if err != nil {
@@ -122,21 +128,31 @@ func (r readings) unchanged(before *savedConfig, now settings.Config) error {
 		}
 		sums[ranksData] = cmp.Or(ranks.Fingerprint, sum)
 	}
+	if sum := before.About.Data[adapterData]; sum != "" {
+		adapter, err := peft.Fingerprint(now.Adapter)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		sums[adapterData] = cmp.Or(adapter, sum)
+	}
 	return before.unchanged(sums, now.Out)
 }
 
 // unchanged returns an error if the files of the run in out have other sums now. Those
-// of ranks were not kept always.
+// of ranks and adapters were not kept always.
 func (c savedConfig) unchanged(now map[string]string, out string) error {
 	for part, sum := range c.About.Data {
 		if now[part] == sum {
 			continue
 		}
-		what := "data"
-		if part == ranksData {
-			what = ranksData
+		what := "data have"
+		switch part {
+		case ranksData:
+			what = "ranks have"
+		case adapterData:
+			what = "adapter has"
 		}
-		return fmt.Errorf("the %s have changed since the run in %s began: choose another folder", what, out)
+		return fmt.Errorf("the %s changed since the run in %s began: choose another folder", what, out)
 	}
 	return nil
 }

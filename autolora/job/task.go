@@ -253,7 +253,23 @@ func readSplits(cfg settings.Config, labels []string, parts ...data.Part) (*data
 }
 
 // readAlone is readSplits where no model is opened, and settings may not be complete.
-func readAlone(cfg settings.Config, parts ...data.Part) (*data.Splits, error) {
+// An adapter to cut says what the labels are.
+func readAlone(ctx context.Context, cfg settings.Config, parts ...data.Part) (*data.Splits, error) {
+	if cfg.Adapter != "" {
+		adapter, err := ReadAdapter(cfg.Adapter)
+		if err != nil {
+			return nil, err
+		}
+		s, err := newSession(ctx, Host{Reporter: silent{}}, cfg)
+		if err != nil {
+			return nil, err
+		}
+		defer s.close()
+		if err := s.knowLabels(adapter); err != nil {
+			return nil, err
+		}
+		return readSplits(s.cfg, s.labels, parts...)
+	}
 	dir := ""
 	if info, err := os.Stat(cfg.Model); err == nil && info.IsDir() {
 		dir = cfg.Model

@@ -2,8 +2,11 @@ package peft
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -48,6 +51,24 @@ func Read(dir string) (*Adapter, error) {
 		return nil, fmt.Errorf("read %s: %w", path, err)
 	}
 	return a, nil
+}
+
+// Fingerprint returns the SHA-256 of the two files that [Read] reads, one after the
+// other, in hex.
+func Fingerprint(dir string) (string, error) {
+	sum := sha256.New()
+	for _, name := range []string{configName, weightsName} {
+		f, err := os.Open(filepath.Join(dir, name))
+		if err != nil {
+			return "", err
+		}
+		_, err = io.Copy(sum, f)
+		f.Close()
+		if err != nil {
+			return "", err
+		}
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
 }
 
 // maxConfigSize bounds a configuration, which is a kilobyte and its patterns.

@@ -83,6 +83,8 @@ func ReadAdapter(dir string) (*StoredAdapter, error) {
 	if model := filepath.Join(dir, runs.ModelDir); errors.Is(err, fs.ErrNotExist) {
 		if _, failure := os.Stat(model); failure == nil { // of method full
 			err = settings.Errorf("adapter", "%s holds no adapter but a whole model: give %s as model, and no adapter", dir, model)
+		} else if below := runs.Below(dir, "adapter_config.json"); below != "" {
+			err = settings.Errorf("adapter", "%s holds no adapter itself: give one of those in it, such as %s", dir, below)
 		}
 	}
 	if err != nil {

@@ -99,6 +99,17 @@ func Where(dir string) string {
 	return dir
 }
 
+// Below returns a folder in dir, at most four levels deep, with a file of that name, or ""
+// if there is none: a comparison has one for each run.
+func Below(dir, name string) string {
+	for level := "[^.]*"; strings.Count(level, "*") <= 4; level = filepath.Join(level, "[^.]*") {
+		if found, err := filepath.Glob(filepath.Join(dir, level, name)); err == nil && len(found) > 0 {
+			return filepath.Dir(found[0])
+		}
+	}
+	return ""
+}
+
 // isFolder reports whether there is a folder, and not only a link to one.
 func isFolder(path string) bool {
 	info, err := os.Lstat(path)

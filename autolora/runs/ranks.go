@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 
 	"autolora/foreign"
 	"autolora/plainjson"
@@ -74,8 +76,14 @@ func (r Ranks) Mean() float64 {
 	return float64(sum) / float64(max(1, len(r.Layers)))
 }
 
-// ReadRanks reads a ranks.json that somebody named; names and ranks alone are enough.
-func ReadRanks(path string) (Ranks, error) { return readRanks(path, foreign.ReadNamed) }
+// ReadRanks reads a ranks.json that somebody named, or that of the run whose folder was
+// named; names and ranks alone are enough.
+func ReadRanks(path string) (Ranks, error) {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		path = filepath.Join(path, RanksFile)
+	}
+	return readRanks(path, foreign.ReadNamed)
+}
 
 // Ranks reads the ranks.json of the folder. The error is fs.ErrNotExist where there
 // is none.

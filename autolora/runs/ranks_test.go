@@ -41,7 +41,7 @@ func TestRanksOfAFolder(t *testing.T) {
 	must(t, os.Symlink("../elsewhere", filepath.Join(out, RanksFile)))
 	must(t, os.Mkdir(piped, 0o777))
 	must(t, syscall.Mkfifo(filepath.Join(piped, RanksFile), 0o666))
-	if r, err := ReadRanks(filepath.Join(out, RanksFile)); err != nil || len(r.Layers) != 1 {
+	if r, err := ReadRanks(out); err != nil || len(r.Layers) != 1 {
 		t.Errorf("named: %+v, %v", r, err)
 	}
 	if _, err := ReadOnly(out).Ranks(); err == nil || !strings.Contains(err.Error(), "out of its folder") {

@@ -52,7 +52,7 @@ func (c *Config) Settings() []Setting {
 		),
 		of("Method", Train,
 			text("method", &c.Method, runs.MethodAutoLoRA, "`METHOD` "+runs.MethodWords()).is(Identity).words(runs.MethodNames()...).holds(c.isMethod),
-			text("ranks", &c.RanksFile, "", "`FILE` ranks.json of autolora search: autolora, the method if none is given, trains at its ranks, a control at ranks made of them; --method lora and the others need none").is(Identity),
+			text("ranks", &c.RanksFile, "", "`FILE` ranks.json of autolora search, or the results folder with it: autolora, the method if none is given, trains at its ranks, a control at ranks made of them; --method lora and the others need none").is(Identity),
 			number("rank", &c.Rank, 4, atLeast(0).upTo(maxRank), "`R` rank of every layer of method lora").alsoFor(Compare),
 		),
 		of("Pruning", Prune,

@@ -205,6 +205,9 @@ func (cmd *command) inspect(ctx context.Context, c *console, path string) (conte
 	case has("config.json"):
 		return inspectModel(path)
 	case info.IsDir():
+		if below := runs.Below(path, runs.ResultsFile); below != "" {
+			return contents{}, fmt.Errorf("%s holds several runs: give one of them, such as %s; autolora report tells of all", path, below)
+		}
 		return contents{}, fmt.Errorf("%s: neither a model (config.json), an adapter (adapter_config.json) nor results (%s)", path, runs.ResultsFile)
 	case isData(path):
 		return cmd.inspectData(ctx, c, path)

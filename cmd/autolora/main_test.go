@@ -153,6 +153,13 @@ func TestExitCodes(t *testing.T) {
 	writeFile(t, pickle, "\x80\x02")
 	own := []string{"--train", table, "--dev", table, "--kind", "classification", "--text", "title", "--label", "label", "--max-length", "16", "--quiet"} // without the note that one file is trained and scored on
 	out := filepath.Join(t.TempDir(), "out")
+	several := t.TempDir()
+	one := filepath.Join(several, "lora", "seed-1")
+	if err := os.MkdirAll(filepath.Join(one, runs.AdapterDir), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, filepath.Join(one, runs.ResultsFile), "{}")
+	writeFile(t, filepath.Join(one, runs.AdapterDir, "adapter_config.json"), "{}")
 
 	for _, tc := range []struct {
 		name string
@@ -213,6 +220,8 @@ func TestExitCodes(t *testing.T) {
 		{"missing input", []string{"predict", "--model", model, "--input", "none.jsonl", "--max-length", "16"}, exitFailed, "none.jsonl"},
 		{"nothing to describe", []string{"info", "nowhere"}, exitFailed, "info: stat nowhere: no such file or directory"},
 		{"pickle", []string{"info", pickle}, exitFailed, "only safetensors is read"},
+		{"several runs", []string{"info", several}, exitFailed, several + " holds several runs: give one of them, such as " + one + "; autolora report"},
+		{"adapters of several runs", []string{"eval", "--adapter", several}, exitUsage, "eval: --adapter: " + several + " holds no adapter itself: give one of those in it, such as " + one},
 		{"empty folder", []string{"info", t.TempDir()}, exitFailed, "neither a model"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

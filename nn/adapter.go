@@ -232,9 +232,7 @@ func (m *Model) setHead(saved []safetensors.Tensor) error {
 		torchbind.NoGrad(func() { p.Value.CopyInPlace(torchbind.FromSlice(s, data, p.Shape, torchbind.CPU)) })
 	}
 	for _, name := range slices.Sorted(maps.Keys(tensors)) {
-		if !strings.HasPrefix(name, "score.") { // PEFT lists it beside "classifier" for any model
-			return fmt.Errorf("%q is saved in the adapter, but not part of this model's head", name)
-		}
+		return fmt.Errorf("%q is saved in the adapter, but not part of this model's head", name)
 	}
 	return nil
 }

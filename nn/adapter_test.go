@@ -168,6 +168,23 @@ func TestLoadAdapterErrors(t *testing.T) {
 	}
 }
 
+// What is saved of a head that the model has not is not lost without a word.
+func TestSavedHeadOfNoModel(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "adapter")
+	adapter := &peft.Adapter{
+		Config: peft.Config{R: 1, LoraAlpha: 1, ModulesToSave: []string{"score"}},
+		Saved:  []safetensors.Tensor{safetensors.FromFloat32s("score.weight", []int64{3, 24}, make([]float32, 72))},
+	}
+	if err := peft.Write(dir, adapter, peft.ModelCard{}); err != nil {
+		t.Fatal(err)
+	}
+	run(t, func(*torchbind.Scope) {
+		m := mustLoad(t, testdata("gpt2-tiny"), LoadConfig{Output: CausalLM, DType: torchbind.Float32, Device: torchbind.CPU})
+		defer m.Close()
+		oneLine(t, m.LoadAdapter(dir), `"score.weight" is saved in the adapter, but not part of this model's head`)
+	})
+}
+
 // A norm of the head is no matrix, whatever an adapter says of it.
 func TestLoRAOnNorm(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "adapter")

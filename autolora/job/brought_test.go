@@ -149,18 +149,27 @@ func TestTokensBeyondTheEmbedding(t *testing.T) {
 	}
 }
 
-// An adapter that names no task is of the task that its model has.
+// An adapter that names no task is of that of its head, or else of its model.
 func TestTaskOfAdaptersWithoutOne(t *testing.T) {
-	for model, want := range map[string]data.Kind{"gpt2-tiny": data.Generation, "bert-tiny": data.Classification, "bert-tiny-tokens": data.Tagging} {
+	for _, c := range []struct {
+		model   string
+		outputs int // of the adapter's head
+		want    data.Kind
+	}{
+		{"gpt2-tiny", 0, data.Generation},
+		{"gpt2-tiny", 3, data.Classification},
+		{"bert-tiny", 3, data.Classification},
+		{"bert-tiny-tokens", 3, data.Tagging},
+	} {
 		for _, task := range []string{"", "FEATURE_EXTRACTION"} {
-			s := &session{dir: fixturePath(model)}
+			s := &session{dir: fixturePath(c.model)}
 			var err error
 			if s.arch, err = nn.ReadConfig(s.dir); err != nil {
 				t.Fatal(err)
 			}
-			a := &StoredAdapter{TaskType: task, Outputs: 3, lora: &peft.Adapter{Config: peft.Config{TaskType: task}}}
-			if got, err := s.headTask(a); err != nil || got.Kind != want {
-				t.Errorf("%s with an adapter of %q: %s, %v; want %s", model, task, got.Kind, err, want)
+			a := &StoredAdapter{TaskType: task, Outputs: c.outputs, lora: &peft.Adapter{Config: peft.Config{TaskType: task}}}
+			if got, err := s.headTask(a); err != nil || got.Kind != c.want {
+				t.Errorf("%s with an adapter of %q with %d outputs: %s, %v; want %s", c.model, task, c.outputs, got.Kind, err, c.want)
 			}
 		}
 	}

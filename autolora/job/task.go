@@ -39,8 +39,12 @@ func sessionFor(ctx context.Context, cfg settings.Config, adapter *StoredAdapter
 // generates text, or labels tokens or whole texts.
 func (s *session) headTask(adapter *StoredAdapter) (data.Task, error) {
 	generates, labels := s.arch.Generates() && !s.arch.HasHead(), s.arch.LabelNames()
-	if adapter != nil && !adapter.anyTask() {
+	switch {
+	case adapter == nil:
+	case !adapter.anyTask():
 		generates = s.arch.Generates() && adapter.Language()
+	case adapter.Outputs > 0: // its head says more than the base model
+		generates = false
 	}
 	// Nothing but the base model may say what the scores mean.
 	several := s.cfg.Kind == data.MultiLabel || s.cfg.Kind == "" && s.arch.SeveralLabels() && (adapter == nil || adapter.Labels == nil)

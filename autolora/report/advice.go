@@ -180,7 +180,7 @@ func isOrAre(n int) string {
 func failures(u *runs.Tune) (all []string) {
 	var rates []float64
 	of := map[runs.State][]float64{}
-	chosen := 0.0
+	chosen, best := 0.0, 0.0
 	for n, t := range u.Trials {
 		s, err := t.Read()
 		if err != nil {
@@ -190,6 +190,9 @@ func failures(u *runs.Tune) (all []string) {
 		of[t.State] = append(of[t.State], s.LR)
 		if n == u.Choice {
 			chosen = s.LR
+		}
+		if n == u.Best {
+			best = s.LR
 		}
 	}
 	for _, state := range []runs.State{runs.Diverged, runs.LearntNothing} {
@@ -203,7 +206,7 @@ func failures(u *runs.Tune) (all []string) {
 		}
 	}
 	switch low, high := slices.Min(rates), slices.Max(rates); {
-	case low == high:
+	case low == high, chosen == low && best > low: // which was chosen for being low, and not better for it
 	case chosen == low:
 		all = append(all, fmt.Sprintf("the learning rate chosen, %s, is the lowest that was tried: a lower one may be better", human.Rate(low)))
 	case chosen == high:

@@ -60,7 +60,7 @@ func TestAdvice(t *testing.T) {
 	add("query", 1, 2e-3, 0.316, 0.012, 4608, "")
 	add("query", 1, 4e-3, 0.309, 0.012, 4608, "")
 	u.Choose()
-	if got, want := Advice(u, nil)[0], "chosen: learning rate 2e-3, the lowest rate whose held-out loss (0.316) is within one standard error (0.0120) of the lowest, 0.309, of learning rate 4e-3"; got != want {
+	if got, want := strings.Join(Advice(u, nil), "\n"), "chosen: learning rate 2e-3, the lowest rate whose held-out loss (0.316) is within one standard error (0.0120) of the lowest, 0.309, of learning rate 4e-3"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -81,6 +81,9 @@ func noSmaller(u *runs.Tune) string {
 	within := standardError(best)
 	other := "lower rate"
 	for n, t := range u.Trials {
+		if t.Parameters > best.Parameters && other == "lower rate" {
+			other = "" // larger ones of a lower rate may be
+		}
 		if t.Parameters >= best.Parameters {
 			continue
 		}
@@ -88,6 +91,9 @@ func noSmaller(u *runs.Tune) string {
 		if t.State == "" && t.Loss != nil && t.Steps == best.Steps && *t.Loss <= *best.Loss+within {
 			return fmt.Sprintf("%s is smaller and within its standard error, %s, but at twice its rate or less another that is no larger learnt nothing", u.Words(n), human.Significant(within))
 		}
+	}
+	if other == "" {
+		return "no smaller adapter was tried"
 	}
 	return fmt.Sprintf("no %s is within its standard error, %s", other, human.Significant(within))
 }

@@ -48,6 +48,13 @@ func TestAdvice(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	u.Trials = nil
+	add("all-linear", 1, 8e-3, 0.862, 0.041, 896, "")
+	add("query", 4, 2.5e-4, 0.886, 0.041, 1024, "")
+	u.Choose()
+	if got, want := Advice(u, nil)[0], "chosen: all-linear, rank 1, learning rate 8e-3, with the lowest held-out loss, 0.862; no smaller adapter was tried"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	u.Trials = nil
 	add("all-linear", 4, 4e-3, 0.378, 0.023, 165888, "")
 	add("attention", 4, 4e-3, 0.386, 0.023, 73728, "")
 	add("query", 4, 8e-3, 0.684, 0.023, 36864, runs.LearntNothing) // both others are at the edge

@@ -27,6 +27,15 @@ func Significant(v float64) string {
 	return strconv.FormatFloat(rounded, 'f', max(0, digits), 64)
 }
 
+// Score returns v with so many digits after the point, 0.8314; from a million on as
+// [Significant] does, as the losses of large numbers are.
+func Score(v float64, digits int) string {
+	if math.Abs(v) >= 1e6 {
+		return Significant(v)
+	}
+	return strconv.FormatFloat(v, 'f', digits, 64)
+}
+
 // Rate returns a learning rate as people write it: 2e-3, 0.01.
 func Rate(v float64) string {
 	if v == 0 || math.Abs(v) >= 0.01 {

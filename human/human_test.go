@@ -61,3 +61,11 @@ func TestNumbers(t *testing.T) {
 		})
 	}
 }
+
+func TestScore(t *testing.T) {
+	for v, want := range map[float64]string{0.83142: "0.8314", -0.5: "-0.5000", 99999.12345: "99999.1234", 3453939787121.8: "3.45e+12", math.Inf(1): "+Inf"} {
+		if got := Score(v, 4); got != want {
+			t.Errorf("%v is %q, want %q", v, got, want)
+		}
+	}
+}

@@ -13,6 +13,7 @@ import (
 	"autolora/autolora/settings"
 	"autolora/data"
 	"autolora/data/metrics"
+	"autolora/human"
 	"autolora/nn"
 	"autolora/nn/peft"
 	"autolora/torchbind"
@@ -309,7 +310,7 @@ func (x *cutter) choose() (err error) {
 		if err := x.cut(budget); err != nil {
 			return err
 		}
-		x.session.rep.Advance(min(i, halvings), fmt.Sprintf("%d parameters, loss %.3f", budget, p.Curve[len(p.Curve)-1].Loss))
+		x.session.rep.Advance(min(i, halvings), fmt.Sprintf("%s parameters, loss %s", human.Thousands(budget), human.Score(p.Curve[len(p.Curve)-1].Loss, 3)))
 	}
 	if p.Choose(); p.Budget > 0 {
 		if err := x.cut(p.Budget); err != nil {

@@ -8,6 +8,7 @@ import (
 	"autolora/autolora/runs"
 	"autolora/autolora/settings"
 	"autolora/data"
+	"autolora/human"
 	"autolora/nn"
 	"autolora/torchbind"
 )
@@ -142,7 +143,7 @@ func (x *searchStage) step(s *torchbind.Scope, i int) (stepReport, error) {
 	if updateA {
 		x.latest = step
 	}
-	r := stepReport{note: fmt.Sprintf("loss %.3f", step.TrainLoss), work: runs.Work(step.Work)}
+	r := stepReport{note: "loss " + human.Score(step.TrainLoss, 3), work: runs.Work(step.Work)}
 	if !step.Finite() {
 		r.trouble = step.Trouble()
 	}

@@ -2,12 +2,12 @@ package job
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 
 	"autolora/autolora"
 	"autolora/autolora/runs"
 	"autolora/data"
+	"autolora/human"
 	"autolora/nn"
 	"autolora/torchbind"
 )
@@ -175,7 +175,7 @@ func (t *trainStage) step(s *torchbind.Scope, _ int) (stepReport, error) {
 	step := t.Step(s, batches)
 	step.Loss *= t.model.LossScale()
 	return stepReport{
-		trouble: step.Trouble(), note: fmt.Sprintf("loss %.3f", step.Loss), loss: step.Loss, work: runs.Work(step.Work),
+		trouble: step.Trouble(), note: "loss " + human.Score(step.Loss, 3), loss: step.Loss, work: runs.Work(step.Work),
 		record: func() runs.Record {
 			return runs.Record{Loss: number(step.Loss), GradNorm: number(step.GradNorm), LR: number(step.LR), Budget: step.Budget, Ranks: step.Ranks}
 		},

@@ -28,8 +28,8 @@ const oneAnswer = "all examples that were scored have the same right answer: the
 // noBetter says that a score is no better than that of the commonest answer.
 func noBetter(primary string, got, least Number) string {
 	how := scoreOf(primary)
-	if !got.Known() || !least.Known() { // the loss decided
-		return "it has learnt nothing that its loss shows, which is not below that of always giving the commonest answer"
+	if !got.Known() || !least.Known() { // the loss decided, as of regressions, whose correlation is not defined
+		return "it has learnt nothing that its loss shows, which is not below that of always giving the mean"
 	}
 	than := "above"
 	if how.Lower {

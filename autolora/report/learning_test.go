@@ -88,7 +88,7 @@ func TestNoVerdictByLoss(t *testing.T) {
 			f.write(t, filepath.Join(dir, method, fmt.Sprint(seed)))
 		}
 	}
-	want := "prices: no verdict on AutoLoRA and LoRA of one rank everywhere: LoRA of one rank everywhere came to no lower loss than always giving the commonest answer (2.0000)."
+	want := "prices: no verdict on AutoLoRA and LoRA of one rank everywhere: LoRA of one rank everywhere came to no lower loss than always giving the mean (2.0000)."
 	if got := load(t, dir).Headlines(); len(got) != 1 || got[0] != want {
 		t.Errorf("got %q, want %q", got, want)
 	}

@@ -171,7 +171,7 @@ func (c *Comparison) sentence() string {
 		if least := c.task.baseline(c.Score); least.Known() {
 			why = fmt.Sprintf("scored no better than always giving the commonest answer (%s %s)", how.Title, how.format(least))
 		} else if least := c.task.baseline(metrics.NameLoss); least.Known() { // as of regressions, whose correlation is not defined
-			why = fmt.Sprintf("came to no lower loss than always giving the commonest answer (%s)", heldOut.format(least))
+			why = fmt.Sprintf("came to no lower loss than always giving the mean (%s)", heldOut.format(least))
 		}
 		return fmt.Sprintf("no verdict on %s and %s: %s %s.", methodOf(c.Of).Words, other, strings.Join(names, " and "), why)
 	case n == 0 && c.others:

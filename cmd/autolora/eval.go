@@ -28,7 +28,7 @@ not be given again; the classes are the adapter's.`,
 	part := string(data.Dev)
 	cmd.settings(settings.Eval)
 	s := cmd.section("Model and data")
-	s.Lookup("model").DefValue = ofAdapter
+	s.Lookup("model").DefValue, s.Lookup("dev").DefValue = ofAdapter, ""
 	s.StringVar(&adapter, "adapter", "", adapterUsage+" (default: the model as it is)")
 	choice(s, &part, "part", []string{string(data.Dev), string(data.Test)}, "`PART` part of the data: dev or test")
 	cmd.results()

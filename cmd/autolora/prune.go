@@ -28,7 +28,8 @@ one: it is as good as one that is cut.`,
   autolora prune --adapter out/sst2 --data glue/SST-2 --parameters 40k --steps 50 --out out/small`,
 	})
 	cmd.settings(settings.Prune)
-	cmd.section("Model and data").Lookup("model").DefValue = ofAdapter
+	s := cmd.section("Model and data")
+	s.Lookup("model").DefValue, s.Lookup("dev").DefValue = ofAdapter, ""
 	training := cmd.section("Training")
 	for name, about := range map[string]struct{ unset, usage string }{
 		"steps": {"none", "`N` train what is left for so many steps on the training data"},

@@ -14,6 +14,7 @@ import (
 	"autolora/data"
 	"autolora/data/metrics"
 	"autolora/foreign"
+	"autolora/human"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -192,7 +193,7 @@ func (w *writer) scores(scores metrics.Scores, names, labels []string, note stri
 	for i, name := range names {
 		value := "not defined"
 		if v := scores[name]; !math.IsNaN(v) {
-			value = w.bold(fmt.Sprintf("%.4f", v))
+			value = w.bold(human.Score(v, 4))
 		}
 		w.printf("%s\n", strings.TrimRight(fmt.Sprintf("%-*s%s   %s", width, labels[i], value, note), " "))
 		note = ""

@@ -130,11 +130,12 @@ const (
 // and whether anything was learnt.
 func printDetails(w *writer, r *runs.Results) {
 	if least, ok := r.Baseline[r.Primary]; ok {
-		value := "not defined"
-		if !math.IsNaN(least) {
-			value = fmt.Sprintf("%.4f", least)
+		loss := human.Score(r.Baseline[metrics.NameLoss], 4)
+		if math.IsNaN(least) { // the correlation of a regression
+			w.row("baseline", "%s   loss of always giving the mean", loss)
+		} else {
+			w.row("baseline", "%.4f   %s of always giving the commonest answer; loss %s", least, r.Primary, loss)
 		}
-		w.row("baseline", "%s   %s of always giving the commonest answer; loss %.4f", value, r.Primary, r.Baseline[metrics.NameLoss])
 	}
 	if r.Threshold != nil {
 		w.row("threshold", "%s   a text is given the labels with a higher probability", human.Significant(*r.Threshold))

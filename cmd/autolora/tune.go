@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"strings"
 
 	"autolora/autolora/job"
@@ -103,7 +102,7 @@ func printChoice(w *writer, dir string, r *runs.Results) {
 		t := u.Trials[n]
 		loss := string(t.State)
 		if t.Loss != nil && t.State == "" {
-			loss = fmt.Sprintf("loss %.4f", *t.Loss)
+			loss = "loss " + human.Score(*t.Loss, 4)
 		}
 		w.row(label, "%s %-50s %10s  %s", mark, u.Words(n), human.Thousands(t.Parameters), loss)
 	}

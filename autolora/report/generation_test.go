@@ -100,7 +100,7 @@ func TestGeneration(t *testing.T) {
 			"method    parameters  E2E BLEU ↑   E2E NIST ↑  E2E METEOR† ↑  E2E ROUGE-L ↑  E2E CIDEr ↑  WebNLG BLEU ↑  WebNLG METEOR† ↑  WebNLG TER ↓\n" +
 			"LoRA         196,608  67.1 ± 0.7  8.54 ± 0.09     45.7 ± 0.5     68.0 ± 0.7  2.33 ± 0.02     50.7 ± 0.5        39.5 ± 0.4  0.46 ± 0.005\n" +
 			"  paper         0.3M        67.1         8.54           45.7           68.0         2.33           50.7              39.5          0.46\n",
-		"Mean ± standard deviation over 3 seeds. Parameters: of the adapter; the mean where runs differ. † Without METEOR's table of paraphrases",
+		"Mean ± standard deviation over 3 seeds. Scores: of the test set. Parameters: of the adapter; the mean where runs differ. † Without METEOR's table of paraphrases",
 		"Over 2 tasks, by BLEU, AutoLoRA is on average ",
 		"E2E, WebNLG: texts were generated with --beams 10, --length-penalty 0.8, --max-new-tokens 64, --no-repeat-ngram 4.\n",
 		"method               parameters  search s  train s  total s   cost  passes\n",

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -81,7 +82,7 @@ func TestPruningPicture(t *testing.T) {
 func TestPruningBesideTraining(t *testing.T) {
 	dir := t.TempDir()
 	whole, cut := scored("sst2", "lora", 1, 0.8), scored("sst2", runs.MethodPrune, 1, 0.7)
-	cut.results.Examples = 436
+	cut.results.Examples, cut.results.Steps.Train = 436, 0
 	for _, f := range []folder{whole, cut} {
 		f.config["beams"], f.config["rank"], f.config["lr"] = 10, 8, 1e-3
 		f.write(t, filepath.Join(dir, f.results.Method))
@@ -94,8 +95,13 @@ func TestPruningBesideTraining(t *testing.T) {
 	if notes := strings.Join(r.Notes, "\n"); strings.Contains(notes, "beams") {
 		t.Errorf("notes %s", notes)
 	}
-	if row := r.settingsTable().Rows[2].Cells; row[0] != "prune" || row[3] != "" {
+	if row := r.settingsTable().Rows[2].Cells; row[0] != "prune" || row[1] != "" || row[3] != "" {
 		t.Errorf("settings %q", row)
+	}
+	writeFile(t, filepath.Join(dir, runs.MethodPrune, runs.PruneFile), `{"by": "trained", "curve": [{"parameters": 9}], "chosen": {"parameters": 9}}`)
+	alone := load(t, filepath.Join(dir, runs.MethodPrune)).Headlines()
+	if !slices.ContainsFunc(alone, func(s string) bool { return strings.HasPrefix(s, "Nothing could be left out") }) {
+		t.Errorf("headlines %q do not say what was cut", alone)
 	}
 }
 

@@ -105,6 +105,14 @@ func methodTable(title string, tasks []*Task, scoresOf func(*Task) []string) *Ta
 		t.Heads = append(t.Heads, "average")
 	}
 	spread, shown := spreads(slices.Concat(columns...))
+	var parts []string
+	for _, task := range tasks {
+		parts = append(parts, task.Sizes.Parts...)
+	}
+	slices.Sort(parts)
+	if parts = slices.Compact(parts); len(parts) == 1 { // data of one's own are named "train" for their file
+		spread += fmt.Sprintf(" Scores: of the %s set.", parts[0])
+	}
 	t.Caption = spread + " Parameters: of the adapter; the mean where runs differ." + footnote(t.Heads)
 	var sources []string
 	for b, block := range blocks {
@@ -471,10 +479,14 @@ func (m *Method) settings(how runs.Method) []string {
 			rank = "by budget"
 		}
 	}
+	lr := of("lr")
+	if m.Method == runs.MethodPrune && m.TrainSteps.Mean == 0 {
+		lr, batch = "", "" // which trained nothing
+	}
 	if m.Method == methodTune {
 		rank += " on " + of("target")
 	}
-	return []string{of("lr"), batch, rank, k, rate}
+	return []string{lr, batch, rank, k, rate}
 }
 
 // workTable returns what runs did: steps, tokens, passes, memory.

@@ -48,6 +48,9 @@ func (r *Report) Headlines() []string {
 			if run.Tune != nil && len(r.runs) == 1 {
 				reached = append(reached, sentences(Advice(run.Tune, &run.Results))...)
 			}
+			if run.Pruning != nil && len(r.runs) == 1 {
+				reached = append(reached, PruningWords(run.Pruning, run.Ranks)...)
+			}
 		}
 	}
 	for _, lines := range [][]string{over, single, other} {

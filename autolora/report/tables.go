@@ -447,8 +447,9 @@ func (r *Report) settingsTable() *Table {
 		Caption: "k: the highest rank that a search can give."}
 	rows := func(task *Task) (rows []Row) {
 		for _, m := range task.Methods {
-			if how := methodOf(m.Method); slices.ContainsFunc(m.runs, func(r *Run) bool { return r.Settings["lr"] != nil }) {
-				rows = append(rows, Row{Cells: append([]string{how.Title}, m.settings(how)...)})
+			how := methodOf(m.Method)
+			if cells := m.settings(how); cells[0] != "" { // a pruning may train nothing
+				rows = append(rows, Row{Cells: append([]string{how.Title}, cells...)})
 			}
 		}
 		return rows
@@ -481,7 +482,7 @@ func (m *Method) settings(how runs.Method) []string {
 	}
 	lr := of("lr")
 	if m.Method == runs.MethodPrune && m.TrainSteps.Mean == 0 {
-		lr, batch = "", "" // which trained nothing
+		lr = "" // which trained nothing
 	}
 	if m.Method == methodTune {
 		rank += " on " + of("target")

@@ -75,14 +75,14 @@ func (r *Results) LossCourse() (course Course, from, to float64) {
 		return Unremarkable, 0, 0
 	}
 	moved := 0.05 // the share by which a loss has to fall to have moved at all
-	if r.Baseline == nil {
+	if len(r.Baseline) == 0 {
 		moved = 0.01 // a language model knows how to write before
 	}
 	first, last, least := r.TrainLoss[0], r.TrainLoss[n-1], slices.Min(r.TrainLoss)
 	switch {
 	case last > (1+moved)*first:
 		return Rose, first, last
-	case last > (1+2*moved)*least && least < (1-2*moved)*first && (r.Baseline != nil || 2*(last-least) > first-least):
+	case last > (1+2*moved)*least && least < (1-2*moved)*first && (len(r.Baseline) > 0 || 2*(last-least) > first-least):
 		return Rose, least, last // of texts, which are not known to have come to little, by more than the noise of few batches
 	case last > (1-moved)*first:
 		return HardlyMoved, first, last
@@ -98,5 +98,5 @@ func (r *Results) little() bool {
 	if math.IsNaN(always) {
 		always = 0 // of a correlation
 	}
-	return r.Baseline == nil || r.NoBetter() || !(loss < 0.95*least) && !(score-always > 0.2*(1-always))
+	return len(r.Baseline) == 0 || r.NoBetter() || !(loss < 0.95*least) && !(score-always > 0.2*(1-always))
 }

@@ -90,6 +90,12 @@ func TestLossCourse(t *testing.T) {
 		if tc.commonest != 0 {
 			r.Baseline = metrics.Scores{tc.primary: tc.always, "loss": tc.commonest}
 		}
+		if r.Baseline == nil {
+			want, _, _ := r.LossCourse()
+			if r.Baseline = (metrics.Scores{}); want != tc.want { // as it is before it is written
+				t.Errorf("%s: %v", tc.name, want)
+			}
+		}
 		course, from, to := r.LossCourse()
 		if course != tc.want || tc.want != Unremarkable && (from != tc.from || to != tc.to) {
 			t.Errorf("%s: %v, %v → %v", tc.name, course, from, to)

@@ -26,9 +26,14 @@ func Advice(u *runs.Tune, r *runs.Results) []string {
 	}
 	all = append(all, failures(u)...)
 	if text := broke(u, r); text != "" {
-		all = append(all, text)
+		return append(all, text)
 	}
-	return all
+	if r != nil {
+		if course, _, _ := r.LossCourse(); course != runs.Unremarkable { // of which a warning says what rate to try
+			return all
+		}
+	}
+	return append(all, edge(u)...)
 }
 
 // choice says what was chosen, and on what grounds.
@@ -181,25 +186,15 @@ func isOrAre(n int) string {
 	return "are"
 }
 
-// failures says which trials came to nothing, and whether the chosen rate is at the
-// edge of those that were tried.
+// failures says which trials came to nothing.
 func failures(u *runs.Tune) (all []string) {
-	var rates []float64
 	of := map[runs.State][]float64{}
-	chosen, best := 0.0, 0.0
-	for n, t := range u.Trials {
+	for _, t := range u.Trials {
 		s, err := t.Read()
 		if err != nil {
 			return nil
 		}
-		rates = append(rates, s.LR)
 		of[t.State] = append(of[t.State], s.LR)
-		if n == u.Choice {
-			chosen = s.LR
-		}
-		if n == u.Best {
-			best = s.LR
-		}
 	}
 	for _, state := range []runs.State{runs.Diverged, runs.LearntNothing} {
 		if failed := of[state]; failed != nil {
@@ -211,12 +206,26 @@ func failures(u *runs.Tune) (all []string) {
 			all = append(all, fmt.Sprintf("%s %s, %s", human.Count(len(failed), "trial"), state, at))
 		}
 	}
+	return all
+}
+
+// edge says whether the chosen rate is at the edge of those that were tried.
+func edge(u *runs.Tune) []string {
+	var rates []float64
+	for _, t := range u.Trials {
+		s, err := t.Read()
+		if err != nil {
+			return nil
+		}
+		rates = append(rates, s.LR)
+	}
+	chosen, best := rates[u.Choice], rates[u.Best]
 	switch low, high := slices.Min(rates), slices.Max(rates); {
 	case low == high, chosen == low && best > low: // which was chosen for being low, and not better for it
 	case chosen == low:
-		all = append(all, fmt.Sprintf("the learning rate chosen, %s, is the lowest that was tried: a lower one may be better", human.Rate(low)))
+		return []string{fmt.Sprintf("the learning rate chosen, %s, is the lowest that was tried: a lower one may be better", human.Rate(low))}
 	case chosen == high:
-		all = append(all, fmt.Sprintf("the learning rate chosen, %s, is the highest that was tried: a higher one may be better", human.Rate(high)))
+		return []string{fmt.Sprintf("the learning rate chosen, %s, is the highest that was tried: a higher one may be better", human.Rate(high))}
 	}
-	return all
+	return nil
 }

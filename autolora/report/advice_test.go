@@ -59,6 +59,13 @@ func TestAdvice(t *testing.T) {
 	add("attention", 4, 4e-3, 0.386, 0.023, 73728, "")
 	add("query", 4, 8e-3, 0.684, 0.023, 36864, runs.LearntNothing) // both others are at the edge
 	u.Choose()
+	if got := strings.Join(Advice(u, nil), "\n"); !strings.Contains(got, "is the lowest that was tried") {
+		t.Errorf("got %s", got)
+	}
+	rose := &runs.Results{TrainLoss: []float64{0.6, 0.7}, Scores: metrics.Scores{"loss": 0.4}}
+	if got := strings.Join(Advice(u, rose), "\n"); strings.Contains(got, "tried") {
+		t.Errorf("got %s", got)
+	}
 	lost := &runs.Results{Scores: metrics.Scores{"loss": 0.677}, Baseline: metrics.Scores{"loss": 0.688}}
 	if got := strings.Join(Advice(u, lost), "\n"); strings.Contains(got, "none that is no larger broke") || !strings.Contains(got, "the training came to a held-out loss of 0.677 where its trial had 0.386") {
 		t.Errorf("got %s", got)

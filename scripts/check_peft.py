@@ -192,8 +192,11 @@ def check(args):
     check_weights(model, weights)
     print(f"{len(weights)} tensors arrived in the model", file=sys.stderr)
 
-    split = {"add_prefix_space": True} if any("tokens" in row for row in rows) else {}
-    tokenizer = AutoTokenizer.from_pretrained(args.base, **split)
+    tokenizer = AutoTokenizer.from_pretrained(args.base)
+    letters = tokenizer.backend_tokenizer.pre_tokenizer
+    if hasattr(letters, "add_prefix_space") and any("tokens" in row for row in rows):
+        # AutoTokenizer's add_prefix_space=True does it in some classes of tokenizers alone.
+        letters.add_prefix_space = tokenizer.add_prefix_space = True
     limits = [tokenizer.model_max_length, position_limit(AutoConfig.from_pretrained(args.base)), args.max_length]
     max_length = min(limit for limit in limits if limit is not None)
 

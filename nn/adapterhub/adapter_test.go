@@ -362,7 +362,10 @@ model = AutoModelForTokenClassification.from_pretrained(
 adapters.init(model)
 model.load_adapter("path/to/this/folder", use_safetensors=True, set_active=True)
 model.eval()
-tokenizer = AutoTokenizer.from_pretrained(base, add_prefix_space=True)
+tokenizer = AutoTokenizer.from_pretrained(base)
+letters = tokenizer.backend_tokenizer.pre_tokenizer
+if hasattr(letters, "add_prefix_space"):  # as in training, a space is before every word
+    letters.add_prefix_space = tokenizer.add_prefix_space = True
 words = ["A", "sentence", "in", "words", "."]
 inputs = tokenizer(words, is_split_into_words=True, return_tensors="pt")
 best = model(**inputs).logits[0].argmax(-1).tolist()

@@ -185,10 +185,19 @@ func (m ModelCard) BaseCode(base, taskType string) string {
 func (m ModelCard) Ask(from, taskType string) string {
 	words := ""
 	if taskType == "TOKEN_CLS" {
-		words = ", add_prefix_space=True" // without which that of RoBERTa takes no words
+		words = spaceBeforeWords
 	}
-	return fmt.Sprintf("tokenizer = AutoTokenizer.from_pretrained(%s%s)\n%s```\n\n%s", from, words, m.askCode(taskType), m.asked(taskType))
+	return fmt.Sprintf("tokenizer = AutoTokenizer.from_pretrained(%s)\n%s%s```\n\n%s", from, words, m.askCode(taskType), m.asked(taskType))
 }
+
+// spaceBeforeWords is what AutoTokenizer's add_prefix_space=True is to do, as
+// data/tokenizer does it: transformers 5 leaves it undone in tokenizers without a class of
+// their own (ModernBERT's), and does it in Qwen2's, where transformers 4 did not. Of the
+// tokenizer itself RoBERTa's asks for it.
+const spaceBeforeWords = `letters = tokenizer.backend_tokenizer.pre_tokenizer
+if hasattr(letters, "add_prefix_space"):  # as in training, a space is before every word
+    letters.add_prefix_space = tokenizer.add_prefix_space = True
+`
 
 func (m ModelCard) askCode(taskType string) string {
 	cut := ""

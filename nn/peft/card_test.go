@@ -166,7 +166,8 @@ func TestCardOfModel(t *testing.T) {
 		{"SEQ_CLS", ModelCard{Labels: []string{"a", "b"}, Several: true, Threshold: 0.4}, []string{
 			"probabilities = logits.sigmoid().tolist()\nprint([model.config.id2label[i] for i, p in enumerate(probabilities) if p > 0.4], probabilities)"}},
 		{"SEQ_CLS", ModelCard{}, []string{`tokenizer("a text", return_tensors="pt")`, "print(logits.item())"}},
-		{"TOKEN_CLS", ModelCard{Labels: []string{"O"}}, []string{"add_prefix_space=True", "is_split_into_words=True"}},
+		{"TOKEN_CLS", ModelCard{Labels: []string{"O"}}, []string{
+			"from_pretrained(folder)\nletters = tokenizer.backend_tokenizer.pre_tokenizer\n", "add_prefix_space = True", "is_split_into_words=True"}},
 	} {
 		got := c.card.Model("/home/me/model", c.task)
 		for _, want := range append(c.want, "base model `/home/me/model` (its folder where this was made: its name on the hub is not known)") {

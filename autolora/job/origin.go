@@ -90,14 +90,15 @@ func (o *origin) describe(card *peft.ModelCard) {
 	card.Several, card.Threshold = cfg.Kind == data.MultiLabel, cfg.Threshold
 	card.Pairs, card.Length = o.Pairs != nil && *o.Pairs, cfg.MaxLength
 	d := cfg.Decoding
-	card.Search = fmt.Sprintf("max_new_tokens=%d, ", d.MaxNewTokens)
+	// All that says otherwise in the generation_config.json of many a model, too.
+	card.Search = fmt.Sprintf("max_new_tokens=%d, repetition_penalty=1.0, ", d.MaxNewTokens)
 	switch early := map[generate.EarlyStopping]string{generate.WhenFull: "True", generate.WhenUnlikely: "False", generate.Never: `"never"`}; {
 	case d.Sample:
 		card.Search += fmt.Sprintf("do_sample=True, temperature=%v, top_k=%d, top_p=%v", d.Temperature, d.TopK, d.TopP)
 	case d.Beams == 1:
 		card.Search += "do_sample=False"
 	default:
-		card.Search += fmt.Sprintf("num_beams=%d, length_penalty=%v, early_stopping=%s", d.Beams, d.LengthPenalty, early[d.EarlyStopping])
+		card.Search += fmt.Sprintf("do_sample=False, num_beams=%d, length_penalty=%v, early_stopping=%s", d.Beams, d.LengthPenalty, early[d.EarlyStopping])
 	}
 	if d.NoRepeatNGram > 0 {
 		card.Search += fmt.Sprintf(", no_repeat_ngram_size=%d", d.NoRepeatNGram)

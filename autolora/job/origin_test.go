@@ -11,6 +11,7 @@ import (
 	"autolora/autolora/runs"
 	"autolora/autolora/settings"
 	"autolora/data/hub"
+	"autolora/nn/peft"
 	"autolora/torchbind"
 )
 
@@ -94,6 +95,22 @@ func TestRecallOfNamedTask(t *testing.T) {
 		cfg.Model, cfg.DevFile = dir, c.dev
 		if _, err := Recall(&cfg, "", func(string) bool { return false }); err != nil || cfg.Task != c.task || cfg.Kind != "classification" || cfg.MaxLength != 9 {
 			t.Errorf("%+v: %v %v %v %v", c, cfg.Task, cfg.Kind, cfg.MaxLength, err)
+		}
+	}
+}
+
+// What the Python of a card leaves unsaid, transformers takes from the base model's
+// generation_config.json: that of Qwen2.5-Instruct samples, with a repetition penalty.
+func TestCardSearch(t *testing.T) {
+	for kept, want := range map[string]string{
+		`{"beams": 1}`:     "max_new_tokens=64, repetition_penalty=1.0, do_sample=False, no_repeat_ngram_size=4",
+		`{"beams": 3}`:     "max_new_tokens=64, repetition_penalty=1.0, do_sample=False, num_beams=3, length_penalty=0.8, early_stopping=False, no_repeat_ngram_size=4",
+		`{"sample": true}`: "max_new_tokens=64, repetition_penalty=1.0, do_sample=True, temperature=1, top_k=0, top_p=1, no_repeat_ngram_size=4",
+	} {
+		var card peft.ModelCard
+		(&origin{Settings: []byte(kept)}).describe(&card)
+		if card.Search != want {
+			t.Errorf("%s: %s, want %s", kept, card.Search, want)
 		}
 	}
 }

@@ -122,7 +122,7 @@ func (t *tuning) stored() (*runs.Tune, error) {
 
 // cost says what the trials will cost.
 func (t *tuning) cost() string {
-	text := fmt.Sprintf("%s of %s steps", human.Count(t.Rungs[0].Trials, "trial"), human.Thousands(t.Rungs[0].Steps))
+	text := fmt.Sprintf("%s of %s", human.Count(t.Rungs[0].Trials, "trial"), human.Count(t.Rungs[0].Steps, "step"))
 	for _, r := range t.Rungs[1:] {
 		text += fmt.Sprintf(", %d of them on to %s", r.Trials, human.Thousands(r.Steps))
 	}

@@ -70,8 +70,8 @@ func symptoms(r *runs.Results) (all []symptom) {
 	if course == runs.Rose {
 		loss.what = "the loss rose"
 	}
-	if r.LR > 0 {
-		loss.try = ": " + advice(course, r.LR, methodOf(r.Method).LR, r.Steps.Train)
+	if usual := methodOf(r.Method).LR; r.LR > 0 && usual > 0 { // a pruning has none
+		loss.try = ": " + advice(course, r.LR, usual, r.Steps.Train)
 	}
 	return append(all, loss)
 }

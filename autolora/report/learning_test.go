@@ -51,6 +51,7 @@ func TestWarnings(t *testing.T) {
 		"high as it is":        {run("lora", 1e-3, 0.693, 0.9), []string{"the loss rose (0.693 → 0.900 in 1,564 steps): the learning rate 1e-3 is high: try 2.5e-4"}},
 		"rose though low":      {run("lora", 1e-4, 0.693, 0.9), []string{"the loss rose (0.693 → 0.900 in 1,564 steps): try another learning rate than 1e-4: 2.5e-5 or 1e-3"}},
 		"flat as it is":        {run("lora", 1e-3, 0.693, 0.69), []string{"the loss hardly moved (0.693 → 0.690 in 1,564 steps): try more steps than 1,564, or another learning rate than 1e-3: 2.5e-4 or 4e-3"}},
+		"of a pruning":         {run(runs.MethodPrune, 1e-3, 0.693, 0.69), []string{"the loss hardly moved (0.693 → 0.690 in 1,564 steps)"}},
 		"a rate not known":     {run("lora", 0, 0.693, 0.69), []string{"the loss hardly moved (0.693 → 0.690 in 1,564 steps)"}},
 		"one answer":           {same, []string{"all examples that were scored have the same right answer: the scores do not say what was learnt"}},
 		"learnt":               {run("lora", 1e-3, 0.693, 0.4), nil},

@@ -51,17 +51,17 @@ func (r *Report) note() {
 		r.Notes = append(r.Notes, fmt.Sprintf("%s is not counted: %s has the same model, task, method, seed and settings, and is newer, with %s results.", d.Dir, d.Newer, d.Results))
 	}
 	var texts []string
-	of := make(map[string][]string) // titles of tasks by what is said about them
+	of := make(map[string][]*Task) // by what is said about them
 	for _, t := range r.Tasks {
 		for _, text := range t.remarks() {
 			if of[text] == nil {
 				texts = append(texts, text)
 			}
-			of[text] = append(of[text], r.name(t))
+			of[text] = append(of[text], t)
 		}
 	}
 	for _, text := range texts {
-		r.Notes = append(r.Notes, fmt.Sprintf("%s: %s.", strings.Join(of[text], ", "), text))
+		r.Notes = append(r.Notes, fmt.Sprintf("%s: %s.", r.names(of[text]), text))
 	}
 }
 

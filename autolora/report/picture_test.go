@@ -399,3 +399,31 @@ func TestWriteRun(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// Names of layers are cut before their block, so that blocks are told apart.
+func TestAlphaTitles(t *testing.T) {
+	ranks := &runs.Ranks{K: 2}
+	for block := range 2 {
+		for _, kind := range []string{"attention.output.dense", "output.dense"} {
+			ranks.Layers = append(ranks.Layers, runs.LayerRank{Name: fmt.Sprintf("encoder.layer.%d.%s", block, kind), Rank: 1, Alpha: []float64{0.4, 0.6}})
+		}
+	}
+	var b bytes.Buffer
+	p := picture{Panels: []panel{(&Run{Ranks: ranks}).alphaPanel("α")}, columns: 1}
+	if err := p.write(&b, ".svg"); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"… 0<", "… 1<"} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("the picture lacks %q", want)
+		}
+	}
+}
+
+// Tasks of several models are told apart from the models.
+func TestNamesOfModels(t *testing.T) {
+	r := &Report{Tasks: []*Task{{Title: "a", Model: "x"}, {Title: "b", Model: "y"}}}
+	if got, want := r.names(r.Tasks), "a, x; b, y"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

@@ -216,7 +216,11 @@ func (r *Report) curvePicture(i int) picture {
 			return curve{name, smooth(m.runs, "search", curvePoints, reduce, of), stroke(colour, 1.8, dash...)}
 		}
 		if how := methodOf(m.Method); how.Ranks == runs.Searched {
-			add("losses of the search, "+how.Title, shortNumber, of("training half", mean, loss, blue), of("validation half", mean, validationLoss, orange, 7, 3))
+			training, validation := of("training", mean, loss, blue), of("validation half", mean, validationLoss, orange, 7, 3)
+			if len(validation.points) > 0 { // else it may be all of the data that a rule trains on
+				training.name = "training half"
+			}
+			add("losses of the search, "+how.Title, shortNumber, training, validation)
 			add("‖implicit‖ / ‖direct‖, "+how.Title, powerOfTen, of("geometric mean", mean, logRatio, blue))
 			add("ranks in the search, "+how.Title, shortNumber, of("mean", mean, ranks, blue), of("highest", slices.Max, ranks, gray, 7, 3), of("lowest", slices.Min, ranks, gray, 2, 2.5))
 		}

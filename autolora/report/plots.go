@@ -85,7 +85,7 @@ func dotPanel(title, below string, zero bool, rows []row) panel {
 	var names []string
 	for i, r := range rows {
 		y := float64(i)
-		names = append(names, fit(r.label, textStyle(textSize, ink), 140))
+		names = append(names, fit(r.label, textStyle(textSize, ink), 155))
 		means.XYs = append(means.XYs, plotter.XY{X: r.mean, Y: y})
 		for _, v := range r.values {
 			seeds.XYs = append(seeds.XYs, plotter.XY{X: v, Y: y})
@@ -291,10 +291,11 @@ func (r *Run) alphaPanel(title string) panel {
 	names := r.Ranks.Names()
 	layout := runs.NewLayout(names)
 	var order []int
+	blocks := make([]string, len(names))
 	for kind, name := range layout.Kinds {
 		for _, block := range layout.Blocks {
 			if i, ok := layout.Layer(kind, block); ok {
-				order, names[i] = append(order, i), fmt.Sprint(name, " ", block)
+				order, names[i], blocks[i] = append(order, i), name, fmt.Sprint(" ", block)
 			}
 		}
 	}
@@ -307,7 +308,7 @@ func (r *Run) alphaPanel(title string) panel {
 			p.Y.Tick.Marker = plot.ConstantTicks{}
 			p.Title.TextStyle = textStyle(smallSize, soft)
 			p.Title.TextStyle.XAlign, p.Title.TextStyle.YAlign = draw.XCenter, draw.YTop
-			p.Title.Text = fit(names[layer], p.Title.TextStyle, 80)
+			p.Title.Text = fit(names[layer], p.Title.TextStyle, 80-p.Title.TextStyle.Width(blocks[layer])) + blocks[layer]
 			final := last.Alpha[layer]
 			for j := range final {
 				line := &plotter.Line{LineStyle: stroke(blue, 1)}

@@ -89,11 +89,14 @@ func (r *Report) name(t *Task) string {
 	return t.Title + strings.Replace(r.onModel(t.Model), " on ", ", ", 1)
 }
 
-// names returns those of several.
+// names returns those of several, which a comma would not tell apart from their models.
 func (r *Report) names(tasks []*Task) string {
 	var names []string
 	for _, t := range tasks {
 		names = append(names, r.name(t))
+	}
+	if len(r.models()) > 1 {
+		return strings.Join(names, "; ")
 	}
 	return strings.Join(names, ", ")
 }

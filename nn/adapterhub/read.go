@@ -136,8 +136,11 @@ func (a *Bottlenecks) readHead(path string) error {
 	if err != nil {
 		return err
 	}
-	if c.Settings != nil || c.ModelClass != a.ModelClass {
-		return fmt.Errorf("read %s: the head is one of %s, want transformers' own of %s", path, c.ModelClass, a.ModelClass)
+	switch {
+	case c.Settings != nil:
+		return fmt.Errorf("read %s: the head is one of AdapterHub's own (%s), want one of a model class of transformers", path, c.ModelClass)
+	case c.ModelClass != a.ModelClass:
+		return fmt.Errorf("read %s: the head is one of %s, want one of %s as the adapter", path, c.ModelClass, a.ModelClass)
 	}
 	if c.NumLabels == 1 || a.generates() { // regression; AdapterHub gives language models two labels of no meaning
 		return nil

@@ -51,13 +51,10 @@ var blockModule = regexp.MustCompile(`^(?:model\.)?layers\.(\d+)\.(.+)$`)
 // an error.
 func WriteLoRA(path string, a *peft.Adapter, base Base, dtype safetensors.DType) error {
 	metadata, tensors, err := lora(a, base, dtype)
-	if err == nil {
-		err = write(path, metadata, tensors)
-	}
 	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
+		return err
 	}
-	return nil
+	return write(path, metadata, tensors)
 }
 
 func lora(a *peft.Adapter, base Base, dtype safetensors.DType) ([]entry, []safetensors.Tensor, error) {

@@ -160,6 +160,9 @@ const (
 // namedReference is a reference back to a group, as only Python writes it.
 var namedReference = regexp.MustCompile(`\(\?P=(\w+)\)`)
 
+// atMost is a repetition without a least number, which elsewhere is plain text.
+var atMost = regexp.MustCompile(`(^|[^\\])\{,(\d+)\}`)
+
 // compilePython compiles a Python regular expression. Most over module names are
 // the same in Go; look-around and references back are another engine's, which may go
 // back and try again without end. Then it says so in endless, and finds no more.
@@ -167,6 +170,7 @@ func compilePython(expr string, endless *error) (expression, error) {
 	if len(expr) > maxExpression {
 		return nil, &patternError{fmt.Errorf("more than %d bytes", maxExpression)}
 	}
+	expr = atMost.ReplaceAllString(expr, `${1}{0,$2}`)
 	re, err := regexp.Compile(expr)
 	if err == nil && re.NumSubexp() > maxGroups {
 		return nil, &patternError{fmt.Errorf("more than %d groups", maxGroups)}

@@ -147,6 +147,7 @@ func (m *Model) configJSON(labels []string, dtype safetensors.DType) ([]byte, er
 	config["architectures"] = []string{m.Architecture(m.Output)}
 	delete(config, "torch_dtype") // transformers' name before version 4.56
 	delete(config, quantizationKey)
+	delete(config, "auto_map") // to Python files beside the base model, which stay there
 	if name := TypeName(dtype); name != "" {
 		config["dtype"] = name
 	}

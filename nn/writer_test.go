@@ -29,6 +29,7 @@ func TestWriteInStoredType(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
+				setConfig(t, dir, "auto_map", map[string]string{"AutoConfig": "configuration_x.Config"})
 				m := mustLoad(t, dir, LoadConfig{Labels: 3, Head: HeadStored, DType: torchbind.Float32, Device: torchbind.CPU})
 				defer m.Close()
 				if m.Stored != c.stored {
@@ -43,13 +44,19 @@ func TestWriteInStoredType(t *testing.T) {
 						t.Errorf("%s holds %q, %v", file, got, err)
 					}
 				}
-				var config struct{ DType string }
+				var config struct {
+					DType   string
+					AutoMap any `json:"auto_map"`
+				}
 				text, err := os.ReadFile(filepath.Join(written, "config.json"))
 				if err == nil {
 					err = json.Unmarshal(text, &config)
 				}
 				if err != nil || config.DType != c.config {
 					t.Errorf("config.json says %q, want %q (%v)", config.DType, c.config, err)
+				}
+				if config.AutoMap != nil {
+					t.Errorf("config.json names Python files that are not there: %v", config.AutoMap)
 				}
 				base, err := safetensors.OpenCheckpoint(dir)
 				if err != nil {

@@ -175,6 +175,25 @@ func TestTaskOfAdaptersWithoutOne(t *testing.T) {
 	}
 }
 
+// An adapter's own chat template is not used, which is said where it differs.
+func TestChatTemplateOfAdapter(t *testing.T) {
+	base, adapter := t.TempDir(), t.TempDir()
+	said := &notes{}
+	s := &session{dir: base, rep: said}
+	s.noteChatTemplate(adapter) // which has none
+	writeTest(t, filepath.Join(base, "tokenizer_config.json"), `{"chat_template": "{{ messages }}"}`)
+	writeTest(t, filepath.Join(adapter, "chat_template.jinja"), "{{ messages }}")
+	s.noteChatTemplate(adapter)
+	if said.lines != nil {
+		t.Errorf("notes on equal templates: %q", said.lines)
+	}
+	writeTest(t, filepath.Join(adapter, "chat_template.jinja"), "{{ messages[0] }}")
+	s.noteChatTemplate(adapter)
+	if len(said.lines) != 1 || !strings.Contains(said.lines[0], "a chat template of its own, which is not used") {
+		t.Errorf("notes %q", said.lines)
+	}
+}
+
 // A model in a folder needs no cache, and so no home.
 func TestModelFolderWithoutHome(t *testing.T) {
 	for _, name := range []string{"HOME", "XDG_CACHE_HOME", "HF_HOME"} {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 	"autolora/autolora/settings"
 	"autolora/data"
 	"autolora/data/metrics"
+	"autolora/data/tokenizer"
 	"autolora/nn"
 	"autolora/nn/generate"
 	"autolora/nn/peft"
@@ -402,7 +404,20 @@ func (s *session) fitAdapter(model *nn.Model, dir string) error {
 	if cfg, err := peft.ReadConfig(dir); err == nil && len(cfg.Unknown) > 0 {
 		s.rep.Note(fmt.Sprintf("%s: settings of a newer PEFT are not known here and have no effect: %s", dir, strings.Join(cfg.Unknown, ", ")))
 	}
+	if s.task.Kind.Writes() {
+		s.noteChatTemplate(dir)
+	}
 	return nil
+}
+
+// noteChatTemplate says that the folder of an adapter has another chat template than the
+// model's, which alone is used.
+func (s *session) noteChatTemplate(dir string) {
+	own, errOwn := tokenizer.ChatTemplates(dir)
+	base, err := tokenizer.ChatTemplates(s.dir)
+	if errOwn == nil && err == nil && len(own) > 0 && !maps.Equal(own, base) {
+		s.rep.Note(fmt.Sprintf("%s has a chat template of its own, which is not used: conversations are laid out by that of the model %s", dir, s.dir))
+	}
 }
 
 // fitHead makes sure that the outputs of a model's own head are the task's

@@ -88,12 +88,21 @@ func (t *Tokenizer) HasChatTemplate() bool { return len(t.chats.sources) > 0 }
 
 // HasChatTemplate reports whether a model folder has a chat template.
 func HasChatTemplate(dir string) (bool, error) {
+	sources, err := ChatTemplates(dir)
+	return len(sources) > 0, err
+}
+
+// ChatTemplates returns the chat templates of a model's or an adapter's folder by their names.
+func ChatTemplates(dir string) (map[string]string, error) {
 	set, err := readSettings(dir)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	c, err := readChats(dir, set)
-	return err == nil && len(c.sources) > 0, err
+	if err != nil {
+		return nil, err
+	}
+	return c.sources, nil
 }
 
 func (c *chats) close() {

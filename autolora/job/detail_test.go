@@ -235,3 +235,52 @@ func readRecords(t *testing.T, dir string) (records []runs.Record) {
 	}
 	return records
 }
+
+// Losses by the weights of classes are those losses that a training by them lowers; of
+// weights that make all classes alike the best constant answer's is that of a fair guess.
+func TestWeighed(t *testing.T) {
+	for name, tc := range map[string]struct {
+		task     data.Task
+		examples []data.Example
+		logits   [][]float64 // a row each
+		guess    float64
+	}{
+		"classes": {data.Task{Kind: data.Classification, Labels: []string{"a", "b", "c"}}, []data.Example{{Label: 0}, {Label: 0}, {Label: 1}, {Label: 2}},
+			[][]float64{logit(3, 0, 0.9), logit(3, 1, 0.8), logit(3, 1, 0.7), logit(3, 0, 0.6)}, math.Log(3)},
+		"words": {data.Task{Kind: data.Tagging, Labels: []string{"O", "X"}}, []data.Example{{Sentence: &data.Sentence{Words: []string{"x", "y"}, Tags: []int{0, 0}}}, {Sentence: &data.Sentence{Words: []string{"x", "y"}, Tags: []int{0, 1}}}},
+			[][]float64{logit(2, 0, 0.9), logit(2, 1, 0.8), logit(2, 1, 0.7), logit(2, 0, 0.6)}, math.Log(2)},
+		"labels": {data.Task{Kind: data.MultiLabel, Labels: []string{"a", "b"}},
+			[]data.Example{{LabelSet: &data.LabelSet{Classes: []int{0}}}, {LabelSet: &data.LabelSet{Classes: []int{0, 1}}}, {LabelSet: &data.LabelSet{}}},
+			[][]float64{{1, -2}, {0.5, 3}, {-1, 0}}, math.Log(2)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := &data.Dataset{Kind: tc.task.Kind, Examples: tc.examples}
+			s := &session{task: tc.task}
+			var err error
+			if s.weights, err = balanced(tc.task, d); err != nil {
+				t.Fatal(err)
+			}
+			near(t, "loss of a guess", s.weighedEntropy(d), tc.guess)
+			a, at := answersOf(t, d, tc.logits...), d.Rows()
+			sum := func(of func(ex *data.Example, k, row int) float64) (sum float64) {
+				for i := range d.Examples {
+					for row := at[i]; row < at[i+1]; row++ {
+						sum += of(&d.Examples[i], row-at[i], row)
+					}
+				}
+				return sum
+			}
+			weighed := func(ex *data.Example, k, row int) float64 { return s.weighed(ex, k, tc.logits[row], a.rows[row].Loss) }
+			if got, plain := sum(weighed), sum(func(_ *data.Example, _, row int) float64 { return a.rows[row].Loss }); math.Abs(got-plain) < 1e-3 {
+				t.Errorf("weights change nothing: %v", got)
+			}
+			for i := range s.weights {
+				s.weights[i] = 1
+			}
+			sum(func(ex *data.Example, k, row int) float64 {
+				near(t, "loss by equal weights", weighed(ex, k, row), a.rows[row].Loss)
+				return 0
+			})
+		})
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -167,15 +168,23 @@ func (s *session) assess(ctx context.Context, model *nn.Model, d *data.Dataset, 
 }
 
 // appraise is assess for a choice among models: by the losses alone where texts would
-// be written for it, which costs more than the training. The work counts when all is
-// done: what is interrupted is done anew.
+// be written for it, which costs more than the training; by losses with the weights of
+// classes where models are trained with them, for by those without the best is the one
+// that has least learnt what it is to learn. The work counts when all is done: what is
+// interrupted is done anew.
 func (s *session) appraise(ctx context.Context, model *nn.Model, d *data.Dataset, how computing) (part scored, err error) {
 	var work runs.Work
 	own := computing{work: &work, progress: how.progress}
 	if s.scorer != nil {
 		part.losses, err = kinds[s.task.Kind].losses(s, ctx, model, d, own)
 	} else {
-		_, part, err = s.assess(ctx, model, d, own)
+		var a answers
+		if a, part, err = s.assess(ctx, model, d, own); err == nil && s.weights != nil {
+			for i := range a.rows {
+				a.rows[i].Loss = a.rows[i].Weighed
+			}
+			part.losses, part.baseline[metrics.NameLoss] = a.losses(d), s.weighedEntropy(d)
+		}
 	}
 	if err == nil {
 		how.work.Add(work)
@@ -234,6 +243,9 @@ func (s *session) classify(ctx context.Context, model *nn.Model, d *data.Dataset
 				if a.rows[row], err = newAnswer(&computed.Examples[i], row-at[i], computed.Kind, logits); err != nil {
 					return fmt.Errorf("%s: %w", computed.Examples[i].Where(), err)
 				}
+				if s.weights != nil {
+					a.rows[row].Weighed = s.weighed(&computed.Examples[i], row-at[i], logits, a.rows[row].Loss)
+				}
 			}
 		}
 		how.progress(min(done, d.Len()))
@@ -253,6 +265,36 @@ func (s *session) classify(ctx context.Context, model *nn.Model, d *data.Dataset
 		}
 	}
 	return a, nil
+}
+
+// weighed returns the loss of an answer with these logits by the weights of classes.
+func (s *session) weighed(ex *data.Example, k int, logits []float64, loss float64) float64 {
+	switch s.task.Kind {
+	case data.Tagging:
+		return s.weights[ex.Tags[k]] * loss
+	case data.MultiLabel:
+		sum := 0.0
+		for label, v := range logits {
+			if slices.Contains(ex.Classes, label) {
+				sum += s.weights[2*label+1] * metrics.BinaryCrossEntropy([]float64{v}, []int{0})
+			} else {
+				sum += s.weights[2*label] * metrics.BinaryCrossEntropy([]float64{v}, nil)
+			}
+		}
+		return sum / float64(len(logits))
+	}
+	return s.weights[ex.Label] * loss
+}
+
+// weighedEntropy returns the loss, by the weights of classes, of the best answer that is
+// the same for all examples of d.
+func (s *session) weighedEntropy(d *data.Dataset) float64 {
+	lists, k := classesOf(s.task, d)
+	sum := 0.0
+	for i, classes := range lists {
+		sum += metrics.WeighedEntropy(classes, s.weights[i*k:(i+1)*k])
+	}
+	return sum / float64(len(lists))
 }
 
 // newAnswer returns what logits say of an example, in tagging of its k-th word. A logit

@@ -49,6 +49,7 @@ type answer struct {
 	Value       float64   // in regression
 	Each        []float64 // the probability of each label, where an example may have several
 	Loss        float64   // of the right answer; 0 where that is not known
+	Weighed     float64   // Loss by the weights of classes, where they have any
 }
 
 // best returns the classes of the rows from one to another.

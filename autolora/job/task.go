@@ -358,31 +358,42 @@ func labelUnits(train *data.Dataset) nn.Units {
 
 // balanced returns the weights of the classes, by which all count alike; where an example
 // may have several labels, of each label those of its absence and its presence.
-func balanced(task data.Task, train *data.Dataset) ([]float64, error) {
-	var classes []int
+func balanced(task data.Task, train *data.Dataset) (weights []float64, err error) {
+	lists, k := classesOf(task, train)
+	if k == 0 {
+		return nil, settings.Errorf("class-weights", "%s is a task of %s, which has no classes: want %s", task.Name, task.Kind, settings.EqualWeights)
+	}
+	for _, classes := range lists {
+		weights = append(weights, metrics.Balanced(classes, k)...)
+	}
+	return weights, nil
+}
+
+// classesOf returns the class of every example, in tagging of every word, where there are k;
+// of several labels for each of them whether the examples have it. k is 0 of other kinds.
+func classesOf(task data.Task, d *data.Dataset) (lists [][]int, k int) {
 	switch task.Kind {
 	case data.Classification:
-		for _, ex := range train.Examples {
-			classes = append(classes, ex.Label)
+		lists, k = make([][]int, 1), len(task.Labels)
+		for _, ex := range d.Examples {
+			lists[0] = append(lists[0], ex.Label)
 		}
 	case data.Tagging:
-		for _, ex := range train.Examples {
-			classes = append(classes, ex.Tags...)
+		lists, k = make([][]int, 1), len(task.Labels)
+		for _, ex := range d.Examples {
+			lists[0] = append(lists[0], ex.Tags...)
 		}
 	case data.MultiLabel:
-		var weights []float64
+		k = 2
 		for label := range task.Labels {
-			given := make([]int, train.Len())
-			for i, ex := range train.Examples {
+			given := make([]int, d.Len())
+			for i, ex := range d.Examples {
 				if slices.Contains(ex.Classes, label) {
 					given[i] = 1
 				}
 			}
-			weights = append(weights, metrics.Balanced(given, 2)...)
+			lists = append(lists, given)
 		}
-		return weights, nil
-	default:
-		return nil, settings.Errorf("class-weights", "%s is a task of %s, which has no classes: want %s", task.Name, task.Kind, settings.EqualWeights)
 	}
-	return metrics.Balanced(classes, len(task.Labels)), nil
+	return lists, k
 }

@@ -72,6 +72,9 @@ func broke(u *runs.Tune, r *runs.Results) string {
 	if r == nil {
 		return ""
 	}
+	if plain, ok := u.Chosen.Scores[metrics.NameLoss]; ok && plain != *u.Chosen.Loss {
+		return "" // that of trials has the weights of classes
+	}
 	loss, known := r.Scores[metrics.NameLoss]
 	least, alsoKnown := r.Baseline[metrics.NameLoss]
 	if n := len(u.Chosen.Rungs); n > 0 {

@@ -118,4 +118,12 @@ func TestBroke(t *testing.T) {
 	if got := broke(u, r); got != "" {
 		t.Errorf("a trial that has learnt nothing has nothing to lose: %q", got)
 	}
+	u.Chosen.Rungs, u.Chosen.Scores = nil, metrics.Scores{"loss": 0.386}
+	if got := broke(u, r); got == "" {
+		t.Error("scores change nothing")
+	}
+	u.Chosen.Scores["loss"] = 0.6
+	if got := broke(u, r); got != "" {
+		t.Errorf("a loss by weights of classes is compared with one without: %q", got)
+	}
 }

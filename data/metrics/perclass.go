@@ -82,6 +82,23 @@ func Entropy(gold []int) float64 {
 	return sum
 }
 
+// WeighedEntropy returns the mean loss of giving every example the same probabilities of classes, of the best ones, where
+// an example of a class counts as much as its weight.
+func WeighedEntropy(gold []int, weights []float64) float64 {
+	of, all := make([]float64, len(weights)), 0.0
+	for _, class := range gold {
+		of[class] += weights[class]
+		all += weights[class]
+	}
+	sum := 0.0
+	for _, weight := range of {
+		if weight > 0 {
+			sum -= weight * math.Log(weight/all)
+		}
+	}
+	return sum / float64(len(gold))
+}
+
 // occurrences counts each class.
 func occurrences(classes []int) map[int]int {
 	counts := make(map[int]int)

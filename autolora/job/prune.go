@@ -35,6 +35,9 @@ func Prune(ctx context.Context, host Host, cfg settings.Config) (*Outcome, error
 
 // newPruning reads the adapter and the data of a job that cuts it.
 func newPruning(ctx context.Context, s *session) (*job, error) {
+	if s.cfg.LR == settings.Auto {
+		return nil, settings.Errorf("lr", "got %s: a pruning makes no trials: want a rate", settings.AutoWord)
+	}
 	adapter, err := ReadAdapter(s.cfg.Adapter)
 	if err != nil {
 		return nil, err

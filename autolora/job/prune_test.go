@@ -281,6 +281,7 @@ func TestPruneErrors(t *testing.T) {
 		}, false},
 		{"one class", "good is the only class in it", func(cfg *settings.Config) { cfg.DevFile = rows(strings.Repeat("film good\tgood\n", 5)) }, false},
 		{"few examples", "has 2 examples, want at least 4", func(cfg *settings.Config) { cfg.DevFile = rows("film good\tgood\nfilm bad\tbad\n") }, false},
+		{"a rate by trials", "lr: got auto: a pruning makes no trials", func(cfg *settings.Config) { cfg.LR = settings.Auto }, true},
 		{"small budget", "parameters: got 63, want at least 64: one part of bert.encoder.layer.0.attention.self.query", func(cfg *settings.Config) { cfg.Parameters = 63 }, true},
 		{"large budget", "there is nothing to cut", func(cfg *settings.Config) { cfg.Parameters = 1e6 }, true},
 		{"a budget of all", "there is nothing to cut", func(cfg *settings.Config) { cfg.Parameters = settings.Amount(adapter.Size) }, true},

@@ -33,7 +33,7 @@ one: it is as good as one that is cut.`,
 	training := cmd.section("Training")
 	for name, about := range map[string]struct{ unset, usage string }{
 		"steps": {"none", "`N` train what is left for so many steps on the training data"},
-		"lr":    {"that of the run which made the adapter, else 0.001", training.Lookup("lr").Usage},
+		"lr":    {"that of the run which made the adapter, else 0.001", "`LR` highest learning rate of the training"},
 	} {
 		f := training.Lookup(name)
 		f.DefValue, f.Usage = about.unset, about.usage

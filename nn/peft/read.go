@@ -2,6 +2,7 @@ package peft
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -137,8 +138,12 @@ func assemble(c *Config, f *safetensors.File) (*Adapter, error) {
 		}
 	}
 	if unknown != nil {
-		return nil, fmt.Errorf("has tensors that are neither LoRA factors of linear layers nor in modules_to_save (%s): %s",
-			strings.Join(modulesToSave, ", "), human.List(unknown, 5))
+		what := ""
+		if slices.ContainsFunc(unknown, embedding.MatchString) {
+			what = "; embeddings are not adapted here: merge the adapter into its model in PEFT, and take that"
+		}
+		return nil, fmt.Errorf("has tensors that are neither LoRA factors of linear layers nor in modules_to_save (%s): %s%s",
+			cmp.Or(strings.Join(modulesToSave, ", "), "none"), human.List(unknown, 5), what)
 	}
 	for _, name := range slices.SortedFunc(maps.Keys(layers), compareNames) {
 		l := layers[name]
@@ -224,6 +229,10 @@ func checkComplete(r *resolver, layers []Layer) error {
 	}
 	return nil
 }
+
+// embedding finds the embeddings of tokens, which PEFT saves whole, without a word in
+// the configuration, where tokens were added.
+var embedding = regexp.MustCompile(`embed|lm_head|\bwte\b`)
 
 // numbered finds a block number among the parts of a module's name.
 var numbered = regexp.MustCompile(`(?:^|\.)\d+\.`)

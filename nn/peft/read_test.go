@@ -53,7 +53,9 @@ func TestReadErrors(t *testing.T) {
 		{"an unknown tensor", plain + `, "task_type": "SEQ_CLS"`, []safetensors.Tensor{a, b, matrix(prefix+"head.bias", 1)},
 			"neither LoRA factors of linear layers nor in modules_to_save (classifier, score): " + prefix + "head.bias"},
 		{"a DoRA vector", plain, []safetensors.Tensor{a, b, matrix(module+".lora_magnitude_vector", 1)}, "neither LoRA factors"},
-		{"an embedding", plain, []safetensors.Tensor{a, b, matrix(module+".lora_embedding_A", 1)}, "neither LoRA factors"},
+		{"an embedding", plain, []safetensors.Tensor{a, b, matrix(module+".lora_embedding_A", 1)}, "embeddings are not adapted here: merge the adapter"},
+		{"a vocabulary with more tokens", `"r": 2, "target_modules": ["query"]`, []safetensors.Tensor{a, b, matrix(prefix+"lm_head.weight", 5, 3)},
+			"nor in modules_to_save (none): " + prefix + "lm_head.weight; embeddings are not"},
 		{"the base's own head", plain + `, "modules_to_save": ["head"]`, []safetensors.Tensor{a, b, matrix(prefix+"head.original_module.bias", 1)}, "neither LoRA factors"},
 		{"a bad config", `"r": 0`, nil, "adapter_config.json: r is 0"},
 	}

@@ -147,6 +147,9 @@ func TestFromRunToPredictions(t *testing.T) {
 	t.Run("predict", func(t *testing.T) {
 		output := filepath.Join(dir, "labels.jsonl")
 		stdout := succeed(t, "predict", "--adapter", adapter, "--max-length", "16", "--input", input)
+		if got := succeed(t, "predict", "--adapter", adapter, "--max-length", "16", "--input", input, "--output", "-"); got != stdout {
+			t.Errorf("--output - gives %q, want %q", got, stdout)
+		}
 		if got := succeed(t, "predict", "--adapter", adapter, "--max-length", "16", "--input", input, "--output", output); got != "3 examples written to "+output+"\n" {
 			t.Errorf("stdout %q", got)
 		}

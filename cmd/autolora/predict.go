@@ -61,11 +61,14 @@ assistant's next turn, in place of the last one if it is the assistant's.`,
 	s.Lookup("model").DefValue = ofAdapter
 	s.StringVar(&adapter, "adapter", "", adapterUsage+" (default: the model as it is)")
 	s.StringVar(&input, "input", "", "`FILE` texts: a table, JSON or plain text; - is stdin")
-	s.StringVar(&output, "output", "", "`FILE` file to write, whole or not at all (default stdout)")
+	s.StringVar(&output, "output", "", "`FILE` file to write, whole or not at all; - is stdout (default stdout)")
 	cmd.results()
 	cmd.run = func(ctx context.Context, c *console, _ []string) error {
 		if err := cmd.need("model|adapter", "input"); err != nil {
 			return err
+		}
+		if output == "-" {
+			output = "" // as --input - is stdin
 		}
 		if cmd.json && output == "" {
 			return usagef("--json: the output is JSON lines already; give --output FILE to get a summary on stdout")

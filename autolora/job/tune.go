@@ -120,8 +120,8 @@ func (t *tuning) choose() error {
 		return err
 	}
 	t.session.rep.Note("chosen: " + t.said(t.Choice))
-	if learnt, known := t.Learnt(len(t.Rungs) - 1); known && !learnt {
-		t.session.rep.Note("no trial's loss is clearly below that of always giving the commonest answer: they had too few steps, and this choice is little but chance")
+	if doubt := t.Doubt(); doubt != "" {
+		t.session.rep.Note(doubt)
 	}
 	return t.declare(given)
 }

@@ -19,10 +19,8 @@ func Advice(u *runs.Tune, r *runs.Results) []string {
 		return nil
 	}
 	all := []string{choice(u)}
-	if last := len(u.Rungs) - 1; last >= 0 {
-		if learnt, known := u.Learnt(last); known && !learnt {
-			all = append(all, "no trial's loss is clearly below that of always giving the commonest answer: this choice is little but chance")
-		}
+	if doubt := u.Doubt(); doubt != "" {
+		all = append(all, doubt)
 	}
 	for _, axis := range trialAxes {
 		if text := axis.verdict(u); text != "" {

@@ -229,7 +229,7 @@ func TestRanks(t *testing.T) {
 	})
 	t.Run("all equal, and other layers", func(t *testing.T) {
 		s := write(t, ranksOf(8, 4, 4, 4, 4), ranksOf(8, 4, 4, 4, 4), ranksOf(8, 1, 2))
-		if got := s.sentence(); s.Unlike != 1 || !strings.Contains(got, "Not two seeds have ranks that differ between layers") || !strings.HasSuffix(got, "Left out: 1 seed with other layers.") {
+		if got := s.sentence(); s.Unlike != 1 || !strings.Contains(got, "No two seeds have ranks that differ between layers") || !strings.HasSuffix(got, "Left out: 1 seed with other layers.") {
 			t.Errorf("%d, %s", s.Unlike, got)
 		}
 	})

@@ -274,7 +274,7 @@ func (s *RankStudy) sentence() string {
 	case a.Lists == 1:
 		text += ". From one seed nothing can be said about whether they would come out again."
 	case a.Pairs == 0:
-		text += ". Not two seeds have ranks that differ between layers, so seeds cannot agree or disagree."
+		text += ". No two seeds have ranks that differ between layers, so seeds cannot agree or disagree."
 	default:
 		text += fmt.Sprintf(". Seeds %s.", a.words())
 	}

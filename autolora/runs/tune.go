@@ -182,6 +182,17 @@ func (r Reached) Learnt() (learnt, known bool) {
 	return r.StandardError != nil && r.below(*r.StandardError), r.Baseline != nil
 }
 
+// Doubt says that no trial of the last rung is known to have learnt anything; "" where one
+// has, or it is not known.
+func (u *Tune) Doubt() string {
+	if len(u.Rungs) > 0 {
+		if learnt, known := u.Learnt(len(u.Rungs) - 1); known && !learnt {
+			return "no trial's loss is clearly below that of always giving the commonest answer: they had too few steps, and this choice is little but chance"
+		}
+	}
+	return ""
+}
+
 // below reports whether the loss is below the commonest answer's by more than that.
 func (r Reached) below(by float64) bool {
 	return r.Loss != nil && r.Baseline != nil && *r.Loss+by < *r.Baseline

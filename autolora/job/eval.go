@@ -406,6 +406,9 @@ func (s *session) labelled(part data.Part) ([]*data.Dataset, error) {
 		if !d.Labelled() {
 			return nil, fmt.Errorf("%s has no labels (GLUE keeps those of its test sets): use autolora predict", d.Files[0])
 		}
+		if at := d.Rows(); at[len(at)-1] == 0 {
+			return nil, fmt.Errorf("%s: the sentences to score on have no words", d.Files[0])
+		}
 	}
 	return sets, nil
 }

@@ -181,6 +181,9 @@ func TestTaggingErrors(t *testing.T) {
 	writeTest(t, filepath.Join(official, "Genia4ERtask1.iob2"), "IL-2\tB-DNA\ngene\tI-DNA\n")
 	noDev := cfg
 	noDev.TrainFile, noDev.DevFile, noDev.Kind, noDev.Task, noDev.Data, noDev.Out = "", "", "", "jnlpba", official, filepath.Join(t.TempDir(), "out")
+	noWords := cfg
+	noWords.DevFile, noWords.Out = filepath.Join(official, "dev.jsonl"), noDev.Out
+	writeTest(t, noWords.DevFile, `{"tokens": [], "tags": []}`)
 	predict := func(cfg settings.Config, adapter, task string, conll bool) error {
 		cfg.Task = task
 		_, err := Predict(context.Background(), quiet, cfg, PredictConfig{Adapter: adapter, Input: sentences, Form: formOf(conll)}, &bytes.Buffer{})
@@ -188,6 +191,7 @@ func TestTaggingErrors(t *testing.T) {
 	}
 	run(t, func(*torchbind.Scope) {
 		_, noDevErr := Run(context.Background(), quiet, noDev)
+		_, noWordsErr := Train(context.Background(), quiet, noWords)
 		for _, c := range []struct {
 			name string
 			err  error
@@ -197,6 +201,7 @@ func TestTaggingErrors(t *testing.T) {
 			{"CoNLL of labels", predict(texts, texts.Out, "", true), "this model does not label words: write JSON lines"},
 			{"a task of texts", predict(cfg, cfg.Out, "mnli", false), "task: mnli labels whole texts, the head single tokens"},
 			{"a task of other tags", predict(cfg, cfg.Out, "jnlpba", false), "task: jnlpba has 11 labels, the head 3"},
+			{"no words", noWordsErr, "dev.jsonl: the sentences to score on have no words"},
 			{"no dev set", noDevErr, "the data of jnlpba have no dev part: score on the test part"},
 		} {
 			if c.err == nil || !strings.Contains(c.err.Error(), c.want) {

@@ -4,25 +4,32 @@
 # compare.json of comparisons, grid.csv in the place of the runs of a grid, and the tables of all (tables.md). The page and
 # the pictures come again by `autolora report FOLDER`.
 #
-#   scripts/keep_results.sh out/reproduce/glue-small results/glue-small
+# Usage: scripts/keep_results.sh RUNS FOLDER   (out/reproduce/glue-small results/glue-small)
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=scripts/native.sh
+. "$(dirname "${BASH_SOURCE[0]}")/native.sh"
 
-(($# == 2)) || { echo "usage: scripts/keep_results.sh RUNS FOLDER" >&2; exit 2; }
-runs=$1 kept=$2
-[[ -d $runs ]] || { echo "keep_results.sh: no folder $runs" >&2; exit 1; }
-rm -rf "$kept"
+takes 2 2 "$@"
+runs=$(realpath -- "$1") kept=$(realpath -m -- "$2")
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+[[ -d $runs ]] || die "no folder $1"
+[[ $kept/ != "$runs"/* && $runs/ != "$kept"/* ]] || die "$2 is $1, in it, or around it: what it holds would be lost"
+WORK=$(mktemp -d)
+trap 'rm -rf "$WORK"' EXIT
 while IFS= read -r file; do
 	run=$(dirname "$file")
-	mkdir -p "$kept/${run#"$runs"}"
+	copy=$WORK/kept${run#"$runs"}
+	mkdir -p "$copy"
 	for name in compare.json config.json results.json losses.json ranks.json grid.json tune.json prune.json hypotheses.txt; do
-		[[ ! -f $run/$name ]] || cp "$run/$name" "$kept/${run#"$runs"}/$name"
+		[[ ! -f $run/$name ]] || cp "$run/$name" "$copy/"
 	done
 done < <(find "$runs" \( -name .autolora -o -name grid \) -prune -o \( -name results.json -o -name compare.json \) -print | sort)
+[[ -d $WORK/kept ]] || die "no finished run in $1"
 while IFS= read -r file; do
-	cp "$file" "$kept/${file#"$runs"}"
+	cp "$file" "$WORK/kept${file#"$runs"}"
 done < <(find "$runs" -name grid.csv)
-report=$(mktemp -d)
-trap 'rm -rf "$report"' EXIT
-bin/autolora report "$kept" --out "$report" >/dev/null
-cp "$report/tables.md" "$kept/"
+bin/autolora report "$WORK/kept" --out "$WORK/report" >/dev/null
+cp "$WORK/report/tables.md" "$WORK/kept/"
+rm -rf "$kept"
+mkdir -p "$kept"
+cp -r "$WORK/kept/." "$kept/"

@@ -38,6 +38,21 @@ die() {
 	exit 1
 }
 
+# takes LEAST MOST ARGUMENT... ends a script that is asked for --help, with what it says of itself at its beginning, or
+# that got a flag or another number of arguments than it takes.
+takes() {
+	local least=$1 most=$2
+	shift 2
+	if [[ ${1:-} == --help || ${1:-} == -h ]]; then
+		sed -n '2,/^set/{s/^# \{0,1\}//p}' "$0"
+		exit
+	fi
+	if (($# < least || $# > most)) || [[ ${1:-} == -* ]]; then
+		say "$(sed -n 's/^# Usage: /usage: /p' "$0")"
+		exit 2
+	fi
+}
+
 # wheel_field NAME N prints field N (2 version, 3 megabytes, 4 SHA-256) of the table above.
 wheel_field() {
 	awk -v name="$1" -v n="$2" '$1 == name { print $n; found = 1 } END { exit !found }' <<<"$WHEELS" ||

@@ -118,7 +118,6 @@ def device_peak(device, dtype):
 
 def load_batches(name, folder, path, batch_size, device):
     """The file's batches, padded, on the device; with the lengths of each one's rows and its number of target tokens."""
-    import torch
     import transformers
 
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)

@@ -36,12 +36,16 @@ import pathlib
 import sys
 import warnings
 
-import torch
-import transformers
-from peft import PeftModel, get_peft_model_state_dict
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification, AutoModelForTokenClassification, AutoTokenizer
+try:
+    import torch
+    import transformers
+    from peft import PeftModel, get_peft_model_state_dict
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification, AutoModelForTokenClassification, AutoTokenizer
+except ModuleNotFoundError as error:
+    print(f"check_peft.py: {error}: pip install torch transformers peft", file=sys.stderr)
+    sys.exit(2)
 
 MODEL_CLASSES = {
     "SEQ_CLS": AutoModelForSequenceClassification,

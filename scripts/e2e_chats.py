@@ -3,13 +3,11 @@
 
 Every conversation is of one meaning representation and has two turns: the facts and what a person wrote of them, the wish
 for other words and what another person wrote. Of the table they are the first N that have two different texts.
-
-Usage: e2e_chats.py TRAINSET.csv N >chats.jsonl
 """
 
+import argparse
 import csv
 import json
-import sys
 
 
 def conversations(rows):
@@ -30,11 +28,13 @@ def conversations(rows):
 
 
 def main():
-    if len(sys.argv) != 3 or not sys.argv[2].isdigit():
-        sys.exit(__doc__)
-    with open(sys.argv[1], encoding="utf-8-sig", newline="") as table:
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("table", metavar="TRAINSET.csv")
+    p.add_argument("number", metavar="N", type=int)
+    args = p.parse_args()
+    with open(args.table, encoding="utf-8-sig", newline="") as table:
         for number, messages in enumerate(conversations(csv.DictReader(table))):
-            if number == int(sys.argv[2]):
+            if number == args.number:
                 break
             print(json.dumps({"messages": messages}, ensure_ascii=False))
 

@@ -1,13 +1,12 @@
 #!/usr/bin/env python3
-"""Turns a GGUF file of Gemma 3's text model into a Hugging Face folder.
-
-    scripts/gemma3_to_hf.py FILE.gguf DIR      with PyPI's gguf, which multiplies the weights out
+"""Turns a GGUF file of Gemma 3's text model into a Hugging Face folder, with PyPI's gguf, which multiplies the weights out.
 
 DIR gets config.json, model.safetensors (bfloat16), tokenizer.json and tokenizer_config.json, with the chat template if the
 file has one. What llama.cpp knows by itself and the file does not say is Gemma 3's: each sixth block sees all tokens, the
 others turn by a base of their own, and the scores are divided by the root of a head's size.
 """
 
+import argparse
 import os
 import sys
 
@@ -123,9 +122,11 @@ def tokenizer_config(key, template):
 
 
 def main():
-    if len(sys.argv) != 3:
-        sys.exit(__doc__)
-    path, folder = sys.argv[1:]
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("path", metavar="FILE.gguf")
+    p.add_argument("folder", metavar="DIR")
+    args = p.parse_args()
+    path, folder = args.path, args.folder
     reader = GGUFReader(path)
     kept = {}
 

@@ -1,13 +1,12 @@
 #!/usr/bin/env python3
 """Turns a GGUF file of the LLaMA architecture into a Hugging Face folder.
 
-    scripts/gguf_to_hf.py FILE.gguf DIR
-
 DIR gets config.json, model.safetensors (bfloat16: weights of 4 or 8 bits are multiplied out, and rounded), tokenizer.json
 and tokenizer_config.json. Of the many types of tensors it knows F32, Q4_1 and Q8_0, of the tokenizers GPT-2's byte-level
 BPE with SmolLM's splitting: what SmolLM2 needs. Python's own library is enough; 135M weights take a minute.
 """
 
+import argparse
 import json
 import os
 import struct
@@ -199,9 +198,11 @@ def tokenizer_config(reader):
 
 
 def main():
-    if len(sys.argv) != 3:
-        sys.exit(__doc__)
-    path, folder = sys.argv[1:]
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("path", metavar="FILE.gguf")
+    p.add_argument("folder", metavar="DIR")
+    args = p.parse_args()
+    path, folder = args.path, args.folder
     with open(path, "rb") as file:
         reader = Reader(file)
         if reader.keys["general.architecture"] != "llama":

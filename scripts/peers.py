@@ -16,11 +16,11 @@ RANK = 8
 
 def parser(doc):
     """The flags of all; doc is the help."""
-    p = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = argparse.ArgumentParser(usage="%(prog)s FLAGS (see --help)", description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--model", help="folder with config.json, safetensors and tokenizer")
     p.add_argument("--sst2", metavar="FILE", help="SST-2 rows, TSV or parquet")
     p.add_argument("--mrpc", metavar="FILE", help="MRPC rows, TSV or parquet")
-    p.add_argument("--batch-size", type=int, default=16)
+    p.add_argument("--batch-size", type=int, default=16, help="rows of a batch (default 16)")
     p.add_argument("--seed", type=int, default=0, help="of the choice of rows (default 0)")
     p.add_argument("--rounds", type=int, default=3, help="runs of each system per case (default 3)")
     p.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="of all (default: all cores)")

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Unpacks stories260K, a trained LLaMA of 260,000 weights, into a Hugging Face folder with a tokenizer.
 
-    scripts/stories260k.py [ARCHIVE [DIR]]    (default ../shared/models/stories260K.tar.xz, third_party/models/stories260K)
+ARCHIVE is by default ../shared/models/stories260K.tar.xz, DIR third_party/models/stories260K.
 
 config.json and model.safetensors are in the archive. tokenizer.json is made of its tok512.bin, llama2.c's form of a
 SentencePiece model of type BPE: pieces with scores, the best piece that two neighbours make being joined first. Python's
 own library is enough. Says nothing when DIR is there already.
 """
 
+import argparse
 import hashlib
 import os
 import shutil
@@ -82,11 +83,11 @@ TOKENIZER_CONFIG = {
 
 
 def main():
-    archive, dest, *rest = sys.argv[1:] + [
-        os.path.join(ROOT, "../shared/models/stories260K.tar.xz"), os.path.join(ROOT, "third_party/models/stories260K"),
-    ][len(sys.argv) - 1 :]
-    if rest or archive.startswith("-"):
-        sys.exit(__doc__)
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("archive", metavar="ARCHIVE", nargs="?", default=os.path.join(ROOT, "../shared/models/stories260K.tar.xz"))
+    p.add_argument("dest", metavar="DIR", nargs="?", default=os.path.join(ROOT, "third_party/models/stories260K"))
+    args = p.parse_args()
+    archive, dest = args.archive, args.dest
     files = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
     if all(os.path.isfile(os.path.join(dest, name)) for name in files):
         return

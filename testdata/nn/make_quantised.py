@@ -23,7 +23,6 @@ import shutil
 
 import bitsandbytes
 import bitsandbytes.functional as bnb
-import numpy as np
 import safetensors
 import torch
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, BitsAndBytesConfig

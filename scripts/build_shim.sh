@@ -20,13 +20,11 @@
 #   JOBS  how many files are compiled at once (default: the number of cores)
 set -euo pipefail
 
-if (($# > 1)) || [[ ${1:---asan} != --asan ]]; then
-	sed -n '2,/^set/{/^#/p}' "$0" >&2
-	exit 2
-fi
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/native.sh
-. scripts/native.sh
+. "$(dirname "${BASH_SOURCE[0]}")/native.sh"
+
+[[ $* == --asan ]] || takes 0 0 "$@"
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 readonly GOTORCH=github.com/wangkuiyi/gotorch INTERNAL=torchbind/internal INCLUDE=third_party/include LIB=third_party/lib
 readonly OBJECTS=${XDG_CACHE_HOME:-$HOME/.cache}/autolora/native/objects
@@ -59,7 +57,8 @@ library() {
 		objects+=("$OBJECTS/${key%% *}.o")
 		[[ -e ${objects[-1]} ]] || todo+=("$flags -c $source -o $WORK/${key%% *}.o")
 	done
-	local made=$path.made now="${objects[*]} $link $(realpath $LIB/libtorch_cpu.so)"
+	local made=$path.made now
+	now="${objects[*]} $link $(realpath $LIB/libtorch_cpu.so)"
 	[[ ! -e $path || ! -f $made || $(<"$made") != "$now" ]] || return 0
 
 	mkdir -p "$OBJECTS" "${path%/*}"

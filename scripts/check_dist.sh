@@ -9,10 +9,12 @@
 #   ROOT     a root, as debootstrap --variant=minbase bullseye ROOT makes it
 set -euo pipefail
 
-if (($# != 2)) || [[ ! -f $1 || ! -d $2/usr ]]; then
-	sed -n '2,/^set/{/^#/p}' "$0" >&2
-	exit 2
-fi
+# shellcheck source=scripts/native.sh
+. "$(dirname "${BASH_SOURCE[0]}")/native.sh"
+
+takes 2 2 "$@"
+[[ -f $1 ]] || die "no archive $1"
+[[ -d $2/usr ]] || die "$2 is not the root of a distribution"
 ARCHIVE=$(realpath -- "$1") ROOT=$(realpath -- "$2")
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -33,9 +35,10 @@ inside=${HOME_OF#"$ROOT"}
 program=$(echo "$HOME_OF"/autolora-*/bin/autolora)
 program=${program#"$ROOT"}
 do_it() {
+	# shellcheck disable=SC2016 # for the inner shell
 	chroot --userspec=65534:65534 "$ROOT" /usr/bin/env -i PATH=/usr/bin:/bin TMPDIR="$inside/own" OMP_NUM_THREADS=1 \
 		sh -c 'cd "$1" && shift && exec "$@"' sh "$inside/own" "$program" "$@" >"$HOME_OF/out" 2>&1 || {
-		echo "check_dist: $1 failed in $ROOT:" >&2
+		say "$1 failed in $ROOT:"
 		tail -n 5 "$HOME_OF/out" >&2
 		exit 1
 	}
@@ -49,7 +52,8 @@ do_it score tagging --input tags.conll
 do_it report out
 do_it launch --processes 2 "${run[@]}" --out two
 for file in out/results.json out/adapter/adapter_model.safetensors out/report.html labels.csv two/results.json; do
-	[[ -s $HOME_OF/own/$file ]] || { echo "check_dist: no $file" >&2 && exit 1; }
+	[[ -s $HOME_OF/own/$file ]] || die "no $file"
 done
+# shellcheck source=/dev/null
 . "$ROOT/etc/os-release"
 echo "${ARCHIVE##*/} works in ${PRETTY_NAME:-$ROOT}, $(chroot "$ROOT" ldd --version | sed -n '1s/.* /glibc /p')"

@@ -4,10 +4,10 @@
 # Usage: scripts/check_symbols.sh GLIBC GLIBCXX FILE...   (2.28 3.4.24)
 set -euo pipefail
 
-if (($# < 3)); then
-	sed -n '2,/^set/{/^#/p}' "$0" >&2
-	exit 2
-fi
+# shellcheck source=scripts/native.sh
+. "$(dirname "${BASH_SOURCE[0]}")/native.sh"
+
+takes 3 999 "$@"
 glibc=$1 glibcxx=$2
 shift 2
 later() { [[ $1 != "$2" && $(printf '%s\n' "$1" "$2" | sort -V | tail -n 1) == "$1" ]]; }

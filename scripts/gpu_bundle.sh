@@ -5,6 +5,10 @@
 # Usage: scripts/gpu_bundle.sh [FOLDER]   (default out/gpu-check)
 set -euo pipefail
 
+# shellcheck source=scripts/native.sh
+. "$(dirname "${BASH_SOURCE[0]}")/native.sh"
+
+takes 0 1 "$@"
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 readonly OUT=${1:-out/gpu-check}
 readonly PACKAGES=(torchbind nn nn/generate autolora)

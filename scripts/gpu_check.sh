@@ -30,8 +30,12 @@ for arg in "$@"; do
 	case $arg in
 	--without-gpu) GPU=no ;;
 	tests | bench | trace) parts+=("$arg") ;;
+	-h | --help)
+		sed -n '2,/^set/{s/^# \{0,1\}//p}' "$0"
+		exit
+		;;
 	*)
-		sed -n '2,/^set/{/^#/p}' "$0" >&2
+		say "unknown argument $arg; see --help"
 		exit 2
 		;;
 	esac

@@ -2,10 +2,14 @@
 # Installs what the build needs and this machine lacks (a C++ compiler, pip, cargo, Gloo's headers), from Debian's or
 # Ubuntu's packages, where it may: as root, with apt-get. Elsewhere it does nothing, and fetch_libtorch.sh then says what
 # is missing. Says nothing when nothing is missing.
+#
+# Usage: scripts/host_tools.sh
 set -euo pipefail
 
 # shellcheck source=scripts/native.sh
 . "$(dirname "${BASH_SOURCE[0]}")/native.sh"
+
+takes 0 0 "$@"
 
 packages=()
 command -v "${CXX:-g++}" >/dev/null || packages+=(g++)

@@ -6,14 +6,12 @@
 # Usage: scripts/licences.sh DIR
 set -euo pipefail
 
-if (($# != 1)) || [[ $1 == -* ]]; then
-	sed -n '2,/^set/{/^#/p}' "$0" >&2
-	exit 2
-fi
+# shellcheck source=scripts/native.sh
+. "$(dirname "${BASH_SOURCE[0]}")/native.sh"
+
+takes 1 1 "$@"
 DEST=$(realpath -m -- "$1")
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-# shellcheck source=scripts/native.sh
-. scripts/native.sh
 
 # keep NAME FOLDER copies the licences that are in FOLDER to DEST/NAME.
 keep() {

@@ -13,14 +13,12 @@
 #   LEVEL   zstd's level (default 19)
 set -euo pipefail
 
-if (($# != 1)) || [[ $1 == -* ]]; then
-	sed -n '2,/^set/{/^#/p}' "$0" >&2
-	exit 2
-fi
+# shellcheck source=scripts/native.sh
+. "$(dirname "${BASH_SOURCE[0]}")/native.sh"
+
+takes 1 1 "$@"
 VERSION=$1
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-# shellcheck source=scripts/native.sh
-. scripts/native.sh
 
 readonly FLOOR=2.28 GCC_FLOOR=3.4.24 DIST=dist LIB=third_party/lib
 STORE=${XDG_CACHE_HOME:-$HOME/.cache}/autolora/native
@@ -116,6 +114,7 @@ pack() {
 	while read -r from to only; do
 		[[ $from != '#'* && (-z $only || $kind == "$only") ]] || continue
 		mkdir -p "$root/$to"
+		# shellcheck disable=SC2016 # $DIST stands so in the list
 		for file in ${from/'$DIST'/$DIST}; do
 			if [[ -d $file ]]; then cp -rLT "$file" "$root/$to"; else cp -L "$file" "$root/$to/"; fi
 		done

@@ -24,7 +24,7 @@ MRPC ?= $(if $(wildcard $(GLUE_ARCHIVE)),third_party/data/MRPC.tsv)
 
 .PHONY: help
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: ## fetch and build the native parts into third_party (once; later calls take no time)

@@ -1,7 +1,6 @@
 package report
 
 import (
-	"math"
 	"slices"
 
 	"autolora/autolora/runs"
@@ -15,9 +14,9 @@ import (
 // of the differences' mean over the seeds: other examples of the same kind, with these
 // very trainings. That over seeds is of the differences of whole runs: other trainings,
 // on these very examples. Interval and p are for both together, as if both were drawn
-// anew: the variances add up, and the degrees of freedom are Satterthwaite's, which is
-// Clark's minF' (1973). What seeds and examples do only together is counted in both, so
-// the interval is rather too wide. Of one seed nothing is known of others: then they
+// anew: the variances add up, each with the t of its own degrees of freedom, see bounded.
+// What seeds and examples do only together is counted in both (as by Clark's minF', 1973),
+// so the interval is rather too wide. Of one seed nothing is known of others: then they
 // are for other examples alone.
 type LossDifference struct {
 	Seeds         []uint64  `json:"seeds"`
@@ -60,15 +59,8 @@ func compareLosses(a, b *Method) *LossDifference {
 	}
 	seeds := sample(d.BySeed)
 	d.Examples, d.Mean, d.SD, d.StandardError = len(sum.Loss), Number(sum.Mean()), seeds.SD, Number(sum.StandardError())
-	n, examples, trainings := float64(len(d.Seeds)), variance(d.StandardError), 0.0
-	if d.SD.Known() {
-		trainings = variance(d.SD) / n
-	}
-	squares := examples * examples / float64(d.Examples-1)
-	if trainings > 0 {
-		squares += trainings * trainings / (n - 1)
-	}
-	d.Interval = student(float64(d.Mean), math.Sqrt(examples+trainings), (examples+trainings)*(examples+trainings)/squares)
+	n := float64(len(d.Seeds))
+	d.Interval = bounded(float64(d.Mean), component{variance(d.StandardError), float64(d.Examples - 1)}, component{variance(d.SD) / n, n - 1})
 	return d
 }
 

@@ -40,7 +40,7 @@ type Interval struct {
 	Low  Number `json:"low"`
 	High Number `json:"high"`
 	P    Number `json:"p"`
-	DF   Number `json:"df"` // degrees of freedom
+	DF   Number `json:"df"` // degrees of freedom; not known of several variances' bounded
 }
 
 // Beyond reports whether the interval is known and excludes 0.
@@ -56,6 +56,46 @@ func student(mean, se, df float64) Interval {
 	half := t.Quantile(0.975) * se
 	i.Low, i.High, i.DF = Number(mean-half), Number(mean+half), Number(df)
 	i.P = Number(2 * t.CDF(-math.Abs(mean/se)))
+	return i
+}
+
+// component is one of the variances that make up that of a mean, estimated with so many
+// degrees of freedom.
+type component struct{ variance, df float64 }
+
+// bounded returns the interval of a mean whose variance is the sum of components that are
+// estimated independently of each other: half of it is √Σ t²·variance, each with the t of
+// its own degrees of freedom. It holds the truth in at least 95 % of cases, whatever the
+// true sizes (Banerjee 1960): with w their shares, P(z² ≤ Σ w·t²·χ²/df) is at least the
+// mean of the P(z² ≤ t²·χ²/df) by w, each of which is 95 %, for the distribution function
+// of z² is concave. Satterthwaite's degrees of freedom promise less where a component that
+// has few of them is most of the sum: with one and a second component of a tenth, 12 %
+// of intervals leave out the truth.
+func bounded(mean float64, of ...component) Interval {
+	half := func(level float64) float64 { // of the interval that leaves out that share
+		squares := 0.0
+		for _, c := range of {
+			if c.variance > 0 { // else it may have no degrees of freedom either
+				t := distuv.StudentsT{Mu: 0, Sigma: 1, Nu: c.df}.Quantile(level / 2)
+				squares += t * t * c.variance
+			}
+		}
+		return math.Sqrt(squares)
+	}
+	i := student(mean, 0, 0) // nothing known but the mean
+	if !(half(0.05) > 0) {
+		return i
+	}
+	i.Low, i.High = Number(mean-half(0.05)), Number(mean+half(0.05))
+	low, high := 0.0, 1.0 // p is where the interval ends at 0
+	for range 50 {
+		if middle := (low + high) / 2; half(middle) > math.Abs(mean) {
+			low = middle
+		} else {
+			high = middle
+		}
+	}
+	i.P = Number(high)
 	return i
 }
 

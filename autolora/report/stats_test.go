@@ -48,6 +48,10 @@ func TestStats(t *testing.T) {
 			interval
 			Tasks [][]float64
 		}
+		Bounded []struct {
+			interval
+			Components [][2]float64
+		}
 		Sign []struct {
 			Wins, Losses int
 			P            float64
@@ -88,6 +92,13 @@ func TestStats(t *testing.T) {
 		g.compare(t, fmt.Sprint("stratified ", i), got)
 		near(t, fmt.Sprint("stratified df ", i), got.DF, g.DF, tolerance)
 	}
+	for i, g := range golden.Bounded {
+		var of []component
+		for _, c := range g.Components {
+			of = append(of, component{c[0], c[1]})
+		}
+		g.compare(t, fmt.Sprint("bounded ", i), bounded(g.Mean, of...))
+	}
 	for _, g := range golden.Sign {
 		near(t, fmt.Sprintf("sign test of %d and %d", g.Wins, g.Losses), signTest(g.Wins, g.Losses), g.P, tolerance)
 	}
@@ -119,7 +130,7 @@ func TestStats(t *testing.T) {
 		near(t, fmt.Sprint("p of the mean ", i), study.MeanP, g.MeanP, tolerance)
 		near(t, fmt.Sprint("p of the spread ", i), study.SDP, g.SDP, tolerance)
 	}
-	if len(golden.Paired)+len(golden.Stratified)+len(golden.Sign)+len(golden.Agreement)+len(golden.Chance)+len(golden.Against) < 25 {
+	if len(golden.Paired)+len(golden.Stratified)+len(golden.Bounded)+len(golden.Sign)+len(golden.Agreement)+len(golden.Chance)+len(golden.Against) < 30 {
 		t.Error("the golden file is too short")
 	}
 }

@@ -9,7 +9,7 @@ import pathlib
 
 import numpy
 import scipy
-from scipy import stats
+from scipy import optimize, stats
 
 rng = numpy.random.default_rng(1)
 
@@ -39,6 +39,13 @@ def stratified(tasks):
         interval = welch.confidence_interval(0.95)
         assert numpy.allclose([p, df, low, high], [welch.pvalue, welch.df, interval.low / 2, interval.high / 2])
     return {"tasks": tasks, "mean": mean, "low": low, "high": high, "p": p, "df": df}
+
+
+def bounded(mean, components):
+    """Interval of a mean, the squares of the halves of each variance's own added up."""
+    half = lambda level: numpy.sqrt(sum(v * stats.t.isf(level / 2, df) ** 2 for v, df in components))
+    p = optimize.brentq(lambda level: half(level) - abs(mean), 1e-15, 1 - 1e-9, xtol=1e-15, rtol=1e-14)
+    return {"components": components, "mean": mean, "low": mean - half(0.05), "high": mean + half(0.05), "p": p}
 
 
 def agreement(lists):
@@ -77,6 +84,9 @@ values = {
     "stratified": [stratified(t) for t in (
         [[0.004, -0.002, 0.001], [0.01, 0.02, 0.03]], [[0.004, -0.002], listed(rng.normal(0.01, 0.02, 5)), listed(rng.normal(0, 0.001, 3))],
     )],
+    "bounded": [bounded(*c) for c in (
+        (0.0460, [[0.0086**2, 871], [0.0166**2 / 3, 2]]), (-0.001, [[4e-5, 407], [1e-9, 1]]), (0.3, [[1e-6, 1499], [0.04, 1]]), (2.5, [[1, 3]]),
+        (-0.05, [[4e-5, 999], [1e-5, 4]]))],
     "sign": [{"wins": w, "losses": l, "p": stats.binomtest(w, w + l).pvalue} for w, l in ((5, 3), (0, 3), (8, 0), (1, 1), (2, 9))],
     "agreement": [agreement(x) for x in (ranks, ranks + [[4] * 24], [[1, 2, 3, 4], [1, 2, 4, 3]], [[1, 1, 2, 2, 3], [2, 1, 2, 3, 3], [5, 1, 1, 1, 1]])],
     "chance": [chance(*c) for c in (

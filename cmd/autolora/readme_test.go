@@ -3,6 +3,7 @@ package main
 import (
 	"io/fs"
 	"os"
+	"os/exec"
 	"path"
 	"path/filepath"
 	"regexp"
@@ -24,6 +25,27 @@ func TestDocumentedCommands(t *testing.T) {
 	for _, line := range lines {
 		if err := parse(newTree(silent()), strings.Fields(line)); err != nil {
 			t.Errorf("%s: %v", line, err)
+		}
+	}
+}
+
+// NOTICE lists every Go module that is linked into the program, by the end of its path.
+func TestNotice(t *testing.T) {
+	modules, err := exec.Command("go", "list", "-deps", "-f", "{{with .Module}}{{if not .Main}}{{.Path}}{{end}}{{end}}", ".").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, list, _ := strings.Cut(readRoot(t, "NOTICE"), "\nGo modules: ")
+	list, _, _ = strings.Cut(list, "\n\n")
+	var listed []string
+	for _, word := range regexp.MustCompile(`[\w./-]+`).FindAllString(list, -1) {
+		listed = append(listed, path.Base(word))
+	}
+	version := regexp.MustCompile(`/v\d+$`)
+	for _, module := range strings.Fields(string(modules)) {
+		if name := path.Base(version.ReplaceAllString(module, "")); !slices.Contains(listed, name) {
+			t.Errorf("NOTICE does not list %s", module)
+			listed = append(listed, name)
 		}
 	}
 }

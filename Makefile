@@ -149,7 +149,7 @@ bench-score: build $(SCORE_VENV)/.installed | $(E2E_METRICS) ## time score e2e a
 	$(SCORE_VENV)/bin/python scripts/bench_score.py --e2e-metrics $(E2E_METRICS) --references $(E2E_REFERENCES)
 
 .PHONY: reproduce-small
-reproduce-small: build ## the paper's comparisons as far as two cores go: DATA=FOLDER with the tasks' folders, 4 hours
+reproduce-small: build ## the paper's comparisons as far as two cores go, a day or two: DATA=FOLDER with the tasks' folders
 	@scripts/fetch_model.sh $(DEMO_MODEL) >/dev/null
 	@scripts/fetch_smollm2.sh $(DECODER_MODEL) >/dev/null
 	for name in glue e2e webnlg bionlp ablations cost; do scripts/reproduce_$$name.sh --small $(if $(DATA),--data $(DATA)); done

@@ -128,8 +128,8 @@ var trialAxes = []trialAxis{
 	{"rank ", func(s runs.TrialSettings) string { return fmt.Sprint(s.Rank) }},
 }
 
-// verdict says of the values of an axis how good the best trial of each was, at the
-// last rung that several of them reached and where something was learnt; "" if there is
+// verdict says of the values of an axis how good the best trial of each was, by one
+// standard error of the best one's loss, at the last rung that several of them reached and where something was learnt; "" if there is
 // one value only.
 func (a trialAxis) verdict(u *runs.Tune) string {
 	type value struct {
@@ -178,9 +178,9 @@ func (a trialAxis) verdict(u *runs.Tune) string {
 			parts = append(parts, fmt.Sprintf("%s %s as good as %s%s", strings.Join(same, " and "), isOrAre(len(same)), a.name, best.name))
 		}
 		if worse != nil {
-			parts = append(parts, fmt.Sprintf("%s %s worse than %s%s", strings.Join(worse, " and "), isOrAre(len(worse)), a.name, best.name))
+			parts = append(parts, fmt.Sprintf("%s %s behind %s%s", strings.Join(worse, " and "), isOrAre(len(worse)), a.name, best.name))
 		}
-		return fmt.Sprintf("%s (%s), each at its best of the trials of %s steps; standard error %s", strings.Join(parts, ", "), human.Significant(best.loss), human.Thousands(u.Rungs[rung].Steps), human.Significant(within))
+		return fmt.Sprintf("%s (%s), each at its best of the trials of %s steps; standard error %s, of examples and not of trainings", strings.Join(parts, ", "), human.Significant(best.loss), human.Thousands(u.Rungs[rung].Steps), human.Significant(within))
 	}
 	return ""
 }

@@ -30,8 +30,8 @@ func TestAdvice(t *testing.T) {
 	got := strings.Join(Advice(u, nil), "\n")
 	for _, want := range []string{
 		"chosen: all-linear, rank 1, learning rate 2e-3, the smallest adapter whose held-out loss (0.312) is within one standard error (0.0120) of the lowest, 0.309, of all-linear, rank 16, learning rate 5e-4 with 663,552 parameters in place of 41,472",
-		"query (0.360) is worse than all-linear (0.309)",
-		"rank 1 (0.312) is as good as rank 16 (0.309), each at its best of the trials of 100 steps; standard error 0.0120",
+		"query (0.360) is behind all-linear (0.309)",
+		"rank 1 (0.312) is as good as rank 16 (0.309), each at its best of the trials of 100 steps; standard error 0.0120, of examples and not of trainings",
 		"1 trial diverged, at learning rate 8e-3",
 		"1 trial learnt nothing, at learning rate 8e-3",
 	} {

@@ -20,8 +20,10 @@
 // means add up; degrees of freedom after Satterthwaite), and in how many
 // tasks the difference has each sign, with an exact sign test. The first asks
 // whether other seeds would say the same, the second whether other tasks
-// would. Nothing is corrected for the number of comparisons; the report says
-// how many there are.
+// would. Where several tests make one statement the level is divided among them;
+// nothing is corrected for the number of comparisons, and the report says how many
+// there are. With two seeds a task, and one task's variance far above the others', up
+// to 8 % of the intervals over tasks leave out the truth, with three up to 7 %.
 //
 // Runs of a task that differ in settings which change results are no seeds of
 // each other: they stand apart, and only like is compared with like, on the same

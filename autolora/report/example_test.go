@@ -36,5 +36,5 @@ func Example() {
 	for _, line := range report.Summarise(runs).Headlines() {
 		fmt.Println(line)
 	}
-	// Output: SST-2: AutoLoRA is 1.0 points above LoRA of the same size, spread evenly (3 seeds, 95 % interval −1.5 to 3.5): not more than chance.
+	// Output: SST-2: AutoLoRA is 1.0 points above LoRA of the same size, spread evenly (3 seeds, 95 % interval −1.5 to 3.5): not more than the chance of seeds.
 }

@@ -150,7 +150,7 @@ func TestDirections(t *testing.T) {
 	write(dir, "mine", metrics.NameTER, "autolora", 0.44, 0.45, 0.46)
 	write(dir, "mine", metrics.NameTER, "lora", 0.54, 0.56, 0.55)
 	r := load(t, dir)
-	want := []string{"mine, TER (lower is better): AutoLoRA is 0.10 below LoRA of one rank everywhere (3 seeds, 95 % interval −0.12 to −0.08): more than chance explains."}
+	want := []string{"mine, TER (lower is better): AutoLoRA is 0.10 below LoRA of one rank everywhere (3 seeds, 95 % interval −0.12 to −0.08): more than the chance of seeds explains."}
 	if got := r.Headlines(); !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}

@@ -185,11 +185,14 @@ func TestRulesAgainstControls(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := strings.Split(strings.TrimSpace(b.String()), "\n")
-	if last := text[len(text)-2]; !strings.HasPrefix(last, "Better than the same parameters placed in other ways, by more than chance explains: the ranks of the rule eva on SST-2 (parameters 9000) (by held-out loss: spread evenly p < 0.0001, shuffled p < 0.0001, at random p < 0.0001); not better") {
+	if last := text[len(text)-3]; !strings.HasPrefix(last, "Better than the same parameters placed in other ways, by more than chance explains: the ranks of the rule eva on SST-2 (parameters 9000) (by held-out loss: spread evenly p < 0.0001, shuffled p < 0.0001, at random p < 0.0001); not better") {
 		t.Errorf("verdict %q", last)
 	}
-	if last := text[len(text)-1]; !strings.HasPrefix(last, "Better than plain LoRA within the same budget, by more than chance explains: the rule eva on SST-2 (parameters 9000)") || !strings.Contains(last, "plain LoRA within the same budget is as good, as far as these runs show, as AutoLoRA on SST-2 (parameters 9000), AutoLoRA on SST-2 (parameters 40000)") {
+	if last := text[len(text)-2]; !strings.HasPrefix(last, "Better than plain LoRA within the same budget, by more than chance explains: the rule eva on SST-2 (parameters 9000)") || !strings.Contains(last, "plain LoRA within the same budget is as good, as far as these runs show, as AutoLoRA on SST-2 (parameters 9000), AutoLoRA on SST-2 (parameters 40000)") {
 		t.Errorf("verdict %q", last)
+	}
+	if last, want := text[len(text)-1], "Of these 8 verdicts 2 say that there is a difference; where there is none, one in twenty may say so."; last != want {
+		t.Errorf("verdict %q, want %q", last, want)
 	}
 	if !strings.Contains(b.String(), "0.002") || !strings.Contains(b.String(), "0.004") {
 		t.Errorf("the learning rates are not said:\n%s", b.String())
@@ -225,11 +228,11 @@ func TestVerdicts(t *testing.T) {
 		{"a control by the loss, whatever the score says", shuffled, seeds{{0.63, 0.52, 0.42, 0.52}, {0.64, 0.51, 0.31, 0.62}, {0.65, 0.52, 0.44, 0.62}},
 			"): by the loss, not more than chance.", "Not better than the same parameters placed in other ways, by more than chance explains: the ranks of AutoLoRA on SST-2 (by held-out loss: shuffled p = "},
 		{"another by the score", lora, seeds{{0.63, 0.5, 0.4, 0.5}, {0.641, 0.5, 0.4, 0.5}, {0.649, 0.5, 0.4, 0.5}},
-			"(3 seeds, 95 % interval 19.8 to 20.2): more than chance explains. Its held-out loss is 0.0", "Better than plain LoRA, by more than chance explains: AutoLoRA on SST-2 (by accuracy: p < 0.0001)."},
+			"(3 seeds, 95 % interval 19.8 to 20.2): more than the chance of seeds explains. Its held-out loss is 0.0", "Better than plain LoRA, by more than chance explains: AutoLoRA on SST-2 (by accuracy over seeds: p < 0.0001)."},
 		{"one seed", shuffled, seeds{{0.83, 0.52, 0.42, 0.7}}, "from one seed nothing can be said about others.",
 			"No verdict, for want of seeds or of anything learnt: AutoLoRA on SST-2."},
-		{"no losses", shuffled, seeds{{0.63}, {0.64}, {0.65001}}, "SST-2: AutoLoRA is 20.0 points above the same ranks shuffled over the layers (3 seeds, 95 % interval 20.0 to 20.0): more than chance explains.",
-			"Better than the same parameters placed in other ways, by more than chance explains: the ranks of AutoLoRA on SST-2 (by accuracy: shuffled p < 0.0001)."},
+		{"no losses", shuffled, seeds{{0.63}, {0.64}, {0.65001}}, "SST-2: AutoLoRA is 20.0 points above the same ranks shuffled over the layers (3 seeds, 95 % interval 20.0 to 20.0): more than the chance of seeds explains.",
+			"Better than the same parameters placed in other ways, by more than chance explains: the ranks of AutoLoRA on SST-2 (by accuracy over seeds: shuffled p < 0.0001)."},
 		{"nothing learnt", shuffled, seeds{{0.5, 0.7, 0.7, 0.7}, {0.5, 0.7, 0.7, 0.7}, {0.5, 0.7, 0.7, 0.7}}, "SST-2: no verdict on AutoLoRA and the same ranks shuffled over the layers: the same ranks shuffled over the layers scored no better than always giving the commonest answer (accuracy 50.0).",
 			"No verdict, for want of seeds or of anything learnt: AutoLoRA on SST-2."},
 	} {
@@ -256,6 +259,67 @@ func TestVerdicts(t *testing.T) {
 				t.Errorf("verdict\n%s\nwant\n%s", got, tc.verdict)
 			}
 		})
+	}
+}
+
+// What several tests may say is divided among them: score and loss of another method, the
+// controls of which one is enough, the verdicts of a report.
+func TestLevels(t *testing.T) {
+	interval := func(mean, p float64) Interval {
+		return Interval{Mean: Number(mean), Low: Number(mean - 0.9*math.Abs(mean)), High: Number(mean + 0.9*math.Abs(mean)), P: Number(p)}
+	}
+	task := &Task{Name: "sst2", Title: "SST-2"}
+	judged := func(other string, score, loss Interval) *Comparison {
+		c := &Comparison{Of: runs.MethodAutoLoRA, Other: other, Score: metrics.NameAccuracy, Differences: Sample{N: 3, Mean: score.Mean}, Interval: score,
+			Loss: &LossDifference{Seeds: []uint64{1, 2, 3}, Mean: loss.Mean, StandardError: 0.01, Interval: loss}, task: task}
+		c.judge()
+		return c
+	}
+	for _, tc := range []struct {
+		other   string
+		p, loss float64
+		by      string
+		verdict int
+	}{
+		{runs.MethodLoRA, 0.02, 0.02, metrics.NameAccuracy, 1},
+		{runs.MethodLoRA, 0.03, 0.02, metrics.NameLoss, -1},
+		{runs.MethodLoRA, 0.03, 0.03, metrics.NameLoss, 0},
+		{runs.MethodShuffled, 0.02, 0.03, metrics.NameLoss, -1},
+	} {
+		c := judged(tc.other, interval(0.1, tc.p), interval(0.1, tc.loss))
+		if c.Judged != tc.by || c.verdict() != tc.verdict {
+			t.Errorf("%+v: by %s, %d", tc, c.Judged, c.verdict())
+		}
+		if got := c.sentence(); strings.Contains(got, "not more than chance, for of two scores that may differ one has to have p < 0.025.") != (tc.verdict == 0) {
+			t.Errorf("%+v: %s", tc, got)
+		}
+	}
+	r, none := &Report{}, interval(0.1, 0.5)
+	better, worse, clearly := judged(runs.MethodShuffled, none, interval(-0.1, 0.001)), judged(runs.MethodUniform, none, interval(0.1, 0.03)), judged(runs.MethodRandom, none, interval(0.1, 0.01))
+	for _, tc := range []struct {
+		of      []*Comparison
+		verdict int
+	}{{[]*Comparison{better}, 1}, {[]*Comparison{worse}, -1}, {[]*Comparison{better, worse, better}, 0}, {[]*Comparison{better, clearly, better}, -1}} {
+		if f := r.finding(task, tc.of...); f.verdict != tc.verdict {
+			t.Errorf("got %+v, want %d", f, tc.verdict)
+		}
+	}
+	one := judged(runs.MethodUniform, none, interval(0.1, 0.001))
+	one.Loss.Seeds = one.Loss.Seeds[:1]
+	task.Comparisons = []*Comparison{better, worse, one}
+	r.Tasks = []*Task{task}
+	r.Overall = []*Overall{{Comparisons: []*Comparison{{Interval: interval(0.1, 0.01)}}}}
+	for got, want := range map[string]string{
+		r.lossDifferenceTable().Caption: "Of 2 intervals 2 exclude 0; where nothing differs one in twenty may, here about 0.1.",
+		r.differenceTable().Caption:     "Of 4 intervals 4 exclude 0; where nothing differs one in twenty may, here about 0.2.",
+	} {
+		if !strings.HasSuffix(got, want) {
+			t.Errorf("no %q in %q", want, got)
+		}
+	}
+	task.Methods = []*Method{{Method: runs.MethodAutoLoRA}}
+	if table := r.controlTable(); table.Rows[1].Cells[3] != "+0.1000 (one seed)" {
+		t.Errorf("of one seed %q", table.Rows[1].Cells)
 	}
 }
 

@@ -200,9 +200,9 @@ func TestUnlearnt(t *testing.T) {
 		{"less is better", "ter", 0.9, []float64{0.5, 0.5, 0.6}, []float64{0.9, 0.95, 1},
 			"qqp2, TER (lower is better): no verdict on AutoLoRA and LoRA of one rank everywhere: LoRA of one rank everywhere scored no better than always giving the commonest answer (TER 0.90)."},
 		{"learnt", "accuracy", 0.5, []float64{0.83, 0.84, 0.85}, []float64{0.826, 0.847, 0.844},
-			"qqp2: AutoLoRA is 0.1 points above LoRA of one rank everywhere (3 seeds, 95 % interval −1.6 to 1.8): not more than chance."},
+			"qqp2: AutoLoRA is 0.1 points above LoRA of one rank everywhere (3 seeds, 95 % interval −1.6 to 1.8): not more than the chance of seeds."},
 		{"not known", "accuracy", -1, []float64{0.83, 0.84, 0.85}, []float64{0.826, 0.847, 0.844},
-			"qqp2: AutoLoRA is 0.1 points above LoRA of one rank everywhere (3 seeds, 95 % interval −1.6 to 1.8): not more than chance."},
+			"qqp2: AutoLoRA is 0.1 points above LoRA of one rank everywhere (3 seeds, 95 % interval −1.6 to 1.8): not more than the chance of seeds."},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			dir := t.TempDir()

@@ -101,6 +101,7 @@ type Comparison struct {
 	SignP  Number      `json:"sign_p"`
 
 	byLoss bool   // judged by Loss
+	level  Number // the p below which its verdict is a difference
 	others bool   // a seed of both was scored on other examples
 	task   *Task  // nil over tasks
 	named  string // what the scores are called, where it has to be said

@@ -38,18 +38,18 @@ func TestHeadlines(t *testing.T) {
 		{"not more than chance", func(dir string) {
 			seeds(t, dir, "sst2", "autolora", 0.83, 0.84, 0.85)
 			seeds(t, dir, "sst2", "lora-uniform", 0.826, 0.847, 0.844)
-		}, []string{"SST-2: AutoLoRA is 0.1 points above LoRA of the same size, spread evenly (3 seeds, 95 % interval −1.6 to 1.8): not more than chance."}},
+		}, []string{"SST-2: AutoLoRA is 0.1 points above LoRA of the same size, spread evenly (3 seeds, 95 % interval −1.6 to 1.8): not more than the chance of seeds."}},
 		{"above", func(dir string) {
 			seeds(t, dir, "sst2", "autolora", 0.85, 0.84, 0.86)
 			seeds(t, dir, "sst2", "autolora-shuffled", 0.81, 0.81, 0.81)
-		}, []string{"SST-2: AutoLoRA is 4.0 points above the same ranks shuffled over the layers (3 seeds, 95 % interval 1.5 to 6.5): more than chance explains."}},
+		}, []string{"SST-2: AutoLoRA is 4.0 points above the same ranks shuffled over the layers (3 seeds, 95 % interval 1.5 to 6.5): more than the chance of seeds explains."}},
 		{"below, the control first", func(dir string) {
 			seeds(t, dir, "cola", "autolora", 0.50, 0.51)
 			seeds(t, dir, "cola", "lora", 0.50, 0.51)
 			seeds(t, dir, "cola", "lora-uniform", 0.60, 0.62)
 			seeds(t, dir, "cola", "full", 0.60, 0.62)
 		}, []string{
-			"CoLA: AutoLoRA is 10.5 points below LoRA of the same size, spread evenly (2 seeds, 95 % interval −16.9 to −4.1): more than chance explains.",
+			"CoLA: AutoLoRA is 10.5 points below LoRA of the same size, spread evenly (2 seeds, 95 % interval −16.9 to −4.1): more than the chance of seeds explains.",
 			"CoLA: AutoLoRA is equal to LoRA of one rank everywhere with each of 2 seeds; without any spread chance cannot be judged.",
 		}},
 		{"one seed in common", func(dir string) {
@@ -66,7 +66,7 @@ func TestHeadlines(t *testing.T) {
 			seeds(t, dir, "rte", "autolora", 0.60, 0.60, 0.60)
 			seeds(t, dir, "rte", "lora-uniform", 0.59, 0.60, 0.61)
 			seeds(t, dir, "cola", "autolora", 0.60, 0.60)
-		}, []string{"Over 2 tasks AutoLoRA is on average 1.0 points above LoRA of the same size, spread evenly (95 % interval −0.1 to 2.1 for these tasks): not more than chance. It is better on 1 and worse on 0 of the tasks (sign test p = 1)."}},
+		}, []string{"Over 2 tasks AutoLoRA is on average 1.0 points above LoRA of the same size, spread evenly (95 % interval −0.1 to 2.1 for these tasks): not more than the chance of seeds. It is better on 1 and worse on 0 of the tasks (sign test p = 1)."}},
 		{"several tasks, one seed", func(dir string) {
 			seeds(t, dir, "mrpc", "autolora", 0.72)
 			seeds(t, dir, "mrpc", "lora", 0.70)
@@ -110,9 +110,9 @@ func TestText(t *testing.T) {
 		t.Fatal(err)
 	}
 	const want = `SST-2: AutoLoRA is 0.3 points below LoRA of the same size, spread evenly (3
-seeds, 95 % interval −3.2 to 2.5): not more than chance.
+seeds, 95 % interval −3.2 to 2.5): not more than the chance of seeds.
 SST-2: AutoLoRA is 0.7 points above LoRA of one rank everywhere (3 seeds, 95 %
-interval −0.8 to 2.1): not more than chance.
+interval −0.8 to 2.1): not more than the chance of seeds.
 
 Scores, GLUE on roberta-base
 
@@ -217,6 +217,12 @@ func TestRanks(t *testing.T) {
 			"Seeds agree more than chance about the layers: mean correlation 1.00, where permuted layers give 0 ± 0.22 (p = 0.0001)."
 		if got := s.sentence(); got != want {
 			t.Errorf("got\n%s\nwant\n%s", got, want)
+		}
+	})
+	t.Run("two tests", func(t *testing.T) {
+		s := &RankStudy{Method: "autolora", SD: 1, MeanP: 0.03, SDP: 0.4}
+		if got := s.sentence(); !strings.Contains(got, "no different from") {
+			t.Errorf("got %s", got)
 		}
 	})
 	t.Run("one seed", func(t *testing.T) {

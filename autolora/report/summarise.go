@@ -327,16 +327,25 @@ func (t *Task) comparison(of, other *Method) *Comparison {
 	return c
 }
 
+// level is the p below which something is said to be more than chance explains. What
+// several tests may say is divided among them.
+const level = 0.05
+
 // judge chooses the score by which a comparison is judged: a control, whose difference
 // is small, by the held-out loss of every example; another method by its main score
 // where that differs by more than chance, for a loss can be high for being too sure,
-// else by the loss. Where there are no losses the main score is all there is.
+// else by the loss, each at half of the level. Where there are no losses the main score
+// is all there is.
 func (c *Comparison) judge() {
 	control := methodOf(c.Other).Of == c.Of
 	loss := c.Loss != nil && len(c.Loss.Seeds) > 1 && (c.Loss.Interval.Low.Known() || c.Loss.same())
+	c.level = level
+	if loss && !control && c.Interval.Low.Known() {
+		c.level /= 2
+	}
 	switch {
 	case c.Unlearnt != nil:
-	case loss && (control || !c.Interval.Beyond()):
+	case loss && (control || !(c.Interval.P < c.level)):
 		c.Judged, c.byLoss = metrics.NameLoss, true
 	case c.Interval.Low.Known():
 		c.Judged = c.Score
@@ -351,7 +360,7 @@ func (c *Comparison) verdict() int {
 		i, how = c.Loss.Interval, heldOut
 	}
 	switch {
-	case c.Judged == "" || !i.Beyond():
+	case c.Judged == "" || !(i.P < c.level):
 		return 0
 	case i.Mean > 0 != how.Lower:
 		return 1

@@ -266,7 +266,7 @@ func paperCells(name string, columns []scoreColumn, averaged bool) (cells []stri
 // differs from that of its controls.
 func (r *Report) controlTable() *Table {
 	t := &Table{Title: "Learned ranks against the same parameters placed in other ways", Heads: []string{"method", "parameters", head(metrics.NameLoss)},
-		Caption: "Held-out loss, and how it differs from that of each control, paired over examples and seeds (two-sided p): negative where the learned ranks are better."}
+		Caption: "Held-out loss, and how it differs from that of each control, paired over examples and seeds (two-sided p; none of one seed): negative where the learned ranks are better."}
 	column := make(map[string]int)
 	for _, m := range runs.Methods {
 		if m.Of == reference {
@@ -282,8 +282,11 @@ func (r *Report) controlTable() *Table {
 			for _, c := range task.Comparisons {
 				if other := methodOf(c.Other); c.Of == m.Method && other.Of == c.Of && c.Loss != nil {
 					p := pEquals(c.Loss.Interval.P)
-					if c.Loss.same() {
+					switch {
+					case c.Loss.same():
 						p = "the same"
+					case len(c.Loss.Seeds) == 1: // it would be of other examples alone
+						p = "one seed"
 					}
 					cells[column[other.Placed]], found = fmt.Sprintf("%s (%s)", heldOut.signed(c.Loss.Mean), p), true
 				}
@@ -324,7 +327,7 @@ func (r *Report) differenceTable() *Table {
 	of, name := r.minus()
 	t := &Table{Title: of + " the others, paired over seeds",
 		Heads:   []string{of, "seeds", "difference", "sd", "95 % interval", "p"},
-		Caption: "Student's t over the seeds that both methods have; over tasks, for the average of just these tasks. " + r.multiplicity(func(c *Comparison) Interval { return c.Interval })}
+		Caption: "Student's t over the seeds that both methods have, on these very examples; over tasks, for the average of just these tasks. " + r.multiplicity(func(c *Comparison) Interval { return c.Interval })}
 	if strings.HasSuffix(of, "another") {
 		t.Title = "Differences of scores, paired over seeds"
 	}
@@ -355,9 +358,9 @@ func (r *Report) lossDifferenceTable() *Table {
 	t := &Table{Title: "Differences of held-out loss, paired over examples and seeds",
 		Heads: []string{of, "examples", "seeds", "difference", "standard error", "sd of seeds", "95 % interval", "p"},
 		Caption: "Lower is better. Standard error: of the mean over examples, for other examples and these trainings; sd of seeds: of the differences of whole runs. " +
-			"Interval and p are for other examples and other trainings, by both variances added; of one seed for other examples alone. " +
+			"Interval and p are for other examples and other trainings, by both variances added; of one seed for other examples alone, where another seed of the same method may differ as much. " +
 			r.multiplicity(func(c *Comparison) Interval {
-				if c.Loss == nil {
+				if c.Loss == nil || len(c.Loss.Seeds) == 1 {
 					return Interval{Low: unknown}
 				}
 				return c.Loss.Interval

@@ -44,6 +44,13 @@ func (r *Report) verdict() []string {
 			"not better than the same parameters placed in other ways, by more than chance explains: the ranks of %s", "worse than the same parameters placed in another way, by more than chance explains: the ranks of %s"),
 		say(plain, "better than "+lora+", by more than chance explains: %s", lora+" is as good, as far as these runs show, as %s", lora+" is better, by more than chance explains, than %s"),
 	}
+	judged, apart := 0, 0
+	for _, f := range slices.Concat(ranks, plain) {
+		judged, apart = judged+b2i(f.judged), apart+b2i(f.judged && f.verdict != 0)
+	}
+	if judged > 1 && apart > 0 {
+		said = append(said, fmt.Sprintf("Of these %d verdicts %d say%s that there is a difference; where there is none, one in twenty may say so.", judged, apart, strings.Repeat("s", b2i(apart == 1))))
+	}
 	// Of one seed both say the same: that there is no verdict.
 	return slices.Compact(slices.DeleteFunc(said, func(text string) bool { return text == "" }))
 }
@@ -61,14 +68,17 @@ func (r *Report) finding(t *Task, of ...*Comparison) finding {
 	var by []string // what judged
 	var ps []string
 	for _, c := range of {
-		f.judged = f.judged || c.Judged != ""
-		f.verdict = min(f.verdict, c.verdict())
-		p, how := c.Interval.P, scoreOf(c.Score).Title
-		switch {
-		case c.Judged == "":
-			continue
-		case c.byLoss:
+		p, how := c.Interval.P, scoreOf(c.Score).Title+" over seeds"
+		if c.byLoss {
 			p, how = c.Loss.Interval.P, "held-out loss"
+		}
+		verdict := c.verdict()
+		if verdict < 0 && !(p < level/Number(len(of))) { // one of them is enough
+			verdict = 0
+		}
+		f.judged, f.verdict = f.judged || c.Judged != "", min(f.verdict, verdict)
+		if c.Judged == "" {
+			continue
 		}
 		if !slices.Contains(by, how) {
 			by = append(by, how)

@@ -142,7 +142,7 @@ func (r *Report) averaged(o *Overall, c *Comparison) string {
 	}
 	judged := "; with one seed of a task nothing can be said about other seeds"
 	if c.Interval.Low.Known() {
-		judged = fmt.Sprintf(" (95 %% interval %s for these tasks): %s", how.interval(c.Interval), againstChance(c.Interval.Beyond()))
+		judged = fmt.Sprintf(" (95 %% interval %s for these tasks): %s", how.interval(c.Interval), againstSeeds(c.Interval.Beyond()))
 	}
 	if c.byLoss {
 		loss = fmt.Sprintf(", by held-out loss and more than chance explains on %d and %d", len(c.ByLoss[0]), len(c.ByLoss[1]))
@@ -151,17 +151,17 @@ func (r *Report) averaged(o *Overall, c *Comparison) string {
 		c.Differences.N, with, r.onModel(o.Model), by, upper(methodOf(c.Of).Words), apart(how, c.Differences.Mean, "above", "below", "equal to"), methodOf(c.Other).Words, judged, c.Above, c.Below, pEquals(c.SignP), loss)
 }
 
-func againstChance(more bool) string {
+// againstSeeds is of scores, whose differences are tested on these very examples.
+func againstSeeds(more bool) string {
 	if more {
-		return "more than chance explains"
+		return "more than the chance of seeds explains"
 	}
-	return "not more than chance"
+	return "not more than the chance of seeds"
 }
 
 // sentence says what a comparison on one task comes to.
 func (c *Comparison) sentence() string {
 	n, how, of, other := c.Differences.N, scoreOf(c.Score), upper(methodOf(c.Of).Words), methodOf(c.Other).Words
-	verdict := againstChance(c.verdict() != 0)
 	text := fmt.Sprintf("%s is %s %s", of, apart(how, c.Differences.Mean, "above", "below", "equal to"), other)
 	loss := ""
 	if c.Loss != nil {
@@ -189,13 +189,20 @@ func (c *Comparison) sentence() string {
 	case n == 1:
 		return text + " with the one seed that both have; from one seed nothing can be said about chance."
 	case c.byLoss:
+		verdict := "not more than chance"
+		switch {
+		case c.verdict() != 0:
+			verdict = "more than chance explains"
+		case c.level < level && (c.Interval.Beyond() || c.Loss.Interval.Beyond()):
+			verdict += ", for of two scores that may differ one has to have p < 0.025"
+		}
 		return fmt.Sprintf("%s (%d seeds), and %s: by the loss, %s.", text, n, loss, verdict)
 	case !c.Interval.Low.Known():
 		return fmt.Sprintf("%s with each of %d seeds; without any spread chance cannot be judged.", text, n)
 	case loss != "":
 		loss = ". " + upper(loss)
 	}
-	return fmt.Sprintf("%s (%d seeds, 95 %% interval %s): %s%s.", text, n, how.interval(c.Interval), verdict, loss)
+	return fmt.Sprintf("%s (%d seeds, 95 %% interval %s): %s%s.", text, n, how.interval(c.Interval), againstSeeds(c.verdict() != 0), loss)
 }
 
 // grounds says what the difference rests on.
@@ -264,7 +271,7 @@ func (s *RankStudy) sentence() string {
 	}
 	if s.MeanP.Known() {
 		differ := "no different from"
-		if s.MeanP < 0.05 || s.SDP < 0.05 {
+		if min(s.MeanP, s.SDP) < level/2 { // two tests
 			differ = "other than"
 		}
 		text += fmt.Sprintf(", %s what the threshold gives by itself, %s and %s at k = %d (%s and %s)",
@@ -287,24 +294,28 @@ func (s *RankStudy) sentence() string {
 // words says whether lists of ranks agree.
 func (a Agreement) words() string {
 	verb := "do not agree more than chance"
-	if a.P < 0.05 {
+	if a.P < level {
 		verb = "agree more than chance"
 	}
 	return fmt.Sprintf("%s about the layers: mean correlation %s, where permuted layers give 0 ± %s (%s)", verb, decimals(a.Pearson), decimals(a.ChanceSD), pEquals(a.P))
 }
 
-// multiplicity says how many of the intervals of single tasks would exclude 0 by
-// chance.
+// multiplicity says how many of the intervals would exclude 0 by chance.
 func (r *Report) multiplicity(interval func(*Comparison) Interval) string {
 	judged, beyond := 0, 0
+	var all []*Comparison
 	for _, t := range r.Tasks {
-		for _, c := range t.Comparisons {
-			i := interval(c)
-			judged, beyond = judged+b2i(i.Low.Known()), beyond+b2i(i.Beyond())
-		}
+		all = append(all, t.Comparisons...)
+	}
+	for _, o := range r.Overall {
+		all = append(all, o.Comparisons...)
+	}
+	for _, c := range all {
+		i := interval(c)
+		judged, beyond = judged+b2i(i.Low.Known()), beyond+b2i(i.Beyond())
 	}
 	if judged < 2 {
 		return ""
 	}
-	return fmt.Sprintf("Of %d intervals of single tasks %d exclude 0; by chance alone one in twenty would, here about %.1f.", judged, beyond, 0.05*float64(judged))
+	return fmt.Sprintf("Of %d intervals %d exclude 0; where nothing differs one in twenty may, here about %.1f.", judged, beyond, level*float64(judged))
 }

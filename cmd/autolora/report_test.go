@@ -38,7 +38,7 @@ func TestReport(t *testing.T) {
 	}
 	for _, want := range []string{
 		"AutoLoRA, spread evenly      29,952      84.0 ± 2.0\n",
-		"AutoLoRA is equal to LoRA of the same size, spread evenly (3 seeds, 95 %\ninterval −2.5 to 2.5): not more than chance.",
+		"AutoLoRA is equal to LoRA of the same size, spread evenly (3 seeds, 95 %\ninterval −2.5 to 2.5): not more than the chance of seeds.",
 		"AutoLoRA minus the others, paired over seeds\n",
 		"page        " + filepath.Join(out, report.PageFile) + "\n",
 	} {

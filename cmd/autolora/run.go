@@ -72,6 +72,10 @@ func (cmd *command) begin(ctx context.Context, c *console, names ...string) erro
 		return usagef("--task %s and own files (--train, --dev) exclude each other", cmd.cfg.Task)
 	case cmd.cfg.Task != "":
 		names = append(names, "data")
+	case own && cmd.cfg.TrainFile == "" && cmd.has("limit-train"):
+		names = append(names, "train")
+	case !own && cmd.has("limit-train"):
+		names = append(names, "task|train")
 	case !own:
 		names = append(names, "task|train|dev")
 	}

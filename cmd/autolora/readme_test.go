@@ -16,7 +16,7 @@ import (
 // has commands and flags that exist.
 func TestDocumentedCommands(t *testing.T) {
 	lines := []string{"run " + makeVariable(t, "DEMO_FLAGS")}
-	for _, file := range []string{"README.md", "docs/machines.md", "docs/performance.md", "docs/text.md"} {
+	for _, file := range []string{"README.md", "docs/machines.md", "docs/method.md", "docs/performance.md", "docs/text.md"} {
 		lines = append(lines, documented(t, file, "bin/autolora ")...)
 	}
 	if len(lines) < 10 {
@@ -133,8 +133,9 @@ func documented(t *testing.T, file, prefix string) []string {
 	t.Helper()
 	var found []string
 	for line := range strings.Lines(readRoot(t, file)) {
-		if rest, ok := strings.CutPrefix(line, prefix); ok {
-			found = append(found, strings.TrimSpace(rest))
+		if rest, ok := strings.CutPrefix(strings.TrimSpace(line), prefix); ok {
+			line, _, _ := strings.Cut(rest, " # ")
+			found = append(found, strings.TrimSpace(line))
 		}
 	}
 	return found

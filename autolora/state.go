@@ -100,21 +100,25 @@ func (l *learner) SetCounters(c Counters) error {
 	return nil
 }
 
+// Tensors lists every tensor that the search changes.
 func (x *Search) Tensors() []NamedTensor {
 	return append(x.learner.Tensors(), NamedTensor{"a", x.a}, NamedTensor{"a.m", x.optimA.M[0]}, NamedTensor{"a.v", x.optimA.V[0]})
 }
 
+// Counters returns the numbers that go with Tensors.
 func (x *Search) Counters() Counters {
 	c := x.learner.Counters()
 	c.A = x.optimA.Step
 	return c
 }
 
+// SetCounters goes on from the numbers of an earlier session.
 func (x *Search) SetCounters(c Counters) error {
 	x.optimA.Step = c.A
 	return x.learner.SetCounters(c)
 }
 
+// Tensors lists every tensor that the training changes.
 func (t *Trainer) Tensors() []NamedTensor {
 	all := t.learner.Tensors()
 	if a := t.allocator; a != nil {
@@ -125,6 +129,7 @@ func (t *Trainer) Tensors() []NamedTensor {
 	return all
 }
 
+// Counters returns the numbers that go with Tensors.
 func (t *Trainer) Counters() Counters {
 	c := t.learner.Counters()
 	if t.allocator != nil {
@@ -133,6 +138,7 @@ func (t *Trainer) Counters() Counters {
 	return c
 }
 
+// SetCounters goes on from the numbers of an earlier session.
 func (t *Trainer) SetCounters(c Counters) error {
 	if t.allocator != nil {
 		if err := t.allocator.Restore(int(c.W), c.Keep); err != nil {

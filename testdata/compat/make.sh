@@ -5,7 +5,7 @@
 # Usage: testdata/compat/make.sh PROGRAM   (a program of that version: make build VERSION=0.1.0 leaves bin/autolora)
 set -euo pipefail
 
-program=$(realpath -- "$1")
+program=$(realpath -- "${1:?is missing: a program of the version, as bin/autolora}")
 cd "$(dirname "${BASH_SOURCE[0]}")"
 version=$("$program" version)
 version=${version#autolora }

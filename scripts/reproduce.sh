@@ -341,12 +341,13 @@ plan() {
 		fi
 	done
 	! $broken || exit 1
-	awk '/^[0-9]+ runs, about / {
+	awk '/^[0-9,]+ runs?, about / {
+		gsub(",", "", $1)
 		runs += $1
 		for (i = 4; $i ~ /^[0-9.]+$/; i += 2)
 			seconds += $i * ($(i + 1) == "h" ? 3600 : $(i + 1) == "min" ? 60 : 1)
 	}
-	END { printf "in all %d runs, about %d h %d min\n", runs, seconds / 3600, seconds % 3600 / 60 }' <<<"$all"
+	END { printf "in all %d run%s, about %d h %d min\n", runs, runs == 1 ? "" : "s", seconds / 3600, seconds % 3600 / 60 }' <<<"$all"
 }
 
 # arguments TASK puts the arguments of a task's comparison into ARGS.

@@ -46,7 +46,7 @@ func Estimates(ctx context.Context, plan []settings.Config) ([]Estimate, string,
 		return nil, "", err
 	}
 	speed := matrixSpeed()
-	basis := fmt.Sprintf("%s, whose weights take %s; %s; %.0f GFLOP/s on %d threads", modelBasis, human.Bytes(shape.weightBytes(plan[0], size.language)), dataBasis, speed/1e9, torchbind.NumThreads())
+	basis := fmt.Sprintf("%s, whose weights take %s; %s; %.0f GFLOP/s on %s", modelBasis, human.Bytes(shape.weightBytes(plan[0], size.language)), dataBasis, speed/1e9, human.Count(torchbind.NumThreads(), "thread"))
 	var all []Estimate
 	for _, c := range plan {
 		e := estimate(counted(plan, c), shape, size, speed)

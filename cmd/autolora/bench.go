@@ -63,7 +63,7 @@ what is in such a file.`,
 			if r.DevicePeak > 0 {
 				w.printf("  on the GPU      %s, in the search %s\n", human.Bytes(r.DevicePeak), human.Bytes(r.DeviceSearchPeak))
 			}
-			w.printf("timed             %d batches of %d, %s, %d threads; medians\n", r.Batches, cmd.cfg.BatchSize, r.DType, r.Threads)
+			w.printf("timed             %d batches of %d, %s, %s; medians\n", r.Batches, cmd.cfg.BatchSize, r.DType, human.Count(r.Threads, "thread"))
 			if r.Products != nil {
 				w.printf("types             %v\n", r.Products)
 			}

@@ -142,7 +142,7 @@ func (cmd *command) printPlan(ctx context.Context, c *console, plan []settings.C
 			trials(human.Thousands(p.Steps.Tune))
 			w.printf("%13s %12s %10s  %s\n", human.Thousands(p.Steps.Search), human.Thousands(p.Steps.Train), human.Duration(duration(p.Seconds)), p.Out)
 		}
-		w.printf("\n%d runs, about %s (%s)\n", len(list), human.Duration(duration(total)), basis)
+		w.printf("\n%s, about %s (%s)\n", human.Count(len(list), "run"), human.Duration(duration(total)), basis)
 	})
 }
 

@@ -262,6 +262,35 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
+// A seed that learnt nothing is named where others of the method did; one with other
+// examples, as their digest says, is not compared; of one seed an interval is of its own kind.
+func TestSeedsApart(t *testing.T) {
+	dir := t.TempDir()
+	for _, method := range []string{runs.MethodAutoLoRA, runs.MethodLoRA} {
+		for seed := range uint64(2) {
+			score := 0.8
+			if method == runs.MethodLoRA && seed == 1 {
+				score = 0.5
+			}
+			f := scored("sst2", method, seed, score).withLosses(0.4, 0.5, 0.1*score)
+			f.results.Baseline = metrics.Scores{metrics.NameAccuracy: 0.5}
+			if score == 0.5 {
+				f.losses.Data = "other"
+			}
+			f.write(t, filepath.Join(dir, method, fmt.Sprint(seed)))
+		}
+	}
+	f := scored("sst2", runs.MethodLoRA, 0, 0.8).withLosses(0.4, 0.5, 0.2)
+	f.write(t, filepath.Join(dir, runs.MethodLoRA, "0"))
+	r := load(t, dir)
+	if c := r.Tasks[0].Comparisons[0]; !slices.Equal(c.Seeds, []uint64{0}) || !slices.Equal(c.Loss.Seeds, c.Seeds) || !strings.Contains(c.sentence(), ", for other examples alone)") {
+		t.Errorf("%+v: %s", c, c.sentence())
+	}
+	if got := strings.Join(r.Notes, "\n"); !strings.Contains(got, "SST-2: LoRA: no better than the commonest answer with seed 1, which its means have in them.") {
+		t.Errorf("notes %s", got)
+	}
+}
+
 // What several tests may say is divided among them: score and loss of another method, the
 // controls of which one is enough, the verdicts of a report.
 func TestLevels(t *testing.T) {

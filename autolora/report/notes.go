@@ -163,7 +163,9 @@ func (m *Method) remarks(t *Task) []string {
 		}
 		remarks = append(remarks, text)
 	}
-	if m.Unlearnt {
+	if !m.Unlearnt {
+		seeds("no better than the commonest answer with seed %s, which its means have in them", func(r *Run) bool { return r.Results.NoBetter() })
+	} else {
 		remarks = append(remarks, "it is not judged: "+noBetter(t.Primary, m.score(t.Primary).Mean, t.baseline(t.Primary)))
 	}
 	return remarks

@@ -212,6 +212,12 @@ func (r *Run) score(name string) float64 {
 	return math.NaN()
 }
 
+// scoredWith reports whether both runs were scored on the same examples, as far as that is
+// known.
+func (r *Run) scoredWith(o *Run) bool {
+	return r.Results.Examples == o.Results.Examples && (r.Losses == nil || o.Losses == nil || sameExamples(*r.Losses, *o.Losses))
+}
+
 // cost is what Table 5 counts: what it takes to find the settings and the ranks, and to
 // train.
 func (r *Run) cost() float64 {
@@ -303,7 +309,7 @@ func (t *Task) comparison(of, other *Method) *Comparison {
 	var differences []float64
 	for _, r := range of.runs {
 		with := other.run(r.Results.Seed)
-		if with != nil && with.Results.Examples != r.Results.Examples { // as of a pruning, which half of the dev set has no say in
+		if with != nil && !r.scoredWith(with) { // as of a pruning, which half of the dev set has no say in
 			c.others = true
 		} else if d := r.score(t.Primary) - with.score(t.Primary); !math.IsNaN(d) {
 			c.Seeds = append(c.Seeds, r.Results.Seed)

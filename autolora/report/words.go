@@ -210,6 +210,9 @@ func (d *LossDifference) grounds() string {
 	text := fmt.Sprintf("paired over %s and %s", human.Count(d.Examples, "example"), human.Count(len(d.Seeds), "seed"))
 	if d.Interval.Low.Known() {
 		text += fmt.Sprintf(": 95 %% interval %s, %s", heldOut.interval(d.Interval), pEquals(d.Interval.P))
+		if len(d.Seeds) == 1 {
+			text += ", for other examples alone"
+		}
 	}
 	return text
 }

@@ -36,6 +36,7 @@ for lib in torch_cpu cudart torch_cuda; do # of the wheels, each part with its o
 		say "${file##*/} has no file of its licence here: $part is from before they were kept; without it make setup fetches it anew"
 	fi
 done
+keep meteor data/metrics/nlg/meteor
 keep go "$(go env GOROOT)"
 while read -r module dir; do
 	keep "go/$module" "$dir"

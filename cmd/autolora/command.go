@@ -108,8 +108,11 @@ func newTree(c *console) *tree {
 	t.root.InitDefaultCompletionCmd()
 	completion := t.root.Commands()[len(t.root.Commands())-1]
 	completion.Args, completion.RunE = cobra.ArbitraryArgs, wantCommand
+	completion.Short = "a script by which a shell completes commands and flags"
+	completion.Long = `Prints a script by which a shell completes commands and flags. "autolora
+completion bash --help" and the like say how it is loaded.`
 	for _, shell := range completion.Commands() {
-		shell.Args = operands
+		shell.Args, shell.Short = operands, "the script for "+shell.Name()
 	}
 	return t
 }

@@ -15,6 +15,7 @@ DEMO_FLAGS ?= --model $(DEMO_MODEL) --task sst2 --data testdata/sst2 --out out/d
 # The peers that bench-peers and bench-cost time; they get an environment of their own. pyarrow reads the demo's data.
 PEERS := torch==2.11.0 transformers==5.23.0 peft==0.21.2 pyarrow==26.0.1
 PEERS_VENV := third_party/peers-venv
+PEERS_INSTALLED := $(PEERS_VENV)/.$(subst $() ,+,$(PEERS))
 BENCH_DATA = --model $(DEMO_MODEL) --sst2 testdata/sst2/train-00000-of-00001.parquet $(if $(MRPC),--mrpc $(MRPC))
 BENCH_FLAGS ?= $(BENCH_DATA)
 COST_FLAGS ?= $(BENCH_DATA)
@@ -102,7 +103,7 @@ asan: setup ## run the tests of what calls C++ under the address sanitizer
 fuzz: setup ## run every fuzz target for FUZZTIME (default 10s)
 	scripts/fuzz.sh $(FUZZTIME)
 
-$(PEERS_VENV)/.installed: Makefile
+$(PEERS_INSTALLED):
 	python3 -m venv --clear $(PEERS_VENV)
 	$(PEERS_VENV)/bin/pip --disable-pip-version-check install --quiet $(PEERS)
 	touch $@
@@ -112,12 +113,12 @@ third_party/data/MRPC.tsv: $(GLUE_ARCHIVE)
 	tar -xJOf $< glue/MRPC/train.tsv >$@.part && mv $@.part $@
 
 .PHONY: bench-peers
-bench-peers: build $(PEERS_VENV)/.installed $(MRPC) ## time this program and PEFT, in all of its ways, on the same batches (installs PyTorch and PEFT, 5 GB)
+bench-peers: build $(PEERS_INSTALLED) $(MRPC) ## time this program and PEFT, in all of its ways, on the same batches (installs PyTorch and PEFT, 5 GB)
 	@scripts/fetch_model.sh $(DEMO_MODEL) >/dev/null
 	$(PEERS_VENV)/bin/python scripts/bench_peers.py $(BENCH_FLAGS)
 
 .PHONY: bench-cost
-bench-cost: build $(PEERS_VENV)/.installed $(MRPC) ## time whole trainings, searches and choices of settings in PEFT's LoRA trainings
+bench-cost: build $(PEERS_INSTALLED) $(MRPC) ## time whole trainings, searches and choices of settings in PEFT's LoRA trainings
 	@scripts/fetch_model.sh $(DEMO_MODEL) >/dev/null
 	$(PEERS_VENV)/bin/python scripts/bench_cost.py $(COST_FLAGS)
 
@@ -127,7 +128,7 @@ E2E_TRAIN ?= third_party/data/e2e/trainset.csv
 DECODER_FLAGS ?= --model $(DECODER_MODEL) --e2e $(E2E_TRAIN) --batch-size 8 --batches 8 --dropout 0
 
 .PHONY: bench-decoder
-bench-decoder: build $(PEERS_VENV)/.installed ## the same of a language model, with beam search: E2E_TRAIN=trainset.csv
+bench-decoder: build $(PEERS_INSTALLED) ## as bench-peers, of a language model, with beam search: E2E_TRAIN=trainset.csv
 	@scripts/fetch_smollm2.sh $(DECODER_MODEL) >/dev/null
 	$(PEERS_VENV)/bin/python scripts/bench_peers.py $(DECODER_FLAGS)
 

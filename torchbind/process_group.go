@@ -108,7 +108,10 @@ func (cfg *GroupConfig) listen() (fd int, err error) {
 		var file *os.File
 		if file, err = listener.(*net.TCPListener).File(); err == nil { // which it would close
 			defer file.Close()
+			syscall.ForkLock.RLock() // no program that is started just now takes it along
 			fd, err = syscall.Dup(int(file.Fd()))
+			syscall.CloseOnExec(fd)
+			syscall.ForkLock.RUnlock()
 		}
 	}
 	switch {
@@ -117,7 +120,6 @@ func (cfg *GroupConfig) listen() (fd int, err error) {
 	case err != nil:
 		return -1, &Error{Op: "process_group", Msg: fmt.Sprintf("process 0 cannot listen at %s: %v", cfg.address(), err), kind: ErrProcess}
 	}
-	syscall.CloseOnExec(fd)
 	return fd, nil
 }
 
